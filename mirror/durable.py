@@ -1,0 +1,123 @@
+"""Durable writes: what returns from here survives a power cut, as far as a program can promise.
+
+The order is always the same: write beside the target, sync the file, rename over the target, sync the folder. A crash
+before the rename leaves the old content and a `.tmp-…` file; a crash after it leaves the new content. Both are whole.
+
+What no program can promise: a disk that acknowledges a flush it has not done, and network file systems that do not
+implement one. On macOS `F_FULLFSYNC` is used, since `fsync` there does not reach the platter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+try:
+    import fcntl
+
+    _FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)
+except ImportError:  # Windows
+    _FULL_SYNC = None
+
+TMP_PREFIX = ".tmp-"
+
+
+def sync_descriptor(descriptor: int) -> None:
+    """Flush one open file to the disk."""
+    if _FULL_SYNC is not None:
+        fcntl.fcntl(descriptor, _FULL_SYNC)
+    else:
+        os.fsync(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Flush a file that another program wrote and closed."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        sync_descriptor(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable: new files, renames and removals."""
+    if os.name == "nt":  # Windows cannot open folders, and its file systems journal names
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_replace(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Give `path` this content, whole or not at all.
+
+    Args:
+        path: the target; its folder must exist.
+        content: all bytes of the new file.
+        mode: permission bits of the new file (before the umask).
+
+    Raises:
+        OSError: nothing changed at `path`; no temporary file is left.
+    """
+    temporary = path.with_name(f"{TMP_PREFIX}{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            sync_descriptor(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder with its missing parents, and make their names durable."""
+    missing = []
+    probe = folder
+    while not probe.exists():
+        missing.append(probe)
+        probe = probe.parent
+    for new in reversed(missing):
+        new.mkdir(exist_ok=True)
+        sync_folder(new.parent)
+
+
+def sync_new_files(folder: Path, known: Iterable[str]) -> int:
+    """Flush every file below `folder` whose path is not in `known`, and the folders that hold them.
+
+    Args:
+        folder: where another program (DuckLake) wrote files without flushing them.
+        known: paths that are durable already, as `file_names` gave them.
+
+    Returns:
+        How many files were flushed.
+    """
+    new = [Path(name) for name in file_names(folder) - set(known)]
+    for path in new:
+        sync_file(path)
+    for parent in {ancestor for path in new for ancestor in path.parents if ancestor.is_relative_to(folder)}:
+        sync_folder(parent)
+    return len(new)
+
+
+def file_names(folder: Path) -> set[str]:
+    """The paths of all files below `folder`, as text."""
+    found: set[str] = set()
+    pending = [os.fspath(folder)]
+    while pending:
+        with contextlib.suppress(FileNotFoundError), os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+                else:
+                    found.add(entry.path)
+    return found

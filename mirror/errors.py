@@ -1,0 +1,149 @@
+"""Every error of the mirror, drawn on top; each knows its hint, its exit code and whether trying again can help.
+
+    MirrorError
+    ├── ConfigError            3   the configuration or a command's argument is wrong
+    ├── AuthError              4   no API key, or the server refused it
+    ├── NotFound               5   the server does not have it, or this key may not read it
+    │   └── NotMirrored            it is not in this mirror
+    ├── Unreachable            6   no answer, or "try later", after bounded retries   (transient)
+    │   └── RateLimited            the server asked for fewer requests                 (transient)
+    ├── ServerError            7   the server answered, but not with what W&B answers
+    │   ├── GraphQLError           the server executed the document and reported errors
+    │   └── NotWandb               HTML, plain text, a redirect to a login page
+    ├── StoreError             8   the home, the lake or the disk
+    │   ├── HomeUnusable           read-only, full, on a network file system
+    │   ├── HomeBusy               another process writes it now                        (transient)
+    │   ├── LakeTooNew             made by a newer wandb-mirror
+    │   └── QueryError             the SQL text is wrong
+    └── Refused               10   going on could lose something: a person must agree first
+        ├── OtherDeployment        this home mirrors another W&B server
+        └── SuspiciousListing      the server suddenly lists far fewer runs than are held
+
+Exit code 0 is success, 1 a defect of wandb-mirror itself, 2 a wrong command line (click's own), and 9 a pull that
+went through but left something behind with its reason.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+EXIT_PARTIAL = 9
+
+
+class MirrorError(Exception):
+    """Something the user can read and act upon: one sentence, a hint, an exit code."""
+
+    exit_code: ClassVar[int] = 1
+    transient: ClassVar[bool] = False  # whether the same call may succeed later with nothing changed here
+    default_hint: ClassVar[str] = ""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint or self.default_hint
+
+
+class ConfigError(MirrorError):
+    """The configuration file or a command's argument is wrong."""
+
+    exit_code = 3
+
+
+class AuthError(MirrorError):
+    """There is no API key, or the server refused it."""
+
+    exit_code = 4
+    default_hint = "set WANDB_API_KEY, or run `wandb login` so that the key is in ~/.netrc"
+
+
+class NotFound(MirrorError):
+    """The server does not have it, or this key may not read it: W&B answers both alike."""
+
+    exit_code = 5
+
+
+class NotMirrored(NotFound):
+    """It is not in this mirror; the hint names the command that would fetch it."""
+
+
+class Unreachable(MirrorError):
+    """The server gave no usable answer within the bounded retries."""
+
+    exit_code = 6
+    transient = True
+    default_hint = "check the network and the server's address, then run the same command again; nothing was lost"
+
+
+class RateLimited(Unreachable):
+    """The server asked for fewer requests for longer than this call may wait."""
+
+    default_hint = "wait a few minutes, then run the same command again; it goes on where it stopped"
+
+
+class ServerError(MirrorError):
+    """The server answered, but not with what W&B answers.
+
+    Args:
+        message: one sentence for a person.
+        status: the HTTP status of the answer.
+    """
+
+    exit_code = 7
+
+    def __init__(self, message: str, *, hint: str = "", status: int = 200) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class GraphQLError(ServerError):
+    """The server executed the document and reported errors; `messages` holds its own words."""
+
+    def __init__(self, message: str, *, messages: tuple[str, ...], hint: str = "", status: int = 200) -> None:
+        super().__init__(message, hint=hint, status=status)
+        self.messages = messages
+
+
+class NotWandb(ServerError):
+    """HTML, plain text or a redirect to a login page came back instead of JSON."""
+
+    default_hint = "check server.base_url (WANDB_BASE_URL); a proxy or a login page may stand in between"
+
+
+class StoreError(MirrorError):
+    """The home, the lake or the disk cannot do what was asked."""
+
+    exit_code = 8
+
+
+class HomeUnusable(StoreError):
+    """The home is read-only, full, or on a file system that cannot hold a live catalog."""
+
+
+class HomeBusy(StoreError):
+    """Another process is writing this home."""
+
+    transient = True
+
+
+class LakeTooNew(StoreError):
+    """The lake was written by a newer wandb-mirror; this one leaves it untouched."""
+
+    default_hint = "upgrade with `pip install --upgrade wandb-mirror`; the lake was not touched"
+
+
+class QueryError(StoreError):
+    """DuckDB refused the SQL text; the message is DuckDB's own."""
+
+
+class Refused(MirrorError):
+    """Going on could lose something; a person must agree first."""
+
+    exit_code = 10
+
+
+class OtherDeployment(Refused):
+    """This home mirrors another W&B server than the one configured."""
+
+
+class SuspiciousListing(Refused):
+    """The server suddenly lists none or far fewer of the runs that are held."""

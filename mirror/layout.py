@@ -1,0 +1,60 @@
+"""Every path under a home, by name. Nobody else joins paths, and no name from a server ever becomes one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+HOME_VARIABLE = "WANDB_MIRROR_HOME"
+
+
+@dataclass(frozen=True)
+class Home:
+    """The mirror's directory; one home mirrors one deployment."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """The configuration file that `init` writes."""
+        return self.root / "mirror.toml"
+
+    @property
+    def lake(self) -> Path:
+        """Folder of the lake: the catalog and its data."""
+        return self.root / "lake"
+
+    @property
+    def catalog(self) -> Path:
+        """The DuckLake catalog, a SQLite database in WAL mode."""
+        return self.lake / "catalog.sqlite"
+
+    @property
+    def lake_data(self) -> Path:
+        """Folder of the Parquet files; their names are DuckLake's."""
+        return self.lake / "data"
+
+    @property
+    def writer_lock(self) -> Path:
+        """Held by the one process that writes the lake."""
+        return self.root / "writer.lock"
+
+    @property
+    def writer_holder(self) -> Path:
+        """Who holds `writer.lock`: JSON with `pid`, `command`, `since`."""
+        return self.root / "writer.json"
+
+
+def find_home(explicit: str | os.PathLike[str] | None = None, env: Mapping[str, str] = os.environ) -> Home:
+    """Choose the home: the argument, else `WANDB_MIRROR_HOME`, else the user's data folder.
+
+    Args:
+        explicit: a path given by the user; `~` is expanded.
+        env: the environment to look in.
+    """
+    chosen = explicit or env.get(HOME_VARIABLE) or platformdirs.user_data_path("wandb-mirror")
+    return Home(Path(os.path.abspath(Path(chosen).expanduser())))

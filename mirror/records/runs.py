@@ -1,0 +1,56 @@
+"""A run as W&B sent it, and the facts about its states."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import msgspec
+
+# Runs in these states may change at any moment, also without a sign in the listing: `crashed` is set by the server
+# when heartbeats stop, and that does not move `heartbeatAt`. W&B API notes, section 5.
+ACTIVE_STATES = frozenset({"running", "pending", "preempting", "preempted"})
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One run: identity, light fields, and the three JSON documents as the exact texts that came over the wire.
+
+    Times come twice: parsed (aware, UTC) and as the raw text the server sent.
+    """
+
+    entity: str
+    project: str
+    run_id: str  # W&B's `name`: the last part of the run's path
+    storage_id: str  # W&B's `id`: opaque, what mutations address
+    display_name: str | None
+    state: str | None
+    tags: tuple[str, ...]
+    group: str | None
+    job_type: str | None
+    sweep: str | None  # sweep id
+    notes: str | None
+    description: str | None
+    commit: str | None
+    user: str | None  # username; None for a deleted account
+    user_name: str | None  # display name of the user
+    read_only: bool | None
+    project_internal_id: str | None  # numeric id of the project, as text
+    created_at: dt.datetime | None  # UTC
+    created_at_text: str | None
+    heartbeat_at: dt.datetime | None  # UTC
+    heartbeat_at_text: str | None
+    history_line_count: int | None  # rows logged, by the server's count
+    history_keys_text: str | None  # JSON text of `historyKeys`
+    config_text: str | None  # exact wire text
+    summary_text: str | None  # exact wire text
+    system_metrics_text: str | None  # exact wire text
+    fingerprint: str  # digest over everything above: equal fingerprints need no write
+
+    @property
+    def path(self) -> str:
+        """`entity/project/run_id`."""
+        return f"{self.entity}/{self.project}/{self.run_id}"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the run may still change by itself."""
+        return self.state in ACTIVE_STATES
