@@ -1,0 +1,36 @@
+"""A W&B-compatible server on loopback: the other side of the tests, and the default server of the demo.
+
+It owns its schema, its state and its faults, and imports nothing from the rest of `mirror`: what it knows of W&B
+comes from the W&B API notes and from what the SDK sends, not from our own client. Words: the **state** is the truth
+that tests edit; a **fault** shapes answers on purpose; the **recorder** holds what was asked; the **bucket** holds
+bytes behind signed URLs; an **outage** is the whole server gone. It never opens a connection and never writes to disk.
+"""
+
+from __future__ import annotations
+
+from .clock import Clock
+from .faults import Fault, Injector, Match
+from .recorder import Recorder, RequestRecord
+from .records import ConsoleLine, FileRecord, ProjectRecord, RunRecord, SweepRecord, UserRecord
+from .server import Sandbox
+from .state import DEFAULT_FEATURES, SandboxState
+from .wire import SandboxError
+
+__all__ = [
+    "DEFAULT_FEATURES",
+    "Clock",
+    "ConsoleLine",
+    "Fault",
+    "FileRecord",
+    "Injector",
+    "Match",
+    "ProjectRecord",
+    "Recorder",
+    "RequestRecord",
+    "RunRecord",
+    "Sandbox",
+    "SandboxError",
+    "SandboxState",
+    "SweepRecord",
+    "UserRecord",
+]

@@ -1,0 +1,271 @@
+"""Faults on purpose: what a test adds here shapes answers until it is used up or cleared.
+
+A fault wraps an answer and is never woven into it: the code that computes the real answer does not know.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from .recorder import Kind
+from .storage import Answer, xml_error
+
+Effect = Literal["answer", "latency", "expired", "rate_limit", "drop", "drop_mid_body", "truncate", "corrupt", "lie"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """Which requests a fault shapes; every condition given must hold."""
+
+    kind: Kind | None = None
+    operation: str | None = None  # GraphQL operation name
+    path: str | None = None  # substring of the path
+    method: str | None = None
+    variables: Callable[[Mapping[str, Any]], bool] | None = None  # predicate on the GraphQL variables
+    contains_run: str | None = None  # only answers that show the run of this id
+    query: str | None = None  # substring of the GraphQL document
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestFacts:
+    """What is known of a request before it is answered."""
+
+    method: str
+    path: str
+    kind: Kind
+    operation: str | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    query: str | None = None
+
+    def meets(self, match: Match) -> bool:
+        return (
+            (match.kind is None or match.kind == self.kind)
+            and (match.operation is None or match.operation == self.operation)
+            and (match.path is None or match.path in self.path)
+            and (match.method is None or match.method == self.method)
+            and (match.query is None or match.query in (self.query or ""))
+            and (match.variables is None or match.variables(self.variables))
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fault:
+    """One way to go wrong. Make it with one of the class methods.
+
+    `times` is how many answers it shapes (None: all), `match` which ones. Faults about bytes choose storage requests
+    when no match is given, faults about queries GraphQL requests, the others everything.
+    """
+
+    effect: Effect
+    match: Match
+    times: int | None = None
+    acts: bool = False  # the server does what was asked before the fault shows
+    answer: Answer | None = None
+    seconds: float = 0.0
+    keep: float = 0.5  # share of the body that arrives
+    limit: int = 0
+    edit: Callable[[Any], Any] | None = None
+    label: str = ""
+
+    @classmethod
+    def status(
+        cls,
+        status: int,
+        *,
+        retry_after: float | str | None = None,
+        body: bytes | str | None = None,
+        times: int | None = None,
+        match: Match | None = None,
+    ) -> Fault:
+        """Answer `status` without acting. `retry_after` is seconds or an RFC 1123 date; `body` defaults to JSON."""
+        headers = {"content-type": "application/json"} if body is None else {"content-type": "text/plain"}
+        if retry_after is not None:
+            headers["retry-after"] = str(retry_after)
+        text = json.dumps({"errors": [{"message": f"sandbox fault {status}"}]}) if body is None else body
+        raw = text if isinstance(text, bytes) else text.encode()
+        return cls._answer(
+            f"status {status}", Answer(status=status, body=raw, headers=headers), times, match or Match()
+        )
+
+    @classmethod
+    def html(cls, status: int = 502, *, times: int | None = None, match: Match | None = None) -> Fault:
+        """An HTML page, as a proxy sends it; with status 200 it is a captive portal."""
+        page = f"<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>".encode()
+        answer = Answer(status=status, body=page, headers={"content-type": "text/html"})
+        return cls._answer("html", answer, times, match or Match())
+
+    @classmethod
+    def graphql_error(
+        cls, message: str, *, status: int = 200, times: int | None = None, match: Match | None = None
+    ) -> Fault:
+        """An answer with `errors` and null `data`, without acting."""
+        body = json.dumps({"data": None, "errors": [{"message": message}]}).encode()
+        answer = Answer(status=status, body=body, headers={"content-type": "application/json"})
+        return cls._answer("graphql_error", answer, times, match or Match(kind="graphql"))
+
+    @classmethod
+    def poisoned_run(cls, run: str, message: str = "internal error", *, status: int = 200) -> Fault:
+        """Every GraphQL answer that would show run `run` (its run id) errors; answers without it are right."""
+        return cls.graphql_error(message, status=status, match=Match(kind="graphql", contains_run=run))
+
+    @classmethod
+    def _answer(cls, label: str, answer: Answer, times: int | None, match: Match) -> Fault:
+        return cls(effect="answer", match=match, times=times, answer=answer, label=label)
+
+    @classmethod
+    def latency(cls, seconds: float, *, times: int | None = None, match: Match | None = None) -> Fault:
+        """Answer late; other faults still apply."""
+        return cls(effect="latency", match=match or Match(), times=times, seconds=seconds, label="latency")
+
+    @classmethod
+    def expired_urls(cls, *, times: int | None = None, match: Match | None = None) -> Fault:
+        """Signed URLs are refused as expired (403, XML)."""
+        return cls(effect="expired", match=match or Match(kind="storage"), times=times, label="expired_urls")
+
+    @classmethod
+    def rate_limit(cls, limit: int, window_s: float, *, match: Match | None = None) -> Fault:
+        """`limit` requests a window, announced in RateLimit headers; over it 429 with Retry-After."""
+        chosen = match or Match(kind="graphql")
+        return cls(effect="rate_limit", match=chosen, limit=limit, seconds=window_s, label="rate_limit")
+
+    @classmethod
+    def drop(cls, *, times: int | None = None, match: Match | None = None) -> Fault:
+        """The connection goes away, nothing was done."""
+        return cls(effect="drop", match=match or Match(), times=times, label="drop")
+
+    @classmethod
+    def lost_answer(cls, *, times: int | None = None, match: Match | None = None) -> Fault:
+        """The server acts, then the connection goes away before the answer."""
+        return cls(effect="drop", match=match or Match(), times=times, acts=True, label="lost_answer")
+
+    @classmethod
+    def drop_mid_body(cls, *, keep: float = 0.5, times: int | None = None, match: Match | None = None) -> Fault:
+        """The right headers, `keep` of the body, then the connection goes away."""
+        chosen = match or Match(kind="storage")
+        return cls(effect="drop_mid_body", match=chosen, times=times, acts=True, keep=keep, label="drop_mid_body")
+
+    @classmethod
+    def truncate_body(cls, *, keep: float = 0.5, times: int | None = None, match: Match | None = None) -> Fault:
+        """`keep` of the body under a Content-Length that agrees with it: nothing in HTTP shows the loss."""
+        chosen = match or Match(kind="storage")
+        return cls(effect="truncate", match=chosen, times=times, acts=True, keep=keep, label="truncate_body")
+
+    @classmethod
+    def corrupt_body(cls, *, times: int | None = None, match: Match | None = None) -> Fault:
+        """One byte in the middle of the body is another one."""
+        chosen = match or Match(kind="storage")
+        return cls(effect="corrupt", match=chosen, times=times, acts=True, label="corrupt_body")
+
+    @classmethod
+    def lie(cls, edit: Callable[[Any], Any], *, times: int | None = None, match: Match | None = None) -> Fault:
+        """`edit` gets the parsed JSON answer and changes it, or returns another: wrong types, missing fields."""
+        chosen = match or Match(kind="graphql")
+        return cls(effect="lie", match=chosen, times=times, acts=True, edit=edit, label="lie")
+
+    def shape(self, answer: Answer) -> Answer:
+        """The answer as this fault leaves it (for the effects that rewrite a finished answer)."""
+        body = answer.body
+        if self.effect == "truncate":
+            return replace(answer, body=body[: int(len(body) * self.keep)])
+        if self.effect == "corrupt" and body:
+            middle = len(body) // 2
+            return replace(answer, body=body[:middle] + bytes([body[middle] ^ 0xFF]) + body[middle + 1 :])
+        if self.effect == "lie" and self.edit is not None:
+            value = json.loads(body)
+            edited = self.edit(value)
+            return replace(answer, body=json.dumps(value if edited is None else edited).encode())
+        if self.effect == "expired":
+            return xml_error(403, "ExpiredToken")
+        return self.answer or answer
+
+
+@dataclass
+class _Armed:
+    fault: Fault
+    left: int | None
+    window_started: float = 0.0
+    used: int = 0
+
+
+class Injector:
+    """The faults in force. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._armed: list[_Armed] = []
+        self._lock = threading.Lock()
+
+    def add(self, *faults: Fault) -> None:
+        """Put faults in force, behind those that already are."""
+        with self._lock:
+            self._armed.extend(_Armed(fault, fault.times) for fault in faults)
+
+    def remove(self, fault: Fault) -> None:
+        """Lift one fault; nothing happens when it is not in force."""
+        with self._lock:
+            self._armed = [armed for armed in self._armed if armed.fault is not fault]
+
+    def clear(self) -> None:
+        """Lift all faults."""
+        with self._lock:
+            self._armed.clear()
+
+    def latency_s(self, facts: RequestFacts) -> float:
+        """Seconds to wait before this request is answered."""
+        return sum(fault.seconds for fault in self._take(facts, lambda fault: fault.effect == "latency"))
+
+    def before(self, facts: RequestFacts) -> Fault | None:
+        """The fault that takes the place of acting, if any."""
+
+        def preempts(fault: Fault) -> bool:
+            whole = fault.effect not in ("latency", "rate_limit") and fault.match.contains_run is None
+            return whole and not fault.acts
+
+        return next(iter(self._take(facts, preempts, most=1)), None)
+
+    def after(self, facts: RequestFacts, run_names: frozenset[str]) -> list[Fault]:
+        """The faults that shape a finished answer."""
+
+        def shapes(fault: Fault) -> bool:
+            run = fault.match.contains_run
+            late = fault.acts or (run is not None and fault.effect not in ("latency", "rate_limit"))
+            return late and (run is None or run in run_names)
+
+        return self._take(facts, shapes)
+
+    def rate_limit(self, facts: RequestFacts, now_s: float) -> tuple[dict[str, str], bool]:
+        """RateLimit headers for this request, and whether it is over the limit."""
+        headers: dict[str, str] = {}
+        over = False
+        with self._lock:
+            for armed in self._armed:
+                fault = armed.fault
+                if fault.effect != "rate_limit" or not facts.meets(fault.match):
+                    continue
+                if now_s - armed.window_started >= fault.seconds:
+                    armed.window_started, armed.used = now_s, 0
+                armed.used += 1
+                reset = max(0.0, armed.window_started + fault.seconds - now_s)
+                headers["RateLimit-Limit"] = str(fault.limit)
+                headers["RateLimit-Remaining"] = str(max(0, fault.limit - armed.used))
+                headers["RateLimit-Reset"] = f"{reset:.3f}"
+                if armed.used > fault.limit:
+                    over = True
+                    headers["Retry-After"] = f"{reset:.3f}"
+        return headers, over
+
+    def _take(self, facts: RequestFacts, chosen: Callable[[Fault], bool], most: int | None = None) -> list[Fault]:
+        taken: list[Fault] = []
+        with self._lock:
+            for armed in self._armed:
+                if most is not None and len(taken) >= most:
+                    break
+                if armed.left == 0 or not chosen(armed.fault) or not facts.meets(armed.fault.match):
+                    continue
+                if armed.left is not None:
+                    armed.left -= 1
+                taken.append(armed.fault)
+        return taken

@@ -1,0 +1,168 @@
+"""What the sandbox remembers: plain mutable records, changed only by SandboxState under its lock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from .wire import NonFinite, parse_object
+
+if TYPE_CHECKING:
+    from .artifact_records import ArtifactRecord, CollectionRecord
+
+StepType = Literal["int64", "double", "uint64", "null"]
+"""Type of the `_step` column in an exported part; "null" makes a column of nulls."""
+
+ENDED_STATES = frozenset({"finished", "crashed", "failed", "killed", "preempted"})
+
+
+@dataclass(kw_only=True, eq=False)
+class UserRecord:
+    """A person or service account, with the one key that authenticates it."""
+
+    number: int
+    username: str
+    api_key: str
+    entity: str  # default entity
+    entities: set[str]  # every entity whose private projects the key may read and whose projects it may write
+    email: str
+    admin: bool = False
+    id: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.username
+
+
+@dataclass(kw_only=True, eq=False)
+class FileRecord:
+    """A run file. `object_key` names its bytes in the bucket; a file without bytes was announced only."""
+
+    id: str
+    name: str
+    run: RunRecord
+    object_key: str
+    size: int | None = None  # None while nothing was uploaded
+    md5: str | None = None  # base64
+    mimetype: str | None = None
+    updated_at: str | None = None
+    listed: bool = True  # False until the upload is registered
+    reference: str | None = None  # a reference file: both URLs are this one
+
+
+@dataclass(kw_only=True, eq=False)
+class ExportPart:
+    """One Parquet file of a history export."""
+
+    object_key: str
+    rows: int
+
+
+@dataclass(kw_only=True, eq=False)
+class ConsoleLine:
+    """One line of console output. `timestamp` is UTC without a zone, "" when unknown."""
+
+    line: str
+    timestamp: str = ""
+    level: str = ""  # "error" for stderr
+    label: str = ""
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class RunRecord:
+    """A run. Texts are kept as they go over the wire, so that a test can store anything in them."""
+
+    number: int  # order of creation inside the server
+    id: str  # storage id
+    name: str  # run id
+    project: ProjectRecord
+    display_name: str | None
+    user: UserRecord | None
+    state: str
+    created_at: str
+    heartbeat_at: str | None
+    updated_at: str
+    config_text: str | None = None
+    summary_text: str | None = None
+    system_metrics_text: str | None = None
+    tags: list[str] = field(default_factory=list)
+    notes: str | None = None
+    description: str | None = None
+    group: str | None = None
+    job_type: str | None = None
+    commit: str | None = None
+    host: str | None = None
+    program: str | None = None
+    sweep_name: str | None = None
+    exit_code: int | None = None
+    stop_requested: bool = False
+    nonfinite: NonFinite = "bare"
+    history: list[dict[str, Any]] = field(default_factory=list)  # in step order
+    history_lines: dict[int, dict[str, Any]] = field(default_factory=dict)  # file_stream rows by line offset
+    exported: set[int] = field(default_factory=set)  # steps covered by `parts`
+    parts: list[ExportPart] = field(default_factory=list)
+    serves_live_data: bool = True
+    events: list[dict[str, Any]] = field(default_factory=list)
+    console: list[ConsoleLine] = field(default_factory=list)
+    console_written: bool = False
+    files: dict[str, FileRecord] = field(default_factory=dict)
+    logged: list[ArtifactRecord] = field(default_factory=list)
+    used: list[ArtifactRecord] = field(default_factory=list)
+    _parsed: dict[str, tuple[str | None, dict[str, Any]]] = field(default_factory=dict)
+    _keys: tuple[int, dict[str, Any] | None] = (-1, None)
+    history_version: int = 0
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The parsed config envelope ({} when the text does not parse); parsed once per text."""
+        return self._parse("config", self.config_text)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The parsed summary."""
+        return self._parse("summary", self.summary_text)
+
+    def _parse(self, name: str, text: str | None) -> dict[str, Any]:
+        held = self._parsed.get(name)
+        if held is None or held[0] is not text:
+            held = (text, parse_object(text))
+            self._parsed[name] = held
+        return held[1]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class SweepRecord:
+    """A sweep; `config_text` is YAML."""
+
+    id: str
+    name: str
+    project: ProjectRecord
+    config_text: str
+    method: str
+    state: str
+    created_at: str
+    updated_at: str
+    user: UserRecord | None
+    display_name: str | None = None
+    description: str | None = None
+    run_count_expected: int | None = None
+    prior_runs: list[str] = field(default_factory=list)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ProjectRecord:
+    """A project and everything in it."""
+
+    number: int  # internalId
+    id: str
+    entity: str
+    name: str
+    private: bool
+    created_at: str
+    user: UserRecord | None
+    description: str | None = None
+    runs: dict[str, RunRecord] = field(default_factory=dict)  # by run id
+    sweeps: dict[str, SweepRecord] = field(default_factory=dict)
+    collections: dict[str, CollectionRecord] = field(default_factory=dict)  # artifact collections by name
+    artifact_types: dict[str, str] = field(default_factory=dict)  # name → created_at
+    version: int = 0  # moves with every change of any run, so that sorted listings can be kept

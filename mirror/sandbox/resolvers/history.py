@@ -1,0 +1,76 @@
+"""History, events and exports of a run."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..context import Info, Resolvers, context
+from ..history import in_steps, key_table, live_rows, sample, sampled_by_spec
+from ..records import RunRecord
+from ..wire import SandboxError, finite, spell
+
+
+def _history(
+    run: RunRecord, info: Info, minStep: int | None = None, maxStep: int | None = None, samples: int | None = None
+) -> list[str]:
+    rows = in_steps(run.history, minStep, maxStep)
+    ranged = minStep is not None or maxStep is not None
+    if ranged and not context(info).state.history_includes_exported:
+        rows = [row for row in rows if row["_step"] not in run.exported]
+    return [spell(row, run.nonfinite) for row in sample(rows, 500 if samples is None else samples)]
+
+
+def _events(run: RunRecord, _info: Info, samples: int | None = None) -> list[str]:
+    return [spell(row, run.nonfinite) for row in sample(run.events, 500 if samples is None else samples)]
+
+
+def _sampled_history(run: RunRecord, _info: Info, specs: list[str]) -> list[Any]:
+    answers = []
+    for text in specs:
+        try:
+            spec = json.loads(text)
+        except ValueError:
+            raise SandboxError("invalid spec: not JSON") from None
+        answers.append(sampled_by_spec(run, spec))
+    return answers
+
+
+def _parquet_history(run: RunRecord, info: Info, liveKeys: list[str]) -> dict[str, Any]:
+    state = context(info).state
+    urls = [state.signer.url(part.object_key) for part in run.parts]
+    state.shuffle.shuffle(urls)  # W&B keeps no order here from call to call
+    return {"parquetUrls": urls, "liveData": live_rows(run, liveKeys)}
+
+
+def _history_keys(run: RunRecord, _info: Info) -> Any:
+    return finite(key_table(run))
+
+
+def _history_count(run: RunRecord, _info: Info) -> int:
+    return len(run.history)
+
+
+def _event_count(run: RunRecord, _info: Info) -> int:
+    return len(run.events)
+
+
+def _history_tail(run: RunRecord, _info: Info) -> str:
+    return spell([spell(row, run.nonfinite) for row in run.history[-1:]])
+
+
+def _events_tail(run: RunRecord, _info: Info) -> str:
+    return spell([spell(row, run.nonfinite) for row in run.events[-1:]])
+
+
+RESOLVERS: Resolvers = {
+    "Run.history": _history,
+    "Run.events": _events,
+    "Run.sampledHistory": _sampled_history,
+    "Run.parquetHistory": _parquet_history,
+    "Run.historyKeys": _history_keys,
+    "Run.historyLineCount": _history_count,
+    "Run.eventsLineCount": _event_count,
+    "Run.historyTail": _history_tail,
+    "Run.eventsTail": _events_tail,
+}

@@ -1,0 +1,98 @@
+"""Projects and the run listings in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..context import Info, Resolvers, attribute, constant, context
+from ..paging import page
+from ..records import ProjectRecord, RunRecord
+from ..wire import SandboxError
+from .people import entity_value
+
+
+def _project(_root: Any, info: Info, name: str | None = None, entityName: str | None = None) -> ProjectRecord | None:
+    return context(info).readable_project(entityName, name)
+
+
+def _models(
+    _root: Any, info: Info, entityName: str | None = None, after: str | None = None, first: int | None = None
+) -> Any:
+    ctx = context(info)
+    owner = entityName or (ctx.user.entity if ctx.user else None)
+    found = [p for (entity, _), p in ctx.state.projects.items() if entity == owner and ctx.may_read(p)]
+    return page(found, first, after, ctx.state.limits)
+
+
+def _run_count(project: ProjectRecord, info: Info, filters: str | None = None) -> int:
+    return len(context(info).state.listings.get(project, filters, "+created_at").runs)
+
+
+def _runs(
+    project: ProjectRecord,
+    info: Info,
+    filters: str | None = None,
+    order: str | None = None,
+    after: str | None = None,
+    first: int | None = None,
+) -> dict[str, Any]:
+    ctx = context(info)
+    order = order or "+created_at"
+    shown, runs = ctx.state.listings.page(project, filters, order, first, after, ctx.state.limits)
+    ctx.run_names.update(run.name for run in runs)
+    return shown
+
+
+def _run(project: ProjectRecord, info: Info, name: str, desc: str | None = None) -> RunRecord | None:
+    del desc
+    run = project.runs.get(name)
+    if run is not None:
+        context(info).run_names.add(name)
+    return run
+
+
+def _bucket(project: ProjectRecord, info: Info, name: str, missingOk: bool = False) -> RunRecord | None:
+    run = _run(project, info, name)
+    if run is None and not missingOk:
+        raise SandboxError("run not found", status=404)
+    return run
+
+
+def _access(project: ProjectRecord, _info: Info) -> str:
+    return "PRIVATE" if project.private else "USER_READ"
+
+
+def _read_only(project: ProjectRecord, info: Info) -> bool:
+    return not context(info).may_write(project.entity)
+
+
+def _entity(project: ProjectRecord, _info: Info) -> dict[str, Any]:
+    return entity_value(project.entity)
+
+
+def _internal_id(project: ProjectRecord, _info: Info) -> str:
+    return str(project.number)
+
+
+RESOLVERS: Resolvers = {
+    "Query.project": _project,
+    "Query.model": _project,
+    "Query.models": _models,
+    "Project.id": attribute("id"),
+    "Project.internalId": _internal_id,
+    "Project.name": attribute("name"),
+    "Project.entityName": attribute("entity"),
+    "Project.entity": _entity,
+    "Project.description": attribute("description"),
+    "Project.access": _access,
+    "Project.views": constant(None),
+    "Project.createdAt": attribute("created_at"),
+    "Project.updatedAt": attribute("created_at"),
+    "Project.isBenchmark": constant(False),
+    "Project.readOnly": _read_only,
+    "Project.user": attribute("user"),
+    "Project.runCount": _run_count,
+    "Project.runs": _runs,
+    "Project.run": _run,
+    "Project.bucket": _bucket,
+}

@@ -1,0 +1,116 @@
+"""Writing projects and runs (W&B API notes, section 9)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..context import Context, Resolvers, mutation
+from ..records import RunRecord
+from ..wire import SandboxError
+
+_TRANSITIONS = {
+    "pending": frozenset({"running", "failed", "crashed", "preempted"}),
+    "failed": frozenset({"pending", "running"}),
+}
+
+# Input fields of upsertBucket and the record's attribute each one sets. A null or missing field leaves it alone.
+_EDITS = {
+    "displayName": "display_name",
+    "description": "description",
+    "notes": "notes",
+    "tags": "tags",
+    "groupName": "group",
+    "jobType": "job_type",
+    "config": "config_text",
+    "summaryMetrics": "summary_text",
+    "sweep": "sweep_name",
+    "commit": "commit",
+    "host": "host",
+    "jobProgram": "program",
+    "state": "state",
+}
+
+
+def _upsert_model(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
+    if not given.get("name"):
+        raise SandboxError("upsertModel needs a name")
+    owner = given.get("entityName") or (ctx.user.entity if ctx.user else "")
+    inserted = ctx.state.find_project(owner, given["name"]) is None
+    project = ctx.writable_project(owner, given["name"])
+    if given.get("description") is not None:
+        project.description = given["description"]
+    if given.get("access") is not None:
+        project.private = given["access"] == "PRIVATE"
+    return {"project": project, "model": project, "inserted": inserted}
+
+
+def _upsert_bucket(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
+    """Change a run by storage id, or create or change one by its path."""
+    inserted = False
+    if given.get("id"):
+        run = ctx.writable_run(given["id"])
+    else:
+        project = ctx.writable_project(given.get("entityName"), given.get("modelName") or "uncategorized")
+        name = given.get("name") or f"r{ctx.state.number():07d}"
+        held = project.runs.get(name)
+        inserted = held is None
+        run = held or ctx.state.new_run(project, name, user=ctx.user)
+        ctx.run_names.add(run.name)
+        if not inserted and given.get("state") is None and given.get("config") is not None:
+            run.state = "running"  # wandb.init on a known id is a resume, which revives the run
+    edited = False
+    for field, attribute in _EDITS.items():
+        if given.get(field) is not None:
+            value = given[field]
+            setattr(run, attribute, list(value) if field == "tags" else value)
+            edited = True
+    if edited or inserted:
+        ctx.state.changed(run)
+    return {"bucket": run, "inserted": inserted, "clientMutationId": given.get("clientMutationId")}
+
+
+def _update_run_state(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
+    if "UPDATE_RUN_STATE" not in ctx.state.features:
+        raise SandboxError("updateRunState is not available on this server")
+    run = ctx.writable_run(given["id"])
+    wanted = given["state"]
+    if run.sweep_name:
+        raise SandboxError("cannot update the state of a run that belongs to a sweep")
+    if run.state not in _TRANSITIONS.get(wanted, frozenset()):
+        raise SandboxError(f"invalid state transition from {run.state} to {wanted}")
+    run.state = wanted
+    ctx.state.changed(run)
+    return {"success": True}
+
+
+def _stop_run(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
+    run: RunRecord = ctx.writable_run(given["id"])
+    run.stop_requested = True
+    ctx.state.changed(run)
+    return {"success": True}
+
+
+def _delete_run(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
+    run = ctx.writable_run(given["id"])
+    ctx.state.delete_run(run.project.entity, run.project.name, run.name)
+    if given.get("deleteArtifacts"):
+        for artifact in run.logged:
+            artifact.state = "DELETED"
+    return {"clientMutationId": given.get("clientMutationId")}
+
+
+def _alert(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
+    project = ctx.state.find_project(given["entityName"], given["projectName"])
+    if project is None or given["runName"] not in project.runs:
+        raise SandboxError("run not found", status=404)
+    return {"success": True}
+
+
+RESOLVERS: Resolvers = {
+    "Mutation.upsertModel": mutation(_upsert_model),
+    "Mutation.upsertBucket": mutation(_upsert_bucket),
+    "Mutation.updateRunState": mutation(_update_run_state),
+    "Mutation.stopRun": mutation(_stop_run),
+    "Mutation.deleteRun": mutation(_delete_run),
+    "Mutation.notifyScriptableRunAlert": mutation(_alert),
+}

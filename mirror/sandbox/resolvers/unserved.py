@@ -1,0 +1,35 @@
+"""Mutations of the schema that the sandbox does not act on: the whole list, each a clear GraphQL error."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from ..context import Info, Resolver, Resolvers
+from ..wire import SandboxError
+
+UNSERVED: frozenset[str] = frozenset(
+    {
+        "deleteModel",
+        "rewindRun",
+        "completeMultipartUploadArtifact",
+        "linkArtifact",
+        "unlinkArtifact",
+        "updateArtifactSequence",
+        "updateArtifactPortfolio",
+        "moveArtifactSequence",
+        "deleteArtifactSequence",
+        "deleteArtifactPortfolio",
+        "createArtifactCollectionTagAssignments",
+        "deleteArtifactCollectionTagAssignments",
+    }
+)
+
+
+def _refusal(name: str) -> Resolver:
+    def refuse(_root: Any, _info: Info, **_arguments: Any) -> NoReturn:
+        raise SandboxError(f"{name} is not served by the sandbox")
+
+    return refuse
+
+
+RESOLVERS: Resolvers = {f"Mutation.{name}": _refusal(name) for name in sorted(UNSERVED)}

@@ -1,0 +1,202 @@
+"""The sandbox as tests hold it: a uvicorn server in a daemon thread with its own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+from starlette.types import Scope
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from .app import SandboxApp
+from .clock import Clock
+from .faults import Injector
+from .paging import PageLimitMode, PageLimits
+from .recorder import Recorder
+from .state import SandboxState
+from .storage import Bucket, Signer
+
+HOST = "127.0.0.1"
+STORAGE_HOST = "localhost"
+"""Another name of the same machine, so that "the key goes to the API's host alone" can be asserted."""
+
+
+class Sandbox:
+    """A running W&B-compatible server on loopback. Make it with `Sandbox.start`; use it as a context manager."""
+
+    def __init__(self, *, clock: Clock, state: SandboxState, api_key: str, port: int, legacy: bool) -> None:
+        self.clock = clock
+        self.state = state
+        self.api_key = api_key
+        self.port = port
+        self.url = state.base_url
+        self.requests = Recorder()
+        self.faults = Injector()
+        self._legacy = legacy
+        self._transports: dict[tuple[str, int], asyncio.Transport] = {}
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._stopping = asyncio.Event()
+        self._server: asyncio.Server | None = None
+        self._thread = threading.Thread(target=self._run, name="wandb-mirror-sandbox", daemon=True)
+
+    @classmethod
+    def start(
+        cls,
+        *,
+        port: int = 0,
+        page_limit: int = 1000,
+        page_limit_mode: PageLimitMode = "cap",
+        storage_url_ttl_s: float = 3600.0,
+        features: Iterable[str] | None = None,
+        legacy: bool = False,
+        api_key: str | None = None,
+        clock: Clock | None = None,
+    ) -> Sandbox:
+        """Start a server and return when it listens.
+
+        Args:
+            port: TCP port on 127.0.0.1; 0 takes a free one.
+            page_limit: Largest page of any connection.
+            page_limit_mode: "cap" cuts a larger `first`, "error" refuses it.
+            storage_url_ttl_s: Seconds until a signed URL expires.
+            features: Server features that are on; None takes `DEFAULT_FEATURES`.
+            legacy: An old server, whose schema lacks `features` and what came with it.
+            api_key: Key of the default user ("sandy", entity "sandbox-team"); None makes one of 40 characters.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        # A socket that is bound and never listens keeps the port while an outage closes the listening one.
+        reserved = _bind(port)
+        chosen = int(reserved.getsockname()[1])
+        clock = clock or Clock()
+        signer = Signer(clock=clock, ttl_s=storage_url_ttl_s, origin=f"http://{STORAGE_HOST}:{chosen}")
+        limits = PageLimits(limit=page_limit, mode=page_limit_mode)
+        base_url = f"http://{HOST}:{chosen}"
+        state = SandboxState(clock=clock, bucket=Bucket(), signer=signer, base_url=base_url, limits=limits)
+        if features is not None:
+            state.features = set(features)
+        user = state.add_user("sandy", entity="sandbox-team", api_key=api_key)
+        sandbox = cls(clock=clock, state=state, api_key=user.api_key, port=chosen, legacy=legacy)
+        sandbox._reserved = reserved
+        sandbox._thread.start()
+        sandbox._ready.wait()
+        return sandbox
+
+    _reserved: socket.socket
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Close every connection and end the thread. A second call does nothing."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join()
+            self._reserved.close()
+
+    @contextlib.contextmanager
+    def outage(self) -> Iterator[None]:
+        """The whole server is away: connections are dropped and refused, until the block ends; the port stays."""
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+        try:
+            yield
+        finally:
+            asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
+
+    def wait(self) -> None:
+        """Block until the server is stopped from elsewhere."""
+        self._thread.join()
+
+    # ------------------------------------------------------------------ inside the thread
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._serve())
+        finally:
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        await self._listen()
+        self._ready.set()
+        await self._stopping.wait()
+        await self._close()
+        pending = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        app = SandboxApp(
+            state=self.state, recorder=self.requests, faults=self.faults, hangup=self._hangup, legacy=self._legacy
+        )
+        config = uvicorn.Config(
+            app.asgi,
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=60,
+            http="h11",
+            ws="none",
+        )
+        config.load()
+        server_state = uvicorn.server.ServerState()
+        transports = self._transports
+
+        class TrackedProtocol(H11Protocol):
+            """Remembers the transport of each peer, so that faults can close a connection under an answer."""
+
+            def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+                super().connection_made(transport)
+                transports[tuple(transport.get_extra_info("peername")[:2])] = transport
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                transports.pop(tuple(self.transport.get_extra_info("peername")[:2]), None)
+                super().connection_lost(exc)
+
+        sock = _bind(self.port)
+        self._server = await self._loop.create_server(
+            lambda: TrackedProtocol(config=config, server_state=server_state, app_state={}, _loop=self._loop),
+            sock=sock,
+            backlog=512,
+        )
+
+    async def _close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for transport in list(self._transports.values()):
+            transport.abort()
+        await asyncio.sleep(0)
+
+    def _hangup(self, scope: Scope, flush: bool) -> None:
+        transport = self._transports.get(tuple(scope.get("client") or ("", 0)))
+        if transport is not None:
+            transport.close() if flush else transport.abort()
+
+
+def _bind(port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((HOST, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock

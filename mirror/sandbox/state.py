@@ -1,0 +1,518 @@
+"""The truth that the sandbox serves, and the methods by which tests and mutations change it.
+
+One re-entrant lock guards everything. Methods take it themselves; a caller that reads records over several steps holds
+`state.lock`. Runs are addressed by entity, project and run id, as in their paths.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import secrets
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .artifact_state import ArtifactShelf
+from .clock import Clock
+from .exports import split, write_part
+from .history import merge_rows
+from .paging import PageLimits, RunListings
+from .records import (
+    ENDED_STATES,
+    ConsoleLine,
+    ExportPart,
+    FileRecord,
+    ProjectRecord,
+    RunRecord,
+    StepType,
+    SweepRecord,
+    UserRecord,
+)
+from .storage import Bucket, Signer, guess_mimetype, md5_base64
+from .wire import Moment, NonFinite, SandboxError, config_envelope, spell, timestamp, typed_id
+
+DEFAULT_FEATURES: frozenset[str] = frozenset(
+    {
+        "MARK_RUN_FILES_UPLOADED",
+        "UPDATE_RUN_STATE",
+        "SWEEPS_QUERY_FILTERING",
+        "TOTAL_COUNT_IN_FILE_CONNECTION",
+        "ARTIFACT_TAGS",
+        "PROJECT_ARTIFACT_COLLECTION_MEMBERSHIP",
+        "ARTIFACT_COLLECTION_MEMBERSHIP_FILES",
+        "USE_ARTIFACT_WITH_ENTITY_AND_PROJECT_INFORMATION",
+        "STRUCTURED_CONSOLE_LOGS",
+        "FILESTREAM_GZIP",
+        "LARGE_FILENAMES",
+        "CLIENT_IDS",
+    }
+)
+
+
+class SandboxState(ArtifactShelf):
+    """Users, projects and everything in them."""
+
+    def __init__(self, *, clock: Clock, bucket: Bucket, signer: Signer, base_url: str, limits: PageLimits) -> None:
+        super().__init__()
+        self.lock = threading.RLock()
+        self.clock, self.bucket, self.signer, self.base_url, self.limits = clock, bucket, signer, base_url, limits
+        self.features = set(DEFAULT_FEATURES)
+        self.listings = RunListings()
+        self.shuffle = random.Random(0)  # noqa: S311 -- order of parquetUrls; seeded so that a failure repeats itself
+        self.files_register_on_put = True  # False: as self-hosted servers, which wait for markRunFilesUploaded
+        self.history_includes_exported = True  # whether ranged `history` repeats exported rows (unconfirmed at W&B)
+        self.log_page_lines = 10_000  # the server's cap on a page of logLines
+        self.exports_on_finish = True  # export the history as soon as a live run completes
+        self.users: dict[str, UserRecord] = {}  # by API key
+        self.projects: dict[tuple[str, str], ProjectRecord] = {}
+        self.runs_by_id: dict[str, RunRecord] = {}
+        self.sweeps_by_id: dict[str, SweepRecord] = {}
+        self.files_by_id: dict[str, FileRecord] = {}
+        self.files_by_key: dict[str, FileRecord] = {}
+        self.agents: dict[str, dict[str, Any]] = {}
+        self._numbers = 0
+
+    def number(self) -> int:
+        """The next number of the server-wide sequence that ids are made of."""
+        self._numbers += 1
+        return self._numbers
+
+    def now_text(self) -> str:
+        return timestamp(None, self.clock.now())
+
+    def stamp(self, moment: Moment) -> str:
+        return timestamp(moment, self.clock.now())
+
+    # ------------------------------------------------------------------ people and projects
+
+    def add_user(
+        self,
+        username: str,
+        *,
+        entity: str | None = None,
+        entities: Iterable[str] = (),
+        api_key: str | None = None,
+        admin: bool = False,
+    ) -> UserRecord:
+        """A user with a key of 40 characters. `entity` (default: the username) is the default entity."""
+        with self.lock:
+            default = entity or username
+            user = UserRecord(
+                number=self.number(),
+                username=username,
+                api_key=api_key or secrets.token_hex(20),
+                entity=default,
+                entities={default, username, *entities},
+                email=f"{username}@example.com",
+                admin=admin,
+            )
+            user.id = typed_id("User", user.number)
+            self.users[user.api_key] = user
+            return user
+
+    def default_user(self) -> UserRecord | None:
+        return next(iter(self.users.values()), None)
+
+    def add_project(
+        self,
+        entity: str,
+        project: str,
+        *,
+        private: bool = False,
+        description: str | None = None,
+        created_at: Moment = None,
+    ) -> ProjectRecord:
+        """The project, made when it is not there yet. A private one is null for keys outside its entity."""
+        with self.lock:
+            held = self.projects.get((entity, project))
+            if held is not None:
+                return held
+            number = self.number()
+            record = ProjectRecord(
+                number=number,
+                id=typed_id("Project", project, entity, number),
+                entity=entity,
+                name=project,
+                private=private,
+                created_at=self.stamp(created_at),
+                user=self.default_user(),
+                description=description,
+            )
+            self.projects[entity, project] = record
+            # The default user belongs to every entity that a test names; outsiders are made with add_user.
+            if record.user is not None:
+                record.user.entities.add(entity)
+            return record
+
+    def project(self, entity: str, project: str) -> ProjectRecord:
+        """The project's record; KeyError when there is none."""
+        with self.lock:
+            return self.projects[entity, project]
+
+    def run(self, entity: str, project: str, run: str) -> RunRecord:
+        """The run's record; KeyError when there is none."""
+        with self.lock:
+            return self.projects[entity, project].runs[run]
+
+    # ------------------------------------------------------------------ runs
+
+    def add_run(
+        self,
+        entity: str,
+        project: str,
+        run: str,
+        *,
+        display_name: str | None = None,
+        state: str = "finished",
+        config: Mapping[str, Any] | None = None,
+        config_text: str | None = None,
+        summary: Mapping[str, Any] | None = None,
+        summary_text: str | None = None,
+        system_metrics: Mapping[str, Any] | None = None,
+        tags: Sequence[str] = (),
+        notes: str | None = None,
+        description: str | None = None,
+        group: str | None = None,
+        job_type: str | None = None,
+        commit: str | None = None,
+        host: str | None = None,
+        sweep: str | None = None,
+        user: str | UserRecord | None = "default",
+        created_at: Moment = None,
+        heartbeat_at: Moment = None,
+        history: Iterable[Mapping[str, Any]] = (),
+        exported: bool | int | None = None,
+        parts: int = 1,
+        step_type: StepType = "int64",
+        live_data: bool = True,
+        events: Iterable[Mapping[str, Any]] = (),
+        console: Iterable[str | ConsoleLine] = (),
+        files: Mapping[str, bytes] | None = None,
+        nonfinite: NonFinite = "bare",
+    ) -> RunRecord:
+        """A run, whole. Projects are made on the way; a run id that exists is an error.
+
+        Args:
+            config: Plain values; put into W&B's envelope. `config_text` is wire text instead, taken as it is.
+            summary: Plain values. `summary_text` is wire text instead, taken as it is.
+            user: A username known to the sandbox, a record, "default", or None for a deleted account.
+            exported: True or False, or how many rows were exported; None exports ended runs only.
+            parts: How many Parquet parts the exported rows are spread over.
+            live_data: False leaves unexported rows out of parquetHistory, so that only `history` has them.
+            nonfinite: Spelling of NaN and infinities in the summary and in history lines.
+        """
+        with self.lock:
+            owner = self.add_project(entity, project)
+            if run in owner.runs:
+                raise ValueError(f"run {entity}/{project}/{run} exists")
+            record = self.new_run(owner, run, user=self._user(user), created_at=created_at)
+            record.display_name = run if display_name is None else display_name
+            record.state, record.nonfinite, record.serves_live_data = state, nonfinite, live_data
+            record.heartbeat_at = record.created_at if heartbeat_at is None else self.stamp(heartbeat_at)
+            record.config_text = spell(config_envelope(config or {})) if config_text is None else config_text
+            record.tags, record.notes, record.description = list(tags), notes, description
+            record.group, record.job_type, record.commit, record.host = group, job_type, commit, host
+            record.sweep_name = sweep
+            record.system_metrics_text = None if system_metrics is None else spell(dict(system_metrics))
+            merge_rows(record, (dict(row) for row in history))
+            if summary is None and summary_text is None:
+                summary = dict(record.history[-1]) if record.history else {}
+            record.summary_text = spell(dict(summary or {}), nonfinite) if summary_text is None else summary_text
+            record.events.extend(dict(event) for event in events)
+            self.log_console(entity, project, run, console)
+            for name, body in (files or {}).items():
+                self.add_file(entity, project, run, name, body)
+            rows = exported if exported is not None else state in ENDED_STATES
+            if record.history and rows is not False:
+                self.export_history(record, parts=parts, rows=None if rows is True else rows, step_type=step_type)
+            if state in ENDED_STATES:
+                record.exit_code = 0 if state == "finished" else 1
+            record.updated_at = record.heartbeat_at or record.created_at
+            return record
+
+    def new_run(
+        self, owner: ProjectRecord, name: str, *, user: UserRecord | None, created_at: Moment = None
+    ) -> RunRecord:
+        """An empty running run in `owner`."""
+        with self.lock:
+            number = self.number()
+            now = self.stamp(created_at)
+            record = RunRecord(
+                number=number,
+                id=typed_id("Run", name, owner.name, owner.entity, number),
+                name=name,
+                project=owner,
+                display_name=name,
+                user=user,
+                state="running",
+                created_at=now,
+                heartbeat_at=now,
+                updated_at=now,
+                config_text="{}",
+                summary_text="{}",
+            )
+            owner.runs[name] = record
+            self.runs_by_id[record.id] = record
+            owner.version += 1
+            return record
+
+    def _user(self, user: str | UserRecord | None) -> UserRecord | None:
+        if user == "default":
+            return self.default_user()
+        if isinstance(user, str):
+            return next(held for held in self.users.values() if held.username == user)
+        return user
+
+    def changed(self, run: RunRecord, *, heartbeat: bool = False) -> None:
+        """Note a change: listings are sorted anew, `updatedAt` moves, and `heartbeatAt` when asked."""
+        run.project.version += 1
+        run.updated_at = self.now_text()
+        if heartbeat:
+            run.heartbeat_at = run.updated_at
+
+    def edit_run(
+        self,
+        entity: str,
+        project: str,
+        run: str,
+        *,
+        touch_heartbeat: bool = False,
+        config: Mapping[str, Any] | None = None,
+        summary: Mapping[str, Any] | None = None,
+        **fields: Any,
+    ) -> RunRecord:
+        """A remote edit, as somebody else would make it in the web app.
+
+        Args:
+            config, summary: Plain values that replace all of the old ones.
+            fields: Any attribute of RunRecord by name: tags, notes, display_name, state, config_text, ...
+        """
+        with self.lock:
+            record = self.run(entity, project, run)
+            if config is not None:
+                record.config_text = spell(config_envelope(config))
+            if summary is not None:
+                record.summary_text = spell(dict(summary), record.nonfinite)
+            for name, value in fields.items():
+                if not hasattr(record, name):
+                    raise AttributeError(f"runs have no {name!r}")
+                setattr(record, name, list(value) if name == "tags" else value)
+            self.changed(record, heartbeat=touch_heartbeat)
+            return record
+
+    def delete_run(self, entity: str, project: str, run: str) -> None:
+        """Remove the run and its files, as deleteRun does."""
+        with self.lock:
+            record = self.projects[entity, project].runs.pop(run)
+            self.runs_by_id.pop(record.id, None)
+            for held in record.files.values():
+                self.files_by_id.pop(held.id, None)
+                self.bucket.remove(held.object_key)
+            record.project.version += 1
+
+    def finish_run(
+        self, entity: str, project: str, run: str, *, state: str = "finished", export: bool = True
+    ) -> RunRecord:
+        """End the run; `export` also exports its whole history."""
+        with self.lock:
+            record = self.run(entity, project, run)
+            record.state = state
+            record.exit_code = 0 if state == "finished" else 1
+            if export and record.history:
+                self.export_history(record)
+            self.changed(record, heartbeat=True)
+            return record
+
+    # ------------------------------------------------------------------ what runs log
+
+    def log_rows(
+        self,
+        entity: str,
+        project: str,
+        run: str,
+        rows: Iterable[Mapping[str, Any]],
+        *,
+        summarize: bool = True,
+    ) -> RunRecord:
+        """Append history rows, as a live run does: merged by `_step`, the heartbeat and the summary move."""
+        with self.lock:
+            record = self.run(entity, project, run)
+            given = [dict(row) for row in rows]
+            merge_rows(record, given)
+            if summarize and given:
+                merged = dict(record.summary)
+                for row in given:
+                    merged.update(row)
+                record.summary_text = spell(merged, record.nonfinite)
+            self.changed(record, heartbeat=True)
+            return record
+
+    def log_console(self, entity: str, project: str, run: str, lines: Iterable[str | ConsoleLine]) -> None:
+        """Append console lines; plain texts get the clock's time."""
+        with self.lock:
+            record = self.run(entity, project, run)
+            for line in lines:
+                when = self.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%f")
+                record.console.append(ConsoleLine(line=line, timestamp=when) if isinstance(line, str) else line)
+                record.console_written = True
+
+    def export_history(
+        self,
+        run: RunRecord,
+        *,
+        parts: int = 1,
+        rows: int | None = None,
+        step_type: StepType = "int64",
+        empty_part: bool = False,
+    ) -> None:
+        """Export the run's history anew: the first `rows` rows (all when None), replacing every earlier part.
+
+        Args:
+            step_type: Type of the `_step` column.
+            empty_part: Add a part with zero columns and zero rows, which W&B is known to serve.
+        """
+        with self.lock:
+            covered = [dict(row) for row in (run.history if rows is None else run.history[:rows])]
+            for part in run.parts:
+                self.bucket.remove(part.object_key)
+            run.parts = []
+            run.exported = {int(row["_step"]) for row in covered}
+            pieces: list[Sequence[dict[str, Any]]] = list(split(covered, parts))
+            if empty_part:
+                pieces.append([])
+            for piece in pieces:
+                key = f"exports/{run.number}/{self.number()}.parquet"
+                self.bucket.put(key, lambda piece=piece: write_part(piece, step_type))  # type: ignore[misc]
+                run.parts.append(ExportPart(object_key=key, rows=len(piece)))
+
+    # ------------------------------------------------------------------ files
+
+    def add_file(
+        self,
+        entity: str,
+        project: str,
+        run: str,
+        name: str,
+        body: bytes,
+        *,
+        md5: str | None = "computed",
+        size: int | None = None,
+        mimetype: str | None = None,
+        reference: str | None = None,
+    ) -> FileRecord:
+        """A run file with its bytes, replacing one of the same name.
+
+        Args:
+            md5: Base64 digest to announce; None announces none, any text may be a lie.
+            size: Size to announce when it should differ from the real one.
+            reference: URL of a reference file; it is then both `url` and `directUrl`.
+        """
+        with self.lock:
+            record = self.announce_file(self.run(entity, project, run), name)
+            self.store_file(record, body)
+            record.listed, record.reference = True, reference
+            record.md5 = md5_base64(body) if md5 == "computed" else md5
+            record.size = len(body) if size is None else size
+            record.mimetype = mimetype if mimetype is not None else record.mimetype
+            return record
+
+    def announce_file(self, run: RunRecord, name: str) -> FileRecord:
+        """The record of a file that is going to be uploaded; the held one when the name is known."""
+        held = run.files.get(name)
+        if held is not None:
+            return held
+        number = self.number()
+        record = FileRecord(
+            id=typed_id("File", run.number, number),
+            name=name,
+            run=run,
+            object_key=f"runs/{run.number}/files/{number}",
+            listed=False,
+        )
+        run.files[name] = record
+        self.files_by_id[record.id] = record
+        self.files_by_key[record.object_key] = record
+        return record
+
+    def store_file(self, record: FileRecord, body: bytes) -> None:
+        """Uploaded bytes arrive in the bucket."""
+        self.bucket.put(record.object_key, body)
+        record.size, record.md5 = len(body), md5_base64(body)
+        record.mimetype, record.updated_at = guess_mimetype(record.name), self.now_text()
+        if self.files_register_on_put:
+            record.listed = True
+
+    def remove_file(self, file_id: str) -> None:
+        """Delete a file by its id; unknown ids are ignored."""
+        with self.lock:
+            record = self.files_by_id.pop(file_id, None)
+            if record is not None:
+                self.files_by_key.pop(record.object_key, None)
+                record.run.files.pop(record.name, None)
+                self.bucket.remove(record.object_key)
+
+    def put_object(self, key: str, body: bytes) -> None:
+        """Bytes put to a signed URL."""
+        with self.lock:
+            record = self.files_by_key.get(key)
+            if record is None:
+                self.bucket.put(key, body)
+            else:
+                self.store_file(record, body)
+
+    # ------------------------------------------------------------------ sweeps
+
+    def add_sweep(
+        self,
+        entity: str,
+        project: str,
+        sweep: str,
+        *,
+        config_text: str = "method: random\nparameters: {}\n",
+        method: str = "random",
+        state: str = "RUNNING",
+        display_name: str | None = None,
+        description: str | None = None,
+        run_count_expected: int | None = None,
+        created_at: Moment = None,
+    ) -> SweepRecord:
+        """A sweep; `sweep` is its id (Sweep.name), `config_text` its YAML."""
+        with self.lock:
+            owner = self.add_project(entity, project)
+            now = self.stamp(created_at)
+            record = SweepRecord(
+                id=typed_id("Sweep", sweep, project, entity, self.number()),
+                name=sweep,
+                project=owner,
+                config_text=config_text,
+                method=method,
+                state=state,
+                created_at=now,
+                updated_at=now,
+                user=self.default_user(),
+                display_name=display_name,
+                description=description,
+                run_count_expected=run_count_expected,
+            )
+            owner.sweeps[sweep] = record
+            self.sweeps_by_id[record.id] = record
+            return record
+
+    # ------------------------------------------------------------------ lookups for mutations
+
+    def run_by_storage_id(self, storage_id: str) -> RunRecord:
+        """The run of a storage id.
+
+        Raises:
+            SandboxError: there is none.
+        """
+        record = self.runs_by_id.get(storage_id)
+        if record is None:
+            raise SandboxError("run not found", status=404)
+        return record
+
+    def find_project(self, entity: str | None, project: str | None) -> ProjectRecord | None:
+        with contextlib.suppress(KeyError):
+            return self.projects[entity or "", project or ""]
+        return None

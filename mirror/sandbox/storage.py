@@ -1,0 +1,118 @@
+"""The bucket: bytes by key, behind signed URLs that expire, on another host name than the API.
+
+Keys are made by the sandbox from plain ASCII, so that nothing a user named ends up in a path.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import mimetypes
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, urlencode
+
+from .clock import Clock
+
+_RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A whole HTTP answer, in memory, so that faults can wrap it."""
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    run_names: frozenset[str] = frozenset()  # runs that the answer shows, for faults that pick on one
+
+
+class Bucket:
+    """Objects by key. A value may be a function, called at the first read, so that exports cost nothing unread."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, bytes | Callable[[], bytes]] = {}
+        self._lock = threading.RLock()
+
+    def put(self, key: str, body: bytes | Callable[[], bytes]) -> None:
+        with self._lock:
+            self._objects[key] = body
+
+    def get(self, key: str) -> bytes | None:
+        with self._lock:
+            body = self._objects.get(key)
+            if callable(body):
+                body = body()
+                self._objects[key] = body
+            return body
+
+    def remove(self, key: str) -> None:
+        with self._lock:
+            self._objects.pop(key, None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signer:
+    """Makes and checks signed URLs."""
+
+    clock: Clock
+    ttl_s: float
+    origin: str  # scheme, host and port of the storage
+    secret: bytes = b"sandbox-storage-secret"
+
+    def url(self, key: str, *, write: bool = False) -> str:
+        """A URL that reads (GET, HEAD) or writes (PUT) `key` until it expires."""
+        expires = f"{self.clock.time() + self.ttl_s:.3f}"
+        query = urlencode({"X-Expires": expires, "X-Signature": self._sign(key, expires, write)})
+        return f"{self.origin}/storage/{key}?{query}"
+
+    def refusal(self, key: str, query: str, *, write: bool) -> str | None:
+        """Why a request may not pass (an S3 error code), or None when it may."""
+        values = parse_qs(query)
+        expires = values.get("X-Expires", [""])[0]
+        signature = values.get("X-Signature", [""])[0]
+        if not hmac.compare_digest(signature, self._sign(key, expires, write)):
+            return "SignatureDoesNotMatch"
+        return "ExpiredToken" if float(expires) < self.clock.time() else None
+
+    def _sign(self, key: str, expires: str, write: bool) -> str:
+        text = f"{'PUT' if write else 'GET'}\n{key}\n{expires}"
+        return hmac.new(self.secret, text.encode(), hashlib.sha256).hexdigest()
+
+
+def xml_error(status: int, code: str) -> Answer:
+    """An error in the style of S3 and GCS."""
+    body = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{code}</Message></Error>'
+    return Answer(status=status, body=body.encode(), headers={"content-type": "application/xml"})
+
+
+def read_object(bucket: Bucket, key: str, range_header: str | None, if_range: str | None) -> Answer:
+    """The bytes of `key`, or the one range asked for (206; 416 when it lies outside)."""
+    body = bucket.get(key)
+    if body is None:
+        return xml_error(404, "NoSuchKey")
+    etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
+    headers = {"accept-ranges": "bytes", "etag": etag, "content-type": "application/octet-stream"}
+    match = _RANGE.match(range_header or "")
+    if match is None or match.groups() == ("", "") or (if_range is not None and if_range != etag):
+        return Answer(status=200, body=body, headers=headers)
+    first, last = match.groups()
+    start = int(first) if first else max(0, len(body) - int(last))
+    stop = min(int(last) + 1, len(body)) if first and last else len(body)
+    if start >= stop:
+        return Answer(status=416, headers=headers | {"content-range": f"bytes */{len(body)}"})
+    headers["content-range"] = f"bytes {start}-{stop - 1}/{len(body)}"
+    return Answer(status=206, body=body[start:stop], headers=headers)
+
+
+def md5_base64(body: bytes) -> str:
+    """Base64 of the MD5 digest, the spelling of `File.md5`."""
+    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+
+
+def guess_mimetype(name: str) -> str:
+    """A MIME type by the name's ending; W&B sends "" when it knows none."""
+    return mimetypes.guess_type(name)[0] or ""

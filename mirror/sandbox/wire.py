@@ -1,0 +1,81 @@
+"""Spellings on the wire: JSON inside strings, timestamps, typed ids, the config envelope."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+NonFinite = Literal["bare", "text"]
+"""How NaN and infinities are spelled inside a JSONString: as the bare token NaN, or as the string "NaN"."""
+
+Moment = str | datetime | None
+"""A time given by a test: wire text kept as it is, a datetime, or None for the clock's now."""
+
+
+class SandboxError(Exception):
+    """A refusal that the client is meant to see.
+
+    Args:
+        message: Text of the GraphQL error.
+        status: HTTP status of the whole answer. W&B gives resolver errors real statuses at times
+            (W&B API notes, section 2: 404 from agentHeartbeat, 413 for too large documents).
+    """
+
+    def __init__(self, message: str, *, status: int = 200) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def typed_id(kind: str, *parts: object) -> str:
+    """An opaque id: base64 of `Kind:v1:part:...`, the look of W&B's storage ids."""
+    return base64.b64encode(":".join([kind, "v1", *map(str, parts)]).encode()).decode()
+
+
+def timestamp(moment: Moment, now: datetime) -> str:
+    """Wire text of a time; without a zone by default, as W&B sends it ("2023-11-05T17:46:35")."""
+    if isinstance(moment, str):
+        return moment
+    value = now if moment is None else moment
+    if value.tzinfo is not None:
+        value = value.astimezone(UTC)
+    return value.strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def spell(value: Any, nonfinite: NonFinite = "bare") -> str:
+    """JSON text of `value`; non-finite numbers by the given spelling."""
+    if nonfinite == "text":
+        value = finite(value)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def finite(value: Any) -> Any:
+    """`value` with every non-finite number replaced by its name, which plain JSON scalars need."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value
+
+
+def parse_object(text: str | None) -> dict[str, Any]:
+    """The object inside a JSONString; {} when there is none or it does not parse."""
+    if not text:
+        return {}
+    try:
+        value = json.loads(text, strict=False)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def config_envelope(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain config values in W&B's envelope, with the internal `_wandb` entry that every run has."""
+    envelope: dict[str, Any] = {key: {"value": value, "desc": None} for key, value in values.items()}
+    envelope.setdefault("_wandb", {"value": {"python_version": "3.11", "cli_version": "0.31.0"}, "desc": None})
+    return envelope
