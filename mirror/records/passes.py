@@ -1,0 +1,70 @@
+"""What one pass over a project knows and changes: values that the pull decides and the store commits."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import msgspec
+
+from mirror.records.projects import ProjectRecord, SweepRecord
+from mirror.records.runs import RunRecord
+
+
+class ProjectKey(msgspec.Struct, frozen=True, order=True):
+    """A project's address; entity and project never hold a slash."""
+
+    entity: str
+    project: str
+
+    def __str__(self) -> str:
+        """`entity/project`."""
+        return f"{self.entity}/{self.project}"
+
+
+class SourceState(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a project was pulled. All times are the server's, UTC."""
+
+    watermark: dt.datetime | None = None  # everything that moved before this instant is held
+    walk_started_at: dt.datetime | None = None  # a walk over all runs is under way since then
+    walk_through: str | None = None  # that walk holds every run created before this (text as the server sent it)
+    last_walk_at: dt.datetime | None = None  # start of the last walk that reached its end
+    last_pass_at: dt.datetime | None = None  # start of the last good pass of any kind
+    last_error: str | None = None  # why the last pass failed; None after a good one
+    last_error_at: dt.datetime | None = None
+    runs_upstream: int | None = None  # runs in the project by the server's count, at the last good pass
+    surplus: int = 0  # runs upstream minus runs held when the last walk ended; not 0 where counts hide something
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """One run that could not be taken, in the server's words."""
+
+    run_id: str
+    reason: str
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """What the lake holds of one run, as far as a plan needs it."""
+
+    fingerprint: str
+    gone: bool
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that one commit writes for one project."""
+
+    key: ProjectKey
+    at: dt.datetime  # UTC; becomes `synced_at` of what is written
+    runs: tuple[RunRecord, ...] = ()  # new or changed
+    gone: tuple[str, ...] = ()  # run ids that the server confirmed it no longer has
+    failed: tuple[Failure, ...] = ()
+    recovered: tuple[str, ...] = ()  # run ids whose earlier failure is over
+    project: ProjectRecord | None = None
+    sweeps: tuple[SweepRecord, ...] = ()
+    gone_sweeps: tuple[str, ...] = ()  # sweep ids that a whole listing no longer holds
+    source: SourceState | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to commit."""
+        return not (self.runs or self.gone or self.failed or self.recovered or self.project or self.sweeps
+                    or self.gone_sweeps or self.source)  # fmt: skip

@@ -1,0 +1,110 @@
+"""How W&B's JSON texts become queryable values, and back into strict JSON.
+
+The texts W&B serves are JSON with liberties: bare `NaN` and `Infinity`, raw control characters, integers of any
+size, sometimes a document that is not an object, or not JSON at all (W&B API notes, sections 4 and 5). What leaves
+here is strict JSON: non-finite numbers are the strings `"NaN"`, `"Infinity"`, `"-Infinity"` that W&B itself uses,
+integers keep every digit, and text is valid Unicode.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+# Keys of a config that W&B keeps for itself; `run.config` of the SDK leaves them out.
+INTERNAL_CONFIG_KEYS = frozenset({"_wandb", "wandb_version"})
+
+_UNPARSED = object()
+
+
+def parse_lenient(text: str | None) -> Any:
+    """Parse a JSON text as the SDK does: control characters and non-finite numbers are accepted.
+
+    Args:
+        text: the wire text; None stands for an absent document.
+
+    Returns:
+        The value, or None when the text is absent or cannot be parsed (the wire text is kept elsewhere).
+    """
+    value = _parse(text)
+    return None if value is _UNPARSED else value
+
+
+def is_malformed(text: str | None) -> bool:
+    """Whether a wire text is there but is not JSON even to a lenient parser."""
+    return _parse(text) is _UNPARSED
+
+
+def config_json(text: str | None) -> str | None:
+    """The queryable form of a run's config: `{"lr": {"value": 0.1, "desc": null}}` becomes `{"lr":0.1}`.
+
+    A value that is no such pair is kept whole, as the SDK does; a config that is not an object is kept as it is.
+
+    Returns:
+        Strict JSON text, or None when the config is absent, null or malformed.
+    """
+    value = parse_lenient(text)
+    if isinstance(value, dict):
+        value = unwrap_config(value)
+    return None if value is None else dump_strict(value)
+
+
+def unwrap_config(wire: dict[str, Any]) -> dict[str, Any]:
+    """Take the values out of a parsed wire config, without W&B's internal keys."""
+    return {
+        key: item["value"] if isinstance(item, dict) and "value" in item else item
+        for key, item in wire.items()
+        if key not in INTERNAL_CONFIG_KEYS
+    }
+
+
+def document_json(text: str | None) -> str | None:
+    """The queryable form of a summary, of system metrics or of history keys: strict JSON, or None."""
+    value = parse_lenient(text)
+    return None if value is None else dump_strict(value)
+
+
+def dump_strict(value: Any) -> str:
+    """Write a parsed value as strict JSON text that every database and parser takes."""
+    try:
+        dumped = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    except ValueError:
+        dumped = json.dumps(_finite(value), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return valid_unicode(dumped)
+
+
+def valid_unicode(text: str) -> str:
+    """Replace lone surrogates, which no UTF-8 store can hold, by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _parse(text: str | None) -> Any:
+    if text is None:
+        return None
+    try:
+        return json.loads(text, strict=False, parse_int=_exact_int)
+    except (ValueError, RecursionError):
+        return _UNPARSED
+
+
+def _exact_int(digits: str) -> int | str:
+    """An integer with all its digits; beyond what Python converts (4300 digits) the text itself."""
+    try:
+        return int(digits)
+    except ValueError:
+        return digits
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,98 @@
+"""What the lake holds already, as the pull's planner asks for it. Every answer is bounded by its question."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+from mirror.records.passes import Held, ProjectKey, SourceState
+from mirror.records.projects import SweepRecord
+from mirror.records.runs import ACTIVE_STATES
+from mirror.store.lake import Lake
+from mirror.store.writer import naive
+
+
+def aware(value: Any) -> Any:
+    """A TIMESTAMP of the lake with its zone, UTC; anything else as it is."""
+    return value.replace(tzinfo=dt.UTC) if isinstance(value, dt.datetime) else value
+
+
+def source_state(lake: Lake, key: ProjectKey) -> SourceState:
+    """How far a project was pulled; all empty for one that never was."""
+    fields = SourceState.__struct_fields__
+    with lake.reading() as engine:
+        row = engine.execute(
+            f"SELECT {', '.join(fields)} FROM lake.sources WHERE entity = ? AND project = ?",  # noqa: S608 - names are ours
+            [key.entity, key.project],
+        ).fetchone()
+    if row is None:
+        return SourceState()
+    return SourceState(**dict(zip(fields, (aware(value) for value in row), strict=True)))
+
+
+def held_runs(lake: Lake, key: ProjectKey, run_ids: Iterable[str]) -> dict[str, Held]:
+    """Fingerprints of those of the named runs that are held."""
+    with lake.reading() as engine:
+        rows = engine.execute(
+            "SELECT run_id, fingerprint, gone_at IS NOT NULL FROM lake.runs"
+            " WHERE entity = ? AND project = ? AND run_id IN (SELECT unnest(?::VARCHAR[]))",
+            [key.entity, key.project, list(run_ids)],
+        ).fetchall()
+    return {run_id: Held(fingerprint=fingerprint, gone=gone) for run_id, fingerprint, gone in rows}
+
+
+def runs_created_between(
+    lake: Lake, key: ProjectKey, start: dt.datetime | None, end: dt.datetime | None
+) -> list[str]:
+    """Ids of the runs held, and not gone, that were created in `[start, end)`; None leaves a side open."""
+    with lake.reading() as engine:
+        rows = engine.execute(
+            "SELECT run_id FROM lake.runs WHERE entity = ? AND project = ? AND gone_at IS NULL"
+            " AND ((created_at >= ?::TIMESTAMP OR ?::TIMESTAMP IS NULL) AND"
+            " (created_at < ?::TIMESTAMP OR ?::TIMESTAMP IS NULL))",
+            [key.entity, key.project, naive(start), naive(start), naive(end), naive(end)],
+        ).fetchall()
+    return [run_id for (run_id,) in rows]
+
+
+def unsettled_runs(lake: Lake, key: ProjectKey) -> list[str]:
+    """Ids of the runs that have to be read again whatever the listing says: active ones and failed ones."""
+    with lake.reading() as engine:
+        rows = engine.execute(
+            "SELECT run_id FROM lake.runs WHERE entity = ? AND project = ? AND gone_at IS NULL"
+            " AND state IN (SELECT unnest(?::VARCHAR[]))"
+            " UNION SELECT run_id FROM lake.failures WHERE entity = ? AND project = ? ORDER BY 1",
+            [key.entity, key.project, sorted(ACTIVE_STATES), key.entity, key.project],
+        ).fetchall()
+    return [run_id for (run_id,) in rows]
+
+
+def count_runs(lake: Lake, key: ProjectKey) -> int:
+    """How many of a project's runs are held and not gone."""
+    with lake.reading() as engine:
+        row = engine.execute(
+            "SELECT count(*) FROM lake.runs WHERE entity = ? AND project = ? AND gone_at IS NULL",
+            [key.entity, key.project],
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def known_projects(lake: Lake, entity: str) -> list[str]:
+    """Names of the projects of an entity that were pulled before."""
+    with lake.reading() as engine:
+        rows = engine.execute("SELECT project FROM lake.sources WHERE entity = ? ORDER BY 1", [entity]).fetchall()
+    return [project for (project,) in rows]
+
+
+def held_sweeps(lake: Lake, key: ProjectKey) -> dict[str, SweepRecord]:
+    """The project's sweeps that are held and not gone, by sweep id."""
+    columns = {"config_text": "config"}
+    fields = SweepRecord.__struct_fields__
+    names = ", ".join(columns.get(field, field) for field in fields)
+    with lake.reading() as engine:
+        rows = engine.execute(
+            f"SELECT {names} FROM lake.sweeps WHERE entity = ? AND project = ? AND gone_at IS NULL",  # noqa: S608 - names are ours
+            [key.entity, key.project],
+        ).fetchall()
+    return {row[2]: SweepRecord(**dict(zip(fields, (aware(value) for value in row), strict=True))) for row in rows}

@@ -1,0 +1,175 @@
+"""The writing side of the lake: one process, one lock, one commit at a time.
+
+The order of writes, and what a crash leaves at each point:
+
+    1. writer.lock taken                        crash: the system frees it
+    2. BEGIN; rows written as Parquet files     crash: files no snapshot names; maintenance removes them
+    3. those files and their folders synced     crash: the same
+    4. COMMIT in the catalog (SQLite, WAL)      crash before: the old snapshot; after: the new one, whole
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from types import TracebackType
+
+import duckdb
+
+from mirror.config import StoreSettings
+from mirror.durable import file_names, make_folder, sync_new_files
+from mirror.errors import LakeTooNew, OtherDeployment, StoreError
+from mirror.layout import Home
+from mirror.store.engine import LAKE, attach_lake, new_engine, sql_text, store_errors
+from mirror.store.filesystem import check_can_hold_lake
+from mirror.store.tables import INLINED_ROWS, INLINED_TABLES, MIGRATIONS, SCHEMA_VERSION
+from mirror.store.writer_lock import WriterLock
+
+
+class Lake:
+    """The lake opened for writing; a context manager that holds `writer.lock`.
+
+    Args:
+        home: where it lives; created when missing.
+        deployment: canonical id of the W&B server that this home mirrors, recorded at the first opening.
+        settings: memory and threads of the engine.
+
+    Raises:
+        HomeBusy: another process holds the lock; the message names it.
+        HomeUnusable: read-only, full, or on a network file system.
+        OtherDeployment: the catalog records another server.
+        LakeTooNew: a newer wandb-mirror wrote it.
+    """
+
+    def __init__(self, home: Home, *, deployment: str, settings: StoreSettings | None = None) -> None:
+        self.home = home
+        self._deployment = deployment
+        self._settings = settings or StoreSettings()
+        self._closing = contextlib.ExitStack()
+        self._durable: set[str] = set()  # data files known to be on the disk
+
+    def __enter__(self) -> Lake:
+        """Take the lock, open or create the catalog, bring the schema to this version."""
+        with contextlib.ExitStack() as opening:
+            opening.enter_context(store_errors(self.home))
+            make_folder(self.home.root)
+            check_can_hold_lake(self.home.root)
+            self._closing.enter_context(WriterLock(self.home))
+            opening.callback(self._closing.close)
+            make_folder(self.home.lake_data)
+            _use_wal(self.home)
+            self._engine = new_engine(self._settings)
+            self._closing.callback(self._engine.close)
+            attach_lake(self._engine, self.home.catalog, self.home.lake_data, read_only=False)
+            self._durable = file_names(self.home.lake_data)
+            self._migrate()
+            self._inline_small_tables()
+            self._claim_deployment()
+            opening.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the engine and give the lock back."""
+        self._closing.close()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The engine, for looking at the last commit."""
+        with store_errors(self.home):
+            yield self._engine
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """All statements inside become visible together and durably, or not at all.
+
+        Raises:
+            StoreError: nothing of the transaction is visible.
+        """
+        with store_errors(self.home):
+            self._engine.execute("BEGIN")
+            try:
+                yield self._engine
+                sync_new_files(self.home.lake_data, self._durable)
+                self._engine.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(duckdb.Error):
+                    self._engine.execute("ROLLBACK")
+                raise
+            self._durable = file_names(self.home.lake_data)
+
+    def _migrate(self) -> None:
+        version = lake_version(self._engine)
+        if version > SCHEMA_VERSION:
+            raise LakeTooNew(
+                f"the lake in {self.home.root} has schema version {version}; this wandb-mirror knows {SCHEMA_VERSION}"
+            )
+        for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+            with self.transaction() as engine:
+                for statement in statements:
+                    engine.execute(statement)
+                engine.execute("DELETE FROM lake.meta WHERE key = 'schema_version'")
+                engine.execute("INSERT INTO lake.meta VALUES ('schema_version', ?)", [str(number)])
+
+    def _inline_small_tables(self) -> None:
+        known = self._engine.execute("SELECT scope_entry FROM ducklake_options('lake') WHERE scope = 'TABLE'").fetchall()
+        for table in INLINED_TABLES:
+            if (f"main.{table}",) not in known:
+                self._engine.execute(
+                    f"CALL lake.set_option('data_inlining_row_limit', {INLINED_ROWS}, table_name => {sql_text(table)})"
+                )
+
+    def _claim_deployment(self) -> None:
+        held = lake_deployment(self._engine)
+        if held is None:
+            with self.transaction() as engine:
+                engine.execute("INSERT INTO lake.meta VALUES ('deployment', ?)", [self._deployment])
+        elif held != self._deployment:
+            raise other_deployment(self.home, held=held, asked=self._deployment)
+
+
+def lake_version(engine: duckdb.DuckDBPyConnection) -> int:
+    """The schema version of the attached lake; 0 for one that is empty."""
+    known = engine.execute(
+        "SELECT 1 FROM duckdb_tables() WHERE database_name = ? AND table_name = 'meta'", [LAKE]
+    ).fetchone()
+    if known is None:
+        return 0
+    row = engine.execute("SELECT value FROM lake.meta WHERE key = 'schema_version'").fetchone()
+    if row is None or not str(row[0]).isdecimal():
+        raise StoreError("the lake does not say which schema version it has", hint="restore the catalog from a backup")
+    return int(row[0])
+
+
+def lake_deployment(engine: duckdb.DuckDBPyConnection) -> str | None:
+    """The deployment that the attached lake mirrors, if one was recorded."""
+    row = engine.execute("SELECT value FROM lake.meta WHERE key = 'deployment'").fetchone()
+    return None if row is None else str(row[0])
+
+
+def other_deployment(home: Home, *, held: str, asked: str) -> OtherDeployment:
+    """The error for a home that belongs to another server."""
+    return OtherDeployment(
+        f"{home.root} mirrors {held}, but the configured server is {asked}",
+        hint="use another --home for the other server; if it is the same server under a new name, list the old one"
+        " in server.aliases",
+    )
+
+
+def _use_wal(home: Home) -> None:
+    """Put the catalog into WAL mode, in which readers and the writer do not block each other."""
+    try:
+        connection = sqlite3.connect(home.catalog, timeout=30)
+        try:
+            mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise OSError(f"catalog {sql_text(str(home.catalog))}: {error}") from error
+    if mode != "wal":
+        raise StoreError(
+            f"the file system of {home.root} cannot hold a shared catalog (journal mode {mode})",
+            hint="put the home on a local disk; `wandb-mirror doctor` checks a folder",
+        )

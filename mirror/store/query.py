@@ -1,0 +1,142 @@
+"""A user's SQL text to rows, with every value exact and ready for JSON."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import json
+import math
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+
+from mirror.durable import sync_file, sync_folder
+from mirror.errors import QueryError
+
+
+class Column(msgspec.Struct, frozen=True):
+    """One column of an answer."""
+
+    name: str
+    type: str  # DuckDB's name
+
+
+class ResultSet:
+    """An answer, read forward once in batches, so that its size does not matter."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        self._cursor = cursor
+        self.columns = [Column(str(item[0]), str(item[1])) for item in cursor.description or []]
+
+    def rows(self, batch: int = 1000) -> Iterator[tuple[Any, ...]]:
+        """Rows of Python values, JSON columns as their text.
+
+        Raises:
+            QueryError: DuckDB failed on the way, for example on a cast of a later row.
+        """
+        while True:
+            try:
+                chunk = self._cursor.fetchmany(batch)
+            except duckdb.Error as error:
+                raise query_error(error) from error
+            if not chunk:
+                return
+            yield from chunk
+
+    def plain_rows(self) -> Iterator[dict[str, Any]]:
+        """Rows as objects that `json.dumps` takes: JSON columns parsed, integers exact, `NaN` as W&B's strings."""
+        names = unique_names([column.name for column in self.columns])
+        parsed = [column.type == "JSON" for column in self.columns]
+        for row in self.rows():
+            yield {
+                name: plain(json.loads(value) if is_json and isinstance(value, str) else value)
+                for name, value, is_json in zip(names, row, parsed, strict=True)
+            }
+
+
+def run_sql(engine: duckdb.DuckDBPyConnection, text: str, parameters: Sequence[Any] = ()) -> ResultSet:
+    """Execute one statement.
+
+    Args:
+        engine: from `mirror.connect`.
+        text: one SQL statement.
+        parameters: values for its `?` marks.
+
+    Raises:
+        QueryError: in DuckDB's words.
+    """
+    try:
+        return ResultSet(engine.execute(text, list(parameters)))
+    except duckdb.Error as error:
+        raise query_error(error) from error
+
+
+def write_parquet(engine: duckdb.DuckDBPyConnection, text: str, target: Path) -> int:
+    """Write a query's answer to a Parquet file, whole or not at all.
+
+    Returns:
+        How many rows were written.
+
+    Raises:
+        QueryError: in DuckDB's words; `target` is untouched.
+    """
+    temporary = target.with_name(f".tmp-{secrets.token_hex(8)}.parquet")
+    query = text.strip().rstrip(";")
+    try:
+        quoted = str(temporary).replace("'", "''")
+        row = engine.execute(f"COPY ({query}\n) TO '{quoted}' (FORMAT parquet, COMPRESSION zstd)").fetchone()
+        sync_file(temporary)
+        os.replace(temporary, target)
+        sync_folder(target.parent)
+    except duckdb.Error as error:
+        raise query_error(error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return int(row[0]) if row else 0
+
+
+def query_error(error: duckdb.Error) -> QueryError:
+    """DuckDB's error as ours: its first paragraph, and the pointer into the query as the hint."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    tables = "see `wandb-mirror sql \"DESCRIBE runs\"` for the columns"
+    return QueryError(lines[0] if lines else type(error).__name__, hint="\n".join(lines[1:]) or tables)
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Column names made distinct (`a`, `a_1`), so that no value of a row is lost in an object."""
+    taken: set[str] = set()
+    result = []
+    for name in names:
+        candidate, number = name, 0
+        while candidate in taken:
+            number += 1
+            candidate = f"{name}_{number}"
+        taken.add(candidate)
+        result.append(candidate)
+    return result
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it: exact integers, `"NaN"` and `"Infinity"` as W&B's strings, times as ISO 8601."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return value
+        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, decimal.Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dt.datetime | dt.date | dt.time):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value)

@@ -1,0 +1,98 @@
+"""The reading side: a DuckDB connection with the lake attached read-only and friendly views. Never blocks a pull."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+
+import duckdb
+
+from mirror.config import StoreSettings
+from mirror.errors import LakeTooNew, NotMirrored, StoreError
+from mirror.layout import Home, find_home
+from mirror.store.engine import attach_lake, new_engine, sql_name, store_errors
+from mirror.store.lake import lake_deployment, lake_version
+from mirror.store.tables import SCHEMA_VERSION, VIEWS
+
+
+def connect(
+    home: str | os.PathLike[str] | None = None, *, settings: StoreSettings | None = None
+) -> duckdb.DuckDBPyConnection:
+    """Open the mirror for SQL: `mirror.connect().sql("SELECT state, count(*) FROM runs GROUP BY 1")`.
+
+    The lake is attached read-only as `lake`; the views `projects`, `sweeps`, `runs`, `sources` and `failures` are in
+    scope by their plain names. Each statement sees one whole commit; inside `BEGIN … COMMIT` all statements see the
+    same one. Works while a pull writes, and in a folder that cannot be written.
+
+    Args:
+        home: the mirror's directory; else `WANDB_MIRROR_HOME`, else the user's data folder.
+        settings: memory and threads of the engine; without them DuckDB takes what the machine has.
+
+    Returns:
+        A DuckDB connection of this process's own; close it when done.
+
+    Raises:
+        NotMirrored: nothing was pulled into this home yet.
+        LakeTooNew: a newer wandb-mirror wrote it.
+        StoreError: the catalog cannot be read.
+    """
+    place = home if isinstance(home, Home) else find_home(home)
+    if not place.catalog.exists():
+        raise NotMirrored(
+            f"nothing is mirrored in {place.root} yet",
+            hint="run `wandb-mirror init --source ENTITY/PROJECT` and `wandb-mirror pull`, or name another --home",
+        )
+    with store_errors(place):
+        engine = new_engine(settings)
+        try:
+            _attach(engine, place)
+            version = lake_version(engine)
+            if version > SCHEMA_VERSION:
+                raise LakeTooNew(
+                    f"the lake in {place.root} has schema version {version}; this wandb-mirror knows {SCHEMA_VERSION}"
+                )
+            if version < SCHEMA_VERSION:
+                raise StoreError(
+                    f"the lake in {place.root} has the older schema version {version}",
+                    hint="`wandb-mirror pull` brings it up to date",
+                )
+            for name, query in VIEWS.items():
+                engine.execute(f"CREATE VIEW {sql_name(name)} AS {query}")
+        except BaseException:
+            engine.close()
+            raise
+    return engine
+
+
+def deployment_of_lake(home: Home) -> str | None:
+    """The id of the W&B server that a home mirrors; None before anything was pulled."""
+    if not home.catalog.exists():
+        return None
+    engine = connect(home.root)
+    try:
+        with store_errors(home):
+            return lake_deployment(engine)
+    finally:
+        engine.close()
+
+
+def _attach(engine: duckdb.DuckDBPyConnection, home: Home) -> None:
+    """Attach in place; in a folder that cannot be written, attach a private copy of the small catalog.
+
+    SQLite needs to create a shared-memory file beside a catalog in WAL mode, even to read it.
+    """
+    try:
+        attach_lake(engine, home.catalog, home.lake_data, read_only=True)
+    except duckdb.Error:
+        if os.access(home.lake, os.W_OK):
+            raise
+        folder = Path(tempfile.mkdtemp(prefix="wandb-mirror-catalog-"))
+        weakref.finalize(engine, shutil.rmtree, folder, ignore_errors=True)
+        for name in (home.catalog.name, f"{home.catalog.name}-wal"):
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copyfile(home.catalog.with_name(name), folder / name)
+        attach_lake(engine, folder / home.catalog.name, home.lake_data, read_only=True)

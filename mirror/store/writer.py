@@ -1,0 +1,194 @@
+"""Commit what a pass decided: one lake transaction for rows, failures and the watermark together."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import msgspec
+import pyarrow as pa
+
+from mirror.records.passes import Changes, Failure, ProjectKey, SourceState
+from mirror.records.projects import ProjectRecord, SweepRecord
+from mirror.records.runs import RunRecord
+from mirror.records.texts import config_json, document_json
+from mirror.store.engine import sql_name
+from mirror.store.lake import Lake
+
+_TEXT = pa.large_string()
+_TIME = pa.timestamp("us")
+
+# Column names and types as `tables.RUNS` has them; the rows below come in the same order.
+_RUN_COLUMNS = pa.schema(
+    [
+        *((name, _TEXT) for name in ("entity", "project", "run_id", "storage_id", "display_name", "state")),
+        ("tags", pa.list_(_TEXT)),
+        *((name, _TEXT) for name in ("group", "job_type", "sweep", "notes", "description", "commit", "user")),
+        ("user_name", _TEXT),
+        ("read_only", pa.bool_()),
+        ("created_at", _TIME),
+        ("heartbeat_at", _TIME),
+        ("history_line_count", pa.int64()),
+        *((name, _TEXT) for name in ("history_keys", "config", "summary", "system_metrics")),
+        ("gone_at", _TIME),
+        ("synced_at", _TIME),
+        *((name, _TEXT) for name in ("project_internal_id", "created_at_text", "heartbeat_at_text")),
+        *((name, _TEXT) for name in ("config_wire", "summary_wire", "system_metrics_wire", "fingerprint")),
+    ]
+)
+
+_SWEEP_COLUMNS = pa.schema(
+    [
+        *((name, _TEXT) for name in ("entity", "project", "sweep_id", "storage_id", "display_name", "state")),
+        *((name, _TEXT) for name in ("method", "description", "config")),
+        ("best_loss", pa.float64()),
+        ("run_count", pa.int64()),
+        ("run_count_expected", pa.int64()),
+        ("created_at", _TIME),
+        ("created_at_text", _TEXT),
+        ("updated_at", _TIME),
+        ("heartbeat_at", _TIME),
+        ("gone_at", _TIME),
+        ("synced_at", _TIME),
+    ]
+)
+
+_PROJECT_COLUMNS = pa.schema(
+    [
+        *((name, _TEXT) for name in ("entity", "project", "storage_id", "internal_id")),
+        ("created_at", _TIME),
+        ("created_at_text", _TEXT),
+        ("synced_at", _TIME),
+    ]
+)
+
+
+def commit(lake: Lake, changes: Changes) -> None:
+    """Write everything in `changes`, or nothing.
+
+    Raises:
+        StoreError: the lake stays at its last commit.
+    """
+    if changes.is_empty:
+        return
+    at = naive(changes.at)
+    with lake.transaction() as engine:
+        if changes.runs:
+            rows = [_run_row(run, at) for run in changes.runs]
+            _merge(engine, "runs", _table(_RUN_COLUMNS, rows), keys=("entity", "project", "run_id"))
+        if changes.gone:
+            engine.execute(
+                "UPDATE lake.runs SET gone_at = ? WHERE entity = ? AND project = ? AND gone_at IS NULL"
+                " AND run_id IN (SELECT unnest(?::VARCHAR[]))",
+                [at, changes.key.entity, changes.key.project, list(changes.gone)],
+            )
+        if changes.sweeps or changes.gone_sweeps:
+            _write_sweeps(engine, changes, at)
+        if changes.project is not None:
+            row = _project_row(changes.project, at)
+            _merge(engine, "projects", _table(_PROJECT_COLUMNS, [row]), keys=("entity", "project"))
+        _write_failures(engine, changes, at)
+        if changes.source is not None:
+            _write_source(engine, changes.key, changes.source)
+
+
+def naive(moment: dt.datetime | None) -> dt.datetime | None:
+    """An aware time as the lake's TIMESTAMP: UTC without a zone."""
+    return None if moment is None else moment.astimezone(dt.UTC).replace(tzinfo=None)
+
+
+def _table(schema: pa.Schema, rows: Sequence[tuple[Any, ...]]) -> pa.Table:
+    columns = zip(*rows, strict=True)
+    return pa.table([pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)], schema)
+
+
+def _merge(engine: duckdb.DuckDBPyConnection, table: str, incoming: pa.Table, *, keys: Sequence[str]) -> None:
+    condition = " AND ".join(f"held.{key} = incoming.{key}" for key in keys)
+    columns = ", ".join(sql_name(name) for name in incoming.schema.names)
+    engine.register("incoming", incoming)
+    try:
+        engine.execute(
+            f"MERGE INTO lake.{table} AS held USING (SELECT {columns} FROM incoming) AS incoming ON ({condition})"  # noqa: S608 - names are ours
+            " WHEN MATCHED THEN UPDATE BY NAME WHEN NOT MATCHED THEN INSERT BY NAME"
+        )
+    finally:
+        engine.unregister("incoming")
+
+
+def _run_row(run: RunRecord, at: dt.datetime | None) -> tuple[Any, ...]:
+    return (
+        run.entity, run.project, run.run_id, run.storage_id, run.display_name, run.state, run.tags,
+        run.group, run.job_type, run.sweep, run.notes, run.description, run.commit, run.user, run.user_name,
+        run.read_only, naive(run.created_at), naive(run.heartbeat_at), run.history_line_count,
+        document_json(run.history_keys_text), config_json(run.config_text), document_json(run.summary_text),
+        document_json(run.system_metrics_text), None, at, run.project_internal_id, run.created_at_text,
+        run.heartbeat_at_text, run.config_text, run.summary_text, run.system_metrics_text, run.fingerprint,
+    )  # fmt: skip
+
+
+def _sweep_row(sweep: SweepRecord, at: dt.datetime | None) -> tuple[Any, ...]:
+    return (
+        sweep.entity, sweep.project, sweep.sweep_id, sweep.storage_id, sweep.display_name, sweep.state, sweep.method,
+        sweep.description, sweep.config_text, sweep.best_loss, sweep.run_count, sweep.run_count_expected,
+        naive(sweep.created_at), sweep.created_at_text, naive(sweep.updated_at), naive(sweep.heartbeat_at), None, at,
+    )  # fmt: skip
+
+
+def _project_row(project: ProjectRecord, at: dt.datetime | None) -> tuple[Any, ...]:
+    return (
+        project.entity, project.project, project.storage_id, project.internal_id, naive(project.created_at),
+        project.created_at_text, at,
+    )  # fmt: skip
+
+
+def _write_sweeps(engine: duckdb.DuckDBPyConnection, changes: Changes, at: dt.datetime | None) -> None:
+    if changes.sweeps:
+        rows = [_sweep_row(sweep, at) for sweep in changes.sweeps]
+        _merge(engine, "sweeps", _table(_SWEEP_COLUMNS, rows), keys=("entity", "project", "sweep_id"))
+    if changes.gone_sweeps:
+        engine.execute(
+            "UPDATE lake.sweeps SET gone_at = ? WHERE entity = ? AND project = ? AND gone_at IS NULL"
+            " AND sweep_id IN (SELECT unnest(?::VARCHAR[]))",
+            [at, changes.key.entity, changes.key.project, list(changes.gone_sweeps)],
+        )
+
+
+def _write_failures(engine: duckdb.DuckDBPyConnection, changes: Changes, at: dt.datetime | None) -> None:
+    entity, project = changes.key.entity, changes.key.project
+    over = [*changes.recovered, *(run.run_id for run in changes.runs)]
+    if over:
+        engine.execute(
+            "DELETE FROM lake.failures WHERE entity = ? AND project = ? AND run_id IN (SELECT unnest(?::VARCHAR[]))",
+            [entity, project, over],
+        )
+    for failure in changes.failed:
+        _write_failure(engine, changes.key, failure, at)
+
+
+def _write_failure(
+    engine: duckdb.DuckDBPyConnection, key: ProjectKey, failure: Failure, at: dt.datetime | None
+) -> None:
+    where = [key.entity, key.project, failure.run_id]
+    before = engine.execute(
+        "SELECT attempts, first_at FROM lake.failures WHERE entity = ? AND project = ? AND run_id = ?", where
+    ).fetchone()
+    attempts, first_at = before or (0, at)
+    engine.execute("DELETE FROM lake.failures WHERE entity = ? AND project = ? AND run_id = ?", where)
+    engine.execute(
+        "INSERT INTO lake.failures VALUES (?, ?, ?, ?, ?, ?, ?)", [*where, failure.reason, attempts + 1, first_at, at]
+    )
+
+
+def _write_source(engine: duckdb.DuckDBPyConnection, key: ProjectKey, source: SourceState) -> None:
+    values = [
+        naive(value) if isinstance(value, dt.datetime) else value for value in msgspec.structs.astuple(source)
+    ]
+    names = ", ".join(source.__struct_fields__)
+    marks = ", ".join("?" for _ in values)
+    engine.execute("DELETE FROM lake.sources WHERE entity = ? AND project = ?", [key.entity, key.project])
+    engine.execute(
+        f"INSERT INTO lake.sources (entity, project, {names}) VALUES (?, ?, {marks})",  # noqa: S608 - names are ours
+        [key.entity, key.project, *values],
+    )
