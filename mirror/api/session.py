@@ -1,0 +1,328 @@
+"""The one HTTP client of the process: authentication, timeouts, retries; nothing of httpx leaves this module.
+
+A request passes through three layers: `Limits` says when, `_once` sends and classifies, `graphql` tries again.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import random
+import ssl
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+import anyio
+import httpx
+import msgspec
+import stamina
+import stamina.instrumentation
+
+from mirror.api.answers import Answer, Reply, is_retried, read_answer
+from mirror.api.credentials import ApiKey
+from mirror.api.deployment import Deployment, is_loopback
+from mirror.api.documents import operation_name
+from mirror.api.limits import Limits
+from mirror.config import ServerSettings
+from mirror.errors import ConfigError, GraphQLError, MirrorError, RateLimited, ServerError, Unreachable
+
+OnRetry = Callable[[str, float], None]
+"""Told about each retry: the reason as a sentence without secrets, and the wait in seconds."""
+
+CONNECT_ATTEMPTS = 3  # a server that refuses connections is reported within about 3 s
+FIRST_WAIT_S = 1.0  # doubled for each further try
+FIRST_CONNECT_WAIT_S = 0.5
+JITTER = 0.25  # up to this share is added to a wait (W&B API notes, section 2)
+CONNECT_TIMEOUT_S = 10.0  # at most; a shorter request timeout wins
+DEADLINE_FACTOR = 10  # a body that trickles may take so many request timeouts in total
+BODY_CAP_BYTES = 1 << 30
+
+# Its default hook logs what is retried through `logging`; retries are announced through `on_retry` alone.
+stamina.instrumentation.set_on_retry_hooks([])
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session has cost so far."""
+
+    graphql_requests: int  # tries, retries included
+    transfer_requests: int  # downloads and uploads of bytes, retries included
+    retries: int
+    bytes_down: int  # bodies as they came over the wire, before decompression
+    bytes_up: int  # bodies as they were sent
+
+
+class _FailedTryError(Exception):
+    """One try that failed. `error` is what it comes to when it was the last."""
+
+    def __init__(self, error: MirrorError, *, attempts: int, first_wait_s: float) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.attempts = attempts  # tries that this kind of failure is worth
+        self.first_wait_s = first_wait_s
+
+
+class Session:
+    """An async context manager around one `httpx.AsyncClient`.
+
+    Args:
+        deployment: where requests go, and which addresses may see the key.
+        key: sent with HTTP Basic as the password of the user `api`.
+        settings: timeouts and the number of tries.
+        limits: the gate that all requests pass; shared by whoever shares the process.
+        on_retry: told about each retry.
+        transport: replaces the network, for tests of what cannot be served on loopback.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        key: ApiKey,
+        settings: ServerSettings,
+        *,
+        limits: Limits | None = None,
+        on_retry: OnRetry | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._deployment = deployment
+        self._key = key
+        self._settings = settings
+        self._limits = limits or Limits(concurrent=settings.concurrent_requests, host=deployment.host)
+        self._on_retry = on_retry
+        self._graphql_requests = self._transfer_requests = self._retries = 0
+        self._bytes_down = self._bytes_up = 0
+        self._http = _http_client(settings, deployment.base_url, transport)
+
+    async def __aenter__(self) -> Self:
+        """Nothing is sent yet."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    @property
+    def spent(self) -> Spent:
+        """Requests and bytes so far."""
+        return Spent(
+            graphql_requests=self._graphql_requests,
+            transfer_requests=self._transfer_requests,
+            retries=self._retries,
+            bytes_down=self._bytes_down,
+            bytes_up=self._bytes_up,
+        )
+
+    def authorization(self, url: str) -> dict[str, str]:
+        """The Authorization header for `url`: empty unless it is on the base URL. W&B API notes, section 1."""
+        if not self._deployment.is_base_url(url):
+            return {}
+        return {"Authorization": "Basic " + b64encode(b"api:" + self._key.reveal().encode()).decode()}
+
+    async def graphql(self, document: str, variables: Mapping[str, object] | None = None) -> Answer:
+        """Send one GraphQL document and return its data.
+
+        Args:
+            document: a constant of `documents`.
+            variables: values by name, without `$`.
+
+        Raises:
+            AuthError: the key was refused.
+            NotFound: the server said 404.
+            Unreachable: no usable answer within the tries; RateLimited when it asked for too long a wait.
+            ServerError: it answered something else; GraphQLError and NotWandb say what.
+        """
+        body = msgspec.json.encode(
+            {"query": document, "variables": variables or {}, "operationName": operation_name(document)}
+        )
+        tries = 0
+
+        def wait_before_next(error: Exception) -> bool | float:
+            """Stamina's question after a failed try: the wait in seconds, or False to give up."""
+            if not isinstance(error, _FailedTryError) or tries >= error.attempts:
+                return False
+            return self._announce(error, tries)
+
+        failure: MirrorError | None = None
+        try:
+            async for attempt in stamina.retry_context(on=wait_before_next, attempts=None, timeout=None):
+                with attempt:
+                    tries += 1
+                    return await self._once(body)
+        except (_FailedTryError, MirrorError) as error:
+            failure = error.error if isinstance(error, _FailedTryError) else error
+        # Raised out here, so that no httpx exception hangs on it as context: its request holds the key.
+        raise self._redacted(failure or Unreachable(f"{self._deployment.host} was not asked"))
+
+    def _announce(self, failed: _FailedTryError, tries: int) -> float:
+        """Tell about the next try and return the wait before it, seconds.
+
+        Ours is exponential with jitter. What the server asks for replaces it, and is waited for in `Limits`, by every
+        request; so is ours after a 429 that names no time.
+        """
+        wait_s = min(self._settings.retry_wait_max_s, failed.first_wait_s * 2 ** (tries - 1))
+        wait_s *= 1 + JITTER * random.random()  # noqa: S311 — jitter is not a secret
+        if isinstance(failed.error, RateLimited):
+            self._limits.hold(wait_s)
+        held_s = self._limits.held_for_s
+        self._retries += 1
+        if self._on_retry is not None:
+            self._on_retry(self._redacted(failed.error).message, held_s or wait_s)
+        return 0.0 if held_s else wait_s
+
+    async def _once(self, body: bytes) -> Answer:
+        """One try: wait for a turn, send, read, classify."""
+        host = self._deployment.host
+        failed: _FailedTryError
+        async with self._limits.turn():
+            self._graphql_requests += 1
+            self._bytes_up += len(body)
+            try:
+                with anyio.fail_after(self._settings.timeout_s * DEADLINE_FACTOR):
+                    reply = await self._post(body)
+                asked_wait_s = self._limits.learn(reply.headers)
+            except (httpx.HTTPError, TimeoutError) as error:
+                failed = self._no_answer(error)
+            else:
+                if not is_retried(reply.status):
+                    return read_answer(reply, host)
+                self._limits.check()
+                failed = self._retryable(reply, asked_wait_s)
+        raise failed
+
+    async def _post(self, body: bytes) -> Reply:
+        """Send the request and read the whole body, bounded."""
+        url = f"{self._deployment.base_url}/graphql"
+        headers = {"Content-Type": "application/json", "Accept": "application/json", **self.authorization(url)}
+        async with self._http.stream("POST", url, content=body, headers=headers) as response:
+            parts: list[bytes] = []
+            size = 0
+            try:
+                async for part in response.aiter_bytes():
+                    parts.append(part)
+                    size += len(part)
+                    if size > BODY_CAP_BYTES:
+                        raise ServerError(
+                            f"{self._deployment.host} sent an answer of more than {BODY_CAP_BYTES >> 20} MiB",
+                            status=response.status_code,
+                        )
+            finally:
+                self._bytes_down += response.num_bytes_downloaded
+            return Reply(status=response.status_code, headers=response.headers, body=b"".join(parts))
+
+    def _retryable(self, reply: Reply, asked_wait_s: float | None) -> _FailedTryError:
+        """A status that may pass. Its error is what it comes to when it does not."""
+        try:
+            read_answer(reply, self._deployment.host)
+        except MirrorError as error:
+            # A wait that the server asked for replaces ours; `Limits` holds every request until then.
+            first_wait_s = FIRST_WAIT_S if asked_wait_s is None else 0.0
+            return _FailedTryError(error, attempts=self._settings.retry_attempts, first_wait_s=first_wait_s)
+        raise AssertionError("a status that is retried is never an answer")
+
+    def _no_answer(self, error: httpx.HTTPError | TimeoutError) -> _FailedTryError:
+        """What a failed connection or a broken answer means, in words that hold no URL."""
+        host = self._deployment.host
+        attempts, first_wait_s = self._settings.retry_attempts, FIRST_WAIT_S
+        tls = _tls_error(error)
+        if tls is not None:
+            why = _tls_reason(tls)
+            hint = "check the scheme and port of server.base_url; for a private certificate authority set SSL_CERT_FILE"
+            return _FailedTryError(
+                Unreachable(f"no secure connection to {host}: {why}", hint=hint), attempts=1, first_wait_s=0.0
+            )
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
+            what = f"cannot connect to {host}: {_connect_reason(error)}"
+            attempts, first_wait_s = min(attempts, CONNECT_ATTEMPTS), FIRST_CONNECT_WAIT_S
+        elif isinstance(error, httpx.TimeoutException | TimeoutError):
+            what = f"{host} did not answer within {self._settings.timeout_s:g} s"
+        elif isinstance(error, httpx.DecodingError):
+            what = f"the answer of {host} is compressed in a way that cannot be read"
+        else:
+            what = f"the connection to {host} broke before the answer was whole"
+        return _FailedTryError(Unreachable(what), attempts=attempts, first_wait_s=first_wait_s)
+
+    def _redacted(self, error: MirrorError) -> MirrorError:
+        """`error` without the key, should the server have repeated it in its words."""
+        secret = self._key.reveal()
+        if isinstance(error, GraphQLError):
+            error.messages = tuple(words.replace(secret, "[key]") for words in error.messages)
+        error.message = error.message.replace(secret, "[key]")
+        error.args = (error.message,)
+        error.__context__ = error.__cause__ = None
+        return error
+
+
+def _http_client(
+    settings: ServerSettings, base_url: str, transport: httpx.AsyncBaseTransport | None
+) -> httpx.AsyncClient:
+    """The client, with the environment's proxies except on the way to this machine itself.
+
+    Raises:
+        ConfigError: a proxy variable of the environment cannot be used.
+    """
+    direct = ["localhost", "127.0.0.1", "[::1]"]
+    if is_loopback(base_url):
+        direct.append(httpx.URL(base_url).netloc.decode("ascii"))
+    try:
+        return httpx.AsyncClient(
+            transport=transport,
+            mounts={f"all://{host}": None for host in direct},
+            timeout=httpx.Timeout(settings.timeout_s, connect=min(settings.timeout_s, CONNECT_TIMEOUT_S), pool=None),
+            headers={"User-Agent": f"wandb-mirror/{_version()}", "Accept-Encoding": "gzip"},
+            follow_redirects=False,  # a redirected POST is a login page, and never gets the key
+        )
+    except (ValueError, ImportError, OSError, httpx.InvalidURL):
+        raise ConfigError(
+            "a proxy or certificate setting of the environment cannot be used",
+            hint="check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR",
+        ) from None
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("wandb-mirror")
+    except importlib.metadata.PackageNotFoundError:
+        return "0"
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error and everything it came from, members of groups too."""
+    found: list[BaseException] = []
+    pending: list[BaseException | None] = [error]
+    while pending:
+        one = pending.pop()
+        if one is None or one in found:
+            continue
+        found.append(one)
+        pending += [one.__cause__, one.__context__]
+        if isinstance(one, BaseExceptionGroup):
+            pending += one.exceptions
+    return found
+
+
+def _tls_error(error: BaseException) -> ssl.SSLError | None:
+    """The TLS failure behind a connection error. Trying again does not help against one."""
+    tls = [one for one in _chain(error) if isinstance(one, ssl.SSLError)]
+    certificate = [one for one in tls if isinstance(one, ssl.SSLCertVerificationError)]
+    return next(iter(certificate or tls), None) if isinstance(error, httpx.ConnectError) else None
+
+
+def _tls_reason(error: ssl.SSLError) -> str:
+    """The reason of a TLS failure, in OpenSSL's words."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message or "the certificate cannot be verified"
+    return (error.reason or "the server does not speak TLS").replace("_", " ").lower()
+
+
+def _connect_reason(error: BaseException) -> str:
+    """Why no connection came about."""
+    chain = _chain(error)
+    if any(type(one).__name__ == "gaierror" for one in chain):
+        return "the host name is not known"
+    if any(isinstance(one, ConnectionRefusedError) for one in chain):
+        return "connection refused"
+    if isinstance(error, httpx.ConnectTimeout):
+        return "no answer to the connection attempt"
+    return "the proxy does not let it through" if isinstance(error, httpx.ProxyError) else "connection failed"
