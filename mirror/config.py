@@ -96,6 +96,8 @@ def check_source(path: str) -> None:
     parts = path.split("/")
     if len(parts) != 2 or not all(part.strip() == part and part for part in parts):
         raise ValueError(f"a source is ENTITY/PROJECT, such as my-team/my-project or my-team/*; got {path!r}")
+    if any(mark in parts[0] for mark in "*?["):
+        raise ValueError(f"the entity of a source is a plain name, only the project may hold a glob; got {path!r}")
 
 
 def load_config(path: Path, env: Mapping[str, str] = os.environ) -> Config:

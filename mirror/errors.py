@@ -71,6 +71,7 @@ class Unreachable(MirrorError):
 
     exit_code = 6
     transient = True
+    answered: bool = False  # something did come back (a 5xx, a slow page): asking for less may help
     default_hint = "check the network and the server's address, then run the same command again; nothing was lost"
 
 

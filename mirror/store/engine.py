@@ -47,7 +47,7 @@ def new_engine(settings: StoreSettings | None = None) -> duckdb.DuckDBPyConnecti
     Args:
         settings: memory and threads; without them DuckDB takes what the machine has.
     """
-    limits: dict[str, str | int | bool] = {
+    limits: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "temp_directory": str(Path(tempfile.gettempdir()) / f"wandb-mirror-{os.getpid()}"),

@@ -23,7 +23,7 @@ def source_state(lake: Lake, key: ProjectKey) -> SourceState:
     fields = SourceState.__struct_fields__
     with lake.reading() as engine:
         row = engine.execute(
-            f"SELECT {', '.join(fields)} FROM lake.sources WHERE entity = ? AND project = ?",  # noqa: S608 - names are ours
+            f"SELECT {', '.join(fields)} FROM lake.sources WHERE entity = ? AND project = ?",
             [key.entity, key.project],
         ).fetchone()
     if row is None:
@@ -42,9 +42,7 @@ def held_runs(lake: Lake, key: ProjectKey, run_ids: Iterable[str]) -> dict[str, 
     return {run_id: Held(fingerprint=fingerprint, gone=gone) for run_id, fingerprint, gone in rows}
 
 
-def runs_created_between(
-    lake: Lake, key: ProjectKey, start: dt.datetime | None, end: dt.datetime | None
-) -> list[str]:
+def runs_created_between(lake: Lake, key: ProjectKey, start: dt.datetime | None, end: dt.datetime | None) -> list[str]:
     """Ids of the runs held, and not gone, that were created in `[start, end)`; None leaves a side open."""
     with lake.reading() as engine:
         rows = engine.execute(
@@ -92,7 +90,16 @@ def held_sweeps(lake: Lake, key: ProjectKey) -> dict[str, SweepRecord]:
     names = ", ".join(columns.get(field, field) for field in fields)
     with lake.reading() as engine:
         rows = engine.execute(
-            f"SELECT {names} FROM lake.sweeps WHERE entity = ? AND project = ? AND gone_at IS NULL",  # noqa: S608 - names are ours
+            f"SELECT {names} FROM lake.sweeps WHERE entity = ? AND project = ? AND gone_at IS NULL",
             [key.entity, key.project],
         ).fetchall()
     return {row[2]: SweepRecord(**dict(zip(fields, (aware(value) for value in row), strict=True))) for row in rows}
+
+
+def failing_runs(lake: Lake, key: ProjectKey) -> frozenset[str]:
+    """Ids of the project's runs that the last pass could not take."""
+    with lake.reading() as engine:
+        rows = engine.execute(
+            "SELECT run_id FROM lake.failures WHERE entity = ? AND project = ?", [key.entity, key.project]
+        ).fetchall()
+    return frozenset(run_id for (run_id,) in rows)

@@ -114,7 +114,9 @@ class Lake:
                 engine.execute("INSERT INTO lake.meta VALUES ('schema_version', ?)", [str(number)])
 
     def _inline_small_tables(self) -> None:
-        known = self._engine.execute("SELECT scope_entry FROM ducklake_options('lake') WHERE scope = 'TABLE'").fetchall()
+        known = self._engine.execute(
+            "SELECT scope_entry FROM ducklake_options('lake') WHERE scope = 'TABLE'"
+        ).fetchall()
         for table in INLINED_TABLES:
             if (f"main.{table}",) not in known:
                 self._engine.execute(

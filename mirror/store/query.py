@@ -6,7 +6,6 @@ import datetime as dt
 import decimal
 import json
 import math
-import os
 import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -91,7 +90,7 @@ def write_parquet(engine: duckdb.DuckDBPyConnection, text: str, target: Path) ->
         quoted = str(temporary).replace("'", "''")
         row = engine.execute(f"COPY ({query}\n) TO '{quoted}' (FORMAT parquet, COMPRESSION zstd)").fetchone()
         sync_file(temporary)
-        os.replace(temporary, target)
+        temporary.replace(target)
         sync_folder(target.parent)
     except duckdb.Error as error:
         raise query_error(error) from error
@@ -103,7 +102,7 @@ def write_parquet(engine: duckdb.DuckDBPyConnection, text: str, target: Path) ->
 def query_error(error: duckdb.Error) -> QueryError:
     """DuckDB's error as ours: its first paragraph, and the pointer into the query as the hint."""
     lines = [line for line in str(error).splitlines() if line.strip()]
-    tables = "see `wandb-mirror sql \"DESCRIBE runs\"` for the columns"
+    tables = 'see `wandb-mirror sql "DESCRIBE runs"` for the columns'
     return QueryError(lines[0] if lines else type(error).__name__, hint="\n".join(lines[1:]) or tables)
 
 

@@ -20,7 +20,7 @@ from mirror.store.tables import SCHEMA_VERSION, VIEWS
 
 
 def connect(
-    home: str | os.PathLike[str] | None = None, *, settings: StoreSettings | None = None
+    home: str | os.PathLike[str] | Home | None = None, *, settings: StoreSettings | None = None
 ) -> duckdb.DuckDBPyConnection:
     """Open the mirror for SQL: `mirror.connect().sql("SELECT state, count(*) FROM runs GROUP BY 1")`.
 
@@ -72,7 +72,7 @@ def deployment_of_lake(home: Home) -> str | None:
     """The id of the W&B server that a home mirrors; None before anything was pulled."""
     if not home.catalog.exists():
         return None
-    engine = connect(home.root)
+    engine = connect(home)
     try:
         with store_errors(home):
             return lake_deployment(engine)

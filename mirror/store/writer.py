@@ -110,7 +110,7 @@ def _merge(engine: duckdb.DuckDBPyConnection, table: str, incoming: pa.Table, *,
     engine.register("incoming", incoming)
     try:
         engine.execute(
-            f"MERGE INTO lake.{table} AS held USING (SELECT {columns} FROM incoming) AS incoming ON ({condition})"  # noqa: S608 - names are ours
+            f"MERGE INTO lake.{table} AS held USING (SELECT {columns} FROM incoming) AS incoming ON ({condition})"
             " WHEN MATCHED THEN UPDATE BY NAME WHEN NOT MATCHED THEN INSERT BY NAME"
         )
     finally:
@@ -182,13 +182,11 @@ def _write_failure(
 
 
 def _write_source(engine: duckdb.DuckDBPyConnection, key: ProjectKey, source: SourceState) -> None:
-    values = [
-        naive(value) if isinstance(value, dt.datetime) else value for value in msgspec.structs.astuple(source)
-    ]
+    values = [naive(value) if isinstance(value, dt.datetime) else value for value in msgspec.structs.astuple(source)]
     names = ", ".join(source.__struct_fields__)
     marks = ", ".join("?" for _ in values)
     engine.execute("DELETE FROM lake.sources WHERE entity = ? AND project = ?", [key.entity, key.project])
     engine.execute(
-        f"INSERT INTO lake.sources (entity, project, {names}) VALUES (?, ?, {marks})",  # noqa: S608 - names are ours
+        f"INSERT INTO lake.sources (entity, project, {names}) VALUES (?, ?, {marks})",
         [key.entity, key.project, *values],
     )

@@ -1,0 +1,43 @@
+"""How many runs to ask for in one page: grow while it goes well, halve when it does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageSize:
+    """The size of the next page, and what was learnt about the server's limits."""
+
+    runs: int  # ask for so many
+    ceiling: int  # never for more
+    limit: int  # the ceiling that the configuration allows
+
+    @classmethod
+    def starting(cls, start: int, ceiling: int) -> PageSize:
+        """Begin with `start` runs, but never more than `ceiling`."""
+        return cls(runs=min(start, ceiling), ceiling=ceiling, limit=ceiling)
+
+    def after_success(self, *, asked: int, listed: int, more: bool, seconds: float, target_s: float) -> PageSize:
+        """The next size after a page that came.
+
+        Args:
+            asked: runs asked for.
+            listed: runs that came.
+            more: whether the server says that more follow.
+            seconds: how long the request took.
+            target_s: a page slower than half of this does not grow, since twice the runs would miss the target.
+        """
+        if more and 0 < listed < asked:  # the server has a cap of its own
+            return replace(self, runs=listed, ceiling=listed)
+        if seconds * 2 > target_s:
+            return self
+        return replace(self, runs=min(self.ceiling, max(self.runs, asked) * 2))
+
+    def after_failure(self, *, asked: int) -> PageSize:
+        """Half of what just failed; the same size is not tried again in this pass."""
+        return replace(self, runs=max(1, asked // 2), ceiling=max(1, asked - 1))
+
+    def after_stepping_over(self) -> PageSize:
+        """One run was to blame and not the size: the ceiling is the configured one again."""
+        return replace(self, ceiling=self.limit)

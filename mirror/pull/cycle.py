@@ -1,0 +1,192 @@
+"""One pull over all sources: which projects there are, a pass over each, side by side, and one report."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+
+import anyio
+import msgspec
+
+from mirror.api import BadRun, Client
+from mirror.config import Config, SourceSettings
+from mirror.errors import AuthError, MirrorError, NotFound, StoreError, Unreachable
+from mirror.pull import plan
+from mirror.pull.project_pass import ProjectPass, Workshop
+from mirror.pull.report import ProjectReport, PullReport, Silent, Watcher
+from mirror.records.passes import Changes, Failure, ProjectKey
+from mirror.records.runs import RunRecord
+from mirror.store import Lake, held
+from mirror.store.writer import commit
+
+PASSES_AT_ONCE = 4
+GLOB_MARKS = frozenset("*?[")
+
+
+class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person or the clock asked for."""
+
+    sources: tuple[SourceSettings, ...]
+    runs: tuple[tuple[ProjectKey, str], ...] = ()  # with run ids here, only these runs are read
+    force_walk: bool = False  # compare every run, whatever the schedule says
+    accept_missing: bool = False  # mark runs as gone, however many the server confirms
+
+
+def utc_now() -> dt.datetime:
+    """The time now, UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
+async def pull(
+    client: Client,
+    lake: Lake,
+    config: Config,
+    request: PullRequest,
+    *,
+    watcher: Watcher | None = None,
+    now: Callable[[], dt.datetime] = utc_now,
+) -> PullReport:
+    """Bring the lake up to date with the server.
+
+    One project that fails does not stop the others; its error is in the report and in `sources`.
+
+    Args:
+        client: entered by the caller.
+        lake: opened for writing by the caller.
+        config: how to walk.
+        request: what to pull.
+        watcher: told about the progress.
+        now: the clock, UTC.
+
+    Raises:
+        StoreError: the lake or the disk failed; the lake stays at its last commit.
+        AuthError: the server refused the key before anything was listed.
+    """
+    started = time.monotonic()
+    shop = Workshop(
+        client=client,
+        lake=lake,
+        settings=config.pull,
+        watcher=watcher or Silent(),
+        now=now,
+        accept_missing=request.accept_missing,
+    )
+    report = PullReport()
+    if request.runs:
+        await _pull_named(shop, request.runs, report)
+    else:
+        await _pull_sources(shop, request, report)
+    spent = client.spent
+    report.requests, report.retries, report.bytes_down = spent.graphql_requests, spent.retries, spent.bytes_down
+    report.seconds = time.monotonic() - started
+    return report
+
+
+async def _pull_sources(shop: Workshop, request: PullRequest, report: PullReport) -> None:
+    keys: dict[ProjectKey, None] = {}
+    for source in request.sources:
+        try:
+            keys.update(dict.fromkeys(await expand(shop, source)))
+        except MirrorError as error:
+            _raise_if_fatal(error)
+            report.projects.append(ProjectReport(key=ProjectKey(source.entity, source.project), error=error))
+    turns = anyio.Semaphore(PASSES_AT_ONCE)
+    fatal: list[MirrorError] = []
+
+    async def one(key: ProjectKey) -> None:
+        async with turns:
+            project = ProjectReport(key=key)
+            report.projects.append(project)
+            if fatal:  # the server is away or the disk is full: the others would only find the same
+                project.error = fatal[0]
+                return
+            shop.watcher.pass_started(project)
+            try:
+                await ProjectPass(shop, project).run(force_walk=request.force_walk)
+            except MirrorError as error:
+                project.error = error
+                if _is_fatal(error):
+                    fatal.append(error)
+            finally:
+                shop.watcher.pass_ended(project)
+
+    async with anyio.create_task_group() as group:
+        for key in keys:
+            group.start_soon(one, key)
+    report.projects.sort(key=lambda project: project.key)
+    for reason in fatal:
+        if isinstance(reason, StoreError):
+            raise reason
+
+
+async def expand(shop: Workshop, source: SourceSettings) -> Sequence[ProjectKey]:
+    """The projects that a source names now, and those it named before.
+
+    Raises:
+        NotFound: a glob that matches no project.
+    """
+    if not GLOB_MARKS & set(source.project):
+        return [ProjectKey(source.entity, source.project)]
+    names: set[str] = set()
+    async for page in shop.client.projects(source.entity):
+        names.update(record.project for record in page if fnmatchcase(record.project, source.project))
+    if not names:
+        raise NotFound(
+            f"no project matches {source.path}",
+            hint=f"check the entity's name, and that this API key may read projects of {source.entity!r}",
+        )
+    return [ProjectKey(source.entity, name) for name in sorted(names)]
+
+
+async def _pull_named(shop: Workshop, runs: Sequence[tuple[ProjectKey, str]], report: PullReport) -> None:
+    by_key: dict[ProjectKey, list[str]] = {}
+    for key, run_id in runs:
+        by_key.setdefault(key, []).append(run_id)
+    for key, run_ids in sorted(by_key.items()):
+        project = ProjectReport(key=key, kind="named")
+        report.projects.append(project)
+        shop.watcher.pass_started(project)
+        try:
+            for run_id in dict.fromkeys(run_ids):
+                await _pull_run(shop, project, run_id)
+                shop.watcher.page_done(project, len(run_ids))
+        except MirrorError as error:
+            _raise_if_fatal(error)
+            project.error = error
+        finally:
+            shop.watcher.pass_ended(project)
+
+
+async def _pull_run(shop: Workshop, report: ProjectReport, run_id: str) -> None:
+    key = report.key
+    found = await shop.client.run(key.entity, key.project, run_id)
+    if found is None:
+        raise NotFound(
+            f"run {key}/{run_id} does not exist, or this API key may not read it",
+            hint="a run is ENTITY/PROJECT/RUN_ID; the id is the last part of its page's address",
+        )
+    report.listed += 1
+    if isinstance(found, BadRun):
+        failure = Failure(run_id=run_id, reason=found.reason)
+        report.failed.append(failure)
+        await shop.stored(commit, shop.lake, Changes(key=key, at=shop.now(), failed=(failure,)))
+        return
+    record: RunRecord = found
+    changed = plan.changed_runs([record], await shop.stored(held.held_runs, shop.lake, key, [record.run_id]))
+    report.written += len(changed)
+    report.unchanged += 1 - len(changed)
+    await shop.stored(
+        commit, shop.lake, Changes(key=key, at=shop.now(), runs=tuple(changed), recovered=(record.run_id,))
+    )
+
+
+def _is_fatal(error: MirrorError) -> bool:
+    """Whether every other project would meet the same."""
+    return isinstance(error, AuthError | StoreError) or (isinstance(error, Unreachable) and not error.answered)
+
+
+def _raise_if_fatal(error: MirrorError) -> None:
+    if _is_fatal(error):
+        raise error

@@ -1,0 +1,128 @@
+"""Walk a listing page by page: the page size adapts, and a run that the server cannot serve is stepped over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mirror.api import Client, RunCursor, RunsPage
+from mirror.errors import MirrorError, NotFound, RateLimited, ServerError, Unreachable
+from mirror.pull.budget import PageSize
+from mirror.records.passes import Failure, ProjectKey
+
+# A page of many runs that fails is asked again smaller rather than again alike.
+ATTEMPTS_FOR_A_LARGE_PAGE = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """One page that came, or one run that was stepped over."""
+
+    page: RunsPage | None  # None: nothing but the failure
+    failed: tuple[Failure, ...]
+    last: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """What to list, and how."""
+
+    key: ProjectKey
+    filters: Mapping[str, Any] | None
+    size: PageSize
+    target_s: float  # a page slower than half of this does not grow
+    with_extras: bool  # ask for counts and sweeps along with the first page
+
+
+async def list_runs(client: Client, listing: Listing) -> AsyncIterator[Listed]:
+    """All runs that match, in order of creation.
+
+    Yields:
+        Pages in the server's order; the last one says so.
+
+    Raises:
+        NotFound: the project does not exist or may not be read.
+        MirrorError: the server could not list even one run at this place.
+    """
+    size, after, extras = listing.size, None, listing.with_extras
+    while True:
+        asked, started = size.runs, time.monotonic()
+        try:
+            page = await client.runs_page(
+                listing.key.entity,
+                listing.key.project,
+                filters=listing.filters,
+                first=asked,
+                after=after,
+                with_counts=extras,
+                with_sweeps=extras,
+                attempts=ATTEMPTS_FOR_A_LARGE_PAGE if asked > 1 else None,
+            )
+        except (ServerError, Unreachable) as error:
+            if not may_be_the_size(error):
+                raise
+            if asked > 1:
+                size = size.after_failure(asked=asked)
+                continue
+            step = await _step_over(client, listing, after, error)
+            yield Listed(page=None, failed=(_failure(step, after, error),), last=False)
+            after, size = step.cursor, size.after_stepping_over()
+            continue
+        if page is None:
+            raise project_not_found(listing.key)
+        failed = tuple(
+            Failure(run_id=bad.run_id or f"(unnamed, storage id {bad.storage_id})", reason=bad.reason)
+            for bad in page.bad
+        )
+        yield Listed(page=page, failed=failed, last=not page.has_next)
+        if not page.has_next:
+            return
+        size = size.after_success(
+            asked=asked,
+            listed=len(page.runs) + len(page.bad),
+            more=page.has_next,
+            seconds=time.monotonic() - started,
+            target_s=listing.target_s,
+        )
+        after, extras = page.after, False
+
+
+def may_be_the_size(error: MirrorError) -> bool:
+    """Whether a smaller page may succeed where this one failed."""
+    if isinstance(error, RateLimited):
+        return False
+    if isinstance(error, Unreachable):
+        return error.answered
+    return isinstance(error, ServerError)
+
+
+def project_not_found(key: ProjectKey) -> NotFound:
+    """The error for a project that the server answers with null."""
+    return NotFound(
+        f"project {key} does not exist, or this API key may not read it",
+        hint="check the spelling of ENTITY/PROJECT and whose key it is: `wandb-mirror doctor` names its user",
+    )
+
+
+async def _step_over(client: Client, listing: Listing, after: str | None, error: MirrorError) -> RunCursor:
+    """The place behind the one run that cannot be served.
+
+    Raises:
+        MirrorError: the one given, when the server cannot list even its cursor: then it is not the run.
+    """
+    try:
+        cursors = await client.run_cursors(
+            listing.key.entity, listing.key.project, filters=listing.filters, first=1, after=after
+        )
+    except (ServerError, Unreachable):
+        raise error from None
+    if not cursors or cursors[0].cursor is None or cursors[0].cursor == after:
+        raise error
+    return cursors[0]
+
+
+def _failure(step: RunCursor, after: str | None, error: MirrorError) -> Failure:
+    name = step.run_id or f"(unnamed, storage id {step.storage_id or 'unknown'}, behind cursor {after})"
+    return Failure(run_id=name, reason=error.message)

@@ -1,0 +1,157 @@
+"""The rules of a pull, as functions of values: which pass, which filter, what is new, what looks wrong."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mirror.records.passes import Held, SourceState
+from mirror.records.projects import SweepRecord
+from mirror.records.runs import RunRecord
+
+# A listing may shrink by this many runs without a question: people do delete a handful.
+ALWAYS_ALLOWED_GONE = 10
+NAMES_IN_A_FILTER = 500  # run ids that one filter names; keeps the request small
+
+
+@dataclass(frozen=True, kw_only=True)
+class Walk:
+    """See every run, in order of creation."""
+
+    resume_at: str | None  # `createdAt` to go on from, as the server wrote it; None from the beginning
+    started_at: dt.datetime | None  # when the walk began; None: now
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """See what moved since an instant."""
+
+    since: dt.datetime  # UTC
+
+
+def choose_pass(
+    state: SourceState, *, now: dt.datetime, overlap: dt.timedelta, walk_every: dt.timedelta, force_walk: bool
+) -> Walk | Look:
+    """Which pass a project needs.
+
+    Args:
+        state: how far the project was pulled.
+        now: UTC.
+        overlap: how far before the watermark to look again, for clocks that disagree and writes that came late.
+        walk_every: how often all runs are compared.
+        force_walk: a person asked for it.
+    """
+    if state.walk_started_at is not None:
+        return Walk(resume_at=state.walk_through, started_at=state.walk_started_at)
+    due = state.last_walk_at is None or now - state.last_walk_at >= walk_every
+    if state.watermark is None or due or force_walk:
+        return Walk(resume_at=None, started_at=None)
+    return Look(since=state.watermark - overlap)
+
+
+def walk_filter(resume_at: str | None) -> dict[str, Any] | None:
+    """The listing filter of a walk."""
+    return None if resume_at is None else {"createdAt": {"$gte": resume_at}}
+
+
+def look_filter(since: dt.datetime, unsettled: Sequence[str]) -> dict[str, Any]:
+    """The listing filter of a look: moved since, or named. Times compare as ISO 8601 texts in UTC.
+
+    Source: W&B API notes, section 5.
+    """
+    mark = since.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    clauses: list[dict[str, Any]] = [{"heartbeatAt": {"$gte": mark}}, {"createdAt": {"$gte": mark}}]
+    if unsettled:
+        clauses.append(names_filter(unsettled))
+    return {"$or": clauses}
+
+
+def names_filter(run_ids: Sequence[str]) -> dict[str, Any]:
+    """The listing filter that names runs."""
+    return {"name": {"$in": list(run_ids)}}
+
+
+def changed_runs(listed: Iterable[RunRecord], held: Mapping[str, Held]) -> list[RunRecord]:
+    """Those listed runs that differ from what is held; a run listed twice counts once, the later one."""
+    last = {run.run_id: run for run in listed}
+    return [
+        run
+        for run in last.values()
+        if (before := held.get(run.run_id)) is None or before.gone or before.fingerprint != run.fingerprint
+    ]
+
+
+def changed_sweeps(listed: Iterable[SweepRecord], held: Mapping[str, SweepRecord]) -> tuple[SweepRecord, ...]:
+    """Those listed sweeps that differ from what is held."""
+    return tuple(sweep for sweep in listed if held.get(sweep.sweep_id) != sweep)
+
+
+def may_be_gone(marked: int, held: int, fraction: float) -> bool:
+    """Whether so many runs may be marked as gone in one pass without asking a person.
+
+    Args:
+        marked: runs that the server no longer lists.
+        held: runs held before the pass.
+        fraction: the configured share, 0 to 1.
+    """
+    if marked == 0:
+        return True
+    if marked >= held:  # everything vanished: a wrong answer is far more likely than a clean-up
+        return held == 0
+    return marked <= max(ALWAYS_ALLOWED_GONE, int(held * fraction))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """A stretch of a walk whose runs were all listed: what is held in it but was not listed may be gone.
+
+    Runs created at the very end of a page may continue on the next one, so a window ends before them.
+    """
+
+    start: dt.datetime | None  # inclusive; None: from the first run
+    end: dt.datetime | None  # exclusive; None: to the last run
+    listed: frozenset[str]  # run ids seen in it
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowCarry:
+    """What the next window needs to know of the last page."""
+
+    start: dt.datetime | None
+    listed: frozenset[str]
+
+
+def next_window(
+    carry: WindowCarry, created: Sequence[tuple[str, dt.datetime | None]], *, last: bool
+) -> tuple[Window | None, WindowCarry]:
+    """Close the window that a page completes.
+
+    Args:
+        carry: from the page before.
+        created: run ids of the page with their creation times, in the server's order.
+        last: whether the page is the last of the walk.
+
+    Returns:
+        The closed window, if the page moved forward in time, and the carry for the next page.
+    """
+    names = carry.listed | {run_id for run_id, _ in created}
+    if last:
+        return Window(start=carry.start, end=None, listed=names), WindowCarry(start=None, listed=frozenset())
+    times = [at for _, at in created if at is not None]
+    end = max(times, default=None)
+    if end is None or (carry.start is not None and end <= carry.start):
+        return None, WindowCarry(start=carry.start, listed=names)
+    edge = frozenset(run_id for run_id, at in created if at is None or at >= end)
+    return Window(start=carry.start, end=end, listed=names), WindowCarry(start=end, listed=edge)
+
+
+def missing_from(window: Window, held: Iterable[str]) -> list[str]:
+    """Run ids that are held in a window but were not listed in it."""
+    return sorted(set(held) - window.listed)
+
+
+def in_chunks(run_ids: Sequence[str], size: int = NAMES_IN_A_FILTER) -> Iterable[Sequence[str]]:
+    """The ids in stretches that fit one filter."""
+    return (run_ids[start : start + size] for start in range(0, len(run_ids), size))

@@ -1,0 +1,275 @@
+"""One pass over one project: list, compare, commit page by page, so that a cut-off pass goes on where it stopped.
+
+What a crash leaves: after page n the lake holds pages 1 … n, each whole, and for a walk the creation time it reached.
+The watermark moves only when the pass ends; until then the next pass looks at everything again, and finds it held.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import ParamSpec, TypeVar
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from mirror.api import Client, RunsPage, SweepsPage
+from mirror.api.times import time_or_none
+from mirror.config import PullSettings
+from mirror.errors import MirrorError, SuspiciousListing
+from mirror.pull import plan
+from mirror.pull.budget import PageSize
+from mirror.pull.listing import Listed, Listing, list_runs
+from mirror.pull.report import ProjectReport, Watcher
+from mirror.records.passes import Changes, ProjectKey, SourceState
+from mirror.records.runs import RunRecord
+from mirror.store import Lake, held
+from mirror.store.writer import commit
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workshop:
+    """What all passes of a pull share."""
+
+    client: Client
+    lake: Lake
+    settings: PullSettings
+    watcher: Watcher
+    now: Callable[[], dt.datetime]  # UTC
+    accept_missing: bool  # a person agreed that runs may be marked as gone, however many
+    one_at_a_time: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
+
+    async def stored(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call the store in a thread: it blocks, and the lake takes one caller at a time."""
+        return await anyio.to_thread.run_sync(lambda: function(*args, **kwargs), limiter=self.one_at_a_time)
+
+
+class ProjectPass:
+    """The running state of one pass.
+
+    Args:
+        shop: shared by all passes of a pull.
+        report: counted up while the pass runs.
+    """
+
+    def __init__(self, shop: Workshop, report: ProjectReport) -> None:
+        self.shop = shop
+        self.report = report
+        self.key: ProjectKey = report.key
+        self.at = shop.now()
+        self.state = SourceState()
+        self.held_before = 0
+        self.server_time: dt.datetime | None = None  # of the first answer
+
+    async def run(self, *, force_walk: bool) -> None:
+        """Do the pass that the project needs.
+
+        Raises:
+            MirrorError: why it stopped; what was committed before stays, and the reason is in `sources`.
+        """
+        self.state = await self.shop.stored(held.source_state, self.shop.lake, self.key)
+        self.held_before = await self.shop.stored(held.count_runs, self.shop.lake, self.key)
+        chosen = plan.choose_pass(
+            self.state,
+            now=self.at,
+            overlap=dt.timedelta(minutes=self.shop.settings.overlap_minutes),
+            walk_every=dt.timedelta(hours=self.shop.settings.reconcile_every_hours),
+            force_walk=force_walk,
+        )
+        try:
+            if isinstance(chosen, plan.Walk) or await self._look(chosen):
+                await self._walk(
+                    chosen if isinstance(chosen, plan.Walk) else plan.Walk(resume_at=None, started_at=None)
+                )
+        except MirrorError as error:
+            failed = msgspec.structs.replace(self.state, last_error=error.message, last_error_at=self.at)
+            await self._commit(source=failed)
+            raise
+
+    async def _look(self, look: plan.Look) -> bool:
+        """Take what moved since the watermark, and everything unsettled.
+
+        Returns:
+            Whether the server's count shows that something was missed, so that a walk is due.
+        """
+        unsettled = await self.shop.stored(held.unsettled_runs, self.shop.lake, self.key)
+        chunks = list(plan.in_chunks(unsettled)) or [()]
+        seen: set[str] = set()
+        pages, total = 0, None
+        for number, names in enumerate(chunks):
+            filters = plan.look_filter(look.since, names) if number == 0 else plan.names_filter(names)
+            async for listed in self._pages(filters, with_extras=number == 0):
+                pages += 1
+                total = self._note_first(listed.page, total)
+                await self._take_sweeps(listed.page)
+                await self._take(listed)
+                if listed.page is not None:
+                    seen.update(run.run_id for run in listed.page.runs if run.run_id in unsettled)
+                self.shop.watcher.page_done(self.report, None)
+        failed = {failure.run_id for failure in self.report.failed}
+        await self._settle_missing([name for name in unsettled if name not in seen and name not in failed])
+        holding = await self.shop.stored(held.count_runs, self.shop.lake, self.key)
+        # One answer held both the count and the runs: only then do they speak of the same instant.
+        if pages == 1 and total is not None and total - holding != self.state.surplus:
+            return True
+        await self._finish(self.server_time or self.at, surplus=self.state.surplus, total=total, walked=False)
+        return False
+
+    async def _walk(self, walk: plan.Walk) -> None:
+        """Take every run, and mark those that the server confirms it no longer has."""
+        self.report.kind = "walk"
+        started, total, through = walk.started_at, None, walk.resume_at
+        carry = plan.WindowCarry(start=time_or_none(walk.resume_at), listed=frozenset())
+        async for listed in self._pages(plan.walk_filter(walk.resume_at), with_extras=True):
+            total = self._note_first(listed.page, total)
+            started = started or self.server_time or self.at
+            await self._take_sweeps(listed.page)
+            # The progress trails by one page: a page counts as walked when its window was compared, too.
+            self.state = msgspec.structs.replace(self.state, walk_started_at=started, walk_through=through)
+            await self._take(listed, source=self.state)
+            carry = await self._compare_window(carry, listed)
+            through = _last_creation(listed.page) or through
+            self.shop.watcher.page_done(self.report, total)
+        holding = await self.shop.stored(held.count_runs, self.shop.lake, self.key)
+        surplus = max(0, total - holding) if total is not None else 0
+        await self._finish(started or self.at, surplus=surplus, total=total, walked=True)
+
+    def _pages(self, filters: dict[str, object] | None, *, with_extras: bool) -> AsyncIterator[Listed]:
+        settings = self.shop.settings
+        return list_runs(
+            self.shop.client,
+            Listing(
+                key=self.key,
+                filters=filters,
+                size=PageSize.starting(settings.page_size_start, settings.page_size_max),
+                target_s=settings.page_seconds_target,
+                with_extras=with_extras,
+            ),
+        )
+
+    def _note_first(self, page: RunsPage | None, total: int | None) -> int | None:
+        """Take the server's clock and count from the first page, and refuse a count that fell too far.
+
+        Raises:
+            SuspiciousListing: nothing was marked.
+        """
+        if page is None or total is not None or page.total is None:
+            return total
+        self.server_time = self.server_time or page.server_time
+        self.report.upstream = page.total
+        self._refuse_if_too_many(self.held_before - page.total, f"lists {page.total}")
+        return page.total
+
+    def _refuse_if_too_many(self, marked: int, finding: str) -> None:
+        if self.shop.accept_missing or plan.may_be_gone(
+            max(0, marked), self.held_before, self.shop.settings.gone_fraction_max
+        ):
+            return
+        raise SuspiciousListing(
+            f"{self.key}: the mirror holds {self.held_before} runs, but the server suddenly {finding}",
+            hint="nothing was marked as gone; if the runs were really deleted, run"
+            f" `wandb-mirror pull --accept-missing --source {self.key}`",
+        )
+
+    async def _take(self, listed: Listed, *, source: SourceState | None = None) -> None:
+        """Commit what is new on a page."""
+        runs = listed.page.runs if listed.page is not None else ()
+        before = await self.shop.stored(held.held_runs, self.shop.lake, self.key, [run.run_id for run in runs])
+        changed = plan.changed_runs(runs, before)
+        self.report.listed += len(runs)
+        self.report.written += len(changed)
+        self.report.unchanged += len(runs) - len(changed)
+        self.report.failed.extend(listed.failed)
+        await self._commit(
+            runs=tuple(changed),
+            failed=listed.failed,
+            recovered=await self._recovered(runs),
+            source=source,
+        )
+
+    async def _recovered(self, runs: Sequence[RunRecord]) -> tuple[str, ...]:
+        """Those runs of a page that an earlier pass had failed on."""
+        failing = await self.shop.stored(held.failing_runs, self.shop.lake, self.key)
+        return tuple(run.run_id for run in runs if run.run_id in failing)
+
+    async def _compare_window(self, carry: plan.WindowCarry, listed: Listed) -> plan.WindowCarry:
+        """Look for runs that are held in the stretch just listed but were not in it."""
+        if listed.page is None:
+            failed = frozenset(failure.run_id for failure in listed.failed)
+            return plan.WindowCarry(start=carry.start, listed=carry.listed | failed)
+        created: list[tuple[str, dt.datetime | None]] = [(run.run_id, run.created_at) for run in listed.page.runs]
+        created += [(failure.run_id, None) for failure in listed.failed]
+        window, carry = plan.next_window(carry, created, last=listed.last)
+        if window is not None:
+            names = await self.shop.stored(
+                held.runs_created_between, self.shop.lake, self.key, window.start, window.end
+            )
+            await self._settle_missing(plan.missing_from(window, names))
+        return carry
+
+    async def _settle_missing(self, names: Sequence[str]) -> None:
+        """Ask for runs by name that a listing left out; what the server then lacks is gone, the rest is taken.
+
+        Raises:
+            SuspiciousListing: too many are gone to believe it.
+        """
+        for chunk in plan.in_chunks(names):
+            found: set[str] = set()
+            async for listed in self._pages(plan.names_filter(chunk), with_extras=False):
+                await self._take(listed)
+                found.update(run.run_id for run in (listed.page.runs if listed.page else ()))
+                found.update(failure.run_id for failure in listed.failed)
+            gone = tuple(name for name in chunk if name not in found)
+            self._refuse_if_too_many(self.report.gone + len(gone), f"lacks {self.report.gone + len(gone)} of them")
+            self.report.gone += len(gone)
+            await self._commit(gone=gone, recovered=gone)
+
+    async def _take_sweeps(self, first: RunsPage | None) -> None:
+        """Take all sweeps of the project; the first page of them came along with the runs."""
+        if first is None or first.sweeps is None:
+            return
+        before = await self.shop.stored(held.held_sweeps, self.shop.lake, self.key)
+        listed: set[str] = set()
+        page: SweepsPage = first.sweeps
+        whole = True
+        while True:
+            listed.update(sweep.sweep_id for sweep in page.sweeps)
+            whole = whole and not page.bad
+            await self._commit(sweeps=plan.changed_sweeps(page.sweeps, before))
+            if not page.has_next:
+                break
+            page = await self.shop.client.sweeps(self.key.entity, self.key.project, page.after)
+        # A listing that is suddenly empty says nothing; one with a bad row may hide a sweep.
+        if whole and listed:
+            await self._commit(gone_sweeps=tuple(sorted(set(before) - listed)))
+        if self.state.last_walk_at is None:
+            await self._commit(project=first.project)
+
+    async def _finish(self, watermark: dt.datetime, *, surplus: int, total: int | None, walked: bool) -> None:
+        """Move the watermark: everything that moved before it is held."""
+        self.state = SourceState(
+            watermark=watermark,
+            last_walk_at=watermark if walked else self.state.last_walk_at,
+            last_pass_at=self.at,
+            runs_upstream=total,
+            surplus=surplus,
+        )
+        await self._commit(source=self.state)
+
+    async def _commit(self, **changes: object) -> None:
+        whole = msgspec.structs.replace(Changes(key=self.key, at=self.at), **changes)
+        if not whole.is_empty:
+            await self.shop.stored(commit, self.shop.lake, whole)
+
+
+def _last_creation(page: RunsPage | None) -> str | None:
+    """`createdAt` of the newest run on a page, as the server wrote it."""
+    if page is None:
+        return None
+    dated = [(run.created_at, run.created_at_text) for run in page.runs if run.created_at and run.created_at_text]
+    return max(dated)[1] if dated else None

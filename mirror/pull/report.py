@@ -1,0 +1,70 @@
+"""What a pull came to, and how it tells about itself on the way."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from mirror.errors import MirrorError
+from mirror.records.passes import Failure, ProjectKey
+
+
+class ProjectReport(msgspec.Struct, kw_only=True):
+    """One pass over one project; counted up while it runs."""
+
+    key: ProjectKey
+    kind: str = "look"  # "walk", "look" or "named"
+    listed: int = 0  # runs that the server listed
+    written: int = 0  # new or changed
+    unchanged: int = 0
+    gone: int = 0  # confirmed as deleted upstream
+    upstream: int | None = None  # runs in the project, by the server's count
+    failed: list[Failure] = msgspec.field(default_factory=list)  # runs left behind, with the reason
+    error: MirrorError | None = None  # why the pass stopped before its end
+
+
+class PullReport(msgspec.Struct, kw_only=True):
+    """A whole pull."""
+
+    projects: list[ProjectReport] = msgspec.field(default_factory=list)
+    requests: int = 0  # GraphQL requests, retries included
+    retries: int = 0
+    bytes_down: int = 0  # as they came over the wire
+    seconds: float = 0.0
+
+    @property
+    def errors(self) -> list[MirrorError]:
+        """Why passes stopped."""
+        return [report.error for report in self.projects if report.error is not None]
+
+    @property
+    def failures(self) -> int:
+        """Runs left behind."""
+        return sum(len(report.failed) for report in self.projects)
+
+
+class Watcher(Protocol):
+    """Whoever wants to show a pull while it runs; every call returns at once."""
+
+    def pass_started(self, report: ProjectReport) -> None:
+        """A pass begins."""
+
+    def page_done(self, report: ProjectReport, expected: int | None) -> None:
+        """A page is committed; `expected` runs will be listed in all, when that is known."""
+
+    def pass_ended(self, report: ProjectReport) -> None:
+        """A pass ended, well or with `report.error`."""
+
+
+class Silent:
+    """A watcher that shows nothing."""
+
+    def pass_started(self, report: ProjectReport) -> None:
+        """Nothing."""
+
+    def page_done(self, report: ProjectReport, expected: int | None) -> None:
+        """Nothing."""
+
+    def pass_ended(self, report: ProjectReport) -> None:
+        """Nothing."""
