@@ -172,7 +172,7 @@ class SandboxApp:
         run = project.runs.get(path["run"]) if project is not None else None
         if run is None:
             return errors_answer(404, "run not found")
-        if not (user.admin or path["entity"] in user.entities):
+        if not user.belongs_to(path["entity"]):
             return errors_answer(403, "permission denied")
         return json_answer(200, apply_chunk(self._state, run, asked.json))
 
@@ -184,7 +184,7 @@ class SandboxApp:
         record = self._state.files_by_id.get(asked.request.path_params["file_id"])
         project = record.run.project if record is not None else None
         allowed = project is not None and (
-            not project.private or (user is not None and (user.admin or project.entity in user.entities))
+            not project.private or (user is not None and user.belongs_to(project.entity))
         )
         if record is None or not allowed:
             return errors_answer(404 if user else 401, "file not found" if user else "user is not logged in")

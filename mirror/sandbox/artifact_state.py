@@ -1,12 +1,192 @@
-"""Artifacts in the state: collections, versions, aliases."""
+"""Artifacts in the state: collections, versions, aliases, and bytes kept once by digest."""
 
 from __future__ import annotations
 
-from .artifact_records import ArtifactRecord
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .artifact_records import ArtifactRecord, CollectionRecord
+from .core_state import CoreState
+from .records import ProjectRecord, RunRecord, UserRecord
+from .storage import md5_base64
+from .wire import SandboxError, spell, typed_id
+
+STORAGE_POLICY = "wandb-storage-policy-v1"
 
 
-class ArtifactShelf:
+def content_key(digest: str) -> str:
+    """Key of an artifact file's bytes: hex of its base64 digest, so that equal bytes are stored once."""
+    try:
+        name = base64.b64decode(digest, validate=True).hex()
+    except ValueError:
+        name = hashlib.sha256(digest.encode()).hexdigest()
+    return f"artifacts/{name}"
+
+
+def manifest_digest(contents: Mapping[str, Mapping[str, Any]]) -> str:
+    """`Artifact.digest` of a manifest with MD5 digests (W&B API notes, section 8)."""
+    text = "wandb-artifact-manifest-v1\n" + "".join(f"{path}:{contents[path]['digest']}\n" for path in sorted(contents))
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+class ArtifactShelf(CoreState):
     """The artifact part of SandboxState."""
 
-    def __init__(self) -> None:
-        self.artifacts_by_id: dict[str, ArtifactRecord] = {}
+    def add_artifact(
+        self,
+        entity: str,
+        project: str,
+        collection: str,
+        *,
+        type: str = "dataset",  # noqa: A002 -- W&B's own name
+        files: Mapping[str, bytes] | None = None,
+        references: Mapping[str, str] | None = None,
+        aliases: Iterable[str] = (),
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        description: str | None = None,
+        run: str | RunRecord | None = None,
+        state: str = "COMMITTED",
+    ) -> ArtifactRecord:
+        """A version of `collection`, committed unless `state` says otherwise; the alias `latest` moves to it.
+
+        Args:
+            files: Contents by path inside the artifact.
+            references: External URLs by path; the sandbox has no bytes for them.
+            run: The run that logged it (its id, or its record).
+        """
+        with self.lock:
+            owner = self.add_project(entity, project)
+            creator = owner.runs[run] if isinstance(run, str) else run
+            contents: dict[str, dict[str, Any]] = {}
+            for path, body in (files or {}).items():
+                contents[path] = {"digest": md5_base64(body), "size": len(body)}
+                self.bucket.put(content_key(contents[path]["digest"]), body)
+            for path, url in (references or {}).items():
+                contents[path] = {"digest": url, "ref": url}
+            artifact = self.new_artifact(
+                self.collection(owner, collection, type),
+                digest=manifest_digest(contents),
+                digest_algorithm="MANIFEST_MD5",
+                creator=creator or self.default_user(),
+            )
+            artifact.description, artifact.tags, artifact.wanted_aliases = description, list(tags), list(aliases)
+            artifact.metadata = spell(dict(metadata or {}))
+            for path in contents:
+                contents[path]["birthArtifactID"] = artifact.id
+            manifest = {
+                "version": 1,
+                "storagePolicy": STORAGE_POLICY,
+                "storagePolicyConfig": {"storageLayout": "V2"},
+                "contents": contents,
+            }
+            self.begin_manifest(artifact, digest="")
+            self.bucket.put(str(artifact.manifest_key), json.dumps(manifest).encode())
+            self.commit_artifact(artifact)
+            artifact.state = state
+            return artifact
+
+    def collection(self, project: ProjectRecord, name: str, type_name: str) -> CollectionRecord:
+        """The collection of that name, made when it is missing.
+
+        Raises:
+            SandboxError: it exists with another type.
+        """
+        held = project.collections.get(name)
+        if held is not None:
+            if held.type_name != type_name:
+                raise SandboxError(f"artifact collection {name} already has type {held.type_name}", status=409)
+            return held
+        project.artifact_types.setdefault(type_name, self.now_text())
+        made = CollectionRecord(
+            id=typed_id("ArtifactCollection", self.number()),
+            name=name,
+            project=project,
+            type_name=type_name,
+            created_at=self.now_text(),
+        )
+        project.collections[name] = made
+        self.collections_by_id[made.id] = made
+        return made
+
+    def new_artifact(
+        self,
+        collection: CollectionRecord,
+        *,
+        digest: str,
+        digest_algorithm: str,
+        creator: RunRecord | UserRecord | None,
+    ) -> ArtifactRecord:
+        """A pending version."""
+        number = self.number()
+        artifact = ArtifactRecord(
+            id=typed_id("Artifact", number),
+            number=number,
+            collection=collection,
+            digest=digest,
+            digest_algorithm=digest_algorithm,
+            created_at=self.now_text(),
+            creator=creator,
+        )
+        self.artifacts_by_id[artifact.id] = artifact
+        return artifact
+
+    def begin_manifest(self, artifact: ArtifactRecord, *, digest: str) -> None:
+        """Give the artifact a manifest to upload; a second call keeps the id and takes the digest."""
+        if artifact.manifest_id is None:
+            number = self.number()
+            artifact.manifest_id = typed_id("ArtifactManifest", number)
+            artifact.manifest_key = f"manifests/{number}/wandb_manifest.json"
+            self.manifests_by_id[artifact.manifest_id] = artifact
+        artifact.manifest_digest = digest
+
+    def commit_artifact(self, artifact: ArtifactRecord) -> None:
+        """Number the version, move its aliases and `latest`, and list it under its run. Repeating changes nothing.
+
+        Raises:
+            SandboxError: the manifest was not uploaded, or does not parse.
+        """
+        if artifact.state == "COMMITTED":
+            return
+        body = self.bucket.get(artifact.manifest_key or "")
+        try:
+            artifact.manifest = json.loads(body or b"")
+        except ValueError:
+            raise SandboxError("artifact has no manifest", status=400) from None
+        collection = artifact.collection
+        artifact.state = "COMMITTED"
+        artifact.version = len(collection.versions)
+        artifact.updated_at = self.now_text()
+        collection.versions.append(artifact)
+        collection.digest_algorithm = artifact.digest_algorithm
+        for alias in [*artifact.wanted_aliases, "latest"]:
+            collection.aliases[alias] = artifact
+        if isinstance(artifact.creator, RunRecord):
+            self.note_logged(artifact.creator, artifact)
+
+    def note_logged(self, run: RunRecord, artifact: ArtifactRecord) -> None:
+        if artifact not in run.logged:
+            run.logged.append(artifact)
+
+    def note_used(self, run: RunRecord, artifact: ArtifactRecord) -> None:
+        """Record the artifact as an input of the run."""
+        if artifact not in run.used:
+            run.used.append(artifact)
+            artifact.used_by.append(run)
+
+    def find_artifact(self, project: ProjectRecord, name: str) -> ArtifactRecord | None:
+        """The version of "collection:alias", "collection:vN" or "collection" (its latest)."""
+        collection_name, _, alias = name.partition(":")
+        collection = project.collections.get(collection_name)
+        return None if collection is None else version_by_alias(collection, alias or "latest")
+
+
+def version_by_alias(collection: CollectionRecord, alias: str) -> ArtifactRecord | None:
+    """The committed version that an alias or "vN" names."""
+    found = collection.aliases.get(alias)
+    if found is None and alias[:1] == "v" and alias[1:].isdigit() and int(alias[1:]) < len(collection.versions):
+        found = collection.versions[int(alias[1:])]
+    return found if found is not None and found.state == "COMMITTED" else None

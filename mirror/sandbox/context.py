@@ -31,7 +31,7 @@ class Context:
         return not project.private or self.may_write(project.entity)
 
     def may_write(self, entity: str) -> bool:
-        return self.user is not None and (self.user.admin or entity in self.user.entities)
+        return self.user is not None and self.user.belongs_to(entity)
 
     def readable_project(self, entity: str | None, name: str | None) -> ProjectRecord | None:
         """The project; None when it does not exist or may not be read: the two cannot be told apart."""

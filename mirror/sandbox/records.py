@@ -27,11 +27,16 @@ class UserRecord:
     entities: set[str]  # every entity whose private projects the key may read and whose projects it may write
     email: str
     admin: bool = False
+    everywhere: bool = False  # a member of every entity, known yet or not
     id: str = ""
 
     @property
     def name(self) -> str:
         return self.username
+
+    def belongs_to(self, entity: str) -> bool:
+        """Whether the key may write to the entity and read its private projects."""
+        return self.admin or self.everywhere or entity in self.entities
 
 
 @dataclass(kw_only=True, eq=False)

@@ -83,7 +83,7 @@ class Sandbox:
         state = SandboxState(clock=clock, bucket=Bucket(), signer=signer, base_url=base_url, limits=limits)
         if features is not None:
             state.features = set(features)
-        user = state.add_user("sandy", entity="sandbox-team", api_key=api_key)
+        user = state.add_user("sandy", entity="sandbox-team", api_key=api_key, everywhere=True)
         sandbox = cls(clock=clock, state=state, api_key=user.api_key, port=chosen, legacy=legacy)
         sandbox._reserved = reserved
         sandbox._thread.start()

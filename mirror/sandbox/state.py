@@ -6,156 +6,31 @@ One re-entrant lock guards everything. Methods take it themselves; a caller that
 
 from __future__ import annotations
 
-import contextlib
-import random
-import secrets
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .artifact_state import ArtifactShelf
-from .clock import Clock
+from .core_state import DEFAULT_FEATURES
 from .exports import split, write_part
+from .file_state import FileShelf
 from .history import merge_rows
-from .paging import PageLimits, RunListings
 from .records import (
     ENDED_STATES,
     ConsoleLine,
     ExportPart,
-    FileRecord,
     ProjectRecord,
     RunRecord,
     StepType,
     SweepRecord,
     UserRecord,
 )
-from .storage import Bucket, Signer, guess_mimetype, md5_base64
-from .wire import Moment, NonFinite, SandboxError, config_envelope, spell, timestamp, typed_id
+from .wire import Moment, NonFinite, config_envelope, spell, typed_id
 
-DEFAULT_FEATURES: frozenset[str] = frozenset(
-    {
-        "MARK_RUN_FILES_UPLOADED",
-        "UPDATE_RUN_STATE",
-        "SWEEPS_QUERY_FILTERING",
-        "TOTAL_COUNT_IN_FILE_CONNECTION",
-        "ARTIFACT_TAGS",
-        "PROJECT_ARTIFACT_COLLECTION_MEMBERSHIP",
-        "ARTIFACT_COLLECTION_MEMBERSHIP_FILES",
-        "USE_ARTIFACT_WITH_ENTITY_AND_PROJECT_INFORMATION",
-        "STRUCTURED_CONSOLE_LOGS",
-        "FILESTREAM_GZIP",
-        "LARGE_FILENAMES",
-        "CLIENT_IDS",
-    }
-)
+__all__ = ["DEFAULT_FEATURES", "SandboxState"]
 
 
-class SandboxState(ArtifactShelf):
+class SandboxState(ArtifactShelf, FileShelf):
     """Users, projects and everything in them."""
-
-    def __init__(self, *, clock: Clock, bucket: Bucket, signer: Signer, base_url: str, limits: PageLimits) -> None:
-        super().__init__()
-        self.lock = threading.RLock()
-        self.clock, self.bucket, self.signer, self.base_url, self.limits = clock, bucket, signer, base_url, limits
-        self.features = set(DEFAULT_FEATURES)
-        self.listings = RunListings()
-        self.shuffle = random.Random(0)  # noqa: S311 -- order of parquetUrls; seeded so that a failure repeats itself
-        self.files_register_on_put = True  # False: as self-hosted servers, which wait for markRunFilesUploaded
-        self.history_includes_exported = True  # whether ranged `history` repeats exported rows (unconfirmed at W&B)
-        self.log_page_lines = 10_000  # the server's cap on a page of logLines
-        self.exports_on_finish = True  # export the history as soon as a live run completes
-        self.users: dict[str, UserRecord] = {}  # by API key
-        self.projects: dict[tuple[str, str], ProjectRecord] = {}
-        self.runs_by_id: dict[str, RunRecord] = {}
-        self.sweeps_by_id: dict[str, SweepRecord] = {}
-        self.files_by_id: dict[str, FileRecord] = {}
-        self.files_by_key: dict[str, FileRecord] = {}
-        self.agents: dict[str, dict[str, Any]] = {}
-        self._numbers = 0
-
-    def number(self) -> int:
-        """The next number of the server-wide sequence that ids are made of."""
-        self._numbers += 1
-        return self._numbers
-
-    def now_text(self) -> str:
-        return timestamp(None, self.clock.now())
-
-    def stamp(self, moment: Moment) -> str:
-        return timestamp(moment, self.clock.now())
-
-    # ------------------------------------------------------------------ people and projects
-
-    def add_user(
-        self,
-        username: str,
-        *,
-        entity: str | None = None,
-        entities: Iterable[str] = (),
-        api_key: str | None = None,
-        admin: bool = False,
-    ) -> UserRecord:
-        """A user with a key of 40 characters. `entity` (default: the username) is the default entity."""
-        with self.lock:
-            default = entity or username
-            user = UserRecord(
-                number=self.number(),
-                username=username,
-                api_key=api_key or secrets.token_hex(20),
-                entity=default,
-                entities={default, username, *entities},
-                email=f"{username}@example.com",
-                admin=admin,
-            )
-            user.id = typed_id("User", user.number)
-            self.users[user.api_key] = user
-            return user
-
-    def default_user(self) -> UserRecord | None:
-        return next(iter(self.users.values()), None)
-
-    def add_project(
-        self,
-        entity: str,
-        project: str,
-        *,
-        private: bool = False,
-        description: str | None = None,
-        created_at: Moment = None,
-    ) -> ProjectRecord:
-        """The project, made when it is not there yet. A private one is null for keys outside its entity."""
-        with self.lock:
-            held = self.projects.get((entity, project))
-            if held is not None:
-                return held
-            number = self.number()
-            record = ProjectRecord(
-                number=number,
-                id=typed_id("Project", project, entity, number),
-                entity=entity,
-                name=project,
-                private=private,
-                created_at=self.stamp(created_at),
-                user=self.default_user(),
-                description=description,
-            )
-            self.projects[entity, project] = record
-            # The default user belongs to every entity that a test names; outsiders are made with add_user.
-            if record.user is not None:
-                record.user.entities.add(entity)
-            return record
-
-    def project(self, entity: str, project: str) -> ProjectRecord:
-        """The project's record; KeyError when there is none."""
-        with self.lock:
-            return self.projects[entity, project]
-
-    def run(self, entity: str, project: str, run: str) -> RunRecord:
-        """The run's record; KeyError when there is none."""
-        with self.lock:
-            return self.projects[entity, project].runs[run]
-
-    # ------------------------------------------------------------------ runs
 
     def add_run(
         self,
@@ -386,81 +261,6 @@ class SandboxState(ArtifactShelf):
                 self.bucket.put(key, lambda piece=piece: write_part(piece, step_type))  # type: ignore[misc]
                 run.parts.append(ExportPart(object_key=key, rows=len(piece)))
 
-    # ------------------------------------------------------------------ files
-
-    def add_file(
-        self,
-        entity: str,
-        project: str,
-        run: str,
-        name: str,
-        body: bytes,
-        *,
-        md5: str | None = "computed",
-        size: int | None = None,
-        mimetype: str | None = None,
-        reference: str | None = None,
-    ) -> FileRecord:
-        """A run file with its bytes, replacing one of the same name.
-
-        Args:
-            md5: Base64 digest to announce; None announces none, any text may be a lie.
-            size: Size to announce when it should differ from the real one.
-            reference: URL of a reference file; it is then both `url` and `directUrl`.
-        """
-        with self.lock:
-            record = self.announce_file(self.run(entity, project, run), name)
-            self.store_file(record, body)
-            record.listed, record.reference = True, reference
-            record.md5 = md5_base64(body) if md5 == "computed" else md5
-            record.size = len(body) if size is None else size
-            record.mimetype = mimetype if mimetype is not None else record.mimetype
-            return record
-
-    def announce_file(self, run: RunRecord, name: str) -> FileRecord:
-        """The record of a file that is going to be uploaded; the held one when the name is known."""
-        held = run.files.get(name)
-        if held is not None:
-            return held
-        number = self.number()
-        record = FileRecord(
-            id=typed_id("File", run.number, number),
-            name=name,
-            run=run,
-            object_key=f"runs/{run.number}/files/{number}",
-            listed=False,
-        )
-        run.files[name] = record
-        self.files_by_id[record.id] = record
-        self.files_by_key[record.object_key] = record
-        return record
-
-    def store_file(self, record: FileRecord, body: bytes) -> None:
-        """Uploaded bytes arrive in the bucket."""
-        self.bucket.put(record.object_key, body)
-        record.size, record.md5 = len(body), md5_base64(body)
-        record.mimetype, record.updated_at = guess_mimetype(record.name), self.now_text()
-        if self.files_register_on_put:
-            record.listed = True
-
-    def remove_file(self, file_id: str) -> None:
-        """Delete a file by its id; unknown ids are ignored."""
-        with self.lock:
-            record = self.files_by_id.pop(file_id, None)
-            if record is not None:
-                self.files_by_key.pop(record.object_key, None)
-                record.run.files.pop(record.name, None)
-                self.bucket.remove(record.object_key)
-
-    def put_object(self, key: str, body: bytes) -> None:
-        """Bytes put to a signed URL."""
-        with self.lock:
-            record = self.files_by_key.get(key)
-            if record is None:
-                self.bucket.put(key, body)
-            else:
-                self.store_file(record, body)
-
     # ------------------------------------------------------------------ sweeps
 
     def add_sweep(
@@ -498,21 +298,3 @@ class SandboxState(ArtifactShelf):
             owner.sweeps[sweep] = record
             self.sweeps_by_id[record.id] = record
             return record
-
-    # ------------------------------------------------------------------ lookups for mutations
-
-    def run_by_storage_id(self, storage_id: str) -> RunRecord:
-        """The run of a storage id.
-
-        Raises:
-            SandboxError: there is none.
-        """
-        record = self.runs_by_id.get(storage_id)
-        if record is None:
-            raise SandboxError("run not found", status=404)
-        return record
-
-    def find_project(self, entity: str | None, project: str | None) -> ProjectRecord | None:
-        with contextlib.suppress(KeyError):
-            return self.projects[entity or "", project or ""]
-        return None

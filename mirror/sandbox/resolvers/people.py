@@ -51,7 +51,7 @@ def _entity(_root: Any, info: Info, name: str | None = None) -> dict[str, Any] |
     for user in ctx.state.users.values():
         known |= user.entities
     wanted = name or (ctx.user.entity if ctx.user else None)
-    return entity_value(wanted) if wanted in known else None
+    return entity_value(wanted) if wanted is not None and wanted in known else None
 
 
 def _entity_user(entity: dict[str, Any], info: Info) -> UserRecord | None:

@@ -56,8 +56,6 @@ def _upsert_bucket(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
         inserted = held is None
         run = held or ctx.state.new_run(project, name, user=ctx.user)
         ctx.run_names.add(run.name)
-        if not inserted and given.get("state") is None and given.get("config") is not None:
-            run.state = "running"  # wandb.init on a known id is a resume, which revives the run
     edited = False
     for field, attribute in _EDITS.items():
         if given.get(field) is not None:

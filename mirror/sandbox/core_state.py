@@ -1,0 +1,163 @@
+"""The ground of the state: the lock, the settings, ids, people and projects."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import secrets
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from .artifact_records import ArtifactRecord, CollectionRecord
+from .clock import Clock
+from .paging import PageLimits, RunListings
+from .records import FileRecord, ProjectRecord, RunRecord, SweepRecord, UserRecord
+from .storage import Bucket, Signer
+from .wire import Moment, SandboxError, timestamp, typed_id
+
+DEFAULT_FEATURES: frozenset[str] = frozenset(
+    {
+        "MARK_RUN_FILES_UPLOADED",
+        "UPDATE_RUN_STATE",
+        "SWEEPS_QUERY_FILTERING",
+        "TOTAL_COUNT_IN_FILE_CONNECTION",
+        "ARTIFACT_TAGS",
+        "PROJECT_ARTIFACT_COLLECTION_MEMBERSHIP",
+        "ARTIFACT_COLLECTION_MEMBERSHIP_FILES",
+        "USE_ARTIFACT_WITH_ENTITY_AND_PROJECT_INFORMATION",
+        "STRUCTURED_CONSOLE_LOGS",
+        "FILESTREAM_GZIP",
+        "LARGE_FILENAMES",
+        "CLIENT_IDS",
+    }
+)
+
+
+class CoreState:
+    """Users and projects, and what every other part of the state stands on."""
+
+    def __init__(self, *, clock: Clock, bucket: Bucket, signer: Signer, base_url: str, limits: PageLimits) -> None:
+        self.lock = threading.RLock()
+        self.clock, self.bucket, self.signer, self.base_url, self.limits = clock, bucket, signer, base_url, limits
+        self.features = set(DEFAULT_FEATURES)
+        self.listings = RunListings()
+        self.shuffle = random.Random(0)  # noqa: S311 -- order of parquetUrls; seeded so that a failure repeats itself
+        self.files_register_on_put = True  # False: as self-hosted servers, which wait for markRunFilesUploaded
+        self.history_includes_exported = True  # whether ranged `history` repeats exported rows (unconfirmed at W&B)
+        self.log_page_lines = 10_000  # the server's cap on a page of logLines
+        self.exports_on_finish = True  # export the history as soon as a live run completes
+        self.users: dict[str, UserRecord] = {}  # by API key
+        self.projects: dict[tuple[str, str], ProjectRecord] = {}
+        self.runs_by_id: dict[str, RunRecord] = {}
+        self.sweeps_by_id: dict[str, SweepRecord] = {}
+        self.files_by_id: dict[str, FileRecord] = {}
+        self.files_by_key: dict[str, FileRecord] = {}
+        self.artifacts_by_id: dict[str, ArtifactRecord] = {}
+        self.collections_by_id: dict[str, CollectionRecord] = {}
+        self.manifests_by_id: dict[str, ArtifactRecord] = {}
+        self.agents: dict[str, dict[str, Any]] = {}
+        self._numbers = 0
+
+    def number(self) -> int:
+        """The next number of the server-wide sequence that ids are made of."""
+        self._numbers += 1
+        return self._numbers
+
+    def now_text(self) -> str:
+        return timestamp(None, self.clock.now())
+
+    def stamp(self, moment: Moment) -> str:
+        return timestamp(moment, self.clock.now())
+
+    # ------------------------------------------------------------------ people and projects
+
+    def add_user(
+        self,
+        username: str,
+        *,
+        entity: str | None = None,
+        entities: Iterable[str] = (),
+        api_key: str | None = None,
+        admin: bool = False,
+        everywhere: bool = False,
+    ) -> UserRecord:
+        """A user with a key of 40 characters. `entity` (default: the username) is the default entity.
+
+        `everywhere` makes a member of all entities, as the sandbox's default user is; others are outsiders to every
+        private project whose entity is not among theirs.
+        """
+        with self.lock:
+            default = entity or username
+            user = UserRecord(
+                number=self.number(),
+                username=username,
+                api_key=api_key or secrets.token_hex(20),
+                entity=default,
+                entities={default, username, *entities},
+                email=f"{username}@example.com",
+                admin=admin,
+                everywhere=everywhere,
+            )
+            user.id = typed_id("User", user.number)
+            self.users[user.api_key] = user
+            return user
+
+    def default_user(self) -> UserRecord | None:
+        return next(iter(self.users.values()), None)
+
+    def add_project(
+        self,
+        entity: str,
+        project: str,
+        *,
+        private: bool = False,
+        description: str | None = None,
+        created_at: Moment = None,
+    ) -> ProjectRecord:
+        """The project, made when it is not there yet. A private one is null for keys outside its entity."""
+        with self.lock:
+            held = self.projects.get((entity, project))
+            if held is not None:
+                return held
+            number = self.number()
+            record = ProjectRecord(
+                number=number,
+                id=typed_id("Project", project, entity, number),
+                entity=entity,
+                name=project,
+                private=private,
+                created_at=self.stamp(created_at),
+                user=self.default_user(),
+                description=description,
+            )
+            self.projects[entity, project] = record
+            return record
+
+    def project(self, entity: str, project: str) -> ProjectRecord:
+        """The project's record; KeyError when there is none."""
+        with self.lock:
+            return self.projects[entity, project]
+
+    def run(self, entity: str, project: str, run: str) -> RunRecord:
+        """The run's record; KeyError when there is none."""
+        with self.lock:
+            return self.projects[entity, project].runs[run]
+
+    # ------------------------------------------------------------------ lookups
+
+    def run_by_storage_id(self, storage_id: str) -> RunRecord:
+        """The run of a storage id.
+
+        Raises:
+            SandboxError: there is none.
+        """
+        record = self.runs_by_id.get(storage_id)
+        if record is None:
+            raise SandboxError("run not found", status=404)
+        return record
+
+    def find_project(self, entity: str | None, project: str | None) -> ProjectRecord | None:
+        with contextlib.suppress(KeyError):
+            return self.projects[entity or "", project or ""]
+        return None
