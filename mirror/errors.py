@@ -67,12 +67,20 @@ class NotMirrored(NotFound):
 
 
 class Unreachable(MirrorError):
-    """The server gave no usable answer within the bounded retries."""
+    """The server gave no usable answer within the bounded retries.
+
+    Args:
+        message: one sentence for a person.
+        answered: the server is there (a 5xx, a slow or broken answer), so that asking for less may help.
+    """
 
     exit_code = 6
     transient = True
-    answered: bool = False  # something did come back (a 5xx, a slow page): asking for less may help
     default_hint = "check the network and the server's address, then run the same command again; nothing was lost"
+
+    def __init__(self, message: str, *, hint: str = "", answered: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.answered = answered
 
 
 class RateLimited(Unreachable):

@@ -99,7 +99,7 @@ def _refusal(reply: Reply, host: str) -> MirrorError:
     if status == 429:
         return RateLimited(f"{host} asked for fewer requests and kept asking (HTTP 429){said}")
     if status in _TRY_LATER:
-        return Unreachable(f"{host} is not available now (HTTP {status}){said}")
+        return Unreachable(f"{host} is not available now (HTTP {status}){said}", answered=True)
     if status in {403, 404}:
         return _forbidden_or_missing(reply, host, words, said)
     if words and status < 500:

@@ -139,8 +139,10 @@ class Client:
         order: str = OLDEST_FIRST,
         first: int,
         after: str | None = None,
+        count_filters: Mapping[str, object] | None = None,
         with_counts: bool = False,
         with_sweeps: bool = False,
+        attempts: int | None = None,
     ) -> RunsPage | None:
         """One page of a project's runs, whole.
 
@@ -151,18 +153,21 @@ class Client:
             order: `+field` ascending or `-field` descending.
             first: runs on the page.
             after: `RunsPage.after` of the page before.
-            with_counts: ask for `matching` and `total`, too.
+            count_filters: what `counted` counts, in the same form; None: every run.
+            with_counts: ask for `counted` and `total`, too.
             with_sweeps: ask for the first page of sweeps, too.
+            attempts: at most so many tries; None: as configured.
 
         Returns:
             The page, or None when the project does not exist or the key may not read it.
         """
         variables = {
             **_listing(entity, project, filters, order, first, after),
+            "countFilters": _filter_text(count_filters),
             "withCounts": with_counts,
             "withSweeps": with_sweeps,
         }
-        answer = await self._session.graphql(documents.RUNS, variables)
+        answer = await self._session.graphql(documents.RUNS, variables, attempts=attempts)
         found = self._read(answer, ProjectData).project
         if found is None:
             return None
@@ -172,7 +177,7 @@ class Client:
             project=found.record(entity, project),
             runs=tuple(row for row in rows if isinstance(row, RunRecord)),
             bad=tuple(row for row in rows if isinstance(row, BadRun)),
-            matching=found.matching,
+            counted=found.counted,
             total=found.held,
             after=listing.last_cursor,
             has_next=listing.page_info.has_next_page,
@@ -294,12 +299,17 @@ def _listing(
     first: int,
     after: str | None,
 ) -> dict[str, object]:
-    """Variables of a listing of runs; filters travel as JSON text, "{}" for none (W&B API notes, section 5)."""
+    """Variables of a listing of runs."""
     return {
         "entity": entity,
         "project": project,
-        "filters": msgspec.json.encode(filters or {}).decode(),
+        "filters": _filter_text(filters),
         "order": order,
         "first": first,
         "after": after,
     }
+
+
+def _filter_text(filters: Mapping[str, object] | None) -> str:
+    """Filters travel as JSON text, "{}" for none (W&B API notes, section 5)."""
+    return msgspec.json.encode(filters or {}).decode()

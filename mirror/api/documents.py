@@ -59,11 +59,11 @@ RUNS = (
     """
 query MirrorRuns(
   $entity: String!, $project: String!, $filters: JSONString, $order: String, $first: Int!, $after: String,
-  $withCounts: Boolean!, $withSweeps: Boolean!
+  $countFilters: JSONString, $withCounts: Boolean!, $withSweeps: Boolean!
 ) {
   project(name: $project, entityName: $entity) {
     id internalId name createdAt
-    matching: runCount(filters: $filters) @include(if: $withCounts)
+    counted: runCount(filters: $countFilters) @include(if: $withCounts)
     held: runCount @include(if: $withCounts)
     runs(filters: $filters, order: $order, first: $first, after: $after) {
       edges { cursor node { ...RunFields } }

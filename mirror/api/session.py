@@ -120,12 +120,15 @@ class Session:
             return {}
         return {"Authorization": "Basic " + b64encode(b"api:" + self._key.reveal().encode()).decode()}
 
-    async def graphql(self, document: str, variables: Mapping[str, object] | None = None) -> Answer:
+    async def graphql(
+        self, document: str, variables: Mapping[str, object] | None = None, *, attempts: int | None = None
+    ) -> Answer:
         """Send one GraphQL document and return its data.
 
         Args:
             document: a constant of `documents`.
             variables: values by name, without `$`.
+            attempts: at most so many tries, where the caller has something better to do than ask again.
 
         Raises:
             AuthError: the key was refused.
@@ -140,7 +143,7 @@ class Session:
 
         def wait_before_next(error: Exception) -> bool | float:
             """Stamina's question after a failed try: the wait in seconds, or False to give up."""
-            if not isinstance(error, _FailedTryError) or tries >= error.attempts:
+            if not isinstance(error, _FailedTryError) or tries >= min(error.attempts, attempts or error.attempts):
                 return False
             return self._announce(error, tries)
 
@@ -225,6 +228,7 @@ class Session:
         """What a failed connection or a broken answer means, in words that hold no URL."""
         host = self._deployment.host
         attempts, first_wait_s = self._settings.retry_attempts, FIRST_WAIT_S
+        answered = False
         tls = _tls_error(error)
         if tls is not None:
             why = _tls_reason(tls)
@@ -236,12 +240,12 @@ class Session:
             what = f"cannot connect to {host}: {_connect_reason(error)}"
             attempts, first_wait_s = min(attempts, CONNECT_ATTEMPTS), FIRST_CONNECT_WAIT_S
         elif isinstance(error, httpx.TimeoutException | TimeoutError):
-            what = f"{host} did not answer within {self._settings.timeout_s:g} s"
+            what, answered = f"{host} did not answer within {self._settings.timeout_s:g} s", True
         elif isinstance(error, httpx.DecodingError):
             what = f"the answer of {host} is compressed in a way that cannot be read"
         else:
-            what = f"the connection to {host} broke before the answer was whole"
-        return _FailedTryError(Unreachable(what), attempts=attempts, first_wait_s=first_wait_s)
+            what, answered = f"the connection to {host} broke before the answer was whole", True
+        return _FailedTryError(Unreachable(what, answered=answered), attempts=attempts, first_wait_s=first_wait_s)
 
     def _redacted(self, error: MirrorError) -> MirrorError:
         """`error` without the key, should the server have repeated it in its words."""

@@ -64,7 +64,7 @@ class WireProject(msgspec.Struct, rename="camel"):
     name: str | None = None
     created_at: str | None = None
     run_count: int | None = None
-    matching: int | None = None
+    counted: int | None = None
     held: int | None = None
     runs: WireConnection | None = None
     sweeps: WireConnection | None = None
@@ -327,7 +327,10 @@ def to_int(value: Int64) -> int | None:
     """
     if value is None:
         return None
-    number = int(value)
+    try:
+        number = int(value)
+    except OverflowError:  # an infinity
+        raise ValueError("a count is not an integer of 64 bits") from None
     if number not in _INT64 or (isinstance(value, float) and value != number):
         raise ValueError("a count is not an integer of 64 bits")
     return number

@@ -34,6 +34,7 @@ class Listing:
     size: PageSize
     target_s: float  # a page slower than half of this does not grow
     with_extras: bool  # ask for counts and sweeps along with the first page
+    count_filters: Mapping[str, Any] | None = None  # what the first page's `counted` counts
 
 
 async def list_runs(client: Client, listing: Listing) -> AsyncIterator[Listed]:
@@ -56,6 +57,7 @@ async def list_runs(client: Client, listing: Listing) -> AsyncIterator[Listed]:
                 filters=listing.filters,
                 first=asked,
                 after=after,
+                count_filters=listing.count_filters if extras else None,
                 with_counts=extras,
                 with_sweeps=extras,
                 attempts=ATTEMPTS_FOR_A_LARGE_PAGE if asked > 1 else None,

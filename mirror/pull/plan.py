@@ -26,9 +26,10 @@ class Walk:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """See what moved since an instant."""
+    """See what moved since an instant; what moved shortly before it is counted, and listed if the count is wrong."""
 
     since: dt.datetime  # UTC
+    overlap_from: dt.datetime  # UTC; clocks disagree and writes come late, so a while before `since` is doubted, too
 
 
 def choose_pass(
@@ -39,7 +40,7 @@ def choose_pass(
     Args:
         state: how far the project was pulled.
         now: UTC.
-        overlap: how far before the watermark to look again, for clocks that disagree and writes that came late.
+        overlap: how far before the watermark to check, for clocks that disagree and writes that came late.
         walk_every: how often all runs are compared.
         force_walk: a person asked for it.
     """
@@ -48,7 +49,7 @@ def choose_pass(
     due = state.last_walk_at is None or now - state.last_walk_at >= walk_every
     if state.watermark is None or due or force_walk:
         return Walk(resume_at=None, started_at=None)
-    return Look(since=state.watermark - overlap)
+    return Look(since=state.watermark, overlap_from=state.watermark - overlap)
 
 
 def walk_filter(resume_at: str | None) -> dict[str, Any] | None:
@@ -61,11 +62,29 @@ def look_filter(since: dt.datetime, unsettled: Sequence[str]) -> dict[str, Any]:
 
     Source: W&B API notes, section 5.
     """
-    mark = since.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    clauses: list[dict[str, Any]] = [{"heartbeatAt": {"$gte": mark}}, {"createdAt": {"$gte": mark}}]
+    clauses: list[dict[str, Any]] = [{"heartbeatAt": {"$gte": _iso(since)}}, {"createdAt": {"$gte": _iso(since)}}]
     if unsettled:
         clauses.append(names_filter(unsettled))
     return {"$or": clauses}
+
+
+def overlap_filter(look: Look) -> dict[str, Any]:
+    """Runs whose last sign of life lies in the overlap, that is in `[overlap_from, since)`.
+
+    The server's count of them is compared with the lake's: a write that came late is one more, and then they are
+    listed. Comparing costs nothing, listing them on every pass would cost a page for each thousand recent runs.
+    """
+    return {"heartbeatAt": {"$gte": _iso(look.overlap_from), "$lt": _iso(look.since)}}
+
+
+def _iso(moment: dt.datetime) -> str:
+    """A time as W&B writes it, cut to the second."""
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def whole_second(moment: dt.datetime) -> dt.datetime:
+    """A time cut to the second, as filters hold it."""
+    return moment.replace(microsecond=0)
 
 
 def names_filter(run_ids: Sequence[str]) -> dict[str, Any]:

@@ -100,12 +100,15 @@ class ProjectPass:
         unsettled = await self.shop.stored(held.unsettled_runs, self.shop.lake, self.key)
         chunks = list(plan.in_chunks(unsettled)) or [()]
         seen: set[str] = set()
-        pages, total = 0, None
+        pages, total, counted = 0, None, None
         for number, names in enumerate(chunks):
             filters = plan.look_filter(look.since, names) if number == 0 else plan.names_filter(names)
-            async for listed in self._pages(filters, with_extras=number == 0):
+            count_filters = plan.overlap_filter(look) if number == 0 else None
+            async for listed in self._pages(filters, with_extras=number == 0, count_filters=count_filters):
                 pages += 1
                 total = self._note_first(listed.page, total)
+                if listed.page is not None and counted is None:
+                    counted = listed.page.counted
                 await self._take_sweeps(listed.page)
                 await self._take(listed)
                 if listed.page is not None:
@@ -117,8 +120,19 @@ class ProjectPass:
         # One answer held both the count and the runs: only then do they speak of the same instant.
         if pages == 1 and total is not None and total - holding != self.state.surplus:
             return True
+        await self._check_overlap(look, counted)
         await self._finish(self.server_time or self.at, surplus=self.state.surplus, total=total, walked=False)
         return False
+
+    async def _check_overlap(self, look: plan.Look, counted: int | None) -> None:
+        """List the overlap when the server counts other runs in it than the lake holds."""
+        start, end = plan.whole_second(look.overlap_from), plan.whole_second(look.since)
+        holding = await self.shop.stored(held.count_alive_between, self.shop.lake, self.key, start, end)
+        if counted is None or counted == holding:
+            return
+        async for listed in self._pages(plan.overlap_filter(look), with_extras=False):
+            await self._take(listed)
+            self.shop.watcher.page_done(self.report, None)
 
     async def _walk(self, walk: plan.Walk) -> None:
         """Take every run, and mark those that the server confirms it no longer has."""
@@ -139,7 +153,13 @@ class ProjectPass:
         surplus = max(0, total - holding) if total is not None else 0
         await self._finish(started or self.at, surplus=surplus, total=total, walked=True)
 
-    def _pages(self, filters: dict[str, object] | None, *, with_extras: bool) -> AsyncIterator[Listed]:
+    def _pages(
+        self,
+        filters: dict[str, object] | None,
+        *,
+        with_extras: bool,
+        count_filters: dict[str, object] | None = None,
+    ) -> AsyncIterator[Listed]:
         settings = self.shop.settings
         return list_runs(
             self.shop.client,
@@ -149,6 +169,7 @@ class ProjectPass:
                 size=PageSize.starting(settings.page_size_start, settings.page_size_max),
                 target_s=settings.page_seconds_target,
                 with_extras=with_extras,
+                count_filters=count_filters,
             ),
         )
 

@@ -54,6 +54,17 @@ def runs_created_between(lake: Lake, key: ProjectKey, start: dt.datetime | None,
     return [run_id for (run_id,) in rows]
 
 
+def count_alive_between(lake: Lake, key: ProjectKey, start: dt.datetime, end: dt.datetime) -> int:
+    """How many runs are held, and not gone, whose last sign of life lies in `[start, end)`."""
+    with lake.reading() as engine:
+        row = engine.execute(
+            "SELECT count(*) FROM lake.runs WHERE entity = ? AND project = ? AND gone_at IS NULL"
+            " AND heartbeat_at >= ? AND heartbeat_at < ?",
+            [key.entity, key.project, naive(start), naive(end)],
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
 def unsettled_runs(lake: Lake, key: ProjectKey) -> list[str]:
     """Ids of the runs that have to be read again whatever the listing says: active ones and failed ones."""
     with lake.reading() as engine:
