@@ -64,6 +64,12 @@ class SandboxApp:
                 Route(
                     "/storage/{key:path}", self._serve("storage", self._answer_storage), methods=["GET", "HEAD", "PUT"]
                 ),
+                Route("/artifacts/{entity}/{hexdigest}", self._serve("files", self._answer_artifact), methods=["GET"]),
+                Route(
+                    "/artifactsV2/{place:path}/{hexdigest}/{basename}",
+                    self._serve("files", self._answer_artifact),
+                    methods=["GET"],
+                ),
                 Route(
                     "/{rest:path}",
                     self._serve("other", self._answer_other),
@@ -189,6 +195,16 @@ class SandboxApp:
         if record is None or not allowed:
             return errors_answer(404 if user else 401, "file not found" if user else "user is not logged in")
         return Answer(status=302, headers={"location": self._state.signer.url(record.object_key)})
+
+    def _answer_artifact(self, asked: _Asked) -> Answer:
+        """An artifact file by the hex of its digest (W&B API notes, section 8): a redirect to the bucket."""
+        user, refusal = self._authenticate(asked.request)
+        if refusal is not None or user is None:
+            return refusal or errors_answer(401, "user is not logged in")
+        key = f"artifacts/{asked.request.path_params['hexdigest']}"
+        if self._state.bucket.get(key) is None:
+            return errors_answer(404, "file not found")
+        return Answer(status=302, headers={"location": self._state.signer.url(key)})
 
     def _answer_storage(self, asked: _Asked) -> Answer:
         request = asked.request

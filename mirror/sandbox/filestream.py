@@ -13,7 +13,7 @@ from typing import Any
 from .history import Row, merge_rows, step_of
 from .records import ConsoleLine, RunRecord
 from .state import SandboxState
-from .wire import spell
+from .wire import parse_object, spell
 
 _STAMPED = re.compile(r"^(ERROR )?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?)Z? ?(.*)$", re.DOTALL)
 
@@ -53,9 +53,10 @@ def _apply_file(run: RunRecord, name: str, offset: int, lines: list[str]) -> Non
     elif name == "wandb-events.jsonl":
         events = [json.loads(line) for line in lines]
         run.events[offset : offset + len(events)] = events
-        if run.events:
-            latest = {k: v for event in run.events for k, v in event.items() if k.startswith("system.")}
-            run.system_metrics_text = spell(latest)
+        latest = parse_object(run.system_metrics_text)
+        for event in events:
+            latest.update({key: value for key, value in event.items() if key.startswith("system.")})
+        run.system_metrics_text = spell(latest)
     elif name == "wandb-summary.json" and lines:
         run.summary_text = lines[-1]
     elif name == "output.log":

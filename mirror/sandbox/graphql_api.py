@@ -87,7 +87,8 @@ class GraphQLEndpoint:
             return errors_answer(400, "Must provide query string.")
         document = self._document(query)
         if isinstance(document, list):
-            return errors_answer(400, *(error.message for error in document))
+            # Double quotes, as W&B spells it: the SDK looks for `field "features" on type "ServerInfo"` in the text.
+            return errors_answer(400, *(error.message.replace("'", '"') for error in document))
         context = Context(state=self._state, user=user)
         with self._state.lock:
             result = execute_sync(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import wandb
+from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from mirror.sandbox import Fault, Match, Sandbox
 
@@ -86,7 +87,7 @@ def test_filters_choose_the_same_runs_and_the_same_count(
 
 @pytest.mark.parametrize("filters", [{"$nonsense": 1}, {"noSuchField": 1}, {"state": {"$like": "x"}}])
 def test_a_bad_filter_is_an_error_and_not_an_empty_listing(api: Any, grid: str, filters: dict[str, Any]) -> None:
-    with pytest.raises(wandb.errors.CommError, match="invalid filters"):
+    with pytest.raises(WandbApiFailedError, match="invalid filters"):
         len(api.runs(f"{ENTITY}/{grid}", filters=filters))
 
 

@@ -1,0 +1,1 @@
+"""The sandbox's own tests, over plain HTTP and without the SDK."""
