@@ -239,7 +239,10 @@ class Session:
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
             what = f"cannot connect to {host}: {_connect_reason(error)}"
             attempts, first_wait_s = min(attempts, CONNECT_ATTEMPTS), FIRST_CONNECT_WAIT_S
-        elif isinstance(error, httpx.TimeoutException | TimeoutError):
+        elif isinstance(error, TimeoutError):
+            seconds = self._settings.timeout_s * DEADLINE_FACTOR
+            what, answered = f"{host} did not finish its answer within {seconds:g} s", True
+        elif isinstance(error, httpx.TimeoutException):
             what, answered = f"{host} did not answer within {self._settings.timeout_s:g} s", True
         elif isinstance(error, httpx.DecodingError):
             what = f"the answer of {host} is compressed in a way that cannot be read"
@@ -254,7 +257,6 @@ class Session:
             error.messages = tuple(words.replace(secret, "[key]") for words in error.messages)
         error.message = error.message.replace(secret, "[key]")
         error.args = (error.message,)
-        error.__context__ = error.__cause__ = None
         return error
 
 

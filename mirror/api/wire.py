@@ -11,6 +11,7 @@ from typing import Annotated
 
 import msgspec
 
+from mirror.api.answers import one_line
 from mirror.api.pages import BadRun
 from mirror.api.times import time_or_none
 from mirror.records.projects import ProjectRecord, SweepRecord
@@ -266,7 +267,9 @@ def to_run_or_bad(node: msgspec.Raw | bytes, entity: str, project: str) -> RunRe
         return to_run(node, entity, project)
     except (ValueError, RecursionError) as error:
         run_id, storage_id = names_of(node)
-        return BadRun(run_id=run_id, storage_id=storage_id, reason=f"the server's answer for this run: {error}")
+        return BadRun(
+            run_id=run_id, storage_id=storage_id, reason=one_line(f"the server's answer for this run: {error}")
+        )
 
 
 def to_sweep(node: msgspec.Raw | bytes, entity: str, project: str) -> SweepRecord:

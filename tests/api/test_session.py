@@ -197,10 +197,21 @@ async def test_a_retry_after_holds_the_requests_of_every_session(sandbox: Sandbo
 
 async def test_a_wait_of_an_hour_is_reported_at_once(sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault.status(429, retry_after=3600))
-    error = await viewer_error(sandbox)
+    told: list[str] = []
+    error = await viewer_error(sandbox, on_retry=lambda reason, _: told.append(reason))
     assert type(error) is RateLimited
     assert "60 min" in error.message
     assert len(sandbox.requests) == 1
+    assert told == []
+
+
+async def test_a_429_without_a_time_holds_every_request_too(sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault.status(429, times=1))
+    limits = Limits(concurrent=4, host="w")
+    held: list[float] = []
+    async with session_on(sandbox, limits=limits, on_retry=lambda *_: held.append(limits.held_for_s)) as session:
+        await session.graphql(VIEWER)
+    assert 0 < held[0] < 0.02
 
 
 async def test_a_budget_that_runs_out_is_respected(sandbox: Sandbox) -> None:
@@ -251,6 +262,14 @@ async def test_a_server_that_never_answers_is_given_up(sandbox: Sandbox) -> None
     assert type(error) is Unreachable
     assert "did not answer within 0.05 s" in error.message
     assert error.answered
+
+
+async def test_an_answer_that_trickles_is_given_up(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mirror.api.session.DEADLINE_FACTOR", 0.01)
+    sandbox.faults.add(Fault.latency(0.2))
+    error = await viewer_error(sandbox, retry_attempts=1)
+    assert type(error) is Unreachable
+    assert "did not finish its answer within 0.05 s" in error.message
 
 
 async def test_https_to_a_plain_server_is_one_clear_line(sandbox: Sandbox) -> None:

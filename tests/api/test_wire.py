@@ -107,6 +107,7 @@ def test_a_time_that_makes_no_sense_keeps_its_text() -> None:
 def test_a_run_that_lies_about_its_types_is_named_with_its_reason(lie: dict[str, Any]) -> None:
     bad = to_run_or_bad(json.dumps({**NODE, **lie}).encode(), "e", "p")
     assert isinstance(bad, BadRun)
+    assert len(bad.reason) < 500
     assert (bad.run_id, bad.storage_id) == ("abc123", "UnVuOjE=")
     assert bad.reason
     assert "\n" not in bad.reason
