@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Self, TypeVar
@@ -67,6 +68,7 @@ class Client:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._host = deployment.host
+        self.server_time: dt.datetime | None = None  # UTC, of the latest answer's Date
         self._session = Session(deployment, key, settings, limits=limits, on_retry=on_retry, transport=transport)
 
     async def __aenter__(self) -> Self:
@@ -275,6 +277,7 @@ class Client:
         return ServerError(f"{self._host} promises more {what} but gives no place to continue from")
 
     def _read(self, answer: Answer, shape: type[_T]) -> _T:
+        self.server_time = answer.server_time or self.server_time
         return self._decode(answer.data, shape)
 
     def _decode(self, data: msgspec.Raw, shape: type[_T]) -> _T:

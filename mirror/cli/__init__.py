@@ -1,0 +1,117 @@
+"""The command line: one short file a command. The only place that knows click and rich.
+
+Answers go to standard output, everything said on the way to standard error. `--json` is a contract (docs/json.md).
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+
+import click
+
+from mirror.cli.output import say
+from mirror.errors import MirrorError
+
+COMMANDS = {
+    "init": "Set up a home: write its configuration and check the key.",
+    "pull": "Bring the mirror up to date with W&B.",
+    "status": "Say how far each project is mirrored; no network.",
+    "runs": "List mirrored runs; no network.",
+    "show": "Show one mirrored run whole; no network.",
+    "sql": "Answer SQL over the mirror; no network.",
+    "doctor": "Check key, server, clock, disk, file system and extensions.",
+    "demo": "Train, mirror, take the server away, and answer questions. Under a minute.",
+}
+
+EXIT_STATUSES = """
+\b
+Exit status:
+   0  done
+   1  a defect of wandb-mirror itself
+   2  a wrong command line
+   3  the configuration or an argument is wrong
+   4  no API key, or the server refused it
+   5  the server, or this mirror, does not have it
+   6  the server cannot be reached, or asked to come back later
+   7  the server answered something that W&B does not answer
+   8  the home, the lake or the disk
+   9  a pull that went through but left something behind
+  10  refused, because something could be lost: read the hint
+ 130  interrupted
+"""
+
+DEBUG_VARIABLE = "WANDB_MIRROR_DEBUG"
+
+
+class Program(click.Group):
+    """A group whose commands are imported when they are used, so that each starts fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        found = importlib.import_module(f"mirror.cli.{cmd_name}").command
+        assert isinstance(found, click.Command)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Program, epilog=EXIT_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="wandb-mirror", prog_name="wandb-mirror")
+@click.option("--home", type=click.Path(), help="The mirror's directory (else WANDB_MIRROR_HOME).")
+@click.option("--config", type=click.Path(), help="Another configuration file than HOME/mirror.toml.")
+@click.pass_context
+def program(ctx: click.Context, home: str | None, config: str | None) -> None:
+    """A local mirror of Weights & Biases: pull once, then ask without a network."""
+    ctx.obj = {"home": home, "config": config}
+
+
+def main() -> None:
+    """Run the program: one clear line for what went wrong, a hint, and an exit code; never a traceback."""
+    try:
+        code = program.main(standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        say("interrupted; nothing is lost, the same command goes on where it stopped")
+        sys.exit(130)
+    except BrokenPipeError:  # `wandb-mirror sql … | head`: the reader has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except MirrorError as error:
+        show_error(error)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        show_defect(error)
+        sys.exit(1)
+
+
+def show_error(error: MirrorError) -> None:
+    """One line, and the hint below it."""
+    say(f"error: {error.message}")
+    if error.hint:
+        say(f"hint: {error.hint}")
+    if os.environ.get(DEBUG_VARIABLE):
+        traceback.print_exception(error)
+
+
+def show_defect(error: Exception) -> None:
+    """Something that should not happen: say so, and how to see more."""
+    say(f"error: a defect of wandb-mirror: {type(error).__name__}: {error}".splitlines()[0])
+    say(f"hint: please report it with what {DEBUG_VARIABLE}=1 shows; the mirror stays at its last commit")
+    if os.environ.get(DEBUG_VARIABLE):
+        traceback.print_exception(error)

@@ -16,6 +16,7 @@ from mirror.errors import HomeBusy, HomeUnusable, LakeTooNew, StoreError
 from mirror.layout import Home
 
 EXTENSION_PACKAGES = ("duckdb_extension_sqlite_scanner", "duckdb_extension_ducklake")
+Engine = duckdb.DuckDBPyConnection
 LAKE = "lake"  # the name under which the lake is attached
 
 

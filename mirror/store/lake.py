@@ -33,6 +33,7 @@ class Lake:
     Args:
         home: where it lives; created when missing.
         deployment: canonical id of the W&B server that this home mirrors, recorded at the first opening.
+        known_as: every id under which that server may have been recorded.
         settings: memory and threads of the engine.
 
     Raises:
@@ -42,9 +43,17 @@ class Lake:
         LakeTooNew: a newer wandb-mirror wrote it.
     """
 
-    def __init__(self, home: Home, *, deployment: str, settings: StoreSettings | None = None) -> None:
+    def __init__(
+        self,
+        home: Home,
+        *,
+        deployment: str,
+        known_as: frozenset[str] = frozenset(),
+        settings: StoreSettings | None = None,
+    ) -> None:
         self.home = home
         self._deployment = deployment
+        self._known_as = known_as | {deployment}
         self._settings = settings or StoreSettings()
         self._closing = contextlib.ExitStack()
         self._durable: set[str] = set()  # data files known to be on the disk
@@ -128,7 +137,7 @@ class Lake:
         if held is None:
             with self.transaction() as engine:
                 engine.execute("INSERT INTO lake.meta VALUES ('deployment', ?)", [self._deployment])
-        elif held != self._deployment:
+        elif held not in self._known_as:
             raise other_deployment(self.home, held=held, asked=self._deployment)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
-import json
 import math
 import secrets
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ import msgspec
 
 from mirror.durable import sync_file, sync_folder
 from mirror.errors import QueryError
+from mirror.records.texts import is_malformed, parse_lenient
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -53,7 +53,7 @@ class ResultSet:
         parsed = [column.type == "JSON" for column in self.columns]
         for row in self.rows():
             yield {
-                name: plain(json.loads(value) if is_json and isinstance(value, str) else value)
+                name: plain(json_value(value) if is_json and isinstance(value, str) else value)
                 for name, value, is_json in zip(names, row, parsed, strict=True)
             }
 
@@ -118,6 +118,11 @@ def unique_names(names: Sequence[str]) -> list[str]:
         taken.add(candidate)
         result.append(candidate)
     return result
+
+
+def json_value(text: str) -> Any:
+    """The value of a JSON column; the text itself where it nests too deeply to be walked."""
+    return text if is_malformed(text) else parse_lenient(text)
 
 
 def plain(value: Any) -> Any:

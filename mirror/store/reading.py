@@ -41,12 +41,12 @@ def connect(
         StoreError: the catalog cannot be read.
     """
     place = home if isinstance(home, Home) else find_home(home)
-    if not place.catalog.exists():
-        raise NotMirrored(
-            f"nothing is mirrored in {place.root} yet",
-            hint="run `wandb-mirror init --source ENTITY/PROJECT` and `wandb-mirror pull`, or name another --home",
-        )
     with store_errors(place):
+        if not place.catalog.exists():
+            raise NotMirrored(
+                f"nothing is mirrored in {place.root} yet",
+                hint="run `wandb-mirror init --source ENTITY/PROJECT` and `wandb-mirror pull`, or name another --home",
+            )
         engine = new_engine(settings)
         try:
             _attach(engine, place)
@@ -70,8 +70,9 @@ def connect(
 
 def deployment_of_lake(home: Home) -> str | None:
     """The id of the W&B server that a home mirrors; None before anything was pulled."""
-    if not home.catalog.exists():
-        return None
+    with store_errors(home):
+        if not home.catalog.exists():
+            return None
     engine = connect(home)
     try:
         with store_errors(home):

@@ -13,7 +13,7 @@ import pyarrow as pa
 from mirror.records.passes import Changes, Failure, ProjectKey, SourceState
 from mirror.records.projects import ProjectRecord, SweepRecord
 from mirror.records.runs import RunRecord
-from mirror.records.texts import config_json, document_json
+from mirror.records.texts import config_json, document_json, storable, storable_wire
 from mirror.store.engine import sql_name
 from mirror.store.lake import Lake
 
@@ -101,7 +101,13 @@ def naive(moment: dt.datetime | None) -> dt.datetime | None:
 
 def _table(schema: pa.Schema, rows: Sequence[tuple[Any, ...]]) -> pa.Table:
     columns = zip(*rows, strict=True)
-    return pa.table([pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)], schema)
+    return pa.table([_column(values, field.type) for values, field in zip(columns, schema, strict=True)], schema)
+
+
+def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    if kind == _TEXT:
+        values = [None if value is None else storable(value) for value in values]
+    return pa.array(values, kind)
 
 
 def _merge(engine: duckdb.DuckDBPyConnection, table: str, incoming: pa.Table, *, keys: Sequence[str]) -> None:
@@ -119,12 +125,14 @@ def _merge(engine: duckdb.DuckDBPyConnection, table: str, incoming: pa.Table, *,
 
 def _run_row(run: RunRecord, at: dt.datetime | None) -> tuple[Any, ...]:
     return (
-        run.entity, run.project, run.run_id, run.storage_id, run.display_name, run.state, run.tags,
+        run.entity, run.project, run.run_id, run.storage_id, run.display_name, run.state,
+        [storable(tag) for tag in run.tags],
         run.group, run.job_type, run.sweep, run.notes, run.description, run.commit, run.user, run.user_name,
         run.read_only, naive(run.created_at), naive(run.heartbeat_at), run.history_line_count,
         document_json(run.history_keys_text), config_json(run.config_text), document_json(run.summary_text),
         document_json(run.system_metrics_text), None, at, run.project_internal_id, run.created_at_text,
-        run.heartbeat_at_text, run.config_text, run.summary_text, run.system_metrics_text, run.fingerprint,
+        run.heartbeat_at_text, storable_wire(run.config_text), storable_wire(run.summary_text),
+        storable_wire(run.system_metrics_text), run.fingerprint,
     )  # fmt: skip
 
 
@@ -170,14 +178,14 @@ def _write_failures(engine: duckdb.DuckDBPyConnection, changes: Changes, at: dt.
 def _write_failure(
     engine: duckdb.DuckDBPyConnection, key: ProjectKey, failure: Failure, at: dt.datetime | None
 ) -> None:
-    where = [key.entity, key.project, failure.run_id]
+    where = [key.entity, key.project, storable(failure.run_id)]
     before = engine.execute(
         "SELECT attempts, first_at FROM lake.failures WHERE entity = ? AND project = ? AND run_id = ?", where
     ).fetchone()
     attempts, first_at = before or (0, at)
     engine.execute("DELETE FROM lake.failures WHERE entity = ? AND project = ? AND run_id = ?", where)
     engine.execute(
-        "INSERT INTO lake.failures VALUES (?, ?, ?, ?, ?, ?, ?)", [*where, failure.reason, attempts + 1, first_at, at]
+        "INSERT INTO lake.failures VALUES (?, ?, ?, ?, ?, ?, ?)", [*where, storable(failure.reason), attempts + 1, first_at, at]
     )
 
 

@@ -45,10 +45,17 @@ class WriterLock:
                 f"another process is writing {self._home.root}{describe_holder(self._home)}",
                 hint="wait until it is done, or stop that process; reading works meanwhile",
             ) from error
+        try:
+            self._say_who()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def _say_who(self) -> None:
         command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]])
         holder = Holder(pid=os.getpid(), command=command, since=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
         write_replace(self._home.writer_holder, msgspec.json.encode(holder))
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -66,3 +73,23 @@ def describe_holder(home: Home) -> str:
     except (OSError, msgspec.DecodeError):
         return ""
     return f": PID {holder.pid} ({holder.command}) since {holder.since}"
+
+
+def current_holder(home: Home) -> Holder | None:
+    """The process that writes the home now; None when nobody does.
+
+    The lock itself is the truth: what a killed process left in `writer.json` counts only while the lock is held.
+    """
+    if not home.writer_lock.exists():
+        return None
+    try:
+        with filelock.FileLock(home.writer_lock, timeout=0):
+            return None
+    except filelock.Timeout:
+        pass
+    except OSError:  # a folder that cannot be written has no writer of ours
+        return None
+    try:
+        return msgspec.json.decode(home.writer_holder.read_bytes(), type=Holder)
+    except (OSError, msgspec.DecodeError):
+        return None

@@ -1,0 +1,51 @@
+"""The text of a configuration file: a commented new one, and sources added to one that people have edited."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+_TEMPLATE = """\
+# wandb-mirror: what to mirror, and how. Every setting has a default; a line with '#' in front shows it.
+# Times and sizes carry their unit in the name. Unknown keys are errors, so that a typing mistake is seen.
+
+[server]
+base_url = {base_url}
+# aliases = ["https://old-name.example.com"]  # other addresses of the same server
+# timeout_s = 30.0             # one request
+# retry_attempts = 6           # tries of one request, the first included
+# retry_wait_max_s = 20.0      # longest wait between two tries that the server did not ask for
+# concurrent_requests = 4      # requests under way at once
+# The API key comes from WANDB_API_KEY, from netrc (`wandb login`) or from a service manager's credential.
+
+[pull]
+# overlap_minutes = 10.0       # how far before the last pull to check for writes that came late
+# reconcile_every_hours = 24.0 # how often all runs are compared, to see edits and deletions
+# page_size_start = 100        # runs in the first page; the size adapts from there
+# page_size_max = 1000         # runs in the largest page
+# page_seconds_target = 8.0    # pages slower than this do not grow
+# gone_fraction_max = 0.2      # a pass that would mark more of a project's runs as gone asks first
+
+[store]
+# memory_limit_mb = 1024       # memory of the local database
+# threads = 2                  # default: all cores
+
+# What to mirror: ENTITY/PROJECT, and ENTITY/* for all projects of an entity.
+"""
+
+
+def new_config_text(base_url: str, sources: Sequence[str]) -> str:
+    """A new file, every setting shown with its default and its meaning."""
+    return add_sources(_TEMPLATE.format(base_url=_toml(base_url)), sources)
+
+
+def add_sources(text: str, sources: Sequence[str]) -> str:
+    """The text with further sources at its end; everything that was there stays."""
+    for path in sources:
+        text = f"{text.rstrip()}\n\n[[source]]\npath = {_toml(path)}\n"
+    return text
+
+
+def _toml(value: str) -> str:
+    """A text as a TOML basic string, whose escapes are JSON's."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,163 @@
+"""`wandb-mirror demo`: the whole story in under a minute, on real runs of the real SDK."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import click
+
+from mirror.api import Client, deployment_of, find_api_key
+from mirror.cli.config_text import new_config_text
+from mirror.cli.output import plural, print_table, say, write
+from mirror.config import Config, parse_config
+from mirror.durable import make_folder, write_replace
+from mirror.errors import ConfigError, MirrorError, Refused
+from mirror.layout import Home, find_home
+from mirror.pull import PullReport, PullRequest, pull
+from mirror.store import Lake, connect, run_sql
+
+if TYPE_CHECKING:
+    from mirror.sandbox import Sandbox
+
+NEEDED = ("wandb", "starlette", "uvicorn", "graphql", "sklearn", "numpy")
+ENTITY, PROJECT = "sandbox-team", "digits"
+
+QUESTIONS = (
+    (
+        "Which model recognises digits best?",
+        """SELECT display_name AS model, (config->>'hidden')::INT AS hidden_units,
+       (summary->>'$."test/accuracy"')::DOUBLE AS accuracy
+FROM runs ORDER BY accuracy DESC""",
+    ),
+    (
+        "What does a hidden layer bring?",
+        """SELECT "group", count(*) AS runs, max((summary->>'$."test/accuracy"')::DOUBLE) AS best_accuracy
+FROM runs GROUP BY "group" ORDER BY best_accuracy""",
+    ),
+    (
+        "Which runs lost their footing, and with which learning rate?",
+        """SELECT run_id, display_name, (config->>'learning_rate')::DOUBLE AS learning_rate, summary->>'loss' AS loss
+FROM runs WHERE NOT isfinite((summary->>'loss')::DOUBLE)""",
+    ),
+)
+
+
+@click.command("demo")
+@click.option("--home", type=click.Path(), help="Where to put the demo's mirror (else a new temporary folder).")
+def command(home: str | None) -> None:
+    """Train small models, mirror them, take the server away, and answer questions offline.
+
+    Everything is real but the server, which is the sandbox that comes along: a W&B-compatible server on this machine.
+    """
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"the demo needs {', '.join(missing)}", hint='install the extra: pip install "wandb-mirror[demo]"'
+        )
+    outer = (click.get_current_context().obj or {}).get("home")
+    place = find_home(home or outer or tempfile.mkdtemp(prefix="wandb-mirror-demo-"))
+    if place.catalog.exists():
+        raise Refused(f"{place.root} holds a mirror already", hint="give the demo a folder of its own with --home")
+    tell_story(place)
+
+
+def tell_story(home: Home) -> None:
+    """Every line printed here is something that has just happened."""
+    from mirror.sandbox import Sandbox
+
+    with Sandbox.start() as sandbox:
+        write(f"1. A W&B-compatible sandbox server listens on {sandbox.url}.")
+        names = _train(sandbox)
+        write(f"2. The real wandb SDK trained and logged {plural(len(names), 'run')}: {', '.join(names)}.")
+        config = _write_config(home, sandbox)
+        report = anyio.run(_pull, home, config)
+        taken = sum(project.written for project in report.projects)
+        write(f"3. Mirrored {plural(taken, 'run')} into {home.root} with {plural(report.requests, 'request')}.")
+        port = sandbox.port
+    if not _refuses(port):
+        raise MirrorError(f"the sandbox still answers on port {port}, so that nothing offline can be shown")
+    write(f"4. The sandbox is stopped: port {port} refuses connections. All that follows comes from the mirror.\n")
+    _answer(home)
+    write("Go on with:\n")
+    write(f"  export WANDB_MIRROR_HOME={home.root}")
+    write("  wandb-mirror status")
+    write("  wandb-mirror runs --columns run_id,display_name,config.learning_rate,summary.loss")
+    write('  wandb-mirror sql "SELECT display_name, config, summary FROM runs LIMIT 1" --json')
+    write("  wandb-mirror sql            # a prompt")
+    write(f"\nThe demo's only trace is {home.root}; remove the folder when you are done.")
+
+
+def _train(sandbox: Sandbox) -> list[str]:
+    """Train in a process of its own, as a user would, and name the runs it logged."""
+    with tempfile.TemporaryDirectory(prefix="wandb-mirror-training-") as folder:
+        private = dict.fromkeys(("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR"), folder)
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+        process = subprocess.run(
+            [sys.executable, "-m", "mirror.cli.demo_training", ENTITY],
+            env={
+                **kept,
+                **private,
+                "WANDB_BASE_URL": sandbox.url,
+                "WANDB_API_KEY": sandbox.api_key,
+                "WANDB_SILENT": "true",
+                "WANDB_ERROR_REPORTING": "false",
+                "WANDB_CONSOLE": "off",
+                "NETRC": str(Path(folder) / "netrc"),
+            },
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if process.returncode != 0:
+        say(process.stderr)
+        raise MirrorError("the training of the demo failed; what it said stands above")
+    return process.stdout.split()
+
+
+def _write_config(home: Home, sandbox: Sandbox) -> Config:
+    text = new_config_text(sandbox.url, [f"{ENTITY}/{PROJECT}"])
+    make_folder(home.root)
+    write_replace(home.config, text.encode())
+    config = parse_config(text, origin=str(home.config))
+    os.environ["WANDB_API_KEY"] = sandbox.api_key  # of this process alone, where find_api_key looks
+    return config
+
+
+async def _pull(home: Home, config: Config) -> PullReport:
+    deployment = deployment_of(config.server.base_url)
+    key = find_api_key(config.server, deployment)
+    async with Client(deployment, key, config.server) as client:
+        with Lake(home, deployment=deployment.id) as lake:
+            report = await pull(client, lake, config, PullRequest(sources=config.source))
+    for error in report.errors:
+        raise error
+    return report
+
+
+def _refuses(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2):
+            return False
+    except OSError:
+        return True
+
+
+def _answer(home: Home) -> None:
+    engine = connect(home)
+    try:
+        for question, query in QUESTIONS:
+            result = run_sql(engine, query)
+            write(f"{question}\n")
+            write("  " + query.replace("\n", "\n  "))
+            print_table([column.name for column in result.columns], result.rows())
+    finally:
+        engine.close()

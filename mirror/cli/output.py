@@ -1,0 +1,104 @@
+"""How answers are printed: tables for people, JSON and CSV for programs. Answers on stdout, remarks on stderr."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+def say(text: str) -> None:
+    """A remark for the person, on standard error."""
+    print(text, file=sys.stderr)  # noqa: T201
+
+
+def write(text: str) -> None:
+    """A line of the answer, on standard output."""
+    print(text)  # noqa: T201
+
+
+def on_terminal() -> bool:
+    """Whether progress can be drawn."""
+    return sys.stderr.isatty()
+
+
+def print_json(value: Any) -> None:
+    """One JSON document, indented; numbers exact."""
+    write(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def print_json_rows(rows: Iterable[dict[str, Any]]) -> None:
+    """A JSON array of objects, one a line, written as the rows come: its size does not matter."""
+    opening = "["
+    for row in rows:
+        write(opening)
+        sys.stdout.write(json.dumps(row, ensure_ascii=False, allow_nan=False))
+        opening = ","
+    write("[]" if opening == "[" else "\n]")
+
+
+def print_csv(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """RFC 4180 with a header; an absent value is an empty field."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(["" if value is None else cell(value) for value in row] for row in rows)
+
+
+def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
+    """A table for people; numbers to the right, texts cut by the terminal's width."""
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    held = [list(row) for row in rows]
+    for index, name in enumerate(names):
+        numbers = bool(held) and all(isinstance(row[index], int | float | None) for row in held)
+        table.add_column(escape(str(name)), justify="right" if numbers else "left", overflow="fold")
+    for row in held:
+        table.add_row(*(escape(cell(value)) for value in row))
+    Console(soft_wrap=False, highlight=False).print(table)
+
+
+def cell(value: Any) -> str:
+    """A value in a table or in CSV."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.4g}"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dt.datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value).replace("\n", "⏎")
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError("unreachable")
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def ago(moment: dt.datetime | None, now: dt.datetime) -> str:
+    """How long ago, for people; both UTC without a zone."""
+    if moment is None:
+        return "never"
+    seconds = (now - moment).total_seconds()
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit} ago"
+    return f"{max(0, seconds):.0f} s ago"

@@ -1,0 +1,38 @@
+"""How people write the path of a run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from urllib.parse import unquote
+
+from mirror.config import SourceSettings
+from mirror.errors import ConfigError
+from mirror.records.passes import ProjectKey
+
+_FORMS = "ENTITY/PROJECT/RUN_ID, its web address, or RUN_ID alone when there is one source without a glob"
+
+
+def parse_run_path(text: str, sources: Sequence[SourceSettings] = ()) -> tuple[ProjectKey, str]:
+    """Take a run's path apart: `e/p/id`, `e/p/runs/id`, `e/p:id`, the address of its page, or `id` alone.
+
+    Args:
+        text: as typed or copied.
+        sources: the configured ones, for a path that leaves parts out.
+
+    Raises:
+        ConfigError: it names no run.
+    """
+    path = text.strip()
+    if found := re.match(r"https?://[^/]+/(?P<path>[^?#]*)", path):
+        path = "/".join(unquote(part) for part in found["path"].removeprefix("wandb/").split("/"))
+    parts = [part for part in path.strip("/").split("/") if part]
+    if len(parts) == 4 and parts[2] == "runs":
+        del parts[2]
+    if len(parts) == 2 and ":" in parts[1]:
+        parts[1:] = parts[1].split(":", 1)
+    if len(parts) == 1 and parts[0] and len(sources) == 1 and not set("*?[") & set(sources[0].project):
+        parts = [sources[0].entity, sources[0].project, parts[0]]
+    if len(parts) != 3 or not all(parts):
+        raise ConfigError(f"{text!r} does not name a run", hint=f"write {_FORMS}")
+    return ProjectKey(parts[0], parts[1]), parts[2]

@@ -1,0 +1,85 @@
+"""Where a command works: its home, its configuration, its server. Shared options live here."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from mirror.api import ApiKey, Client, Deployment, deployment_of, find_api_key
+from mirror.cli.output import say
+from mirror.config import Config, load_config
+from mirror.errors import ConfigError
+from mirror.layout import Home, find_home
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What every command needs to know."""
+
+    home: Home
+    config: Config
+    config_path: Path
+
+    @property
+    def deployment(self) -> Deployment:
+        """The configured server.
+
+        Raises:
+            ConfigError: its base URL is not one.
+        """
+        return deployment_of(self.config.server.base_url, self.config.server.aliases)
+
+
+def known_key(config: Config) -> ApiKey:
+    """The key for the configured server; what could not be read on the way is said.
+
+    Raises:
+        AuthError: there is none, or it cannot be one.
+    """
+    key = find_api_key(config.server, deployment_of(config.server.base_url, config.server.aliases))
+    for warning in key.warnings:
+        say(f"warning: {warning}")
+    return key
+
+
+@contextlib.asynccontextmanager
+async def open_client(config: Config) -> AsyncIterator[Client]:
+    """A client that tells about its retries on standard error."""
+    deployment = deployment_of(config.server.base_url, config.server.aliases)
+    async with Client(deployment, known_key(config), config.server, on_retry=_tell_retry) as client:
+        yield client
+
+
+def _tell_retry(reason: str, wait_s: float) -> None:
+    say(f"waiting {wait_s:.1f} s: {reason}")
+
+
+def setting_options(function: F) -> F:
+    """`--home` and `--config`, accepted behind the command as well as before it."""
+    function = click.option("--config", type=click.Path(), help="Another configuration file than HOME/mirror.toml.")(
+        function
+    )
+    return click.option("--home", type=click.Path(), help="The mirror's directory (else WANDB_MIRROR_HOME).")(function)
+
+
+def find_setting(home: str | None, config: str | None) -> Setting:
+    """Put the options of the command and of the program together with the environment and the file.
+
+    Raises:
+        ConfigError: the file is wrong, or was named and does not exist.
+    """
+    context = click.get_current_context()
+    outer = context.obj or {}
+    place = find_home(home or outer.get("home"))
+    named = config or outer.get("config")
+    path = Path(named).expanduser() if named else place.config
+    if named and not path.exists():
+        raise ConfigError(f"{path} does not exist")
+    return Setting(home=place, config=load_config(path), config_path=path)
