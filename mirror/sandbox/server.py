@@ -30,15 +30,19 @@ STORAGE_HOST = "localhost"
 class Sandbox:
     """A running W&B-compatible server on loopback. Make it with `Sandbox.start`; use it as a context manager."""
 
-    def __init__(self, *, clock: Clock, state: SandboxState, api_key: str, port: int, legacy: bool) -> None:
+    def __init__(
+        self, *, clock: Clock, state: SandboxState, api_key: str, reserved: socket.socket, legacy: bool
+    ) -> None:
         self.clock = clock
         self.state = state
         self.api_key = api_key
-        self.port = port
+        self.port = int(reserved.getsockname()[1])
         self.url = state.base_url
         self.requests = Recorder()
         self.faults = Injector()
+        self._reserved = reserved
         self._legacy = legacy
+        self._failure: OSError | None = None
         self._transports: dict[tuple[str, int], asyncio.Transport] = {}
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -84,13 +88,13 @@ class Sandbox:
         if features is not None:
             state.features = set(features)
         user = state.add_user("sandy", entity="sandbox-team", api_key=api_key, everywhere=True)
-        sandbox = cls(clock=clock, state=state, api_key=user.api_key, port=chosen, legacy=legacy)
-        sandbox._reserved = reserved
+        sandbox = cls(clock=clock, state=state, api_key=user.api_key, reserved=reserved, legacy=legacy)
         sandbox._thread.start()
         sandbox._ready.wait()
+        if sandbox._failure is not None:
+            reserved.close()
+            raise sandbox._failure
         return sandbox
-
-    _reserved: socket.socket
 
     def __enter__(self) -> Self:
         return self
@@ -130,8 +134,13 @@ class Sandbox:
             self._loop.close()
 
     async def _serve(self) -> None:
-        await self._listen()
-        self._ready.set()
+        try:
+            await self._listen()
+        except OSError as error:
+            self._failure = error
+            return
+        finally:
+            self._ready.set()
         await self._stopping.wait()
         await self._close()
         pending = asyncio.all_tasks() - {asyncio.current_task()}

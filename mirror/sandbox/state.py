@@ -70,12 +70,16 @@ class SandboxState(ArtifactShelf, FileShelf):
 
         Args:
             config: Plain values; put into W&B's envelope. `config_text` is wire text instead, taken as it is.
-            summary: Plain values. `summary_text` is wire text instead, taken as it is.
+            summary: Plain values; the last history row when missing. `summary_text` is wire text, taken as it is.
             user: A username known to the sandbox, a record, "default", or None for a deleted account.
             exported: True or False, or how many rows were exported; None exports ended runs only.
             parts: How many Parquet parts the exported rows are spread over.
             live_data: False leaves unexported rows out of parquetHistory, so that only `history` has them.
             nonfinite: Spelling of NaN and infinities in the summary and in history lines.
+
+        Raises:
+            ValueError: the run exists.
+            KeyError: there is no such user.
         """
         with self.lock:
             owner = self.add_project(entity, project)
@@ -136,7 +140,7 @@ class SandboxState(ArtifactShelf, FileShelf):
         if user == "default":
             return self.default_user()
         if isinstance(user, str):
-            return next(held for held in self.users.values() if held.username == user)
+            return {held.username: held for held in self.users.values()}[user]
         return user
 
     def changed(self, run: RunRecord, *, heartbeat: bool = False) -> None:

@@ -246,3 +246,8 @@ def test_a_request_that_is_not_graphql_is_a_400(http: httpx.Client) -> None:
     assert http.post("/graphql", content=b"not json").status_code == 400
     assert http.post("/graphql", json={"query": "{ nope }"}).status_code == 400
     assert http.get("/nowhere").status_code == 404
+
+
+def test_a_taken_port_is_an_error_and_not_a_hang(box: Sandbox) -> None:
+    with pytest.raises(OSError, match="in use"):
+        Sandbox.start(port=box.port)
