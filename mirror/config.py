@@ -19,8 +19,9 @@ from mirror.errors import ConfigError
 
 DEFAULT_BASE_URL = "https://api.wandb.ai"
 
-PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
-PositiveFloat = Annotated[float, msgspec.Meta(gt=0)]
+# Bounded above, too: an infinite overlap or a page of 2^40 runs fits no clock and no request.
+PositiveInt = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+PositiveFloat = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -96,6 +97,8 @@ def check_source(path: str) -> None:
     parts = path.split("/")
     if len(parts) != 2 or not all(part.strip() == part and part for part in parts):
         raise ValueError(f"a source is ENTITY/PROJECT, such as my-team/my-project or my-team/*; got {path!r}")
+    if not path.isprintable():
+        raise ValueError(f"a source holds no control characters; got {path!r}")
     if any(mark in parts[0] for mark in "*?["):
         raise ValueError(f"the entity of a source is a plain name, only the project may hold a glob; got {path!r}")
 
@@ -111,10 +114,10 @@ def load_config(path: Path, env: Mapping[str, str] = os.environ) -> Config:
         ConfigError: it cannot be read or parsed, or a key is unknown or of a wrong type; the message has its path.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors put a mark in front
     except FileNotFoundError:
         text = ""
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     config = parse_config(text, origin=str(path))
     if base_url := env.get("WANDB_BASE_URL", "").strip():

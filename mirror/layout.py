@@ -9,6 +9,8 @@ from pathlib import Path
 
 import platformdirs
 
+from mirror.errors import ConfigError
+
 HOME_VARIABLE = "WANDB_MIRROR_HOME"
 
 
@@ -55,6 +57,12 @@ def find_home(explicit: str | os.PathLike[str] | None = None, env: Mapping[str, 
     Args:
         explicit: a path given by the user; `~` is expanded.
         env: the environment to look in.
+
+    Raises:
+        ConfigError: it names the folder of a user who does not exist, or is no path.
     """
     chosen = explicit or env.get(HOME_VARIABLE) or platformdirs.user_data_path("wandb-mirror")
-    return Home(Path(os.path.abspath(Path(chosen).expanduser())))
+    try:
+        return Home(Path(os.path.abspath(Path(chosen).expanduser())))
+    except (RuntimeError, ValueError) as error:  # no such user behind `~`; a NUL
+        raise ConfigError(f"{os.fspath(chosen)!r} cannot be a home: {error}") from error

@@ -19,7 +19,7 @@ from mirror.records.runs import RunRecord
 
 _NULL = msgspec.Raw(b"null")
 _INT64 = range(-(2**63), 2**63)
-_NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
+_NonEmpty = Annotated[str, msgspec.Meta(min_length=1, pattern="^[^\\0]+$")]  # no request could name a NUL
 
 # W&B API notes, section 4: Int64 is a number or a numeric string; a number may come with `.0`.
 Int64 = int | float | str | None

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+# A page lives in memory several times over (bytes, records, rows), so it is kept well below what a small machine has.
+PAGE_CHARACTERS = 32_000_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class PageSize:
@@ -18,21 +21,27 @@ class PageSize:
         """Begin with `start` runs, but never more than `ceiling`."""
         return cls(runs=min(start, ceiling), ceiling=ceiling, limit=ceiling)
 
-    def after_success(self, *, asked: int, listed: int, more: bool, seconds: float, target_s: float) -> PageSize:
+    def after_success(
+        self, *, asked: int, listed: int, more: bool, characters: int, seconds: float, target_s: float
+    ) -> PageSize:
         """The next size after a page that came.
 
         Args:
             asked: runs asked for.
             listed: runs that came.
             more: whether the server says that more follow.
+            characters: how long the documents of its runs were; the next page is as many runs as keep within
+                `PAGE_CHARACTERS` if they are alike.
             seconds: how long the request took.
             target_s: a page slower than half of this does not grow, since twice the runs would miss the target.
         """
+        size = self
         if more and 0 < listed < asked:  # the server has a cap of its own
-            return replace(self, runs=listed, ceiling=listed)
-        if seconds * 2 > target_s:
-            return self
-        return replace(self, runs=min(self.ceiling, max(self.runs, asked) * 2))
+            size = replace(self, runs=listed, ceiling=listed)
+        elif seconds * 2 <= target_s:
+            size = replace(self, runs=min(self.ceiling, max(self.runs, asked) * 2))
+        fitting = max(1, PAGE_CHARACTERS * listed // characters) if characters else size.runs
+        return replace(size, runs=min(size.runs, fitting))
 
     def after_failure(self, *, asked: int) -> PageSize:
         """Half of what just failed; the same size is not tried again in this pass."""

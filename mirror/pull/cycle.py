@@ -64,7 +64,7 @@ async def pull(
         StoreError: the lake or the disk failed; the lake stays at its last commit.
         AuthError: the server refused the key before anything was listed.
     """
-    started = time.monotonic()
+    started, before = time.monotonic(), client.spent
     shop = Workshop(
         client=client,
         lake=lake,
@@ -79,7 +79,9 @@ async def pull(
     else:
         await _pull_sources(shop, request, report)
     spent = client.spent
-    report.requests, report.retries, report.bytes_down = spent.graphql_requests, spent.retries, spent.bytes_down
+    report.requests = spent.graphql_requests - before.graphql_requests
+    report.retries = spent.retries - before.retries
+    report.bytes_down = spent.bytes_down - before.bytes_down
     report.seconds = time.monotonic() - started
     return report
 
@@ -90,7 +92,8 @@ async def _pull_sources(shop: Workshop, request: PullRequest, report: PullReport
         try:
             keys.update(dict.fromkeys(await expand(shop, source)))
         except MirrorError as error:
-            _raise_if_fatal(error)
+            if await _is_fatal(shop, error):
+                raise
             report.projects.append(ProjectReport(key=ProjectKey(source.entity, source.project), error=error))
     turns = anyio.Semaphore(PASSES_AT_ONCE)
     fatal: list[MirrorError] = []
@@ -107,7 +110,7 @@ async def _pull_sources(shop: Workshop, request: PullRequest, report: PullReport
                 await ProjectPass(shop, project).run(force_walk=request.force_walk)
             except MirrorError as error:
                 project.error = error
-                if _is_fatal(error):
+                if await _is_fatal(shop, error):
                     fatal.append(error)
             finally:
                 shop.watcher.pass_ended(project)
@@ -122,7 +125,7 @@ async def _pull_sources(shop: Workshop, request: PullRequest, report: PullReport
 
 
 async def expand(shop: Workshop, source: SourceSettings) -> Sequence[ProjectKey]:
-    """The projects that a source names now, and those it named before.
+    """The projects that a source names now. One that a glob no longer matches keeps what was mirrored of it.
 
     Raises:
         NotFound: a glob that matches no project.
@@ -150,11 +153,13 @@ async def _pull_named(shop: Workshop, runs: Sequence[tuple[ProjectKey, str]], re
         shop.watcher.pass_started(project)
         try:
             for run_id in dict.fromkeys(run_ids):
-                await _pull_run(shop, project, run_id)
+                try:
+                    await _pull_run(shop, project, run_id)
+                except MirrorError as error:
+                    project.error = project.error or error
+                    if await _is_fatal(shop, error):
+                        raise
                 shop.watcher.page_done(project, len(run_ids))
-        except MirrorError as error:
-            _raise_if_fatal(error)
-            project.error = error
         finally:
             shop.watcher.pass_ended(project)
 
@@ -182,11 +187,18 @@ async def _pull_run(shop: Workshop, report: ProjectReport, run_id: str) -> None:
     )
 
 
-def _is_fatal(error: MirrorError) -> bool:
+async def _is_fatal(shop: Workshop, error: MirrorError) -> bool:
     """Whether every other project would meet the same."""
-    return isinstance(error, AuthError | StoreError) or (isinstance(error, Unreachable) and not error.answered)
+    if isinstance(error, AuthError):  # either the key is refused, or it may not read this one thing
+        return await _key_is_refused(shop.client)
+    return isinstance(error, StoreError) or (isinstance(error, Unreachable) and not error.answered)
 
 
-def _raise_if_fatal(error: MirrorError) -> None:
-    if _is_fatal(error):
-        raise error
+async def _key_is_refused(client: Client) -> bool:
+    try:
+        await client.viewer()
+    except AuthError:
+        return True
+    except MirrorError:
+        return False
+    return False

@@ -11,6 +11,7 @@ from mirror.api import Client, RunCursor, RunsPage
 from mirror.errors import MirrorError, NotFound, RateLimited, ServerError, Unreachable
 from mirror.pull.budget import PageSize
 from mirror.records.passes import Failure, ProjectKey
+from mirror.records.runs import RunRecord
 
 # A page of many runs that fails is asked again smaller rather than again alike.
 ATTEMPTS_FOR_A_LARGE_PAGE = 2
@@ -23,6 +24,7 @@ class Listed:
     page: RunsPage | None  # None: nothing but the failure
     failed: tuple[Failure, ...]
     last: bool
+    nameless: bool  # one of `failed` is a run that the server could not even name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,8 @@ async def list_runs(client: Client, listing: Listing) -> AsyncIterator[Listed]:
                 size = size.after_failure(asked=asked)
                 continue
             step = await _step_over(client, listing, after, error)
-            yield Listed(page=None, failed=(_failure(step, after, error),), last=False)
+            failure = _failure(step, after, error)
+            yield Listed(page=None, failed=(failure,), last=False, nameless=step.run_id is None)
             after, size = step.cursor, size.after_stepping_over()
             continue
         if page is None:
@@ -78,17 +81,25 @@ async def list_runs(client: Client, listing: Listing) -> AsyncIterator[Listed]:
             Failure(run_id=bad.run_id or f"(unnamed, storage id {bad.storage_id})", reason=bad.reason)
             for bad in page.bad
         )
-        yield Listed(page=page, failed=failed, last=not page.has_next)
+        nameless = any(bad.run_id is None for bad in page.bad)
+        yield Listed(page=page, failed=failed, last=not page.has_next, nameless=nameless)
         if not page.has_next:
             return
         size = size.after_success(
             asked=asked,
             listed=len(page.runs) + len(page.bad),
             more=page.has_next,
+            characters=sum(map(_characters, page.runs)),
             seconds=time.monotonic() - started,
             target_s=listing.target_s,
         )
         after, extras = page.after, False
+
+
+def _characters(run: RunRecord) -> int:
+    """How long a run's documents are; next to them the rest of it does not count."""
+    texts = (run.config_text, run.summary_text, run.system_metrics_text, run.history_keys_text)
+    return sum(len(text) for text in texts if text is not None)
 
 
 def may_be_the_size(error: MirrorError) -> bool:

@@ -7,9 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from mirror.records.passes import Held, SourceState
 from mirror.records.projects import SweepRecord
 from mirror.records.runs import RunRecord
+from mirror.records.texts import storable
 
 # A listing may shrink by this many runs without a question: people do delete a handful.
 ALWAYS_ALLOWED_GONE = 10
@@ -42,12 +45,14 @@ def choose_pass(
         now: UTC.
         overlap: how far before the watermark to check, for clocks that disagree and writes that came late.
         walk_every: how often all runs are compared.
-        force_walk: a person asked for it.
+        force_walk: a person asked for it; a walk that was cut off starts anew, too.
     """
+    if force_walk:  # whatever was walked before it may have changed since
+        return Walk(resume_at=None, started_at=None)
     if state.walk_started_at is not None:
         return Walk(resume_at=state.walk_through, started_at=state.walk_started_at)
     due = state.last_walk_at is None or now - state.last_walk_at >= walk_every
-    if state.watermark is None or due or force_walk:
+    if state.watermark is None or due:
         return Walk(resume_at=None, started_at=None)
     return Look(since=state.watermark, overlap_from=state.watermark - overlap)
 
@@ -104,7 +109,14 @@ def changed_runs(listed: Iterable[RunRecord], held: Mapping[str, Held]) -> list[
 
 def changed_sweeps(listed: Iterable[SweepRecord], held: Mapping[str, SweepRecord]) -> tuple[SweepRecord, ...]:
     """Those listed sweeps that differ from what is held."""
-    return tuple(sweep for sweep in listed if held.get(sweep.sweep_id) != sweep)
+    return tuple(
+        sweep for sweep in listed if sweep.sweep_id not in held or _as_stored(held[sweep.sweep_id]) != _as_stored(sweep)
+    )
+
+
+def _as_stored(sweep: SweepRecord) -> list[str]:
+    """A sweep's values in a form that compares: a loss may be NaN, which equals nothing."""
+    return [repr(storable(value) if isinstance(value, str) else value) for value in msgspec.structs.astuple(sweep)]
 
 
 def may_be_gone(marked: int, held: int, fraction: float) -> bool:

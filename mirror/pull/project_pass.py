@@ -99,7 +99,7 @@ class ProjectPass:
         """
         unsettled = await self.shop.stored(held.unsettled_runs, self.shop.lake, self.key)
         chunks = list(plan.in_chunks(unsettled)) or [()]
-        seen: set[str] = set()
+        unseen = set(unsettled)
         pages, total, counted = 0, None, None
         for number, names in enumerate(chunks):
             filters = plan.look_filter(look.since, names) if number == 0 else plan.names_filter(names)
@@ -112,10 +112,10 @@ class ProjectPass:
                 await self._take_sweeps(listed.page)
                 await self._take(listed)
                 if listed.page is not None:
-                    seen.update(run.run_id for run in listed.page.runs if run.run_id in unsettled)
+                    unseen.difference_update(run.run_id for run in listed.page.runs)
                 self.shop.watcher.page_done(self.report, None)
-        failed = {failure.run_id for failure in self.report.failed}
-        await self._settle_missing([name for name in unsettled if name not in seen and name not in failed])
+        unseen.difference_update(failure.run_id for failure in self.report.failed)
+        await self._settle_missing(sorted(unseen))
         holding = await self.shop.stored(held.count_runs, self.shop.lake, self.key)
         # One answer held both the count and the runs: only then do they speak of the same instant.
         if pages == 1 and total is not None and total - holding != self.state.surplus:
@@ -139,16 +139,20 @@ class ProjectPass:
         self.report.kind = "walk"
         started, total, through = walk.started_at, None, walk.resume_at
         carry = plan.WindowCarry(start=time_or_none(walk.resume_at), listed=frozenset())
+        missing: list[str] = []
         async for listed in self._pages(plan.walk_filter(walk.resume_at), with_extras=True):
             total = self._note_first(listed.page, total)
             started = started or self.server_time or self.at
             await self._take_sweeps(listed.page)
-            # The progress trails by one page: a page counts as walked when its window was compared, too.
             self.state = msgspec.structs.replace(self.state, walk_started_at=started, walk_through=through)
             await self._take(listed, source=self.state)
-            carry = await self._compare_window(carry, listed)
+            carry, absent = await self._compare_window(carry, listed)
+            missing += absent
             through = _last_creation(listed.page) or through
             self.shop.watcher.page_done(self.report, total)
+        # Only now, all at once: how many are missing decides whether to believe it. A walk that is cut off before this
+        # leaves more runs held than the server counts, and the next look calls for another walk.
+        await self._settle_missing(missing)
         holding = await self.shop.stored(held.count_runs, self.shop.lake, self.key)
         surplus = max(0, total - holding) if total is not None else 0
         await self._finish(started or self.at, surplus=surplus, total=total, walked=True)
@@ -218,37 +222,41 @@ class ProjectPass:
         failing = await self.shop.stored(held.failing_runs, self.shop.lake, self.key)
         return tuple(run.run_id for run in runs if run.run_id in failing)
 
-    async def _compare_window(self, carry: plan.WindowCarry, listed: Listed) -> plan.WindowCarry:
+    async def _compare_window(self, carry: plan.WindowCarry, listed: Listed) -> tuple[plan.WindowCarry, Sequence[str]]:
         """Look for runs that are held in the stretch just listed but were not in it."""
         if listed.page is None:
             failed = frozenset(failure.run_id for failure in listed.failed)
-            return plan.WindowCarry(start=carry.start, listed=carry.listed | failed)
+            return plan.WindowCarry(start=carry.start, listed=carry.listed | failed), ()
         created: list[tuple[str, dt.datetime | None]] = [(run.run_id, run.created_at) for run in listed.page.runs]
         created += [(failure.run_id, None) for failure in listed.failed]
         window, carry = plan.next_window(carry, created, last=listed.last)
-        if window is not None:
-            names = await self.shop.stored(
-                held.runs_created_between, self.shop.lake, self.key, window.start, window.end
-            )
-            await self._settle_missing(plan.missing_from(window, names))
-        return carry
+        if window is None:
+            return carry, ()
+        names = await self.shop.stored(held.runs_created_between, self.shop.lake, self.key, window.start, window.end)
+        return carry, plan.missing_from(window, names)
 
     async def _settle_missing(self, names: Sequence[str]) -> None:
         """Ask for runs by name that a listing left out; what the server then lacks is gone, the rest is taken.
 
         Raises:
-            SuspiciousListing: too many are gone to believe it.
+            SuspiciousListing: too many are gone to believe it; none was marked.
         """
+        absent: list[str] = []
         for chunk in plan.in_chunks(names):
             found: set[str] = set()
+            nameless = False
             async for listed in self._pages(plan.names_filter(chunk), with_extras=False):
                 await self._take(listed)
                 found.update(run.run_id for run in (listed.page.runs if listed.page else ()))
                 found.update(failure.run_id for failure in listed.failed)
-            gone = tuple(name for name in chunk if name not in found)
-            self._refuse_if_too_many(self.report.gone + len(gone), f"lacks {self.report.gone + len(gone)} of them")
-            self.report.gone += len(gone)
-            await self._commit(gone=gone, recovered=gone)
+                nameless = nameless or listed.nameless
+            if not nameless:  # else any of them may be the one that the server lists but cannot name
+                absent += [name for name in chunk if name not in found]
+        known = await self.shop.stored(held.held_runs, self.shop.lake, self.key, absent)
+        gone = tuple(name for name in absent if name in known and not known[name].gone)
+        self._refuse_if_too_many(len(gone), f"lacks {len(gone)} of them")
+        self.report.gone += len(gone)
+        await self._commit(gone=gone, recovered=tuple(absent))
 
     async def _take_sweeps(self, first: RunsPage | None) -> None:
         """Take all sweeps of the project; the first page of them came along with the runs."""

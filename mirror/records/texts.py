@@ -3,7 +3,8 @@
 The texts W&B serves are JSON with liberties: bare `NaN` and `Infinity`, raw control characters, integers of any
 size, sometimes a document that is not an object, or not JSON at all (W&B API notes, sections 4 and 5). What leaves
 here is strict JSON: non-finite numbers are the strings `"NaN"`, `"Infinity"`, `"-Infinity"` that W&B itself uses,
-integers keep every digit, and text is valid Unicode.
+integers keep every digit, and text is valid Unicode. A document that nests deeper than `DEEPEST` counts as malformed:
+parsers, databases and people give up on one at depths of their own, so one depth is fixed here for all of them.
 """
 
 from __future__ import annotations
@@ -15,20 +16,23 @@ from typing import Any
 # Keys of a config that W&B keeps for itself; `run.config` of the SDK leaves them out.
 INTERNAL_CONFIG_KEYS = frozenset({"_wandb", "wandb_version"})
 
+DEEPEST = 200  # levels of lists and objects in a document that can be queried
+
 _UNPARSED = object()
 
 
-def parse_lenient(text: str | None) -> Any:
+def parse_lenient(text: str | None, otherwise: Any = None) -> Any:
     """Parse a JSON text as the SDK does: control characters and non-finite numbers are accepted.
 
     Args:
         text: the wire text; None stands for an absent document.
+        otherwise: what stands for a document that cannot be parsed; its wire text is kept elsewhere.
 
     Returns:
-        The value, or None when the text is absent or cannot be parsed (the wire text is kept elsewhere).
+        The value; None when the text is absent.
     """
     value = _parse(text)
-    return None if value is _UNPARSED else value
+    return otherwise if value is _UNPARSED else value
 
 
 def is_malformed(text: str | None) -> bool:
@@ -74,6 +78,16 @@ def dump_strict(value: Any) -> str:
     return valid_unicode(dumped)
 
 
+def storable(text: str) -> str:
+    """A text as a column can hold it: NUL becomes `␀`. DuckLake's statistics end at a NUL, and then it misses rows."""
+    return valid_unicode(text).replace("\0", "␀")
+
+
+def storable_wire(text: str | None) -> str | None:
+    """A wire text as a column can hold it: a raw NUL is spelled as JSON spells it."""
+    return None if text is None else valid_unicode(text).replace("\0", "\\u0000")
+
+
 def valid_unicode(text: str) -> str:
     """Replace lone surrogates, which no UTF-8 store can hold, by U+FFFD."""
     try:
@@ -87,9 +101,27 @@ def _parse(text: str | None) -> Any:
     if text is None:
         return None
     try:
-        return json.loads(text, strict=False, parse_int=_exact_int)
+        value = json.loads(text, strict=False, parse_int=_exact_int)
     except (ValueError, RecursionError):
         return _UNPARSED
+    if text.count("[") + text.count("{") > DEEPEST and _is_deep(value):
+        return _UNPARSED
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether a value nests deeper than `DEEPEST`; level by level, since recursion is what is to be avoided."""
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        level = [
+            item
+            for node in level
+            if isinstance(node, dict | list)
+            for item in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _exact_int(digits: str) -> int | str:

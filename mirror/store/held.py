@@ -43,13 +43,16 @@ def held_runs(lake: Lake, key: ProjectKey, run_ids: Iterable[str]) -> dict[str, 
 
 
 def runs_created_between(lake: Lake, key: ProjectKey, start: dt.datetime | None, end: dt.datetime | None) -> list[str]:
-    """Ids of the runs held, and not gone, that were created in `[start, end)`; None leaves a side open."""
+    """Ids of the runs held, and not gone, that were created in `[start, end)`; None leaves a side open.
+
+    Runs without a creation time count as created last.
+    """
     with lake.reading() as engine:
         rows = engine.execute(
             "SELECT run_id FROM lake.runs WHERE entity = ? AND project = ? AND gone_at IS NULL"
-            " AND ((created_at >= ?::TIMESTAMP OR ?::TIMESTAMP IS NULL) AND"
-            " (created_at < ?::TIMESTAMP OR ?::TIMESTAMP IS NULL))",
-            [key.entity, key.project, naive(start), naive(start), naive(end), naive(end)],
+            " AND coalesce(created_at, 'infinity') >= coalesce(?::TIMESTAMP, '-infinity')"
+            " AND (created_at < ?::TIMESTAMP OR ?::TIMESTAMP IS NULL)",
+            [key.entity, key.project, naive(start), naive(end), naive(end)],
         ).fetchall()
     return [run_id for (run_id,) in rows]
 
@@ -85,13 +88,6 @@ def count_runs(lake: Lake, key: ProjectKey) -> int:
             [key.entity, key.project],
         ).fetchone()
     return int(row[0]) if row else 0
-
-
-def known_projects(lake: Lake, entity: str) -> list[str]:
-    """Names of the projects of an entity that were pulled before."""
-    with lake.reading() as engine:
-        rows = engine.execute("SELECT project FROM lake.sources WHERE entity = ? ORDER BY 1", [entity]).fetchall()
-    return [project for (project,) in rows]
 
 
 def held_sweeps(lake: Lake, key: ProjectKey) -> dict[str, SweepRecord]:

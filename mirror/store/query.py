@@ -15,7 +15,7 @@ import msgspec
 
 from mirror.durable import sync_file, sync_folder
 from mirror.errors import QueryError
-from mirror.records.texts import is_malformed, parse_lenient
+from mirror.records.texts import parse_lenient
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -122,7 +122,7 @@ def unique_names(names: Sequence[str]) -> list[str]:
 
 def json_value(text: str) -> Any:
     """The value of a JSON column; the text itself where it nests too deeply to be walked."""
-    return text if is_malformed(text) else parse_lenient(text)
+    return parse_lenient(text, otherwise=text)
 
 
 def plain(value: Any) -> Any:

@@ -185,7 +185,8 @@ def _write_failure(
     attempts, first_at = before or (0, at)
     engine.execute("DELETE FROM lake.failures WHERE entity = ? AND project = ? AND run_id = ?", where)
     engine.execute(
-        "INSERT INTO lake.failures VALUES (?, ?, ?, ?, ?, ?, ?)", [*where, storable(failure.reason), attempts + 1, first_at, at]
+        "INSERT INTO lake.failures VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [*where, storable(failure.reason), attempts + 1, first_at, at],
     )
 
 
