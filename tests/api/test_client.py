@@ -119,6 +119,16 @@ async def test_a_walk_sees_every_run_once_whatever_the_page_size(client: Client,
     assert await walk(client, first) == [f"r{number}" for number in range(7)]
 
 
+async def test_a_walk_continues_from_the_last_edge_as_the_sdk_does(client: Client, sandbox: Sandbox) -> None:
+    add_runs(sandbox, 5)
+
+    def lie(answer: Any) -> None:
+        answer["data"]["project"]["runs"]["pageInfo"]["endCursor"] = "nowhere"
+
+    sandbox.faults.add(Fault.lie(lie))
+    assert await walk(client, 2) == [f"r{number}" for number in range(5)]
+
+
 async def test_a_page_costs_one_request_with_everything_in_it(client: Client, sandbox: Sandbox) -> None:
     add_runs(sandbox, 3)
     sandbox.state.add_sweep(TEAM, "p", "sweep1")

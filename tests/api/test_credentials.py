@@ -66,6 +66,8 @@ def test_an_entry_for_everybody_is_not_a_wandb_key(tmp_path: Path) -> None:
     (tmp_path / ".netrc").write_text(f"default login user password {KEYS[2]}\n")
     with pytest.raises(AuthError, match=r"no API key for w\.example\.com"):
         find(tmp_path)
+    with pytest.raises(AuthError, match="no API key for default"):
+        find(tmp_path, base_url="http://default")
 
 
 @pytest.mark.parametrize("machine", ["api.wandb.ai", "api.forge.coreweave.com", "forge.coreweave.com"])

@@ -91,6 +91,8 @@ BASE = deployment_of("https://w.example.com/api/wandb", ("https://alias.example.
         ("https://w.example.com@evil.com/api/wandb/graphql", False),
         ("https://evil.com\\@w.example.com/api/wandb/", False),
         ("https://alias.example.com/graphql", False),
+        ("https://user:word@w.example.com/api/wandb/graphql", False),
+        ("https://w.example.com/api/wandb/\\..\\evil", False),
         ("//w.example.com/api/wandb", False),
         ("/api/wandb/graphql", False),
         ("not a url\x00", False),

@@ -138,6 +138,7 @@ def test_no_answer_whatever_spoils_its_page(changes: dict[str, Any], other: Any)
     | st.text(st.characters(exclude_categories=()), max_size=20).map(lambda text: json.dumps({"a": text}).encode())
 )
 @example(b"[" * 100_000 + b"]" * 100_000)
+@example(b'{"c": "\xff"}')
 @example(b'{"a": NaN, "b": [-Infinity], "c": "\xff"}')
 def test_any_body_becomes_sound_json_or_a_value_error(body: bytes) -> None:
     try:
