@@ -1,0 +1,162 @@
+"""Documentation that can fail: what README and the example configuration say is done here."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mirror
+from mirror.cli import COMMANDS
+from mirror.cli.config_text import new_config_text
+from mirror.config import load_config
+from mirror.sandbox import Sandbox
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PROGRAM = [sys.executable, "-m", "mirror.cli"]
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of README in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def environment(sandbox: Sandbox, home: Path) -> dict[str, str]:
+    """A newcomer's environment that knows of nothing but the sandbox."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    return {
+        **kept,
+        "HOME": str(home),
+        "NETRC": str(home / "netrc"),
+        "WANDB_MIRROR_HOME": str(home / "mirror"),
+        "WANDB_BASE_URL": sandbox.url,
+        "WANDB_API_KEY": sandbox.api_key,
+    }
+
+
+def run(command: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+
+
+def fill(sandbox: Sandbox, entity: str, project: str) -> None:
+    for number in range(4):
+        sandbox.state.add_run(
+            entity,
+            project,
+            f"run{number}",
+            group="g",
+            tags=["t"],
+            config={"lr": 0.1 * number, "depth": 3},
+            summary={"loss": float("nan") if number == 3 else 0.5 * number, "val/acc": 0.25 * number},
+            state="crashed" if number == 2 else "finished",
+        )
+
+
+def test_the_demo_command_of_the_readme_tells_its_story(tmp_path: Path) -> None:
+    command = next(line for block in blocks("sh") for line in block.splitlines() if line.endswith("wandb-mirror demo"))
+    setup, _, story = command.rpartition(" && ")
+    assert setup == 'python3 -m venv .venv && .venv/bin/pip install -q ".[demo]"'  # .ci/run runs it as it stands
+    home = tmp_path / "demo"
+    done = run([*PROGRAM, *shlex.split(story)[1:], "--home", str(home)], {**os.environ, "HOME": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    assert "trained and logged 5 runs" in done.stdout
+    assert "refuses connections" in done.stdout
+    assert "mlp-64-too-fast" in done.stdout.rpartition("Which runs lost their footing")[2]
+    engine = mirror.connect(home)
+    assert engine.execute(
+        "SELECT count(*), max((summary->>'$.\"test/accuracy\"')::DOUBLE) > 0.85 FROM runs"
+    ).fetchone() == (
+        5,
+        True,
+    )
+    engine.close()
+
+
+def test_the_test_command_of_the_readme_runs_this_suite() -> None:
+    line = next(line for block in blocks("sh") for line in block.splitlines() if line.endswith("-m pytest"))
+    assert line == 'python3 -m venv .venv && .venv/bin/pip install -q -e ".[dev]" && .venv/bin/python -m pytest'
+    assert "readme_command '-m pytest'" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_the_four_lines_of_the_readme_mirror_an_account(sandbox: Sandbox, tmp_path: Path) -> None:
+    fill(sandbox, "my-team", "my-project")
+    fill(sandbox, "my-other-team", "anything")
+    lines = [line for line in blocks("sh")[2].splitlines() if line.startswith("wandb-mirror ")]
+    assert len(lines) == 3
+    for line in lines:
+        done = run([*PROGRAM, *shlex.split(line)[1:]], environment(sandbox, tmp_path))
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+    assert "run0" in done.stdout or "loss" in done.stdout
+    engine = mirror.connect(tmp_path / "mirror")
+    assert engine.execute("SELECT entity, count(*) FROM runs GROUP BY 1 ORDER BY 1").fetchall() == [
+        ("my-other-team", 4),
+        ("my-team", 4),
+    ]
+    engine.close()
+
+
+def test_every_sql_recipe_of_the_readme_answers(sandbox: Sandbox, tmp_path: Path) -> None:
+    fill(sandbox, "e", "p")
+    for arguments in (["init", "--source", "e/p"], ["pull"]):
+        done = run([*PROGRAM, *arguments], environment(sandbox, tmp_path))
+        assert done.returncode == 0, done.stderr
+    sandbox.state.delete_run("e", "p", "run0")
+    assert run([*PROGRAM, "pull"], environment(sandbox, tmp_path)).returncode == 0
+    engine = mirror.connect(tmp_path / "mirror")
+    recipes = blocks("sql")
+    assert len(recipes) >= 8
+    for recipe in recipes:
+        assert engine.execute(recipe).fetchall(), recipe
+    engine.close()
+
+
+def test_the_readme_names_every_command_and_every_view() -> None:
+    for name in COMMANDS:
+        assert re.search(rf"^\| `{name}[ `]", README, re.MULTILINE), name
+    for view in ("runs", "projects", "sweeps", "sources", "failures"):
+        assert f"| `{view}` |" in README
+
+
+def test_the_columns_that_the_readme_lists_for_runs_are_those_of_the_view(sandbox: Sandbox, tmp_path: Path) -> None:
+    fill(sandbox, "e", "p")
+    for arguments in (["init", "--source", "e/p"], ["pull"]):
+        assert run([*PROGRAM, *arguments], environment(sandbox, tmp_path)).returncode == 0
+    found = re.search(r"^\| `runs` \| `([^`]*)`", README, re.MULTILINE)
+    assert found is not None
+    engine = mirror.connect(tmp_path / "mirror")
+    columns = [row[0] for row in engine.execute("DESCRIBE runs").fetchall()]
+    engine.close()
+    assert [name.strip().strip('"') for name in found[1].split(",")] == columns
+
+
+def test_the_example_configuration_loads_and_is_what_init_writes() -> None:
+    path = ROOT / "config" / "mirror.example.toml"
+    config = load_config(path, env={})
+    assert [source.path for source in config.source] == ["my-team/my-project", "my-team/vision-*"]
+    assert path.read_text(encoding="utf-8") == new_config_text(
+        config.server.base_url, [source.path for source in config.source]
+    )
+
+
+@pytest.mark.parametrize("table", ["server", "pull", "store"])
+def test_every_default_that_the_example_shows_is_the_default(table: str, tmp_path: Path) -> None:
+    text = (ROOT / "config" / "mirror.example.toml").read_text(encoding="utf-8")
+    section = re.search(rf"^\[{table}\]\n(.*?)(?=^\[|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert section is not None
+    shown = re.findall(r"^# (\w+ = .*)$", section[1], re.MULTILINE)
+    path = tmp_path / "mirror.toml"
+    path.write_text(f"[{table}]\n" + "\n".join(line for line in shown if not line.startswith(("threads", "aliases"))))
+    assert getattr(load_config(path, env={}), table) == getattr(load_config(tmp_path / "absent.toml", env={}), table)
+    documented = {line.split(" ")[0] for line in shown} | {"base_url", "api_key"}
+    assert set(getattr(load_config(path, env={}), table).__struct_fields__) <= documented
+
+
+def test_every_link_of_the_readme_into_the_repository_leads_somewhere() -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
