@@ -8,6 +8,7 @@ import gzip
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import unquote
 
@@ -128,6 +129,7 @@ class SandboxApp:
     ) -> None:
         request = asked.request
         body, headers = answer.body, dict(answer.headers)
+        headers.setdefault("date", format_datetime(self._state.clock.now(), usegmt=True))
         acceptable = "gzip" in request.headers.get("accept-encoding", "")
         if acceptable and asked.facts.kind == "graphql" and len(body) >= _GZIP_FROM_BYTES and drop is None:
             body = gzip.compress(body, compresslevel=1)
