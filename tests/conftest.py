@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from mirror.layout import Home
 from mirror.sandbox import Sandbox
+from tests.mirroring import Mirror
 
 
 @pytest.fixture
@@ -20,3 +23,15 @@ def sandbox() -> Iterator[Sandbox]:
     """A W&B-compatible server of this test's own."""
     with Sandbox.start() as server:
         yield server
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A mirror's directory that does not exist yet."""
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def mirror(sandbox: Sandbox, home: Home) -> Mirror:
+    """A mirror of the sandbox; nothing is pulled yet."""
+    return Mirror(url=sandbox.url, api_key=sandbox.api_key, home=home)

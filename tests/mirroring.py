@@ -1,0 +1,101 @@
+"""One mirror of one sandbox, as a test holds it: pulls on demand, and asks the lake in SQL."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import msgspec
+
+from mirror.api import ApiKey, Client, deployment_of
+from mirror.config import Config, PullSettings, ServerSettings, SourceSettings
+from mirror.layout import Home
+from mirror.pull import PullReport, PullRequest, Watcher, pull
+from mirror.pull.cycle import utc_now
+from mirror.records.passes import ProjectKey
+from mirror.store import Lake, connect, run_sql
+
+ENTITY, PROJECT = "team", "proj"
+SOURCE = f"{ENTITY}/{PROJECT}"
+# Waits are cut short, since the sandbox's faults are gone at once or never.
+SERVER = ServerSettings(retry_attempts=2, retry_wait_max_s=0.01, timeout_s=10.0)
+PULL = PullSettings()
+
+
+@dataclass(kw_only=True)
+class Mirror:
+    """A home and the server that it mirrors."""
+
+    url: str
+    api_key: str
+    home: Home
+    server: ServerSettings = SERVER
+    settings: PullSettings = PULL
+    sources: tuple[str, ...] = (SOURCE,)
+    now: Callable[[], dt.datetime] = field(default=utc_now)
+
+    def using(self, **settings: Any) -> Mirror:
+        """The same mirror with other settings of the pull."""
+        return Mirror(
+            url=self.url,
+            api_key=self.api_key,
+            home=self.home,
+            server=self.server,
+            settings=msgspec.structs.replace(self.settings, **settings),
+            sources=self.sources,
+            now=self.now,
+        )
+
+    def pull(
+        self,
+        *sources: str,
+        runs: tuple[tuple[str, str], ...] = (),
+        force_walk: bool = False,
+        accept_missing: bool = False,
+        watcher: Watcher | None = None,
+    ) -> PullReport:
+        """One pull, from a closed lake to a closed lake."""
+        request = PullRequest(
+            sources=tuple(SourceSettings(path=path) for path in sources or self.sources),
+            runs=tuple((ProjectKey(*path.split("/")), run_id) for path, run_id in runs),
+            force_walk=force_walk,
+            accept_missing=accept_missing,
+        )
+        return anyio.run(self.pull_async, request, watcher)
+
+    async def pull_async(self, request: PullRequest, watcher: Watcher | None = None) -> PullReport:
+        """The same inside an event loop."""
+        deployment = deployment_of(self.url)
+        config = Config(server=self.server, pull=self.settings)
+        async with Client(deployment, ApiKey(self.api_key, "a test"), self.server) as client:
+            with Lake(self.home, deployment=deployment.id) as lake:
+                return await pull(client, lake, config, request, watcher=watcher, now=self.now)
+
+    def ask(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
+        """Rows of a query, as `wandb-mirror sql --json` prints them."""
+        with self.open() as rows:
+            return rows(query, *parameters)
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Callable[..., list[dict[str, Any]]]]:
+        """One connection for several questions."""
+        with connect(self.home) as engine:
+            yield lambda query, *parameters: list(run_sql(engine, query, parameters).plain_rows())
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """One run with everything that the lake holds of it."""
+        (row,) = self.ask("SELECT * FROM lake.runs WHERE run_id = ?", run_id)
+        return row
+
+    def source(self, project: str = PROJECT) -> dict[str, Any]:
+        """How far a project was pulled."""
+        (row,) = self.ask("SELECT * FROM lake.sources WHERE project = ?", project)
+        return row
+
+    def run_ids(self, where: str = "gone_at IS NULL") -> list[str]:
+        """Ids of held runs, sorted; each as often as it is held."""
+        return [row["run_id"] for row in self.ask(f"SELECT run_id FROM lake.runs WHERE {where} ORDER BY run_id")]
