@@ -45,3 +45,13 @@ def test_no_file_but_durable_renames_or_syncs_by_itself() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and node.attr in {"fsync", "rename", "renames"}:
                 assert relative in allowed, f"{relative}:{node.lineno}"
+
+
+def test_the_sandbox_imports_nothing_of_the_program_that_it_judges() -> None:
+    for path in (ROOT / "mirror" / "sandbox").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names.append(node.module or "")
+            for name in names:
+                assert not name.startswith("mirror") or name.startswith("mirror.sandbox"), f"{path}: {name}"
