@@ -53,7 +53,7 @@ def add_runs(sandbox: Sandbox, count: int = 72) -> None:
             f"r{number:02d}",
             display_name=NAMES[number % len(NAMES)],
             state=["finished", "running", "crashed", "failed"][number % 4],
-            config=dict(zip(keys, values, strict=False)),
+            config={**dict(zip(keys, values, strict=False)), "every": VALUES[number % len(VALUES)]},
             summary={**dict(zip(reversed(keys), values, strict=False)), "_runtime": float(seconds)},
             tags=[["a"], [], ["a", "b"], ["ab", "Zoë"], ["b", "b"]][number % 5],
             group=[None, "a", "b", "🦉"][number % 4],
@@ -216,6 +216,14 @@ def _nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 @example({"config.a.b": {"$gte": 2**53 + 1}})
 def test_every_filter_keeps_the_runs_that_the_server_would_list(mirror: Mirror, filters: dict[str, Any]) -> None:
     assert mirror.ids(filters) == mirror.upstream(filters)
+
+
+@pytest.mark.parametrize("name", ["$eq", "$ne", "$gt", "$gte", "$lt", "$lte"])
+def test_every_value_compares_with_every_value_as_on_the_server(mirror: Mirror, name: str) -> None:
+    between = [0.5, 1.25, -2.6, 2.0**53 + 4, 2**53 + 3, 2**64 - 1, 10**30 - 1, 1e17]
+    for operand in [*VALUES, *between]:
+        filters = {"config.every": {name: operand}}
+        assert mirror.ids(filters) == mirror.upstream(filters), operand
 
 
 def test_the_strategy_is_no_empty_promise(mirror: Mirror) -> None:
