@@ -6,6 +6,7 @@ Order of authority: the command line, then the environment (`WANDB_BASE_URL`), t
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import tomllib
@@ -35,6 +36,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     retry_attempts: PositiveInt = 6  # tries of one request, the first included
     retry_wait_max_s: PositiveFloat = 20.0  # longest wait between two tries that the server did not ask for
     concurrent_requests: PositiveInt = 4  # GraphQL requests under way at once
+    concurrent_transfers: PositiveInt = 16  # downloads under way at once, per host
 
     def __repr__(self) -> str:
         """Without the key."""
@@ -63,6 +65,13 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """One W&B `entity/project` that the mirror follows; `*`, `?` and `[…]` match as in a shell."""
 
     path: str
+    history: bool = True  # mirror what runs logged step by step
+    streams: bool = True  # mirror system metrics and console output
+    files_include: tuple[str, ...] = ("*",)  # globs over names of run files; `*` matches slashes, too
+    files_exclude: tuple[str, ...] = ()  # globs that win over `files_include`
+    file_size_max_mb: PositiveFloat = 1024.0  # larger run files are left out, and listed as such
+    artifacts_include: tuple[str, ...] = ()  # globs over artifact names whose bytes are mirrored; none by default
+    artifact_size_max_mb: PositiveFloat = 1024.0  # larger artifacts are left out, and listed as such
 
     def __post_init__(self) -> None:
         """Check the form of the path."""
@@ -117,8 +126,11 @@ def load_config(path: Path, env: Mapping[str, str] = os.environ) -> Config:
         text = path.read_text(encoding="utf-8-sig")  # some editors put a mark in front
     except FileNotFoundError:
         text = ""
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text", hint="save it as UTF-8 in your editor") from error
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ConfigError(f"{path} cannot be read: {why}", hint="check its owner and permissions") from error
     config = parse_config(text, origin=str(path))
     if base_url := env.get("WANDB_BASE_URL", "").strip():
         return msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, base_url=base_url))
@@ -138,7 +150,10 @@ def parse_config(text: str, *, origin: str) -> Config:
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{origin} is not valid TOML: {error}") from error
+        raise ConfigError(
+            f"{origin} is not valid TOML: {error}",
+            hint='a setting is NAME = VALUE below its [table], texts stand in quotes: base_url = "https://…"',
+        ) from error
     try:
         return msgspec.convert(raw, Config, strict=True)
     except msgspec.ValidationError as error:
@@ -147,6 +162,16 @@ def parse_config(text: str, *, origin: str) -> Config:
 
 
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<where>[^`]*)`)?$", re.DOTALL)
+_MISSING = re.compile(r"missing required field `(?P<field>[^`]*)`")
+_KINDS = {
+    "float": "a number",
+    "int": "a whole number",
+    "str": "a text in quotes",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+    "null": "nothing",
+}
 _UNKNOWN = re.compile(r"unknown field `(?P<field>[^`]*)`")
 
 
@@ -162,7 +187,27 @@ def _explain(text: str) -> tuple[str, str]:
         path = f"{where}.{field}" if where else field
         hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
         return f"{path} is not a known setting", hint
-    return (f"{where}: {what}" if where else what), ""
+    if missing := _MISSING.search(what):
+        return f"{where}: {missing['field']} is missing", 'such as path = "my-team/my-project"'
+    what = re.sub(r"`([a-z |]+)`", lambda match: " or ".join(map(_kind, match[1].split(" | "))), what)
+    what = what.replace("Expected", "expected", 1)
+    return (f"{where}: {what}" if where else what), _example(where)
+
+
+def _kind(name: str) -> str:
+    """A TOML type for people."""
+    return _KINDS.get(name, name)
+
+
+def _example(where: str) -> str:
+    """How a setting is written, from its default."""
+    table, _, name = where.partition(".")
+    if table == "source" or table.startswith("source["):
+        return 'sources are written as [[source]] and below it path = "my-team/my-project"'
+    default = getattr(getattr(Config(), table, None), name, None) if name.isidentifier() else None
+    if isinstance(default, tuple):
+        return f'{name} = ["…", "…"]'
+    return "" if default is None else f"the default is {name} = {json.dumps(default)}"
 
 
 def _fields_at(where: str) -> list[str]:

@@ -16,6 +16,7 @@ base_url = {base_url}
 # retry_attempts = 6           # tries of one request, the first included
 # retry_wait_max_s = 20.0      # longest wait between two tries that the server did not ask for
 # concurrent_requests = 4      # requests under way at once
+# concurrent_transfers = 16    # downloads under way at once, per host
 # The API key comes from WANDB_API_KEY, from netrc (`wandb login`) or from a service manager's credential.
 
 [pull]
