@@ -14,7 +14,7 @@
     │   ├── HomeUnusable           read-only, full, on a network file system
     │   ├── HomeBusy               another process writes it now                        (transient)
     │   ├── LakeTooNew             made by a newer wandb-mirror
-    │   └── QueryError             the SQL text is wrong
+    │   └── QueryError         3   the SQL text is wrong
     └── Refused               10   going on could lose something: a person must agree first
         ├── OtherDeployment        this home mirrors another W&B server
         └── SuspiciousListing      the server suddenly lists far fewer runs than are held
@@ -60,6 +60,7 @@ class NotFound(MirrorError):
     """The server does not have it, or this key may not read it: W&B answers both alike."""
 
     exit_code = 5
+    default_hint = "check the spelling, and whose key it is: `wandb-mirror doctor` names its user"
 
 
 class NotMirrored(NotFound):
@@ -86,7 +87,7 @@ class Unreachable(MirrorError):
 class RateLimited(Unreachable):
     """The server asked for fewer requests for longer than this call may wait."""
 
-    default_hint = "wait a few minutes, then run the same command again; it goes on where it stopped"
+    default_hint = "wait as long as the server asks, then run the same command again; it goes on where it stopped"
 
 
 class ServerError(MirrorError):
@@ -98,6 +99,7 @@ class ServerError(MirrorError):
     """
 
     exit_code = 7
+    default_hint = "try again later; if it stays, `wandb-mirror doctor` looks closer. Nothing that was mirrored is lost"
 
     def __init__(self, message: str, *, hint: str = "", status: int = 200) -> None:
         super().__init__(message, hint=hint)
@@ -122,6 +124,7 @@ class StoreError(MirrorError):
     """The home, the lake or the disk cannot do what was asked."""
 
     exit_code = 8
+    default_hint = "`wandb-mirror doctor` checks the home; what was committed stays"
 
 
 class HomeUnusable(StoreError):
@@ -142,6 +145,8 @@ class LakeTooNew(StoreError):
 
 class QueryError(StoreError):
     """DuckDB refused the SQL text; the message is DuckDB's own."""
+
+    exit_code = 3
 
 
 class Refused(MirrorError):

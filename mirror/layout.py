@@ -63,6 +63,13 @@ def find_home(explicit: str | os.PathLike[str] | None = None, env: Mapping[str, 
     """
     chosen = explicit or env.get(HOME_VARIABLE) or platformdirs.user_data_path("wandb-mirror")
     try:
+        os.fspath(chosen).encode()
+    except UnicodeError as error:
+        raise ConfigError(
+            "the path of the home is not UTF-8 text",
+            hint="choose another --home, or a UTF-8 locale (LC_ALL=C.UTF-8)",
+        ) from error
+    try:
         return Home(Path(os.path.abspath(Path(chosen).expanduser())))
     except (RuntimeError, ValueError) as error:  # no such user behind `~`; a NUL
-        raise ConfigError(f"{os.fspath(chosen)!r} cannot be a home: {error}") from error
+        raise ConfigError(f"{os.fspath(chosen)!r} cannot be a home: {error}", hint="give a full path") from error

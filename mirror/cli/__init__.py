@@ -12,7 +12,8 @@ import traceback
 
 import click
 
-from mirror.cli.output import say
+from mirror.cli.output import say, use_utf8
+from mirror.cli.statuses import MEANINGS, exit_statuses
 from mirror.errors import MirrorError
 
 COMMANDS = {
@@ -23,25 +24,8 @@ COMMANDS = {
     "show": "Show one mirrored run whole; no network.",
     "sql": "Answer SQL over the mirror; no network.",
     "doctor": "Check key, server, clock, disk, file system and extensions.",
-    "demo": "Train, mirror, take the server away, and answer questions. Under a minute.",
+    "demo": "Train, mirror, go offline, answer questions: under a minute.",
 }
-
-EXIT_STATUSES = """
-\b
-Exit status:
-   0  done
-   1  a defect of wandb-mirror itself
-   2  a wrong command line
-   3  the configuration or an argument is wrong
-   4  no API key, or the server refused it
-   5  the server, or this mirror, does not have it
-   6  the server cannot be reached, or asked to come back later
-   7  the server answered something that W&B does not answer
-   8  the home, the lake or the disk
-   9  a pull that went through but left something behind
-  10  refused, because something could be lost: read the hint
- 130  interrupted
-"""
 
 DEBUG_VARIABLE = "WANDB_MIRROR_DEBUG"
 
@@ -67,7 +51,7 @@ class Program(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=Program, epilog=EXIT_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Program, epilog=exit_statuses(*MEANINGS), context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="wandb-mirror", prog_name="wandb-mirror")
 @click.option("--home", type=click.Path(), help="The mirror's directory (else WANDB_MIRROR_HOME).")
 @click.option("--config", type=click.Path(), help="Another configuration file than HOME/mirror.toml.")
@@ -80,7 +64,8 @@ def program(ctx: click.Context, home: str | None, config: str | None) -> None:
 def main() -> None:
     """Run the program: one clear line for what went wrong, a hint, and an exit code; never a traceback."""
     try:
-        code = program.main(standalone_mode=False)
+        use_utf8()
+        code = program.main(prog_name="wandb-mirror", standalone_mode=False)
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import sqlite3
 import sys
@@ -17,13 +18,14 @@ import click
 import msgspec
 
 from mirror.api import Client
-from mirror.cli.output import print_json, size, write
+from mirror.cli.output import plural, print_json, size, write
 from mirror.cli.setting import Setting, find_setting, known_key, open_client, setting_options
+from mirror.cli.statuses import ASKS_SERVER, exit_statuses
 from mirror.errors import MirrorError, NotFound, NotMirrored, StoreError
 from mirror.store import connect, run_sql
 from mirror.store.engine import new_engine
 from mirror.store.filesystem import check_can_hold_lake, file_system_of
-from mirror.store.lake import other_deployment
+from mirror.store.lake import is_empty, other_deployment
 from mirror.store.reading import deployment_of_lake
 
 CLOCK_TOLERANCE_S = 60.0
@@ -41,7 +43,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int = 0  # of the program, when this is the first failure
 
 
-@click.command("doctor")
+@click.command("doctor", epilog=exit_statuses(*ASKS_SERVER))
 @setting_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
 def command(home: str | None, config: str | None, as_json: bool) -> int:
@@ -154,12 +156,11 @@ def _lake(setting: Setting) -> str:
         held = None
     if held is None:
         return "nothing pulled yet"
-    if held not in setting.deployment.names:
-        raise other_deployment(setting.home, held=held, asked=setting.deployment.id)
-    engine = connect(setting.home)
-    count = next(run_sql(engine, "SELECT count(*) FROM runs").rows())[0]
-    engine.close()
-    return f"mirrors {held}, holds {count} runs"
+    with contextlib.closing(connect(setting.home)) as engine:
+        count = next(run_sql(engine, "SELECT count(*) FROM runs").rows())[0]
+        if held not in setting.deployment.names and not is_empty(engine):
+            raise other_deployment(setting.home, held=held, asked=setting.deployment.id)
+    return f"mirrors {held}, holds {plural(count, 'run')}"
 
 
 async def _server(setting: Setting) -> list[Check]:
@@ -208,10 +209,10 @@ async def _source(client: Client, path: str) -> Check:
                 raise NotFound(
                     f"no project of {entity} can be read", hint="check the entity's name and whose key it is"
                 )
-            return Check(name="source", outcome="ok", detail=f"{path}: {entity} has {count} projects")
+            return Check(name="source", outcome="ok", detail=f"{path}: {entity} has {plural(count, 'project')}")
         found = await client.project(entity, project)
         if found is None:
             raise NotFound(f"{path} does not exist, or this key may not read it", hint="check the spelling")
     except MirrorError as error:
         return _failed("source", error)
-    return Check(name="source", outcome="ok", detail=f"{path}: {found.run_count} runs")
+    return Check(name="source", outcome="ok", detail=f"{path}: {plural(found.run_count or 0, 'run')}")

@@ -9,15 +9,15 @@ from mirror.api import Client, Viewer, deployment_of
 from mirror.cli.config_text import add_sources, new_config_text
 from mirror.cli.output import plural, say, write
 from mirror.cli.setting import Setting, find_setting, open_client, setting_options
+from mirror.cli.statuses import ASKS_SERVER, exit_statuses
 from mirror.config import Config, SourceSettings, check_source, load_config, parse_config
 from mirror.durable import make_folder, write_replace
-from mirror.errors import ConfigError, NotFound, OtherDeployment
-from mirror.layout import Home
+from mirror.errors import ConfigError, NotFound, OtherDeployment, Unreachable
 from mirror.store.engine import store_errors
 from mirror.store.filesystem import check_can_hold_lake
 
 
-@click.command("init")
+@click.command("init", epilog=exit_statuses(*ASKS_SERVER))
 @setting_options
 @click.option("--source", "sources", multiple=True, metavar="ENTITY/PROJECT", help="What to mirror; globs as ENTITY/*.")
 @click.option("--base-url", metavar="URL", help="The W&B server (else WANDB_BASE_URL, else W&B's own).")
@@ -37,11 +37,13 @@ def command(
         raise click.UsageError("give at least one --source ENTITY/PROJECT; ENTITY/* mirrors all projects")
     text = _text_for(setting, sources, base_url, existing)
     wanted = parse_config(text, origin=str(setting.config_path))
-    _prepare(setting.home)
+    with store_errors(setting.home):
+        check_can_hold_lake(setting.home.root)
     if not no_check:
-        viewer = anyio.run(_check, wanted, [SourceSettings(path=path) for path in sources])
+        viewer = _check(wanted, sources)
         say(f"the key belongs to {viewer.username} on {deployment_of(wanted.server.base_url).host}")
     with store_errors(setting.home):
+        make_folder(setting.home.root)
         write_replace(setting.config_path, text.encode())
     write(f"{'updated' if existing else 'wrote'} {setting.config_path} ({plural(len(wanted.source), 'source')})")
     write("next: wandb-mirror pull")
@@ -71,13 +73,16 @@ def _text_for(setting: Setting, sources: tuple[str, ...], base_url: str | None, 
     return add_sources(setting.config_path.read_text(encoding="utf-8"), added)
 
 
-def _prepare(home: Home) -> None:
-    with store_errors(home):
-        make_folder(home.root)
-        check_can_hold_lake(home.root)
+def _check(config: Config, sources: tuple[str, ...]) -> Viewer:
+    """Ask the server; nothing is written when it does not answer well."""
+    try:
+        return anyio.run(_ask, config, [SourceSettings(path=path) for path in sources])
+    except Unreachable as error:
+        error.hint = f"{error.hint}; --no-check writes the configuration without asking the server"
+        raise
 
 
-async def _check(config: Config, sources: list[SourceSettings]) -> Viewer:
+async def _ask(config: Config, sources: list[SourceSettings]) -> Viewer:
     """Ask the server who the key is, and for each source that names one project whether it may be read."""
     async with open_client(config) as client:
         viewer = await client.viewer()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import io
 import json
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -13,6 +15,9 @@ from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from mirror.errors import ConfigError
+from mirror.store.query import plain
 
 
 def say(text: str) -> None:
@@ -23,6 +28,27 @@ def say(text: str) -> None:
 def write(text: str) -> None:
     """A line of the answer, on standard output."""
     print(text)  # noqa: T201
+
+
+def use_utf8() -> None:
+    """Speak UTF-8 whatever the locale says; half a surrogate pair comes out as its escape, as in JSON."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
+
+
+def typed_text(value: str, what: str) -> str:
+    """A text from the command line or from standard input, whatever the locale made of its bytes.
+
+    Raises:
+        ConfigError: its bytes are not UTF-8.
+    """
+    try:
+        return value.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError as error:
+        raise ConfigError(f"{what} is not UTF-8 text", hint="convert it to UTF-8, for example with iconv") from error
 
 
 def on_terminal() -> bool:
@@ -46,15 +72,22 @@ def print_json_rows(rows: Iterable[dict[str, Any]]) -> None:
 
 
 def print_csv(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """RFC 4180 with a header; an absent value is an empty field."""
+    """RFC 4180 with a header; values as JSON has them, an absent one is an empty field."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(names)
-    writer.writerows(["" if value is None else cell(value) for value in row] for row in rows)
+    writer.writerows([_field(value) for value in row] for row in rows)
+
+
+def _field(value: Any) -> str:
+    if value is None:
+        return ""
+    exact = plain(value)
+    return exact if isinstance(exact, str) else json.dumps(exact, ensure_ascii=False)
 
 
 def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
     """A table for people; numbers to the right, texts cut by the terminal's width."""
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, title=title, title_justify="left", pad_edge=False)
     held = [list(row) for row in rows]
     for index, name in enumerate(names):
         numbers = bool(held) and all(isinstance(row[index], int | float | None) for row in held)
@@ -65,9 +98,11 @@ def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]], *, title: s
 
 
 def cell(value: Any) -> str:
-    """A value in a table or in CSV."""
+    """A value in a table for people: numbers rounded, on one line."""
     if value is None:
         return ""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(plain(value))
     if isinstance(value, float):
         return f"{value:.6g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.4g}"
     if isinstance(value, bool):
@@ -75,7 +110,7 @@ def cell(value: Any) -> str:
     if isinstance(value, dt.datetime):
         return value.isoformat(sep=" ", timespec="seconds")
     if isinstance(value, list | dict):
-        return json.dumps(value, ensure_ascii=False, default=str)
+        return json.dumps(plain(value), ensure_ascii=False)
     return str(value).replace("\n", "⏎")
 
 

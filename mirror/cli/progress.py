@@ -102,7 +102,7 @@ class Lines:
 def describe(report: ProjectReport) -> str:
     """One project of a pull in one line."""
     if report.error is not None:
-        return f"{report.key}: failed: {report.error.message}"
+        return f"{report.key}: failed"  # the reason and what to do about it come at the end, once
     parts = [f"{report.written:,} new or changed"]
     if report.unchanged:
         parts.append(f"{report.unchanged:,} unchanged")

@@ -11,13 +11,14 @@ from mirror.cli.output import on_terminal, plural, print_json, say, size
 from mirror.cli.progress import Bars, Lines
 from mirror.cli.run_paths import parse_run_path
 from mirror.cli.setting import Setting, find_setting, open_client, setting_options
+from mirror.cli.statuses import ASKS_SERVER, exit_statuses
 from mirror.config import SourceSettings, check_source
 from mirror.errors import EXIT_PARTIAL, ConfigError, MirrorError
 from mirror.pull import ProjectReport, PullReport, PullRequest, Silent, Watcher, pull
 from mirror.store import Lake
 
 
-@click.command("pull")
+@click.command("pull", epilog=exit_statuses(*ASKS_SERVER, 9))
 @setting_options
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @click.option(
@@ -96,7 +97,7 @@ def conclude(report: PullReport, *, quiet: bool) -> int:
         for failure in project.failed[:10]:
             say(f"left behind: {project.key}/{failure.run_id}: {failure.reason}")
         if project.error is not None:
-            say(f"error: {project.error.message}")
+            say(f"error: {project.key}: {project.error.message}")
             if project.error.hint:
                 say(f"hint: {project.error.hint}")
     if not quiet:

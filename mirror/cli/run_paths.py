@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from urllib.parse import unquote
 
+from mirror.cli.output import typed_text
 from mirror.config import SourceSettings
 from mirror.errors import ConfigError
 from mirror.records.passes import ProjectKey
@@ -17,18 +18,18 @@ def parse_run_path(text: str, sources: Sequence[SourceSettings] = ()) -> tuple[P
     """Take a run's path apart: `e/p/id`, `e/p/runs/id`, `e/p:id`, the address of its page, or `id` alone.
 
     Args:
-        text: as typed or copied.
+        text: as typed or copied; its bytes may have met a locale that is not UTF-8.
         sources: the configured ones, for a path that leaves parts out.
 
     Raises:
         ConfigError: it names no run.
     """
-    path = text.strip()
+    path = typed_text(text, "the path of the run").strip()
     if found := re.match(r"https?://[^/]+/(?P<path>[^?#]*)", path):
         path = "/".join(unquote(part) for part in found["path"].removeprefix("wandb/").split("/"))
     parts = [part for part in path.strip("/").split("/") if part]
-    if len(parts) == 4 and parts[2] == "runs":
-        del parts[2]
+    if len(parts) >= 4 and parts[2] == "runs":  # a page of the run may follow: /overview, /logs
+        parts = [*parts[:2], parts[3]]
     if len(parts) == 2 and ":" in parts[1]:
         parts[1:] = parts[1].split(":", 1)
     if len(parts) == 1 and parts[0] and len(sources) == 1 and not set("*?[") & set(sources[0].project):

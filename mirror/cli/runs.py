@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
+from mirror.cli.output import typed_text
 from mirror.cli.results import show
 from mirror.cli.setting import find_setting, setting_options
+from mirror.cli.statuses import exit_statuses
 from mirror.errors import ConfigError
 from mirror.store import connect, run_sql
 from mirror.store.run_list import RunQuery, run_list_sql
@@ -16,7 +18,7 @@ from mirror.store.run_list import RunQuery, run_list_sql
 DEFAULT_COLUMNS = "path,display_name,state,tags,created_at,heartbeat_at"
 
 
-@click.command("runs")
+@click.command("runs", epilog=exit_statuses(5))
 @setting_options
 @click.option("--project", metavar="ENTITY/PROJECT", help="Only this project; globs as ENTITY/*.")
 @click.option("--state", "states", multiple=True, help="Only runs in this state; may be given again.")
@@ -74,7 +76,7 @@ def command(
 
 def _parse_filter(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = json.loads(typed_text(text, "--filter"))
     except ValueError as error:
         raise ConfigError(f"--filter is not JSON: {error}", hint='for example \'{"state": "finished"}\'') from error
     if not isinstance(value, dict):

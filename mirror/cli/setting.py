@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import stat
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ import click
 from mirror.api import ApiKey, Client, Deployment, deployment_of, find_api_key
 from mirror.cli.output import say
 from mirror.config import Config, load_config
-from mirror.errors import ConfigError
+from mirror.errors import ConfigError, HomeUnusable
 from mirror.layout import Home, find_home
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -74,12 +76,26 @@ def find_setting(home: str | None, config: str | None) -> Setting:
 
     Raises:
         ConfigError: the file is wrong, or was named and does not exist.
+        HomeUnusable: the home is no folder.
     """
     context = click.get_current_context()
     outer = context.obj or {}
     place = find_home(home or outer.get("home"))
     named = config or outer.get("config")
+    _check_folder(place)
     path = Path(named).expanduser() if named else place.config
     if named and not path.exists():
-        raise ConfigError(f"{path} does not exist")
+        raise ConfigError(f"{path} does not exist", hint="without --config, HOME/mirror.toml is read")
     return Setting(home=place, config=load_config(path), config_path=path)
+
+
+def _check_folder(home: Home) -> None:
+    """Refuse a home that is there and no folder, or that can never be one."""
+    hint = "choose another folder with --home or WANDB_MIRROR_HOME"
+    try:
+        if not stat.S_ISDIR(os.stat(home.root).st_mode):  # noqa: PTH116 — Path.exists hides some errors
+            raise HomeUnusable(f"{home.root} is a file, not a folder", hint=hint)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise HomeUnusable(f"{home.root} cannot be a home: {error.strerror}", hint=hint) from error

@@ -12,6 +12,7 @@ from rich.json import JSON
 from mirror.cli.output import cell, print_json, write
 from mirror.cli.run_paths import parse_run_path
 from mirror.cli.setting import find_setting, setting_options
+from mirror.cli.statuses import exit_statuses
 from mirror.errors import NotMirrored
 from mirror.records.passes import ProjectKey
 from mirror.store import connect, run_sql
@@ -19,7 +20,7 @@ from mirror.store import connect, run_sql
 DOCUMENTS = ("config", "summary", "system_metrics", "history_keys")
 
 
-@click.command("show")
+@click.command("show", epilog=exit_statuses(5))
 @setting_options
 @click.argument("run")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")

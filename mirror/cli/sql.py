@@ -7,16 +7,17 @@ from pathlib import Path
 
 import click
 
-from mirror.cli.output import plural, say
+from mirror.cli.output import plural, say, typed_text
 from mirror.cli.results import show
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.sql_prompt import prompt
+from mirror.cli.statuses import exit_statuses
 from mirror.errors import ConfigError
 from mirror.store import Engine, connect, run_sql
 from mirror.store.query import write_parquet
 
 
-@click.command("sql")
+@click.command("sql", epilog=exit_statuses(5))
 @setting_options
 @click.argument("query", required=False)
 @click.option("--json", "form", flag_value="json", help="A JSON array of objects (docs/json.md).")
@@ -36,9 +37,11 @@ def command(home: str | None, config: str | None, query: str | None, form: str |
         if query is None and sys.stdin.isatty():
             prompt(engine)
             return
-        text = (query if query is not None else sys.stdin.read()).strip()
+        text = typed_text(query if query is not None else sys.stdin.read(), "the query").strip()
         if not text:
-            raise click.UsageError("the query is empty")
+            raise click.UsageError(
+                'the query is empty; for example: wandb-mirror sql "SELECT state, count(*) FROM runs"'
+            )
         if output is not None:
             _write_file(engine, text, form, output)
         else:
@@ -54,5 +57,7 @@ def _write_file(engine: Engine, text: str, form: str | None, output: Path) -> No
             f"--output writes Parquet, so {output.name} must end in .parquet and no other form be named",
             hint="for the other forms: wandb-mirror sql --csv '…' > file.csv",
         )
+    if not output.parent.is_dir():
+        raise ConfigError(f"there is no folder {output.parent} to write {output.name} into", hint="make it first")
     rows = write_parquet(engine, text, output)
     say(f"wrote {output} ({plural(rows, 'row')})")

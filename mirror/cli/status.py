@@ -10,6 +10,7 @@ import msgspec
 
 from mirror.cli.output import ago, plural, print_json, print_table, size, write
 from mirror.cli.setting import Setting, find_setting, setting_options
+from mirror.cli.statuses import exit_statuses
 from mirror.errors import NotMirrored
 from mirror.store import connect
 from mirror.store.engine import store_errors
@@ -38,7 +39,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     writer: Holder | None  # the process that writes now
 
 
-@click.command("status")
+@click.command("status", epilog=exit_statuses(5))
 @setting_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
 def command(home: str | None, config: str | None, as_json: bool) -> None:

@@ -85,10 +85,23 @@ def sql_name(value: str) -> str:
 # What DuckDB and SQLite say, and what it means for a person. DuckDB gives no error codes for these.
 _MEANINGS: tuple[tuple[tuple[str, ...], type[StoreError], str, str], ...] = (
     (
-        ("no space left", "disk is full", "database or disk is full", "file too large", "quota exceeded"),
+        (
+            "no space left",
+            "not enough space",
+            "disk is full",
+            "database or disk is full",
+            "file too large",
+            "quota exceeded",
+        ),
         HomeUnusable,
         "the disk that holds {home} is full",
         "free some space and run the same command again; the lake stays at its last commit",
+    ),
+    (
+        ("disk i/o error", "input/output error"),
+        HomeUnusable,
+        "the disk that holds {home} is full or failing",
+        "check its space and health and run the same command again; the lake stays at its last commit",
     ),
     (
         ("read-only file system", "readonly database", "permission denied", "attempt to write a readonly"),
@@ -107,6 +120,18 @@ _MEANINGS: tuple[tuple[tuple[str, ...], type[StoreError], str, str], ...] = (
         LakeTooNew,
         "the lake in {home} has a format that this DuckDB does not read",
         "",
+    ),
+    (
+        ("creating a new ducklake is explicitly disabled",),
+        StoreError,
+        "the catalog of {home} holds no lake",
+        "`wandb-mirror pull` makes it; were runs mirrored here before, restore lake/catalog.sqlite from a backup first",
+    ),
+    (
+        (f"{os.sep}lake{os.sep}data{os.sep}",),
+        StoreError,
+        "a data file of the lake in {home} is missing or damaged",
+        "restore lake/data from a backup; the rows of the other files can still be read",
     ),
     (
         ("file is not a database", "malformed database", "disk image is malformed"),
@@ -132,5 +157,7 @@ def store_errors(home: Home) -> Iterator[None]:
         for needles, kind, message, hint in _MEANINGS:
             if any(needle in lowered for needle in needles):
                 raise kind(message.format(home=home.root), hint=hint) from error
+        if isinstance(error, OSError) and error.strerror:
+            text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
         first_line = text.splitlines()[0] if text else type(error).__name__
         raise StoreError(f"the lake in {home.root} failed: {first_line}") from error

@@ -67,6 +67,7 @@ class Lake:
             self._closing.enter_context(WriterLock(self.home))
             opening.callback(self._closing.close)
             make_folder(self.home.lake_data)
+            _check_catalog(self.home)
             _use_wal(self.home)
             self._engine = new_engine(self._settings)
             self._closing.callback(self._engine.close)
@@ -138,7 +139,11 @@ class Lake:
             with self.transaction() as engine:
                 engine.execute("INSERT INTO lake.meta VALUES ('deployment', ?)", [self._deployment])
         elif held not in self._known_as:
-            raise other_deployment(self.home, held=held, asked=self._deployment)
+            if not is_empty(self._engine):
+                raise other_deployment(self.home, held=held, asked=self._deployment)
+            with self.transaction() as engine:  # a server that never answered, for example a mistyped address
+                engine.execute("DELETE FROM lake.sources")
+                engine.execute("UPDATE lake.meta SET value = ? WHERE key = 'deployment'", [self._deployment])
 
 
 def lake_version(engine: duckdb.DuckDBPyConnection) -> int:
@@ -160,6 +165,16 @@ def lake_deployment(engine: duckdb.DuckDBPyConnection) -> str | None:
     return None if row is None else str(row[0])
 
 
+def is_empty(engine: duckdb.DuckDBPyConnection) -> bool:
+    """Whether nothing was ever mirrored into the attached lake, so that it belongs to no server yet."""
+    query = (
+        "SELECT NOT EXISTS (FROM lake.runs) AND NOT EXISTS (FROM lake.projects)"
+        " AND NOT EXISTS (FROM lake.sources WHERE last_pass_at IS NOT NULL)"
+    )
+    row = engine.execute(query).fetchone()
+    return row is not None and bool(row[0])
+
+
 def other_deployment(home: Home, *, held: str, asked: str) -> OtherDeployment:
     """The error for a home that belongs to another server."""
     return OtherDeployment(
@@ -167,6 +182,16 @@ def other_deployment(home: Home, *, held: str, asked: str) -> OtherDeployment:
         hint="use another --home for the other server; if it is the same server under a new name, list the old one"
         " in server.aliases",
     )
+
+
+def _check_catalog(home: Home) -> None:
+    """Refuse to begin a new lake over the data of one whose catalog is lost: its runs would be out of sight."""
+    lost = not home.catalog.exists() or home.catalog.stat().st_size == 0
+    if lost and file_names(home.lake_data):
+        raise StoreError(
+            f"{home.lake_data} holds data, but the catalog {home.catalog} is missing or empty",
+            hint="restore the catalog from a backup, or move the folder lake away to mirror anew",
+        )
 
 
 def _use_wal(home: Home) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import math
+import os
 import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import duckdb
 import msgspec
 
 from mirror.durable import sync_file, sync_folder
-from mirror.errors import QueryError
+from mirror.errors import QueryError, StoreError
 from mirror.records.texts import parse_lenient
 
 
@@ -70,6 +71,8 @@ def run_sql(engine: duckdb.DuckDBPyConnection, text: str, parameters: Sequence[A
         QueryError: in DuckDB's words.
     """
     try:
+        if len(engine.extract_statements(text)) > 1:
+            raise QueryError("these are several statements", hint="give one at a time; the prompt takes several")
         return ResultSet(engine.execute(text, list(parameters)))
     except duckdb.Error as error:
         raise query_error(error) from error
@@ -99,11 +102,19 @@ def write_parquet(engine: duckdb.DuckDBPyConnection, text: str, target: Path) ->
     return int(row[0]) if row else 0
 
 
-def query_error(error: duckdb.Error) -> QueryError:
+def query_error(error: duckdb.Error) -> StoreError:
     """DuckDB's error as ours: its first paragraph, and the pointer into the query as the hint."""
+    if f"{os.sep}lake{os.sep}data{os.sep}" in str(error):
+        return StoreError(
+            f"a data file of the lake is missing or damaged: {str(error).splitlines()[0]}",
+            hint="restore lake/data from a backup; the rows of the other files can still be read",
+        )
     lines = [line for line in str(error).splitlines() if line.strip()]
+    message = lines[0] if lines else type(error).__name__
+    if "read-only mode" in message or "only delete from base table" in message or "only update base table" in message:
+        return QueryError("the mirror is read-only for SQL", hint="only a pull writes it; SELECT reads, COPY exports")
     tables = 'see `wandb-mirror sql "DESCRIBE runs"` for the columns'
-    return QueryError(lines[0] if lines else type(error).__name__, hint="\n".join(lines[1:]) or tables)
+    return QueryError(message, hint="\n".join(lines[1:]) or tables)
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
