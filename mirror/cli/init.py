@@ -7,8 +7,8 @@ import click
 
 from mirror.api import Client, Viewer, deployment_of
 from mirror.cli.config_text import add_sources, new_config_text
-from mirror.cli.output import plural, say, write
-from mirror.cli.setting import Setting, find_setting, open_client, setting_options
+from mirror.cli.output import UTF8, plural, say, write
+from mirror.cli.setting import SOURCE_HINT, Setting, find_setting, open_client, setting_options
 from mirror.cli.statuses import ASKS_SERVER, exit_statuses
 from mirror.config import Config, SourceSettings, check_source, load_config, parse_config
 from mirror.durable import make_folder, write_replace
@@ -19,7 +19,9 @@ from mirror.store.filesystem import check_can_hold_lake
 
 @click.command("init", epilog=exit_statuses(*ASKS_SERVER))
 @setting_options
-@click.option("--source", "sources", multiple=True, metavar="ENTITY/PROJECT", help="What to mirror; globs as ENTITY/*.")
+@click.option(
+    "--source", "sources", multiple=True, type=UTF8, metavar="ENTITY/PROJECT", help="What to mirror; globs as ENTITY/*."
+)
 @click.option("--base-url", metavar="URL", help="The W&B server (else WANDB_BASE_URL, else W&B's own).")
 @click.option("--no-check", is_flag=True, help="Write the configuration without asking the server.")
 def command(
@@ -53,7 +55,7 @@ def _check_source_option(path: str) -> None:
     try:
         check_source(path)
     except ValueError as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(str(error), hint=SOURCE_HINT) from error
 
 
 def _text_for(setting: Setting, sources: tuple[str, ...], base_url: str | None, existing: bool) -> str:

@@ -7,10 +7,12 @@ import datetime as dt
 import io
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import click
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -18,6 +20,9 @@ from rich.table import Table
 
 from mirror.errors import ConfigError
 from mirror.store.query import plain
+
+COLUMN_READABLE = 10  # characters; narrower columns are no table any more
+UNLIMITED = 100_000  # characters; wider than any row that a person reads
 
 
 def say(text: str) -> None:
@@ -49,6 +54,17 @@ def typed_text(value: str, what: str) -> str:
         return value.encode("utf-8", "surrogateescape").decode("utf-8")
     except UnicodeError as error:
         raise ConfigError(f"{what} is not UTF-8 text", hint="convert it to UTF-8, for example with iconv") from error
+
+
+class Utf8(click.types.StringParamType):
+    """A text argument, whatever the locale made of its bytes."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text as it was typed."""
+        return typed_text(str(value), param.human_readable_name if param else "the argument")
+
+
+UTF8 = Utf8()
 
 
 def on_terminal() -> bool:
@@ -86,15 +102,36 @@ def _field(value: Any) -> str:
 
 
 def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
-    """A table for people; numbers to the right, texts cut by the terminal's width."""
+    """A table for people: folded to a terminal's width, or as wide as it is where no terminal reads it.
+
+    Where columns would be narrower than can be read, each row is written as lines of a name and a value instead.
+    """
+    width = Console().width if sys.stdout.isatty() or "COLUMNS" in os.environ else UNLIMITED
+    if width < COLUMN_READABLE * len(names):
+        _print_records(names, rows)
+        return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, title=title, title_justify="left", pad_edge=False)
     held = [list(row) for row in rows]
     for index, name in enumerate(names):
         numbers = bool(held) and all(isinstance(row[index], int | float | None) for row in held)
-        table.add_column(escape(str(name)), justify="right" if numbers else "left", overflow="fold")
+        whole = max((len(cell(row[index])) for row in held), default=0) if index == 0 else 0
+        table.add_column(
+            escape(str(name)),
+            justify="right" if numbers else "left",
+            overflow="fold",
+            min_width=min(whole, width // 3),  # the first column is what people copy
+        )
     for row in held:
         table.add_row(*(escape(cell(value)) for value in row))
-    Console(soft_wrap=False, highlight=False).print(table)
+    Console(soft_wrap=False, highlight=False, width=width).print(table)
+
+
+def _print_records(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    for number, row in enumerate(rows):
+        if number:
+            write("")
+        for name, value in zip(names, row, strict=True):
+            write(f"{name}: {cell(value)}")
 
 
 def cell(value: Any) -> str:

@@ -7,10 +7,10 @@ from typing import Any
 import anyio
 import click
 
-from mirror.cli.output import on_terminal, plural, print_json, say, size
+from mirror.cli.output import UTF8, on_terminal, plural, print_json, say, size
 from mirror.cli.progress import Bars, Lines
 from mirror.cli.run_paths import parse_run_path
-from mirror.cli.setting import Setting, find_setting, open_client, setting_options
+from mirror.cli.setting import SOURCE_HINT, Setting, find_setting, open_client, setting_options
 from mirror.cli.statuses import ASKS_SERVER, exit_statuses
 from mirror.config import SourceSettings, check_source
 from mirror.errors import EXIT_PARTIAL, ConfigError, MirrorError
@@ -20,9 +20,14 @@ from mirror.store import Lake
 
 @click.command("pull", epilog=exit_statuses(*ASKS_SERVER, 9))
 @setting_options
-@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.argument("runs", nargs=-1, type=UTF8, metavar="[RUN]...")
 @click.option(
-    "--source", "sources", multiple=True, metavar="ENTITY/PROJECT", help="Only this source, configured or not."
+    "--source",
+    "sources",
+    multiple=True,
+    type=UTF8,
+    metavar="ENTITY/PROJECT",
+    help="Only this source, configured or not.",
 )
 @click.option("--reconcile", is_flag=True, help="Compare every run now, to see edits and deletions of ended ones.")
 @click.option("--accept-missing", is_flag=True, help="Agree that many runs were deleted upstream: mark them as gone.")
@@ -73,7 +78,7 @@ def _sources(setting: Setting, paths: tuple[str, ...]) -> tuple[SourceSettings, 
         try:
             check_source(path)
         except ValueError as error:
-            raise ConfigError(str(error)) from error
+            raise ConfigError(str(error), hint=SOURCE_HINT) from error
     return tuple(SourceSettings(path=path) for path in paths)
 
 

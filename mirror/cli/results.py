@@ -25,3 +25,5 @@ def show(result: ResultSet, form: str) -> None:
                 break
             rows.append(row)
         print_table(names, rows)
+        if not rows:
+            say("no rows")

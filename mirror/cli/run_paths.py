@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from urllib.parse import unquote
 
-from mirror.cli.output import typed_text
 from mirror.config import SourceSettings
 from mirror.errors import ConfigError
 from mirror.records.passes import ProjectKey
@@ -18,13 +17,13 @@ def parse_run_path(text: str, sources: Sequence[SourceSettings] = ()) -> tuple[P
     """Take a run's path apart: `e/p/id`, `e/p/runs/id`, `e/p:id`, the address of its page, or `id` alone.
 
     Args:
-        text: as typed or copied; its bytes may have met a locale that is not UTF-8.
+        text: as typed or copied.
         sources: the configured ones, for a path that leaves parts out.
 
     Raises:
         ConfigError: it names no run.
     """
-    path = typed_text(text, "the path of the run").strip()
+    path = text.strip()
     if found := re.match(r"https?://[^/]+/(?P<path>[^?#]*)", path):
         path = "/".join(unquote(part) for part in found["path"].removeprefix("wandb/").split("/"))
     parts = [part for part in path.strip("/").split("/") if part]

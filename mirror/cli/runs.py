@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mirror.cli.output import typed_text
+from mirror.cli.output import UTF8
 from mirror.cli.results import show
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.statuses import exit_statuses
@@ -20,14 +20,18 @@ DEFAULT_COLUMNS = "path,display_name,state,tags,created_at,heartbeat_at"
 
 @click.command("runs", epilog=exit_statuses(5))
 @setting_options
-@click.option("--project", metavar="ENTITY/PROJECT", help="Only this project; globs as ENTITY/*.")
+@click.option("--project", type=UTF8, metavar="ENTITY/PROJECT", help="Only this project; globs as ENTITY/*.")
 @click.option("--state", "states", multiple=True, help="Only runs in this state; may be given again.")
-@click.option("--tag", "tags", multiple=True, help="Only runs with this tag; given again, with all of them.")
-@click.option("--group", help="Only runs of this group.")
+@click.option("--tag", "tags", type=UTF8, multiple=True, help="Only runs with this tag; given again, with all of them.")
+@click.option("--group", type=UTF8, help="Only runs of this group.")
 @click.option("--sweep", help="Only runs of this sweep.")
-@click.option("--filter", "filters", metavar="JSON", help='W&B\'s filters: \'{"config.lr": {"$gt": 0.1}}\'.')
-@click.option("--order", default="-created_at", show_default=True, help="As W&B has it: -summary_metrics.loss.")
-@click.option("--columns", default=DEFAULT_COLUMNS, show_default=True, help="Names; config.K and summary.K too.")
+@click.option("--filter", "filters", type=UTF8, metavar="JSON", help='W&B\'s filters: \'{"config.lr": {"$gt": 0.1}}\'.')
+@click.option(
+    "--order", type=UTF8, default="-created_at", show_default=True, help="As W&B has it: -summary_metrics.loss."
+)
+@click.option(
+    "--columns", type=UTF8, default=DEFAULT_COLUMNS, show_default=True, help="Names; config.K and summary.K too."
+)
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many (a table: 50, the other forms: all).")
 @click.option("--gone", is_flag=True, help="Also runs that were deleted upstream.")
 @click.option("--json", "form", flag_value="json", help="A JSON array of objects (docs/json.md).")
@@ -76,7 +80,7 @@ def command(
 
 def _parse_filter(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(typed_text(text, "--filter"))
+        value = json.loads(text)
     except ValueError as error:
         raise ConfigError(f"--filter is not JSON: {error}", hint='for example \'{"state": "finished"}\'') from error
     if not isinstance(value, dict):

@@ -18,6 +18,8 @@ from mirror.config import Config, load_config
 from mirror.errors import ConfigError, HomeUnusable
 from mirror.layout import Home, find_home
 
+SOURCE_HINT = "both names stand in the address of the project's page: https://wandb.ai/ENTITY/PROJECT"
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.json import JSON
 
-from mirror.cli.output import cell, print_json, write
+from mirror.cli.output import UTF8, cell, print_json, write
 from mirror.cli.run_paths import parse_run_path
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.statuses import exit_statuses
@@ -22,7 +22,7 @@ DOCUMENTS = ("config", "summary", "system_metrics", "history_keys")
 
 @click.command("show", epilog=exit_statuses(5))
 @setting_options
-@click.argument("run")
+@click.argument("run", type=UTF8)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
 def command(home: str | None, config: str | None, run: str, as_json: bool) -> None:
     """Show one mirrored run whole: RUN is ENTITY/PROJECT/RUN_ID, or its web address. No network."""

@@ -32,7 +32,7 @@ def run_list_sql(query: RunQuery) -> tuple[str, list[Any]]:
         ConfigError: a field, an operator or a column is unknown; the message names it.
     """
     if not query.columns:
-        raise ConfigError("no columns are named")
+        raise ConfigError("no columns are named", hint="such as path,state,config.lr,summary.loss")
     parameters: list[Any] = []
     selected = []
     for name in query.columns:
@@ -45,7 +45,7 @@ def run_list_sql(query: RunQuery) -> tuple[str, list[Any]]:
     where = [] if query.with_gone else ["gone_at IS NULL"]
     if query.project is not None:
         if "/" not in query.project:
-            raise ConfigError(f"a project is ENTITY/PROJECT, got {query.project!r}")
+            raise ConfigError(f"a project is ENTITY/PROJECT, got {query.project!r}", hint="ENTITY/* takes all projects")
         where.append("(entity || '/' || project) GLOB ?")
         parameters.append(query.project)
     chosen = compile_filter(query.filters)
