@@ -14,6 +14,7 @@
     │   ├── HomeUnusable           read-only, full, on a network file system
     │   ├── HomeBusy               another process writes it now                        (transient)
     │   ├── LakeTooNew             made by a newer wandb-mirror
+    │   ├── UnreadableExport       a history part is damaged, or is not Parquet
     │   └── QueryError         3   the SQL text is wrong
     └── Refused               10   going on could lose something: a person must agree first
         ├── OtherDeployment        this home mirrors another W&B server
@@ -141,6 +142,12 @@ class LakeTooNew(StoreError):
     """The lake was written by a newer wandb-mirror; this one leaves it untouched."""
 
     default_hint = "upgrade with `pip install --upgrade wandb-mirror`; the lake was not touched"
+
+
+class UnreadableExport(StoreError):
+    """The bytes of a history export are damaged or are no Parquet file; other parts and runs are not touched."""
+
+    default_hint = "the next pull fetches it again; `wandb-mirror verify` tells damage on this disk"
 
 
 class QueryError(StoreError):

@@ -41,6 +41,26 @@ class Home:
         return self.lake / "data"
 
     @property
+    def objects(self) -> Path:
+        """Folder of the objects: immutable bytes, each below the first two digits of its SHA-256."""
+        return self.root / "objects" / "sha256"
+
+    @property
+    def staged(self) -> Path:
+        """Whole objects that are not on the disk for certain yet; nobody but their writer may trust them."""
+        return self.root / "objects" / "staged"
+
+    @property
+    def partial(self) -> Path:
+        """Folder of the downloads under way; their names are digests of ours."""
+        return self.root / "partial"
+
+    @property
+    def metric_data(self) -> Path:
+        """Folder of the Parquet files of the table `metrics`, where DuckLake keeps them too."""
+        return self.lake_data / "main" / "metrics"
+
+    @property
     def writer_lock(self) -> Path:
         """Held by the one process that writes the lake."""
         return self.root / "writer.lock"
