@@ -16,7 +16,8 @@ import click
 
 from mirror.api import Client, deployment_of, find_api_key
 from mirror.cli.config_text import new_config_text
-from mirror.cli.output import plural, print_table, say, write
+from mirror.cli.output import plural, say, write
+from mirror.cli.tables import print_table
 from mirror.config import Config, parse_config
 from mirror.durable import make_folder, write_replace
 from mirror.errors import ConfigError, MirrorError, Refused

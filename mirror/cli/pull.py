@@ -27,7 +27,7 @@ from mirror.store import Lake
     multiple=True,
     type=UTF8,
     metavar="ENTITY/PROJECT",
-    help="Only this source, configured or not.",
+    help="Only this one, configured or not.",
 )
 @click.option("--reconcile", is_flag=True, help="Compare every run now, to see edits and deletions of ended ones.")
 @click.option("--accept-missing", is_flag=True, help="Agree that many runs were deleted upstream: mark them as gone.")

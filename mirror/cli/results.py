@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mirror.cli.output import print_csv, print_json_rows, print_table, say
+from mirror.cli.output import print_json_rows, say
+from mirror.cli.tables import print_csv, print_table
 from mirror.store import ResultSet
 
 TABLE_ROWS = 1000  # a table on a screen is cut there; the other forms never are

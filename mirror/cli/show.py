@@ -9,10 +9,11 @@ import click
 from rich.console import Console
 from rich.json import JSON
 
-from mirror.cli.output import UTF8, cell, print_json, write
+from mirror.cli.output import UTF8, print_json, write
 from mirror.cli.run_paths import parse_run_path
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.statuses import exit_statuses
+from mirror.cli.tables import cell
 from mirror.errors import NotMirrored
 from mirror.records.passes import ProjectKey
 from mirror.store import connect, run_sql

@@ -8,9 +8,10 @@ from typing import Any
 import click
 import msgspec
 
-from mirror.cli.output import ago, plural, print_json, print_table, size, write
+from mirror.cli.output import ago, plural, print_json, size, write
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.statuses import exit_statuses
+from mirror.cli.tables import print_table
 from mirror.errors import NotMirrored
 from mirror.store import connect
 from mirror.store.engine import store_errors

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -92,14 +91,14 @@ def test_named_runs_alone_are_pulled(cli: Cli, server: Sandbox) -> None:
 
 @pytest.mark.parametrize("place", ["netrc", "config file", "credential"])
 def test_the_key_is_found_without_the_variable(cli: Cli, server: Sandbox, place: str) -> None:
-    cli = cli.configure()
     env = {"WANDB_BASE_URL": server.url}
     host = server.url.partition("//")[2].partition(":")[0]
     if place == "netrc":
         (cli.folder / ".netrc").write_text(f"machine {host}\n  login user\n  password {server.api_key}\n")
         (cli.folder / ".netrc").chmod(0o600)
     elif place == "config file":
-        cli.config.write_text(f'{IMPATIENT}api_key = "{server.api_key}"\n')
+        cli.home.mkdir()
+        cli.config.write_text(f'{IMPATIENT}base_url = "{server.url}"\napi_key = "{server.api_key}"\n')
     else:
         folder = cli.folder / "credentials"
         folder.mkdir()
@@ -131,4 +130,4 @@ def test_one_config_file_serves_several_homes(cli: Cli, server: Sandbox, tmp_pat
     other = tmp_path / "elsewhere"
     script("pull", "--home", str(other), "--config", str(cli.config), code=0)
     assert (other / "lake" / "catalog.sqlite").exists()
-    assert sorted(os.listdir(cli.home)) == ["mirror.toml"]
+    assert [path.name for path in cli.home.iterdir()] == ["mirror.toml"]
