@@ -9,6 +9,7 @@ import importlib
 import os
 import sys
 import traceback
+from typing import Any
 
 import click
 
@@ -45,6 +46,16 @@ class Program(click.Group):
         assert isinstance(found, click.Command)
         return found
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader that has enough (`wandb-mirror sql … | head`) ends it quietly and well."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        return result
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
@@ -65,8 +76,9 @@ def main() -> None:
     """Run the program: one clear line for what went wrong, a hint, and an exit code; never a traceback."""
     try:
         use_utf8()
+        # DuckDB imports pandas, where there is one, for any value bound to a query: half a second for nothing here.
+        sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
         code = program.main(prog_name="wandb-mirror", standalone_mode=False)
-        sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()
@@ -74,9 +86,6 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         say("interrupted; nothing is lost, the same command goes on where it stopped")
         sys.exit(130)
-    except BrokenPipeError:  # `wandb-mirror sql … | head`: the reader has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except MirrorError as error:
         show_error(error)
         sys.exit(error.exit_code)
