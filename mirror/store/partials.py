@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import json
 import os
 from pathlib import Path
 from types import TracebackType
@@ -175,7 +176,8 @@ def remove_stale(objects: Objects, *, before: float) -> int:
 
 def _name(key: PartialKey) -> str:
     boot = None if _md5_bytes(key.md5) else _boot()
-    return hashlib.sha256(msgspec.json.encode([*msgspec.structs.astuple(key), boot])).hexdigest()
+    parts = json.dumps([*msgspec.structs.astuple(key), boot])  # not msgspec: a name may hold lone surrogates
+    return hashlib.sha256(parts.encode()).hexdigest()
 
 
 def _boot() -> str:

@@ -1,0 +1,199 @@
+"""Folded histories of a batch of runs as one Parquet file of the table `metrics`: sorted by run, key and step.
+
+The order of writes: the file is written under a random name in the table's folder (a crash here leaves a file that no
+snapshot names), registered inside the lake's transaction, flushed with its folder by that transaction before COMMIT.
+Pages carry checksums, since Parquet readers see no flipped byte without them.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mirror.durable import make_folder
+from mirror.layout import Home
+from mirror.records.texts import storable
+from mirror.store.engine import Engine, store_errors
+from mirror.store.metrics import SLICE_CELLS, Folded, Slice
+
+RunKey = tuple[str, str, str]  # entity, project, run id
+
+_WORD = pa.dictionary(pa.int32(), pa.string())
+# Columns and types as `tables.METRICS` has them.
+COLUMNS = pa.schema(
+    [
+        *((name, _WORD) for name in ("entity", "project", "run_id", "key")),
+        ("step", pa.int64()),
+        ("timestamp", pa.timestamp("us")),
+        ("value", pa.float64()),
+        ("text", pa.large_string()),
+    ]
+)
+_GROUP_ROWS = 250_000  # rows of a row group
+_WORKERS = 2
+
+
+class MetricFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of `metrics` that is written but not committed."""
+
+    path: Path
+    rows: int
+
+
+def write_metrics(home: Home, batch: Sequence[tuple[RunKey, Folded]]) -> MetricFile | None:
+    """Fold and write a batch of runs.
+
+    Args:
+        home: in whose lake the file is to be registered.
+        batch: each run once.
+
+    Returns:
+        The file; None when there is no row at all.
+
+    Raises:
+        UnreadableExport: an export is damaged; nothing is left.
+        StoreError: the disk is full or failed; nothing is left.
+    """
+    path = home.metric_data / f"fold-{secrets.token_hex(16)}.parquet"
+    with store_errors(home):
+        make_folder(path.parent)
+        try:
+            rows = _write(path, sorted(batch, key=lambda item: item[0]))
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        if rows == 0:
+            path.unlink()
+            return None
+    return MetricFile(path=path, rows=rows)
+
+
+def register(engine: Engine, file: MetricFile) -> None:
+    """Make a file part of `metrics`, inside a transaction."""
+    engine.execute("CALL ducklake_add_data_files('lake', 'metrics', ?)", [str(file.path)])
+
+
+def discard(file: MetricFile) -> None:
+    """Remove a file whose transaction was rolled back."""
+    with contextlib.suppress(OSError):
+        file.path.unlink()
+
+
+def _write(path: Path, batch: Sequence[tuple[RunKey, Folded]]) -> int:
+    words = _Words(batch)
+    rows = 0
+    pending: list[pa.Table] = []
+    with contextlib.closing(_writer(path)) as writer:
+        for table in _tables(batch, words):
+            pending.append(table)
+            if sum(len(item) for item in pending) >= _GROUP_ROWS:
+                rows += _flush(writer, pending)
+        rows += _flush(writer, pending)
+    return rows
+
+
+def _writer(path: Path) -> pq.ParquetWriter:
+    return pq.ParquetWriter(
+        path, COLUMNS, compression="zstd", compression_level=1, write_page_checksum=True, store_schema=False,
+        use_dictionary=["entity", "project", "run_id", "key", "text"],
+        column_encoding={"step": "DELTA_BINARY_PACKED", "timestamp": "DELTA_BINARY_PACKED", "value": "PLAIN"},
+        write_statistics=["entity", "project", "run_id", "key", "step", "timestamp"],
+    )  # fmt: skip
+
+
+def _flush(writer: pq.ParquetWriter, pending: list[pa.Table]) -> int:
+    if not pending:
+        return 0
+    table = pa.concat_tables(pending)
+    pending.clear()
+    writer.write_table(table, row_group_size=_GROUP_ROWS)
+    return len(table)
+
+
+def _tables(batch: Sequence[tuple[RunKey, Folded]], words: _Words) -> Iterator[pa.Table]:
+    """The runs' rows in order. Small runs are folded ahead in threads, large ones key after key as they are written."""
+    ahead: collections.deque[tuple[RunKey, Folded, Future[list[pa.Table]] | None]] = collections.deque()
+    waiting = iter(batch)
+    with ThreadPoolExecutor(_WORKERS, thread_name_prefix="fold") as pool:
+        try:
+            while True:
+                while len(ahead) < 2 * _WORKERS and (item := next(waiting, None)) is not None:
+                    run, folded = item
+                    small = folded.cells <= SLICE_CELLS
+                    ahead.append((run, folded, pool.submit(_fold, run, folded, words) if small else None))
+                if not ahead:
+                    return
+                run, folded, future = ahead.popleft()
+                yield from future.result() if future else words.tables(run, folded.slices())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _fold(run: RunKey, folded: Folded, words: _Words) -> list[pa.Table]:
+    return list(words.tables(run, folded.slices()))
+
+
+class _Words:
+    """The texts that repeat in every row, as dictionaries that all row groups of a file share."""
+
+    def __init__(self, batch: Sequence[tuple[RunKey, Folded]]) -> None:
+        runs = [[storable(part) for part in run] for run, _ in batch]
+        self._run = [_dictionary(run[place] for run in runs) for place in range(3)]
+        self._key = _dictionary(storable(key) for _, folded in batch for key in folded.keys)
+
+    def tables(self, run: RunKey, slices: Iterable[Slice]) -> Iterator[pa.Table]:
+        """A run's slices as rows of the file, one table for so many rows as a row group has."""
+        rows = 0
+        waiting: list[Slice] = []
+        for item in slices:
+            waiting.append(item)
+            rows += len(item.step)
+            if rows >= _GROUP_ROWS:
+                yield self._table(run, waiting)
+                rows, waiting = 0, []
+        if waiting:
+            yield self._table(run, waiting)
+
+    def _table(self, run: RunKey, slices: Sequence[Slice]) -> pa.Table:
+        count = sum(len(item.step) for item in slices)
+        names = [
+            _repeated(dictionary, [(storable(part), count)]) for dictionary, part in zip(self._run, run, strict=True)
+        ]
+        keys = _repeated(self._key, [(item.key, len(item.step)) for item in slices])
+        return pa.table(
+            [
+                *names,
+                keys,
+                pa.chunked_array([item.step for item in slices]),
+                pa.chunked_array([item.timestamp for item in slices]),
+                pa.chunked_array([item.value for item in slices]),
+                pa.chunked_array([item.text for item in slices]),
+            ],
+            schema=COLUMNS,
+        )
+
+
+_Dictionary = tuple[pa.Array, dict[str, int]]  # the words, and the place of each
+
+
+def _dictionary(words: Iterable[str]) -> _Dictionary:
+    distinct = sorted(set(words))
+    return pa.array(distinct, pa.string()), {word: place for place, word in enumerate(distinct)}
+
+
+def _repeated(dictionary: _Dictionary, words: Sequence[tuple[str, int]]) -> pa.Array:
+    """Each word so many times; the indices are built as bytes, not cell by cell."""
+    array, places = dictionary
+    indices = b"".join(places[word].to_bytes(4, "little") * count for word, count in words)
+    count = len(indices) // 4
+    return pa.DictionaryArray.from_arrays(
+        pa.Array.from_buffers(pa.int32(), count, [None, pa.py_buffer(indices)]), array
+    )
