@@ -9,6 +9,8 @@
     │   └── RateLimited            the server asked for fewer requests                 (transient)
     ├── ServerError            7   the server answered, but not with what W&B answers
     │   ├── GraphQLError           the server executed the document and reported errors
+    │   ├── UrlExpired             a signed address is no longer good: ask for a new one   (transient)
+    │   ├── RangeRefused           the bytes do not go on at this offset: begin again       (transient)
     │   └── NotWandb               HTML, plain text, a redirect to a login page
     ├── StoreError             8   the home, the lake or the disk
     │   ├── HomeUnusable           read-only, full, on a network file system
@@ -113,6 +115,29 @@ class GraphQLError(ServerError):
     def __init__(self, message: str, *, messages: tuple[str, ...], hint: str = "", status: int = 200) -> None:
         super().__init__(message, hint=hint, status=status)
         self.messages = messages
+
+
+class UrlExpired(ServerError):
+    """A signed address is no longer good; the listing that it came from gives a new one."""
+
+    transient = True
+    default_hint = "run the same command again; it asks for a new address and goes on where it stopped"
+
+
+class RangeRefused(ServerError):
+    """The bytes do not go on at the offset that was asked for: what is held of them is to be fetched again from 0.
+
+    Args:
+        message: one sentence for a person.
+        total: bytes that there are, when the server said so; equal to the offset, all of them are held already.
+        status: the HTTP status of the answer.
+    """
+
+    transient = True
+
+    def __init__(self, message: str, *, total: int | None = None, hint: str = "", status: int = 416) -> None:
+        super().__init__(message, hint=hint, status=status)
+        self.total = total
 
 
 class NotWandb(ServerError):

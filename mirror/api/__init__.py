@@ -13,22 +13,47 @@ than the configured one, decides what to pull, or writes anything to disk.
 """
 
 from mirror.api.client import Client
+from mirror.api.contents import (
+    ArtifactsPage,
+    FilesPage,
+    ListedFile,
+    LogPage,
+    ManifestFile,
+    RunContents,
+    RunStreams,
+    StreamAsk,
+)
 from mirror.api.credentials import ApiKey, find_api_key
 from mirror.api.deployment import Deployment, deployment_of
 from mirror.api.limits import Limits
-from mirror.api.pages import BadRun, RunCursor, RunsPage, SweepsPage, Viewer
-from mirror.api.session import OnRetry, Spent
+from mirror.api.pages import BadArtifact, BadRun, RunCursor, RunsPage, SweepsPage, Viewer
+from mirror.api.session import OnRetry
+from mirror.api.signed_url import SignedUrl
+from mirror.api.spent import Spent
+from mirror.api.transfer import Body, Download
 
 __all__ = [
     "ApiKey",
+    "ArtifactsPage",
+    "BadArtifact",
     "BadRun",
+    "Body",
     "Client",
     "Deployment",
+    "Download",
+    "FilesPage",
     "Limits",
+    "ListedFile",
+    "LogPage",
+    "ManifestFile",
     "OnRetry",
+    "RunContents",
     "RunCursor",
+    "RunStreams",
     "RunsPage",
+    "SignedUrl",
     "Spent",
+    "StreamAsk",
     "SweepsPage",
     "Viewer",
     "deployment_of",

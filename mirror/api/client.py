@@ -2,57 +2,37 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 import httpx
-import msgspec
 
-from mirror.api import documents
-from mirror.api.answers import Answer, one_line
+from mirror.api.artifact_questions import ArtifactQuestions
+from mirror.api.content_questions import ContentQuestions
 from mirror.api.credentials import ApiKey
 from mirror.api.deployment import Deployment
 from mirror.api.limits import Limits
-from mirror.api.pages import BadRun, RunCursor, RunsPage, SweepsPage, Viewer
-from mirror.api.session import OnRetry, Session, Spent
-from mirror.api.times import time_or_none
-from mirror.api.wire import (
-    FeaturesData,
-    ProjectData,
-    ProjectsData,
-    RunNames,
-    ViewerData,
-    WireConnection,
-    WireProject,
-    is_null,
-    to_run_or_bad,
-    to_sweep,
-)
+from mirror.api.listing_questions import ListingQuestions
+from mirror.api.session import OnRetry, Session
+from mirror.api.signed_url import SignedUrl
+from mirror.api.spent import Meter, Spent
+from mirror.api.stream_questions import StreamQuestions
+from mirror.api.transfer import Download, Transfers
 from mirror.config import ServerSettings
-from mirror.errors import AuthError, GraphQLError, ServerError
-from mirror.records.projects import ProjectRecord, SweepRecord
-from mirror.records.runs import RunRecord
-
-PROJECTS_PER_PAGE = 100
-SWEEPS_PER_PAGE = 100
-OLDEST_FIRST = "+created_at"  # stable for old runs (W&B API notes, section 5)
-
-_T = TypeVar("_T")
+from mirror.errors import MirrorError
 
 
-class Client:
+class Client(ListingQuestions, ContentQuestions, StreamQuestions, ArtifactQuestions):
     """One deployment, read with one API key. An async context manager.
 
-    Every method may raise what `Session.graphql` raises: AuthError, NotFound, Unreachable, RateLimited, ServerError,
+    Every question may raise what `Session.graphql` raises: AuthError, NotFound, Unreachable, RateLimited, ServerError,
     GraphQLError, NotWandb.
 
     Args:
         deployment: the server.
         key: the API key.
         settings: timeouts, tries, concurrency.
-        limits: the gate that all requests of the process to this host pass; None: one of its own.
+        limits: the gate that all GraphQL requests of the process to this host pass; None: one of its own.
         on_retry: told the reason and the wait in seconds of each retry.
         transport: replaces the network, for tests.
     """
@@ -67,252 +47,56 @@ class Client:
         on_retry: OnRetry | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._host = deployment.host
-        self.server_time: dt.datetime | None = None  # UTC, of the latest answer's Date
-        self._session = Session(deployment, key, settings, limits=limits, on_retry=on_retry, transport=transport)
+        self._meter = Meter()
+        session = Session(
+            deployment, key, settings, limits=limits, on_retry=on_retry, transport=transport, meter=self._meter
+        )
+        super().__init__(deployment, session)
+        self._transfers = Transfers(deployment, key, settings, meter=self._meter, transport=transport)
 
     async def __aenter__(self) -> Self:
         """Nothing is sent yet."""
-        await self._session.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close all connections."""
-        await self._session.__aexit__(kind, error, trace)
+        try:
+            await self._transfers.aclose()
+        finally:
+            await self._session.aclose()
 
     @property
     def spent(self) -> Spent:
         """Requests and bytes so far."""
-        return self._session.spent
+        return self._meter.spent
 
-    async def viewer(self) -> Viewer:
-        """Whom the key belongs to.
+    def download(self, url: SignedUrl | str, *, offset: int = 0, etag: str | None = None) -> Download:
+        """Bytes of a file or an export: one attempt, as an async context manager that gives a `Body`.
 
-        Raises:
-            AuthError: the server knows nobody by this key (W&B API notes, section 1).
-        """
-        viewer = self._read(await self._session.graphql(documents.VIEWER), ViewerData).viewer
-        if viewer is None:
-            raise AuthError(f"{self._host} does not know this API key")
-        return Viewer(username=viewer.username or viewer.entity or "", entity=viewer.entity, teams=viewer.team_names)
-
-    async def features(self) -> frozenset[str]:
-        """Names of the features that are on; empty for a server too old to tell (W&B API notes, section 3)."""
-        try:
-            answer = await self._session.graphql(documents.FEATURES)
-        except GraphQLError as error:
-            if any("cannot query field" in words.lower() for words in error.messages):
-                return frozenset()
-            raise
-        return self._read(answer, FeaturesData).enabled
-
-    async def projects(self, entity: str) -> AsyncIterator[tuple[ProjectRecord, ...]]:
-        """Every project of an entity that the key may read, page by page."""
-        after: str | None = None
-        seen: set[str] = set()
-        while True:
-            variables = {"entity": entity, "first": PROJECTS_PER_PAGE, "after": after}
-            listing = self._read(await self._session.graphql(documents.PROJECTS, variables), ProjectsData).models
-            if listing is None:
-                return
-            yield tuple(self._listed_project(edge.node, entity) for edge in listing.rows if not is_null(edge.node))
-            if not listing.page_info.has_next_page:
-                return
-            # The SDK continues projects from `endCursor` (W&B API notes, section 5).
-            after = listing.page_info.end_cursor or listing.last_cursor
-            if after is None or after in seen:
-                raise self._stuck("projects")
-            seen.add(after)
-
-    async def project(self, entity: str, name: str) -> ProjectRecord | None:
-        """One project; None when it does not exist or the key may not read it: W&B answers both alike."""
-        answer = await self._session.graphql(documents.PROJECT, {"entity": entity, "project": name})
-        found = self._read(answer, ProjectData).project
-        return None if found is None else found.record(entity, name)
-
-    async def runs_page(
-        self,
-        entity: str,
-        project: str,
-        *,
-        filters: Mapping[str, object] | None = None,
-        order: str = OLDEST_FIRST,
-        first: int,
-        after: str | None = None,
-        count_filters: Mapping[str, object] | None = None,
-        with_counts: bool = False,
-        with_sweeps: bool = False,
-        attempts: int | None = None,
-    ) -> RunsPage | None:
-        """One page of a project's runs, whole.
+        The loop lives with the caller, who owns the partial file and its offset; see `retry_wait_s`.
 
         Args:
-            entity: W&B entity.
-            project: W&B project.
-            filters: Mongo-style, see W&B API notes, section 5; None: every run.
-            order: `+field` ascending or `-field` descending.
-            first: runs on the page.
-            after: `RunsPage.after` of the page before.
-            count_filters: what `counted` counts, in the same form; None: every run.
-            with_counts: ask for `counted` and `total`, too.
-            with_sweeps: ask for the first page of sweeps, too.
-            attempts: at most so many tries; None: as configured.
+            url: from a listing; relative to the base URL, or anywhere. Only the base URL gets the key.
+            offset: the first byte wanted. `Body.offset` tells where the server really begins.
+            etag: of the body whose bytes are held already: other bytes than those come whole, from 0.
 
-        Returns:
-            The page, or None when the project does not exist or the key may not read it.
+        Raises (on entering, and while the body is read):
+            UrlExpired: ask for a new address; this one will not do any more.
+            RangeRefused: there is nothing at `offset`: begin again at 0.
+            NotFound: the bytes are gone, or were never held by the server.
+            AuthError: the base URL refused the key.
+            Unreachable: no answer, a broken or short one, or "later"; RateLimited when it was asked to slow down.
+            ServerError: another answer.
         """
-        variables = {
-            **_listing(entity, project, filters, order, first, after),
-            "countFilters": _filter_text(count_filters),
-            "withCounts": with_counts,
-            "withSweeps": with_sweeps,
-        }
-        answer = await self._session.graphql(documents.RUNS, variables, attempts=attempts)
-        found = self._read(answer, ProjectData).project
-        if found is None:
-            return None
-        listing = self._listed(found.runs, "runs", after)
-        rows = [to_run_or_bad(edge.node, entity, project) for edge in listing.rows]
-        return RunsPage(
-            project=found.record(entity, project),
-            runs=tuple(row for row in rows if isinstance(row, RunRecord)),
-            bad=tuple(row for row in rows if isinstance(row, BadRun)),
-            counted=found.counted,
-            total=found.held,
-            after=listing.last_cursor,
-            has_next=listing.page_info.has_next_page,
-            sweeps=self._sweeps_page(found.sweeps, entity, project, None) if with_sweeps else None,
-            server_time=answer.server_time,
-        )
+        return self._transfers.download(url, offset=offset, etag=etag)
 
-    async def run(self, entity: str, project: str, run_id: str) -> RunRecord | BadRun | None:
-        """One run; None when it or its project does not exist or the key may not read it."""
-        variables = {"entity": entity, "project": project, "run": run_id}
-        found = self._read(await self._session.graphql(documents.RUN, variables), ProjectData).project
-        return None if found is None or is_null(found.run) else to_run_or_bad(found.run, entity, project)
+    def retry_wait_s(self, error: MirrorError, tries: int) -> float | None:
+        """How long to wait before the same bytes are asked for again, seconds; None: it is no use.
 
-    async def run_cursors(
-        self,
-        entity: str,
-        project: str,
-        *,
-        filters: Mapping[str, object] | None = None,
-        order: str = OLDEST_FIRST,
-        first: int,
-        after: str | None = None,
-    ) -> tuple[RunCursor, ...]:
-        """Places in a listing of runs, to step over one that the server cannot serve whole.
-
-        Where the server cannot even name the runs, the cursors come without names. Empty at the end of the listing,
-        and when there is no such project.
+        Args:
+            error: what the attempt came to. Not for `UrlExpired`, which needs another address and no wait.
+            tries: attempts without a byte of progress so far, at least 1.
         """
-        variables = _listing(entity, project, filters, order, first, after)
-        try:
-            answer = await self._session.graphql(documents.RUN_CURSORS, variables)
-        except ServerError:
-            answer = await self._session.graphql(documents.BARE_CURSORS, variables)
-        found = self._read(answer, ProjectData).project
-        if found is None:
-            return ()
-        cursors: list[RunCursor] = []
-        for edge in self._listed(found.runs, "runs", after).rows:
-            names = RunNames() if is_null(edge.node) else self._decode(edge.node, RunNames)
-            cursors.append(
-                RunCursor(
-                    cursor=edge.cursor,
-                    run_id=names.name,
-                    storage_id=names.id,
-                    created_at=time_or_none(names.created_at),
-                )
-            )
-        return tuple(cursors)
-
-    async def sweeps(self, entity: str, project: str, after: str | None = None) -> SweepsPage:
-        """One page of a project's sweeps; empty when there is no such project."""
-        variables = {"entity": entity, "project": project, "first": SWEEPS_PER_PAGE, "after": after}
-        found = self._read(await self._session.graphql(documents.SWEEPS, variables), ProjectData).project
-        return self._sweeps_page(None if found is None else found.sweeps, entity, project, after)
-
-    def _listed_project(self, node: msgspec.Raw, entity: str) -> ProjectRecord:
-        wire = self._decode(node, WireProject)
-        if not wire.name:
-            raise ServerError(f"{self._host} listed a project without a name")
-        return wire.record(entity, wire.name)
-
-    def _sweeps_page(self, listing: WireConnection | None, entity: str, project: str, after: str | None) -> SweepsPage:
-        if listing is None:
-            return SweepsPage(sweeps=(), bad=(), after=None, has_next=False)
-        self._listed(listing, "sweeps", after)
-        sweeps: list[SweepRecord] = []
-        bad: list[str] = []
-        for edge in listing.rows:
-            try:
-                sweeps.append(to_sweep(edge.node, entity, project))
-            except (ValueError, RecursionError) as error:
-                bad.append(f"the server's answer for a sweep: {one_line(str(error))}")
-        return SweepsPage(
-            sweeps=tuple(sweeps),
-            bad=tuple(bad),
-            # The SDK continues sweeps from `endCursor` (W&B API notes, section 5).
-            after=listing.page_info.end_cursor or listing.last_cursor,
-            has_next=listing.page_info.has_next_page,
-        )
-
-    def _listed(self, listing: WireConnection | None, what: str, after: str | None) -> WireConnection:
-        """The listing, if a walk along it gets anywhere.
-
-        Raises:
-            ServerError: there is none, or it promises more but gives no place to continue from.
-        """
-        if listing is None:
-            raise ServerError(f"{self._host} gave a project without its {what}")
-        goes_on = listing.rows and listing.last_cursor is not None and listing.last_cursor != after
-        if listing.page_info.has_next_page and not goes_on:
-            raise self._stuck(what)
-        return listing
-
-    def _stuck(self, what: str) -> ServerError:
-        return ServerError(f"{self._host} promises more {what} but gives no place to continue from")
-
-    def _read(self, answer: Answer, shape: type[_T]) -> _T:
-        self.server_time = answer.server_time or self.server_time
-        return self._decode(answer.data, shape)
-
-    def _decode(self, data: msgspec.Raw, shape: type[_T]) -> _T:
-        """Raw JSON as a shape of `wire`.
-
-        Raises:
-            ServerError: it has another shape.
-        """
-        why = ""
-        try:
-            return msgspec.json.decode(data, type=shape)
-        except (ValueError, RecursionError) as error:
-            why = one_line(str(error))
-        raise ServerError(f"{self._host} answered in a shape that W&B does not use: {why}")
-
-
-def _listing(
-    entity: str,
-    project: str,
-    filters: Mapping[str, object] | None,
-    order: str,
-    first: int,
-    after: str | None,
-) -> dict[str, object]:
-    """Variables of a listing of runs."""
-    return {
-        "entity": entity,
-        "project": project,
-        "filters": _filter_text(filters),
-        "order": order,
-        "first": first,
-        "after": after,
-    }
-
-
-def _filter_text(filters: Mapping[str, object] | None) -> str:
-    """Filters travel as JSON text, "{}" for none (W&B API notes, section 5)."""
-    return msgspec.json.encode(filters or {}).decode()
+        return self._transfers.retry_wait_s(error, tries)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import netrc
 import os
 import re
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -57,6 +58,13 @@ class ApiKey:
     def __reduce__(self) -> str | tuple[object, ...]:
         """Refuse pickling: a pickle would hold the key in clear."""
         raise TypeError("an ApiKey is not written anywhere")
+
+
+def authorization(deployment: Deployment, key: ApiKey, url: str) -> dict[str, str]:
+    """The Authorization header for `url`: empty unless it is on the base URL. W&B API notes, section 1."""
+    if not deployment.is_base_url(url):
+        return {}
+    return {"Authorization": "Basic " + b64encode(b"api:" + key.reveal().encode()).decode()}
 
 
 def find_api_key(

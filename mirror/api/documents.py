@@ -1,7 +1,7 @@
 """Every GraphQL text that is ever sent, as a named constant; a test validates each against the schema.
 
-An operation is named for what it is for, so that a server's log says who asked. Runs are always read through one
-fragment: a run is the same value whichever way it was fetched.
+An operation is named for what it is for, so that a server's log says who asked. What is asked of a thing is in
+`fragments`; the documents about what a run contains are in `content_documents`.
 """
 
 from __future__ import annotations
@@ -11,21 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 
-# W&B API notes, section 5: light fields first, then the four heavy ones.
-RUN_FIELDS = """
-fragment RunFields on Run {
-  id name displayName sweepName state group jobType commit readOnly tags notes description
-  createdAt heartbeatAt historyLineCount projectId user { name username }
-  config summaryMetrics systemMetrics historyKeys
-}
-"""
-
-SWEEP_FIELDS = """
-fragment SweepFields on Sweep {
-  id name displayName state method description config bestLoss runCount runCountExpected
-  createdAt updatedAt heartbeatAt
-}
-"""
+from mirror.api.fragments import CONTENT_FIELDS, RUN_FIELDS, SWEEP_FIELDS
 
 VIEWER = """
 query MirrorViewer {
@@ -55,8 +41,7 @@ query MirrorProject($entity: String!, $project: String!) {
 """
 
 # One document with all that a page of runs needs, so that "nothing new" costs one request a project.
-RUNS = (
-    """
+_RUNS = """
 query MirrorRuns(
   $entity: String!, $project: String!, $filters: JSONString, $order: String, $first: Int!, $after: String,
   $countFilters: JSONString, $withCounts: Boolean!, $withSweeps: Boolean!
@@ -76,8 +61,17 @@ query MirrorRuns(
   }
 }
 """
+
+RUNS = _RUNS + RUN_FIELDS + SWEEP_FIELDS
+
+# Another text and not a variable: a server that lacks a field of the contents still lists its runs.
+RUNS_WITH_CONTENTS = (
+    _RUNS.replace("$withSweeps: Boolean!", "$withSweeps: Boolean!, $filesFirst: Int!, $artifactsFirst: Int!").replace(
+        "...RunFields", "...RunFields ...RunContents"
+    )
     + RUN_FIELDS
     + SWEEP_FIELDS
+    + CONTENT_FIELDS
 )
 
 RUN = (
@@ -143,7 +137,15 @@ def operation_name(document: str) -> str:
 
 DOCUMENTS: Mapping[str, str] = MappingProxyType(
     {
-        operation_name(document): document
-        for document in (VIEWER, FEATURES, PROJECTS, PROJECT, RUNS, RUN, RUN_CURSORS, BARE_CURSORS, SWEEPS)
+        "VIEWER": VIEWER,
+        "FEATURES": FEATURES,
+        "PROJECTS": PROJECTS,
+        "PROJECT": PROJECT,
+        "RUNS": RUNS,
+        "RUNS_WITH_CONTENTS": RUNS_WITH_CONTENTS,
+        "RUN": RUN,
+        "RUN_CURSORS": RUN_CURSORS,
+        "BARE_CURSORS": BARE_CURSORS,
+        "SWEEPS": SWEEPS,
     }
 )

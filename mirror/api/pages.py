@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 
 import msgspec
 
+from mirror.api.contents import RunContents
 from mirror.records.projects import ProjectRecord, SweepRecord
 from mirror.records.runs import RunRecord
 
@@ -23,6 +25,13 @@ class BadRun(msgspec.Struct, frozen=True, kw_only=True):
 
     run_id: str | None  # W&B's `name`, when that much could be read
     storage_id: str | None  # W&B's `id`, when that much could be read
+    reason: str  # one line: what was wrong with it
+
+
+class BadArtifact(msgspec.Struct, frozen=True, kw_only=True):
+    """A version that the server answered in a shape that W&B does not have, or not at all."""
+
+    artifact_id: str
     reason: str  # one line: what was wrong with it
 
 
@@ -55,4 +64,5 @@ class RunsPage(msgspec.Struct, frozen=True, kw_only=True):
     after: str | None  # cursor of the last edge: the next page continues from it
     has_next: bool  # whether more runs follow
     sweeps: SweepsPage | None  # first page of sweeps; None when not asked
+    contents: Mapping[str, RunContents | BadRun] = {}  # by run id, for every run in `runs`; empty when not asked
     server_time: dt.datetime | None  # UTC, the answer's Date: a watermark must not trust the local clock

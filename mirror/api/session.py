@@ -5,10 +5,7 @@ A request passes through three layers: `Limits` says when, `_once` sends and cla
 
 from __future__ import annotations
 
-import importlib.metadata
 import random
-import ssl
-from base64 import b64encode
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
@@ -20,12 +17,14 @@ import stamina
 import stamina.instrumentation
 
 from mirror.api.answers import Answer, Reply, is_retried, read_answer
-from mirror.api.credentials import ApiKey
-from mirror.api.deployment import Deployment, is_loopback
+from mirror.api.connection import connect_reason, http_client, tls_error, tls_reason
+from mirror.api.credentials import ApiKey, authorization
+from mirror.api.deployment import Deployment
 from mirror.api.documents import operation_name
 from mirror.api.limits import Limits
+from mirror.api.spent import Meter, Spent
 from mirror.config import ServerSettings
-from mirror.errors import ConfigError, GraphQLError, MirrorError, RateLimited, ServerError, Unreachable
+from mirror.errors import GraphQLError, MirrorError, RateLimited, ServerError, Unreachable
 
 OnRetry = Callable[[str, float], None]
 """Told about each retry: the reason as a sentence without secrets, and the wait in seconds."""
@@ -34,22 +33,11 @@ CONNECT_ATTEMPTS = 3  # a server that refuses connections is reported within abo
 FIRST_WAIT_S = 1.0  # doubled for each further try
 FIRST_CONNECT_WAIT_S = 0.5
 JITTER = 0.25  # up to this share is added to a wait (W&B API notes, section 2)
-CONNECT_TIMEOUT_S = 10.0  # at most; a shorter request timeout wins
 DEADLINE_FACTOR = 10  # a body that trickles may take so many request timeouts in total
 BODY_CAP_BYTES = 1 << 30
 
 # Its default hook logs what is retried through `logging`; retries are announced through `on_retry` alone.
 stamina.instrumentation.set_on_retry_hooks([])
-
-
-class Spent(msgspec.Struct, frozen=True, kw_only=True):
-    """What a session has cost so far."""
-
-    graphql_requests: int  # tries, retries included
-    transfer_requests: int  # downloads and uploads of bytes, retries included
-    retries: int
-    bytes_down: int  # bodies as they came over the wire, before decompression
-    bytes_up: int  # bodies as they were sent
 
 
 class _FailedTryError(Exception):
@@ -72,6 +60,7 @@ class Session:
         limits: the gate that all requests pass; shared by whoever shares the process.
         on_retry: told about each retry.
         transport: replaces the network, for tests of what cannot be served on loopback.
+        meter: counts what is spent; None: one of its own.
     """
 
     def __init__(
@@ -83,15 +72,15 @@ class Session:
         limits: Limits | None = None,
         on_retry: OnRetry | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self._deployment = deployment
         self._key = key
         self._settings = settings
         self._limits = limits or Limits(concurrent=settings.concurrent_requests, host=deployment.host)
         self._on_retry = on_retry
-        self._graphql_requests = self._transfer_requests = self._retries = 0
-        self._bytes_down = self._bytes_up = 0
-        self._http = _http_client(settings, deployment.base_url, transport)
+        self._meter = meter or Meter()
+        self._http = http_client(settings, deployment.base_url, transport)
 
     async def __aenter__(self) -> Self:
         """Nothing is sent yet."""
@@ -101,24 +90,16 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close all connections."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
         await self._http.aclose()
 
     @property
     def spent(self) -> Spent:
         """Requests and bytes so far."""
-        return Spent(
-            graphql_requests=self._graphql_requests,
-            transfer_requests=self._transfer_requests,
-            retries=self._retries,
-            bytes_down=self._bytes_down,
-            bytes_up=self._bytes_up,
-        )
-
-    def authorization(self, url: str) -> dict[str, str]:
-        """The Authorization header for `url`: empty unless it is on the base URL. W&B API notes, section 1."""
-        if not self._deployment.is_base_url(url):
-            return {}
-        return {"Authorization": "Basic " + b64encode(b"api:" + self._key.reveal().encode()).decode()}
+        return self._meter.spent
 
     async def graphql(
         self, document: str, variables: Mapping[str, object] | None = None, *, attempts: int | None = None
@@ -169,7 +150,7 @@ class Session:
         if isinstance(failed.error, RateLimited):
             self._limits.hold(wait_s)
         held_s = self._limits.held_for_s
-        self._retries += 1
+        self._meter.retries += 1
         if self._on_retry is not None:
             self._on_retry(self._redacted(failed.error).message, held_s or wait_s)
         return 0.0 if held_s else wait_s
@@ -179,8 +160,8 @@ class Session:
         host = self._deployment.host
         failed: _FailedTryError
         async with self._limits.turn():
-            self._graphql_requests += 1
-            self._bytes_up += len(body)
+            self._meter.graphql_requests += 1
+            self._meter.bytes_up += len(body)
             try:
                 with anyio.fail_after(self._settings.timeout_s * DEADLINE_FACTOR):
                     reply = await self._post(body)
@@ -197,7 +178,11 @@ class Session:
     async def _post(self, body: bytes) -> Reply:
         """Send the request and read the whole body, bounded."""
         url = f"{self._deployment.base_url}/graphql"
-        headers = {"Content-Type": "application/json", "Accept": "application/json", **self.authorization(url)}
+        headers = {
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            **authorization(self._deployment, self._key, url),
+        }
         async with self._http.stream("POST", url, content=body, headers=headers) as response:
             parts: list[bytes] = []
             size = 0
@@ -211,7 +196,7 @@ class Session:
                             status=response.status_code,
                         )
             finally:
-                self._bytes_down += response.num_bytes_downloaded
+                self._meter.bytes_down += response.num_bytes_downloaded
             return Reply(status=response.status_code, headers=response.headers, body=b"".join(parts))
 
     def _retryable(self, reply: Reply, asked_wait_s: float | None) -> _FailedTryError:
@@ -229,15 +214,15 @@ class Session:
         host = self._deployment.host
         attempts, first_wait_s = self._settings.retry_attempts, FIRST_WAIT_S
         answered = False
-        tls = _tls_error(error)
+        tls = tls_error(error)
         if tls is not None:
-            why = _tls_reason(tls)
+            why = tls_reason(tls)
             hint = "check the scheme and port of server.base_url; for a private certificate authority set SSL_CERT_FILE"
             return _FailedTryError(
                 Unreachable(f"no secure connection to {host}: {why}", hint=hint), attempts=1, first_wait_s=0.0
             )
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
-            what = f"cannot connect to {host}: {_connect_reason(error)}"
+            what = f"cannot connect to {host}: {connect_reason(error)}"
             attempts, first_wait_s = min(attempts, CONNECT_ATTEMPTS), FIRST_CONNECT_WAIT_S
         elif isinstance(error, TimeoutError):
             seconds = self._settings.timeout_s * DEADLINE_FACTOR
@@ -258,77 +243,3 @@ class Session:
         error.message = error.message.replace(secret, "[key]")
         error.args = (error.message,)
         return error
-
-
-def _http_client(
-    settings: ServerSettings, base_url: str, transport: httpx.AsyncBaseTransport | None
-) -> httpx.AsyncClient:
-    """The client, with the environment's proxies except on the way to this machine itself.
-
-    Raises:
-        ConfigError: a proxy variable of the environment cannot be used.
-    """
-    direct = ["localhost", "127.0.0.1", "[::1]"]
-    if is_loopback(base_url):
-        direct.append(httpx.URL(base_url).netloc.decode("ascii"))
-    try:
-        return httpx.AsyncClient(
-            transport=transport,
-            mounts={f"all://{host}": None for host in direct},
-            timeout=httpx.Timeout(settings.timeout_s, connect=min(settings.timeout_s, CONNECT_TIMEOUT_S), pool=None),
-            headers={"User-Agent": f"wandb-mirror/{_version()}", "Accept-Encoding": "gzip"},
-            follow_redirects=False,  # a redirected POST is a login page, and never gets the key
-        )
-    except (ValueError, ImportError, OSError, httpx.InvalidURL):
-        raise ConfigError(
-            "a proxy or certificate setting of the environment cannot be used",
-            hint="check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR",
-        ) from None
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("wandb-mirror")
-    except importlib.metadata.PackageNotFoundError:
-        return "0"
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    """The error and everything it came from, members of groups too."""
-    found: list[BaseException] = []
-    pending: list[BaseException | None] = [error]
-    while pending:
-        one = pending.pop()
-        if one is None or one in found:
-            continue
-        found.append(one)
-        pending += [one.__cause__, one.__context__]
-        if isinstance(one, BaseExceptionGroup):
-            pending += one.exceptions
-    return found
-
-
-def _tls_error(error: BaseException) -> ssl.SSLError | None:
-    """The TLS failure behind a connection error. Trying again does not help against one."""
-    tls = [one for one in _chain(error) if isinstance(one, ssl.SSLError)]
-    certificate = [one for one in tls if isinstance(one, ssl.SSLCertVerificationError)]
-    return next(iter(certificate or tls), None) if isinstance(error, httpx.ConnectError) else None
-
-
-def _tls_reason(error: ssl.SSLError) -> str:
-    """The reason of a TLS failure, in OpenSSL's words."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message or "the certificate cannot be verified"
-    return (error.reason or "the server does not speak TLS").replace("_", " ").lower()
-
-
-def _connect_reason(error: BaseException) -> str:
-    """Why no connection came about."""
-    chain = _chain(error)
-    if any(type(one).__name__ == "gaierror" for one in chain):
-        return "the host name is not known"
-    if any(isinstance(one, ConnectionRefusedError) for one in chain):
-        return "connection refused"
-    if isinstance(error, httpx.ConnectTimeout):
-        return "no answer to the connection attempt"
-    return "the proxy does not let it through" if isinstance(error, httpx.ProxyError) else "connection failed"

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from mirror.api import ApiKey, Limits, deployment_of
+from mirror.api.credentials import authorization
 from mirror.api.documents import FEATURES, VIEWER
 from mirror.api.session import OnRetry, Session
 from mirror.config import ServerSettings
@@ -358,10 +359,11 @@ async def test_the_key_is_in_no_repr_and_no_exception_text(sandbox: Sandbox, cap
 
 
 async def test_the_key_is_sent_to_the_base_host_alone(sandbox: Sandbox) -> None:
+    parts = deployment_of(sandbox.url), ApiKey(sandbox.api_key, "a test")
     async with session_on(sandbox) as session:
-        assert "Basic" in session.authorization(f"{sandbox.url}/graphql")["Authorization"]
-        assert session.authorization(f"http://localhost:{sandbox.port}/graphql") == {}
-        assert session.authorization("https://storage.example.com/bucket?signature=a") == {}
+        assert "Basic" in authorization(*parts, f"{sandbox.url}/graphql")["Authorization"]
+        assert authorization(*parts, f"http://localhost:{sandbox.port}/graphql") == {}
+        assert authorization(*parts, "https://storage.example.com/bucket?signature=a") == {}
         assert sandbox.api_key not in repr(vars(session))
 
 

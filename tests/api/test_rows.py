@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from mirror.api.lenient import sound_json
 from mirror.api.pages import BadRun
-from mirror.api.wire import to_int, to_run, to_run_or_bad, to_sweep
+from mirror.api.rows import to_run, to_run_or_bad, to_sweep
+from mirror.api.scalars import to_int
 from mirror.records.runs import RunRecord
 
 NODE: dict[str, Any] = {

@@ -1,0 +1,172 @@
+"""Questions about artifacts: those of a run, versions by id, manifests and files. W&B API notes, section 8."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from mirror.api.answers import Answer, one_line
+from mirror.api.artifact_rows import WireArtifacts, artifacts_page, to_artifact
+from mirror.api.asking import Asking, lacks
+from mirror.api.content_documents import (
+    ARTIFACT_FILES,
+    ARTIFACT_MANIFEST,
+    LOGGED_ARTIFACTS,
+    OLD_ARTIFACT_MANIFEST,
+    USED_ARTIFACTS,
+    artifacts_document,
+)
+from mirror.api.contents import ArtifactsPage, FilesPage, ManifestFile
+from mirror.api.pages import BadArtifact
+from mirror.api.scalars import NULL, Int64, is_null, to_int
+from mirror.api.signed_url import SignedUrl
+from mirror.errors import GraphQLError, NotFound, ServerError
+from mirror.records.artifacts import ArtifactRecord
+
+ARTIFACTS_PER_PAGE = 100
+ARTIFACTS_PER_DOCUMENT = 50
+ARTIFACT_FILES_PER_PAGE = 500
+_ALGORITHM = "digestAlgorithm"
+
+Direction = Literal["logged", "used"]
+
+
+class _RunArtifacts(msgspec.Struct):
+    artifacts: WireArtifacts | None
+
+
+class _ArtifactData(msgspec.Struct):
+    artifact: msgspec.Raw = NULL
+
+
+class _File(msgspec.Struct, rename="camel"):
+    direct_url: str
+    size_bytes: Int64 = None
+
+
+class _Manifest(msgspec.Struct):
+    file: _File
+
+
+class _WithManifest(msgspec.Struct, rename="camel"):
+    digest: str
+    digest_algorithm: str | None = None
+    current_manifest: _Manifest | None = None
+
+
+class ArtifactQuestions(Asking):
+    """The part of `Client` for artifacts."""
+
+    async def artifacts_page(
+        self, entity: str, project: str, run_id: str, direction: Direction, after: str | None = None
+    ) -> ArtifactsPage:
+        """One page of the versions that a run logged or used, without pending and deleted ones.
+
+        Args:
+            entity: W&B entity.
+            project: W&B project.
+            run_id: the run.
+            direction: "logged" or "used".
+            after: `ArtifactsPage.after` of the page before, or of `RunContents.logged` and `.used`.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        document = LOGGED_ARTIFACTS if direction == "logged" else USED_ARTIFACTS
+        variables = {"entity": entity, "project": project, "run": run_id, "first": ARTIFACTS_PER_PAGE, "after": after}
+        answer = await self._session.graphql(document, variables)
+        wire = self._decode(self._run_of(answer, run_id, project), _RunArtifacts)
+        try:
+            page = artifacts_page(wire.artifacts)
+        except ValueError as error:
+            page, why = None, one_line(str(error))
+        if page is None:
+            raise ServerError(f"{self._host} answered in a shape that W&B does not use: {why}")
+        if page.has_more and page.after == after:
+            raise self._stuck("artifacts")
+        return page
+
+    async def artifacts(self, artifact_ids: Sequence[str]) -> Mapping[str, ArtifactRecord | BadArtifact | None]:
+        """Versions whole, by id: one request for each 50.
+
+        Args:
+            artifact_ids: `ArtifactRef.artifact_id`, any number; each is answered once.
+
+        Returns:
+            For each id the version (whatever its state), a bad one with its reason, or None when there is none.
+        """
+
+        async def ask(some: Sequence[str]) -> Mapping[str, ArtifactRecord | BadArtifact | None]:
+            variables = {f"a{n}": artifact_id for n, artifact_id in enumerate(some)}
+            answer = await self._modern_or_old(
+                artifacts_document(len(some)), artifacts_document(len(some), modern=False), variables
+            )
+            nodes = self._read(answer, dict[str, msgspec.Raw])
+            return {artifact_id: _artifact(nodes.get(f"a{n}", NULL), artifact_id) for n, artifact_id in enumerate(some)}
+
+        def bad(artifact_id: str, reason: str) -> ArtifactRecord | BadArtifact | None:
+            return BadArtifact(artifact_id=artifact_id, reason=reason)
+
+        return await self._by_name(artifact_ids, ARTIFACTS_PER_DOCUMENT, ask, bad)
+
+    async def artifact_manifest(self, artifact_id: str) -> ManifestFile:
+        """Where the manifest of a version is, and what the version's digest must come to.
+
+        Raises:
+            NotFound: there is no such version, or it has no manifest (yet).
+        """
+        answer = await self._modern_or_old(ARTIFACT_MANIFEST, OLD_ARTIFACT_MANIFEST, {"artifact": artifact_id})
+        wire = self._decode(self._artifact_in(answer), _WithManifest)
+        if wire.current_manifest is None:
+            raise NotFound(f"{self._host} has no manifest for this artifact", hint="it may not be finished yet")
+        file = wire.current_manifest.file
+        try:
+            size = to_int(file.size_bytes)
+        except ValueError:
+            size = None
+        return ManifestFile(
+            url=SignedUrl(file.direct_url), size=size, digest=wire.digest, digest_algorithm=wire.digest_algorithm
+        )
+
+    async def artifact_files(
+        self, artifact_id: str, after: str | None = None, *, first: int = ARTIFACT_FILES_PER_PAGE
+    ) -> FilesPage:
+        """One page of a version's files with addresses for their bytes. What they must be is in the manifest.
+
+        Raises:
+            NotFound: there is no such version.
+        """
+        variables = {"artifact": artifact_id, "first": first, "after": after}
+        page = self._files_in(self._artifact_in(await self._session.graphql(ARTIFACT_FILES, variables)))
+        if page.has_more and page.after == after:
+            raise self._stuck("files")
+        return page
+
+    def _artifact_in(self, answer: Answer) -> msgspec.Raw:
+        found = self._read(answer, _ArtifactData).artifact
+        if is_null(found):
+            raise NotFound(f"{self._host} has no such artifact", hint="it may have been deleted")
+        return found
+
+    async def _modern_or_old(self, modern: str, old: str, variables: Mapping[str, object]) -> Answer:
+        """Ask for the digest's algorithm, too, unless the server is too old for the question."""
+        if not self._lacks_digest_algorithm:
+            try:
+                return await self._session.graphql(modern, variables)
+            except GraphQLError as error:
+                if not lacks(error, _ALGORITHM):
+                    raise
+                self._lacks_digest_algorithm = True
+        return await self._session.graphql(old, variables)
+
+
+def _artifact(node: msgspec.Raw, artifact_id: str) -> ArtifactRecord | BadArtifact | None:
+    if is_null(node):
+        return None
+    try:
+        return to_artifact(node)
+    except (ValueError, RecursionError) as error:
+        reason = one_line(f"the server's answer for this artifact: {error}")
+        return BadArtifact(artifact_id=artifact_id, reason=reason)

@@ -1,0 +1,99 @@
+"""Questions about what runs contain: the contents of several runs at once, and files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mirror.api.asking import Asking
+from mirror.api.content_documents import FILES, FILES_BY_NAME, contents_document
+from mirror.api.content_rows import to_contents_or_bad
+from mirror.api.contents import FilesPage, RunContents
+from mirror.api.listing_questions import ARTIFACTS_FIRST, FILES_FIRST
+from mirror.api.pages import BadRun
+from mirror.api.scalars import is_null
+from mirror.api.wire import AliasedData
+
+RUNS_PER_DOCUMENT = 50
+FILES_PER_PAGE = 500
+NAMES_PER_DOCUMENT = 200
+
+
+class ContentQuestions(Asking):
+    """The part of `Client` for what pages of runs do not hold, and for what expired."""
+
+    async def run_contents(
+        self, entity: str, project: str, run_ids: Sequence[str], *, files_first: int = FILES_FIRST
+    ) -> Mapping[str, RunContents | BadRun | None]:
+        """What several runs contain, with fresh addresses: one request for each 50 runs.
+
+        Args:
+            entity: W&B entity.
+            project: W&B project.
+            run_ids: any number; each is answered once.
+            files_first: files of each run that come along.
+
+        Returns:
+            For each run id its contents, a bad run with its reason, or None when there is no such run.
+        """
+
+        async def ask(some: Sequence[str]) -> Mapping[str, RunContents | BadRun | None]:
+            variables: dict[str, object] = {
+                "entity": entity,
+                "project": project,
+                "filesFirst": files_first,
+                "artifactsFirst": ARTIFACTS_FIRST,
+                **{f"r{n}": run_id for n, run_id in enumerate(some)},
+            }
+            answer = await self._session.graphql(contents_document(len(some)), variables)
+            runs = self._read(answer, AliasedData).project or {}
+            nodes = {run_id: runs.get(f"r{n}") for n, run_id in enumerate(some)}
+            return {
+                run_id: None if node is None or is_null(node) else to_contents_or_bad(node)
+                for run_id, node in nodes.items()
+            }
+
+        def bad(run_id: str, reason: str) -> RunContents | BadRun | None:
+            return BadRun(run_id=run_id, storage_id=None, reason=reason)
+
+        return await self._by_name(run_ids, RUNS_PER_DOCUMENT, ask, bad)
+
+    async def files_page(
+        self, entity: str, project: str, run_id: str, after: str | None = None, *, first: int = FILES_PER_PAGE
+    ) -> FilesPage:
+        """One page of a run's files.
+
+        Args:
+            entity: W&B entity.
+            project: W&B project.
+            run_id: the run.
+            after: `FilesPage.after` of the page before, or `RunContents.files_after`.
+            first: files on the page.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        variables = {"entity": entity, "project": project, "run": run_id, "first": first, "after": after}
+        page = self._files_in(self._run_of(await self._session.graphql(FILES, variables), run_id, project))
+        if page.has_more and page.after == after:
+            raise self._stuck("files")
+        return page
+
+    async def file_urls(self, entity: str, project: str, run_id: str, names: Sequence[str]) -> FilesPage:
+        """Some files of a run by name, with fresh addresses: cheaper than the whole list again.
+
+        Args:
+            entity: W&B entity.
+            project: W&B project.
+            run_id: the run.
+            names: exact names; what the run no longer has is missing from the answer.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        found = FilesPage(files=(), after=None, has_more=False)
+        for start in range(0, len(names), NAMES_PER_DOCUMENT):  # no names at all would mean every file
+            some = list(names[start : start + NAMES_PER_DOCUMENT])
+            variables = {"entity": entity, "project": project, "run": run_id, "names": some, "first": len(some)}
+            page = self._files_in(self._run_of(await self._session.graphql(FILES_BY_NAME, variables), run_id, project))
+            found = FilesPage(files=found.files + page.files, after=None, has_more=False)
+        return found

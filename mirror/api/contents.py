@@ -1,0 +1,102 @@
+"""What a run has besides itself: files, exports, the live tail, counts, artifacts. `content_rows` makes these values.
+
+Every list is a first page with a place to continue from: most runs need no second request.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import msgspec
+
+from mirror.api.signed_url import SignedUrl
+from mirror.records.artifacts import ArtifactRef
+from mirror.records.console import ConsoleLine
+
+
+class ListedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file as the server lists it. Nothing here is checked: size and digest are claims about the bytes."""
+
+    name: str  # slash path, untrusted: `..`, absolute paths, drive letters and backslashes come
+    file_id: str
+    size: int | None  # bytes; self-hosted servers list 0 or an old size for a file that was not marked
+    md5: str | None  # base64 of 16 bytes, as sent; often null, may be stale
+    mimetype: str | None
+    updated_at: dt.datetime | None  # UTC
+    updated_at_text: str | None
+    url: SignedUrl  # expires; the reference itself for a reference file
+
+
+class FilesPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of a list of files."""
+
+    files: tuple[ListedFile, ...]  # in the server's order
+    after: str | None  # cursor to continue from
+    has_more: bool
+
+
+class ArtifactsPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of the versions that a run logged or used; pending and deleted ones are left out."""
+
+    artifacts: tuple[ArtifactRef, ...]  # in the server's order
+    total: int | None  # of the whole list, by the server's count
+    after: str | None  # cursor to continue from
+    has_more: bool
+
+
+class RunContents(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything of one run that costs no further request. Addresses in here expire: ask again after a 403."""
+
+    run_id: str
+    storage_id: str
+    files: tuple[ListedFile, ...]  # the first page
+    files_after: str | None  # cursor to continue from with `Client.files_page`
+    has_more_files: bool
+    file_count: int | None  # by the server's count
+    export_urls: tuple[SignedUrl, ...]  # parts of the history export; their order differs from call to call
+    live_steps: tuple[int, ...]  # steps that are not exported yet, as far as they are whole numbers
+    has_live_rows: bool  # rows are not exported yet, whether or not their steps can be read
+    events_line_count: int | None
+    log_line_count: int | None
+    logged: ArtifactsPage
+    used: ArtifactsPage
+
+
+class LogPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Console lines, oldest first."""
+
+    lines: tuple[ConsoleLine, ...]
+    after: str | None  # cursor to continue from
+    has_more: bool  # newer lines exist behind `after`
+    line_count: int | None  # lines that the run has, by the server's count
+    is_tail: bool  # an old server gave its newest lines: those before the first one cannot be had
+
+
+class StreamAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """What to ask of one run in a request for many."""
+
+    run_id: str
+    events_samples: int | None = None  # at most so many rows of system metrics; None: none
+    with_log: bool = False  # one page of console lines
+    log_after: str | None = None  # `LogPage.after` of the page before
+    history_from: int | None = None  # first step of a page of history; None: none
+    history_to: int | None = None  # the step behind its last
+
+
+class RunStreams(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked of one run; None where nothing was asked."""
+
+    run_id: str
+    storage_id: str
+    events: tuple[str, ...] | None  # one JSON text a row, as sent
+    log: LogPage | None
+    history: tuple[str, ...] | None  # one JSON text a row, as sent
+
+
+class ManifestFile(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the manifest of a version is, and what the version's digest must come to."""
+
+    url: SignedUrl
+    size: int | None  # bytes of the manifest's JSON
+    digest: str  # hex, over the entries; see `records.artifacts.manifest_digest`
+    digest_algorithm: str | None

@@ -1,0 +1,261 @@
+"""Questions about the account, its projects, and lists of runs and sweeps."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+
+import msgspec
+
+from mirror.api import documents
+from mirror.api.answers import one_line
+from mirror.api.asking import Asking
+from mirror.api.content_rows import to_contents_or_bad
+from mirror.api.pages import BadRun, RunCursor, RunsPage, SweepsPage, Viewer
+from mirror.api.rows import to_run_or_bad, to_sweep
+from mirror.api.scalars import is_null
+from mirror.api.times import time_or_none
+from mirror.api.wire import (
+    FeaturesData,
+    ProjectData,
+    ProjectsData,
+    RunNames,
+    ViewerData,
+    WireConnection,
+    WireProject,
+)
+from mirror.errors import AuthError, GraphQLError, ServerError
+from mirror.records.projects import ProjectRecord, SweepRecord
+from mirror.records.runs import RunRecord
+
+PROJECTS_PER_PAGE = 100
+SWEEPS_PER_PAGE = 100
+FILES_FIRST = 50  # files of a run in a page of runs: most runs have fewer
+ARTIFACTS_FIRST = 20  # artifacts of a run, each way, in a page of runs
+OLDEST_FIRST = "+created_at"  # stable for old runs (W&B API notes, section 5)
+
+
+class ListingQuestions(Asking):
+    """The part of `Client` that walks."""
+
+    async def viewer(self) -> Viewer:
+        """Whom the key belongs to.
+
+        Raises:
+            AuthError: the server knows nobody by this key (W&B API notes, section 1).
+        """
+        viewer = self._read(await self._session.graphql(documents.VIEWER), ViewerData).viewer
+        if viewer is None:
+            raise AuthError(f"{self._host} does not know this API key")
+        return Viewer(username=viewer.username or viewer.entity or "", entity=viewer.entity, teams=viewer.team_names)
+
+    async def features(self) -> frozenset[str]:
+        """Names of the features that are on; empty for a server too old to tell (W&B API notes, section 3)."""
+        try:
+            answer = await self._session.graphql(documents.FEATURES)
+        except GraphQLError as error:
+            if any("cannot query field" in words.lower() for words in error.messages):
+                return frozenset()
+            raise
+        return self._read(answer, FeaturesData).enabled
+
+    async def projects(self, entity: str) -> AsyncIterator[tuple[ProjectRecord, ...]]:
+        """Every project of an entity that the key may read, page by page."""
+        after: str | None = None
+        seen: set[str] = set()
+        while True:
+            variables = {"entity": entity, "first": PROJECTS_PER_PAGE, "after": after}
+            listing = self._read(await self._session.graphql(documents.PROJECTS, variables), ProjectsData).models
+            if listing is None:
+                return
+            yield tuple(self._listed_project(edge.node, entity) for edge in listing.rows if not is_null(edge.node))
+            if not listing.page_info.has_next_page:
+                return
+            # The SDK continues projects from `endCursor` (W&B API notes, section 5).
+            after = listing.page_info.end_cursor or listing.last_cursor
+            if after is None or after in seen:
+                raise self._stuck("projects")
+            seen.add(after)
+
+    async def project(self, entity: str, name: str) -> ProjectRecord | None:
+        """One project; None when it does not exist or the key may not read it: W&B answers both alike."""
+        answer = await self._session.graphql(documents.PROJECT, {"entity": entity, "project": name})
+        found = self._read(answer, ProjectData).project
+        return None if found is None else found.record(entity, name)
+
+    async def runs_page(
+        self,
+        entity: str,
+        project: str,
+        *,
+        filters: Mapping[str, object] | None = None,
+        order: str = OLDEST_FIRST,
+        first: int,
+        after: str | None = None,
+        count_filters: Mapping[str, object] | None = None,
+        with_counts: bool = False,
+        with_sweeps: bool = False,
+        with_contents: bool = False,
+        files_first: int = FILES_FIRST,
+        attempts: int | None = None,
+    ) -> RunsPage | None:
+        """One page of a project's runs, whole.
+
+        Args:
+            entity: W&B entity.
+            project: W&B project.
+            filters: Mongo-style, see W&B API notes, section 5; None: every run.
+            order: `+field` ascending or `-field` descending.
+            first: runs on the page.
+            after: `RunsPage.after` of the page before.
+            count_filters: what `counted` counts, in the same form; None: every run.
+            with_counts: ask for `counted` and `total`, too.
+            with_sweeps: ask for the first page of sweeps, too.
+            with_contents: ask for what each run contains, too.
+            files_first: files of each run that come along with its contents.
+            attempts: at most so many tries; None: as configured.
+
+        Returns:
+            The page, or None when the project does not exist or the key may not read it.
+        """
+        variables = {
+            **_listing(entity, project, filters, order, first, after),
+            "countFilters": _filter_text(count_filters),
+            "withCounts": with_counts,
+            "withSweeps": with_sweeps,
+        }
+        document = documents.RUNS
+        if with_contents:
+            document = documents.RUNS_WITH_CONTENTS
+            variables |= {"filesFirst": files_first, "artifactsFirst": ARTIFACTS_FIRST}
+        answer = await self._session.graphql(document, variables, attempts=attempts)
+        found = self._read(answer, ProjectData).project
+        if found is None:
+            return None
+        listing = self._listed(found.runs, "runs", after)
+        rows = [to_run_or_bad(edge.node, entity, project) for edge in listing.rows]
+        return RunsPage(
+            project=found.record(entity, project),
+            runs=tuple(row for row in rows if isinstance(row, RunRecord)),
+            bad=tuple(row for row in rows if isinstance(row, BadRun)),
+            counted=found.counted,
+            total=found.held,
+            after=listing.last_cursor,
+            has_next=listing.page_info.has_next_page,
+            sweeps=self._sweeps_page(found.sweeps, entity, project, None) if with_sweeps else None,
+            contents={
+                row.run_id: to_contents_or_bad(edge.node)
+                for row, edge in zip(rows, listing.rows, strict=True)
+                if with_contents and isinstance(row, RunRecord)
+            },
+            server_time=answer.server_time,
+        )
+
+    async def run(self, entity: str, project: str, run_id: str) -> RunRecord | BadRun | None:
+        """One run; None when it or its project does not exist or the key may not read it."""
+        variables = {"entity": entity, "project": project, "run": run_id}
+        found = self._read(await self._session.graphql(documents.RUN, variables), ProjectData).project
+        return None if found is None or is_null(found.run) else to_run_or_bad(found.run, entity, project)
+
+    async def run_cursors(
+        self,
+        entity: str,
+        project: str,
+        *,
+        filters: Mapping[str, object] | None = None,
+        order: str = OLDEST_FIRST,
+        first: int,
+        after: str | None = None,
+    ) -> tuple[RunCursor, ...]:
+        """Places in a listing of runs, to step over one that the server cannot serve whole.
+
+        Where the server cannot even name the runs, the cursors come without names. Empty at the end of the listing,
+        and when there is no such project.
+        """
+        variables = _listing(entity, project, filters, order, first, after)
+        try:
+            answer = await self._session.graphql(documents.RUN_CURSORS, variables)
+        except ServerError:
+            answer = await self._session.graphql(documents.BARE_CURSORS, variables)
+        found = self._read(answer, ProjectData).project
+        if found is None:
+            return ()
+        cursors: list[RunCursor] = []
+        for edge in self._listed(found.runs, "runs", after).rows:
+            names = RunNames() if is_null(edge.node) else self._decode(edge.node, RunNames)
+            cursors.append(
+                RunCursor(
+                    cursor=edge.cursor,
+                    run_id=names.name,
+                    storage_id=names.id,
+                    created_at=time_or_none(names.created_at),
+                )
+            )
+        return tuple(cursors)
+
+    async def sweeps(self, entity: str, project: str, after: str | None = None) -> SweepsPage:
+        """One page of a project's sweeps; empty when there is no such project."""
+        variables = {"entity": entity, "project": project, "first": SWEEPS_PER_PAGE, "after": after}
+        found = self._read(await self._session.graphql(documents.SWEEPS, variables), ProjectData).project
+        return self._sweeps_page(None if found is None else found.sweeps, entity, project, after)
+
+    def _listed_project(self, node: msgspec.Raw, entity: str) -> ProjectRecord:
+        wire = self._decode(node, WireProject)
+        if not wire.name:
+            raise ServerError(f"{self._host} listed a project without a name")
+        return wire.record(entity, wire.name)
+
+    def _sweeps_page(self, listing: WireConnection | None, entity: str, project: str, after: str | None) -> SweepsPage:
+        if listing is None:
+            return SweepsPage(sweeps=(), bad=(), after=None, has_next=False)
+        self._listed(listing, "sweeps", after)
+        sweeps: list[SweepRecord] = []
+        bad: list[str] = []
+        for edge in listing.rows:
+            try:
+                sweeps.append(to_sweep(edge.node, entity, project))
+            except (ValueError, RecursionError) as error:
+                bad.append(f"the server's answer for a sweep: {one_line(str(error))}")
+        return SweepsPage(
+            sweeps=tuple(sweeps),
+            bad=tuple(bad),
+            # The SDK continues sweeps from `endCursor` (W&B API notes, section 5).
+            after=listing.page_info.end_cursor or listing.last_cursor,
+            has_next=listing.page_info.has_next_page,
+        )
+
+    def _listed(self, listing: WireConnection | None, what: str, after: str | None) -> WireConnection:
+        """The listing, if a walk along it gets anywhere.
+
+        Raises:
+            ServerError: there is none, or it promises more but gives no place to continue from.
+        """
+        if listing is None:
+            raise ServerError(f"{self._host} gave a project without its {what}")
+        goes_on = listing.rows and listing.last_cursor is not None and listing.last_cursor != after
+        if listing.page_info.has_next_page and not goes_on:
+            raise self._stuck(what)
+        return listing
+
+
+def _listing(
+    entity: str,
+    project: str,
+    filters: Mapping[str, object] | None,
+    order: str,
+    first: int,
+    after: str | None,
+) -> dict[str, object]:
+    """Variables of a listing of runs."""
+    return {
+        "entity": entity,
+        "project": project,
+        "filters": _filter_text(filters),
+        "order": order,
+        "first": first,
+        "after": after,
+    }
+
+
+def _filter_text(filters: Mapping[str, object] | None) -> str:
+    """Filters travel as JSON text, "{}" for none (W&B API notes, section 5)."""
+    return msgspec.json.encode(filters or {}).decode()

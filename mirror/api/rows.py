@@ -1,0 +1,180 @@
+"""One run, one sweep: the bytes of a node become a record, or a bad run with its reason.
+
+Rows are decoded one by one from raw bytes: a row that lies about its types never spoils its page.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from mirror.api.answers import one_line
+from mirror.api.pages import BadRun
+from mirror.api.scalars import NULL, Int64, NonEmpty, json_text, to_int
+from mirror.api.times import time_or_none
+from mirror.records.projects import SweepRecord
+from mirror.records.runs import RunRecord
+
+
+class _User(msgspec.Struct):
+    name: str | None = None
+    username: str | None = None
+
+
+class _Run(msgspec.Struct, rename="camel"):
+    id: NonEmpty
+    name: NonEmpty
+    display_name: str | None = None
+    state: str | None = None
+    tags: list[str] | None = None
+    group: str | None = None
+    job_type: str | None = None
+    sweep_name: str | None = None
+    notes: str | None = None
+    description: str | None = None
+    commit: str | None = None
+    user: _User | None = None
+    read_only: bool | None = None
+    project_id: str | int | None = None
+    created_at: str | None = None
+    heartbeat_at: str | None = None
+    history_line_count: Int64 = None
+    history_keys: msgspec.Raw = NULL
+    config: msgspec.Raw = NULL
+    summary_metrics: msgspec.Raw = NULL
+    system_metrics: msgspec.Raw = NULL
+
+
+class _Sweep(msgspec.Struct, rename="camel"):
+    id: NonEmpty
+    name: NonEmpty
+    display_name: str | None = None
+    state: str | None = None
+    method: str | None = None
+    description: str | None = None
+    config: msgspec.Raw = NULL
+    best_loss: float | str | None = None
+    run_count: Int64 = None
+    run_count_expected: Int64 = None
+    created_at: str | None = None
+    updated_at: str | None = None
+    heartbeat_at: str | None = None
+
+
+class _Names(msgspec.Struct):
+    id: msgspec.Raw = NULL
+    name: msgspec.Raw = NULL
+
+
+_FINGERPRINTED = tuple(
+    name
+    for name in RunRecord.__struct_fields__
+    if name not in {"read_only", "created_at", "heartbeat_at", "fingerprint"}
+)
+_run_decoder = msgspec.json.Decoder(_Run)
+_sweep_decoder = msgspec.json.Decoder(_Sweep)
+
+
+def to_run(node: msgspec.Raw | bytes, entity: str, project: str) -> RunRecord:
+    """A run as a value.
+
+    Args:
+        node: the bytes of one `Run`, as the fragment `RunFields` asks for it; sound JSON (see `lenient`).
+        entity: the entity it was asked under.
+        project: the project it was asked under.
+
+    Raises:
+        ValueError: the node is not a run, or lies about its types.
+    """
+    wire = _run_decoder.decode(node)
+    user = wire.user or _User()
+    run = RunRecord(
+        entity=entity,
+        project=project,
+        run_id=wire.name,
+        storage_id=wire.id,
+        display_name=wire.display_name,
+        state=wire.state,
+        tags=tuple(wire.tags or ()),
+        group=wire.group,
+        job_type=wire.job_type,
+        sweep=wire.sweep_name,
+        notes=wire.notes,
+        description=wire.description,
+        commit=wire.commit,
+        user=user.username,
+        user_name=user.name,
+        read_only=wire.read_only,
+        project_internal_id=None if wire.project_id is None else str(wire.project_id),
+        created_at=time_or_none(wire.created_at),
+        created_at_text=wire.created_at,
+        heartbeat_at=time_or_none(wire.heartbeat_at),
+        heartbeat_at_text=wire.heartbeat_at,
+        history_line_count=to_int(wire.history_line_count),
+        history_keys_text=json_text(wire.history_keys),
+        config_text=json_text(wire.config),
+        summary_text=json_text(wire.summary_metrics),
+        system_metrics_text=json_text(wire.system_metrics),
+        fingerprint="",
+    )
+    return msgspec.structs.replace(run, fingerprint=fingerprint(run))
+
+
+def to_run_or_bad(node: msgspec.Raw | bytes, entity: str, project: str) -> RunRecord | BadRun:
+    """`to_run`, with a named reason in place of an exception."""
+    try:
+        return to_run(node, entity, project)
+    except (ValueError, RecursionError) as error:
+        run_id, storage_id = names_of(node)
+        return BadRun(
+            run_id=run_id, storage_id=storage_id, reason=one_line(f"the server's answer for this run: {error}")
+        )
+
+
+def to_sweep(node: msgspec.Raw | bytes, entity: str, project: str) -> SweepRecord:
+    """A sweep as a value.
+
+    Raises:
+        ValueError: the node is not a sweep, or lies about its types.
+    """
+    wire = _sweep_decoder.decode(node)
+    return SweepRecord(
+        entity=entity,
+        project=project,
+        sweep_id=wire.name,
+        storage_id=wire.id,
+        display_name=wire.display_name,
+        state=wire.state,
+        method=wire.method,
+        description=wire.description,
+        config_text=json_text(wire.config),
+        best_loss=None if wire.best_loss is None else float(wire.best_loss),
+        run_count=to_int(wire.run_count),
+        run_count_expected=to_int(wire.run_count_expected),
+        created_at=time_or_none(wire.created_at),
+        created_at_text=wire.created_at,
+        updated_at=time_or_none(wire.updated_at),
+        heartbeat_at=time_or_none(wire.heartbeat_at),
+    )
+
+
+def names_of(node: msgspec.Raw | bytes) -> tuple[str | None, str | None]:
+    """Run id and storage id of a node, as far as they can be read."""
+    try:
+        names = msgspec.json.decode(node, type=_Names)
+        texts = [json_text(names.name), json_text(names.id)]
+    except (ValueError, RecursionError):
+        return None, None
+    return texts[0] or None, texts[1] or None
+
+
+def fingerprint(run: RunRecord) -> str:
+    """Digest over a run's fields in their order; equal digests mean that nothing needs to be written.
+
+    MessagePack is the canonical form: one copy of the large texts, no escaping, the same bytes on every Python.
+    `read_only` is left out: it tells about the reader's rights and not about the run. Parsed times are left out
+    because their raw texts are in.
+    """
+    fields = [getattr(run, name) for name in _FINGERPRINTED]
+    return hashlib.blake2b(msgspec.msgpack.encode(fields), digest_size=16).hexdigest()

@@ -1,0 +1,161 @@
+"""Questions about what runs wrote line by line: history, system metrics, console."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mirror.api.answers import one_line
+from mirror.api.asking import Asking, lacks
+from mirror.api.content_documents import EVENTS, HISTORY, LOG_LINES, LOG_TAIL, streams_document
+from mirror.api.content_rows import WireStreams, to_log_page, to_streams_or_bad
+from mirror.api.contents import LogPage, RunStreams, StreamAsk
+from mirror.api.pages import BadRun
+from mirror.api.scalars import is_null
+from mirror.api.wire import AliasedData
+from mirror.errors import GraphQLError, ServerError
+
+ASKS_PER_DOCUMENT = 20
+LINES_PER_PAGE = 5000
+_IMPROVED = "useImprovedPagination"
+
+
+class StreamQuestions(Asking):
+    """The part of `Client` for tails, system metrics and console lines."""
+
+    async def history_rows(
+        self, entity: str, project: str, run_id: str, min_step: int, max_step: int
+    ) -> tuple[str, ...]:
+        """Every row of a range of steps, each a JSON text as the server sent it: bare NaN and float steps come.
+
+        Args:
+            entity: W&B entity.
+            project: W&B project.
+            run_id: the run.
+            min_step: first step.
+            max_step: the step behind the last. The SDK takes 1000 at a time; an empty range is not the end.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        variables = {"entity": entity, "project": project, "run": run_id, "minStep": min_step, "maxStep": max_step}
+        variables["samples"] = max(1, max_step - min_step)  # fewer, and the server leaves rows out
+        answer = await self._session.graphql(HISTORY, variables)
+        return tuple(self._decode(self._run_of(answer, run_id, project), WireStreams).history or ())
+
+    async def events(self, entity: str, project: str, run_id: str, samples: int) -> tuple[str, ...]:
+        """System metrics, one JSON text a row. No paging is known: ask for at least `RunContents.events_line_count`.
+
+        Args:
+            entity: W&B entity.
+            project: W&B project.
+            run_id: the run.
+            samples: at most so many rows; the server samples down to it.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        variables = {"entity": entity, "project": project, "run": run_id, "samples": max(1, samples)}
+        answer = await self._session.graphql(EVENTS, variables)
+        return tuple(self._decode(self._run_of(answer, run_id, project), WireStreams).events or ())
+
+    async def log_lines(
+        self, entity: str, project: str, run_id: str, after: str | None = None, *, first: int = LINES_PER_PAGE
+    ) -> LogPage:
+        """One page of console lines, oldest first; an old server gives its newest lines instead, once and for all.
+
+        Args:
+            entity: W&B entity.
+            project: W&B project.
+            run_id: the run.
+            after: `LogPage.after` of the page before.
+            first: lines on the page; the server may give fewer.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        where = {"entity": entity, "project": project, "run": run_id}
+        answer = None
+        if not self._pages_log_tail_only:
+            try:
+                answer = await self._session.graphql(LOG_LINES, {**where, "first": first, "after": after})
+            except GraphQLError as error:
+                if not lacks(error, _IMPROVED):
+                    raise
+                self._pages_log_tail_only = True
+        is_tail = answer is None
+        if answer is None:
+            answer = await self._session.graphql(LOG_TAIL, {**where, "last": first})
+        wire = self._decode(self._run_of(answer, run_id, project), WireStreams)
+        try:
+            return to_log_page(wire, after=after, is_tail=is_tail)
+        except ValueError as error:
+            why = one_line(str(error))
+        raise ServerError(f"{self._host} answered in a shape that W&B does not use: {why}")
+
+    async def run_streams(
+        self, entity: str, project: str, asks: Sequence[StreamAsk]
+    ) -> Mapping[str, RunStreams | BadRun | None]:
+        """Events, console lines and history of several runs: one request for each 20 runs.
+
+        Args:
+            entity: W&B entity.
+            project: W&B project.
+            asks: what of which run; a run that is asked twice is answered for the last ask.
+
+        Returns:
+            For each run id what was asked, a bad run with its reason, or None when there is no such run.
+        """
+        by_run = {ask.run_id: ask for ask in asks}
+
+        async def ask(some: Sequence[str]) -> Mapping[str, RunStreams | BadRun | None]:
+            return await self._streams(entity, project, [by_run[run_id] for run_id in some])
+
+        def bad(run_id: str, reason: str) -> RunStreams | BadRun | None:
+            return BadRun(run_id=run_id, storage_id=None, reason=reason)
+
+        return await self._by_name(list(by_run), ASKS_PER_DOCUMENT, ask, bad)
+
+    async def _streams(
+        self, entity: str, project: str, asks: Sequence[StreamAsk]
+    ) -> Mapping[str, RunStreams | BadRun | None]:
+        """One document, in the way that this server understands."""
+        modern = not self._pages_log_tail_only
+        variables: dict[str, object] = {"entity": entity, "project": project, "lines": LINES_PER_PAGE}
+        for n, ask in enumerate(asks):
+            variables |= _variables(n, ask, modern=modern)
+        try:
+            answer = await self._session.graphql(streams_document(len(asks), modern=modern), variables)
+        except GraphQLError as error:
+            if not modern or not lacks(error, _IMPROVED):
+                raise
+            self._pages_log_tail_only = True
+            answer = None
+        if answer is None:
+            return await self._streams(entity, project, asks)
+        runs = self._read(answer, AliasedData).project or {}
+        found: dict[str, RunStreams | BadRun | None] = {}
+        for n, ask in enumerate(asks):
+            node = runs.get(f"r{n}")
+            found[ask.run_id] = (
+                None
+                if node is None or is_null(node)
+                else to_streams_or_bad(node, with_log=ask.with_log, log_after=ask.log_after, is_tail=not modern)
+            )
+        return found
+
+
+def _variables(n: int, ask: StreamAsk, *, modern: bool) -> dict[str, object]:
+    """The variables of one ask, as `streams_document` names them."""
+    with_history = ask.history_from is not None and ask.history_to is not None
+    rows = max(1, (ask.history_to or 0) - (ask.history_from or 0))
+    return {
+        f"r{n}": ask.run_id,
+        f"withEvents{n}": ask.events_samples is not None,
+        f"samples{n}": None if ask.events_samples is None else max(1, ask.events_samples),
+        f"withLog{n}": ask.with_log,
+        **({f"logAfter{n}": ask.log_after} if modern else {}),
+        f"withHistory{n}": with_history,
+        f"minStep{n}": ask.history_from,
+        f"maxStep{n}": ask.history_to,
+        f"rows{n}": rows if with_history else None,
+    }

@@ -1,0 +1,193 @@
+"""Artifacts: versions, who logged or used them, and the entries of a manifest.
+
+W&B API notes, section 8. A **sequence** is the collection that a version was made in; its name and project are the
+version's own name. A **ref** is what a run's listing says of a version, a **record** is all of it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from mirror.records.texts import dump_strict
+
+COMMITTED = "COMMITTED"  # the one state of a version that can be read; PENDING and DELETED cannot
+MANIFEST_MD5 = "MANIFEST_MD5"
+_DIGEST_HEAD = b"wandb-artifact-manifest-v1\n"
+_INT64_MAX = 2**63 - 1
+
+
+class ArtifactRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A version as a run's list of artifacts shows it: enough to see whether it is held and whether it moved."""
+
+    artifact_id: str  # W&B's `id`, opaque
+    entity: str | None  # of the sequence; None when its project is gone
+    project: str | None  # of the sequence; None when its project is gone
+    sequence: str  # name of the sequence
+    type: str  # name of the artifact type, such as "model"
+    version_index: int | None  # N of the version vN
+    digest: str  # hex, over the whole manifest
+    aliases: tuple[str, ...]  # names in the sequence that point to this version now; they move
+    updated_at_text: str | None
+
+    @property
+    def name(self) -> str:
+        """`sequence:vN`."""
+        return f"{self.sequence}:v{self.version_index}"
+
+
+class ArtifactRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of an artifact, whole but for its manifest."""
+
+    artifact_id: str  # W&B's `id`, opaque
+    entity: str | None  # of the sequence; None when its project is gone
+    project: str | None  # of the sequence; None when its project is gone
+    sequence: str  # name of the sequence
+    type: str  # name of the artifact type
+    version_index: int | None  # N of the version vN; None while pending
+    state: str  # COMMITTED, PENDING or DELETED
+    digest: str  # hex, over the whole manifest
+    digest_algorithm: str | None  # MANIFEST_MD5 or MANIFEST_XXH128; None on a server too old to tell: MD5
+    aliases: tuple[str, ...]  # names in the sequence that point to this version now; they move
+    tags: tuple[str, ...]
+    metadata_text: str | None  # exact wire text, JSON
+    description: str | None
+    size: int | None  # bytes of all its files
+    file_count: int | None
+    commit_hash: str | None
+    history_step: int | None  # step of the run when it was logged
+    created_at: dt.datetime | None  # UTC
+    created_at_text: str | None
+    updated_at: dt.datetime | None  # UTC
+    updated_at_text: str | None
+
+    @property
+    def name(self) -> str:
+        """`sequence:vN`."""
+        return f"{self.sequence}:v{self.version_index}"
+
+
+class ManifestEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of a version."""
+
+    path: str  # untrusted: it never becomes a path on this machine unchecked
+    digest: str  # base64 of the MD5 (or XXH128, see `algorithm`); an ETag or the address itself for a reference
+    size: int | None  # bytes
+    ref: str | None  # address of a file that W&B does not hold
+    birth_artifact_id: str | None  # the version that first held these bytes
+    extra: str | None  # strict JSON text of whatever else the client noted
+
+    @property
+    def algorithm(self) -> str:
+        """What the digest of these bytes is made with: "md5", or what `extra.alg` says, in lower case."""
+        noted = json.loads(self.extra) if self.extra else None
+        named = noted.get("alg") if isinstance(noted, dict) else None
+        return named.lower() if isinstance(named, str) and named else "md5"
+
+    @property
+    def md5_hex(self) -> str | None:
+        """The MD5 that the bytes must have, in hex; None for references and other digests."""
+        if self.ref is not None or self.algorithm != "md5":
+            return None
+        try:
+            digest = base64.b64decode(self.digest, validate=True)
+        except (binascii.Error, ValueError):
+            return None
+        return digest.hex() if len(digest) == 16 else None
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """The list of a version's files."""
+
+    version: int
+    storage_policy: str | None
+    storage_layout: str | None  # V1 or V2: which path serves a file by its digest
+    storage_region: str | None
+    entries: tuple[ManifestEntry, ...]  # in the order of the file
+
+
+class _WireEntry(msgspec.Struct, rename={"birth_artifact_id": "birthArtifactID"}):
+    digest: str
+    size: int | float | str | None = None
+    ref: str | None = None
+    birth_artifact_id: str | None = None
+    extra: dict[str, Any] | None = None
+
+
+class _PolicyConfig(msgspec.Struct, rename="camel"):
+    storage_layout: str | None = None
+    storage_region: str | None = None
+
+
+class _WireManifest(msgspec.Struct, rename="camel"):
+    contents: dict[str, _WireEntry]
+    version: int = 1
+    storage_policy: str | None = None
+    storage_policy_config: _PolicyConfig | None = None
+
+
+def parse_manifest(body: bytes) -> Manifest:
+    """The manifest in the bytes of `wandb_manifest.json`.
+
+    Raises:
+        ValueError: it is no manifest; one line says why.
+    """
+    try:
+        wire = msgspec.json.decode(body, type=_WireManifest)
+    except (msgspec.DecodeError, RecursionError):
+        wire = _lenient(body)
+    config = wire.storage_policy_config or _PolicyConfig()
+    return Manifest(
+        version=wire.version,
+        storage_policy=wire.storage_policy,
+        storage_layout=config.storage_layout,
+        storage_region=config.storage_region,
+        entries=tuple(_entry(path, entry) for path, entry in wire.contents.items()),
+    )
+
+
+def manifest_digest(entries: Iterable[ManifestEntry], algorithm: str | None) -> str | None:
+    """The digest that a version with these entries has, in hex.
+
+    Args:
+        entries: all entries of the manifest, in any order.
+        algorithm: `ArtifactRecord.digest_algorithm`.
+
+    Returns:
+        The digest, or None for an algorithm that cannot be computed here (XXH128): unverifiable, not wrong.
+    """
+    if algorithm not in {None, MANIFEST_MD5}:
+        return None
+    digest = hashlib.md5(_DIGEST_HEAD, usedforsecurity=False)
+    for path, entry_digest in sorted((entry.path, entry.digest) for entry in entries):
+        digest.update(f"{path}:{entry_digest}\n".encode(errors="surrogatepass"))
+    return digest.hexdigest()
+
+
+def _lenient(body: bytes) -> _WireManifest:
+    """What the strict decoder refuses: bare NaN in `extra`, control characters in a path."""
+    try:
+        return msgspec.convert(json.loads(body, strict=False), _WireManifest)
+    except RecursionError:
+        raise ValueError("the manifest is nested too deeply") from None
+
+
+def _entry(path: str, wire: _WireEntry) -> ManifestEntry:
+    size = None if wire.size is None else float(wire.size)
+    if size is not None and not 0 <= size <= _INT64_MAX:
+        raise ValueError("a size in the manifest is not a number of bytes")
+    return ManifestEntry(
+        path=path,
+        digest=wire.digest,
+        size=None if wire.size is None else int(wire.size),
+        ref=wire.ref,
+        birth_artifact_id=wire.birth_artifact_id,
+        extra=None if wire.extra is None else dump_strict(wire.extra),
+    )
