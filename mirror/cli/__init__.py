@@ -76,8 +76,6 @@ def main() -> None:
     """Run the program: one clear line for what went wrong, a hint, and an exit code; never a traceback."""
     try:
         use_utf8()
-        # DuckDB imports pandas, where there is one, for any value bound to a query: half a second for nothing here.
-        sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
         code = program.main(prog_name="wandb-mirror", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:

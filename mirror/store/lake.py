@@ -148,8 +148,9 @@ class Lake:
 
 def lake_version(engine: duckdb.DuckDBPyConnection) -> int:
     """The schema version of the attached lake; 0 for one that is empty."""
+    # Not a bound value: for its first one DuckDB imports pandas, where there is one, which takes half a second.
     known = engine.execute(
-        "SELECT 1 FROM duckdb_tables() WHERE database_name = ? AND table_name = 'meta'", [LAKE]
+        f"SELECT 1 FROM duckdb_tables() WHERE database_name = {sql_text(LAKE)} AND table_name = 'meta'"
     ).fetchone()
     if known is None:
         return 0
