@@ -103,7 +103,10 @@ def show_error(error: MirrorError) -> None:
 
 def show_defect(error: Exception) -> None:
     """Something that should not happen: say so, and how to see more."""
-    say(f"error: a defect of wandb-mirror: {type(error).__name__}: {error}".splitlines()[0])
+    first: BaseException = error
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    say(f"error: a defect of wandb-mirror: {type(first).__name__}: {first}".splitlines()[0])
     say(f"hint: please report it with what {DEBUG_VARIABLE}=1 shows; the mirror stays at its last commit")
     if os.environ.get(DEBUG_VARIABLE):
         traceback.print_exception(error)

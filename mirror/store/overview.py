@@ -10,6 +10,7 @@ import msgspec
 from mirror.durable import file_names
 from mirror.layout import Home
 from mirror.records.runs import ACTIVE_STATES
+from mirror.store.engine import sql_text
 
 
 class ProjectOverview(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +48,7 @@ SELECT s.entity, s.project, coalesce(r.runs, 0), coalesce(r.active, 0), coalesce
 FROM lake.sources s
 LEFT JOIN (
     SELECT entity, project, count(*) FILTER (gone_at IS NULL) AS runs, count(gone_at) AS gone,
-           count(*) FILTER (gone_at IS NULL AND state IN (SELECT unnest(?::VARCHAR[]))) AS active
+           count(*) FILTER (gone_at IS NULL AND state IN ({states})) AS active
     FROM lake.runs GROUP BY ALL
 ) r USING (entity, project)
 LEFT JOIN (SELECT entity, project, count(*) AS failures FROM lake.failures GROUP BY ALL) f USING (entity, project)
@@ -57,7 +58,8 @@ ORDER BY 1, 2
 
 def project_overviews(engine: duckdb.DuckDBPyConnection) -> list[ProjectOverview]:
     """Every project that was pulled, by name."""
-    rows = engine.execute(_PROJECTS, [sorted(ACTIVE_STATES)]).fetchall()
+    states = ", ".join(map(sql_text, sorted(ACTIVE_STATES)))
+    rows = engine.execute(_PROJECTS.format(states=states)).fetchall()
     names = ProjectOverview.__struct_fields__
     return [ProjectOverview(**dict(zip(names, row, strict=True))) for row in rows]
 
@@ -66,8 +68,7 @@ def failure_overviews(engine: duckdb.DuckDBPyConnection, limit: int = 100) -> li
     """Runs left behind, the latest first."""
     rows = engine.execute(
         "SELECT entity || '/' || project || '/' || run_id, reason, attempts, first_at, last_at FROM lake.failures"
-        " ORDER BY last_at DESC, 1 LIMIT ?",
-        [limit],
+        f" ORDER BY last_at DESC, 1 LIMIT {limit:d}",
     ).fetchall()
     names = FailureOverview.__struct_fields__
     return [FailureOverview(**dict(zip(names, row, strict=True))) for row in rows]
