@@ -44,8 +44,11 @@ class PageSize:
         return replace(size, runs=min(size.runs, fitting))
 
     def after_failure(self, *, asked: int) -> PageSize:
-        """Half of what just failed; the same size is not tried again in this pass."""
-        return replace(self, runs=max(1, asked // 2), ceiling=max(1, asked - 1))
+        """Half of what just failed; three quarters of it is the most that is tried again in this pass.
+
+        So the sizes close in on the server's limit in a few steps, and do not run into it on every other page.
+        """
+        return replace(self, runs=max(1, asked // 2), ceiling=max(1, asked * 3 // 4))
 
     def after_stepping_over(self) -> PageSize:
         """One run was to blame and not the size: the ceiling is the configured one again."""

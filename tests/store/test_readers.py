@@ -1,0 +1,64 @@
+"""A reader sees one committed state, whole, while another process writes; and neither waits for the other."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from mirror.layout import Home
+from mirror.sandbox import Sandbox
+from mirror.store import Lake, connect
+from tests.mirroring import ENTITY, PROJECT, Mirror
+
+PAGE = 10
+
+
+def test_a_second_process_that_reads_in_a_loop_sees_no_error_and_only_whole_commits(
+    sandbox: Sandbox, mirror: Mirror
+) -> None:
+    with Lake(mirror.home, deployment=mirror.url.removeprefix("http://")):
+        pass
+    for number in range(200):
+        when = f"2024-01-01T00:{number // 60:02}:{number % 60:02}"
+        sandbox.state.add_run(ENTITY, PROJECT, f"r{number}", created_at=when)
+    command = [sys.executable, "-m", "tests.store.reader", str(mirror.home.root), str(PAGE)]
+    readers = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    for reader in readers:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "ready\n"
+    report = mirror.using(page_size_start=PAGE, page_size_max=PAGE).pull()
+    assert report.errors == []
+    for reader in readers:
+        output, trouble = reader.communicate("stop\n", timeout=60)
+        assert (reader.returncode, trouble) == (0, "")
+        story = json.loads(output)
+        assert len(story["seen"]) >= 3, story
+
+
+def test_a_reader_in_a_transaction_keeps_its_snapshot(sandbox: Sandbox, mirror: Mirror) -> None:
+    sandbox.state.add_run(ENTITY, PROJECT, "first")
+    mirror.pull()
+    with connect(mirror.home) as engine:
+        engine.execute("BEGIN")
+        assert engine.execute("SELECT count(*) FROM runs").fetchall() == [(1,)]
+        sandbox.state.add_run(ENTITY, PROJECT, "second")
+        mirror.pull()
+        assert engine.execute("SELECT count(*) FROM runs").fetchall() == [(1,)]
+        engine.execute("COMMIT")
+        assert engine.execute("SELECT count(*) FROM runs").fetchall() == [(2,)]
+
+
+def test_a_moved_home_reads_and_writes(sandbox: Sandbox, mirror: Mirror) -> None:
+    sandbox.state.add_run(ENTITY, PROJECT, "first")
+    mirror.pull()
+    moved = mirror.home.root.with_name("it's moved, ünïcödé")
+    mirror.home.root.rename(moved)
+    mirror.home = Home(moved)
+    assert mirror.run_ids() == ["first"]
+    sandbox.state.add_run(ENTITY, PROJECT, "second")
+    assert mirror.pull().errors == []
+    assert mirror.run_ids() == ["first", "second"]
