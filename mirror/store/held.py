@@ -10,7 +10,7 @@ from mirror.records.passes import Held, ProjectKey, SourceState
 from mirror.records.projects import SweepRecord
 from mirror.records.runs import ACTIVE_STATES
 from mirror.store.lake import Lake
-from mirror.store.writer import naive
+from mirror.store.rows import naive
 
 
 def aware(value: Any) -> Any:

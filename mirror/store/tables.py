@@ -109,16 +109,195 @@ CREATE TABLE lake.failures (
 )
 """
 
+# One row a file that the server listed; `object` is null until its bytes are held.
+FILES = """
+CREATE TABLE lake.files (
+    entity VARCHAR NOT NULL,
+    project VARCHAR NOT NULL,
+    run_id VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    file_id VARCHAR,
+    size BIGINT,
+    md5 VARCHAR,
+    mimetype VARCHAR,
+    updated_at TIMESTAMP,
+    updated_at_text VARCHAR,
+    object VARCHAR,
+    status VARCHAR NOT NULL,
+    reason VARCHAR,
+    synced_at TIMESTAMP NOT NULL
+)
+"""
+
+# History exports as they were served; `part` numbers them by last step, which is stable, unlike the server's order.
+EXPORTS = """
+CREATE TABLE lake.exports (
+    entity VARCHAR NOT NULL,
+    project VARCHAR NOT NULL,
+    run_id VARCHAR NOT NULL,
+    part BIGINT NOT NULL,
+    object VARCHAR NOT NULL,
+    bytes BIGINT NOT NULL,
+    rows BIGINT NOT NULL,
+    min_step BIGINT,
+    max_step BIGINT,
+    complete BOOLEAN NOT NULL,
+    synced_at TIMESTAMP NOT NULL
+)
+"""
+
+# The long form of all histories: exports and tails, each key of each step once. `text` is JSON, and null where the
+# double says all there is. Files come from `metric_files`, whose columns must stay equal to these.
+METRICS = """
+CREATE TABLE lake.metrics (
+    entity VARCHAR NOT NULL,
+    project VARCHAR NOT NULL,
+    run_id VARCHAR NOT NULL,
+    key VARCHAR NOT NULL,
+    step BIGINT NOT NULL,
+    timestamp TIMESTAMP,
+    value DOUBLE,
+    text VARCHAR
+)
+"""
+
+# Rows that no export holds yet, as the server sent them.
+TAILS = """
+CREATE TABLE lake.tails (
+    entity VARCHAR NOT NULL,
+    project VARCHAR NOT NULL,
+    run_id VARCHAR NOT NULL,
+    step BIGINT,
+    row VARCHAR NOT NULL
+)
+"""
+
+SYSTEM_METRICS = """
+CREATE TABLE lake.system_metrics (
+    entity VARCHAR NOT NULL,
+    project VARCHAR NOT NULL,
+    run_id VARCHAR NOT NULL,
+    key VARCHAR NOT NULL,
+    number BIGINT NOT NULL,
+    timestamp TIMESTAMP,
+    value DOUBLE,
+    text VARCHAR
+)
+"""
+
+CONSOLE_LINES = """
+CREATE TABLE lake.console_lines (
+    entity VARCHAR NOT NULL,
+    project VARCHAR NOT NULL,
+    run_id VARCHAR NOT NULL,
+    number BIGINT NOT NULL,
+    timestamp TIMESTAMP,
+    timestamp_text VARCHAR,
+    level VARCHAR,
+    label VARCHAR,
+    line VARCHAR
+)
+"""
+
+# One row a run whose history was read: three numbers that are compared, never assumed.
+COMPLETENESS = """
+CREATE TABLE lake.completeness (
+    entity VARCHAR NOT NULL,
+    project VARCHAR NOT NULL,
+    run_id VARCHAR NOT NULL,
+    last_step BIGINT,
+    history_line_count BIGINT,
+    rows_held BIGINT NOT NULL,
+    shared_rows BIGINT NOT NULL,
+    last_step_held BIGINT,
+    parts BIGINT NOT NULL,
+    tail_rows BIGINT NOT NULL,
+    complete BOOLEAN NOT NULL,
+    reason VARCHAR,
+    synced_at TIMESTAMP NOT NULL
+)
+"""
+
+# One row a version; entity and project are those of the collection it was made in, null when that project is gone.
+ARTIFACTS = """
+CREATE TABLE lake.artifacts (
+    artifact_id VARCHAR NOT NULL,
+    entity VARCHAR,
+    project VARCHAR,
+    sequence VARCHAR NOT NULL,
+    type VARCHAR NOT NULL,
+    version_index BIGINT,
+    state VARCHAR NOT NULL,
+    digest VARCHAR NOT NULL,
+    digest_algorithm VARCHAR,
+    aliases VARCHAR[],
+    tags VARCHAR[],
+    metadata JSON,
+    description VARCHAR,
+    size BIGINT,
+    file_count BIGINT,
+    commit_hash VARCHAR,
+    history_step BIGINT,
+    created_at TIMESTAMP,
+    updated_at TIMESTAMP,
+    manifest VARCHAR,
+    synced_at TIMESTAMP NOT NULL,
+    created_at_text VARCHAR,
+    updated_at_text VARCHAR,
+    metadata_wire VARCHAR
+)
+"""
+
+ARTIFACT_FILES = """
+CREATE TABLE lake.artifact_files (
+    artifact_id VARCHAR NOT NULL,
+    entity VARCHAR,
+    project VARCHAR,
+    path VARCHAR NOT NULL,
+    digest VARCHAR NOT NULL,
+    size BIGINT,
+    ref VARCHAR,
+    birth_artifact_id VARCHAR,
+    extra JSON,
+    object VARCHAR,
+    status VARCHAR NOT NULL,
+    reason VARCHAR,
+    synced_at TIMESTAMP NOT NULL
+)
+"""
+
+RUN_ARTIFACTS = """
+CREATE TABLE lake.run_artifacts (
+    entity VARCHAR NOT NULL,
+    project VARCHAR NOT NULL,
+    run_id VARCHAR NOT NULL,
+    artifact_id VARCHAR NOT NULL,
+    direction VARCHAR NOT NULL
+)
+"""
+
 META = "CREATE TABLE lake.meta (key VARCHAR NOT NULL, value VARCHAR NOT NULL)"
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (META, PROJECTS, SWEEPS, RUNS, SOURCES, FAILURES),  # version 1
+    (  # version 2
+        FILES,
+        EXPORTS,
+        METRICS,
+        TAILS,
+        SYSTEM_METRICS,
+        CONSOLE_LINES,
+        COMPLETENESS,
+        ARTIFACTS,
+        ARTIFACT_FILES,
+        RUN_ARTIFACTS,
+    ),
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 
 # Small tables that change on every pass live inside the catalog, so that a pass that finds nothing leaves no file.
 # DuckLake takes this option only for a table that is committed.
-INLINED_TABLES = ("sources", "failures")
+INLINED_TABLES = ("sources", "failures", "exports", "completeness")
 INLINED_ROWS = 1000
 
 # What `mirror.connect()` shows under plain names: the exact wire texts and bookkeeping stay in `lake.*`.
@@ -131,4 +310,14 @@ VIEWS: dict[str, str] = {
     ),
     "sources": "SELECT * EXCLUDE (walk_through, surplus) FROM lake.sources",
     "failures": "SELECT * FROM lake.failures",
+    "files": "SELECT * EXCLUDE (updated_at_text) FROM lake.files",
+    "exports": "SELECT * FROM lake.exports",
+    "metrics": "SELECT * FROM lake.metrics",
+    "tails": "SELECT * FROM lake.tails",
+    "system_metrics": "SELECT * EXCLUDE (number) FROM lake.system_metrics",
+    "console_lines": "SELECT * EXCLUDE (timestamp_text) FROM lake.console_lines",
+    "completeness": "SELECT * FROM lake.completeness",
+    "artifacts": "SELECT * EXCLUDE (created_at_text, updated_at_text, metadata_wire) FROM lake.artifacts",
+    "artifact_files": "SELECT * FROM lake.artifact_files",
+    "run_artifacts": "SELECT * FROM lake.run_artifacts",
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from typing import Any
 
 import duckdb
@@ -14,53 +13,50 @@ from mirror.records.passes import Changes, Failure, ProjectKey, SourceState
 from mirror.records.projects import ProjectRecord, SweepRecord
 from mirror.records.runs import RunRecord
 from mirror.records.texts import config_json, document_json, storable, storable_wire
-from mirror.store.engine import sql_name
 from mirror.store.lake import Lake
-
-_TEXT = pa.large_string()
-_TIME = pa.timestamp("us")
+from mirror.store.rows import TEXT, TIME, arrow_table, merge, naive
 
 # Column names and types as `tables.RUNS` has them; the rows below come in the same order.
 _RUN_COLUMNS = pa.schema(
     [
-        *((name, _TEXT) for name in ("entity", "project", "run_id", "storage_id", "display_name", "state")),
-        ("tags", pa.list_(_TEXT)),
-        *((name, _TEXT) for name in ("group", "job_type", "sweep", "notes", "description", "commit", "user")),
-        ("user_name", _TEXT),
+        *((name, TEXT) for name in ("entity", "project", "run_id", "storage_id", "display_name", "state")),
+        ("tags", pa.list_(TEXT)),
+        *((name, TEXT) for name in ("group", "job_type", "sweep", "notes", "description", "commit", "user")),
+        ("user_name", TEXT),
         ("read_only", pa.bool_()),
-        ("created_at", _TIME),
-        ("heartbeat_at", _TIME),
+        ("created_at", TIME),
+        ("heartbeat_at", TIME),
         ("history_line_count", pa.int64()),
-        *((name, _TEXT) for name in ("history_keys", "config", "summary", "system_metrics")),
-        ("gone_at", _TIME),
-        ("synced_at", _TIME),
-        *((name, _TEXT) for name in ("project_internal_id", "created_at_text", "heartbeat_at_text")),
-        *((name, _TEXT) for name in ("config_wire", "summary_wire", "system_metrics_wire", "fingerprint")),
+        *((name, TEXT) for name in ("history_keys", "config", "summary", "system_metrics")),
+        ("gone_at", TIME),
+        ("synced_at", TIME),
+        *((name, TEXT) for name in ("project_internal_id", "created_at_text", "heartbeat_at_text")),
+        *((name, TEXT) for name in ("config_wire", "summary_wire", "system_metrics_wire", "fingerprint")),
     ]
 )
 
 _SWEEP_COLUMNS = pa.schema(
     [
-        *((name, _TEXT) for name in ("entity", "project", "sweep_id", "storage_id", "display_name", "state")),
-        *((name, _TEXT) for name in ("method", "description", "config")),
+        *((name, TEXT) for name in ("entity", "project", "sweep_id", "storage_id", "display_name", "state")),
+        *((name, TEXT) for name in ("method", "description", "config")),
         ("best_loss", pa.float64()),
         ("run_count", pa.int64()),
         ("run_count_expected", pa.int64()),
-        ("created_at", _TIME),
-        ("created_at_text", _TEXT),
-        ("updated_at", _TIME),
-        ("heartbeat_at", _TIME),
-        ("gone_at", _TIME),
-        ("synced_at", _TIME),
+        ("created_at", TIME),
+        ("created_at_text", TEXT),
+        ("updated_at", TIME),
+        ("heartbeat_at", TIME),
+        ("gone_at", TIME),
+        ("synced_at", TIME),
     ]
 )
 
 _PROJECT_COLUMNS = pa.schema(
     [
-        *((name, _TEXT) for name in ("entity", "project", "storage_id", "internal_id")),
-        ("created_at", _TIME),
-        ("created_at_text", _TEXT),
-        ("synced_at", _TIME),
+        *((name, TEXT) for name in ("entity", "project", "storage_id", "internal_id")),
+        ("created_at", TIME),
+        ("created_at_text", TEXT),
+        ("synced_at", TIME),
     ]
 )
 
@@ -77,7 +73,7 @@ def commit(lake: Lake, changes: Changes) -> None:
     with lake.transaction() as engine:
         if changes.runs:
             rows = [_run_row(run, at) for run in changes.runs]
-            _merge(engine, "runs", _table(_RUN_COLUMNS, rows), keys=("entity", "project", "run_id"))
+            merge(engine, "runs", arrow_table(_RUN_COLUMNS, rows), keys=("entity", "project", "run_id"))
         if changes.gone:
             engine.execute(
                 "UPDATE lake.runs SET gone_at = ? WHERE entity = ? AND project = ? AND gone_at IS NULL"
@@ -88,39 +84,10 @@ def commit(lake: Lake, changes: Changes) -> None:
             _write_sweeps(engine, changes, at)
         if changes.project is not None:
             row = _project_row(changes.project, at)
-            _merge(engine, "projects", _table(_PROJECT_COLUMNS, [row]), keys=("entity", "project"))
+            merge(engine, "projects", arrow_table(_PROJECT_COLUMNS, [row]), keys=("entity", "project"))
         _write_failures(engine, changes, at)
         if changes.source is not None:
             _write_source(engine, changes.key, changes.source)
-
-
-def naive(moment: dt.datetime | None) -> dt.datetime | None:
-    """An aware time as the lake's TIMESTAMP: UTC without a zone."""
-    return None if moment is None else moment.astimezone(dt.UTC).replace(tzinfo=None)
-
-
-def _table(schema: pa.Schema, rows: Sequence[tuple[Any, ...]]) -> pa.Table:
-    columns = zip(*rows, strict=True)
-    return pa.table([_column(values, field.type) for values, field in zip(columns, schema, strict=True)], schema)
-
-
-def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    if kind == _TEXT:
-        values = [None if value is None else storable(value) for value in values]
-    return pa.array(values, kind)
-
-
-def _merge(engine: duckdb.DuckDBPyConnection, table: str, incoming: pa.Table, *, keys: Sequence[str]) -> None:
-    condition = " AND ".join(f"held.{key} = incoming.{key}" for key in keys)
-    columns = ", ".join(sql_name(name) for name in incoming.schema.names)
-    engine.register("incoming", incoming)
-    try:
-        engine.execute(
-            f"MERGE INTO lake.{table} AS held USING (SELECT {columns} FROM incoming) AS incoming ON ({condition})"
-            " WHEN MATCHED THEN UPDATE BY NAME WHEN NOT MATCHED THEN INSERT BY NAME"
-        )
-    finally:
-        engine.unregister("incoming")
 
 
 def _run_row(run: RunRecord, at: dt.datetime | None) -> tuple[Any, ...]:
@@ -154,7 +121,7 @@ def _project_row(project: ProjectRecord, at: dt.datetime | None) -> tuple[Any, .
 def _write_sweeps(engine: duckdb.DuckDBPyConnection, changes: Changes, at: dt.datetime | None) -> None:
     if changes.sweeps:
         rows = [_sweep_row(sweep, at) for sweep in changes.sweeps]
-        _merge(engine, "sweeps", _table(_SWEEP_COLUMNS, rows), keys=("entity", "project", "sweep_id"))
+        merge(engine, "sweeps", arrow_table(_SWEEP_COLUMNS, rows), keys=("entity", "project", "sweep_id"))
     if changes.gone_sweeps:
         engine.execute(
             "UPDATE lake.sweeps SET gone_at = ? WHERE entity = ? AND project = ? AND gone_at IS NULL"
