@@ -3,42 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from mirror.api import BadRun, Client, RunsPage, deployment_of, find_api_key
-from mirror.config import ServerSettings
+from mirror.api import BadRun, Client
 from mirror.errors import AuthError, GraphQLError, ServerError, Unreachable
 from mirror.records.runs import RunRecord
 from mirror.sandbox import Fault, Match, Sandbox
+from tests.api.clients import TEAM, client_on, page_of
 
 pytestmark = pytest.mark.anyio
-TEAM = "sandbox-team"
-
-
-def client_on(sandbox: Sandbox, api_key: str | None = None) -> Client:
-    settings = ServerSettings(base_url=sandbox.url, api_key=api_key or sandbox.api_key, retry_wait_max_s=0.01)
-    deployment = deployment_of(settings.base_url)
-    return Client(deployment, find_api_key(settings, deployment, {}), settings)
-
-
-@pytest.fixture
-async def client(sandbox: Sandbox) -> AsyncIterator[Client]:
-    async with client_on(sandbox) as client:
-        yield client
 
 
 def add_runs(sandbox: Sandbox, count: int, project: str = "p") -> None:
     for number in range(count):
         sandbox.state.add_run(TEAM, project, f"r{number}", created_at=f"2024-01-01T00:00:{number:02d}")
-
-
-async def page_of(client: Client, **changes: Any) -> RunsPage:
-    page = await client.runs_page(TEAM, "p", **({"first": 10} | changes))
-    assert page is not None
-    return page
 
 
 async def walk(client: Client, first: int) -> list[str]:

@@ -1,0 +1,333 @@
+"""What runs contain: along with their page, for several runs at once, and page by page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mirror.api import BadRun, Client, RunContents
+from mirror.api.content_rows import to_contents_or_bad
+from mirror.api.lenient import sound_json
+from mirror.errors import GraphQLError, NotFound, ServerError
+from mirror.sandbox import Fault, Match, Sandbox
+from tests.api.clients import TEAM, client_on, contents_of, page_of
+
+pytestmark = pytest.mark.anyio
+
+HOSTILE = [
+    "../up.txt",
+    "/etc/passwd",
+    "C:\\windows\\x",
+    "a\\b",
+    "con",
+    " blank ",
+    "x" * 300,
+    "Case.txt",
+    "case.txt",
+    "🦉/\u202e.png",
+    "a%2F..%2Fb?c#d",
+    "new\nline",
+]
+
+
+def add_run(sandbox: Sandbox, run: str = "r0", **given: Any) -> None:
+    sandbox.state.add_run(TEAM, "p", run, **given)
+
+
+def steps(count: int) -> list[dict[str, Any]]:
+    return [{"_step": step, "loss": step / 2} for step in range(count)]
+
+
+async def test_a_page_with_contents_costs_one_request(client: Client, sandbox: Sandbox) -> None:
+    for number in range(5):
+        add_run(
+            sandbox,
+            f"r{number}",
+            history=steps(9),
+            parts=3,
+            files={"a.txt": b"hello", "b.bin": b""},
+            console=["one", "two"],
+            events=[{"_timestamp": 1}],
+        )
+    made = sandbox.state.add_artifact(TEAM, "p", "model", files={"w": b"1"}, run="r3", aliases=["best"])
+    page = await page_of(client, with_contents=True, with_counts=True)
+    assert list(page.contents) == [run.run_id for run in page.runs]
+    contents = page.contents["r3"]
+    assert isinstance(contents, RunContents)
+    assert [(file.name, file.size, file.md5) for file in contents.files] == [
+        ("a.txt", 5, "XUFAKrxLKna5cZ2REBfFkg=="),
+        ("b.bin", 0, "1B2M2Y8AsgTpgAmY7PhCfg=="),
+    ]
+    assert (contents.file_count, contents.events_line_count, contents.log_line_count) == (2, 1, 2)
+    assert len(contents.export_urls) == 3
+    assert (contents.live_steps, contents.has_live_rows, contents.has_more_files) == ((), False, False)
+    (ref,) = contents.logged.artifacts
+    assert (ref.artifact_id, ref.name, ref.type) == (made.id, "model:v0", "dataset")
+    assert set(ref.aliases) == {"best", "latest"}
+    assert contents.used.artifacts == ()
+    assert client.spent.graphql_requests == 1
+
+
+async def test_what_is_not_asked_costs_nothing(client: Client, sandbox: Sandbox) -> None:
+    add_run(sandbox, files={"a": b""})
+    assert (await page_of(client)).contents == {}
+    (request,) = sandbox.requests
+    assert "parquetUrls" not in (request.query or "")
+
+
+async def test_contents_are_the_same_whichever_way_they_were_fetched(client: Client, sandbox: Sandbox) -> None:
+    add_run(sandbox, files={"a": b"1"}, console=["x"])
+    listed = (await page_of(client, with_contents=True)).contents["r0"]
+    fetched = await contents_of(client)
+    assert isinstance(listed, RunContents)
+    assert [file.url.part_key for file in listed.files] == [file.url.part_key for file in fetched.files]
+    no_urls: dict[str, Any] = {"files": (), "export_urls": ()}
+    assert msgspec.structs.replace(listed, **no_urls) == msgspec.structs.replace(fetched, **no_urls)
+
+
+async def test_live_steps_come_as_floats_and_become_whole(client: Client, sandbox: Sandbox) -> None:
+    add_run(sandbox, state="running", history=steps(8), exported=5)
+    contents = await contents_of(client)
+    assert contents.live_steps == (5, 6, 7)
+    assert contents.has_live_rows
+
+
+@pytest.mark.parametrize(
+    ("live", "found"),
+    [
+        (
+            [{"_step": 1.5}, {"_step": None}, {}, {"_step": "NaN"}, {"_step": True}, {"_step": 1e300}, {"_step": 3}],
+            (3,),
+        ),
+        ([{}], ()),
+    ],
+)
+async def test_live_rows_without_a_whole_step_are_tolerated(
+    client: Client, sandbox: Sandbox, live: list[Any], found: tuple[int, ...]
+) -> None:
+    add_run(sandbox)
+    sandbox.faults.add(
+        Fault.lie(lambda answer: answer["data"]["project"]["r0"]["parquetHistory"].update(liveData=live))
+    )
+    contents = await contents_of(client)
+    assert contents.live_steps == found
+    assert contents.has_live_rows
+
+
+async def test_null_live_data_is_none(client: Client, sandbox: Sandbox) -> None:
+    add_run(sandbox)
+    sandbox.faults.add(Fault.lie(lambda answer: answer["data"]["project"]["r0"].update(parquetHistory=None)))
+    contents = await contents_of(client)
+    assert (contents.export_urls, contents.live_steps, contents.has_live_rows) == ((), (), False)
+
+
+@pytest.mark.parametrize("keys", ["{}", '{"lastStep": 3, "keys": {}}', {"lastStep": 3}])
+async def test_history_keys_may_be_text_beside_contents(client: Client, sandbox: Sandbox, keys: object) -> None:
+    add_run(sandbox)
+
+    def lie(answer: Any) -> None:
+        answer["data"]["project"]["runs"]["edges"][0]["node"]["historyKeys"] = keys
+
+    sandbox.faults.add(Fault.lie(lie))
+    page = await page_of(client, with_contents=True)
+    assert page.runs[0].history_keys_text
+    assert isinstance(page.contents["r0"], RunContents)
+
+
+async def test_files_of_hostile_names_come_through_unchanged(client: Client, sandbox: Sandbox) -> None:
+    add_run(sandbox, files=dict.fromkeys(HOSTILE, b"x"))
+    contents = await contents_of(client)
+    assert {file.name for file in contents.files} == set(HOSTILE)
+    named = await client.file_urls(TEAM, "p", "r0", HOSTILE)
+    assert {file.name for file in named.files} == set(HOSTILE)
+
+
+async def test_a_missing_md5_is_none_and_a_wrong_one_is_kept(client: Client, sandbox: Sandbox) -> None:
+    add_run(sandbox)
+    for name, md5 in {"none": None, "empty": "", "wrong": "zzz"}.items():
+        sandbox.state.add_file(TEAM, "p", "r0", name, b"x", md5=md5)
+    found = {file.name: file.md5 for file in (await contents_of(client)).files}
+    assert found == {"none": None, "empty": None, "wrong": "zzz"}
+
+
+async def test_a_reference_file_is_listed_with_its_own_address(client: Client, sandbox: Sandbox) -> None:
+    add_run(sandbox)
+    sandbox.state.add_file(TEAM, "p", "r0", "ref", b"", reference="s3://bucket/key?versionId=1")
+    (file,) = (await contents_of(client)).files
+    assert file.url.reveal() == "s3://bucket/key?versionId=1"
+    assert not file.url.is_fetchable
+
+
+def _file(contents: dict[str, Any]) -> dict[str, Any]:
+    node: dict[str, Any] = contents["files"]["edges"][0]["node"]
+    return node
+
+
+LIES: list[Callable[[dict[str, Any]], object]] = [
+    lambda run: run.update(fileCount="many"),
+    lambda run: run.update(files=[]),
+    lambda run: _file(run).update(name=7),
+    lambda run: _file(run).update(name=None),
+    lambda run: _file(run).update(sizeBytes=-1),
+    lambda run: _file(run).update(sizeBytes="big"),
+    lambda run: _file(run).update(directUrl=[]),
+    lambda run: run["files"]["edges"].append(None),
+    lambda run: run["files"]["pageInfo"].update(hasNextPage=True) or run["files"].update(edges=[]),
+    lambda run: run["parquetHistory"].update(parquetUrls="x"),
+    lambda run: run["parquetHistory"].update(parquetUrls=[None]),
+    lambda run: run["parquetHistory"].update(liveData={"_step": 1}),
+    lambda run: run.update(loggedArtifacts={"edges": 1}),
+    lambda run: run.update(logLineCount=1.5),
+]
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_contents_that_lie_never_spoil_their_page(
+    client: Client, sandbox: Sandbox, lie: Callable[[dict[str, Any]], object]
+) -> None:
+    for number in range(3):
+        add_run(sandbox, f"r{number}", files={"a": b"1"}, created_at=f"2024-01-01T00:00:0{number}")
+    page_lie = Fault.lie(lambda answer: lie(answer["data"]["project"]["runs"]["edges"][1]["node"]) and None)
+    sandbox.faults.add(page_lie)
+    page = await page_of(client, with_contents=True)
+    assert len(page.runs) == 3
+    bad = page.contents["r1"]
+    assert isinstance(bad, BadRun)
+    assert bad.run_id == "r1"
+    assert "\n" not in bad.reason
+    assert isinstance(page.contents["r0"], RunContents)
+    assert isinstance(page.contents["r2"], RunContents)
+    sandbox.faults.clear()
+    sandbox.faults.add(Fault.lie(lambda answer: lie(answer["data"]["project"]["r0"]) and None))
+    again = await client.run_contents(TEAM, "p", ["r0", "r1"])
+    assert isinstance(again["r0"], BadRun)
+    assert isinstance(again["r1"], RunContents)
+
+
+async def test_a_size_may_come_as_text_or_not_at_all(client: Client, sandbox: Sandbox) -> None:
+    add_run(sandbox, files={"a": b"1", "b": b"1"})
+
+    def lie(answer: Any) -> None:
+        edges = answer["data"]["project"]["r0"]["files"]["edges"]
+        edges[0]["node"]["sizeBytes"] = "9007199254740993"
+        edges[1]["node"]["sizeBytes"] = None
+
+    sandbox.faults.add(Fault.lie(lie))
+    assert [file.size for file in (await contents_of(client)).files] == [9007199254740993, None]
+
+
+async def test_many_runs_are_asked_in_few_documents(client: Client, sandbox: Sandbox) -> None:
+    for number in range(120):
+        add_run(sandbox, f"r{number}")
+    names = [f"r{number}" for number in range(120)]
+    found = await client.run_contents(TEAM, "p", [*names, "gone", *names])
+    assert client.spent.graphql_requests == 3
+    assert found["gone"] is None
+    assert all(isinstance(found[name], RunContents) for name in names)
+    assert await client.run_contents(TEAM, "p", []) == {}
+    assert await client.run_contents(TEAM, "nowhere", ["r0"]) == {"r0": None}
+
+
+async def test_a_run_that_fails_is_found_and_the_others_are_served(client: Client, sandbox: Sandbox) -> None:
+    for number in range(9):
+        add_run(sandbox, f"r{number}")
+    add_run(sandbox, 'quo"te}')
+    sandbox.faults.add(
+        Fault.graphql_error("internal error", match=Match(variables=lambda given: "r4" in given.values()))
+    )
+    names = [*(f"r{number}" for number in range(9)), 'quo"te}']
+    found = await client.run_contents(TEAM, "p", names)
+    bad = found["r4"]
+    assert isinstance(bad, BadRun)
+    assert "internal error" in bad.reason
+    assert [name for name in names if isinstance(found[name], RunContents)] == [name for name in names if name != "r4"]
+
+
+async def test_an_error_that_is_about_no_run_is_an_error(client: Client, sandbox: Sandbox) -> None:
+    add_run(sandbox)
+    sandbox.faults.add(Fault.status(404))
+    with pytest.raises(NotFound):
+        await client.run_contents(TEAM, "p", ["r0", "r1"])
+    assert len(sandbox.requests) == 1
+
+
+async def test_an_old_server_tells_what_runs_contain() -> None:
+    with Sandbox.start(legacy=True) as old:
+        add_run(old, files={"a": b"1"}, history=steps(3))
+        old.state.add_artifact(TEAM, "p", "data", files={"w": b"1"}, run="r0")
+        async with client_on(old) as client:
+            contents = (await page_of(client, with_contents=True)).contents["r0"]
+            assert isinstance(contents, RunContents)
+            assert len(contents.logged.artifacts) == len(contents.files) == len(contents.export_urls) == 1
+            assert client.spent.graphql_requests == 1
+
+
+async def test_files_come_page_by_page_from_where_the_contents_ended(client: Client, sandbox: Sandbox) -> None:
+    names = [f"{number:03d}.txt" for number in range(130)]
+    add_run(sandbox, files=dict.fromkeys(names, b"x"))
+    contents = await contents_of(client)
+    found = [file.name for file in contents.files]
+    assert (len(found), contents.has_more_files, contents.file_count) == (50, True, 130)
+    after, more = contents.files_after, True
+    while more:
+        page = await client.files_page(TEAM, "p", "r0", after, first=40)
+        found += [file.name for file in page.files]
+        after, more = page.after, page.has_more
+    assert found == names
+
+
+async def test_files_by_name_are_exactly_those(client: Client, sandbox: Sandbox) -> None:
+    add_run(sandbox, files={f"f{number}": b"x" for number in range(300)})
+    wanted = [f"f{number}" for number in range(250)]
+    found = await client.file_urls(TEAM, "p", "r0", [*wanted, "gone"])
+    assert sorted(file.name for file in found.files) == sorted(wanted)
+    assert (await client.file_urls(TEAM, "p", "r0", [])).files == ()
+    with pytest.raises(NotFound):
+        await client.file_urls(TEAM, "p", "nope", ["f0"])
+    with pytest.raises(NotFound):
+        await client.files_page(TEAM, "p", "nope")
+
+
+async def test_a_list_of_files_that_goes_nowhere_never_loops_for_ever(client: Client, sandbox: Sandbox) -> None:
+    add_run(sandbox, files={"a": b"", "b": b"", "c": b""})
+    begun = await client.files_page(TEAM, "p", "r0", first=1)
+
+    def lie(answer: Any) -> None:
+        files = answer["data"]["project"]["run"]["files"]
+        files["pageInfo"]["hasNextPage"] = True
+        for edge in files["edges"]:
+            edge["cursor"] = begun.after
+
+    sandbox.faults.add(Fault.lie(lie))
+    with pytest.raises(ServerError, match="no place to continue from"):
+        await client.files_page(TEAM, "p", "r0", begun.after)
+
+
+async def test_a_server_without_contents_still_lists_its_runs(client: Client, sandbox: Sandbox) -> None:
+    add_run(sandbox)
+    refused = 'Cannot query field "parquetHistory" on type "Run".'
+    sandbox.faults.add(Fault.graphql_error(refused, status=400, match=Match(query="parquetHistory")))
+    assert len((await page_of(client)).runs) == 1
+    with pytest.raises(GraphQLError, match="parquetHistory"):
+        await page_of(client, with_contents=True)
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=()), max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["edges", "node", "pageInfo"]), inner),
+    max_leaves=6,
+)
+FIELDS = ["id", "name", "files", "parquetHistory", "loggedArtifacts", "usedArtifacts", "fileCount", "logLineCount"]
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), values, max_size=8))
+def test_no_answer_whatever_is_more_than_a_bad_run(node: dict[str, Any]) -> None:
+    sound = {"id": "s", "name": "r", "files": None, "parquetHistory": None} | dict.fromkeys(FIELDS[4:6]) | node
+    result = to_contents_or_bad(sound_json(json.dumps(sound).encode()))
+    assert isinstance(result, RunContents | BadRun)
