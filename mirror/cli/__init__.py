@@ -47,10 +47,13 @@ class Program(click.Group):
         return found
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a reader that has enough (`wandb-mirror sql … | head`) ends it quietly and well."""
+        """Run the command; a reader that has enough (`wandb-mirror sql … | head`) ends it quietly and well, an interrupt with one line."""
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
+        except KeyboardInterrupt:
+            say("interrupted; nothing is lost, the same command goes on where it stopped")
+            return 130
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0

@@ -112,8 +112,7 @@ async def _pull_sources(shop: Workshop, request: PullRequest, report: PullReport
                 project.error = error
                 if await _is_fatal(shop, error):
                     fatal.append(error)
-            finally:
-                shop.watcher.pass_ended(project)
+            shop.watcher.pass_ended(project)  # not of a pass that was interrupted: it has not ended
 
     async with anyio.create_task_group() as group:
         for key in keys:

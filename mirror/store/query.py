@@ -72,7 +72,7 @@ def run_sql(engine: duckdb.DuckDBPyConnection, text: str, parameters: Sequence[A
     """
     try:
         if len(engine.extract_statements(text)) > 1:
-            raise QueryError("these are several statements", hint="give one at a time; the prompt takes several")
+            raise QueryError("these are several statements", hint="give one at a time")
         return ResultSet(engine.execute(text, list(parameters)) if parameters else engine.execute(text))
     except duckdb.Error as error:
         raise query_error(error) from error

@@ -1,0 +1,152 @@
+"""Two programs at once, and one that is interrupted."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from mirror.sandbox import Fault, Match, Sandbox
+from tests.cli.conftest import COMMAND, Cli
+
+SLOW = "[pull]\npage_size_start = 1\npage_size_max = 1\n"
+PATIENCE_S = 30.0
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    """Wait for something that another process does; what never happens fails."""
+    end = time.monotonic() + PATIENCE_S
+    while not happened():
+        assert time.monotonic() < end, "it never happened"
+        select.select([], [], [], 0.02)
+
+
+@pytest.fixture
+def slow(cli: Cli, sandbox: Sandbox) -> Iterator[Cli]:
+    """A mirror of a server that stops to think after the first pages."""
+    for number in range(5):
+        sandbox.state.add_run("team", "proj", f"r{number}", created_at=f"2026-01-0{number + 1}T00:00:00Z")
+    sandbox.faults.add(Fault.latency(0.5, match=Match(kind="graphql")))
+    yield cli.at(sandbox).configure("team/proj", more=SLOW)
+    sandbox.faults.clear()
+
+
+def test_a_second_pull_is_told_which_process_writes_and_readers_go_on(slow: Cli, sandbox: Sandbox) -> None:
+    with slow.start("pull", stderr=subprocess.DEVNULL) as first:
+        wait_until(lambda: sandbox.requests.count(kind="graphql") >= 2)
+        said = slow.fails(8, "pull")
+        assert f"PID {first.pid} " in said.error
+        assert "wait until it is done" in said.hint
+        writer = slow("status", "--json", code=0).json["writer"]
+        assert writer is None or writer["pid"] == first.pid
+        assert first.wait(PATIENCE_S) == 0
+    assert slow("status", "--json", code=0).json["runs"] == 5
+
+
+def test_an_interrupted_pull_says_one_line_and_the_next_one_completes(slow: Cli, sandbox: Sandbox) -> None:
+    with slow.start("pull", stderr=subprocess.PIPE) as process:
+        wait_until(lambda: sandbox.requests.count(kind="graphql") >= 3)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        said = process.stderr.read().decode()
+        assert process.wait(PATIENCE_S) == 130
+    assert said.splitlines() == ["interrupted; nothing is lost, the same command goes on where it stopped"]
+    held = slow("status", "--json", code=0).json
+    assert 1 <= held["runs"] < 5
+    assert held["projects"][0]["walk_under_way"]
+    sandbox.faults.clear()
+    slow("pull", code=0)
+    assert slow("status", "--json", code=0).json["runs"] == 5
+
+
+class Terminal:
+    """A pseudo-terminal with a program in it."""
+
+    def __init__(self, cli: Cli, *arguments: str) -> None:
+        self.read, side = pty.openpty()
+        env = {**cli.environment(), "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
+        self.process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            stdin=side,
+            stdout=side,
+            stderr=side,
+            env=env,
+            cwd=cli.folder,
+            start_new_session=True,
+        )
+        os.close(side)
+        self.seen = ""
+
+    def until(self, pattern: str) -> None:
+        """Read until the screen was sent what is looked for."""
+        end = time.monotonic() + PATIENCE_S
+        while re.search(pattern, self.seen) is None:
+            assert time.monotonic() < end, self.seen
+            if select.select([self.read], [], [], 0.2)[0]:
+                piece = self._more()
+                assert piece, f"the program ended:\n{self.seen}"
+                self.seen += piece
+
+    def _more(self) -> str:
+        """What was sent next; nothing when the program has ended."""
+        try:
+            return os.read(self.read, 65536).decode(errors="replace")
+        except OSError:  # how Linux says that the other side is closed
+            return ""
+
+    def type(self, text: str) -> None:
+        """Press keys; what was seen before is forgotten."""
+        self.seen = ""
+        os.write(self.read, text.encode())
+
+    def end(self) -> int:
+        """Read the rest and give the exit status."""
+        while piece := self._more():
+            self.seen += piece
+        os.close(self.read)
+        return self.process.wait(PATIENCE_S)
+
+
+def test_a_terminal_sees_bars_and_then_the_summary(slow: Cli) -> None:
+    terminal = Terminal(slow, "pull")
+    terminal.until(r"team/proj.*━.*[1-5]/5")
+    assert terminal.end() == 0
+    assert "team/proj: 5 new or changed (all runs compared)" in terminal.seen
+    assert re.search(r"1 project, \d+ requests", terminal.seen)
+
+
+def test_without_a_terminal_there_are_plain_lines(cli: Cli, server: Sandbox) -> None:
+    cli = cli.at(server).configure("team/proj")
+    said = cli("pull", code=0)
+    assert said.out == ""
+    assert said.err.splitlines()[0] == "team/proj: 3 new or changed (all runs compared)"
+    assert "\x1b" not in said.err
+    assert cli("pull", "--quiet", code=0).err == ""
+
+
+def test_the_prompt_answers_forgives_and_leaves(filled: Cli) -> None:
+    terminal = Terminal(filled, "sql")
+    terminal.until("mirror> ")
+    terminal.type("SELECT run_id\n")
+    terminal.until(r"\.\.\.> ")
+    terminal.type("FROM runs WHERE project = 'proj' ORDER BY 1;\n")
+    terminal.until(r"r1\s+r2\s+r3\s[\s\S]*mirror> ")
+    terminal.type("SELEC 1;\n")
+    terminal.until(r"error: Parser Error[\s\S]*mirror> ")
+    terminal.type(".tables\n")
+    terminal.until(r"sweeps[\s\S]*mirror> ")
+    terminal.type("SELECT half a\n")
+    terminal.until(r"\.\.\.> ")
+    terminal.seen = ""
+    terminal.process.send_signal(signal.SIGINT)
+    terminal.until("mirror> ")
+    terminal.type("\x04")
+    assert terminal.end() == 0
+    assert "Traceback" not in terminal.seen
