@@ -11,6 +11,7 @@
     │   ├── GraphQLError           the server executed the document and reported errors
     │   ├── UrlExpired             a signed address is no longer good: ask for a new one   (transient)
     │   ├── RangeRefused           the bytes do not go on at this offset: begin again       (transient)
+    │   ├── WrongContent           the bytes that came are not the ones that were listed   (transient)
     │   └── NotWandb               HTML, plain text, a redirect to a login page
     ├── StoreError             8   the home, the lake or the disk
     │   ├── HomeUnusable           read-only, full, on a network file system
@@ -140,6 +141,13 @@ class RangeRefused(ServerError):
         self.total = total
 
 
+class WrongContent(ServerError):
+    """The bytes that came are not the ones that the server listed: another size or another MD5."""
+
+    transient = True
+    default_hint = "it is tried again with the next pulls; the file may have been changed while it was read"
+
+
 class NotWandb(ServerError):
     """HTML, plain text or a redirect to a login page came back instead of JSON."""
 
@@ -170,9 +178,18 @@ class LakeTooNew(StoreError):
 
 
 class UnreadableExport(StoreError):
-    """The bytes of a history export are damaged or are no Parquet file; other parts and runs are not touched."""
+    """The bytes of a history export are damaged or are no Parquet file; other parts and runs are not touched.
+
+    Args:
+        message: one sentence for a person.
+        object: name of the file: the digest, for an object.
+    """
 
     default_hint = "the next pull fetches it again; `wandb-mirror verify` tells damage on this disk"
+
+    def __init__(self, message: str, *, hint: str = "", object: str = "") -> None:  # noqa: A002
+        super().__init__(message, hint=hint)
+        self.object = object
 
 
 class QueryError(StoreError):

@@ -183,4 +183,4 @@ def _later_wins(columns: list[Cells]) -> Cells:
 
 def _unreadable(path: Path, error: BaseException) -> UnreadableExport:
     first_line = (str(error).splitlines() or [type(error).__name__])[0]
-    return UnreadableExport(f"history export {path.name[:16]}… cannot be read: {first_line[:200]}")
+    return UnreadableExport(f"history export {path.name[:16]}… cannot be read: {first_line[:200]}", object=path.name)

@@ -145,9 +145,7 @@ class Folded:
         if TIME_KEY not in self.keys:
             return pa.nulls(len(self._steps), _TIME)
         seconds = self._read([TIME_KEY])[TIME_KEY].value
-        sane = pc.less(pc.abs(seconds), float(_LATEST_SECOND))  # NaN and infinities are not
-        micros = pc.round(pc.multiply(pc.if_else(sane, seconds, pa.scalar(None, pa.float64())), 1e6))
-        times = micros.cast(pa.int64()).cast(_TIME)
+        times = as_times(seconds)
         if not self._shared:
             return times
         there = times.is_valid()
@@ -188,6 +186,13 @@ def fold_exports(parts: Sequence[Path], rows: Sequence[str] = ()) -> Folded:
 def fold_rows(rows: Sequence[str]) -> Folded:
     """Fold rows of a tail: JSON texts, steps as integers or floats, bare NaN allowed."""
     return Folded([RowsPart(rows)])
+
+
+def as_times(seconds: pa.Array) -> pa.Array:
+    """Seconds of the epoch as UTC times; null for what no calendar holds."""
+    sane = pc.less(pc.abs(seconds), float(_LATEST_SECOND))  # NaN and infinities are not
+    kept = pc.if_else(sane, seconds, pa.scalar(None, pa.float64()))
+    return pc.round(pc.multiply(kept, 1e6)).cast(pa.int64()).cast(_TIME)
 
 
 def _last_step(part: ExportPart) -> tuple[bool, int]:

@@ -1,19 +1,28 @@
-"""Commit what a pass decided: one lake transaction for rows, failures and the watermark together."""
+"""Commit what a pass decided: one lake transaction for rows, contents, failures and the watermark together.
+
+The order of writes is drawn in `contents_writer`.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 import duckdb
 import msgspec
 import pyarrow as pa
 
-from mirror.records.passes import Changes, Failure, ProjectKey, SourceState
+from mirror.records.contents import ArtifactChange, ContentChanges
+from mirror.records.passes import Changes, ProjectKey, SourceState
 from mirror.records.projects import ProjectRecord, SweepRecord
 from mirror.records.runs import RunRecord
 from mirror.records.texts import config_json, document_json, storable, storable_wire
+from mirror.store.contents_ready import give_up, prepare
+from mirror.store.contents_writer import commit_contents
+from mirror.store.failures import write_failures
 from mirror.store.lake import Lake
+from mirror.store.objects import Objects
 from mirror.store.rows import TEXT, TIME, arrow_table, merge, naive
 
 # Column names and types as `tables.RUNS` has them; the rows below come in the same order.
@@ -61,33 +70,61 @@ _PROJECT_COLUMNS = pa.schema(
 )
 
 
-def commit(lake: Lake, changes: Changes) -> None:
-    """Write everything in `changes`, or nothing.
+def commit(
+    lake: Lake,
+    changes: Changes,
+    contents: Sequence[ContentChanges] = (),
+    artifacts: Sequence[ArtifactChange] = (),
+    *,
+    objects: Objects | None = None,
+) -> None:
+    """Write everything, or nothing: rows, contents and the watermark become visible together.
+
+    Args:
+        lake: opened for writing.
+        changes: of one project; may be empty but for its key and time.
+        contents: of runs of that project, each run once.
+        artifacts: versions, each once.
+        objects: where the objects that the contents name lie; they are made durable first.
 
     Raises:
+        UnreadableExport: a history part is damaged; the error names its object. The lake stays at its last commit.
         StoreError: the lake stays at its last commit.
     """
-    if changes.is_empty:
+    if not contents and not artifacts:
+        if not changes.is_empty:
+            with lake.transaction() as engine:
+                _write(engine, changes)
         return
+    ready = prepare(lake, changes.key, objects or Objects(lake.home), contents, artifacts)
+    try:
+        with lake.transaction() as engine:
+            _write(engine, changes)
+            commit_contents(engine, ready, changes.at)
+    except BaseException:
+        give_up(lake, ready)
+        raise
+
+
+def _write(engine: duckdb.DuckDBPyConnection, changes: Changes) -> None:
     at = naive(changes.at)
-    with lake.transaction() as engine:
-        if changes.runs:
-            rows = [_run_row(run, at) for run in changes.runs]
-            merge(engine, "runs", arrow_table(_RUN_COLUMNS, rows), keys=("entity", "project", "run_id"))
-        if changes.gone:
-            engine.execute(
-                "UPDATE lake.runs SET gone_at = ? WHERE entity = ? AND project = ? AND gone_at IS NULL"
-                " AND run_id IN (SELECT unnest(?::VARCHAR[]))",
-                [at, changes.key.entity, changes.key.project, list(changes.gone)],
-            )
-        if changes.sweeps or changes.gone_sweeps:
-            _write_sweeps(engine, changes, at)
-        if changes.project is not None:
-            row = _project_row(changes.project, at)
-            merge(engine, "projects", arrow_table(_PROJECT_COLUMNS, [row]), keys=("entity", "project"))
-        _write_failures(engine, changes, at)
-        if changes.source is not None:
-            _write_source(engine, changes.key, changes.source)
+    if changes.runs:
+        rows = [_run_row(run, at) for run in changes.runs]
+        merge(engine, "runs", arrow_table(_RUN_COLUMNS, rows), keys=("entity", "project", "run_id"))
+    if changes.gone:
+        engine.execute(
+            "UPDATE lake.runs SET gone_at = ? WHERE entity = ? AND project = ? AND gone_at IS NULL"
+            " AND run_id IN (SELECT unnest(?::VARCHAR[]))",
+            [at, changes.key.entity, changes.key.project, list(changes.gone)],
+        )
+    if changes.sweeps or changes.gone_sweeps:
+        _write_sweeps(engine, changes, at)
+    if changes.project is not None:
+        row = _project_row(changes.project, at)
+        merge(engine, "projects", arrow_table(_PROJECT_COLUMNS, [row]), keys=("entity", "project"))
+    write_failures(engine, changes)
+    if changes.source is not None:
+        _write_source(engine, changes.key, changes.source)
 
 
 def _run_row(run: RunRecord, at: dt.datetime | None) -> tuple[Any, ...]:
@@ -128,33 +165,6 @@ def _write_sweeps(engine: duckdb.DuckDBPyConnection, changes: Changes, at: dt.da
             " AND sweep_id IN (SELECT unnest(?::VARCHAR[]))",
             [at, changes.key.entity, changes.key.project, list(changes.gone_sweeps)],
         )
-
-
-def _write_failures(engine: duckdb.DuckDBPyConnection, changes: Changes, at: dt.datetime | None) -> None:
-    entity, project = changes.key.entity, changes.key.project
-    over = [*changes.recovered, *(run.run_id for run in changes.runs)]
-    if over:
-        engine.execute(
-            "DELETE FROM lake.failures WHERE entity = ? AND project = ? AND run_id IN (SELECT unnest(?::VARCHAR[]))",
-            [entity, project, over],
-        )
-    for failure in changes.failed:
-        _write_failure(engine, changes.key, failure, at)
-
-
-def _write_failure(
-    engine: duckdb.DuckDBPyConnection, key: ProjectKey, failure: Failure, at: dt.datetime | None
-) -> None:
-    where = [key.entity, key.project, storable(failure.run_id)]
-    before = engine.execute(
-        "SELECT attempts, first_at FROM lake.failures WHERE entity = ? AND project = ? AND run_id = ?", where
-    ).fetchone()
-    attempts, first_at = before or (0, at)
-    engine.execute("DELETE FROM lake.failures WHERE entity = ? AND project = ? AND run_id = ?", where)
-    engine.execute(
-        "INSERT INTO lake.failures VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [*where, storable(failure.reason), attempts + 1, first_at, at],
-    )
 
 
 def _write_source(engine: duckdb.DuckDBPyConnection, key: ProjectKey, source: SourceState) -> None:

@@ -1,0 +1,95 @@
+"""What the lake holds of the contents of some runs, as the pull's planner asks for it: one query a table and page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from mirror.records.contents import Completeness, ExportRow, HeldFile, HeldHistory
+from mirror.records.passes import ProjectKey
+from mirror.store.engine import Engine
+from mirror.store.lake import Lake
+
+_RUNS = "entity = ? AND project = ? AND run_id IN (SELECT unnest(?::VARCHAR[]))"
+
+
+def held_files(lake: Lake, key: ProjectKey, run_ids: Iterable[str]) -> dict[str, dict[str, HeldFile]]:
+    """The files of the named runs, by run id and name; runs without a file are left out."""
+    fields = HeldFile.__struct_fields__
+    held: dict[str, dict[str, HeldFile]] = {}
+    with lake.reading() as engine:
+        rows = _ask(engine, f"SELECT run_id, name, {', '.join(fields)} FROM lake.files WHERE {_RUNS}", key, run_ids)
+    for run_id, name, *values in rows:
+        held.setdefault(run_id, {})[name] = HeldFile(**dict(zip(fields, values, strict=True)))
+    return held
+
+
+def held_histories(lake: Lake, key: ProjectKey, run_ids: Iterable[str]) -> dict[str, HeldHistory]:
+    """Histories and streams of the named runs, by run id; empty ones for runs of which nothing is held."""
+    wanted = list(run_ids)
+    with lake.reading() as engine:
+        return read_histories(engine, key, wanted)
+
+
+def read_histories(engine: Engine, key: ProjectKey, run_ids: list[str]) -> dict[str, HeldHistory]:
+    """`held_histories`, on an engine that is at hand."""
+    exports: dict[str, list[ExportRow]] = {}
+    for run_id, *values in _ask(
+        engine,
+        f"SELECT run_id, object, bytes, rows, min_step, max_step FROM lake.exports WHERE {_RUNS} ORDER BY run_id, part",
+        key,
+        run_ids,
+    ):
+        row = ExportRow(**dict(zip(ExportRow.__struct_fields__, values, strict=True)))
+        exports.setdefault(run_id, []).append(row)
+    tails = _by_run(engine, "count(*), min(step), max(step)", "tails", key, run_ids)
+    fields = Completeness.__struct_fields__
+    facts = {
+        run_id: Completeness(**dict(zip(fields, values, strict=True)))
+        for run_id, *values in _ask(
+            engine, f"SELECT run_id, {', '.join(fields)} FROM lake.completeness WHERE {_RUNS}", key, run_ids
+        )
+    }
+    console = _by_run(engine, "max(number)", "console_lines", key, run_ids)
+    events = _by_run(engine, "count(DISTINCT number)", "system_metrics", key, run_ids)
+    return {
+        run_id: HeldHistory(
+            exports=tuple(exports.get(run_id, ())),
+            tail_rows=tails.get(run_id, (0, None, None))[0],
+            first_tail_step=tails.get(run_id, (0, None, None))[1],
+            last_tail_step=tails.get(run_id, (0, None, None))[2],
+            completeness=facts.get(run_id),
+            last_console_number=console.get(run_id, (None,))[0],
+            event_rows=events.get(run_id, (0,))[0],
+        )
+        for run_id in run_ids
+    }
+
+
+def held_tails(engine: Engine, key: ProjectKey, run_ids: list[str]) -> dict[str, list[tuple[int | None, str]]]:
+    """Steps and JSON texts of the tails of the named runs."""
+    tails: dict[str, list[tuple[int | None, str]]] = {}
+    query = f"SELECT run_id, step, row FROM lake.tails WHERE {_RUNS} ORDER BY run_id, step NULLS LAST"
+    for run_id, step, row in _ask(engine, query, key, run_ids):
+        tails.setdefault(run_id, []).append((step, row))
+    return tails
+
+
+def held_artifacts(lake: Lake, artifact_ids: Iterable[str]) -> dict[str, tuple[str, str | None, str | None]]:
+    """Digest, time of the last update as sent, and object of the manifest, of those versions that are held."""
+    with lake.reading() as engine:
+        rows = engine.execute(
+            "SELECT artifact_id, digest, updated_at_text, manifest FROM lake.artifacts"
+            " WHERE artifact_id IN (SELECT unnest(?::VARCHAR[]))",
+            [list(artifact_ids)],
+        ).fetchall()
+    return {row[0]: (row[1], row[2], row[3]) for row in rows}
+
+
+def _by_run(engine: Engine, what: str, table: str, key: ProjectKey, run_ids: list[str]) -> dict[str, tuple[Any, ...]]:
+    rows = _ask(engine, f"SELECT run_id, {what} FROM lake.{table} WHERE {_RUNS} GROUP BY run_id", key, run_ids)
+    return {run_id: tuple(values) for run_id, *values in rows}
+
+
+def _ask(engine: Engine, query: str, key: ProjectKey, run_ids: Iterable[str]) -> list[tuple[Any, ...]]:
+    return engine.execute(query, [key.entity, key.project, list(run_ids)]).fetchall()

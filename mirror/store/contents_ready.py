@@ -1,0 +1,199 @@
+"""The slow part of committing contents, done before the transaction: sync the objects, decide, fold, write Parquet.
+
+A history that only grew at its end is appended. Any other change rebuilds the run's metrics from all parts and the
+whole tail: new exports, rows between or below those that are held, a step written again. Both leave each key of each
+step once, since what a rebuild adds replaces everything that the run had.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from itertools import pairwise
+
+import duckdb
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mirror.records.contents import (
+    ArtifactChange,
+    Completeness,
+    ContentChanges,
+    ExportRow,
+    HeldHistory,
+    HistoryChange,
+    TailRow,
+    judge,
+)
+from mirror.records.passes import ProjectKey
+from mirror.records.texts import storable_wire
+from mirror.store.contents_held import held_tails, read_histories
+from mirror.store.history_parts import ExportPart
+from mirror.store.lake import Lake
+from mirror.store.metric_files import MetricFile, RunKey, discard, write_metrics
+from mirror.store.metrics import Folded, fold_exports, fold_rows
+from mirror.store.objects import Objects
+
+
+class ReadyHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """One run's history as the transaction writes it."""
+
+    run_id: str
+    exports: tuple[ExportRow, ...] | None  # by last step; None: as held
+    tail: tuple[TailRow, ...]
+    held: bool  # the lake has something of it
+    replaces: bool  # metrics and tail that are held go first
+    completeness: Completeness
+
+
+class ReadyContents(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one transaction writes; the objects are durable, the metrics are in a file that no snapshot names."""
+
+    key: ProjectKey
+    runs: tuple[ContentChanges, ...]
+    histories: tuple[ReadyHistory, ...]
+    artifacts: tuple[ArtifactChange, ...]
+    metrics: MetricFile | None
+
+
+def prepare(
+    lake: Lake,
+    key: ProjectKey,
+    objects: Objects,
+    runs: Sequence[ContentChanges],
+    artifacts: Sequence[ArtifactChange] = (),
+) -> ReadyContents:
+    """Make everything ready that needs no transaction.
+
+    Args:
+        lake: read for what is held; nobody else writes it, since it holds the writer's lock.
+        key: the project of all the runs.
+        objects: where every object that is named lies.
+        runs: each run once.
+        artifacts: each version once.
+
+    Raises:
+        UnreadableExport: a part is damaged; nothing is left behind.
+        StoreError: the disk failed, or an object is missing; nothing is left behind.
+    """
+    objects.sync(_named_objects(runs, artifacts))
+    changed = [run for run in runs if run.history is not None]
+    run_ids = [run.run_id for run in changed]
+    with lake.reading() as engine:
+        held = read_histories(engine, key, run_ids) if run_ids else {}
+        growing = {run.run_id for run in changed if run.history and grows(run.history, held[run.run_id])}
+        kept = [run_id for run_id in run_ids if run_id not in growing and held[run_id].tail_rows]
+        tails = held_tails(engine, key, kept) if kept else {}
+    histories: list[ReadyHistory] = []
+    folds: list[tuple[RunKey, Folded]] = []
+    for run in changed:
+        assert run.history is not None
+        if run.run_id in growing:
+            ready, folded = _append(run.run_id, run.history, held[run.run_id])
+        else:
+            ready, folded = _rebuild(objects, run.run_id, run.history, held[run.run_id], tails.get(run.run_id, []))
+        histories.append(ready)
+        folds.append(((key.entity, key.project, run.run_id), folded))
+    file = write_metrics(lake.home, folds) if folds else None
+    return ReadyContents(
+        key=key, runs=tuple(runs), histories=tuple(histories), artifacts=tuple(artifacts), metrics=file
+    )
+
+
+def give_up(lake: Lake, ready: ReadyContents) -> None:
+    """Remove the file of a transaction that failed, unless the catalog names it after all."""
+    if ready.metrics is None:
+        return
+    with contextlib.suppress(duckdb.Error), lake.reading() as engine:
+        named = engine.execute("SELECT data_file FROM ducklake_list_files('lake', 'metrics')").fetchall()
+        if not any(str(name).endswith(ready.metrics.path.name) for (name,) in named):
+            discard(ready.metrics)
+
+
+def grows(change: HistoryChange, held: HeldHistory) -> bool:
+    """Whether a change only adds rows behind everything that is held."""
+    if change.exports is not None or change.replaces_tail or held.completeness is None:
+        return False
+    steps = [row.step for row in change.tail]
+    known = [step for step in steps if step is not None]
+    last = held.last_step
+    return (
+        len(known) == len(steps)
+        and all(left < right for left, right in pairwise(known))
+        and (not known or last is None or known[0] > last)
+    )
+
+
+def _append(run_id: str, change: HistoryChange, held: HeldHistory) -> tuple[ReadyHistory, Folded]:
+    folded = fold_rows([row.row for row in change.tail])
+    before = held.completeness
+    assert before is not None
+    last = change.tail[-1].step if change.tail else held.last_step
+    facts = judge(
+        change,
+        rows_held=before.rows_held + len(change.tail),
+        shared_rows=before.shared_rows,
+        last_step_held=last,
+        parts=before.parts,
+        tail_rows=before.tail_rows + len(change.tail),
+    )
+    return ReadyHistory(
+        run_id=run_id, exports=None, tail=change.tail, held=True, replaces=False, completeness=facts
+    ), folded
+
+
+def _rebuild(
+    objects: Objects, run_id: str, change: HistoryChange, held: HeldHistory, held_tail: Sequence[tuple[int | None, str]]
+) -> tuple[ReadyHistory, Folded]:
+    exports = held.exports if change.exports is None else _in_order(change.exports)
+    paths = [objects.path(export.object) for export in exports]
+    tail = [] if change.replaces_tail else [TailRow(step=step, row=row) for step, row in held_tail]
+    if tail and change.exports is not None:
+        covered = pa.concat_arrays([ExportPart(path).steps for path in paths] or [pa.array([], pa.int64())])
+        tail = _not_in(tail, covered)
+    tail = _once([*tail, *change.tail])
+    folded = fold_exports(paths, [row.row for row in tail])
+    facts = folded.facts
+    completeness = judge(
+        change,
+        rows_held=facts.steps + facts.without_step,
+        shared_rows=facts.repeated + facts.merged,
+        last_step_held=facts.max_step,
+        parts=len(exports),
+        tail_rows=len(tail),
+    )
+    is_held = held.completeness is not None
+    kept = None if change.exports is None and is_held else exports
+    return ReadyHistory(
+        run_id=run_id, exports=kept, tail=tuple(tail), held=is_held, replaces=is_held, completeness=completeness
+    ), folded
+
+
+def _in_order(exports: Sequence[ExportRow]) -> tuple[ExportRow, ...]:
+    """By last step, equal bytes once."""
+    distinct = {export.object: export for export in exports}.values()
+    return tuple(
+        sorted(distinct, key=lambda export: (export.max_step is not None, export.max_step or 0, export.object))
+    )
+
+
+def _not_in(tail: Sequence[TailRow], covered: pa.Array) -> list[TailRow]:
+    """The rows whose step no export holds now."""
+    inside = pc.is_in(pa.array([row.step for row in tail], pa.int64()), value_set=covered.drop_null()).to_pylist()
+    return [row for row, is_covered in zip(tail, inside, strict=True) if not is_covered]
+
+
+def _once(tail: Sequence[TailRow]) -> list[TailRow]:
+    """By step, then in the order they came; a row that came twice once."""
+    distinct = {(row.step, storable_wire(row.row)): row for row in tail}.values()
+    return sorted(distinct, key=lambda row: (row.step is None, row.step or 0))
+
+
+def _named_objects(runs: Sequence[ContentChanges], artifacts: Sequence[ArtifactChange]) -> set[str]:
+    named = {file.object for run in runs for file in run.files}
+    named |= {export.object for run in runs if run.history for export in run.history.exports or ()}
+    named |= {change.manifest for change in artifacts} | {
+        row.object for change in artifacts for row in change.files or ()
+    }
+    return {digest for digest in named if digest is not None}
