@@ -47,7 +47,7 @@ class Program(click.Group):
         return found
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a reader that has enough (`wandb-mirror sql … | head`) ends it quietly and well, an interrupt with one line."""
+        """Run the command; a reader that has enough (`… | head`) ends it quietly, Ctrl-C with one line."""
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mirror.sandbox import Sandbox
+from mirror.sandbox import Fault, Match, Sandbox
 
 COMMAND = (sys.executable, "-m", "mirror.cli")
 INHERITED = ("PATH", "PYTHONPATH", "VIRTUAL_ENV", "SYSTEMROOT", "COVERAGE_PROCESS_START")
@@ -164,6 +164,13 @@ def fill(sandbox: Sandbox) -> None:
         created_at="2026-01-03T00:00:00Z",
     )  # fmt: skip
     state.add_run("team", "other", "o1", created_at="2026-01-04T00:00:00Z")
+
+
+def broken(run_id: str) -> Fault:
+    """Whatever shows the run with its documents fails; that it exists can still be listed."""
+    return Fault.graphql_error(
+        "this run is broken", match=Match(kind="graphql", contains_run=run_id, query="RunFields")
+    )
 
 
 @pytest.fixture

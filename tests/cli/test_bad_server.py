@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from mirror.sandbox import Fault, Sandbox
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, broken
 
 QUICK = "[pull]\npage_size_start = 1\n"
 CASES = [
@@ -97,10 +97,10 @@ def test_one_project_that_fails_does_not_stop_the_others(script: Cli) -> None:
 
 def test_a_run_that_the_server_cannot_show_is_left_behind_with_its_reason(cli: Cli, server: Sandbox) -> None:
     cli = cli.at(server).configure("team/proj")
-    server.faults.add(Fault.poisoned_run("r2"))
+    server.faults.add(broken("r2"))
     said = cli("pull", code=9)
     assert "left behind: team/proj/r2: " in said.err
-    assert "internal error" in said.err
+    assert "this run is broken" in said.err
     status = cli("status", "--json", code=0).json
     assert status["runs"] == 2
     assert [failure["path"] for failure in status["failures"]] == ["team/proj/r2"]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from mirror.sandbox import Fault, Sandbox
+from mirror.sandbox import Sandbox
 from mirror.store.writer_lock import Holder
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, broken
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "json.md"
 TYPES: dict[str, tuple[type, ...]] = {
@@ -54,7 +54,7 @@ def agrees(value: Any, heading: str) -> None:
 def troubled(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """A mirror whose last pull left a run behind and could not read one project."""
     cli = Cli(folder=tmp_path_factory.mktemp("json")).at(server).configure("team/proj", "team/nope")
-    server.faults.add(Fault.poisoned_run("r2"))
+    server.faults.add(broken("r2"))
     said = cli("pull", "--json", code=9).json
     server.faults.clear()
     agrees(said, "wandb-mirror pull --json")
