@@ -38,6 +38,9 @@ JITTER = 0.25
 _REFUSAL_BYTES = 4096  # of an answer without the bytes, as much is looked at
 _DEAD_S = 10.0  # an idle connection is given up before storage closes it under a request
 
+# httpx would make credentials of a user name in an address.
+_NO_AUTH = httpx.Auth()
+
 
 class Body:
     """The bytes of one answer, read once."""
@@ -235,7 +238,8 @@ class Transfers:
         self._meter.transfer_requests += 1
         failed: Unreachable
         try:
-            return await self._http.send(self._http.build_request("GET", target, headers=headers), stream=True)
+            request = self._http.build_request("GET", target, headers=headers)
+            return await self._http.send(request, stream=True, auth=_NO_AUTH)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             failed = self._no_answer(error, host_of(target.netloc.decode("ascii")))
         raise failed  # outside of the handler: the foreign error holds the request, and with it key and signature

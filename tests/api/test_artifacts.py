@@ -172,16 +172,8 @@ async def test_another_shape_is_one_clear_line(client: Client, sandbox: Sandbox,
     assert "\n" not in raised.value.message
 
 
-def entry(**given: Any) -> ManifestEntry:
-    plain = {
-        "path": "a",
-        "digest": "xMpCOKC5I4INzFCab3WEmw==",
-        "size": 1,
-        "ref": None,
-        "birth_artifact_id": None,
-        "extra": None,
-    }
-    return ManifestEntry(**(plain | given))
+def entry(digest: str = "xMpCOKC5I4INzFCab3WEmw==", extra: str | None = None) -> ManifestEntry:
+    return ManifestEntry(path="a", digest=digest, size=1, ref=None, birth_artifact_id=None, extra=extra)
 
 
 def test_other_digests_are_unverifiable_and_not_wrong() -> None:
