@@ -1,4 +1,4 @@
-"""A reader in a process of its own: `python -m tests.store.reader HOME PAGE`; asks until it is told to stop on stdin."""
+"""A reader in a process of its own: `python -m tests.store.reader HOME PAGE`; asks until stdin says stop."""
 
 from __future__ import annotations
 

@@ -28,12 +28,14 @@ def test_every_parquet_file_and_its_folder_are_synced_before_the_commit(
         real = os.fsync
 
         def note(descriptor: int) -> None:
-            synced.append(os.readlink(f"/proc/self/fd/{descriptor}") if Path("/proc/self/fd").exists() else "?")
+            synced.append(
+                str(Path(f"/proc/self/fd/{descriptor}").readlink()) if Path("/proc/self/fd").exists() else "?"
+            )
             with connect(home) as reader:
                 visible.append(len(reader.execute("SELECT run_id FROM runs").fetchall()))
             real(descriptor)
 
-        monkeypatch.setattr(durable.os, "fsync", note)
+        monkeypatch.setattr(os, "fsync", note)
         with lake.transaction() as engine:
             engine.execute(ROW, ["a"])
         monkeypatch.undo()
@@ -76,12 +78,12 @@ def test_a_replacement_that_fails_leaves_the_old_content_and_no_rest(
     if step == "replace":
         monkeypatch.setattr(Path, "replace", broken)
     else:
-        monkeypatch.setattr(durable.os, step, broken)
+        monkeypatch.setattr(os, step, broken)
     with pytest.raises(OSError, match="No space"):
         durable.write_replace(target, b"new")
     monkeypatch.undo()
     assert target.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["file"]
+    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_new_folders_and_files_are_found_and_known_ones_are_left_alone(

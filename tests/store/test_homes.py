@@ -43,7 +43,7 @@ def test_a_home_of_another_deployment_is_refused_and_untouched(home: Home) -> No
     with Lake(home, deployment="one.example") as lake, lake.transaction() as engine:
         engine.execute("INSERT INTO lake.projects (entity, project, synced_at) VALUES ('e', 'p', now()::TIMESTAMP)")
     before = home.catalog.read_bytes()
-    with pytest.raises(OtherDeployment, match="one.example"), Lake(home, deployment="two.example"):
+    with pytest.raises(OtherDeployment, match=r"one\.example"), Lake(home, deployment="two.example"):
         pass
     assert home.catalog.read_bytes() == before
     assert deployment_of_lake(home) == "one.example"
@@ -201,7 +201,8 @@ with Lake(home, deployment="d") as lake:
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
     try:
         with lake.transaction() as engine:
-            engine.execute("INSERT INTO lake.meta SELECT 'k' || i, md5(i::VARCHAR) || md5((i+1)::VARCHAR) FROM range(20000) t(i)")
+            many = "SELECT 'k' || i, md5(i::VARCHAR) || md5((i + 1)::VARCHAR) FROM range(20000) t(i)"
+            engine.execute(f"INSERT INTO lake.meta {many}")
         print("committed")
     except HomeUnusable as error:
         print("full", error.message)
