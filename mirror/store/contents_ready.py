@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 
-import duckdb
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mirror.errors import StoreError
 from mirror.records.contents import (
     ArtifactChange,
     Completeness,
@@ -48,13 +49,13 @@ class ReadyHistory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReadyContents(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything one transaction writes; the objects are durable, the metrics are in a file that no snapshot names."""
+    """Everything one transaction writes; the objects are durable, the metrics are in files that no snapshot names."""
 
     key: ProjectKey
     runs: tuple[ContentChanges, ...]
     histories: tuple[ReadyHistory, ...]
     artifacts: tuple[ArtifactChange, ...]
-    metrics: MetricFile | None
+    metrics: tuple[MetricFile, ...]
 
 
 def prepare(
@@ -95,20 +96,20 @@ def prepare(
             ready, folded = _rebuild(objects, run.run_id, run.history, held[run.run_id], tails.get(run.run_id, []))
         histories.append(ready)
         folds.append(((key.entity, key.project, run.run_id), folded))
-    file = write_metrics(lake.home, folds) if folds else None
+    files = write_metrics(lake.home, folds) if folds else ()
     return ReadyContents(
-        key=key, runs=tuple(runs), histories=tuple(histories), artifacts=tuple(artifacts), metrics=file
+        key=key, runs=tuple(runs), histories=tuple(histories), artifacts=tuple(artifacts), metrics=files
     )
 
 
 def give_up(lake: Lake, ready: ReadyContents) -> None:
-    """Remove the file of a transaction that failed, unless the catalog names it after all."""
-    if ready.metrics is None:
+    """Remove the files of a transaction that failed, unless the catalog names them after all."""
+    if not ready.metrics:
         return
-    with contextlib.suppress(duckdb.Error), lake.reading() as engine:
-        named = engine.execute("SELECT data_file FROM ducklake_list_files('lake', 'metrics')").fetchall()
-        if not any(str(name).endswith(ready.metrics.path.name) for (name,) in named):
-            discard(ready.metrics)
+    with contextlib.suppress(StoreError), lake.reading() as engine:
+        rows = engine.execute("SELECT data_file FROM ducklake_list_files('lake', 'metrics')").fetchall()
+        named = {Path(name).name for (name,) in rows}
+        discard(file for file in ready.metrics if file.path.name not in named)
 
 
 def grows(change: HistoryChange, held: HeldHistory) -> bool:

@@ -4,8 +4,8 @@ The order of writes, and what a crash leaves at each point:
 
     1. bytes come in below partial/             crash: they are resumed
     2. objects staged, flushed, named           crash: objects that no row names; a later pull finds them there
-    3. metrics written as one Parquet file      crash: a file that no snapshot names; maintenance removes it
-    4. BEGIN; what is replaced is deleted, what is new is added, the Parquet file is registered
+    3. metrics written as Parquet files         crash: files that no snapshot names; maintenance removes them
+    4. BEGIN; what is replaced is deleted, what is new is added, the Parquet files are registered
                                                 crash: files that no snapshot names
     5. every new file and folder of the lake flushed, COMMIT
                                                 crash before: the old contents, whole; after: the new ones, whole
@@ -116,8 +116,7 @@ def commit_contents(engine: Engine, ready: ReadyContents, at: dt.datetime) -> No
     now = naive(at)
     _write_files(engine, ready.key, ready.runs, now)
     _write_histories(engine, ready.key, ready.histories, now)
-    if ready.metrics is not None:
-        register(engine, ready.metrics)
+    register(engine, ready.metrics)
     _write_events(engine, ready.key, ready.runs)
     _write_console(engine, ready.key, ready.runs)
     _write_run_artifacts(engine, ready.key, ready.runs)
