@@ -80,7 +80,7 @@ def test_without_any_variable_the_home_is_in_the_users_data_folder(cli: Cli, tmp
     bare.fails(5, "status")
 
 
-@pytest.mark.parametrize("limit", [0, 2_000, 30_000, 100_000])
+@pytest.mark.parametrize("limit", [2_000, 100_000])
 def test_a_full_disk_is_named_and_the_next_pull_completes(cli: Cli, server: Sandbox, limit: int) -> None:
     cli = cli.at(server).configure("team/proj")
 
@@ -116,7 +116,7 @@ def test_a_home_of_another_server_is_refused_and_left_as_it_is(copied: Cli, sand
     }
 
 
-@pytest.mark.parametrize("command", [("pull",), ("status",), ("sql", "SELECT 1")])
+@pytest.mark.parametrize("command", [("pull",), ("status",)])
 @pytest.mark.parametrize("content", [b"garbage" * 999, b""], ids=["garbage", "emptied"])
 def test_a_catalog_that_is_damaged_is_reported_and_kept(copied: Cli, content: bytes, command: tuple[str, ...]) -> None:
     for path in (copied.home / "lake").glob("catalog.sqlite*"):
