@@ -1,12 +1,16 @@
 """The edge towards W&B: everything that is known about its API, and the only folder that speaks HTTP.
 
 Words: a **deployment** is one W&B server under all its names; a **document** is a GraphQL text; a **page** is one
-answer of a listing; a **bad run** is one that the server listed in a shape that W&B does not have; a **turn** is the
-permission to send a request now.
+answer of a listing; the **contents** of a run are its files, exports, live tail, counts and artifacts; its
+**streams** are history, system metrics and console lines; a **bad run** is one that the server answered in a shape
+that W&B does not have; a **body** is the bytes behind a **signed url**, which expires; a **turn** is the permission to
+send a request now.
 
-It owns: the documents, the shapes of the answers and how they become records (`wire`, `times`, `lenient`), what an
-HTTP status and an error body mean (`answers`), where the key comes from and who may see it (`credentials`,
-`deployment`), politeness (`limits`), and the one HTTP client (`session`). `Client` puts a name on each question.
+It owns: the documents and their fragments; the shapes of the answers (`wire`, `scalars`, `times`, `lenient`) and how
+they become values (`rows`, `content_rows`, `artifact_rows`); what an HTTP status and an error body mean (`answers`,
+`transfer_answers`); where the key comes from and who may see it (`credentials`, `deployment`); politeness (`limits`);
+and the two users of HTTP, `session` for questions and `transfer` for bytes, on `connection`. `Client` is made of one
+file of questions for each subject.
 
 It never: lets an exception of httpx out, shows the API key in a repr, message or log, sends the key to another host
 than the configured one, decides what to pull, or writes anything to disk.

@@ -12,13 +12,14 @@ from mirror.api.artifact_rows import WireArtifacts, artifacts_page, to_artifact
 from mirror.api.asking import Asking, lacks
 from mirror.api.content_documents import (
     ARTIFACT_FILES,
+    ARTIFACT_FILES_BY_NAME,
     ARTIFACT_MANIFEST,
     LOGGED_ARTIFACTS,
     OLD_ARTIFACT_MANIFEST,
     USED_ARTIFACTS,
     artifacts_document,
 )
-from mirror.api.contents import ArtifactsPage, FilesPage, ManifestFile
+from mirror.api.contents import ArtifactsPage, FilesPage, ListedFile, ManifestFile
 from mirror.api.pages import BadArtifact
 from mirror.api.scalars import NULL, Int64, is_null, to_int
 from mirror.api.signed_url import SignedUrl
@@ -28,6 +29,7 @@ from mirror.records.artifacts import ArtifactRecord
 ARTIFACTS_PER_PAGE = 100
 ARTIFACTS_PER_DOCUMENT = 50
 ARTIFACT_FILES_PER_PAGE = 500
+NAMES_PER_DOCUMENT = 200
 _ALGORITHM = "digestAlgorithm"
 
 Direction = Literal["logged", "used"]
@@ -98,10 +100,10 @@ class ArtifactQuestions(Asking):
             For each id the version (whatever its state), a bad one with its reason, or None when there is none.
         """
 
-        async def ask(some: Sequence[str]) -> Mapping[str, ArtifactRecord | BadArtifact | None]:
+        async def ask(some: Sequence[str], attempts: int | None) -> Mapping[str, ArtifactRecord | BadArtifact | None]:
             variables = {f"a{n}": artifact_id for n, artifact_id in enumerate(some)}
             answer = await self._modern_or_old(
-                artifacts_document(len(some)), artifacts_document(len(some), modern=False), variables
+                artifacts_document(len(some)), artifacts_document(len(some), modern=False), variables, attempts
             )
             nodes = self._read(answer, dict[str, msgspec.Raw])
             return {artifact_id: _artifact(nodes.get(f"a{n}", NULL), artifact_id) for n, artifact_id in enumerate(some)}
@@ -144,22 +146,38 @@ class ArtifactQuestions(Asking):
             raise self._stuck("files")
         return page
 
+    async def artifact_file_urls(self, artifact_id: str, names: Sequence[str]) -> FilesPage:
+        """Some files of a version by name, with fresh addresses: for the few that are wanted, and after a 403.
+
+        Raises:
+            NotFound: there is no such version.
+        """
+        found: tuple[ListedFile, ...] = ()
+        for start in range(0, len(names), NAMES_PER_DOCUMENT):  # no names at all would mean every file
+            some = list(names[start : start + NAMES_PER_DOCUMENT])
+            variables = {"artifact": artifact_id, "names": some, "first": len(some)}
+            answer = await self._session.graphql(ARTIFACT_FILES_BY_NAME, variables)
+            found += self._files_in(self._artifact_in(answer)).files
+        return FilesPage(files=found, after=None, has_more=False)
+
     def _artifact_in(self, answer: Answer) -> msgspec.Raw:
         found = self._read(answer, _ArtifactData).artifact
         if is_null(found):
             raise NotFound(f"{self._host} has no such artifact", hint="it may have been deleted")
         return found
 
-    async def _modern_or_old(self, modern: str, old: str, variables: Mapping[str, object]) -> Answer:
+    async def _modern_or_old(
+        self, modern: str, old: str, variables: Mapping[str, object], attempts: int | None = None
+    ) -> Answer:
         """Ask for the digest's algorithm, too, unless the server is too old for the question."""
         if not self._lacks_digest_algorithm:
             try:
-                return await self._session.graphql(modern, variables)
+                return await self._session.graphql(modern, variables, attempts=attempts)
             except GraphQLError as error:
                 if not lacks(error, _ALGORITHM):
                     raise
                 self._lacks_digest_algorithm = True
-        return await self._session.graphql(old, variables)
+        return await self._session.graphql(old, variables, attempts=attempts)
 
 
 def _artifact(node: msgspec.Raw, artifact_id: str) -> ArtifactRecord | BadArtifact | None:

@@ -17,6 +17,8 @@ from mirror.api.session import Session
 from mirror.api.wire import ProjectData
 from mirror.errors import GraphQLError, NotFound, ServerError, Unreachable
 
+FEW_TRIES = 2  # of a document about several things: asking for fewer of them is the better next step
+
 _T = TypeVar("_T")
 _V = TypeVar("_V")
 
@@ -80,7 +82,7 @@ class Asking:
         self,
         names: Sequence[str],
         most: int,
-        ask: Callable[[Sequence[str]], Awaitable[Mapping[str, _V]]],
+        ask: Callable[[Sequence[str], int | None], Awaitable[Mapping[str, _V]]],
         bad: Callable[[str, str], _V],
     ) -> dict[str, _V]:
         """Ask about several things in documents of at most `most`, so that one of them never spoils the others.
@@ -90,7 +92,7 @@ class Asking:
         Args:
             names: run ids or artifact ids; each is asked once.
             most: things in one document.
-            ask: one document; answers by name.
+            ask: one document, with at most so many tries; answers by name.
             bad: makes the answer of a thing that fails alone, from its name and the reason.
         """
         asked = list(dict.fromkeys(names))
@@ -99,11 +101,11 @@ class Asking:
         while pending:
             some = pending.pop(0)
             try:
-                found |= await ask(some)
+                found |= await ask(some, FEW_TRIES if len(some) > 1 else None)
             except (ServerError, Unreachable) as error:
                 if len(some) > 1 and _may_be_too_much(error):
                     pending[:0] = [some[: len(some) // 2], some[len(some) // 2 :]]
-                elif isinstance(error, GraphQLError):
+                elif isinstance(error, GraphQLError) and not _is_about_the_document(error):
                     found[some[0]] = bad(some[0], error.message)
                 else:
                     raise
@@ -112,14 +114,19 @@ class Asking:
 
 def lacks(error: GraphQLError, name: str) -> bool:
     """Whether the server refused a document for a field or argument that it is too old to know."""
-    return any(
-        name in words and ("cannot query field" in words.lower() or "unknown argument" in words.lower())
-        for words in error.messages
-    )
+    return any(name in words for words in error.messages) and _is_about_the_document(error)
+
+
+def _is_about_the_document(error: GraphQLError) -> bool:
+    """Whether the server does not know something that was asked for, whatever it was asked about."""
+    said = " ".join(error.messages).lower()
+    return "cannot query field" in said or "unknown argument" in said
 
 
 def _may_be_too_much(error: ServerError | Unreachable) -> bool:
     """Whether asking for less may help: the server is there and is one of W&B's."""
     if isinstance(error, Unreachable):
         return error.answered
-    return isinstance(error, GraphQLError) or error.status >= 500 or error.status == 413
+    if isinstance(error, GraphQLError):
+        return not _is_about_the_document(error)
+    return error.status >= 500 or error.status == 413

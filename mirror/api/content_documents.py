@@ -105,6 +105,15 @@ query MirrorArtifactFiles($artifact: ID!, $first: Int!, $after: String) {
     + FILE_FIELDS
 )
 
+ARTIFACT_FILES_BY_NAME = (
+    """
+query MirrorArtifactFilesByName($artifact: ID!, $names: [String!], $first: Int!) {
+  artifact(id: $artifact) { id files(names: $names, first: $first) { ...FilePage } }
+}
+"""
+    + FILE_FIELDS
+)
+
 
 @cache
 def contents_document(count: int) -> str:
@@ -186,5 +195,6 @@ DOCUMENTS: Mapping[str, str] = MappingProxyType(
         "ARTIFACT_MANIFEST": ARTIFACT_MANIFEST,
         "OLD_ARTIFACT_MANIFEST": OLD_ARTIFACT_MANIFEST,
         "ARTIFACT_FILES": ARTIFACT_FILES,
+        "ARTIFACT_FILES_BY_NAME": ARTIFACT_FILES_BY_NAME,
     }
 )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from mirror.api.asking import Asking
 from mirror.api.content_documents import FILES, FILES_BY_NAME, contents_document
 from mirror.api.content_rows import to_contents_or_bad
-from mirror.api.contents import FilesPage, RunContents
+from mirror.api.contents import FilesPage, ListedFile, RunContents
 from mirror.api.listing_questions import ARTIFACTS_FIRST, FILES_FIRST
 from mirror.api.pages import BadRun
 from mirror.api.scalars import is_null
@@ -36,7 +36,7 @@ class ContentQuestions(Asking):
             For each run id its contents, a bad run with its reason, or None when there is no such run.
         """
 
-        async def ask(some: Sequence[str]) -> Mapping[str, RunContents | BadRun | None]:
+        async def ask(some: Sequence[str], attempts: int | None) -> Mapping[str, RunContents | BadRun | None]:
             variables: dict[str, object] = {
                 "entity": entity,
                 "project": project,
@@ -44,7 +44,7 @@ class ContentQuestions(Asking):
                 "artifactsFirst": ARTIFACTS_FIRST,
                 **{f"r{n}": run_id for n, run_id in enumerate(some)},
             }
-            answer = await self._session.graphql(contents_document(len(some)), variables)
+            answer = await self._session.graphql(contents_document(len(some)), variables, attempts=attempts)
             runs = self._read(answer, AliasedData).project or {}
             nodes = {run_id: runs.get(f"r{n}") for n, run_id in enumerate(some)}
             return {
@@ -90,10 +90,10 @@ class ContentQuestions(Asking):
         Raises:
             NotFound: there is no such run.
         """
-        found = FilesPage(files=(), after=None, has_more=False)
+        found: tuple[ListedFile, ...] = ()
         for start in range(0, len(names), NAMES_PER_DOCUMENT):  # no names at all would mean every file
             some = list(names[start : start + NAMES_PER_DOCUMENT])
             variables = {"entity": entity, "project": project, "run": run_id, "names": some, "first": len(some)}
-            page = self._files_in(self._run_of(await self._session.graphql(FILES_BY_NAME, variables), run_id, project))
-            found = FilesPage(files=found.files + page.files, after=None, has_more=False)
-        return found
+            answer = await self._session.graphql(FILES_BY_NAME, variables)
+            found += self._files_in(self._run_of(answer, run_id, project)).files
+        return FilesPage(files=found, after=None, has_more=False)

@@ -107,8 +107,8 @@ class StreamQuestions(Asking):
         """
         by_run = {ask.run_id: ask for ask in asks}
 
-        async def ask(some: Sequence[str]) -> Mapping[str, RunStreams | BadRun | None]:
-            return await self._streams(entity, project, [by_run[run_id] for run_id in some])
+        async def ask(some: Sequence[str], attempts: int | None) -> Mapping[str, RunStreams | BadRun | None]:
+            return await self._streams(entity, project, [by_run[run_id] for run_id in some], attempts)
 
         def bad(run_id: str, reason: str) -> RunStreams | BadRun | None:
             return BadRun(run_id=run_id, storage_id=None, reason=reason)
@@ -116,7 +116,7 @@ class StreamQuestions(Asking):
         return await self._by_name(list(by_run), ASKS_PER_DOCUMENT, ask, bad)
 
     async def _streams(
-        self, entity: str, project: str, asks: Sequence[StreamAsk]
+        self, entity: str, project: str, asks: Sequence[StreamAsk], attempts: int | None
     ) -> Mapping[str, RunStreams | BadRun | None]:
         """One document, in the way that this server understands."""
         modern = not self._pages_log_tail_only
@@ -124,14 +124,15 @@ class StreamQuestions(Asking):
         for n, ask in enumerate(asks):
             variables |= _variables(n, ask, modern=modern)
         try:
-            answer = await self._session.graphql(streams_document(len(asks), modern=modern), variables)
+            document = streams_document(len(asks), modern=modern)
+            answer = await self._session.graphql(document, variables, attempts=attempts)
         except GraphQLError as error:
             if not modern or not lacks(error, _IMPROVED):
                 raise
             self._pages_log_tail_only = True
             answer = None
         if answer is None:
-            return await self._streams(entity, project, asks)
+            return await self._streams(entity, project, asks, attempts)
         runs = self._read(answer, AliasedData).project or {}
         found: dict[str, RunStreams | BadRun | None] = {}
         for n, ask in enumerate(asks):

@@ -151,6 +151,10 @@ async def test_a_manifest_comes_to_the_digest_of_its_version(client: Client, san
     assert (page.has_more, rest.has_more) == (True, False)
     (listed,) = (file for file in page.files + rest.files if file.name == "z")
     assert await bytes_of(client, listed.url) == b"1"
+    sandbox.clock.advance(3601)
+    (again,) = (await client.artifact_file_urls(made, ["z", "gone"])).files
+    assert await bytes_of(client, again.url) == b"1"
+    assert (await client.artifact_file_urls(made, [])).files == ()
 
 
 async def test_a_version_that_is_not_there_is_not_found(client: Client, sandbox: Sandbox) -> None:

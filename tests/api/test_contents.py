@@ -316,6 +316,20 @@ async def test_a_server_without_contents_still_lists_its_runs(client: Client, sa
     assert len((await page_of(client)).runs) == 1
     with pytest.raises(GraphQLError, match="parquetHistory"):
         await page_of(client, with_contents=True)
+    sandbox.requests.clear()
+    with pytest.raises(GraphQLError, match="parquetHistory"):
+        await client.run_contents(TEAM, "p", [f"r{number}" for number in range(50)])
+    assert len(sandbox.requests) == 1  # not asked again in halves
+
+
+async def test_a_document_that_is_too_much_is_asked_in_halves_soon(client: Client, sandbox: Sandbox) -> None:
+    for number in range(8):
+        add_run(sandbox, f"r{number}")
+    too_many = Match(operation="MirrorRunContents", variables=lambda given: "r4" in given)
+    sandbox.faults.add(Fault.status(502, match=too_many))
+    found = await client.run_contents(TEAM, "p", [f"r{number}" for number in range(8)])
+    assert all(isinstance(contents, RunContents) for contents in found.values())
+    assert client.spent.graphql_requests == 4
 
 
 values = st.recursive(
