@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -51,6 +51,7 @@ class ExportPart:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.name = path.name
         self._metadata: pq.FileMetaData | None = None
         try:
             with self._open() as file:  # not kept open: a batch holds more parts than a process may have files
@@ -58,7 +59,7 @@ class ExportPart:
                 self._schema = file.schema_arrow
             self.names: tuple[str, ...] = tuple(self._schema.names)
             self.rows = int(self._metadata.num_rows)
-            self._doubled = len(set(self.names)) < len(self.names)
+            self.doubled = len(set(self.names)) < len(self.names)  # some name is there twice
             columns = self._columns([STEP])
             self.steps = as_steps(columns[STEP][-1]) if STEP in columns else pa.nulls(self.rows, pa.int64())
         except (pa.ArrowException, OSError, UnicodeDecodeError, RecursionError) as error:
@@ -81,12 +82,33 @@ class ExportPart:
             raise _unreadable(self._path, error) from error
 
     def arrow(self, keys: Sequence[str]) -> pa.Table:
-        """These columns as the export has them, the last one of a name that is there twice."""
+        """These columns as the export has them, the last one of a name that is there twice.
+
+        Raises:
+            UnreadableExport: a page of one of them is damaged.
+        """
         try:
             columns = self._columns([key for key in keys if key in self.names])
             return pa.table({key: columns[key][-1] for key in keys if key in columns})
         except (pa.ArrowException, OSError, UnicodeDecodeError, RecursionError) as error:
             raise _unreadable(self._path, error) from error
+
+    def batches(self, keys: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """These columns, some rows at a time, in the export's order. Not for an export with a name twice.
+
+        Raises:
+            UnreadableExport: a page is damaged.
+        """
+        try:
+            with self._open() as file:
+                for batch in file.iter_batches(batch_size=rows, columns=sorted(set(keys)), use_threads=False):
+                    yield batch.select([name for name in batch.schema.names if name in keys])
+        except (pa.ArrowException, OSError, UnicodeDecodeError, RecursionError) as error:
+            raise _unreadable(self._path, error) from error
+
+    def type_of(self, key: str) -> pa.DataType:
+        """The type of a column; of the last one, where a name is there twice."""
+        return [field.type for name, field in self._fields() if name == key][-1]
 
     def _columns(self, keys: Sequence[str]) -> dict[str, list[pa.ChunkedArray]]:
         """Top-level columns by name. pyarrow takes `a.b` for the column of that name, for the member `b` of a struct
@@ -95,7 +117,7 @@ class ExportPart:
         if not wanted or self.rows == 0 or not wanted & set(self.names):
             return {name: [pa.chunked_array([], field.type)] for name, field in self._fields() if name in wanted}
         with self._open() as file:
-            table = file.read(columns=None if self._doubled else sorted(wanted), use_threads=False)
+            table = file.read(columns=None if self.doubled else sorted(wanted), use_threads=False)
         found: dict[str, list[pa.ChunkedArray]] = {}
         for index, name in enumerate(table.schema.names):
             if name in wanted:
@@ -118,6 +140,10 @@ class RowsPart:
         self.rows = len(rows)
         self.steps = pa.array([step_of(row.get(STEP)) for row in self._rows], pa.int64())
         self.keys = frozenset(key for row in self._rows for key in row) - {STEP}
+
+    def values(self, key: str) -> list[Any]:
+        """The parsed values of a key; None where a row lacks it."""
+        return [row.get(key) for row in self._rows]
 
     def read(self, keys: Sequence[str]) -> dict[str, Cells]:
         """Cells of these keys."""

@@ -64,9 +64,9 @@ class Folded:
         self._parts = parts
         steps = pa.concat_arrays([part.steps for part in parts]) if parts else pa.array([], pa.int64())
         self._rows = rows = len(steps)
-        self._order = None if _rises(steps) else _step_order(steps)
+        self._order = None if rises(steps) else step_order(steps)
         self._steps = steps if self._order is None else steps.take(self._order)
-        self._shared = self._order is not None and not _rises(self._steps)
+        self._shared = self._order is not None and not rises(self._steps)
         self.keys: tuple[str, ...] = tuple(sorted(frozenset().union(*(part.keys for part in parts))))
         distinct = pc.count_distinct(self._steps).as_py() if self._shared else len(self._steps)
         repeated = self._count_repeated() if self._shared else 0
@@ -136,7 +136,7 @@ class Folded:
         if there is not None:
             step, times, value, text = (array.filter(there) for array in (step, times, value, text))
         if self._shared:
-            last = _last_of_each(step)
+            last = last_of_each(step)
             step, times, value, text = (array.filter(last) for array in (step, times, value, text))
         return Slice(key=storable(key), step=step, timestamp=times, value=value, text=text)
 
@@ -150,7 +150,7 @@ class Folded:
             return times
         there = times.is_valid()
         step, known = self._steps.filter(there), times.filter(there)
-        last = _last_of_each(step)
+        last = last_of_each(step)
         return known.filter(last).take(pc.index_in(self._steps, value_set=step.filter(last)))
 
     def _count_repeated(self) -> int:
@@ -177,10 +177,8 @@ def fold_exports(parts: Sequence[Path], rows: Sequence[str] = ()) -> Folded:
     Raises:
         UnreadableExport: a part is damaged, or no Parquet.
     """
-    exports = sorted(((_last_step(part), path.name, part) for path in parts for part in [ExportPart(path)]),
-                     key=lambda item: item[:2])  # fmt: skip
     tail = [RowsPart(rows)] if rows else []
-    return Folded([*(part for _, _, part in exports), *tail])
+    return Folded([*in_order([ExportPart(path) for path in parts]), *tail])
 
 
 def fold_rows(rows: Sequence[str]) -> Folded:
@@ -195,12 +193,17 @@ def as_times(seconds: pa.Array) -> pa.Array:
     return pc.round(pc.multiply(kept, 1e6)).cast(pa.int64()).cast(_TIME)
 
 
-def _last_step(part: ExportPart) -> tuple[bool, int]:
-    highest = pc.max(part.steps).as_py()
-    return (highest is not None, highest or 0)
+def in_order(parts: Sequence[ExportPart]) -> list[ExportPart]:
+    """By last step, then by name: the order in which later parts win, whatever order the server listed them in."""
+
+    def rank(part: ExportPart) -> tuple[bool, int, str]:
+        highest = pc.max(part.steps).as_py()
+        return highest is not None, highest or 0, part.name
+
+    return sorted(parts, key=rank)
 
 
-def _rises(steps: pa.Array) -> bool:
+def rises(steps: pa.Array) -> bool:
     """Whether there is a step in every row, each higher than the one before."""
     if steps.null_count:
         return False
@@ -209,14 +212,14 @@ def _rises(steps: pa.Array) -> bool:
     return bool(pc.all(pc.less(steps.slice(0, len(steps) - 1), steps.slice(1))).as_py())
 
 
-def _step_order(steps: pa.Array) -> pa.Array:
+def step_order(steps: pa.Array) -> pa.Array:
     """Positions of the rows that have a step, by step, then by position."""
     table = pa.table({"step": steps, "position": pa.array(range(len(steps)), pa.int64())})
     order = pc.sort_indices(table, sort_keys=[("step", "ascending"), ("position", "ascending")])
     return order.slice(0, len(steps) - steps.null_count)  # nulls are sorted to the end
 
 
-def _last_of_each(steps: pa.Array) -> pa.Array:
+def last_of_each(steps: pa.Array) -> pa.Array:
     """A mask of the last row of each step, in an array sorted by step."""
     if len(steps) == 0:
         return pa.array([], pa.bool_())
