@@ -8,18 +8,21 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
 import anyio
+import anyio.to_thread
 import msgspec
 
-from mirror.api import BadRun, Client
+from mirror.api import Client
 from mirror.config import Config, SourceSettings
 from mirror.errors import AuthError, MirrorError, NotFound, StoreError, Unreachable
 from mirror.pull import plan
-from mirror.pull.project_pass import ProjectPass, Workshop
+from mirror.pull.budget import PageSize
+from mirror.pull.listing import Listing, ahead, list_runs
+from mirror.pull.project_pass import ProjectPass
 from mirror.pull.report import ProjectReport, PullReport, Silent, Watcher
-from mirror.records.passes import Changes, Failure, ProjectKey
-from mirror.records.runs import RunRecord
-from mirror.store import Lake, held
-from mirror.store.writer import commit
+from mirror.pull.take import PageTaker, Workshop
+from mirror.records.passes import ProjectKey
+from mirror.store import Lake
+from mirror.store.objects import Objects
 
 PASSES_AT_ONCE = 4
 GLOB_MARKS = frozenset("*?[")
@@ -32,6 +35,8 @@ class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[tuple[ProjectKey, str], ...] = ()  # with run ids here, only these runs are read
     force_walk: bool = False  # compare every run, whatever the schedule says
     accept_missing: bool = False  # mark runs as gone, however many the server confirms
+    retry_quarantined: bool = False  # try again what was given up after many attempts
+    dry_run: bool = False  # say what would be fetched, and change nothing
 
 
 def utc_now() -> dt.datetime:
@@ -65,32 +70,40 @@ async def pull(
         AuthError: the server refused the key before anything was listed.
     """
     started, before = time.monotonic(), client.spent
+    objects = Objects(lake.home)
+    if not request.dry_run:
+        await anyio.to_thread.run_sync(objects.recover)
     shop = Workshop(
         client=client,
         lake=lake,
+        objects=objects,
         settings=config.pull,
         watcher=watcher or Silent(),
         now=now,
         accept_missing=request.accept_missing,
+        retry_quarantined=request.retry_quarantined,
+        dry_run=request.dry_run,
     )
     report = PullReport()
     if request.runs:
-        await _pull_named(shop, request.runs, report)
+        await _pull_named(shop, request, report)
     else:
         await _pull_sources(shop, request, report)
     spent = client.spent
     report.requests = spent.graphql_requests - before.graphql_requests
     report.retries = spent.retries - before.retries
+    report.transfers = spent.transfer_requests - before.transfer_requests
     report.bytes_down = spent.bytes_down - before.bytes_down
     report.seconds = time.monotonic() - started
     return report
 
 
 async def _pull_sources(shop: Workshop, request: PullRequest, report: PullReport) -> None:
-    keys: dict[ProjectKey, None] = {}
+    keys: dict[ProjectKey, SourceSettings] = {}
     for source in request.sources:
         try:
-            keys.update(dict.fromkeys(await expand(shop, source)))
+            for key in await expand(shop, source):
+                keys.setdefault(key, source)  # the first source that names a project decides
         except MirrorError as error:
             if await _is_fatal(shop, error):
                 raise
@@ -98,7 +111,7 @@ async def _pull_sources(shop: Workshop, request: PullRequest, report: PullReport
     turns = anyio.Semaphore(PASSES_AT_ONCE)
     fatal: list[MirrorError] = []
 
-    async def one(key: ProjectKey) -> None:
+    async def one(key: ProjectKey, policy: SourceSettings) -> None:
         async with turns:
             project = ProjectReport(key=key)
             report.projects.append(project)
@@ -107,7 +120,7 @@ async def _pull_sources(shop: Workshop, request: PullRequest, report: PullReport
                 return
             shop.watcher.pass_started(project)
             try:
-                await ProjectPass(shop, project).run(force_walk=request.force_walk)
+                await ProjectPass(shop, project, policy).run(force_walk=request.force_walk)
             except MirrorError as error:
                 project.error = error
                 if await _is_fatal(shop, error):
@@ -115,8 +128,8 @@ async def _pull_sources(shop: Workshop, request: PullRequest, report: PullReport
             shop.watcher.pass_ended(project)  # not of a pass that was interrupted: it has not ended
 
     async with anyio.create_task_group() as group:
-        for key in keys:
-            group.start_soon(one, key)
+        for key, policy in keys.items():
+            group.start_soon(one, key, policy)
     report.projects.sort(key=lambda project: project.key)
     for reason in fatal:
         if isinstance(reason, StoreError):
@@ -142,48 +155,60 @@ async def expand(shop: Workshop, source: SourceSettings) -> Sequence[ProjectKey]
     return [ProjectKey(source.entity, name) for name in sorted(names)]
 
 
-async def _pull_named(shop: Workshop, runs: Sequence[tuple[ProjectKey, str]], report: PullReport) -> None:
+async def _pull_named(shop: Workshop, request: PullRequest, report: PullReport) -> None:
     by_key: dict[ProjectKey, list[str]] = {}
-    for key, run_id in runs:
+    for key, run_id in request.runs:
         by_key.setdefault(key, []).append(run_id)
     for key, run_ids in sorted(by_key.items()):
         project = ProjectReport(key=key, kind="named")
         report.projects.append(project)
         shop.watcher.pass_started(project)
         try:
-            for run_id in dict.fromkeys(run_ids):
-                try:
-                    await _pull_run(shop, project, run_id)
-                except MirrorError as error:
-                    project.error = project.error or error
-                    if await _is_fatal(shop, error):
-                        raise
-                shop.watcher.page_done(project, len(run_ids))
+            await _take_named(shop, project, policy_of(key, request.sources), list(dict.fromkeys(run_ids)))
+        except MirrorError as error:
+            project.error = error
+            if await _is_fatal(shop, error):
+                raise
         finally:
             shop.watcher.pass_ended(project)
 
 
-async def _pull_run(shop: Workshop, report: ProjectReport, run_id: str) -> None:
-    key = report.key
-    found = await shop.client.run(key.entity, key.project, run_id)
-    if found is None:
-        raise NotFound(
-            f"run {key}/{run_id} does not exist, or this API key may not read it",
-            hint="a run is ENTITY/PROJECT/RUN_ID; the id is the last part of its page's address",
+async def _take_named(shop: Workshop, report: ProjectReport, policy: SourceSettings, run_ids: Sequence[str]) -> None:
+    """Read some runs again.
+
+    Raises:
+        NotFound: the server lacks one of them; the others are taken.
+    """
+    pages = PageTaker(shop, policy, report, shop.now())
+    found: set[str] = set()
+    for chunk in plan.in_chunks(run_ids):
+        listing = Listing(
+            key=report.key,
+            filters=plan.names_filter(chunk),
+            size=PageSize.starting(shop.settings.page_size_start, shop.settings.page_size_max),
+            target_s=shop.settings.page_seconds_target,
+            with_extras=False,
         )
-    report.listed += 1
-    if isinstance(found, BadRun):
-        failure = Failure(run_id=run_id, reason=found.reason)
-        report.failed.append(failure)
-        await shop.stored(commit, shop.lake, Changes(key=key, at=shop.now(), failed=(failure,)))
-        return
-    record: RunRecord = found
-    changed = plan.changed_runs([record], await shop.stored(held.held_runs, shop.lake, key, [record.run_id]))
-    report.written += len(changed)
-    report.unchanged += 1 - len(changed)
-    await shop.stored(
-        commit, shop.lake, Changes(key=key, at=shop.now(), runs=tuple(changed), recovered=(record.run_id,))
-    )
+        async with ahead(list_runs(shop.client, listing)) as listed_pages:
+            async for listed in listed_pages:
+                await pages.take(listed)
+                found.update(run.run_id for run in (listed.page.runs if listed.page else ()))
+                found.update(failure.run_id for failure in listed.failed)
+                shop.watcher.page_done(report, len(run_ids))
+    for run_id in run_ids:
+        if run_id not in found:
+            raise NotFound(
+                f"run {report.key}/{run_id} does not exist, or this API key may not read it",
+                hint="a run is ENTITY/PROJECT/RUN_ID; the id is the last part of its page's address",
+            )
+
+
+def policy_of(key: ProjectKey, sources: Sequence[SourceSettings]) -> SourceSettings:
+    """What of a project's runs is wanted: the first source that names it decides, else the defaults."""
+    for source in sources:
+        if source.entity == key.entity and fnmatchcase(key.project, source.project):
+            return source
+    return SourceSettings(path=f"{key.entity}/{key.project}")
 
 
 async def _is_fatal(shop: Workshop, error: MirrorError) -> bool:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+
+import anyio
 
 from mirror.api import Client, RunCursor, RunsPage
 from mirror.errors import MirrorError, NotFound, RateLimited, ServerError, Unreachable
 from mirror.pull.budget import PageSize
+from mirror.pull.errand import side_by_side
 from mirror.records.passes import Failure, ProjectKey
 from mirror.records.runs import RunRecord
 
@@ -39,7 +43,7 @@ class Listing:
     count_filters: Mapping[str, Any] | None = None  # what the first page's `counted` counts
 
 
-async def list_runs(client: Client, listing: Listing) -> AsyncIterator[Listed]:
+async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, None]:
     """All runs that match, in order of creation.
 
     Yields:
@@ -62,6 +66,7 @@ async def list_runs(client: Client, listing: Listing) -> AsyncIterator[Listed]:
                 count_filters=listing.count_filters if extras else None,
                 with_counts=extras,
                 with_sweeps=extras,
+                with_contents=True,
                 attempts=ATTEMPTS_FOR_A_LARGE_PAGE if asked > 1 else None,
             )
         except (ServerError, Unreachable) as error:
@@ -100,6 +105,27 @@ def _characters(run: RunRecord) -> int:
     """How long a run's documents are; next to them the rest of it does not count."""
     texts = (run.config_text, run.summary_text, run.system_metrics_text, run.history_keys_text)
     return sum(len(text) for text in texts if text is not None)
+
+
+@asynccontextmanager
+async def ahead(pages: AsyncGenerator[Listed, None]) -> AsyncGenerator[AsyncIterator[Listed], None]:
+    """Ask for the next page while the last one is taken.
+
+    Raises:
+        MirrorError: what the listing met, once the pages before it are taken.
+    """
+    send, receive = anyio.create_memory_object_stream[Listed](0)
+
+    async def produce() -> None:
+        async with send, aclosing(pages):
+            async for page in pages:
+                await send.send(page)
+
+    async with side_by_side() as group:
+        group.start_soon(produce)
+        async with receive:
+            yield receive
+        group.cancel_scope.cancel()
 
 
 def may_be_the_size(error: MirrorError) -> bool:

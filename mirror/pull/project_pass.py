@@ -7,46 +7,22 @@ The watermark moves only when the pass ends; until then the next pass looks at e
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import ParamSpec, TypeVar
+from collections.abc import AsyncGenerator, Sequence
 
-import anyio
-import anyio.to_thread
 import msgspec
 
-from mirror.api import Client, RunsPage, SweepsPage
+from mirror.api import RunsPage, SweepsPage
 from mirror.api.times import time_or_none
-from mirror.config import PullSettings
+from mirror.config import SourceSettings
 from mirror.errors import MirrorError, SuspiciousListing
 from mirror.pull import plan
 from mirror.pull.budget import PageSize
-from mirror.pull.listing import Listed, Listing, list_runs
-from mirror.pull.report import ProjectReport, Watcher
-from mirror.records.passes import Changes, ProjectKey, SourceState
-from mirror.records.runs import RunRecord
-from mirror.store import Lake, held
-from mirror.store.writer import commit
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workshop:
-    """What all passes of a pull share."""
-
-    client: Client
-    lake: Lake
-    settings: PullSettings
-    watcher: Watcher
-    now: Callable[[], dt.datetime]  # UTC
-    accept_missing: bool  # a person agreed that runs may be marked as gone, however many
-    one_at_a_time: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
-
-    async def stored(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call the store in a thread: it blocks, and the lake takes one caller at a time."""
-        return await anyio.to_thread.run_sync(lambda: function(*args, **kwargs), limiter=self.one_at_a_time)
+from mirror.pull.listing import Listed, Listing, ahead, list_runs
+from mirror.pull.report import ProjectReport
+from mirror.pull.take import PageTaker, Workshop
+from mirror.records.passes import ProjectKey, SourceState
+from mirror.store import held
+from mirror.store.failures import open_failures
 
 
 class ProjectPass:
@@ -55,13 +31,15 @@ class ProjectPass:
     Args:
         shop: shared by all passes of a pull.
         report: counted up while the pass runs.
+        policy: what of the project's runs is wanted.
     """
 
-    def __init__(self, shop: Workshop, report: ProjectReport) -> None:
+    def __init__(self, shop: Workshop, report: ProjectReport, policy: SourceSettings) -> None:
         self.shop = shop
         self.report = report
         self.key: ProjectKey = report.key
         self.at = shop.now()
+        self.pages = PageTaker(shop, policy, report, self.at)
         self.state = SourceState()
         self.held_before = 0
         self.server_time: dt.datetime | None = None  # of the first answer
@@ -88,7 +66,7 @@ class ProjectPass:
                 )
         except MirrorError as error:
             failed = msgspec.structs.replace(self.state, last_error=error.message, last_error_at=self.at)
-            await self._commit(source=failed)
+            await self.pages.commit(source=failed)
             raise
 
     async def _look(self, look: plan.Look) -> bool:
@@ -97,23 +75,25 @@ class ProjectPass:
         Returns:
             Whether the server's count shows that something was missed, so that a walk is due.
         """
-        unsettled = await self.shop.stored(held.unsettled_runs, self.shop.lake, self.key)
+        unsettled = await self._unsettled()
         chunks = list(plan.in_chunks(unsettled)) or [()]
         unseen = set(unsettled)
         pages, total, counted = 0, None, None
         for number, names in enumerate(chunks):
             filters = plan.look_filter(look.since, names) if number == 0 else plan.names_filter(names)
             count_filters = plan.overlap_filter(look) if number == 0 else None
-            async for listed in self._pages(filters, with_extras=number == 0, count_filters=count_filters):
-                pages += 1
-                total = self._note_first(listed.page, total)
-                if listed.page is not None and counted is None:
-                    counted = listed.page.counted
-                await self._take_sweeps(listed.page)
-                await self._take(listed)
-                if listed.page is not None:
-                    unseen.difference_update(run.run_id for run in listed.page.runs)
-                self.shop.watcher.page_done(self.report, None)
+            listing = self._pages(filters, with_extras=number == 0, count_filters=count_filters)
+            async with ahead(listing) as listed_pages:
+                async for listed in listed_pages:
+                    pages += 1
+                    total = self._note_first(listed.page, total)
+                    if listed.page is not None and counted is None:
+                        counted = listed.page.counted
+                    await self._take_sweeps(listed.page)
+                    await self.pages.take(listed)
+                    if listed.page is not None:
+                        unseen.difference_update(run.run_id for run in listed.page.runs)
+                    self.shop.watcher.page_done(self.report, None)
         unseen.difference_update(failure.run_id for failure in self.report.failed)
         await self._settle_missing(sorted(unseen))
         holding = await self.shop.stored(held.count_runs, self.shop.lake, self.key)
@@ -124,15 +104,24 @@ class ProjectPass:
         await self._finish(self.server_time or self.at, surplus=self.state.surplus, total=total, walked=False)
         return False
 
+    async def _unsettled(self) -> list[str]:
+        """Runs to read again whatever the listing says: those that may change by themselves, those that failed."""
+        active = await self.shop.stored(held.active_runs, self.shop.lake, self.key)
+        failures = await self.shop.stored(open_failures, self.shop.lake, self.key)
+        retry = self.shop.retry_quarantined
+        due = {run_id for (run_id, _), failure in failures.items() if failure.is_due(self.at, retry_quarantined=retry)}
+        return sorted({*active, *due})
+
     async def _check_overlap(self, look: plan.Look, counted: int | None) -> None:
         """List the overlap when the server counts other runs in it than the lake holds."""
         start, end = plan.whole_second(look.overlap_from), plan.whole_second(look.since)
         holding = await self.shop.stored(held.count_alive_between, self.shop.lake, self.key, start, end)
         if counted is None or counted == holding:
             return
-        async for listed in self._pages(plan.overlap_filter(look), with_extras=False):
-            await self._take(listed)
-            self.shop.watcher.page_done(self.report, None)
+        async with ahead(self._pages(plan.overlap_filter(look), with_extras=False)) as pages:
+            async for listed in pages:
+                await self.pages.take(listed)
+                self.shop.watcher.page_done(self.report, None)
 
     async def _walk(self, walk: plan.Walk) -> None:
         """Take every run, and mark those that the server confirms it no longer has."""
@@ -140,16 +129,17 @@ class ProjectPass:
         started, total, through = walk.started_at, None, walk.resume_at
         carry = plan.WindowCarry(start=time_or_none(walk.resume_at), listed=frozenset())
         missing: list[str] = []
-        async for listed in self._pages(plan.walk_filter(walk.resume_at), with_extras=True):
-            total = self._note_first(listed.page, total)
-            started = started or self.server_time or self.at
-            await self._take_sweeps(listed.page)
-            self.state = msgspec.structs.replace(self.state, walk_started_at=started, walk_through=through)
-            await self._take(listed, source=self.state)
-            carry, absent = await self._compare_window(carry, listed)
-            missing += absent
-            through = _last_creation(listed.page) or through
-            self.shop.watcher.page_done(self.report, total)
+        async with ahead(self._pages(plan.walk_filter(walk.resume_at), with_extras=True)) as pages:
+            async for listed in pages:
+                total = self._note_first(listed.page, total)
+                started = started or self.server_time or self.at
+                await self._take_sweeps(listed.page)
+                self.state = msgspec.structs.replace(self.state, walk_started_at=started, walk_through=through)
+                await self.pages.take(listed, source=self.state)
+                carry, absent = await self._compare_window(carry, listed)
+                missing += absent
+                through = _last_creation(listed.page) or through
+                self.shop.watcher.page_done(self.report, total)
         # Only now, all at once: how many are missing decides whether to believe it. A walk that is cut off before this
         # leaves more runs held than the server counts, and the next look calls for another walk.
         await self._settle_missing(missing)
@@ -163,7 +153,7 @@ class ProjectPass:
         *,
         with_extras: bool,
         count_filters: dict[str, object] | None = None,
-    ) -> AsyncIterator[Listed]:
+    ) -> AsyncGenerator[Listed, None]:
         settings = self.shop.settings
         return list_runs(
             self.shop.client,
@@ -201,27 +191,6 @@ class ProjectPass:
             f" `wandb-mirror pull --accept-missing --source {self.key}`",
         )
 
-    async def _take(self, listed: Listed, *, source: SourceState | None = None) -> None:
-        """Commit what is new on a page."""
-        runs = listed.page.runs if listed.page is not None else ()
-        before = await self.shop.stored(held.held_runs, self.shop.lake, self.key, [run.run_id for run in runs])
-        changed = plan.changed_runs(runs, before)
-        self.report.listed += len(runs)
-        self.report.written += len(changed)
-        self.report.unchanged += len(runs) - len(changed)
-        self.report.failed.extend(listed.failed)
-        await self._commit(
-            runs=tuple(changed),
-            failed=listed.failed,
-            recovered=await self._recovered(runs),
-            source=source,
-        )
-
-    async def _recovered(self, runs: Sequence[RunRecord]) -> tuple[str, ...]:
-        """Those runs of a page that an earlier pass had failed on."""
-        failing = await self.shop.stored(held.failing_runs, self.shop.lake, self.key)
-        return tuple(run.run_id for run in runs if run.run_id in failing)
-
     async def _compare_window(self, carry: plan.WindowCarry, listed: Listed) -> tuple[plan.WindowCarry, Sequence[str]]:
         """Look for runs that are held in the stretch just listed but were not in it."""
         if listed.page is None:
@@ -245,18 +214,19 @@ class ProjectPass:
         for chunk in plan.in_chunks(names):
             found: set[str] = set()
             nameless = False
-            async for listed in self._pages(plan.names_filter(chunk), with_extras=False):
-                await self._take(listed)
-                found.update(run.run_id for run in (listed.page.runs if listed.page else ()))
-                found.update(failure.run_id for failure in listed.failed)
-                nameless = nameless or listed.nameless
+            async with ahead(self._pages(plan.names_filter(chunk), with_extras=False)) as pages:
+                async for listed in pages:
+                    await self.pages.take(listed)
+                    found.update(run.run_id for run in (listed.page.runs if listed.page else ()))
+                    found.update(failure.run_id for failure in listed.failed)
+                    nameless = nameless or listed.nameless
             if not nameless:  # else any of them may be the one that the server lists but cannot name
                 absent += [name for name in chunk if name not in found]
         known = await self.shop.stored(held.held_runs, self.shop.lake, self.key, absent)
         gone = tuple(name for name in absent if name in known and not known[name].gone)
         self._refuse_if_too_many(len(gone), f"lacks {len(gone)} of them")
         self.report.gone += len(gone)
-        await self._commit(gone=gone, recovered=tuple(absent))
+        await self.pages.commit(gone=gone, recovered=tuple(absent))
 
     async def _take_sweeps(self, first: RunsPage | None) -> None:
         """Take all sweeps of the project; the first page of them came along with the runs."""
@@ -269,15 +239,15 @@ class ProjectPass:
         while True:
             listed.update(sweep.sweep_id for sweep in page.sweeps)
             whole = whole and not page.bad
-            await self._commit(sweeps=plan.changed_sweeps(page.sweeps, before))
+            await self.pages.commit(sweeps=plan.changed_sweeps(page.sweeps, before))
             if not page.has_next:
                 break
             page = await self.shop.client.sweeps(self.key.entity, self.key.project, page.after)
         # A listing that is suddenly empty says nothing; one with a bad row may hide a sweep.
         if whole and listed:
-            await self._commit(gone_sweeps=tuple(sorted(set(before) - listed)))
+            await self.pages.commit(gone_sweeps=tuple(sorted(set(before) - listed)))
         if self.state.last_walk_at is None:
-            await self._commit(project=first.project)
+            await self.pages.commit(project=first.project)
 
     async def _finish(self, watermark: dt.datetime, *, surplus: int, total: int | None, walked: bool) -> None:
         """Move the watermark: everything that moved before it is held."""
@@ -288,12 +258,7 @@ class ProjectPass:
             runs_upstream=total,
             surplus=surplus,
         )
-        await self._commit(source=self.state)
-
-    async def _commit(self, **changes: object) -> None:
-        whole = msgspec.structs.replace(Changes(key=self.key, at=self.at), **changes)
-        if not whole.is_empty:
-            await self.shop.stored(commit, self.shop.lake, whole)
+        await self.pages.commit(source=self.state)
 
 
 def _last_creation(page: RunsPage | None) -> str | None:

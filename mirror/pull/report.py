@@ -20,7 +20,13 @@ class ProjectReport(msgspec.Struct, kw_only=True):
     unchanged: int = 0
     gone: int = 0  # confirmed as deleted upstream
     upstream: int | None = None  # runs in the project, by the server's count
-    failed: list[Failure] = msgspec.field(default_factory=list)  # runs left behind, with the reason
+    files: int = 0  # run files fetched
+    parts: int = 0  # history exports fetched
+    rows: int = 0  # rows of histories read through the API, because no export holds them yet
+    artifacts: int = 0  # artifact versions taken
+    bytes_fetched: int = 0  # of files, exports and artifacts
+    requests_ahead: int = 0  # of a dry run: GraphQL requests for streams and rows
+    failed: list[Failure] = msgspec.field(default_factory=list)  # runs, or parts of them, left behind with the reason
     error: MirrorError | None = None  # why the pass stopped before its end
 
 
@@ -30,6 +36,7 @@ class PullReport(msgspec.Struct, kw_only=True):
     projects: list[ProjectReport] = msgspec.field(default_factory=list)
     requests: int = 0  # GraphQL requests, retries included
     retries: int = 0
+    transfers: int = 0  # downloads, retries included
     bytes_down: int = 0  # as they came over the wire
     seconds: float = 0.0
 
@@ -40,7 +47,7 @@ class PullReport(msgspec.Struct, kw_only=True):
 
     @property
     def failures(self) -> int:
-        """Runs left behind."""
+        """Runs, and parts of runs, left behind."""
         return sum(len(report.failed) for report in self.projects)
 
 

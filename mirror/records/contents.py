@@ -115,11 +115,21 @@ class HeldFile(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
 
 
+class HeldArtifact(msgspec.Struct, frozen=True, kw_only=True):
+    """What the lake holds of one version, as far as a plan needs it."""
+
+    digest: str
+    updated_at_text: str | None
+    aliases: tuple[str, ...]
+    manifest: str | None  # digest of the manifest's bytes
+
+
 class HeldHistory(msgspec.Struct, frozen=True, kw_only=True):
     """What the lake holds of one run's history and streams, as far as a plan needs it."""
 
     exports: tuple[ExportRow, ...] = ()  # by last step
     tail_rows: int = 0
+    first_tail_step: int | None = None
     last_tail_step: int | None = None
     completeness: Completeness | None = None  # None: the history was never read
     last_console_number: int | None = None

@@ -36,10 +36,34 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """One run that could not be taken, in the server's words."""
+    """Something that could not be taken, in the server's words."""
 
     run_id: str
     reason: str
+    item: str = ""  # what of the run: "file NAME", "history", "console", …; empty for the run itself
+
+
+class OpenFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """An earlier failure that no success has ended yet."""
+
+    attempts: int
+    next_at: dt.datetime  # UTC; not tried again before
+    quarantined: bool  # not tried again until a person asks for it
+
+    def is_due(self, now: dt.datetime, *, retry_quarantined: bool) -> bool:
+        """Whether to try again now."""
+        return retry_quarantined or (not self.quarantined and self.next_at <= now)
+
+
+MOST_ATTEMPTS = 8  # then an item is quarantined
+
+
+def next_attempt(attempts: int, now: dt.datetime) -> dt.datetime:
+    """When to try again what failed so many times: the next pass, then five minutes, doubling, up to a day."""
+    if attempts <= 1:
+        return now
+    minutes = 5 * 2 ** min(attempts - 2, 10)
+    return now + min(dt.timedelta(days=1), dt.timedelta(minutes=minutes))
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +81,8 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[RunRecord, ...] = ()  # new or changed
     gone: tuple[str, ...] = ()  # run ids that the server confirmed it no longer has
     failed: tuple[Failure, ...] = ()
-    recovered: tuple[str, ...] = ()  # run ids whose earlier failure is over
+    recovered: tuple[str, ...] = ()  # run ids that failed as a whole before, and did not now
+    settled: tuple[tuple[str, str], ...] = ()  # run id and item of failures that are over
     project: ProjectRecord | None = None
     sweeps: tuple[SweepRecord, ...] = ()
     gone_sweeps: tuple[str, ...] = ()  # sweep ids that a whole listing no longer holds
@@ -66,5 +91,5 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to commit."""
-        return not (self.runs or self.gone or self.failed or self.recovered or self.project or self.sweeps
+        return not (self.runs or self.gone or self.failed or self.recovered or self.settled or self.project or self.sweeps
                     or self.gone_sweeps or self.source)  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from mirror.records.contents import Completeness, ExportRow, HeldFile, HeldHistory
+from mirror.records.contents import Completeness, Direction, ExportRow, HeldArtifact, HeldFile, HeldHistory
 from mirror.records.passes import ProjectKey
 from mirror.store.engine import Engine
 from mirror.store.lake import Lake
@@ -75,15 +75,28 @@ def held_tails(engine: Engine, key: ProjectKey, run_ids: list[str]) -> dict[str,
     return tails
 
 
-def held_artifacts(lake: Lake, artifact_ids: Iterable[str]) -> dict[str, tuple[str, str | None, str | None]]:
-    """Digest, time of the last update as sent, and object of the manifest, of those versions that are held."""
+def held_artifacts(lake: Lake, artifact_ids: Iterable[str]) -> dict[str, HeldArtifact]:
+    """Those of the named versions that are held, by id."""
     with lake.reading() as engine:
         rows = engine.execute(
-            "SELECT artifact_id, digest, updated_at_text, manifest FROM lake.artifacts"
+            "SELECT artifact_id, digest, updated_at_text, aliases, manifest FROM lake.artifacts"
             " WHERE artifact_id IN (SELECT unnest(?::VARCHAR[]))",
             [list(artifact_ids)],
         ).fetchall()
-    return {row[0]: (row[1], row[2], row[3]) for row in rows}
+    return {
+        row[0]: HeldArtifact(digest=row[1], updated_at_text=row[2], aliases=tuple(row[3] or ()), manifest=row[4])
+        for row in rows
+    }
+
+
+def held_links(lake: Lake, key: ProjectKey, run_ids: Iterable[str]) -> dict[str, list[tuple[str, Direction]]]:
+    """Which versions the named runs logged and used, by run id."""
+    links: dict[str, list[tuple[str, Direction]]] = {}
+    with lake.reading() as engine:
+        rows = _ask(engine, f"SELECT run_id, artifact_id, direction FROM lake.run_artifacts WHERE {_RUNS}", key, run_ids)
+    for run_id, artifact_id, direction in rows:
+        links.setdefault(run_id, []).append((artifact_id, direction))
+    return links
 
 
 def _by_run(engine: Engine, what: str, table: str, key: ProjectKey, run_ids: list[str]) -> dict[str, tuple[Any, ...]]:

@@ -68,14 +68,13 @@ def count_alive_between(lake: Lake, key: ProjectKey, start: dt.datetime, end: dt
     return int(row[0]) if row else 0
 
 
-def unsettled_runs(lake: Lake, key: ProjectKey) -> list[str]:
-    """Ids of the runs that have to be read again whatever the listing says: active ones and failed ones."""
+def active_runs(lake: Lake, key: ProjectKey) -> list[str]:
+    """Ids of the held runs that may change by themselves, so that they are read again whatever the listing says."""
     with lake.reading() as engine:
         rows = engine.execute(
             "SELECT run_id FROM lake.runs WHERE entity = ? AND project = ? AND gone_at IS NULL"
-            " AND state IN (SELECT unnest(?::VARCHAR[]))"
-            " UNION SELECT run_id FROM lake.failures WHERE entity = ? AND project = ? ORDER BY 1",
-            [key.entity, key.project, sorted(ACTIVE_STATES), key.entity, key.project],
+            " AND state IN (SELECT unnest(?::VARCHAR[])) ORDER BY 1",
+            [key.entity, key.project, sorted(ACTIVE_STATES)],
         ).fetchall()
     return [run_id for (run_id,) in rows]
 
@@ -101,12 +100,3 @@ def held_sweeps(lake: Lake, key: ProjectKey) -> dict[str, SweepRecord]:
             [key.entity, key.project],
         ).fetchall()
     return {row[2]: SweepRecord(**dict(zip(fields, (aware(value) for value in row), strict=True))) for row in rows}
-
-
-def failing_runs(lake: Lake, key: ProjectKey) -> frozenset[str]:
-    """Ids of the project's runs that the last pass could not take."""
-    with lake.reading() as engine:
-        rows = engine.execute(
-            "SELECT run_id FROM lake.failures WHERE entity = ? AND project = ?", [key.entity, key.project]
-        ).fetchall()
-    return frozenset(run_id for (run_id,) in rows)

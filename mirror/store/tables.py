@@ -102,10 +102,13 @@ CREATE TABLE lake.failures (
     entity VARCHAR NOT NULL,
     project VARCHAR NOT NULL,
     run_id VARCHAR NOT NULL,
+    item VARCHAR NOT NULL,
     reason VARCHAR NOT NULL,
     attempts BIGINT NOT NULL,
     first_at TIMESTAMP NOT NULL,
-    last_at TIMESTAMP NOT NULL
+    last_at TIMESTAMP NOT NULL,
+    next_at TIMESTAMP NOT NULL,
+    quarantined BOOLEAN NOT NULL
 )
 """
 

@@ -1,0 +1,110 @@
+"""Bring what a batch of runs contains: plan each run, fetch all side by side, and hand over what one commit writes.
+
+Small actions, each of which can fail alone: a file, a history, a console. What fails is recorded under its own name and
+tried again with back-off; it never stops its run, and its run never stops the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from mirror.api import LogPage, RunStreams
+from mirror.pull import run_artifacts, run_files, run_history, run_streams
+from mirror.pull.contents_plan import HistoryPlan, plan_history
+from mirror.pull.errand import Errand, side_by_side
+from mirror.records.contents import ContentChanges, Direction, HeldArtifact, HeldFile, HeldHistory
+from mirror.records.runs import RunRecord
+
+FILES = "files"  # the name of the list of files, as an item that may fail
+
+
+class HeldContents(msgspec.Struct, frozen=True, kw_only=True):
+    """What the lake holds of the runs of a batch."""
+
+    files: Mapping[str, Mapping[str, HeldFile]]  # by run id and name
+    histories: Mapping[str, HeldHistory]  # by run id
+    links: Mapping[str, Sequence[tuple[str, Direction]]]  # artifact ids by run id
+    artifacts: Mapping[str, HeldArtifact]  # by artifact id
+
+
+async def gather(errand: Errand, runs: Sequence[RunRecord], held: HeldContents) -> None:
+    """Fetch everything that these runs need; what came of it is in the errand's outcome.
+
+    Raises:
+        StoreError: the disk failed.
+        Unreachable: the server is away. What was fetched stays and is not fetched again.
+    """
+    plans = {run.run_id: plan_of(errand, run, held) for run in runs}
+    asks = [
+        ask
+        for run in runs
+        if (ask := run_streams.ask_streams(errand, run, held.histories[run.run_id], plans[run.run_id])) is not None
+    ]
+    streams = await errand.client.run_streams(errand.key.entity, errand.key.project, asks) if asks else {}
+
+    async def one(run: RunRecord) -> None:
+        answer = streams.get(run.run_id)
+        if answer is not None and not isinstance(answer, RunStreams):
+            errand.fail(run.run_id, run_streams.CONSOLE, answer.reason)
+            answer = None
+        change = await _run(errand, run, plans[run.run_id], answer, held)
+        if change != ContentChanges(run_id=run.run_id):
+            errand.outcome.contents.append(change)
+
+    async with side_by_side() as group:
+        for run in runs:
+            group.start_soon(one, run)
+
+
+def plan_of(errand: Errand, run: RunRecord, held: HeldContents) -> HistoryPlan | None:
+    """What to do about a run's history; None: nothing, or not wanted."""
+    if not errand.policy.history:
+        return None
+    return plan_history(run, errand.signatures.of(run.run_id), held.histories[run.run_id])
+
+
+async def _run(
+    errand: Errand, run: RunRecord, plan: HistoryPlan | None, streams: RunStreams | None, held: HeldContents
+) -> ContentChanges:
+    """Everything of one run, side by side; each part ends in a field of the change, or in a failure."""
+    listed, run_id = errand.signatures.of(run.run_id), run.run_id
+    found: dict[str, Any] = {}
+
+    async def files() -> None:
+        rows = await errand.guarded(
+            run_id, FILES, lambda: run_files.take_files(errand, listed, held.files.get(run_id, {}))
+        )
+        found["files"] = tuple(rows or ())
+
+    async def history(plan: HistoryPlan) -> None:
+        rows = streams.history if streams is not None else None
+        found["history"] = await errand.guarded(
+            run_id, run_streams.HISTORY, lambda: run_history.take_history(errand, run, plan, rows)
+        )
+
+    async def console(first: LogPage) -> None:
+        lines = await errand.guarded(run_id, run_streams.CONSOLE, lambda: run_streams.take_console(errand, run, first))
+        if lines is not None:
+            found["console"], found["console_from"] = lines
+
+    async def artifacts() -> None:
+        found["artifacts"] = await errand.guarded(
+            run_id, run_artifacts.ARTIFACTS, lambda: run_artifacts.take_artifacts(errand, listed, held.artifacts)
+        )
+
+    async with side_by_side() as group:
+        group.start_soon(files)
+        if plan is not None:
+            group.start_soon(history, plan)
+        if streams is not None and streams.log is not None:
+            group.start_soon(console, streams.log)
+        if run_artifacts.concerns(listed, held.links.get(run_id, ())):
+            group.start_soon(artifacts)
+    if streams is not None and streams.events is not None:
+        found["events"] = streams.events
+    if found.get("artifacts") is not None and sorted(found["artifacts"]) == sorted(held.links.get(run_id, ())):
+        del found["artifacts"]
+    return msgspec.structs.replace(ContentChanges(run_id=run_id), **found)

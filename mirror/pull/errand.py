@@ -1,0 +1,152 @@
+"""What every fetch for a batch of runs shares: tools, policy, earlier failures, and where outcomes are noted."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+
+from mirror.api import BadRun, Client, RunContents
+from mirror.config import SourceSettings
+from mirror.errors import AuthError, MirrorError, StoreError, Unreachable, UnreadableExport
+from mirror.pull.report import ProjectReport
+from mirror.records.contents import ArtifactChange, ContentChanges
+from mirror.records.passes import Failure, OpenFailure, ProjectKey
+from mirror.store.objects import Objects
+
+T = TypeVar("T")
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """What a batch came to: what one commit writes."""
+
+    contents: list[ContentChanges] = field(default_factory=list)
+    artifacts: dict[str, ArtifactChange] = field(default_factory=dict)  # by artifact id
+    failed: list[Failure] = field(default_factory=list)
+    settled: list[tuple[str, str]] = field(default_factory=list)  # run id and item of failures that are over
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errand:
+    """One batch."""
+
+    client: Client
+    objects: Objects
+    key: ProjectKey
+    policy: SourceSettings
+    at: dt.datetime  # UTC
+    open_failures: Mapping[tuple[str, str], OpenFailure]
+    retry_quarantined: bool
+    report: ProjectReport
+    outcome: Outcome
+    signatures: Signatures
+
+    def is_due(self, run_id: str, item: str) -> bool:
+        """Whether something that may have failed before is to be tried now."""
+        before = self.open_failures.get((run_id, item))
+        return before is None or before.is_due(self.at, retry_quarantined=self.retry_quarantined)
+
+    async def guarded(self, run_id: str, item: str, action: Callable[[], Awaitable[T]]) -> T | None:
+        """Do one small thing; its failure is noted under its name and stops nothing else.
+
+        Returns:
+            What the action gave; None when it is not due, or failed.
+
+        Raises:
+            StoreError: the disk failed.
+            Unreachable: the server is away altogether.
+        """
+        if not self.is_due(run_id, item):
+            return None
+        try:
+            value = await action()
+        except MirrorError as error:
+            if stops_everything(error):
+                raise
+            self.fail(run_id, item, error.message)
+            return None
+        if (run_id, item) in self.open_failures:
+            self.outcome.settled.append((run_id, item))
+        return value
+
+    def fail(self, run_id: str, item: str, reason: str) -> None:
+        """Note a failure."""
+        self.outcome.failed.append(Failure(run_id=run_id, item=item, reason=reason))
+
+    def count_bytes(self, count: int) -> None:
+        """Bytes came, for progress."""
+        self.report.bytes_fetched += count
+
+
+def stops_everything(error: MirrorError) -> bool:
+    """Whether other items would meet the same: a full disk, a refused key, a server that is away."""
+    if isinstance(error, UnreadableExport):
+        return False
+    return isinstance(error, StoreError | AuthError) or (isinstance(error, Unreachable) and not error.answered)
+
+
+class Signatures:
+    """The addresses of a batch. They expire together, so they are renewed together: one request for many runs."""
+
+    def __init__(self, client: Client, key: ProjectKey, listed: Mapping[str, RunContents]) -> None:
+        self._client, self._key = client, key
+        self._listed = dict(listed)
+        self._generation = 0
+        self._missing: set[str] = set()
+        self._renewing = anyio.Lock()
+
+    @property
+    def generation(self) -> int:
+        """Counts renewals; an address that expired belongs to the generation it was taken from."""
+        return self._generation
+
+    def of(self, run_id: str) -> RunContents:
+        """What the server listed last of a run."""
+        return self._listed[run_id]
+
+    async def renew(self, run_id: str, generation: int) -> RunContents | None:
+        """The run as listed after `generation`; None when the server does not list it any more."""
+        async with self._renewing:
+            if generation == self._generation:
+                asked: Sequence[str] = list(self._listed)
+                renewed = await self._client.run_contents(self._key.entity, self._key.project, asked)
+                self._listed |= {name: found for name, found in renewed.items() if isinstance(found, RunContents)}
+                self._missing = {name for name, found in renewed.items() if found is None or isinstance(found, BadRun)}
+                self._generation += 1
+            return None if run_id in self._missing else self._listed[run_id]
+
+
+@asynccontextmanager
+async def side_by_side() -> AsyncIterator[TaskGroup]:
+    """A task group that lets one plain error out, as its callers expect.
+
+    Raises:
+        MirrorError: the first of the tasks' errors; the others are cancelled.
+    """
+    try:
+        async with anyio.create_task_group() as group:
+            yield group
+    except BaseExceptionGroup as raised:
+        ours, others = raised.split(MirrorError)
+        if ours is None or others is not None:
+            raise
+        raise first_of(ours) from None
+
+
+def first_of(group: BaseExceptionGroup[MirrorError]) -> MirrorError:
+    """One plain error out of nested groups; what concerns the disk comes first."""
+    errors: list[MirrorError] = []
+    pending: list[BaseException] = [group]
+    while pending:
+        one = pending.pop(0)
+        if isinstance(one, BaseExceptionGroup):
+            pending += one.exceptions
+        elif isinstance(one, MirrorError):
+            errors.append(one)
+    return next((error for error in errors if isinstance(error, StoreError)), errors[0])

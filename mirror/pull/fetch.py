@@ -1,0 +1,104 @@
+"""One download to its end: resumed where it stopped, signed again when its address expired, checked, adopted."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from mirror.api import Body, Client, SignedUrl
+from mirror.errors import MirrorError, RangeRefused, StoreError, UrlExpired, WrongContent
+from mirror.store.objects import Adopted, Objects
+from mirror.store.partials import Mismatch, Partial, PartialKey
+
+LARGE_CHUNK_BYTES = 64 * 1024  # hashing more than this is worth a thread
+TRIES_FOR_WRONG_BYTES = 2  # once more, for bytes that were damaged on the way
+MOST_SIGNATURES = 3  # an address that expires again and again is not for us
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes to fetch."""
+
+    key: PartialKey  # names them, with the size and MD5 that were listed
+    url: SignedUrl | str
+
+    @property
+    def size(self) -> int | None:
+        """The listed size. 0 says nothing: self-hosted servers list it for a file that was not marked as uploaded."""
+        return self.key.size or None
+
+
+Resign = Callable[[], Awaitable[SignedUrl | str | None]]
+"""Asks the server for the address again; None when it no longer lists the file."""
+
+
+async def fetch(
+    client: Client, objects: Objects, wanted: Wanted, *, resign: Resign, on_bytes: Callable[[int], None]
+) -> Adopted:
+    """Bring the bytes into the objects; `Objects.sync` makes them durable.
+
+    Args:
+        client: for one attempt at a time.
+        objects: where the bytes go.
+        wanted: which bytes.
+        resign: called when the address expired.
+        on_bytes: told how many bytes came, for progress.
+
+    Raises:
+        MirrorError: why they cannot be had now; what came so far is kept, if it can be gone on from.
+        StoreError: the disk failed.
+    """
+    url, tries, signatures = wanted.url, 0, 0
+    while True:
+        tries += 1
+        try:
+            found = await _attempt(client, objects, wanted, url, on_bytes)
+            if isinstance(found, Adopted):
+                return found
+            raise WrongContent(f"{wanted.key.name}: {found}")
+        except StoreError:
+            raise
+        except UrlExpired:
+            signatures += 1
+            renewed = await resign() if signatures < MOST_SIGNATURES else None
+            if renewed is None:
+                raise
+            url, tries = renewed, 0
+        except MirrorError as error:
+            wait_s = client.retry_wait_s(error, tries)
+            if wait_s is None or (isinstance(error, WrongContent) and tries >= TRIES_FOR_WRONG_BYTES):
+                raise
+            if isinstance(error, RangeRefused):
+                _forget(objects, wanted)
+            await anyio.sleep(wait_s)
+
+
+async def _attempt(
+    client: Client, objects: Objects, wanted: Wanted, url: SignedUrl | str, on_bytes: Callable[[int], None]
+) -> Adopted | Mismatch:
+    with Partial(objects, wanted.key) as partial:
+        if partial.offset and partial.offset == wanted.size:  # whole, but the process died before it was adopted
+            return partial.finish(wanted.size, wanted.key.md5)
+        async with client.download(url, offset=partial.offset) as body:
+            if body.offset != partial.offset:
+                partial.restart()
+            await _receive(body, partial, on_bytes)
+        whole = wanted.size or body.total
+        return await anyio.to_thread.run_sync(partial.finish, whole, wanted.key.md5)
+
+
+async def _receive(body: Body, partial: Partial, on_bytes: Callable[[int], None]) -> None:
+    async for chunk in body:
+        if len(chunk) > LARGE_CHUNK_BYTES:
+            await anyio.to_thread.run_sync(partial.write, chunk)
+        else:
+            partial.write(chunk)
+        on_bytes(len(chunk))
+
+
+def _forget(objects: Objects, wanted: Wanted) -> None:
+    """The server does not go on from what is held: begin again."""
+    with Partial(objects, wanted.key) as partial:
+        partial.restart()

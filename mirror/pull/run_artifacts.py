@@ -1,0 +1,197 @@
+"""The artifact versions of one run: which it logged and used, their manifests, and the bytes where they are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+import anyio
+import anyio.to_thread
+
+from mirror.api import ArtifactsPage, BadArtifact, RunContents
+from mirror.errors import NotFound, WrongContent
+from mirror.pull.contents_plan import MB
+from mirror.pull.errand import Errand, side_by_side
+from mirror.pull.fetch import Wanted, fetch
+from mirror.records.artifacts import ArtifactRecord, ArtifactRef, ManifestEntry, manifest_digest, parse_manifest
+from mirror.records.contents import ArtifactChange, ArtifactFileRow, Direction, HeldArtifact
+from mirror.store.partials import PartialKey
+
+ARTIFACTS = "artifacts"  # the name of the item that may fail
+FILES_AT_ONCE = 64
+OPT_IN = "artifact bytes are mirrored where artifacts_include says so"
+
+
+def concerns(listed: RunContents, held: Sequence[tuple[str, Direction]]) -> bool:
+    """Whether a run's artifacts need a look: there are some, or there were."""
+    return bool(
+        listed.logged.artifacts or listed.used.artifacts or listed.logged.has_more or listed.used.has_more or held
+    )
+
+
+async def take_artifacts(
+    errand: Errand, listed: RunContents, held: Mapping[str, HeldArtifact]
+) -> tuple[tuple[str, Direction], ...]:
+    """Take every version that the run logged or used and that is not held as it is now.
+
+    Args:
+        errand: the batch; versions go into its outcome, each once.
+        listed: the first pages of the run's versions.
+        held: versions that the lake holds, by id.
+
+    Returns:
+        Ids and directions of all of them.
+
+    Raises:
+        MirrorError: a list could not be read to its end, or a version is bad.
+    """
+    logged = await _all(errand, listed.run_id, "logged", listed.logged)
+    used = await _all(errand, listed.run_id, "used", listed.used)
+    new = {ref.artifact_id: ref for ref in [*logged, *used] if _is_new(ref, held, errand)}
+    if new:
+        records = await errand.client.artifacts(list(new))
+        for artifact_id, record in records.items():
+            if isinstance(record, BadArtifact):
+                errand.fail(listed.run_id, f"artifact {new[artifact_id].name}", record.reason)
+            elif record is not None and record.state == "COMMITTED":
+                await _take(errand, listed.run_id, record)
+    pairs: list[tuple[str, Direction]] = [(ref.artifact_id, "logged") for ref in logged]
+    pairs += [(ref.artifact_id, "used") for ref in used]
+    return tuple(dict.fromkeys(pairs))
+
+
+def _is_new(ref: ArtifactRef, held: Mapping[str, HeldArtifact], errand: Errand) -> bool:
+    if ref.artifact_id in errand.outcome.artifacts:
+        return False
+    before = held.get(ref.artifact_id)
+    now = (ref.digest, ref.updated_at_text, ref.aliases)
+    return before is None or before.manifest is None or now != (before.digest, before.updated_at_text, before.aliases)
+
+
+async def _all(errand: Errand, run_id: str, direction: Direction, first: ArtifactsPage) -> list[ArtifactRef]:
+    refs, page = list(first.artifacts), first
+    while page.has_more:
+        page = await errand.client.artifacts_page(errand.key.entity, errand.key.project, run_id, direction, page.after)
+        refs += page.artifacts
+    return refs
+
+
+async def _take(errand: Errand, run_id: str, record: ArtifactRecord) -> None:
+    """One version with its manifest; its bytes where the policy wants them."""
+
+    async def action() -> ArtifactChange:
+        manifest, entries = await _manifest(errand, record)
+        files = await _files(errand, run_id, record, entries)
+        errand.report.artifacts += 1
+        return ArtifactChange(record=record, manifest=manifest, files=files)
+
+    change = await errand.guarded(run_id, f"artifact {record.name}", action)
+    errand.outcome.artifacts[record.artifact_id] = change or ArtifactChange(record=record)
+
+
+async def _manifest(errand: Errand, record: ArtifactRecord) -> tuple[str, Sequence[ManifestEntry]]:
+    """The manifest as an object, and its entries, checked against the version's own digest.
+
+    Raises:
+        WrongContent: it is no manifest, or not the one of this version.
+    """
+    found = await errand.client.artifact_manifest(record.artifact_id)
+
+    async def resign() -> str:
+        return (await errand.client.artifact_manifest(record.artifact_id)).url.reveal()
+
+    key = PartialKey(
+        entity=errand.key.entity, project=errand.key.project, run_id="", kind="manifest", name=record.artifact_id,
+        updated_at=record.digest,
+    )  # fmt: skip
+    adopted = await fetch(
+        errand.client, errand.objects, Wanted(key=key, url=found.url), resign=resign, on_bytes=errand.count_bytes
+    )
+    body = await anyio.to_thread.run_sync(errand.objects.path(adopted.digest).read_bytes)
+    try:
+        entries = parse_manifest(body).entries
+    except ValueError as error:
+        raise WrongContent(f"the manifest of {record.name} cannot be read: {error}") from error
+    computed = manifest_digest(entries, record.digest_algorithm)
+    if computed is not None and computed != record.digest:
+        raise WrongContent(f"the manifest of {record.name} has digest {computed}, the server said {record.digest}")
+    return adopted.digest, entries
+
+
+async def _files(
+    errand: Errand, run_id: str, record: ArtifactRecord, entries: Sequence[ManifestEntry]
+) -> tuple[ArtifactFileRow, ...]:
+    reason = _why_left_out(errand, record)
+    if reason is not None:
+        return tuple(ArtifactFileRow(entry=entry, object=None, status="left_out", reason=reason) for entry in entries)
+    urls: dict[str, str] = {}
+
+    async def list_urls() -> None:
+        after, more = None, True
+        while more:
+            page = await errand.client.artifact_files(record.artifact_id, after)
+            urls.update({file.name: file.url.reveal() for file in page.files})
+            after, more = page.after, page.has_more
+
+    await list_urls()
+    turns = anyio.Semaphore(FILES_AT_ONCE)
+    rows: list[ArtifactFileRow] = []
+
+    async def one(entry: ManifestEntry) -> None:
+        async with turns:
+            rows.append(await _take_entry(errand, run_id, record, entry, urls, list_urls))
+
+    async with side_by_side() as group:
+        for entry in entries:
+            group.start_soon(one, entry)
+    return tuple(sorted(rows, key=lambda row: row.entry.path))
+
+
+def _why_left_out(errand: Errand, record: ArtifactRecord) -> str | None:
+    policy = errand.policy
+    if not any(
+        fnmatchcase(record.sequence, glob) or fnmatchcase(record.name, glob) for glob in policy.artifacts_include
+    ):
+        return OPT_IN
+    if record.size is not None and record.size > policy.artifact_size_max_mb * MB:
+        return f"larger than artifact_size_max_mb = {policy.artifact_size_max_mb:g}"
+    return None
+
+
+async def _take_entry(
+    errand: Errand,
+    run_id: str,
+    record: ArtifactRecord,
+    entry: ManifestEntry,
+    urls: dict[str, str],
+    list_urls: object,
+) -> ArtifactFileRow:
+    if entry.ref is not None:
+        return ArtifactFileRow(entry=entry, object=None, status="left_out", reason="a reference to another store")
+
+    async def resign() -> str | None:
+        assert callable(list_urls)
+        await list_urls()
+        return urls.get(entry.path)
+
+    async def action() -> str:
+        if entry.path not in urls:
+            raise NotFound(f"the server lists no file {entry.path!r} in {record.name}")
+        md5 = entry.digest if entry.md5_hex is not None else None
+        key = PartialKey(
+            entity=errand.key.entity, project=errand.key.project, run_id="", kind="artifact", name=entry.digest,
+            size=entry.size, md5=md5,
+        )  # fmt: skip
+        adopted = await fetch(
+            errand.client,
+            errand.objects,
+            Wanted(key=key, url=urls[entry.path]),
+            resign=resign,
+            on_bytes=errand.count_bytes,
+        )
+        return adopted.digest
+
+    digest = await errand.guarded(run_id, f"artifact {record.name} {entry.path}", action)
+    if digest is not None:
+        return ArtifactFileRow(entry=entry, object=digest, status="held")
+    return ArtifactFileRow(entry=entry, object=None, status="failed", reason="see `failures`")

@@ -1,0 +1,105 @@
+"""The files of one run: list them all, fetch what is new, note what is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import anyio
+
+from mirror.api import ListedFile, RunContents, SignedUrl
+from mirror.pull.contents_plan import plan_files
+from mirror.pull.errand import Errand, side_by_side
+from mirror.pull.fetch import Wanted, fetch
+from mirror.records.contents import FileRow, FileStatus, HeldFile
+from mirror.store.partials import PartialKey
+
+FILES_AT_ONCE = 64  # tasks of one run; the client's own limit decides how many are on the wire
+
+
+async def take_files(errand: Errand, listed: RunContents, held: Mapping[str, HeldFile]) -> list[FileRow]:
+    """Fetch a run's new and changed files.
+
+    Returns:
+        Rows to write: fetched, left out, failed, gone.
+
+    Raises:
+        MirrorError: the list of files could not be read to its end.
+    """
+    files, whole = await _all_files(errand, listed)
+    plan = plan_files(files, held, errand.policy, whole=whole)
+    rows = [_row(left.file, "left_out", reason=left.reason) for left in plan.left_out]
+    rows += [_gone(name, held[name]) for name in plan.gone]
+    wanted = [file for file in plan.fetch if errand.is_due(listed.run_id, _item(file))]
+    turns = anyio.Semaphore(FILES_AT_ONCE)
+
+    async def one(file: ListedFile) -> None:
+        async with turns:
+            rows.append(await _take_file(errand, listed.run_id, file, held.get(file.name)))
+
+    async with side_by_side() as group:
+        for file in wanted:
+            group.start_soon(one, file)
+    return rows
+
+
+async def _all_files(errand: Errand, listed: RunContents) -> tuple[Sequence[ListedFile], bool]:
+    """The whole list, and whether it is whole by the server's own count."""
+    files, after, more = list(listed.files), listed.files_after, listed.has_more_files
+    while more:
+        page = await errand.client.files_page(errand.key.entity, errand.key.project, listed.run_id, after)
+        files += page.files
+        after, more = page.after, page.has_more
+    return files, listed.file_count is None or len({file.name for file in files}) >= listed.file_count
+
+
+async def _take_file(errand: Errand, run_id: str, file: ListedFile, held: HeldFile | None) -> FileRow:
+    generation = errand.signatures.generation
+
+    async def resign() -> SignedUrl | None:
+        renewed = await errand.signatures.renew(run_id, generation)
+        found = renewed.files if renewed is not None else ()
+        if not any(again.name == file.name for again in found):
+            page = await errand.client.file_urls(errand.key.entity, errand.key.project, run_id, [file.name])
+            found = page.files
+        return next((again.url for again in found if again.name == file.name), None)
+
+    async def action() -> FileRow:
+        key = PartialKey(
+            entity=errand.key.entity, project=errand.key.project, run_id=run_id, kind="file", name=file.name,
+            size=file.size, md5=file.md5, updated_at=file.updated_at_text,
+        )  # fmt: skip
+        adopted = await fetch(
+            errand.client,
+            errand.objects,
+            Wanted(key=key, url=file.url),
+            resign=resign,
+            on_bytes=errand.count_bytes,
+        )
+        errand.report.files += 1
+        return _row(file, "held", digest=adopted.digest)
+
+    row = await errand.guarded(run_id, _item(file), action)
+    if row is not None:
+        return row
+    reason = errand.outcome.failed[-1].reason if errand.outcome.failed else "failed"
+    # Bytes that were held stay held: an older version is better than none.
+    return _row(file, "failed", digest=held.object if held is not None else None, reason=reason)
+
+
+def _item(file: ListedFile) -> str:
+    return f"file {file.name}"
+
+
+def _row(file: ListedFile, status: FileStatus, *, digest: str | None = None, reason: str | None = None) -> FileRow:
+    return FileRow(
+        name=file.name, file_id=file.file_id, size=file.size, md5=file.md5, mimetype=file.mimetype,
+        updated_at=file.updated_at, updated_at_text=file.updated_at_text, object=digest, status=status, reason=reason,
+    )  # fmt: skip
+
+
+def _gone(name: str, held: HeldFile) -> FileRow:
+    """A file that the server no longer lists; its bytes stay."""
+    return FileRow(
+        name=name, file_id=None, size=held.size, md5=held.md5, mimetype=None, updated_at=None,
+        updated_at_text=held.updated_at_text, object=held.object, status="gone", reason="no longer listed upstream",
+    )  # fmt: skip

@@ -1,0 +1,51 @@
+"""System metrics and console of one run: what comes in one request for many runs, and the further pages."""
+
+from __future__ import annotations
+
+from mirror.api import LogPage, StreamAsk
+from mirror.pull.contents_plan import HISTORY_PAGE_STEPS, HistoryPlan
+from mirror.pull.errand import Errand
+from mirror.records.console import ConsoleLine
+from mirror.records.contents import HeldHistory
+from mirror.records.runs import RunRecord
+
+HISTORY, CONSOLE, EVENTS = "history", "console", "system metrics"  # names of items that may fail
+
+
+def ask_streams(errand: Errand, run: RunRecord, held: HeldHistory, plan: HistoryPlan | None) -> StreamAsk | None:
+    """What to ask of a run in the request for many; None when nothing is needed.
+
+    Lines of a running run may be rewritten by later output, so all are read again (W&B API notes, section 6).
+    """
+    listed = errand.signatures.of(run.run_id)
+    lines, rows = listed.log_line_count or 0, listed.events_line_count or 0
+    held_lines = 0 if held.last_console_number is None else held.last_console_number + 1
+    wanted = errand.policy.streams
+    with_log = wanted and lines > 0 and (run.is_active or lines != held_lines) and errand.is_due(run.run_id, CONSOLE)
+    with_events = wanted and rows > held.event_rows and errand.is_due(run.run_id, EVENTS)
+    start = plan.rows_from if plan is not None and errand.is_due(run.run_id, HISTORY) else None
+    if not (with_log or with_events or start is not None):
+        return None
+    return StreamAsk(
+        run_id=run.run_id,
+        events_samples=rows if with_events else None,
+        with_log=with_log,
+        history_from=start,
+        history_to=None if start is None or plan is None else min(start + HISTORY_PAGE_STEPS, plan.rows_to),
+    )
+
+
+async def take_console(errand: Errand, run: RunRecord, first: LogPage) -> tuple[tuple[ConsoleLine, ...], int | None]:
+    """All console lines, given their first page.
+
+    Returns:
+        The lines, and the number from which they replace what is held: 0, but for an old server that gives only its
+        newest lines, where those that are held before them stay.
+    """
+    lines, page = list(first.lines), first
+    while page.has_more and not page.is_tail:
+        page = await errand.client.log_lines(run.entity, run.project, run.run_id, page.after)
+        if not page.lines:
+            break
+        lines += page.lines
+    return tuple(lines), (None if first.is_tail else 0)

@@ -1,0 +1,238 @@
+"""Take one page: what is new of its runs and of what they contain, in batches that are one commit each.
+
+While one batch is folded and committed, the next one is fetched: the network and the disk work side by side.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import ParamSpec, TypeVar
+
+import anyio
+import anyio.to_thread
+import msgspec
+from anyio.abc import ObjectSendStream
+
+from mirror.api import Client, RunContents, RunsPage
+from mirror.config import PullSettings, SourceSettings
+from mirror.errors import UnreadableExport
+from mirror.pull import plan
+from mirror.pull.contents_pass import HeldContents, gather
+from mirror.pull.errand import Errand, Outcome, Signatures, side_by_side
+from mirror.pull.forecast import forecast
+from mirror.pull.listing import Listed
+from mirror.pull.report import ProjectReport, Watcher
+from mirror.records.contents import ContentChanges
+from mirror.records.passes import Changes, Failure, OpenFailure, ProjectKey, SourceState
+from mirror.records.runs import RunRecord
+from mirror.store import Lake, contents_held, held
+from mirror.store.failures import open_failures
+from mirror.store.objects import Objects
+from mirror.store.writer import commit
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BATCH_RUNS = 100  # runs whose contents are one commit
+CONTENTS = "contents"  # the name of a run's whole contents, as an item that may fail
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workshop:
+    """What all passes of a pull share."""
+
+    client: Client
+    lake: Lake
+    objects: Objects
+    settings: PullSettings
+    watcher: Watcher
+    now: Callable[[], dt.datetime]  # UTC
+    accept_missing: bool = False  # a person agreed that runs may be marked as gone, however many
+    retry_quarantined: bool = False  # a person asked to try again what was given up
+    dry_run: bool = False  # plan, and change nothing
+    one_at_a_time: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
+
+    async def stored(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call the store in a thread: it blocks, and the lake takes one caller at a time."""
+        return await anyio.to_thread.run_sync(lambda: function(*args, **kwargs), limiter=self.one_at_a_time)
+
+
+@dataclass(kw_only=True)
+class Batch:
+    """Runs of a page that are committed together."""
+
+    changed: Sequence[RunRecord]
+    recovered: tuple[str, ...]
+    outcome: Outcome
+    source: SourceState | None  # the progress of a walk; with the last batch of a page
+
+
+class PageTaker:
+    """Takes the pages of one pass.
+
+    Args:
+        shop: shared by all passes of a pull.
+        policy: what of a run is wanted.
+        report: counted up.
+        at: the time of the pass, UTC.
+    """
+
+    def __init__(self, shop: Workshop, policy: SourceSettings, report: ProjectReport, at: dt.datetime) -> None:
+        self.shop, self.policy, self.report, self.at = shop, policy, report, at
+        self.key: ProjectKey = report.key
+
+    async def take(self, listed: Listed, *, source: SourceState | None = None) -> None:
+        """Commit what is new on a page.
+
+        Raises:
+            MirrorError: the disk failed or the server is away; what was committed before stays.
+        """
+        self.report.failed.extend(listed.failed)
+        if listed.page is None:
+            await self.commit(failed=listed.failed, source=source)
+            return
+        page, runs = listed.page, listed.page.runs
+        before = await self.shop.stored(held.held_runs, self.shop.lake, self.key, [run.run_id for run in runs])
+        changed = plan.changed_runs(runs, before)
+        self.report.listed += len(runs)
+        self.report.written += len(changed)
+        self.report.unchanged += len(runs) - len(changed)
+        failures = await self.shop.stored(open_failures, self.shop.lake, self.key)
+        if listed.failed:
+            await self.commit(failed=listed.failed)
+        send, receive = anyio.create_memory_object_stream[Batch](0)
+        async with side_by_side() as group:
+            group.start_soon(self._fetch_batches, page, changed, failures, source, send)
+            async with receive:
+                async for batch in receive:
+                    await self._commit_batch(batch)
+                    self.shop.watcher.page_done(self.report, None)
+
+    async def _fetch_batches(
+        self,
+        page: RunsPage,
+        changed: Sequence[RunRecord],
+        failures: dict[tuple[str, str], OpenFailure],
+        source: SourceState | None,
+        send: ObjectSendStream[Batch],
+    ) -> None:
+        """Fetch batch after batch; the last one carries the progress."""
+        latest = {run.run_id: run for run in page.runs}
+        new = {run.run_id for run in changed}
+        stretches = list(plan.in_chunks(list(latest), BATCH_RUNS)) or [()]
+        async with send:
+            for number, run_ids in enumerate(stretches):
+                outcome = await self._fetch(page, [latest[run_id] for run_id in run_ids], failures)
+                await send.send(
+                    Batch(
+                        changed=[latest[run_id] for run_id in run_ids if run_id in new],
+                        recovered=tuple(run_id for run_id in run_ids if (run_id, "") in failures),
+                        outcome=outcome,
+                        source=source if number == len(stretches) - 1 else None,
+                    )
+                )
+
+    async def _fetch(
+        self, page: RunsPage, runs: Sequence[RunRecord], failures: dict[tuple[str, str], OpenFailure]
+    ) -> Outcome:
+        """Everything that some runs contain and the lake lacks."""
+        outcome = Outcome()
+        listed = {name: found for name, found in page.contents.items() if isinstance(found, RunContents)}
+        for run in runs:
+            found = page.contents.get(run.run_id)
+            if found is not None and not isinstance(found, RunContents):
+                outcome.failed.append(Failure(run_id=run.run_id, item=CONTENTS, reason=found.reason))
+        readable = [run for run in runs if run.run_id in listed]
+        if not readable:
+            return outcome
+        outcome.settled += [(run.run_id, CONTENTS) for run in readable if (run.run_id, CONTENTS) in failures]
+        errand = Errand(
+            client=self.shop.client,
+            objects=self.shop.objects,
+            key=self.key,
+            policy=self.policy,
+            at=self.at,
+            open_failures=failures,
+            retry_quarantined=self.shop.retry_quarantined,
+            report=self.report,
+            outcome=outcome,
+            signatures=Signatures(self.shop.client, self.key, {run.run_id: listed[run.run_id] for run in readable}),
+        )
+        holding = await self._held(readable, listed)
+        if self.shop.dry_run:
+            forecast(errand, readable, holding)
+        else:
+            await gather(errand, readable, holding)
+        return outcome
+
+    async def _held(self, runs: Sequence[RunRecord], listed: dict[str, RunContents]) -> HeldContents:
+        lake, key, run_ids = self.shop.lake, self.key, [run.run_id for run in runs]
+
+        def read() -> HeldContents:
+            links = contents_held.held_links(lake, key, run_ids)
+            pages = [page for run_id in run_ids for page in (listed[run_id].logged, listed[run_id].used)]
+            ids = {ref.artifact_id for page in pages for ref in page.artifacts}
+            ids |= {artifact_id for pairs in links.values() for artifact_id, _ in pairs}
+            return HeldContents(
+                files=contents_held.held_files(lake, key, run_ids),
+                histories=contents_held.held_histories(lake, key, run_ids),
+                links=links,
+                artifacts=contents_held.held_artifacts(lake, ids) if ids else {},
+            )
+
+        return await self.shop.stored(read)
+
+    async def _commit_batch(self, batch: Batch) -> None:
+        """One commit; a history part that turns out to be damaged costs its own run's history alone."""
+        outcome = batch.outcome
+        contents: list[ContentChanges] = list(outcome.contents)
+        while True:
+            changes = Changes(
+                key=self.key,
+                at=self.at,
+                runs=tuple(batch.changed),
+                recovered=batch.recovered,
+                failed=tuple(outcome.failed),
+                settled=tuple(outcome.settled),
+                source=batch.source,
+            )
+            try:
+                await self._store(changes, contents, outcome)
+            except UnreadableExport as error:
+                contents = self._without_damaged(contents, error, outcome)
+                continue
+            break
+        self.report.failed.extend(outcome.failed)
+
+    def _without_damaged(
+        self, contents: list[ContentChanges], error: UnreadableExport, outcome: Outcome
+    ) -> list[ContentChanges]:
+        kept: list[ContentChanges] = []
+        found = False
+        for change in contents:
+            parts = change.history.exports or () if change.history is not None else ()
+            if any(part.object in error.message for part in parts):
+                found = True
+                outcome.failed.append(Failure(run_id=change.run_id, item="history", reason=error.message))
+                outcome.settled = [pair for pair in outcome.settled if pair != (change.run_id, "history")]
+                kept.append(msgspec.structs.replace(change, history=None))
+            else:
+                kept.append(change)
+        if not found:
+            raise error
+        return kept
+
+    async def _store(self, changes: Changes, contents: Sequence[ContentChanges], outcome: Outcome) -> None:
+        if self.shop.dry_run or (changes.is_empty and not contents and not outcome.artifacts):
+            return
+        await self.shop.stored(
+            commit, self.shop.lake, changes, contents, list(outcome.artifacts.values()), objects=self.shop.objects
+        )
+
+    async def commit(self, **changes: object) -> None:
+        """Commit something that is no page."""
+        whole = msgspec.structs.replace(Changes(key=self.key, at=self.at), **changes)
+        if not whole.is_empty and not self.shop.dry_run:
+            await self.shop.stored(commit, self.shop.lake, whole)
