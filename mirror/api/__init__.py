@@ -16,6 +16,7 @@ It never: lets an exception of httpx out, shows the API key in a repr, message o
 than the configured one, decides what to pull, or writes anything to disk.
 """
 
+from mirror.api.body import Body
 from mirror.api.client import Client
 from mirror.api.contents import (
     ArtifactsPage,
@@ -34,7 +35,7 @@ from mirror.api.pages import BadArtifact, BadRun, RunCursor, RunsPage, SweepsPag
 from mirror.api.session import OnRetry
 from mirror.api.signed_url import SignedUrl
 from mirror.api.spent import Spent
-from mirror.api.transfer import Body, Download
+from mirror.api.transfer import Download
 
 __all__ = [
     "ApiKey",

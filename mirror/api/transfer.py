@@ -4,9 +4,6 @@
         if body.offset != held: ...            # 0: the server began at the start, so throw away what is held
         async for chunk in body: ...           # 256 KiB to about 1 MiB, the last one shorter
 
-A body that ends before its announced length is an error, never the end. A body of the right length with wrong bytes
-is not seen here: the caller knows the size and MD5 that were listed, and compares.
-
 Storage hosts never get the key: it goes to the base URL alone, and not even there after a redirect came from
 elsewhere. Nothing here puts the query of an address into a message. W&B API notes, sections 1, 2 and 7.
 """
@@ -20,9 +17,9 @@ from types import TracebackType
 import anyio
 import httpx
 
+from mirror.api.body import Body
 from mirror.api.connection import connect_reason, http_client, tls_error, tls_reason
 from mirror.api.credentials import ApiKey, authorization
-from mirror.api.decoding import Undecodable, decoder_of
 from mirror.api.deployment import Deployment
 from mirror.api.limits import Limits
 from mirror.api.signed_url import SignedUrl
@@ -31,7 +28,6 @@ from mirror.api.transfer_answers import REDIRECTS, extent, host_of, refusal
 from mirror.config import ServerSettings
 from mirror.errors import MirrorError, RangeRefused, RateLimited, ServerError, Unreachable, UrlExpired
 
-CHUNK_BYTES = 256 * 1024  # pieces of the network, 64 KiB at most, are put together until they have so many
 MOST_REDIRECTS = 5
 FIRST_WAIT_S = 1.0  # doubled for each further try
 JITTER = 0.25
@@ -40,57 +36,6 @@ _DEAD_S = 10.0  # an idle connection is given up before storage closes it under 
 
 # httpx would make credentials of a user name in an address.
 _NO_AUTH = httpx.Auth()
-
-
-class Body:
-    """The bytes of one answer, read once."""
-
-    def __init__(self, response: httpx.Response, *, host: str, offset: int, total: int | None) -> None:
-        self.offset = offset  # where in the file the bytes begin; 0 when the server ignored the offset asked for
-        self.total = total  # bytes of the whole file; None when the server does not say
-        self.etag: str | None = response.headers.get("etag")  # of the whole file, quoted as sent
-        self._response = response
-        self._host = host
-
-    def __aiter__(self) -> AsyncGenerator[bytes, None]:
-        """The bytes, without transport compression, in pieces of `CHUNK_BYTES` to about four times as many.
-
-        Raises:
-            Unreachable: the connection broke, or the body ended before its announced length.
-        """
-        return self._chunks()
-
-    async def _chunks(self) -> AsyncGenerator[bytes, None]:
-        """Collect the network's pieces; foreign errors become ours outside of their handler, without context."""
-        failed: str
-        parts: list[bytes] = []
-        size = seen = 0
-        try:
-            decoder = decoder_of(self._response.headers.get("content-encoding", ""))
-            async for piece in self._response.aiter_raw():
-                data = decoder.decode(piece)
-                parts.append(data)
-                size += len(data)
-                if size >= CHUNK_BYTES:
-                    seen += size
-                    chunk = b"".join(parts) if len(parts) > 1 else parts[0]
-                    parts, size = [], 0
-                    yield chunk
-            decoder.close()
-            if size:
-                seen += size
-                yield parts[0] if len(parts) == 1 else b"".join(parts)
-        except Undecodable as error:
-            failed = f"{self._host} sent a file that cannot be read: {error}"
-        except httpx.TimeoutException:
-            failed = f"{self._host} stopped in the middle of a file"
-        except httpx.HTTPError:
-            failed = f"the connection to {self._host} broke in the middle of a file"
-        else:
-            if self.total is None or self.offset + seen == self.total:
-                return
-            failed = f"{self._host} sent {self.offset + seen} of {self.total} bytes of a file"
-        raise Unreachable(failed, answered=True)
 
 
 class Download:
