@@ -192,7 +192,7 @@ class _Wide:
         return pa.record_batch([as_steps(_chunked(found.column(STEP))), *columns], schema=self.schema)
 
     def _merged(self) -> Iterator[pa.RecordBatch]:
-        """All parts in memory, by step; of rows that share a step the later one wins, key by key, where it has something."""
+        """All parts in memory, by step; of rows that share one the later wins, key by key, where it has something."""
         parts = [
             self._batch(part.arrow([STEP, *self._keys]))
             for part in self._sources.exports
