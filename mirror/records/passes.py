@@ -55,14 +55,15 @@ class OpenFailure(msgspec.Struct, frozen=True, kw_only=True):
         return retry_quarantined or (not self.quarantined and self.next_at <= now)
 
 
-MOST_ATTEMPTS = 8  # then an item is quarantined
+SOON_ATTEMPTS = 3  # so many times an item is tried again with the very next pass
+MOST_ATTEMPTS = 10  # then it is quarantined
 
 
 def next_attempt(attempts: int, now: dt.datetime) -> dt.datetime:
-    """When to try again what failed so many times: the next pass, then five minutes, doubling, up to a day."""
-    if attempts <= 1:
+    """When to try again what failed so many times: the next passes, then after five minutes, doubling, up to a day."""
+    if attempts <= SOON_ATTEMPTS:
         return now
-    minutes = 5 * 2 ** min(attempts - 2, 10)
+    minutes = 5 * 2 ** min(attempts - SOON_ATTEMPTS - 1, 10)
     return now + min(dt.timedelta(days=1), dt.timedelta(minutes=minutes))
 
 
@@ -91,5 +92,6 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to commit."""
-        return not (self.runs or self.gone or self.failed or self.recovered or self.settled or self.project or self.sweeps
+        return not (self.runs or self.gone or self.failed or self.recovered or self.settled or self.project
+                    or self.sweeps
                     or self.gone_sweeps or self.source)  # fmt: skip
