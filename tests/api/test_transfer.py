@@ -471,3 +471,22 @@ async def test_connections_are_used_again(sandbox: Sandbox) -> None:
         for _ in range(5):
             await bytes_of(client, url)
         assert len(sandbox._transports) - before == 1
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/a%20b/c%2Bd+e/%E2%82%AC?X-Amz-Credential=AK%2F2023%2Fus&filename=%22a%27b.txt%22&sig=a+b/c=~*'()!,;:@$|",
+        "/wandb/y%2Fz?Expires=1&GoogleAccessId=a%40b.example&Signature=ab%2Bc%2F%3D%3D",
+    ],
+)
+async def test_a_signed_address_is_asked_byte_for_byte(sandbox: Sandbox, target: str) -> None:
+    asked: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.raw_path)
+        return httpx.Response(200, stream=Pieces([b"1"]))
+
+    async with client_on(sandbox, transport=httpx.MockTransport(answer)) as client:
+        assert await bytes_of(client, SignedUrl("https://storage.example.com" + target)) == b"1"
+    assert asked == [target.encode()]
