@@ -98,6 +98,7 @@ class Terminal:
 
     def _more(self) -> str:
         """What was sent next; nothing when the program has ended."""
+        assert select.select([self.read], [], [], PATIENCE_S)[0], f"the program neither ends nor speaks:\n{self.seen}"
         try:
             return os.read(self.read, 65536).decode(errors="replace")
         except OSError:  # how Linux says that the other side is closed
@@ -150,6 +151,6 @@ def test_the_prompt_answers_forgives_and_leaves(filled: Cli) -> None:
     terminal.process.send_signal(signal.SIGINT)
     terminal.type("\n")  # Python's readline may sleep through a signal until a key is pressed
     terminal.until("mirror> ")
-    terminal.type("\x04")
+    terminal.type(".quit\n")
     assert terminal.end() == 0
     assert "Traceback" not in terminal.seen
