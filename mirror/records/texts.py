@@ -112,12 +112,12 @@ def _parse(text: str | None) -> Any:
 def _is_deep(value: Any) -> bool:
     """Whether a value nests deeper than `DEEPEST`; level by level, since recursion is what is to be avoided."""
     level = [value]
-    for _ in range(DEEPEST + 1):
+    for _ in range(DEEPEST):
         level = [
             item
             for node in level
-            if isinstance(node, dict | list)
             for item in (node.values() if isinstance(node, dict) else node)
+            if isinstance(item, dict | list)
         ]
         if not level:
             return False

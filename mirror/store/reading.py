@@ -43,14 +43,13 @@ def connect(
     place = home if isinstance(home, Home) else find_home(home)
     with store_errors(place):
         if not place.catalog.exists():
-            raise NotMirrored(
-                f"nothing is mirrored in {place.root} yet",
-                hint="run `wandb-mirror init --source ENTITY/PROJECT` and `wandb-mirror pull`, or name another --home",
-            )
+            raise _nothing_yet(place)
         engine = new_engine(settings)
         try:
             _attach(engine, place)
             version = lake_version(engine)
+            if version == 0:  # the first pull was stopped before its first commit
+                raise _nothing_yet(place)
             if version > SCHEMA_VERSION:
                 raise LakeTooNew(
                     f"the lake in {place.root} has schema version {version}; this wandb-mirror knows {SCHEMA_VERSION}"
@@ -66,6 +65,13 @@ def connect(
             engine.close()
             raise
     return engine
+
+
+def _nothing_yet(home: Home) -> NotMirrored:
+    return NotMirrored(
+        f"nothing is mirrored in {home.root} yet",
+        hint="run `wandb-mirror init --source ENTITY/PROJECT` and `wandb-mirror pull`, or name another --home",
+    )
 
 
 def deployment_of_lake(home: Home) -> str | None:

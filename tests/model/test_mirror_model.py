@@ -183,8 +183,8 @@ class MirrorMachine(RuleBasedStateMachine):
 
 TestMirror = MirrorMachine.TestCase
 TestMirror.settings = settings(
-    max_examples=6,
-    stateful_step_count=12,
+    max_examples=4,
+    stateful_step_count=10,
     deadline=None,
     derandomize=True,
     database=None,

@@ -76,7 +76,7 @@ def half_is_missing(answer: Any) -> None:
 
 @pytest.mark.parametrize(
     ("lie", "force_walk"),  # a look does not list settled runs, so it meets only the first
-    [(empty_listing, False), (empty_listing, True), (lying_count, True), (half_is_missing, True)],
+    [(empty_listing, False), (lying_count, True), (half_is_missing, True)],
 )
 def test_a_listing_that_is_suddenly_shorter_is_refused_and_nothing_is_marked(
     sandbox: Sandbox, mirror: Mirror, lie: Any, force_walk: bool
@@ -160,20 +160,20 @@ def test_a_run_that_the_server_cannot_even_name_is_not_taken_for_gone(sandbox: S
 
 def test_sweeps_are_taken_changed_and_marked_across_pages(sandbox: Sandbox, mirror: Mirror) -> None:
     fill(sandbox, 1)
-    for number in range(230):
+    for number in range(120):
         sandbox.state.add_sweep(ENTITY, PROJECT, f"s{number:03}", config_text=f"method: grid # {number} é\0\n")
     mirror.pull()
     query = "SELECT sweep_id, config, state, gone_at IS NULL AS held FROM lake.sweeps ORDER BY 1"
     rows = mirror.ask(query)
-    assert [row["sweep_id"] for row in rows] == [f"s{number:03}" for number in range(230)]
+    assert [row["sweep_id"] for row in rows] == [f"s{number:03}" for number in range(120)]
     assert rows[7]["config"] == "method: grid # 7 é␀\n"
     sweeps = sandbox.state.project(ENTITY, PROJECT).sweeps
     sweeps["s007"].state = "FINISHED"
-    dropped = sweeps.pop("s200")
+    dropped = sweeps.pop("s110")
     mirror.pull()
     held = {row["sweep_id"]: (row["state"], row["held"]) for row in mirror.ask(query)}
-    assert (held["s007"], held["s200"], held["s008"]) == (("FINISHED", True), ("RUNNING", False), ("RUNNING", True))
-    sweeps["s200"] = dropped
+    assert (held["s007"], held["s110"], held["s008"]) == (("FINISHED", True), ("RUNNING", False), ("RUNNING", True))
+    sweeps["s110"] = dropped
     mirror.pull()
     assert {row["sweep_id"] for row in mirror.ask(query) if row["held"]} == set(sweeps)
 
