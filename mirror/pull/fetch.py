@@ -50,11 +50,11 @@ async def fetch(
         MirrorError: why they cannot be had now; what came so far is kept, if it can be gone on from.
         StoreError: the disk failed.
     """
-    url, tries, signatures = wanted.url, 0, 0
+    url, tries, signatures, mark = wanted.url, 0, 0, HighMark()
     while True:
         tries += 1
         try:
-            found = await _attempt(client, objects, wanted, url, on_bytes)
+            found = await _attempt(client, objects, wanted, url, on_bytes, mark)
             if isinstance(found, Adopted):
                 return found
             raise WrongContent(f"{wanted.key.name}: {found}")
@@ -67,6 +67,8 @@ async def fetch(
                 raise
             url, tries = renewed, 0
         except MirrorError as error:
+            if mark.take_progress():  # further than ever before: what went wrong until then does not count
+                tries = 1
             wait_s = client.retry_wait_s(error, tries)
             if wait_s is None or (isinstance(error, WrongContent) and tries >= TRIES_FOR_WRONG_BYTES):
                 raise
@@ -75,27 +77,57 @@ async def fetch(
             await anyio.sleep(wait_s)
 
 
+class HighMark:
+    """How far a download ever came, so that a long one over a bad line is not given up while it moves."""
+
+    def __init__(self) -> None:
+        self._highest = self._taken = 0
+
+    def note(self, offset: int) -> None:
+        """So many bytes are held now."""
+        self._highest = max(self._highest, offset)
+
+    def take_progress(self) -> bool:
+        """Whether it came further since the last question."""
+        moved = self._highest > self._taken
+        self._taken = self._highest
+        return moved
+
+
 async def _attempt(
-    client: Client, objects: Objects, wanted: Wanted, url: SignedUrl | str, on_bytes: Callable[[int], None]
+    client: Client,
+    objects: Objects,
+    wanted: Wanted,
+    url: SignedUrl | str,
+    on_bytes: Callable[[int], None],
+    mark: HighMark,
 ) -> Adopted | Mismatch:
     with Partial(objects, wanted.key) as partial:
         if partial.offset and partial.offset == wanted.size:  # whole, but the process died before it was adopted
             return partial.finish(wanted.size, wanted.key.md5)
-        async with client.download(url, offset=partial.offset) as body:
-            if body.offset != partial.offset:
-                partial.restart()
-            await _receive(body, partial, on_bytes)
-        whole = wanted.size or body.total
+        mark.note(partial.offset)
+        mark.take_progress()
+        try:
+            async with client.download(url, offset=partial.offset) as body:
+                if body.offset != partial.offset:
+                    partial.restart()
+                await _receive(body, partial, on_bytes, mark)
+            whole = wanted.size or body.total
+        except RangeRefused as refused:
+            if not partial.offset or refused.total != partial.offset:
+                raise
+            whole = refused.total  # nothing is behind what is held: it is whole
         return await anyio.to_thread.run_sync(partial.finish, whole, wanted.key.md5)
 
 
-async def _receive(body: Body, partial: Partial, on_bytes: Callable[[int], None]) -> None:
+async def _receive(body: Body, partial: Partial, on_bytes: Callable[[int], None], mark: HighMark) -> None:
     async for chunk in body:
         if len(chunk) > LARGE_CHUNK_BYTES:
             await anyio.to_thread.run_sync(partial.write, chunk)
         else:
             partial.write(chunk)
         on_bytes(len(chunk))
+        mark.note(partial.offset)
 
 
 def _forget(objects: Objects, wanted: Wanted) -> None:
