@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sqlite3
 import tempfile
 import weakref
 from pathlib import Path
@@ -76,10 +77,10 @@ def _nothing_yet(home: Home) -> NotMirrored:
 
 def deployment_of_lake(home: Home) -> str | None:
     """The id of the W&B server that a home mirrors; None before anything was pulled."""
-    with store_errors(home):
-        if not home.catalog.exists():
-            return None
-    engine = connect(home)
+    try:
+        engine = connect(home)
+    except NotMirrored:
+        return None
     try:
         with store_errors(home):
             return lake_deployment(engine)
@@ -95,6 +96,8 @@ def _attach(engine: duckdb.DuckDBPyConnection, home: Home) -> None:
     try:
         attach_lake(engine, home.catalog, home.lake_data, read_only=True)
     except duckdb.Error:
+        if _is_blank(home.catalog):  # the first pull was stopped before it made the lake
+            raise _nothing_yet(home) from None
         if os.access(home.lake, os.W_OK):
             raise
         folder = Path(tempfile.mkdtemp(prefix="wandb-mirror-catalog-"))
@@ -103,3 +106,12 @@ def _attach(engine: duckdb.DuckDBPyConnection, home: Home) -> None:
             with contextlib.suppress(FileNotFoundError):
                 shutil.copyfile(home.catalog.with_name(name), folder / name)
         attach_lake(engine, folder / home.catalog.name, home.lake_data, read_only=True)
+
+
+def _is_blank(catalog: Path) -> bool:
+    """Whether a catalog is a SQLite database without any table."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{catalog.as_uri()}?mode=ro", uri=True)) as connection:
+            return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+    except sqlite3.Error:
+        return False
