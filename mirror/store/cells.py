@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mirror.records.texts import dump_strict
+from mirror.records.texts import dump_strict, valid_unicode
 
 VALUE = pa.float64()
 TEXT = pa.large_string()
@@ -248,7 +248,7 @@ def _bytes_value(item: bytes) -> Any:
 
 
 def _quote(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    return valid_unicode(json.dumps(text, ensure_ascii=False))
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mirror.durable import make_folder
+from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.records.texts import storable
 from mirror.store.engine import Engine, store_errors
@@ -73,6 +74,9 @@ def write_metrics(home: Home, batch: Sequence[tuple[RunKey, Folded]]) -> tuple[M
             files.append(MetricFile(path=path, rows=0))
             try:
                 rows = _write(path, some)
+            except pa.ArrowException as error:
+                discard(files)
+                raise StoreError(f"the metrics of {len(some)} runs cannot be written: {error}") from error
             except BaseException:
                 discard(files)
                 raise

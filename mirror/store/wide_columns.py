@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mirror.records.texts import dump_strict
+from mirror.records.texts import dump_strict, valid_unicode
 from mirror.store.cells import EXACT, json_texts
 
 JSON_MARK = {b"wandb-mirror": b"json"}  # metadata of a field whose texts are JSON
@@ -41,6 +41,7 @@ def common_field(name: str, kinds: Sequence[Kind]) -> pa.Field:
         name: the key.
         kinds: of the parts that have the key.
     """
+    name = valid_unicode(name)
     distinct = {plain(kind.type) for kind in kinds if not pa.types.is_null(kind.type)}
     if any(kind.is_json for kind in kinds):
         return _json_field(name)
@@ -91,6 +92,8 @@ def tail_column(values: Sequence[Any], *, beside_numbers: bool) -> Held:
         beside_numbers: exports hold numbers under the same key, so that W&B's texts for NaN and infinities are floats.
     """
     there = [value for value in values if value is not None]
+    if not there:
+        return Held(pa.nulls(len(values)))
     if all(_is_number(value) or (isinstance(value, str) and value in _SPOKEN) for value in there) and (
         beside_numbers or any(map(_is_number, there))
     ):

@@ -1,4 +1,4 @@
-"""How fast histories become rows of `metrics`, and in how much memory: `pytest -m bench -s tests/bench/test_fold.py`."""
+"""How fast histories become rows of `metrics`, and in how much memory. `pytest -m bench -s` prints it."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def test_bytes_are_on_the_disk_before_they_get_their_name(
     objects = Objects(home)
     digests = [objects.put_bytes(f"{number}".encode()) for number in range(count)]
     seen: list[tuple[set[str], set[str], int]] = []
-    real = objects_module.sync_files
+    real = durable.sync_files
 
     def note(files: list[Path], folder: Path) -> None:
         named = {digest for digest in digests if (home.objects / digest[:2] / digest).exists()}
