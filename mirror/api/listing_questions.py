@@ -165,17 +165,18 @@ class ListingQuestions(Asking):
         order: str = OLDEST_FIRST,
         first: int,
         after: str | None = None,
+        attempts: int | None = None,
     ) -> tuple[RunCursor, ...]:
         """Places in a listing of runs, to step over one that the server cannot serve whole.
 
         Where the server cannot even name the runs, the cursors come without names. Empty at the end of the listing,
-        and when there is no such project.
+        and when there is no such project. `attempts` bounds the tries; None: as configured.
         """
         variables = _listing(entity, project, filters, order, first, after)
         try:
-            answer = await self._session.graphql(documents.RUN_CURSORS, variables)
+            answer = await self._session.graphql(documents.RUN_CURSORS, variables, attempts=attempts)
         except ServerError:
-            answer = await self._session.graphql(documents.BARE_CURSORS, variables)
+            answer = await self._session.graphql(documents.BARE_CURSORS, variables, attempts=attempts)
         found = self._read(answer, ProjectData).project
         if found is None:
             return ()

@@ -19,6 +19,8 @@ from mirror.records.runs import RunRecord
 
 # A page of many runs that fails is asked again smaller rather than again alike.
 ATTEMPTS_FOR_A_LARGE_PAGE = 2
+ATTEMPTS_FOR_ONE_RUN = 3
+CONTENTS = "contents"  # the name of a run's whole contents, as an item that may fail
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,8 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
         NotFound: the project does not exist or may not be read.
         MirrorError: the server could not list even one run at this place.
     """
-    size, after, extras = listing.size, None, listing.with_extras
+    size, after, extras, contents, probed = listing.size, None, listing.with_extras, True, False
+    why: MirrorError | None = None  # what the contents of the one run asked for failed with
     while True:
         asked, started = size.runs, time.monotonic()
         try:
@@ -66,19 +69,25 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
                 count_filters=listing.count_filters if extras else None,
                 with_counts=extras,
                 with_sweeps=extras,
-                with_contents=True,
-                attempts=ATTEMPTS_FOR_A_LARGE_PAGE if asked > 1 else None,
+                with_contents=contents,
+                attempts=ATTEMPTS_FOR_A_LARGE_PAGE if asked > 1 else ATTEMPTS_FOR_ONE_RUN,
             )
         except (ServerError, Unreachable) as error:
             if not may_be_the_size(error):
                 raise
+            if not probed:  # a server that cannot even list one cursor is in trouble: no smaller page will help
+                await _step_over(client, listing, after, error)
+                probed = True
             if asked > 1:
                 size = size.after_failure(asked=asked)
+                continue
+            if contents:  # the run itself may be fine, and only what it contains be at fault
+                contents, why = False, error
                 continue
             step = await _step_over(client, listing, after, error)
             failure = _failure(step, after, error)
             yield Listed(page=None, failed=(failure,), last=False, nameless=step.run_id is None)
-            after, size = step.cursor, size.after_stepping_over()
+            after, size, contents, why = step.cursor, size.after_stepping_over(), True, None
             continue
         if page is None:
             raise project_not_found(listing.key)
@@ -86,6 +95,8 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
             Failure(run_id=bad.run_id or f"(unnamed, storage id {bad.storage_id})", reason=bad.reason)
             for bad in page.bad
         )
+        if why is not None:
+            failed += tuple(Failure(run_id=run.run_id, item=CONTENTS, reason=why.message) for run in page.runs)
         nameless = any(bad.run_id is None for bad in page.bad)
         yield Listed(page=page, failed=failed, last=not page.has_next, nameless=nameless)
         if not page.has_next:
@@ -98,7 +109,9 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
             seconds=time.monotonic() - started,
             target_s=listing.target_s,
         )
-        after, extras = page.after, False
+        if why is not None:
+            size = size.after_stepping_over()
+        after, extras, contents, probed, why = page.after, False, True, False, None
 
 
 def _characters(run: RunRecord) -> int:
@@ -153,7 +166,12 @@ async def _step_over(client: Client, listing: Listing, after: str | None, error:
     """
     try:
         cursors = await client.run_cursors(
-            listing.key.entity, listing.key.project, filters=listing.filters, first=1, after=after
+            listing.key.entity,
+            listing.key.project,
+            filters=listing.filters,
+            first=1,
+            after=after,
+            attempts=ATTEMPTS_FOR_ONE_RUN,
         )
     except (ServerError, Unreachable):
         raise error from None

@@ -22,7 +22,7 @@ from mirror.pull import plan
 from mirror.pull.contents_pass import HeldContents, gather
 from mirror.pull.errand import Errand, Outcome, Signatures, side_by_side
 from mirror.pull.forecast import forecast
-from mirror.pull.listing import Listed
+from mirror.pull.listing import CONTENTS, Listed
 from mirror.pull.report import ProjectReport, Watcher
 from mirror.records.contents import ContentChanges
 from mirror.records.passes import Changes, Failure, OpenFailure, ProjectKey, SourceState
@@ -36,7 +36,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 BATCH_RUNS = 100  # runs whose contents are one commit
-CONTENTS = "contents"  # the name of a run's whole contents, as an item that may fail
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +66,7 @@ class Batch:
     recovered: tuple[str, ...]
     outcome: Outcome
     source: SourceState | None  # the progress of a walk; with the last batch of a page
+    is_last: bool  # of its page
 
 
 class PageTaker:
@@ -108,7 +108,8 @@ class PageTaker:
             async with receive:
                 async for batch in receive:
                     await self._commit_batch(batch)
-                    self.shop.watcher.page_done(self.report, None)
+                    if not batch.is_last:  # the pass tells of whole pages
+                        self.shop.watcher.page_done(self.report, None)
 
     async def _fetch_batches(
         self,
@@ -131,6 +132,7 @@ class PageTaker:
                         recovered=tuple(run_id for run_id in run_ids if (run_id, "") in failures),
                         outcome=outcome,
                         source=source if number == len(stretches) - 1 else None,
+                        is_last=number == len(stretches) - 1,
                     )
                 )
 
