@@ -23,6 +23,8 @@ COMMANDS = {
     "status": "Say how far each project is mirrored; no network.",
     "runs": "List mirrored runs; no network.",
     "show": "Show one mirrored run whole; no network.",
+    "history": "Show or draw what a run logged step by step; no network.",
+    "checkout": "Write the files of a run into a folder; no network.",
     "sql": "Answer SQL over the mirror; no network.",
     "doctor": "Check key, server, clock, disk, file system and extensions.",
     "demo": "Train, mirror, go offline, answer questions: under a minute.",
