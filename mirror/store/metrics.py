@@ -141,14 +141,14 @@ class Folded:
         return Slice(key=storable(key), step=step, timestamp=times, value=value, text=text)
 
     def _times(self) -> pa.Array:
-        """The time of each row in step order; rows that share a step share its last time."""
+        """The time of each row in step order: what `_timestamp` holds at its step after the merge."""
         if TIME_KEY not in self.keys:
             return pa.nulls(len(self._steps), _TIME)
         seconds = self._read([TIME_KEY])[TIME_KEY].value
         times = as_times(seconds)
         if not self._shared:
             return times
-        there = times.is_valid()
+        there = seconds.is_valid()
         step, known = self._steps.filter(there), times.filter(there)
         last = last_of_each(step)
         return known.filter(last).take(pc.index_in(self._steps, value_set=step.filter(last)))

@@ -216,6 +216,17 @@ def test_equal_rows_at_one_step_are_told_from_merged_ones(tmp_path: Path) -> Non
     assert (facts.min_step, facts.max_step) == (0, 3)
 
 
+def test_rows_that_share_a_step_share_the_time_that_its_timestamp_holds(tmp_path: Path) -> None:
+    table = pa.table({"_step": [0, 0, 1, 1], "a": [1.0, None, 2.0, None], "_timestamp": [1.0, 2.0, 3.0, math.nan]})
+    rows = fold_exports(save(tmp_path, [table])).table().to_pylist()
+    found = {(row["key"], row["step"]): row["timestamp"] for row in rows}
+    assert found == {
+        (key, step): moment((seconds, None))
+        for key in ("a", "_timestamp")
+        for step, seconds in ((0, 2.0), (1, math.nan))
+    }
+
+
 def test_columns_are_found_by_their_whole_name_beside_structs_of_the_same_spelling(tmp_path: Path) -> None:
     table = pa.table({"a": [{"b": 1, "c": 2}], "a.b": ["dotted"], "a.c": [3.0], "_step": [0]})
     rows = fold_exports(save(tmp_path, [table])).table().to_pylist()
