@@ -76,6 +76,17 @@ def print_json_rows(rows: Iterable[dict[str, Any]]) -> None:
     write("[]" if opening == "[" else "\n]")
 
 
+def with_zone(value: Any) -> Any:
+    """Times of the lake, in a value that is to be JSON, as ISO 8601 in UTC with a `Z`."""
+    if isinstance(value, dt.datetime):
+        return value.isoformat(timespec="seconds") + "Z"
+    if isinstance(value, dict):
+        return {key: with_zone(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_zone(item) for item in value]
+    return value
+
+
 def size(count: float) -> str:
     """Bytes for people."""
     for unit in ("B", "kB", "MB", "GB"):

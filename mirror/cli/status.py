@@ -8,7 +8,9 @@ from typing import Any
 import click
 import msgspec
 
-from mirror.cli.output import ago, plural, print_json, size, write
+from mirror.cli.output import UTF8, ago, plural, print_json, size, with_zone, write
+from mirror.cli.run_paths import parse_run_path
+from mirror.cli.run_status import describe, show_run
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.statuses import exit_statuses
 from mirror.cli.tables import print_table
@@ -17,6 +19,7 @@ from mirror.store import connect
 from mirror.store.engine import store_errors
 from mirror.store.lake import lake_deployment
 from mirror.store.overview import (
+    DiskUse,
     FailureOverview,
     ProjectOverview,
     disk_use,
@@ -24,6 +27,8 @@ from mirror.store.overview import (
     project_overviews,
 )
 from mirror.store.writer_lock import Holder, current_holder
+
+SHOWN = 10  # failures that are listed one by one
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,15 +42,28 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     failures: list[FailureOverview]
     runs: int
     lake_bytes: int
+    files: int  # run files held
+    file_bytes: int
+    quarantined: int  # items given up until a person asks for them
+    disk: DiskUse
     writer: Holder | None  # the process that writes now
 
 
 @click.command("status", epilog=exit_statuses(5))
 @setting_options
+@click.argument("run", type=UTF8, required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
-def command(home: str | None, config: str | None, as_json: bool) -> None:
-    """Say how far each project is mirrored. Asks the mirror alone, never the network."""
-    status = read_status(find_setting(home, config))
+def command(home: str | None, config: str | None, run: str | None, as_json: bool) -> None:
+    """Say how far each project is mirrored. Asks the mirror alone, never the network.
+
+    With RUN (ENTITY/PROJECT/RUN_ID, or its web address): what of that run is held, and what is missing and why.
+    """
+    setting = find_setting(home, config)
+    if run is not None:
+        key, run_id = parse_run_path(run, setting.config.source)
+        show_run(setting.home, key, run_id, as_json=as_json)
+        return
+    status = read_status(setting)
     if as_json:
         print_json(status_json(status))
     else:
@@ -61,7 +79,7 @@ def read_status(setting: Setting) -> Status:
     home = setting.home
     projects: list[ProjectOverview] = []
     failures: list[FailureOverview] = []
-    deployment, used = None, 0
+    deployment, used = None, DiskUse(lake=0, objects=0, partial=0)
     if home.catalog.exists():
         engine = connect(home)
         with store_errors(home):
@@ -80,29 +98,25 @@ def read_status(setting: Setting) -> Status:
         projects=projects,
         failures=failures,
         runs=sum(project.runs for project in projects),
-        lake_bytes=used,
+        lake_bytes=used.lake,
+        files=sum(project.files for project in projects),
+        file_bytes=sum(project.file_bytes for project in projects),
+        quarantined=sum(project.quarantined for project in projects),
+        disk=used,
         writer=current_holder(home),
     )
 
 
 def status_json(status: Status) -> Any:
     """The documented contract: times are ISO 8601 in UTC with a `Z`."""
-    return _with_zone(msgspec.to_builtins(status, builtin_types=(dt.datetime,)))
-
-
-def _with_zone(value: Any) -> Any:
-    if isinstance(value, dt.datetime):
-        return value.isoformat(timespec="seconds") + "Z"
-    if isinstance(value, dict):
-        return {key: _with_zone(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_zone(item) for item in value]
-    return value
+    return with_zone(msgspec.to_builtins(status, builtin_types=(dt.datetime,)))
 
 
 def _print(status: Status) -> None:
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-    write(f"home    {status.home} ({size(status.lake_bytes)})")
+    write(f"home    {status.home}")
+    disk = f"tables {size(status.disk.lake)}, files and exports {size(status.disk.objects)}"
+    write(f"disk    {disk}" + (f", downloads under way {size(status.disk.partial)}" if status.disk.partial else ""))
     write(f"server  {status.base_url}")
     if status.writer is not None:
         write(f"writing PID {status.writer.pid} ({status.writer.command}) since {status.writer.since}")
@@ -116,18 +130,27 @@ def _print(status: Status) -> None:
             project.runs,
             project.active,
             project.gone,
+            project.files,
+            size(project.file_bytes),
+            project.incomplete,
             project.failures,
             ago(project.last_pass_at, now),
             ago(project.last_walk_at, now) + (" (under way)" if project.walk_under_way else ""),
         ]
         for project in status.projects
     ]
-    print_table(["project", "runs", "active", "gone", "failed", "last pull", "all compared"], rows)
-    write(plural(status.runs, "run") + " mirrored")
+    heads = ["project", "runs", "active", "gone", "files", "bytes", "incomplete", "failed", "last pull", "all compared"]
+    print_table(heads, rows)
+    write(f"{plural(status.runs, 'run')} and {plural(status.files, 'file')} ({size(status.file_bytes)}) mirrored")
     for project in status.projects:
         if project.last_error:
             write(
                 f"error: {project.entity}/{project.project}: {project.last_error} ({ago(project.last_error_at, now)})"
             )
-    for failure in status.failures[:10]:
-        write(f"left behind: {failure.path}: {failure.reason} ({plural(failure.attempts, 'attempt')})")
+    for failure in status.failures[:SHOWN]:
+        write(f"left behind: {failure.path}{f' ({failure.item})' if failure.item else ''}: {describe(failure, now)}")
+    left = sum(project.failures for project in status.projects)
+    if left > SHOWN:
+        write(f"{left - SHOWN:,} more: the view `failures` has all")
+    if status.quarantined:
+        write(f"{plural(status.quarantined, 'item')} given up; `wandb-mirror pull --retry-quarantined` tries again")

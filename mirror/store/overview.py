@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 
 import duckdb
 import msgspec
@@ -21,7 +22,11 @@ class ProjectOverview(msgspec.Struct, frozen=True, kw_only=True):
     runs: int  # held and not gone upstream
     active: int  # of those, runs that may still change by themselves
     gone: int  # held, but deleted upstream
-    failures: int  # runs that the last pass could not take
+    failures: int  # runs, and parts of runs, that could not be taken
+    quarantined: int  # of those, given up until a person asks for them
+    incomplete: int  # histories of which something is missing
+    files: int  # run files held
+    file_bytes: int
     runs_upstream: int | None  # by the server's count at the last good pass
     walk_under_way: bool  # a walk over all runs was begun and is not at its end
     watermark: dt.datetime | None
@@ -32,17 +37,29 @@ class ProjectOverview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FailureOverview(msgspec.Struct, frozen=True, kw_only=True):
-    """One run that could not be taken."""
+    """One run, or one part of a run, that could not be taken."""
 
     path: str
+    item: str  # "file NAME", "history", "console", …; empty for the run itself
     reason: str
     attempts: int
     first_at: dt.datetime
     last_at: dt.datetime
+    next_at: dt.datetime  # not tried again before
+    quarantined: bool  # not tried again until a person asks for it
+
+
+class DiskUse(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes on this disk, by kind."""
+
+    lake: int  # tables: the catalog and its Parquet files
+    objects: int  # bytes of files, exports and artifacts, equal ones once
+    partial: int  # downloads under way, or to be resumed
 
 
 _PROJECTS = """
 SELECT s.entity, s.project, coalesce(r.runs, 0), coalesce(r.active, 0), coalesce(r.gone, 0), coalesce(f.failures, 0),
+       coalesce(f.quarantined, 0), coalesce(c.incomplete, 0), coalesce(b.files, 0), coalesce(b.bytes, 0),
        s.runs_upstream, s.walk_started_at IS NOT NULL, s.watermark, s.last_pass_at, s.last_walk_at, s.last_error,
        s.last_error_at
 FROM lake.sources s
@@ -51,7 +68,17 @@ LEFT JOIN (
            count(*) FILTER (gone_at IS NULL AND state IN ({states})) AS active
     FROM lake.runs GROUP BY ALL
 ) r USING (entity, project)
-LEFT JOIN (SELECT entity, project, count(*) AS failures FROM lake.failures GROUP BY ALL) f USING (entity, project)
+LEFT JOIN (
+    SELECT entity, project, count(*) AS failures, count(*) FILTER (quarantined) AS quarantined
+    FROM lake.failures GROUP BY ALL
+) f USING (entity, project)
+LEFT JOIN (
+    SELECT entity, project, count(*) AS incomplete FROM lake.completeness WHERE NOT complete GROUP BY ALL
+) c USING (entity, project)
+LEFT JOIN (
+    SELECT entity, project, count(*) AS files, sum(size)::BIGINT AS bytes
+    FROM lake.files WHERE object IS NOT NULL GROUP BY ALL
+) b USING (entity, project)
 ORDER BY 1, 2
 """
 
@@ -65,21 +92,27 @@ def project_overviews(engine: duckdb.DuckDBPyConnection) -> list[ProjectOverview
 
 
 def failure_overviews(engine: duckdb.DuckDBPyConnection, limit: int = 100) -> list[FailureOverview]:
-    """Runs left behind, the latest first."""
+    """What was left behind, the latest first."""
     rows = engine.execute(
-        "SELECT entity || '/' || project || '/' || run_id, reason, attempts, first_at, last_at FROM lake.failures"
-        f" ORDER BY last_at DESC, 1 LIMIT {limit:d}",
+        "SELECT entity || '/' || project || '/' || run_id, item, reason, attempts, first_at, last_at, next_at,"
+        f" quarantined FROM lake.failures ORDER BY last_at DESC, 1, 2 LIMIT {limit:d}",
     ).fetchall()
     names = FailureOverview.__struct_fields__
     return [FailureOverview(**dict(zip(names, row, strict=True))) for row in rows]
 
 
-def disk_use(home: Home) -> int:
-    """Bytes that the lake takes."""
+def disk_use(home: Home) -> DiskUse:
+    """Bytes that a home takes."""
+    return DiskUse(
+        lake=_size_below(home.lake), objects=_size_below(home.objects.parent), partial=_size_below(home.partial)
+    )
+
+
+def _size_below(folder: Path) -> int:
     total = 0
-    for name in file_names(home.lake):
+    for name in file_names(folder):
         try:
-            total += (home.lake / name).stat().st_size
+            total += (folder / name).stat().st_size
         except FileNotFoundError:  # a file that a writer just replaced
             continue
     return total

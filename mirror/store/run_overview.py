@@ -141,7 +141,7 @@ def run_overview(engine: Engine, home: Home, run: RunKey) -> RunOverview | None:
         run: entity, project, run id.
 
     Returns:
-        None when the run is not held, and no failure says why.
+        None when the run is not held.
     """
 
     def ask(query: str) -> list[tuple[Any, ...]]:

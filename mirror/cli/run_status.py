@@ -1,0 +1,93 @@
+"""`wandb-mirror status RUN`: what of one run is held, and what is missing and why."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+
+import msgspec
+
+from mirror.cli.output import ago, plural, print_json, size, with_zone, write
+from mirror.cli.show import not_mirrored
+from mirror.layout import Home
+from mirror.records.passes import ProjectKey
+from mirror.store import connect
+from mirror.store.overview import FailureOverview
+from mirror.store.run_overview import FilesOverview, HistoryOverview, ItemFailure, RunOverview, run_overview
+
+
+def show_run(home: Home, key: ProjectKey, run_id: str, *, as_json: bool) -> None:
+    """Print everything that is known of how far a run is mirrored.
+
+    Raises:
+        NotMirrored: it is not held.
+    """
+    with contextlib.closing(connect(home)) as engine:
+        run = run_overview(engine, home, (key.entity, key.project, run_id))
+    if run is None:
+        raise not_mirrored(key, run_id)
+    if as_json:
+        print_json(with_zone(msgspec.to_builtins(run, builtin_types=(dt.datetime,))))
+    else:
+        _print(run)
+
+
+def describe(failure: FailureOverview | ItemFailure, now: dt.datetime) -> str:
+    """Why something failed, how often, and when it is tried again."""
+    if failure.quarantined:
+        then = "given up"
+    elif failure.next_at <= now:
+        then = "tried again with the next pull"
+    else:
+        then = f"tried again after {failure.next_at:%Y-%m-%d %H:%M} UTC"
+    return f"{failure.reason} ({plural(failure.attempts, 'attempt')}, {then})"
+
+
+def _print(run: RunOverview) -> None:
+    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    gone = ", deleted upstream" if run.gone_at is not None else ""
+    write(f"run             {run.entity}/{run.project}/{run.run_id} ({run.display_name or 'no name'})")
+    write(f"state           {run.state}{gone}; last change here {ago(run.synced_at, now)}")
+    write(f"history         {_history(run)}")
+    if run.history is not None and not run.history.complete:
+        write(f"                not complete: {run.history.reason}")
+    write(f"files           {_files(run.files)}")
+    for file in run.files.not_held:
+        length = f" ({size(file.size)})" if file.size is not None else ""
+        write(f"                {file.status.replace('_', ' ')}: {file.name}{length}: {file.reason}")
+    write(f"system metrics  {plural(run.system_metric_rows, 'instant')}")
+    write(f"console         {plural(run.console_lines, 'line')}")
+    write(f"artifacts       {len(run.artifacts)}")
+    for artifact in run.artifacts:
+        aliases = f" [{', '.join(artifact.aliases)}]" if artifact.aliases else ""
+        held = f"{artifact.files_held} of {plural(artifact.file_count or 0, 'file')} held"
+        write(f"                {artifact.direction} {artifact.name}{aliases}, {artifact.type}, {held}")
+    for failure in run.failures:
+        write(f"failed          {failure.item or 'the run itself'}: {describe(failure, now)}")
+    if any(failure.quarantined for failure in run.failures):
+        write("                `wandb-mirror pull --retry-quarantined` tries again what was given up")
+
+
+def _history(run: RunOverview) -> str:
+    if run.history is None:
+        return "nothing logged" if not run.history_line_count else "not mirrored"
+    history: HistoryOverview = run.history
+    whole = "complete" if history.complete else "NOT COMPLETE"
+    counted = "" if history.history_line_count is None else f" of {history.history_line_count:,} logged"
+    last = "" if history.last_step_held is None else f" up to step {history.last_step_held:,}"
+    upstream = "" if history.last_step in (None, history.last_step_held) else f" (upstream {history.last_step:,})"
+    shared = f", {history.shared_rows:,} merged by step" if history.shared_rows else ""
+    parts = f"{plural(history.parts, 'export')} ({size(history.export_bytes)})"
+    keys = plural(run.metric_keys, "key")
+    return (
+        f"{whole}: {plural(history.rows_held, 'row')}{counted}{shared}{last}{upstream}, {keys}; {parts},"
+        f" {plural(history.tail_rows, 'row')} not exported yet"
+    )
+
+
+def _files(files: FilesOverview) -> str:
+    parts = [f"{files.held:,} held ({size(files.held_bytes)})"]
+    parts += [f"{count:,} {what}" for count, what in (
+        (files.left_out, "left out"), (files.failed, "failed"), (files.gone, "gone upstream")
+    ) if count]  # fmt: skip
+    return ", ".join(parts)
