@@ -51,6 +51,7 @@ class ProjectPass:
             MirrorError: why it stopped; what was committed before stays, and the reason is in `sources`.
         """
         self.state = await self.shop.stored(held.source_state, self.shop.lake, self.key)
+        self.pages.last_look = self.state.last_pass_at
         self.held_before = await self.shop.stored(held.count_runs, self.shop.lake, self.key)
         chosen = plan.choose_pass(
             self.state,
@@ -97,6 +98,8 @@ class ProjectPass:
         unseen.difference_update(failure.run_id for failure in self.report.failed)
         await self._settle_missing(sorted(unseen))
         holding = await self.shop.stored(held.count_runs, self.shop.lake, self.key)
+        if self.shop.dry_run:
+            holding += self.report.new - self.report.gone  # as it would be held now
         # One answer held both the count and the runs: only then do they speak of the same instant.
         if pages == 1 and total is not None and total - holding != self.state.surplus:
             return True
@@ -105,12 +108,15 @@ class ProjectPass:
         return False
 
     async def _unsettled(self) -> list[str]:
-        """Runs to read again whatever the listing says: those that may change by themselves, those that failed."""
+        """Runs to read again whatever the listing says: they change by themselves, failed, or await their export."""
         active = await self.shop.stored(held.active_runs, self.shop.lake, self.key)
         failures = await self.shop.stored(open_failures, self.shop.lake, self.key)
         retry = self.shop.retry_quarantined
         due = {run_id for (run_id, _), failure in failures.items() if failure.is_due(self.at, retry_quarantined=retry)}
-        return sorted({*active, *due})
+        awaiting = await self.shop.stored(held.awaiting_export, self.shop.lake, self.key)
+        last = self.state.last_pass_at
+        late = {name for name, at in awaiting.items() if plan.look_again(at, last_look=last, now=self.at)}
+        return sorted({*active, *due, *late})
 
     async def _check_overlap(self, look: plan.Look, counted: int | None) -> None:
         """List the overlap when the server counts other runs in it than the lake holds."""

@@ -15,8 +15,11 @@ class ProjectReport(msgspec.Struct, kw_only=True):
 
     key: ProjectKey
     kind: str = "look"  # "walk", "look" or "named"
+    phase: str = "listing"  # "listing", "fetching", "writing"; for progress
     listed: int = 0  # runs that the server listed
+    settled: int = 0  # of those, runs that are done with all that they contain; for progress
     written: int = 0  # new or changed
+    new: int = 0  # of those, runs that were not held before
     unchanged: int = 0
     gone: int = 0  # confirmed as deleted upstream
     upstream: int | None = None  # runs in the project, by the server's count

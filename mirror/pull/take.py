@@ -6,7 +6,7 @@ While one batch is folded and committed, the next one is fetched: the network an
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
@@ -21,11 +21,12 @@ from mirror.errors import UnreadableExport
 from mirror.pull import plan
 from mirror.pull.contents_pass import HeldContents, gather
 from mirror.pull.errand import Errand, Outcome, Signatures, side_by_side
+from mirror.pull.fetch import UnderWay
 from mirror.pull.forecast import forecast
 from mirror.pull.listing import CONTENTS, Listed
 from mirror.pull.report import ProjectReport, Watcher
 from mirror.records.contents import ContentChanges
-from mirror.records.passes import Changes, Failure, OpenFailure, ProjectKey, SourceState
+from mirror.records.passes import Changes, Failure, Held, OpenFailure, ProjectKey, SourceState
 from mirror.records.runs import RunRecord
 from mirror.store import Lake, contents_held, held
 from mirror.store.failures import open_failures
@@ -51,6 +52,7 @@ class Workshop:
     accept_missing: bool = False  # a person agreed that runs may be marked as gone, however many
     retry_quarantined: bool = False  # a person asked to try again what was given up
     dry_run: bool = False  # plan, and change nothing
+    under_way: UnderWay = field(default_factory=UnderWay)
     one_at_a_time: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
 
     async def stored(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -66,6 +68,7 @@ class Batch:
     recovered: tuple[str, ...]
     outcome: Outcome
     source: SourceState | None  # the progress of a walk; with the last batch of a page
+    size: int  # runs of the page that are in it, changed or not
     is_last: bool  # of its page
 
 
@@ -82,6 +85,7 @@ class PageTaker:
     def __init__(self, shop: Workshop, policy: SourceSettings, report: ProjectReport, at: dt.datetime) -> None:
         self.shop, self.policy, self.report, self.at = shop, policy, report, at
         self.key: ProjectKey = report.key
+        self.last_look: dt.datetime | None = None  # when the last good pass was, UTC; None: whatever lacks is asked for
 
     async def take(self, listed: Listed, *, source: SourceState | None = None) -> None:
         """Commit what is new on a page.
@@ -98,16 +102,21 @@ class PageTaker:
         changed = plan.changed_runs(runs, before)
         self.report.listed += len(runs)
         self.report.written += len(changed)
+        self.report.new += sum(run.run_id not in before for run in changed)
         self.report.unchanged += len(runs) - len(changed)
         failures = await self.shop.stored(open_failures, self.shop.lake, self.key)
         if listed.failed:
             await self.commit(failed=listed.failed)
+        self.report.phase = "fetching"
         send, receive = anyio.create_memory_object_stream[Batch](0)
         async with side_by_side() as group:
-            group.start_soon(self._fetch_batches, page, changed, failures, source, send)
+            group.start_soon(self._fetch_batches, page, changed, _touched(changed, before), failures, source, send)
             async with receive:
                 async for batch in receive:
+                    self.report.phase = "writing"
                     await self._commit_batch(batch)
+                    self.report.settled += batch.size
+                    self.report.phase = "fetching"
                     if not batch.is_last:  # the pass tells of whole pages
                         self.shop.watcher.page_done(self.report, None)
 
@@ -115,6 +124,7 @@ class PageTaker:
         self,
         page: RunsPage,
         changed: Sequence[RunRecord],
+        touched: frozenset[str],
         failures: dict[tuple[str, str], OpenFailure],
         source: SourceState | None,
         send: ObjectSendStream[Batch],
@@ -125,19 +135,24 @@ class PageTaker:
         stretches = list(plan.in_chunks(list(latest), BATCH_RUNS)) or [()]
         async with send:
             for number, run_ids in enumerate(stretches):
-                outcome = await self._fetch(page, [latest[run_id] for run_id in run_ids], failures)
+                outcome = await self._fetch(page, [latest[run_id] for run_id in run_ids], touched, failures)
                 await send.send(
                     Batch(
                         changed=[latest[run_id] for run_id in run_ids if run_id in new],
                         recovered=tuple(run_id for run_id in run_ids if (run_id, "") in failures),
                         outcome=outcome,
                         source=source if number == len(stretches) - 1 else None,
+                        size=len(run_ids),
                         is_last=number == len(stretches) - 1,
                     )
                 )
 
     async def _fetch(
-        self, page: RunsPage, runs: Sequence[RunRecord], failures: dict[tuple[str, str], OpenFailure]
+        self,
+        page: RunsPage,
+        runs: Sequence[RunRecord],
+        touched: frozenset[str],
+        failures: dict[tuple[str, str], OpenFailure],
     ) -> Outcome:
         """Everything that some runs contain and the lake lacks."""
         outcome = Outcome()
@@ -156,6 +171,14 @@ class PageTaker:
             key=self.key,
             policy=self.policy,
             at=self.at,
+            touched=touched,
+            again=frozenset(
+                run.run_id
+                for run in readable
+                if plan.look_again(run.heartbeat_at or run.created_at, last_look=self.last_look, now=self.at)
+            ),
+            held_bytes=self._held_bytes,
+            under_way=self.shop.under_way,
             open_failures=failures,
             retry_quarantined=self.shop.retry_quarantined,
             report=self.report,
@@ -168,6 +191,9 @@ class PageTaker:
         else:
             await gather(errand, readable, holding)
         return outcome
+
+    async def _held_bytes(self, digests: Sequence[str]) -> dict[str, str]:
+        return await self.shop.stored(contents_held.held_bytes, self.shop.lake, digests)
 
     async def _held(self, runs: Sequence[RunRecord], listed: dict[str, RunContents]) -> HeldContents:
         lake, key, run_ids = self.shop.lake, self.key, [run.run_id for run in runs]
@@ -238,3 +264,14 @@ class PageTaker:
         whole = msgspec.structs.replace(Changes(key=self.key, at=self.at), **changes)
         if not whole.is_empty and not self.shop.dry_run:
             await self.shop.stored(commit, self.shop.lake, whole)
+
+
+def _touched(changed: Sequence[RunRecord], before: Mapping[str, Held]) -> frozenset[str]:
+    """Runs that are new, gave a sign of life, or changed their state: more than an edit."""
+    return frozenset(
+        run.run_id
+        for run in changed
+        if (held := before.get(run.run_id)) is None
+        or held.gone
+        or (held.state, held.heartbeat) != (run.state, run.heartbeat_at_text)
+    )
