@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
 import click
 
-from mirror.cli.output import UTF8, on_terminal, plural, print_json, say, size
+from mirror.cli.output import UTF8, on_terminal, plural, print_json, say, size, write
 from mirror.cli.progress import Bars, Lines
 from mirror.cli.run_paths import parse_run_path
 from mirror.cli.setting import SOURCE_HINT, Setting, find_setting, open_client, setting_options
 from mirror.cli.statuses import ASKS_SERVER, exit_statuses
+from mirror.cli.tables import print_table
 from mirror.config import SourceSettings, check_source
 from mirror.errors import EXIT_PARTIAL, ConfigError, MirrorError
+from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport, PullRequest, Silent, Watcher, pull
 from mirror.store import Lake
+
+SHOWN = 10  # failures that are said one by one
 
 
 @click.command("pull", epilog=exit_statuses(*ASKS_SERVER, 9))
@@ -31,6 +39,8 @@ from mirror.store import Lake
 )
 @click.option("--reconcile", is_flag=True, help="Compare every run now, to see edits and deletions of ended ones.")
 @click.option("--accept-missing", is_flag=True, help="Agree that many runs were deleted upstream: mark them as gone.")
+@click.option("--retry-quarantined", is_flag=True, help="Try again what was given up after many attempts.")
+@click.option("--dry-run", is_flag=True, help="Say what would be fetched, with requests and bytes; change nothing.")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON (docs/json.md).")
 def command(
@@ -40,10 +50,12 @@ def command(
     sources: tuple[str, ...],
     reconcile: bool,
     accept_missing: bool,
+    retry_quarantined: bool,
+    dry_run: bool,
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Bring the mirror up to date with W&B.
+    """Bring the mirror up to date with W&B: runs with their histories, files and artifacts.
 
     Without RUN, every configured source is pulled: what is new or moved since the last pull, and now and then
     everything. With RUN (ENTITY/PROJECT/RUN_ID), only those runs are read again.
@@ -55,7 +67,11 @@ def command(
         runs=tuple(parse_run_path(path, chosen) for path in runs),
         force_walk=reconcile or accept_missing,
         accept_missing=accept_missing,
+        retry_quarantined=retry_quarantined,
+        dry_run=dry_run,
     )
+    if dry_run:
+        return _show_plan(anyio.run(_pull, setting, request, Silent()), as_json=as_json)
     if quiet or as_json:
         report = anyio.run(_pull, setting, request, Silent())
     else:
@@ -85,9 +101,52 @@ def _sources(setting: Setting, paths: tuple[str, ...]) -> tuple[SourceSettings, 
 async def _pull(setting: Setting, request: PullRequest, watcher: Watcher) -> PullReport:
     deployment = setting.deployment
     async with open_client(setting.config) as client:
-        lake = Lake(setting.home, deployment=deployment.id, known_as=deployment.names, settings=setting.config.store)
-        with lake:
-            return await pull(client, lake, setting.config, request, watcher=watcher)
+        with _home_of(setting, request) as home:
+            lake = Lake(home, deployment=deployment.id, known_as=deployment.names, settings=setting.config.store)
+            with lake:
+                return await pull(client, lake, setting.config, request, watcher=watcher)
+
+
+@contextlib.contextmanager
+def _home_of(setting: Setting, request: PullRequest) -> Iterator[Home]:
+    """The home; an empty one that is removed again, where a dry run finds nothing to compare with."""
+    if not request.dry_run or setting.home.catalog.exists():
+        yield setting.home
+        return
+    with tempfile.TemporaryDirectory(prefix="wandb-mirror-dry-run-") as folder:
+        yield Home(Path(folder))
+
+
+def _show_plan(report: PullReport, *, as_json: bool) -> int:
+    """Print what a pull would do."""
+    if as_json:
+        print_json(report_json(report))
+        return conclude(report, quiet=True)
+    names = ["project", "runs new", "changed", "gone", "files", "bytes of files", "exports", "rows"]
+    rows = [
+        [
+            str(project.key),
+            project.new,
+            project.written - project.new,
+            project.gone,
+            project.files,
+            size(project.bytes_fetched),
+            project.parts,
+            project.rows,
+        ]
+        for project in report.projects
+        if project.error is None
+    ]
+    if rows:
+        print_table(names, rows)
+    code = conclude(report, quiet=True)
+    ahead = sum(project.requests_ahead for project in report.projects)
+    downloads = sum(project.files + project.parts for project in report.projects)
+    write(
+        f"a pull would take about {plural(report.requests + ahead, 'request')} and {plural(downloads, 'download')};"
+        f" this look took {plural(report.requests, 'request')} and changed nothing"
+    )
+    return code
 
 
 def conclude(report: PullReport, *, quiet: bool) -> int:
@@ -99,17 +158,36 @@ def conclude(report: PullReport, *, quiet: bool) -> int:
     if report.errors and len(report.errors) == len(report.projects):
         raise report.errors[0]
     for project in report.projects:
-        for failure in project.failed[:10]:
-            say(f"left behind: {project.key}/{failure.run_id}: {failure.reason}")
+        for failure in project.failed[:SHOWN]:
+            what = f" ({failure.item})" if failure.item else ""
+            say(f"left behind: {project.key}/{failure.run_id}{what}: {failure.reason}")
+        if len(project.failed) > SHOWN:
+            say(f"{len(project.failed) - SHOWN:,} more of {project.key}: the view `failures` has all")
         if project.error is not None:
             say(f"error: {project.key}: {project.error.message}")
             if project.error.hint:
                 say(f"hint: {project.error.hint}")
     if not quiet:
         retried = f" ({plural(report.retries, 'retry', 'retries')})" if report.retries else ""
+        taken = [
+            plural(count, one)
+            for count, one in (
+                (report.transfers, "download"),
+                (sum(project.files for project in report.projects), "file"),
+                (sum(project.parts for project in report.projects), "export"),
+            )
+            if count
+        ]
         say(
-            f"{plural(len(report.projects), 'project')}, {plural(report.requests, 'request')}"
-            f"{retried}, {size(report.bytes_down)} down, {report.seconds:.1f} s"
+            ", ".join(
+                [
+                    plural(len(report.projects), "project"),
+                    f"{plural(report.requests, 'request')}{retried}",
+                    *taken,
+                    f"{size(report.bytes_down)} down",
+                    f"{report.seconds:.1f} s",
+                ]
+            )
         )
     return EXIT_PARTIAL if report.errors or report.failures else 0
 
@@ -120,6 +198,7 @@ def report_json(report: PullReport) -> dict[str, Any]:
         "projects": [_project_json(project) for project in report.projects],
         "requests": report.requests,
         "retries": report.retries,
+        "transfers": report.transfers,
         "bytes_down": report.bytes_down,
         "seconds": round(report.seconds, 3),
     }
@@ -132,10 +211,19 @@ def _project_json(project: ProjectReport) -> dict[str, Any]:
         "kind": project.kind,
         "listed": project.listed,
         "written": project.written,
+        "new": project.new,
         "unchanged": project.unchanged,
         "gone": project.gone,
         "upstream": project.upstream,
-        "failed": [{"run_id": failure.run_id, "reason": failure.reason} for failure in project.failed],
+        "files": project.files,
+        "parts": project.parts,
+        "rows": project.rows,
+        "artifacts": project.artifacts,
+        "bytes_fetched": project.bytes_fetched,
+        "requests_ahead": project.requests_ahead,
+        "failed": [
+            {"run_id": failure.run_id, "item": failure.item, "reason": failure.reason} for failure in project.failed
+        ],
         "error": _error_json(project.error),
     }
 
