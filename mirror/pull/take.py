@@ -85,6 +85,7 @@ class PageTaker:
     def __init__(self, shop: Workshop, policy: SourceSettings, report: ProjectReport, at: dt.datetime) -> None:
         self.shop, self.policy, self.report, self.at = shop, policy, report, at
         self.key: ProjectKey = report.key
+        self._planned: set[str] = set()  # runs that a dry run has counted; a walk that follows a look lists them again
         self.last_look: dt.datetime | None = None  # when the last good pass was, UTC; None: whatever lacks is asked for
 
     async def take(self, listed: Listed, *, source: SourceState | None = None) -> None:
@@ -97,7 +98,8 @@ class PageTaker:
         if listed.page is None:
             await self.commit(failed=listed.failed, source=source)
             return
-        page, runs = listed.page, listed.page.runs
+        page = self._unplanned(listed.page) if self.shop.dry_run else listed.page
+        runs = page.runs
         before = await self.shop.stored(held.held_runs, self.shop.lake, self.key, [run.run_id for run in runs])
         changed = plan.changed_runs(runs, before)
         self.report.listed += len(runs)
@@ -119,6 +121,12 @@ class PageTaker:
                     self.report.phase = "fetching"
                     if not batch.is_last:  # the pass tells of whole pages
                         self.shop.watcher.page_done(self.report, None)
+
+    def _unplanned(self, page: RunsPage) -> RunsPage:
+        """The page without runs that were counted before."""
+        runs = tuple(run for run in page.runs if run.run_id not in self._planned)
+        self._planned.update(run.run_id for run in runs)
+        return msgspec.structs.replace(page, runs=runs)
 
     async def _fetch_batches(
         self,
