@@ -31,7 +31,15 @@ base_url = {base_url}
 # memory_limit_mb = 1024       # memory of the local database
 # threads = 2                  # default: all cores
 
-# What to mirror: ENTITY/PROJECT, and ENTITY/* for all projects of an entity.
+# What to mirror: ENTITY/PROJECT, and ENTITY/* for all projects of an entity. The first source that names a project
+# decides what of it is wanted; below `path` each may have:
+# history = true               # what runs logged step by step
+# streams = true               # system metrics and console output
+# files_include = ["*"]        # globs over names of run files; * matches slashes, too
+# files_exclude = []           # globs that win over files_include
+# file_size_max_mb = 1024.0    # larger run files are left out, and listed as such
+# artifacts_include = []       # globs over artifact names whose bytes are wanted: ["model*"]
+# artifact_size_max_mb = 1024.0  # larger artifacts are left out, and listed as such
 """
 
 

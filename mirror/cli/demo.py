@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -16,7 +17,9 @@ import click
 
 from mirror.api import Client, deployment_of, find_api_key
 from mirror.cli.config_text import new_config_text
+from mirror.cli.history import collect
 from mirror.cli.output import plural, say, write
+from mirror.cli.plot import draw
 from mirror.cli.tables import print_table
 from mirror.config import Config, parse_config
 from mirror.durable import make_folder, write_replace
@@ -24,6 +27,11 @@ from mirror.errors import ConfigError, MirrorError, Refused
 from mirror.layout import Home, find_home
 from mirror.pull import PullReport, PullRequest, pull
 from mirror.store import Lake, connect, run_sql
+from mirror.store.checkout import HeldBytes, check_out
+from mirror.store.history import wide_history
+from mirror.store.history_forms import WideRows
+from mirror.store.objects import Objects
+from mirror.store.run_files import files_of_run
 
 if TYPE_CHECKING:
     from mirror.sandbox import Sandbox
@@ -42,6 +50,12 @@ FROM runs ORDER BY accuracy DESC""",
         "What does a hidden layer bring?",
         """SELECT "group", count(*) AS runs, max((summary->>'$."test/accuracy"')::DOUBLE) AS best_accuracy
 FROM runs GROUP BY "group" ORDER BY best_accuracy""",
+    ),
+    (
+        "How many epochs did each model need to pass 80 % on digits that it never saw?",
+        """SELECT r.display_name AS model, min(m.step) + 1 AS epochs, count(*) AS epochs_above
+FROM metrics m JOIN runs r USING (entity, project, run_id)
+WHERE m.key = 'test/accuracy' AND m.value > 0.8 GROUP BY ALL ORDER BY epochs, model""",
     ),
     (
         "Which runs lost their footing, and with which learning rate?",
@@ -81,15 +95,22 @@ def tell_story(home: Home) -> None:
         config = _write_config(home, sandbox)
         report = anyio.run(_pull, home, config)
         taken = sum(project.written for project in report.projects)
+        held = sum(project.files for project in report.projects)
+        parts = sum(project.parts for project in report.projects)
         write(f"3. Mirrored {plural(taken, 'run')} into {home.root} with {plural(report.requests, 'request')}.")
+        write(f"   With them came {plural(parts, 'history export')} and {plural(held, 'file')}.")
         port = sandbox.port
     if not _refuses(port):
         raise MirrorError(f"the sandbox still answers on port {port}, so that nothing offline can be shown")
     write(f"4. The sandbox is stopped: port {port} refuses connections. All that follows comes from the mirror.\n")
     _answer(home)
+    best = _draw_best(home)
+    _check_out_weights(home, best)
     write("Go on with:\n")
     write(f"  export WANDB_MIRROR_HOME={home.root}")
     write("  wandb-mirror status")
+    write(f"  wandb-mirror history {best} --keys loss,test/loss --plot")
+    write(f"  wandb-mirror checkout {best} best-model")
     write("  wandb-mirror runs --columns run_id,display_name,config.learning_rate,summary.loss")
     write('  wandb-mirror sql "SELECT display_name, config, summary FROM runs LIMIT 1" --json')
     write("  wandb-mirror sql            # a prompt")
@@ -162,3 +183,44 @@ def _answer(home: Home) -> None:
             print_table([column.name for column in result.columns], result.rows())
     finally:
         engine.close()
+
+
+def _draw_best(home: Home) -> str:
+    """Draw how the best model learned.
+
+    Returns:
+        The path of its run.
+    """
+    with contextlib.closing(connect(home)) as engine:
+        entity, project, run_id, name = next(
+            run_sql(
+                engine,
+                "SELECT entity, project, run_id, display_name FROM runs"
+                """ ORDER BY (summary->>'$."test/accuracy"')::DOUBLE DESC LIMIT 1""",
+            ).rows()
+        )
+        reader = wide_history(engine, home, (entity, project, run_id), keys=["test/loss"])
+        series = collect(WideRows(reader))["test/loss"]
+    write(f"How did the best one, {name}, learn?\n")
+    for line in draw(series, width=72, height=8):
+        write(f"  {line}")
+    write("")
+    return f"{entity}/{project}/{run_id}"
+
+
+def _check_out_weights(home: Home, path: str) -> None:
+    """Write the files of the best model out, and read its weights back."""
+    import numpy as np
+
+    entity, project, run_id = path.split("/")
+    with contextlib.closing(connect(home)) as engine:
+        files = files_of_run(engine, home, (entity, project, run_id), gone=False)
+    folder = home.root / "best-model"
+    held = [HeldBytes(name=file.name, object=file.object) for file in files if file.object is not None]
+    written = [file for file in check_out(Objects(home), held, folder) if file.outcome == "written"]
+    write(f"Its {plural(len(written), 'file')}, checked out of the mirror into {folder}:\n")
+    for file in written:
+        write(f"  {file.size:>8,} B  {file.name}")
+    with np.load(folder / "weights.npz") as weights:
+        count = sum(weights[name].size for name in weights.files)
+    write(f"\nNumPy reads weights.npz back: {count:,} parameters.\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ RECIPES = (
 
 
 def train(recipe: Recipe, entity: str) -> None:
-    """Train one model and log every epoch."""
+    """Train one model, log every epoch, and save the weights."""
     digits = load_digits()
     pixels, labels = digits.data / 16.0, digits.target
     train_x, train_y, test_x, test_y = pixels[:1400], labels[:1400], pixels[1400:], labels[1400:]
@@ -67,6 +68,9 @@ def train(recipe: Recipe, entity: str) -> None:
             loss, _ = _evaluate(layers, train_x, train_y)
             test_loss, accuracy = _evaluate(layers, test_x, test_y)
             run.log({"epoch": epoch, "loss": loss, "test/loss": test_loss, "test/accuracy": accuracy})
+        weights = Path(run.dir) / "weights.npz"
+        np.savez(weights, **{f"{name}{place}": layer[name] for place, layer in enumerate(layers) for name in layer})
+        run.save(weights, base_path=run.dir, policy="now")
 
 
 def _new_layers(recipe: Recipe, rng: np.random.Generator) -> list[dict[str, Any]]:
