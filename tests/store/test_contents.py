@@ -189,7 +189,7 @@ def test_a_tail_grows_and_an_export_replaces_it_exactly_once(lake: Lake, objects
     late = row(3, a=4)  # between what is held
     history(lake, objects, HistoryChange(tail=(late, late), last_step=4, history_line_count=5))
     assert held(lake, "metrics", "step, value") == [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)]
-    history(lake, objects, HistoryChange(tail=(row(1, b=9),), last_step=4))  # a step written again
+    history(lake, objects, HistoryChange(tail=(row(1, b=9),), live_steps=(1,), last_step=4))  # written again
     assert held(lake, "metrics", "key, step, value")[1] == ("a", 1, 2.0)
     assert ("b", 1, 9.0) in held(lake, "metrics", "key, step, value")
     second = export(objects, _step=[3.0, 4.0], a=[4, 5])
@@ -370,7 +370,7 @@ def test_a_kill_between_any_two_steps_of_a_commit_leaves_the_old_or_the_new_cont
         commit(lake, Changes(key=KEY, at=AT), [whole_run(objects)], objects=objects)
         before = everything(lake)
     kills = 0
-    for step in (1, 6, 12, 19, 26, 33, 10_000):
+    for step in (1, 6, 12, 18, 24, 10_000):
         done = subprocess.run(
             [sys.executable, "-c", KILLED, str(home.root), str(step)], capture_output=True, text=True, check=False
         )
@@ -382,7 +382,7 @@ def test_a_kill_between_any_two_steps_of_a_commit_leaves_the_old_or_the_new_cont
         else:
             assert done.stdout == "whole\n", done.stderr
             break
-    assert kills == 6
+    assert kills == 5
     assert watermark == [(AT.replace(tzinfo=None),)]
     assert len(after["metrics"]) == 7
     assert [item[0] for item in after["completeness"]] == ["q", "r"]
