@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +14,10 @@ import msgspec
 from mirror.api import ApiKey, Client, deployment_of
 from mirror.config import Config, PullSettings, ServerSettings, SourceSettings
 from mirror.layout import Home
-from mirror.pull import PullReport, PullRequest, Watcher, pull
+from mirror.pull import ProjectReport, PullReport, PullRequest, Silent, Watcher, pull
 from mirror.pull.cycle import utc_now
 from mirror.records.passes import ProjectKey
+from mirror.sandbox import Sandbox
 from mirror.store import Lake, connect, run_sql
 
 ENTITY, PROJECT = "team", "proj"
@@ -36,6 +37,7 @@ class Mirror:
     server: ServerSettings = SERVER
     settings: PullSettings = PULL
     sources: tuple[str, ...] = (SOURCE,)
+    policy: Mapping[str, Any] = field(default_factory=dict)  # of every source: what of a run is wanted
     now: Callable[[], dt.datetime] = field(default=utc_now)
 
     def using(self, **settings: Any) -> Mirror:
@@ -47,6 +49,7 @@ class Mirror:
             server=self.server,
             settings=msgspec.structs.replace(self.settings, **settings),
             sources=self.sources,
+            policy=self.policy,
             now=self.now,
         )
 
@@ -56,14 +59,16 @@ class Mirror:
         runs: tuple[tuple[str, str], ...] = (),
         force_walk: bool = False,
         accept_missing: bool = False,
+        retry_quarantined: bool = False,
         watcher: Watcher | None = None,
     ) -> PullReport:
         """One pull, from a closed lake to a closed lake."""
         request = PullRequest(
-            sources=tuple(SourceSettings(path=path) for path in sources or self.sources),
+            sources=tuple(SourceSettings(path=path, **self.policy) for path in sources or self.sources),
             runs=tuple((ProjectKey(*path.split("/")), run_id) for path, run_id in runs),
             force_walk=force_walk,
             accept_missing=accept_missing,
+            retry_quarantined=retry_quarantined,
         )
         return anyio.run(self.pull_async, request, watcher)
 
@@ -99,3 +104,22 @@ class Mirror:
     def run_ids(self, where: str = "gone_at IS NULL") -> list[str]:
         """Ids of held runs, sorted; each as often as it is held."""
         return [row["run_id"] for row in self.ask(f"SELECT run_id FROM lake.runs WHERE {where} ORDER BY run_id")]
+
+
+class Away(Silent):
+    """Takes the server away after so many pages."""
+
+    def __init__(self, sandbox: Sandbox, after: int) -> None:
+        self._left = after
+        self._sandbox = sandbox
+        self._outage = contextlib.ExitStack()
+
+    def page_done(self, report: ProjectReport, expected: int | None) -> None:
+        """Count, and at the last one pull the plug."""
+        self._left -= 1
+        if self._left == 0:
+            self._outage.enter_context(self._sandbox.outage())
+
+    def over(self) -> None:
+        """The server is back."""
+        self._outage.close()

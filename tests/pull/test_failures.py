@@ -9,9 +9,8 @@ import pytest
 from mirror.api import ApiKey
 from mirror.config import ServerSettings
 from mirror.errors import AuthError, MirrorError, NotFound, ServerError, Unreachable
-from mirror.pull import ProjectReport, Silent
 from mirror.sandbox import Fault, Match, Sandbox
-from tests.mirroring import ENTITY, PROJECT, SOURCE, Mirror
+from tests.mirroring import ENTITY, PROJECT, SOURCE, Away, Mirror
 
 
 def fill(sandbox: Sandbox, count: int, project: str = PROJECT) -> None:
@@ -134,31 +133,21 @@ def test_a_429_with_retry_after_is_waited_for(sandbox: Sandbox, mirror: Mirror) 
     assert report.seconds >= 0.15
 
 
-class Away(Silent):
-    """Takes the server away after so many pages."""
-
-    def __init__(self, sandbox: Sandbox, after: int) -> None:
-        self.outage, self.left = sandbox.outage(), after
-
-    def page_done(self, report: ProjectReport, expected: int | None) -> None:
-        self.left -= 1
-        if self.left == 0:
-            self.outage.__enter__()
-
-
 def test_an_outage_in_the_middle_keeps_the_committed_pages_and_the_next_pull_goes_on(
     sandbox: Sandbox, mirror: Mirror
 ) -> None:
     fill(sandbox, 50)
     small = mirror.using(page_size_start=5, page_size_max=5)
     away = Away(sandbox, after=4)
-    (error,) = small.pull(watcher=away).errors
+    report = small.pull(watcher=away)
+    refused = small.pull()
+    away.over()
+    (error,) = report.errors
     assert isinstance(error, Unreachable)
     assert "cannot connect" in error.message
-    assert len(mirror.run_ids()) == 20
+    assert isinstance(refused.errors[0], Unreachable)
+    assert len(mirror.run_ids()) in (20, 25)  # the page behind may have been on its way already
     assert mirror.source()["last_error"] == error.message
-    assert isinstance(small.pull().errors[0], Unreachable)
-    away.outage.__exit__(None, None, None)
     sandbox.requests.clear()
     report = small.pull()
     assert (report.errors, mirror.run_ids()) == ([], [f"r{number:04}" for number in range(50)])

@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from mirror.sandbox import Sandbox
-from tests.mirroring import ENTITY, PROJECT, Mirror
+from tests.mirroring import ENTITY, PROJECT, Away, Mirror
 
 HOUR = 3600.0
 
@@ -43,28 +43,14 @@ def test_an_edit_of_an_ended_run_is_seen_by_a_walk(sandbox: Sandbox, mirror: Mir
 
 
 def test_a_forced_walk_sees_edits_also_when_an_earlier_walk_was_cut_off(sandbox: Sandbox, mirror: Mirror) -> None:
-    for number in range(6):
+    for number in range(10):
         sandbox.state.add_run(ENTITY, PROJECT, f"r{number}", created_at=f"2024-01-01T00:00:0{number}")
     small = mirror.using(page_size_start=2, page_size_max=2)
 
-    class Outage:
-        """Takes the server away after the second page."""
-
-        pages = 0
-
-        def pass_started(self, report: object) -> None: ...
-
-        def page_done(self, report: object, expected: int | None) -> None:
-            self.pages += 1
-            if self.pages == 2:
-                self.outage = sandbox.outage()
-                self.outage.__enter__()
-
-        def pass_ended(self, report: object) -> None: ...
-
-    watcher = Outage()
-    assert small.pull(watcher=watcher).errors
-    watcher.outage.__exit__(None, None, None)
+    away = Away(sandbox, after=2)
+    cut_off = small.pull(watcher=away)
+    away.over()
+    assert cut_off.errors
     sandbox.state.edit_run(ENTITY, PROJECT, "r0", notes="edited")
     assert small.pull(force_walk=True).errors == []
     assert mirror.run("r0")["notes"] == "edited"
