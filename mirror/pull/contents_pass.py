@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from mirror.api import LogPage, RunStreams
+from mirror.api import LogPage, RunStreams, StreamAsk
 from mirror.pull import run_artifacts, run_files, run_history, run_streams
 from mirror.pull.contents_plan import HistoryPlan, plan_history
 from mirror.pull.errand import Errand, side_by_side
@@ -43,14 +43,19 @@ async def gather(errand: Errand, runs: Sequence[RunRecord], held: HeldContents) 
         for run in runs
         if (ask := run_streams.ask_streams(errand, run, held.histories[run.run_id], plans[run.run_id])) is not None
     ]
+    asked = {ask.run_id: ask for ask in asks}
     streams = await errand.client.run_streams(errand.key.entity, errand.key.project, asks) if asks else {}
 
     async def one(run: RunRecord) -> None:
-        answer = streams.get(run.run_id)
+        answer, ask = streams.get(run.run_id), asked.get(run.run_id)
         if answer is not None and not isinstance(answer, RunStreams):
-            errand.fail(run.run_id, run_streams.CONSOLE, answer.reason)
-            answer = None
+            if ask is not None and ask.with_log:
+                errand.fail(run.run_id, run_streams.CONSOLE, answer.reason)
+            if ask is not None and ask.events_samples is not None:
+                errand.fail(run.run_id, run_streams.EVENTS, answer.reason)
+            answer = None  # rows of the history are then asked for alone
         change = await _run(errand, run, plans[run.run_id], answer, held)
+        _settle_needless(errand, run.run_id, plans[run.run_id], ask)
         if change != ContentChanges(run_id=run.run_id):
             errand.outcome.contents.append(change)
 
@@ -63,7 +68,26 @@ def plan_of(errand: Errand, run: RunRecord, held: HeldContents) -> HistoryPlan |
     """What to do about a run's history; None: nothing, or not wanted."""
     if not errand.policy.history:
         return None
-    return plan_history(run, errand.signatures.of(run.run_id), held.histories[run.run_id])
+    touched = run.run_id in errand.touched or run_streams.HISTORY in errand.failing(run.run_id)
+    history = held.histories[run.run_id]
+    if not all(errand.objects.has(export.object) for export in history.exports):
+        history = msgspec.structs.replace(history, completeness=None)  # lost from this disk: fetched anew
+    return plan_history(
+        run, errand.signatures.of(run.run_id), history, touched=touched, again=run.run_id in errand.again
+    )
+
+
+def _settle_needless(errand: Errand, run_id: str, plan: HistoryPlan | None, ask: StreamAsk | None) -> None:
+    """End failures of what is not needed any more: nothing is left to try."""
+    failing = set(errand.failing(run_id))
+    if plan is None and run_streams.HISTORY in failing:
+        errand.settle(run_id, run_streams.HISTORY)
+    for item, is_asked in (
+        (run_streams.CONSOLE, ask is not None and ask.with_log),
+        (run_streams.EVENTS, ask is not None and ask.events_samples is not None),
+    ):
+        if item in failing and not is_asked and errand.is_due(run_id, item):
+            errand.settle(run_id, item)
 
 
 async def _run(
@@ -103,8 +127,12 @@ async def _run(
             group.start_soon(console, streams.log)
         if run_artifacts.concerns(listed, held.links.get(run_id, ())):
             group.start_soon(artifacts)
+        else:
+            errand.settle(run_id, run_artifacts.ARTIFACTS)
     if streams is not None and streams.events is not None:
-        found["events"] = streams.events
+        errand.settle(run_id, run_streams.EVENTS)
+        if streams.events:
+            found["events"] = streams.events
     if found.get("artifacts") is not None and sorted(found["artifacts"]) == sorted(held.links.get(run_id, ())):
         del found["artifacts"]
     return msgspec.structs.replace(ContentChanges(run_id=run_id), **found)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from mirror.api import ListedFile, RunContents
 from mirror.config import SourceSettings
-from mirror.records.contents import HeldFile, HeldHistory
-from mirror.records.runs import ACTIVE_STATES, RunRecord
+from mirror.records.contents import STILL_ACTIVE, HeldFile, HeldHistory
+from mirror.records.runs import RunRecord
 from mirror.records.texts import parse_lenient
 
 MB = 1_000_000
@@ -90,7 +90,9 @@ class HistoryPlan:
     replaces_tail: bool  # the rows read are the whole tail
 
 
-def plan_history(run: RunRecord, listed: RunContents, held: HeldHistory) -> HistoryPlan | None:
+def plan_history(
+    run: RunRecord, listed: RunContents, held: HeldHistory, *, touched: bool = True, again: bool = True
+) -> HistoryPlan | None:
     """Compare a run's history with what is held.
 
     The exports are fetched anew whenever the server's facts about the history moved, since parts are replaced,
@@ -102,35 +104,81 @@ def plan_history(run: RunRecord, listed: RunContents, held: HeldHistory) -> Hist
         run: as just listed.
         listed: the run's exports and live rows.
         held: what the lake holds.
+        touched: the run gave a sign of life or changed its state since it was held; or its history failed before.
+        again: what is lacking may be there by now, so that it is worth another look.
 
     Returns:
         What to do; None when everything is held already.
     """
-    last_step, count, before = last_step_of(run), run.history_line_count, held.completeness
-    if last_step < 0 and not count and not listed.export_urls and not listed.has_live_rows:
+    before, last_step, facts = held.completeness, last_step_of(run), _Facts(run, listed, held, touched=touched)
+    if last_step < 0 and not run.history_line_count and not listed.export_urls and not listed.has_live_rows:
         return None
-    end = max([last_step, *listed.live_steps]) + 1
-    moved = before is None or (before.last_step, before.history_line_count) != (last_step, count)
-    parts_moved = len(listed.export_urls) != len(held.exports)
-    if not listed.has_live_rows:
-        if not (moved or parts_moved or (before is not None and not before.complete) or held.tail_rows):
+    worth = touched or again
+    lacking = before is not None and not before.complete and before.reason != STILL_ACTIVE and worth
+    if before is None or lacking or facts.ended or facts.rewound:
+        return facts.whole()
+    plan = facts.with_live_rows() if listed.has_live_rows else facts.without_live_rows(worth=worth)
+    if plan is None and before.reason == STILL_ACTIVE and not run.is_active:  # nothing is missing: it just ended
+        return HistoryPlan(exports=False, rows_from=None, rows_to=facts.end, replaces_tail=False)
+    return plan
+
+
+class _Facts:
+    """One run's history upstream beside the one held."""
+
+    def __init__(self, run: RunRecord, listed: RunContents, held: HeldHistory, *, touched: bool) -> None:
+        before, last_step = held.completeness, last_step_of(run)
+        self.listed, self.held, self.going = listed, held, run.is_active and touched
+        self.end = max([last_step, *listed.live_steps]) + 1
+        self.moved = before is None or (before.last_step, before.history_line_count) != (
+            last_step,
+            run.history_line_count,
+        )
+        # Steps may have been written again before it ended, and its exports may be whole now.
+        self.ended = touched and not run.is_active
+        self.rewound = before is not None and before.last_step is not None and before.last_step > last_step
+        self.parts_moved = len(listed.export_urls) != len(held.exports)
+
+    def whole(self) -> HistoryPlan:
+        """Everything, whatever is held."""
+        exports = bool(self.listed.export_urls)
+        if self.listed.has_live_rows:
+            return self._live(exports=exports)
+        return HistoryPlan(exports=exports, rows_from=None if exports else 0, rows_to=self.end, replaces_tail=True)
+
+    def with_live_rows(self) -> HistoryPlan | None:
+        """A run that goes on, or whose export does not hold everything yet."""
+        steps, first, last = self.listed.live_steps, self.held.first_tail_step, self.held.last_tail_step
+        lowest = min(steps, default=0)
+        exported_further = first is not None and lowest > first
+        exports = bool(self.listed.export_urls) and (self.parts_moved or exported_further)
+        if first is None or last is None or lowest < first or exports:
+            return self._live(exports=exports)
+        if self.held.tail_rows < sum(step <= last for step in steps):  # rows came between those that are held
+            return self._live(exports=False)
+        return self._from(last) if self.moved or self.going else None
+
+    def without_live_rows(self, *, worth: bool) -> HistoryPlan | None:
+        """All is exported, or the server serves rows through `history` alone."""
+        last = self.held.last_tail_step
+        if self.listed.export_urls:
+            covered = self.held.tail_rows > 0 and worth
+            return self.whole() if self.moved or self.parts_moved or covered else None
+        if self.held.exports and not self.moved:  # the exports are not listed any more: they stay
             return None
-        if listed.export_urls:
-            return HistoryPlan(exports=True, rows_from=None, rows_to=end, replaces_tail=True)
-        if before is not None and not moved and before.complete:
+        if not (self.moved or self.going):
             return None
-        return HistoryPlan(exports=False, rows_from=0, rows_to=end, replaces_tail=True)
-    # A resumed run goes on behind its exports, which stay what they are; a rewound one loses rows.
-    rewound = before is not None and (before.last_step or -1) > last_step
-    exports = bool(listed.export_urls) and (before is None or parts_moved or rewound)
-    lowest = min(listed.live_steps, default=0)
-    first_time = exports or rewound or held.last_tail_step is None
-    below = held.first_tail_step is not None and lowest < held.first_tail_step
-    if first_time or below or held.tail_rows < sum(step <= (held.last_tail_step or -1) for step in listed.live_steps):
-        return HistoryPlan(exports=exports, rows_from=lowest, rows_to=end, replaces_tail=True)
-    if not moved and run.state not in ACTIVE_STATES:
-        return None
-    return HistoryPlan(exports=False, rows_from=held.last_tail_step, rows_to=end, replaces_tail=False)
+        return self.whole() if last is None else self._from(last)
+
+    def _live(self, *, exports: bool) -> HistoryPlan:
+        """The whole tail; without new exports no row that is held is given up."""
+        steps = list(self.listed.live_steps) or [0]
+        if not exports and not self.rewound and self.held.first_tail_step is not None:
+            steps.append(self.held.first_tail_step)
+        return HistoryPlan(exports=exports, rows_from=min(steps), rows_to=self.end, replaces_tail=True)
+
+    def _from(self, step: int) -> HistoryPlan:
+        return HistoryPlan(exports=False, rows_from=step, rows_to=self.end, replaces_tail=False)
 
 
 def last_step_of(run: RunRecord) -> int:
@@ -140,8 +188,3 @@ def last_step_of(run: RunRecord) -> int:
         keys = parse_lenient(keys)
     step = keys.get("lastStep") if isinstance(keys, dict) else None
     return int(step) if isinstance(step, int | float) and not isinstance(step, bool) and step == step else -1
-
-
-def page_ranges(start: int, end: int, size: int = HISTORY_PAGE_STEPS) -> Iterable[tuple[int, int]]:
-    """Stretches of steps `[a, b)` that cover `[start, end)`."""
-    return ((low, min(low + size, end)) for low in range(start, end, size))

@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 from mirror.api import BadRun, Client, RunContents
 from mirror.config import SourceSettings
 from mirror.errors import AuthError, MirrorError, StoreError, Unreachable, UnreadableExport
+from mirror.pull.fetch import UnderWay
 from mirror.pull.report import ProjectReport
 from mirror.records.contents import ArtifactChange, ContentChanges
 from mirror.records.passes import Failure, OpenFailure, ProjectKey
@@ -30,6 +31,7 @@ class Outcome:
     artifacts: dict[str, ArtifactChange] = field(default_factory=dict)  # by artifact id
     failed: list[Failure] = field(default_factory=list)
     settled: list[tuple[str, str]] = field(default_factory=list)  # run id and item of failures that are over
+    claimed: set[str] = field(default_factory=set)  # ids of artifact versions that one run of the batch takes for all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +43,24 @@ class Errand:
     key: ProjectKey
     policy: SourceSettings
     at: dt.datetime  # UTC
+    touched: frozenset[str]  # run ids: new, or with a sign of life or another state since they were held
+    again: frozenset[str]  # run ids: what the server lacked of them may be there by now
+    held_bytes: Callable[[Sequence[str]], Awaitable[Mapping[str, str]]]  # objects by digests of artifact entries
+    under_way: UnderWay
     open_failures: Mapping[tuple[str, str], OpenFailure]
     retry_quarantined: bool
     report: ProjectReport
     outcome: Outcome
     signatures: Signatures
+
+    def failing(self, run_id: str) -> list[str]:
+        """Items of a run that failed before, and are not over."""
+        return [item for name, item in self.open_failures if name == run_id]
+
+    def settle(self, run_id: str, item: str) -> None:
+        """End an earlier failure, if there was one: it is no longer wanted, or it is there."""
+        if (run_id, item) in self.open_failures and (run_id, item) not in self.outcome.settled:
+            self.outcome.settled.append((run_id, item))
 
     def is_due(self, run_id: str, item: str) -> bool:
         """Whether something that may have failed before is to be tried now."""
@@ -64,20 +79,25 @@ class Errand:
         """
         if not self.is_due(run_id, item):
             return None
+        found = await self.tried(run_id, item, action)
+        return None if isinstance(found, Failure) else found
+
+    async def tried(self, run_id: str, item: str, action: Callable[[], Awaitable[T]]) -> T | Failure:
+        """The same, whether or not it is due, and with the failure as the answer."""
         try:
             value = await action()
         except MirrorError as error:
             if stops_everything(error):
                 raise
-            self.fail(run_id, item, error.message)
-            return None
-        if (run_id, item) in self.open_failures:
-            self.outcome.settled.append((run_id, item))
+            return self.fail(run_id, item, error.message)
+        self.settle(run_id, item)
         return value
 
-    def fail(self, run_id: str, item: str, reason: str) -> None:
+    def fail(self, run_id: str, item: str, reason: str) -> Failure:
         """Note a failure."""
-        self.outcome.failed.append(Failure(run_id=run_id, item=item, reason=reason))
+        failure = Failure(run_id=run_id, item=item, reason=reason)
+        self.outcome.failed.append(failure)
+        return failure
 
     def count_bytes(self, count: int) -> None:
         """Bytes came, for progress."""

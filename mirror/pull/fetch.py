@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import anyio
 import anyio.to_thread
 import msgspec
 
 from mirror.api import Body, Client, SignedUrl
-from mirror.errors import MirrorError, RangeRefused, StoreError, UrlExpired, WrongContent
+from mirror.errors import MirrorError, RangeRefused, StoreError, Unreachable, UrlExpired, WrongContent
 from mirror.store.objects import Adopted, Objects
 from mirror.store.partials import Mismatch, Partial, PartialKey
 
@@ -30,12 +32,39 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         return self.key.size or None
 
 
+class UnderWay:
+    """Downloads under way in this process: two of the same bytes would write into one partial, so one waits."""
+
+    def __init__(self) -> None:
+        self._locks: dict[PartialKey, anyio.Lock] = {}
+        self._waiting: Counter[PartialKey] = Counter()
+
+    @asynccontextmanager
+    async def turn(self, key: PartialKey) -> AsyncGenerator[None, None]:
+        """Be the only one with these bytes."""
+        lock = self._locks.setdefault(key, anyio.Lock())
+        self._waiting[key] += 1
+        try:
+            async with lock:
+                yield
+        finally:
+            self._waiting[key] -= 1
+            if not self._waiting[key]:
+                del self._waiting[key], self._locks[key]
+
+
 Resign = Callable[[], Awaitable[SignedUrl | str | None]]
 """Asks the server for the address again; None when it no longer lists the file."""
 
 
 async def fetch(
-    client: Client, objects: Objects, wanted: Wanted, *, resign: Resign, on_bytes: Callable[[int], None]
+    client: Client,
+    objects: Objects,
+    wanted: Wanted,
+    *,
+    resign: Resign,
+    on_bytes: Callable[[int], None],
+    under_way: UnderWay,
 ) -> Adopted:
     """Bring the bytes into the objects; `Objects.sync` makes them durable.
 
@@ -45,11 +74,36 @@ async def fetch(
         wanted: which bytes.
         resign: called when the address expired.
         on_bytes: told how many bytes came, for progress.
+        under_way: shared by all downloads of the process.
 
     Raises:
         MirrorError: why they cannot be had now; what came so far is kept, if it can be gone on from.
         StoreError: the disk failed.
     """
+    async with under_way.turn(wanted.key):
+        try:
+            return await _fetch(client, objects, wanted, resign, on_bytes)
+        except Unreachable as error:
+            if error.answered or not await _is_there(client):
+                raise
+            # W&B answers: it is this one host that is away, which is no reason to stop everything.
+            raise Unreachable(error.message, hint=error.hint, answered=True) from None
+
+
+async def _is_there(client: Client) -> bool:
+    """Whether W&B itself can be reached."""
+    try:
+        await client.viewer()
+    except Unreachable as error:
+        return error.answered
+    except MirrorError:
+        return True
+    return True
+
+
+async def _fetch(
+    client: Client, objects: Objects, wanted: Wanted, resign: Resign, on_bytes: Callable[[int], None]
+) -> Adopted:
     url, tries, signatures, mark = wanted.url, 0, 0, HighMark()
     while True:
         tries += 1

@@ -16,6 +16,7 @@ from mirror.records.texts import storable
 
 # A listing may shrink by this many runs without a question: people do delete a handful.
 ALWAYS_ALLOWED_GONE = 10
+FIRST_LOOK_AGAIN = dt.timedelta(minutes=1)  # after a run's end; each further look after twice the time
 NAMES_IN_A_FILTER = 500  # run ids that one filter names; keeps the request small
 
 
@@ -117,6 +118,26 @@ def changed_sweeps(listed: Iterable[SweepRecord], held: Mapping[str, SweepRecord
 def _as_stored(sweep: SweepRecord) -> list[str]:
     """A sweep's values in a form that compares: a loss may be NaN, which equals nothing."""
     return [repr(storable(value) if isinstance(value, str) else value) for value in msgspec.structs.astuple(sweep)]
+
+
+def look_again(alive_at: dt.datetime | None, *, last_look: dt.datetime | None, now: dt.datetime) -> bool:
+    """Whether a run that ended is worth another look for exports that come without a sign of life.
+
+    They come minutes to hours after the end, so a run is looked at a minute after its end, then after two, four and
+    so on. Nothing has to be remembered for it but when the last pass was.
+
+    Args:
+        alive_at: the last sign of life, UTC.
+        last_look: when the last good pass was, UTC.
+        now: UTC.
+    """
+    if alive_at is None or last_look is None:
+        return True
+    return _doublings(now - alive_at) > _doublings(last_look - alive_at)
+
+
+def _doublings(age: dt.timedelta) -> int:
+    return max(0, int(age / FIRST_LOOK_AGAIN)).bit_length()
 
 
 def may_be_gone(marked: int, held: int, fraction: float) -> bool:

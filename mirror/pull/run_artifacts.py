@@ -15,9 +15,11 @@ from mirror.pull.errand import Errand, side_by_side
 from mirror.pull.fetch import Wanted, fetch
 from mirror.records.artifacts import ArtifactRecord, ArtifactRef, ManifestEntry, manifest_digest, parse_manifest
 from mirror.records.contents import ArtifactChange, ArtifactFileRow, Direction, HeldArtifact
+from mirror.records.passes import Failure
 from mirror.store.partials import PartialKey
 
 ARTIFACTS = "artifacts"  # the name of the item that may fail
+_PREFIX = "artifact "  # of the names of items that may fail
 FILES_AT_ONCE = 64
 OPT_IN = "artifact bytes are mirrored where artifacts_include says so"
 
@@ -47,7 +49,9 @@ async def take_artifacts(
     """
     logged = await _all(errand, listed.run_id, "logged", listed.logged)
     used = await _all(errand, listed.run_id, "used", listed.used)
-    new = {ref.artifact_id: ref for ref in [*logged, *used] if _is_new(ref, held, errand)}
+    failing = errand.failing(listed.run_id)
+    new = {ref.artifact_id: ref for ref in [*logged, *used] if _is_new(listed.run_id, ref, held, errand, failing)}
+    errand.outcome.claimed.update(new)
     if new:
         records = await errand.client.artifacts(list(new))
         for artifact_id, record in records.items():
@@ -55,17 +59,30 @@ async def take_artifacts(
                 errand.fail(listed.run_id, f"artifact {new[artifact_id].name}", record.reason)
             elif record is not None and record.state == "COMMITTED":
                 await _take(errand, listed.run_id, record)
+    for item in failing:
+        wanted = any(item == f"{_PREFIX}{ref.name}" or item.startswith(f"{_PREFIX}{ref.name} ") for ref in new.values())
+        if item.startswith(_PREFIX) and not wanted and errand.is_due(listed.run_id, item):
+            errand.settle(listed.run_id, item)  # held by now, or no longer an artifact of this run
     pairs: list[tuple[str, Direction]] = [(ref.artifact_id, "logged") for ref in logged]
     pairs += [(ref.artifact_id, "used") for ref in used]
     return tuple(dict.fromkeys(pairs))
 
 
-def _is_new(ref: ArtifactRef, held: Mapping[str, HeldArtifact], errand: Errand) -> bool:
-    if ref.artifact_id in errand.outcome.artifacts:
+def _is_new(
+    run_id: str, ref: ArtifactRef, held: Mapping[str, HeldArtifact], errand: Errand, failing: Sequence[str]
+) -> bool:
+    if ref.artifact_id in errand.outcome.claimed:  # another run of the batch takes it
         return False
     before = held.get(ref.artifact_id)
-    now = (ref.digest, ref.updated_at_text, ref.aliases)
-    return before is None or before.manifest is None or now != (before.digest, before.updated_at_text, before.aliases)
+    if before is None or before.manifest is None:
+        return True
+    if (ref.digest, ref.updated_at_text, ref.aliases) != (before.digest, before.updated_at_text, before.aliases):
+        return True
+    if before.left_out is not None:  # the policy may want it by now
+        return _is_wanted(errand, ref.sequence, ref.name) and before.left_out != _too_large(errand)
+    # Bytes that failed are tried again by the run that the failures are noted for.
+    mine = [item for item in failing if item.startswith(f"{_PREFIX}{ref.name} ")]
+    return before.failed_files > 0 and any(errand.is_due(run_id, item) for item in mine)
 
 
 async def _all(errand: Errand, run_id: str, direction: Direction, first: ArtifactsPage) -> list[ArtifactRef]:
@@ -105,7 +122,12 @@ async def _manifest(errand: Errand, record: ArtifactRecord) -> tuple[str, Sequen
         updated_at=record.digest,
     )  # fmt: skip
     adopted = await fetch(
-        errand.client, errand.objects, Wanted(key=key, url=found.url), resign=resign, on_bytes=errand.count_bytes
+        errand.client,
+        errand.objects,
+        Wanted(key=key, url=found.url),
+        resign=resign,
+        on_bytes=errand.count_bytes,
+        under_way=errand.under_way,
     )
     body = await anyio.to_thread.run_sync(errand.objects.path(adopted.digest).read_bytes)
     try:
@@ -125,6 +147,8 @@ async def _files(
     if reason is not None:
         return tuple(ArtifactFileRow(entry=entry, object=None, status="left_out", reason=reason) for entry in entries)
     urls: dict[str, str] = {}
+    known = await errand.held_bytes([entry.digest for entry in entries if entry.md5_hex is not None])
+    lacking = [entry for entry in entries if entry.ref is None and not _has(errand, known.get(entry.digest))]
 
     async def list_urls() -> None:
         after, more = None, True
@@ -133,13 +157,18 @@ async def _files(
             urls.update({file.name: file.url.reveal() for file in page.files})
             after, more = page.after, page.has_more
 
-    await list_urls()
+    if lacking:  # versions share most of their files: what is held is not fetched again
+        await list_urls()
     turns = anyio.Semaphore(FILES_AT_ONCE)
     rows: list[ArtifactFileRow] = []
 
     async def one(entry: ManifestEntry) -> None:
         async with turns:
-            rows.append(await _take_entry(errand, run_id, record, entry, urls, list_urls))
+            digest = known.get(entry.digest) if entry.md5_hex is not None else None
+            if digest is not None and _has(errand, digest):
+                rows.append(ArtifactFileRow(entry=entry, object=digest, status="held"))
+            else:
+                rows.append(await _take_entry(errand, run_id, record, entry, urls, list_urls))
 
     async with side_by_side() as group:
         for entry in entries:
@@ -147,15 +176,24 @@ async def _files(
     return tuple(sorted(rows, key=lambda row: row.entry.path))
 
 
+def _has(errand: Errand, digest: str | None) -> bool:
+    return digest is not None and errand.objects.has(digest)
+
+
 def _why_left_out(errand: Errand, record: ArtifactRecord) -> str | None:
-    policy = errand.policy
-    if not any(
-        fnmatchcase(record.sequence, glob) or fnmatchcase(record.name, glob) for glob in policy.artifacts_include
-    ):
+    if not _is_wanted(errand, record.sequence, record.name):
         return OPT_IN
-    if record.size is not None and record.size > policy.artifact_size_max_mb * MB:
-        return f"larger than artifact_size_max_mb = {policy.artifact_size_max_mb:g}"
+    if record.size is not None and record.size > errand.policy.artifact_size_max_mb * MB:
+        return _too_large(errand)
     return None
+
+
+def _is_wanted(errand: Errand, sequence: str, name: str) -> bool:
+    return any(fnmatchcase(sequence, glob) or fnmatchcase(name, glob) for glob in errand.policy.artifacts_include)
+
+
+def _too_large(errand: Errand) -> str:
+    return f"larger than artifact_size_max_mb = {errand.policy.artifact_size_max_mb:g}"
 
 
 async def _take_entry(
@@ -188,10 +226,14 @@ async def _take_entry(
             Wanted(key=key, url=urls[entry.path]),
             resign=resign,
             on_bytes=errand.count_bytes,
+            under_way=errand.under_way,
         )
         return adopted.digest
 
-    digest = await errand.guarded(run_id, f"artifact {record.name} {entry.path}", action)
-    if digest is not None:
-        return ArtifactFileRow(entry=entry, object=digest, status="held")
-    return ArtifactFileRow(entry=entry, object=None, status="failed", reason="see `failures`")
+    item = f"{_PREFIX}{record.name} {entry.path}"
+    if not errand.is_due(run_id, item):
+        return ArtifactFileRow(entry=entry, object=None, status="failed", reason="see `failures`")
+    found = await errand.tried(run_id, item, action)
+    if isinstance(found, Failure):
+        return ArtifactFileRow(entry=entry, object=None, status="failed", reason=found.reason)
+    return ArtifactFileRow(entry=entry, object=found, status="held")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import anyio
+import msgspec
 
 from mirror.api import ListedFile, RunContents, SignedUrl
 from mirror.pull.contents_plan import plan_files
@@ -13,6 +14,7 @@ from mirror.pull.fetch import Wanted, fetch
 from mirror.records.contents import FileRow, FileStatus, HeldFile
 from mirror.store.partials import PartialKey
 
+_PREFIX = "file "  # of the name of an item that may fail
 FILES_AT_ONCE = 64  # tasks of one run; the client's own limit decides how many are on the wire
 
 
@@ -27,8 +29,13 @@ async def take_files(errand: Errand, listed: RunContents, held: Mapping[str, Hel
     """
     files, whole = await _all_files(errand, listed)
     plan = plan_files(files, held, errand.policy, whole=whole)
-    rows = [_row(left.file, "left_out", reason=left.reason) for left in plan.left_out]
+    rows = [_left_out(left.file, held.get(left.file.name), left.reason) for left in plan.left_out]
     rows += [_gone(name, held[name]) for name in plan.gone]
+    if whole:
+        asked = {_item(file) for file in plan.fetch}
+        for item in errand.failing(listed.run_id):
+            if item.startswith(_PREFIX) and item not in asked:  # gone, left out by now, or held
+                errand.settle(listed.run_id, item)
     wanted = [file for file in plan.fetch if errand.is_due(listed.run_id, _item(file))]
     turns = anyio.Semaphore(FILES_AT_ONCE)
 
@@ -74,20 +81,17 @@ async def _take_file(errand: Errand, run_id: str, file: ListedFile, held: HeldFi
             Wanted(key=key, url=file.url),
             resign=resign,
             on_bytes=errand.count_bytes,
+            under_way=errand.under_way,
         )
         errand.report.files += 1
         return _row(file, "held", digest=adopted.digest)
 
-    row = await errand.guarded(run_id, _item(file), action)
-    if row is not None:
-        return row
-    reason = errand.outcome.failed[-1].reason if errand.outcome.failed else "failed"
-    # Bytes that were held stay held: an older version is better than none.
-    return _row(file, "failed", digest=held.object if held is not None else None, reason=reason)
+    row = await errand.tried(run_id, _item(file), action)
+    return row if isinstance(row, FileRow) else _failed(file, held, row.reason)
 
 
 def _item(file: ListedFile) -> str:
-    return f"file {file.name}"
+    return f"{_PREFIX}{file.name}"
 
 
 def _row(file: ListedFile, status: FileStatus, *, digest: str | None = None, reason: str | None = None) -> FileRow:
@@ -95,6 +99,21 @@ def _row(file: ListedFile, status: FileStatus, *, digest: str | None = None, rea
         name=file.name, file_id=file.file_id, size=file.size, md5=file.md5, mimetype=file.mimetype,
         updated_at=file.updated_at, updated_at_text=file.updated_at_text, object=digest, status=status, reason=reason,
     )  # fmt: skip
+
+
+def _failed(file: ListedFile, held: HeldFile | None, reason: str) -> FileRow:
+    """A file that could not be had. An older version that is held stays, with its own size and digest."""
+    row = _row(file, "failed", reason=reason)
+    if held is None or held.object is None:
+        return row
+    return msgspec.structs.replace(
+        row, object=held.object, size=held.size, md5=held.md5, updated_at=None, updated_at_text=held.updated_at_text
+    )
+
+
+def _left_out(file: ListedFile, held: HeldFile | None, reason: str) -> FileRow:
+    """A file that is not wanted; bytes that are held all the same stay."""
+    return _row(file, "left_out", digest=held.object if held is not None else None, reason=reason)
 
 
 def _gone(name: str, held: HeldFile) -> FileRow:

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 import anyio.to_thread
 
 from mirror.api import RunContents, SignedUrl
-from mirror.errors import UrlExpired
-from mirror.pull.contents_plan import HISTORY_PAGE_STEPS, HistoryPlan, last_step_of, page_ranges
+from mirror.errors import NotFound, UrlExpired
+from mirror.pull.contents_plan import HISTORY_PAGE_STEPS, HistoryPlan, last_step_of
 from mirror.pull.errand import Errand, side_by_side
 from mirror.pull.fetch import Wanted, fetch
-from mirror.records.contents import ExportRow, HistoryChange, TailRow
+from mirror.records.contents import STILL_ACTIVE, ExportRow, HistoryChange, TailRow
 from mirror.records.runs import RunRecord
 from mirror.store.history_parts import facts_of, step_of_row
 from mirror.store.partials import PartialKey
+
+WIDEST_PAGE_STEPS = 2**30  # GraphQL's integers end at 2^31
 
 
 async def take_history(
@@ -32,22 +34,36 @@ async def take_history(
         MirrorError: a part or a page cannot be had now; nothing of the history changes.
     """
     exports = await _take_exports(errand, run) if plan.exports else None
-    tail = await _take_rows(errand, run, plan, first_rows) if plan.rows_from is not None else ()
+    start = plan.rows_from
+    if start is None and exports is not None:
+        start, first_rows = _behind(exports, last_step_of(run)), None
+    tail = await _take_rows(errand, run, start, plan.rows_to, first_rows) if start is not None else ()
     return HistoryChange(
         exports=exports,
         tail=tail,
         replaces_tail=plan.replaces_tail,
+        tail_from=None if plan.replaces_tail else start,
+        live_steps=errand.signatures.of(run.run_id).live_steps,
         last_step=last_step_of(run),
         history_line_count=run.history_line_count,
-        missing="the run is still active" if run.is_active else None,
+        missing=STILL_ACTIVE if run.is_active else None,
     )
 
 
+def _behind(exports: Sequence[ExportRow], last_step: int) -> int | None:
+    """Where rows go on that no export holds and that are not live either; None: the exports reach the last step.
+
+    A server may serve them through `history` alone (W&B API notes, section 6).
+    """
+    held = max((export.max_step for export in exports if export.max_step is not None), default=-1)
+    return held + 1 if held < last_step else None
+
+
 async def _take_exports(errand: Errand, run: RunRecord) -> tuple[ExportRow, ...]:
-    """All parts. When addresses expire and the new ones cannot be matched to the old, all are taken again."""
+    """All parts. When addresses expire, or parts are replaced meanwhile, all that are listed by then are taken."""
     try:
         return await _take_parts(errand, run, errand.signatures.of(run.run_id))
-    except UrlExpired:
+    except (UrlExpired, NotFound):
         renewed = await errand.signatures.renew(run.run_id, errand.signatures.generation)
         if renewed is None:
             raise
@@ -80,7 +96,12 @@ async def _take_part(errand: Errand, run: RunRecord, url: SignedUrl) -> ExportRo
         updated_at=f"{last_step_of(run)} {run.history_line_count} {run.heartbeat_at_text}",
     )  # fmt: skip
     adopted = await fetch(
-        errand.client, errand.objects, Wanted(key=key, url=url), resign=resign, on_bytes=errand.count_bytes
+        errand.client,
+        errand.objects,
+        Wanted(key=key, url=url),
+        resign=resign,
+        on_bytes=errand.count_bytes,
+        under_way=errand.under_way,
     )
     facts = await anyio.to_thread.run_sync(facts_of, errand.objects.path(adopted.digest))
     errand.report.parts += 1
@@ -90,15 +111,22 @@ async def _take_part(errand: Errand, run: RunRecord, url: SignedUrl) -> ExportRo
 
 
 async def _take_rows(
-    errand: Errand, run: RunRecord, plan: HistoryPlan, first_rows: Sequence[str] | None
+    errand: Errand, run: RunRecord, start: int, end: int, first_rows: Sequence[str] | None
 ) -> tuple[TailRow, ...]:
-    """Rows of the API in the planned range; steps may have gaps, so that an empty page is not the end."""
-    start = plan.rows_from or 0
+    """Rows of the API in `[start, end)`. Steps may have gaps of any size, so an empty page is not the end.
+
+    Steps may be times, a million apart: pages widen while nothing comes, so that a gap costs few requests.
+    """
     texts: list[str] = []
+    low, width = start, HISTORY_PAGE_STEPS
     if first_rows is not None:
         texts += first_rows
-        start += HISTORY_PAGE_STEPS
-    for low, high in page_ranges(start, plan.rows_to):
-        texts += await errand.client.history_rows(run.entity, run.project, run.run_id, low, high)
+        low += HISTORY_PAGE_STEPS
+        width = HISTORY_PAGE_STEPS if first_rows else 2 * HISTORY_PAGE_STEPS
+    while low < end:
+        high = min(low + width, end)
+        rows = await errand.client.history_rows(run.entity, run.project, run.run_id, low, high)
+        texts += rows
+        low, width = high, HISTORY_PAGE_STEPS if rows else min(2 * width, WIDEST_PAGE_STEPS)
     errand.report.rows += len(texts)
     return tuple(TailRow(step=step_of_row(text), row=text) for text in texts)

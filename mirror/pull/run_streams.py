@@ -15,13 +15,15 @@ HISTORY, CONSOLE, EVENTS = "history", "console", "system metrics"  # names of it
 def ask_streams(errand: Errand, run: RunRecord, held: HeldHistory, plan: HistoryPlan | None) -> StreamAsk | None:
     """What to ask of a run in the request for many; None when nothing is needed.
 
-    Lines of a running run may be rewritten by later output, so all are read again (W&B API notes, section 6).
+    Lines that were sent may be rewritten by later output, so all are read again after a sign of life (W&B API notes,
+    section 6).
     """
     listed = errand.signatures.of(run.run_id)
     lines, rows = listed.log_line_count or 0, listed.events_line_count or 0
     held_lines = 0 if held.last_console_number is None else held.last_console_number + 1
     wanted = errand.policy.streams
-    with_log = wanted and lines > 0 and (run.is_active or lines != held_lines) and errand.is_due(run.run_id, CONSOLE)
+    moved = run.run_id in errand.touched or CONSOLE in errand.failing(run.run_id)
+    with_log = wanted and lines > 0 and (moved or lines > held_lines) and errand.is_due(run.run_id, CONSOLE)
     with_events = wanted and rows > held.event_rows and errand.is_due(run.run_id, EVENTS)
     start = plan.rows_from if plan is not None and errand.is_due(run.run_id, HISTORY) else None
     if not (with_log or with_events or start is not None):

@@ -14,6 +14,8 @@ import msgspec
 from mirror.records.artifacts import ArtifactRecord, ManifestEntry
 from mirror.records.console import ConsoleLine
 
+STILL_ACTIVE = "the run is still active"  # why the history of a run that goes on is not complete
+
 FileStatus = Literal["held", "left_out", "failed", "gone"]
 Direction = Literal["logged", "used"]
 
@@ -56,6 +58,8 @@ class HistoryChange(msgspec.Struct, frozen=True, kw_only=True):
     exports: tuple[ExportRow, ...] | None = None  # the whole set, in any order; None: as held
     tail: tuple[TailRow, ...] = ()
     replaces_tail: bool = False  # `tail` is the whole tail; else it comes on top of what is held
+    tail_from: int | None = None  # `tail` is all there is from this step on: what is held from there is replaced
+    live_steps: tuple[int, ...] = ()  # steps that no export holds, by the server's word: their rows win over exports
     last_step: int | None = None  # highest step, by the server's word (`historyKeys.lastStep`)
     history_line_count: int | None = None  # rows logged, by the server's count
     missing: str | None = None  # why something that exists upstream is not in here; None: nothing is missing
@@ -122,6 +126,8 @@ class HeldArtifact(msgspec.Struct, frozen=True, kw_only=True):
     updated_at_text: str | None
     aliases: tuple[str, ...]
     manifest: str | None  # digest of the manifest's bytes
+    failed_files: int = 0  # entries whose bytes were wanted and could not be had
+    left_out: str | None = None  # why the policy of that time left its bytes out; None: it did not
 
 
 class HeldHistory(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +139,7 @@ class HeldHistory(msgspec.Struct, frozen=True, kw_only=True):
     last_tail_step: int | None = None
     completeness: Completeness | None = None  # None: the history was never read
     last_console_number: int | None = None
-    event_rows: int = 0  # distinct instants of system metrics
+    event_rows: int = 0  # rows of system metrics, up to the last one that holds a metric
 
     @property
     def last_step(self) -> int | None:
@@ -155,12 +161,8 @@ def judge(
         parts: exports held.
         tail_rows: rows of the tail held.
     """
-    reason = change.missing
-    if (
-        reason is None
-        and change.last_step is not None
-        and (last_step_held is None or last_step_held < change.last_step)
-    ):
+    reason = None
+    if change.last_step is not None and (last_step_held is None or last_step_held < change.last_step):
         held = "none is held" if last_step_held is None else f"the last one held is {last_step_held}"
         reason = f"the last step is {change.last_step}, {held}" if change.last_step >= 0 else None
     if reason is None and change.history_line_count is not None:
@@ -168,6 +170,7 @@ def judge(
         reason = (
             f"the server counts {counted} rows, {rows_held} are held" if counted > rows_held + shared_rows else None
         )
+    reason = reason or change.missing  # what is lacking says more than that more may come
     return Completeness(
         last_step=change.last_step, history_line_count=change.history_line_count, rows_held=rows_held,
         shared_rows=shared_rows, last_step_held=last_step_held, parts=parts, tail_rows=tail_rows,

@@ -72,6 +72,8 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
     fingerprint: str
     gone: bool
+    state: str | None = None
+    heartbeat: str | None = None  # as the server wrote it
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):

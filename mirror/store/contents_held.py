@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mirror.records.contents import Completeness, Direction, ExportRow, HeldArtifact, HeldFile, HeldHistory
@@ -51,7 +51,7 @@ def read_histories(engine: Engine, key: ProjectKey, run_ids: list[str]) -> dict[
         )
     }
     console = _by_run(engine, "max(number)", "console_lines", key, run_ids)
-    events = _by_run(engine, "count(DISTINCT number)", "system_metrics", key, run_ids)
+    events = _by_run(engine, "max(number) + 1", "system_metrics", key, run_ids)
     return {
         run_id: HeldHistory(
             exports=tuple(exports.get(run_id, ())),
@@ -75,25 +75,56 @@ def held_tails(engine: Engine, key: ProjectKey, run_ids: list[str]) -> dict[str,
     return tails
 
 
+def held_rows_at(engine: Engine, key: ProjectKey, steps: Mapping[str, int]) -> dict[str, list[str]]:
+    """JSON texts of the tail rows of the named runs, each run at one step."""
+    rows: dict[str, list[str]] = {}
+    query = (
+        "SELECT run_id, row FROM lake.tails JOIN (SELECT unnest(?::VARCHAR[]) AS run_id, unnest(?::BIGINT[]) AS step)"
+        " USING (run_id, step) WHERE entity = ? AND project = ?"
+    )
+    for run_id, row in engine.execute(query, [list(steps), list(steps.values()), key.entity, key.project]).fetchall():
+        rows.setdefault(run_id, []).append(row)
+    return rows
+
+
 def held_artifacts(lake: Lake, artifact_ids: Iterable[str]) -> dict[str, HeldArtifact]:
     """Those of the named versions that are held, by id."""
     with lake.reading() as engine:
         rows = engine.execute(
-            "SELECT artifact_id, digest, updated_at_text, aliases, manifest FROM lake.artifacts"
-            " WHERE artifact_id IN (SELECT unnest(?::VARCHAR[]))",
+            "SELECT artifact_id, digest, updated_at_text, aliases, manifest, coalesce(failed, 0), left_out"
+            " FROM lake.artifacts LEFT JOIN (SELECT artifact_id, count(*) FILTER (status = 'failed') AS failed,"
+            " min(reason) FILTER (status = 'left_out' AND ref IS NULL) AS left_out FROM lake.artifact_files"
+            " WHERE artifact_id IN (SELECT unnest($1::VARCHAR[])) GROUP BY artifact_id) USING (artifact_id)"
+            " WHERE artifact_id IN (SELECT unnest($1::VARCHAR[]))",
             [list(artifact_ids)],
         ).fetchall()
     return {
-        row[0]: HeldArtifact(digest=row[1], updated_at_text=row[2], aliases=tuple(row[3] or ()), manifest=row[4])
+        row[0]: HeldArtifact(
+            digest=row[1], updated_at_text=row[2], aliases=tuple(row[3] or ()), manifest=row[4], failed_files=row[5],
+            left_out=row[6],
+        )
         for row in rows
-    }
+    }  # fmt: skip
+
+
+def held_bytes(lake: Lake, digests: Iterable[str]) -> dict[str, str]:
+    """Objects of artifact files by the digest in their manifests, as far as such bytes are held."""
+    with lake.reading() as engine:
+        rows = engine.execute(
+            "SELECT digest, min(object) FROM lake.artifact_files WHERE object IS NOT NULL"
+            " AND digest IN (SELECT unnest(?::VARCHAR[])) GROUP BY digest",
+            [list(digests)],
+        ).fetchall()
+    return dict(rows)
 
 
 def held_links(lake: Lake, key: ProjectKey, run_ids: Iterable[str]) -> dict[str, list[tuple[str, Direction]]]:
     """Which versions the named runs logged and used, by run id."""
     links: dict[str, list[tuple[str, Direction]]] = {}
     with lake.reading() as engine:
-        rows = _ask(engine, f"SELECT run_id, artifact_id, direction FROM lake.run_artifacts WHERE {_RUNS}", key, run_ids)
+        rows = _ask(
+            engine, f"SELECT run_id, artifact_id, direction FROM lake.run_artifacts WHERE {_RUNS}", key, run_ids
+        )
     for run_id, artifact_id, direction in rows:
         links.setdefault(run_id, []).append((artifact_id, direction))
     return links

@@ -8,7 +8,7 @@ step once, since what a rebuild adds replaces everything that the run had.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -29,7 +29,8 @@ from mirror.records.contents import (
 )
 from mirror.records.passes import ProjectKey
 from mirror.records.texts import storable_wire
-from mirror.store.contents_held import held_tails, read_histories
+from mirror.store.contents_held import held_rows_at, held_tails, read_histories
+from mirror.store.engine import Engine
 from mirror.store.history_parts import ExportPart
 from mirror.store.lake import Lake
 from mirror.store.metric_files import MetricFile, RunKey, discard, write_metrics
@@ -83,17 +84,19 @@ def prepare(
     run_ids = [run.run_id for run in changed]
     with lake.reading() as engine:
         held = read_histories(engine, key, run_ids) if run_ids else {}
-        growing = {run.run_id for run in changed if run.history and grows(run.history, held[run.run_id])}
+        ends = _tail_ends(engine, key, changed, held)
+        new = {run.run_id: _without_known(run.history, ends.get(run.run_id, ())) for run in changed if run.history}
+        growing = {run_id for run_id, change in new.items() if grows(change, held[run_id])}
         kept = [run_id for run_id in run_ids if run_id not in growing and held[run_id].tail_rows]
         tails = held_tails(engine, key, kept) if kept else {}
     histories: list[ReadyHistory] = []
     folds: list[tuple[RunKey, Folded]] = []
     for run in changed:
-        assert run.history is not None
+        change = new[run.run_id]
         if run.run_id in growing:
-            ready, folded = _append(run.run_id, run.history, held[run.run_id])
+            ready, folded = _append(run.run_id, change, held[run.run_id])
         else:
-            ready, folded = _rebuild(objects, run.run_id, run.history, held[run.run_id], tails.get(run.run_id, []))
+            ready, folded = _rebuild(objects, run.run_id, change, held[run.run_id], tails.get(run.run_id, []))
         histories.append(ready)
         folds.append(((key.entity, key.project, run.run_id), folded))
     files = write_metrics(lake.home, folds) if folds else ()
@@ -112,9 +115,36 @@ def give_up(lake: Lake, ready: ReadyContents) -> None:
         discard(file for file in ready.metrics if file.path.name not in named)
 
 
+def _tail_ends(
+    engine: Engine, key: ProjectKey, changed: Sequence[ContentChanges], held: Mapping[str, HeldHistory]
+) -> dict[str, list[str]]:
+    """The rows at the last step of the tails that are read on from just there."""
+    steps = {
+        run.run_id: run.history.tail_from
+        for run in changed
+        if run.history is not None
+        and run.history.tail_from is not None
+        and run.history.tail_from == held[run.run_id].last_tail_step
+    }
+    return held_rows_at(engine, key, steps) if steps else {}
+
+
+def _without_known(change: HistoryChange, ends: Sequence[str]) -> HistoryChange:
+    """A change without its first rows when those are held as they are: the last row is read again, as it may grow."""
+    if not ends or change.exports is not None or change.replaces_tail:
+        return change
+    again = [storable_wire(row.row) for row in change.tail if row.step == change.tail_from]
+    if again != list(ends):
+        return change
+    later = tuple(row for row in change.tail if row.step != change.tail_from)
+    return msgspec.structs.replace(change, tail=later, tail_from=None)
+
+
 def grows(change: HistoryChange, held: HeldHistory) -> bool:
     """Whether a change only adds rows behind everything that is held."""
     if change.exports is not None or change.replaces_tail or held.completeness is None:
+        return False
+    if change.tail_from is not None and held.last_tail_step is not None and held.last_tail_step >= change.tail_from:
         return False
     steps = [row.step for row in change.tail]
     known = [step for step in steps if step is not None]
@@ -148,12 +178,16 @@ def _rebuild(
     objects: Objects, run_id: str, change: HistoryChange, held: HeldHistory, held_tail: Sequence[tuple[int | None, str]]
 ) -> tuple[ReadyHistory, Folded]:
     exports = held.exports if change.exports is None else _in_order(change.exports)
-    paths = [objects.path(export.object) for export in exports]
+    paths = [objects.path(digest) for digest in dict.fromkeys(export.object for export in exports)]
     tail = [] if change.replaces_tail else [TailRow(step=step, row=row) for step, row in held_tail]
-    if tail and change.exports is not None:
-        covered = pa.concat_arrays([ExportPart(path).steps for path in paths] or [pa.array([], pa.int64())])
-        tail = _not_in(tail, covered)
+    if change.tail_from is not None:
+        tail = [row for row in tail if row.step is None or row.step < change.tail_from]
     tail = _once([*tail, *change.tail])
+    if tail and paths:
+        # A ranged `history` may repeat exported rows. An export has the exact values; a row that the server calls
+        # live, though an export holds its step, was written later.
+        covered = pa.concat_arrays([ExportPart(path).steps for path in paths])
+        tail = _not_in(tail, covered, frozenset(change.live_steps))
     folded = fold_exports(paths, [row.row for row in tail])
     facts = folded.facts
     completeness = judge(
@@ -172,17 +206,14 @@ def _rebuild(
 
 
 def _in_order(exports: Sequence[ExportRow]) -> tuple[ExportRow, ...]:
-    """By last step, equal bytes once."""
-    distinct = {export.object: export for export in exports}.values()
-    return tuple(
-        sorted(distinct, key=lambda export: (export.max_step is not None, export.max_step or 0, export.object))
-    )
+    """By last step. Parts with equal bytes, such as two empty ones, stay two: their number tells when more came."""
+    return tuple(sorted(exports, key=lambda export: (export.max_step is not None, export.max_step or 0, export.object)))
 
 
-def _not_in(tail: Sequence[TailRow], covered: pa.Array) -> list[TailRow]:
-    """The rows whose step no export holds now."""
+def _not_in(tail: Sequence[TailRow], covered: pa.Array, live: frozenset[int]) -> list[TailRow]:
+    """The rows whose step no export holds now, and those that are live all the same."""
     inside = pc.is_in(pa.array([row.step for row in tail], pa.int64()), value_set=covered.drop_null()).to_pylist()
-    return [row for row, is_covered in zip(tail, inside, strict=True) if not is_covered]
+    return [row for row, is_covered in zip(tail, inside, strict=True) if not is_covered or row.step in live]
 
 
 def _once(tail: Sequence[TailRow]) -> list[TailRow]:

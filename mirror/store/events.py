@@ -28,6 +28,12 @@ EVENT_COLUMNS = pa.schema(
 )
 
 
+def _with_minus_zero(value: pa.Array, text: pa.Array) -> pa.Array:
+    """The texts, with one for -0.0: DuckDB, which writes this table, holds it as 0.0 where both are in one file."""
+    minus_zero = pc.equal(value.view(pa.int64()), pa.scalar(-(2**63), pa.int64()))
+    return pc.if_else(pc.fill_null(minus_zero, False), pa.scalar("-0.0", text.type), text)
+
+
 def fold_events(run: tuple[str, str, str], rows: Sequence[str]) -> pa.Table:
     """One run's events as rows of `system_metrics`.
 
@@ -42,7 +48,7 @@ def fold_events(run: tuple[str, str, str], rows: Sequence[str]) -> pa.Table:
     for key in sorted(part.keys - _NOT_METRICS):
         cells = part.read([key])[key]
         there = is_present(cells)
-        columns = [numbers, times, *cells]
+        columns = [numbers, times, cells.value, _with_minus_zero(*cells)]
         kept = columns if there is None else [pc.filter(column, there) for column in columns]
         names = [pa.repeat(pa.scalar(storable(word), TEXT), len(kept[0])) for word in (*run, key)]
         tables.append(pa.table([*names, *kept], schema=EVENT_COLUMNS))

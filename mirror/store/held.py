@@ -32,14 +32,17 @@ def source_state(lake: Lake, key: ProjectKey) -> SourceState:
 
 
 def held_runs(lake: Lake, key: ProjectKey, run_ids: Iterable[str]) -> dict[str, Held]:
-    """Fingerprints of those of the named runs that are held."""
+    """What is held of those of the named runs that are held."""
     with lake.reading() as engine:
         rows = engine.execute(
-            "SELECT run_id, fingerprint, gone_at IS NOT NULL FROM lake.runs"
+            "SELECT run_id, fingerprint, gone_at IS NOT NULL, state, heartbeat_at_text FROM lake.runs"
             " WHERE entity = ? AND project = ? AND run_id IN (SELECT unnest(?::VARCHAR[]))",
             [key.entity, key.project, list(run_ids)],
         ).fetchall()
-    return {run_id: Held(fingerprint=fingerprint, gone=gone) for run_id, fingerprint, gone in rows}
+    return {
+        run_id: Held(fingerprint=fingerprint, gone=gone, state=state, heartbeat=heartbeat)
+        for run_id, fingerprint, gone, state, heartbeat in rows
+    }
 
 
 def runs_created_between(lake: Lake, key: ProjectKey, start: dt.datetime | None, end: dt.datetime | None) -> list[str]:
@@ -77,6 +80,18 @@ def active_runs(lake: Lake, key: ProjectKey) -> list[str]:
             [key.entity, key.project, sorted(ACTIVE_STATES)],
         ).fetchall()
     return [run_id for (run_id,) in rows]
+
+
+def awaiting_export(lake: Lake, key: ProjectKey) -> dict[str, dt.datetime]:
+    """Runs that ended, and of whose history some rows are in no export or nowhere; with the last sign of life."""
+    with lake.reading() as engine:
+        rows = engine.execute(
+            "SELECT run_id, coalesce(heartbeat_at, created_at) FROM lake.completeness JOIN lake.runs"
+            " USING (entity, project, run_id) WHERE entity = ? AND project = ? AND gone_at IS NULL"
+            " AND (tail_rows > 0 OR NOT complete) AND state NOT IN (SELECT unnest(?::VARCHAR[]))",
+            [key.entity, key.project, sorted(ACTIVE_STATES)],
+        ).fetchall()
+    return {run_id: aware(at) for run_id, at in rows if at is not None}
 
 
 def count_runs(lake: Lake, key: ProjectKey) -> int:
