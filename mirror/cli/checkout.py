@@ -59,7 +59,7 @@ def command(
         for written in check_out(Objects(setting.home), held, target, force=force, link=link):
             done.append(written)
             if not as_json and written.outcome in {"written", "linked"}:
-                write(written.name)
+                write(written.name if written.name.isprintable() else repr(written.name))
     if as_json:
         print_json(_as_json(key, run_id, target, done, absent))
     _conclude(done, absent, target, run_id, quiet=as_json)

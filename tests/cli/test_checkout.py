@@ -1,0 +1,160 @@
+"""`checkout RUN [DIR]`: the files of a run, byte for byte, and nothing outside the folder, whatever their names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mirror.sandbox import Sandbox
+from tests.cli.conftest import Cli
+
+PLAIN = {
+    "model.pt": b"\x00weights" * 1000,
+    "a/b/notes.txt": b"",
+    "caf\u00e9.txt": b"1",
+    "Model.pt": b"other",
+    "-rf": b"x",
+}
+HOSTILE = {
+    "../evil": b"1", "a/../../evil": b"2", "/etc/evil": b"3", "C:\\evil": b"4", "x" * 300: b"5", "a/./evil": b"6",
+    "a//evil": b"7", "a": b"a file where others need a folder",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """A mirror of one run with plain files, one with hostile ones, one with an artifact and one without anything."""
+    with Sandbox.start() as sandbox:
+        state = sandbox.state
+        state.add_run("team", "proj", "plain", files=PLAIN)
+        state.add_run("team", "proj", "hostile", files={**PLAIN, **HOSTILE})
+        state.add_run("team", "proj", "maker")
+        state.add_artifact(
+            "team", "proj", "model", type="model", files={"w/1.bin": b"one"}, run="maker", aliases=["best"]
+        )
+        state.add_run("team", "proj", "..", files={"x": b"1"})
+        cli = Cli(folder=tmp_path_factory.mktemp("checkout")).at(sandbox).configure("team/proj")
+        cli.config.write_text(cli.config.read_text() + 'artifacts_include = ["*"]\nfiles_exclude = ["*.tmp"]\n')
+        state.add_run("team", "proj", "partly", files={"kept": b"k", "left.tmp": b"l"})
+        cli("pull", code=0)
+    return cli
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_files_of_a_run_are_written_byte_for_byte(held: Cli, tmp_path: Path) -> None:
+    said = held("checkout", "plain", str(tmp_path / "new" / "out"), code=0)
+    assert sorted(said.out.splitlines()) == sorted(PLAIN)
+    assert tree(tmp_path / "new" / "out") == PLAIN
+    assert f"5 files (8.0 kB) written to {tmp_path / 'new' / 'out'}" in said.err
+    for path in (tmp_path / "new" / "out").rglob("*"):
+        assert os.access(path, os.W_OK), "a copy of one's own"
+
+
+def test_without_a_folder_it_is_named_for_the_run(held: Cli) -> None:
+    held("checkout", "team/proj/maker", "--artifact", "model:v0", code=0)
+    assert tree(held.folder / "model-v0") == {"w/1.bin": b"one"}
+    held("checkout", "team/proj/plain", code=0)
+    assert tree(held.folder / "plain") == PLAIN
+    assert "cannot be the name of a folder" in held.fails(3, "checkout", "team/proj/..").error
+
+
+def test_nothing_leaves_the_folder_and_everything_else_is_written(held: Cli, tmp_path: Path) -> None:
+    before = tree(tmp_path)
+    folder = tmp_path / "deep" / "down" / "out"
+    report = held("checkout", "hostile", str(folder), "--json", code=9).json
+    skipped = {file["name"]: file["reason"] for file in report["files"] if file["outcome"] == "skipped"}
+    # "a" sorts before "a/b/notes.txt", so that the latter is the one without a place.
+    assert skipped.keys() == {*HOSTILE, "a/b/notes.txt"} - {"a"}
+    assert all(skipped.values())
+    assert tree(folder) == {"a": HOSTILE["a"]} | {name: body for name, body in PLAIN.items() if "/" not in name}
+    assert {name for name in tree(tmp_path) if not name.startswith("deep/down/out/")} == before.keys()
+    said = held("checkout", "hostile", str(folder), code=9)
+    assert "skipped '../evil': its name would leave the folder" in said.err
+
+
+def test_a_symbolic_link_in_the_folder_is_not_followed(held: Cli, tmp_path: Path) -> None:
+    outside, folder = tmp_path / "outside", tmp_path / "out"
+    for place in (outside, folder):
+        place.mkdir()
+    (folder / "a").symlink_to(outside)
+    (folder / "model.pt").symlink_to(outside / "target")
+    said = held("checkout", "plain", str(folder), code=9)
+    assert "'a' is there and is no folder, or is a symbolic link" in said.err
+    assert "skipped 'model.pt': something that is no file is there; --force replaces it" in said.err
+    assert list(outside.iterdir()) == []
+    held("checkout", "plain", str(folder), "--force", code=9)
+    assert list(outside.iterdir()) == []
+    assert not (folder / "model.pt").is_symlink()
+    assert (folder / "model.pt").read_bytes() == PLAIN["model.pt"]
+
+
+def test_equal_files_are_left_alone_and_others_only_replaced_by_force(held: Cli, tmp_path: Path) -> None:
+    held("checkout", "plain", str(tmp_path), code=0)
+    stamp = (tmp_path / "model.pt").stat()
+    (tmp_path / "Model.pt").write_bytes(b"mine!")
+    (tmp_path / "unknown").write_bytes(b"stays")
+    said = held("checkout", "plain", str(tmp_path), code=9)
+    assert said.out == ""
+    assert "skipped 'Model.pt': a file with other bytes is there; --force replaces it" in said.err
+    assert (tmp_path / "Model.pt").read_bytes() == b"mine!"
+    assert held("checkout", "plain", str(tmp_path), "--force", code=0).out == "Model.pt\n"
+    assert tree(tmp_path) == {**PLAIN, "unknown": b"stays"}
+    after = (tmp_path / "model.pt").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (stamp.st_ino, stamp.st_mtime_ns)
+
+
+def test_hard_links_are_made_only_when_asked_for_and_are_read_only(held: Cli, tmp_path: Path) -> None:
+    if held.home.stat().st_dev != tmp_path.stat().st_dev:
+        pytest.skip("two file systems")
+    report = held("checkout", "plain", str(tmp_path), "--link", "--json", code=0).json
+    assert {file["outcome"] for file in report["files"]} == {"linked"}
+    found = (tmp_path / "model.pt").stat()
+    assert found.st_nlink == 2
+    assert found.st_mode & 0o222 == 0
+    assert not list(tmp_path.rglob(".tmp-*"))
+
+
+def test_an_artifact_is_written_by_version_and_by_alias(held: Cli, tmp_path: Path) -> None:
+    for version in ("v0", "best", "latest"):
+        held("checkout", "maker", str(tmp_path / version), "--artifact", f"model:{version}", code=0)
+        assert tree(tmp_path / version) == {"w/1.bin": b"one"}
+    failed = held.fails(5, "checkout", "maker", str(tmp_path / "no"), "--artifact", "model:v9")
+    assert "status team/proj/maker" in failed.hint
+    assert not (tmp_path / "no").exists()
+
+
+def test_what_is_not_mirrored_is_named_with_its_reason(held: Cli, tmp_path: Path) -> None:
+    said = held("checkout", "partly", str(tmp_path), code=0)
+    assert said.out == "kept\n"
+    assert "not mirrored 'left.tmp': files_exclude has '*.tmp'" in said.err
+    assert "pull team/proj/nope" in held.fails(5, "checkout", "nope").hint
+
+
+def test_a_damaged_object_is_never_written(held: Cli, tmp_path: Path) -> None:
+    digest = held("sql", "SELECT object FROM files WHERE name = 'kept'", "--json", code=0).json[0]["object"]
+    path = held.home / "objects" / "sha256" / digest[:2] / digest
+    path.chmod(0o644)
+    path.write_bytes(b"j")
+    try:
+        said = held("checkout", "partly", str(tmp_path), code=9)
+    finally:
+        path.write_bytes(b"k")
+        path.chmod(0o444)
+    assert "is damaged" in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written_is_one_clear_line(held: Cli, tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    held.fails(8, "checkout", "plain", str(tmp_path / "x"))
+
+
+def test_a_file_in_place_of_the_folder_is_one_clear_line(held: Cli, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    held.fails(8, "checkout", "plain", str(tmp_path / "file" / "sub"))
