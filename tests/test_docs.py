@@ -14,8 +14,9 @@ import pytest
 import mirror
 from mirror.cli import COMMANDS
 from mirror.cli.config_text import new_config_text
-from mirror.config import load_config
+from mirror.config import SourceSettings, load_config
 from mirror.sandbox import Sandbox
+from mirror.store.tables import VIEWS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -54,8 +55,13 @@ def fill(sandbox: Sandbox, entity: str, project: str) -> None:
             tags=["t"],
             config={"lr": 0.1 * number, "depth": 3},
             summary={"loss": float("nan") if number == 3 else 0.5 * number, "val/acc": 0.25 * number},
-            state="crashed" if number == 2 else "finished",
+            state="crashed" if number == 2 else "running" if number == 1 else "finished",
+            history=[{"_step": step, "loss": 1 / (step + 1), "val/acc": 0.1 * step} for step in range(8)],
+            events=[{"_timestamp": 1.7e9, "_runtime": 1.0, "system.cpu": 12.5}],
+            console=["training", "an Error in line 3"],
+            files={"model.pt": b"weights", "notes/a.txt": b"text"},
         )
+    sandbox.state.add_artifact(entity, project, "model", files={"w": b"1"}, run="run1")
 
 
 def test_the_demo_command_of_the_readme_tells_its_story(tmp_path: Path) -> None:
@@ -68,6 +74,11 @@ def test_the_demo_command_of_the_readme_tells_its_story(tmp_path: Path) -> None:
     assert "trained and logged 5 runs" in done.stdout
     assert "refuses connections" in done.stdout
     assert "mlp-64-too-fast" in done.stdout.rpartition("Which runs lost their footing")[2]
+    epochs = done.stdout.rpartition("How many epochs did each model need")[2].partition("Which runs lost")[0]
+    assert re.search(r"^mlp-64 +\d+ +\d+ *$", epochs, re.MULTILINE)
+    assert "How did the best one, mlp-64, learn?" in done.stdout
+    assert re.search(r"NumPy reads weights.npz back: 4,810 parameters", done.stdout)  # 64·64 + 64 + 64·10 + 10
+    assert (home / "best-model" / "wandb-summary.json").exists()
     engine = mirror.connect(home)
     assert engine.execute(
         "SELECT count(*), max((summary->>'$.\"test/accuracy\"')::DOUBLE) > 0.85 FROM runs"
@@ -110,7 +121,7 @@ def test_every_sql_recipe_of_the_readme_answers(sandbox: Sandbox, tmp_path: Path
     assert run([*PROGRAM, "pull"], environment(sandbox, tmp_path)).returncode == 0
     engine = mirror.connect(tmp_path / "mirror")
     recipes = blocks("sql")
-    assert len(recipes) >= 8
+    assert len(recipes) >= 16
     for recipe in recipes:
         assert engine.execute(recipe).fetchall(), recipe
     engine.close()
@@ -119,20 +130,19 @@ def test_every_sql_recipe_of_the_readme_answers(sandbox: Sandbox, tmp_path: Path
 def test_the_readme_names_every_command_and_every_view() -> None:
     for name in COMMANDS:
         assert re.search(rf"^\| `{name}[ `]", README, re.MULTILINE), name
-    for view in ("runs", "projects", "sweeps", "sources", "failures"):
+    for view in VIEWS:
         assert f"| `{view}` |" in README
 
 
-def test_the_columns_that_the_readme_lists_for_runs_are_those_of_the_view(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_the_columns_that_the_readme_lists_are_those_of_the_views(sandbox: Sandbox, tmp_path: Path) -> None:
     fill(sandbox, "e", "p")
     for arguments in (["init", "--source", "e/p"], ["pull"]):
         assert run([*PROGRAM, *arguments], environment(sandbox, tmp_path)).returncode == 0
-    found = re.search(r"^\| `runs` \| `([^`]*)`", README, re.MULTILINE)
-    assert found is not None
     engine = mirror.connect(tmp_path / "mirror")
-    columns = [row[0] for row in engine.execute("DESCRIBE runs").fetchall()]
+    held = {view: [row[0] for row in engine.execute(f"DESCRIBE {view}").fetchall()] for view in VIEWS}
     engine.close()
-    assert [name.strip().strip('"') for name in found[1].split(",")] == columns
+    listed = dict(re.findall(r"^\| `(\w+)` \| `([^`]*)`", README, re.MULTILINE))
+    assert {view: [name.strip().strip('"') for name in listed[view].split(",")] for view in VIEWS} == held
 
 
 def test_the_example_configuration_loads_and_is_what_init_writes() -> None:
@@ -155,6 +165,16 @@ def test_every_default_that_the_example_shows_is_the_default(table: str, tmp_pat
     assert getattr(load_config(path, env={}), table) == getattr(load_config(tmp_path / "absent.toml", env={}), table)
     documented = {line.split(" ")[0] for line in shown} | {"base_url", "api_key"}
     assert set(getattr(load_config(path, env={}), table).__struct_fields__) <= documented
+
+
+def test_every_default_that_the_example_shows_for_a_source_is_the_default(tmp_path: Path) -> None:
+    text = (ROOT / "config" / "mirror.example.toml").read_text(encoding="utf-8")
+    section = text.partition("[[source]]")[2].partition("[[source]]")[0]
+    shown = re.findall(r"^# (\w+ = [^#]*?)(?:  #.*)?$", section, re.MULTILINE)
+    path = tmp_path / "mirror.toml"
+    path.write_text('[[source]]\npath = "e/p"\n' + "\n".join(shown))
+    assert load_config(path, env={}).source == (SourceSettings(path="e/p"),)
+    assert {line.split(" ")[0] for line in shown} == set(SourceSettings.__struct_fields__) - {"path"}
 
 
 def test_every_link_of_the_readme_into_the_repository_leads_somewhere() -> None:

@@ -32,7 +32,11 @@ base_url = {base_url}
 # threads = 2                  # default: all cores
 
 # What to mirror: ENTITY/PROJECT, and ENTITY/* for all projects of an entity. The first source that names a project
-# decides what of it is wanted; below `path` each may have:
+# decides what of it is wanted.
+"""
+
+# Below the first source, where a line works once its '#' is taken away.
+_OF_A_SOURCE = """\
 # history = true               # what runs logged step by step
 # streams = true               # system metrics and console output
 # files_include = ["*"]        # globs over names of run files; * matches slashes, too
@@ -45,7 +49,8 @@ base_url = {base_url}
 
 def new_config_text(base_url: str, sources: Sequence[str]) -> str:
     """A new file, every setting shown with its default and its meaning."""
-    return add_sources(_TEMPLATE.format(base_url=_toml(base_url)), sources)
+    text = add_sources(_TEMPLATE.format(base_url=_toml(base_url)), sources[:1])
+    return add_sources(text + _OF_A_SOURCE if sources else text, sources[1:])
 
 
 def add_sources(text: str, sources: Sequence[str]) -> str:

@@ -16,7 +16,6 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 
 from mirror.cli.output import plural, say, size
@@ -36,7 +35,7 @@ class Bars:
             BarColumn(bar_width=20),
             TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TextColumn("[cyan]{task.fields[left]}"),
             console=Console(stderr=True),
             transient=True,
         )
@@ -56,7 +55,7 @@ class Bars:
     def pass_started(self, report: ProjectReport) -> None:
         """A new bar."""
         self._tasks[id(report)] = self._progress.add_task(
-            escape(str(report.key)), total=None, note="", report=report, rate=Rate()
+            escape(str(report.key)), total=None, note="", left="", report=report, rate=Rate()
         )
 
     def page_done(self, report: ProjectReport, expected: int | None) -> None:
@@ -81,6 +80,7 @@ class _LiveProgress(Progress):
                 completed=report.settled,
                 total=expected_runs(report),
                 note=escape(note(report, rate.after(report.bytes_fetched))),
+                left=time_left(report, task.elapsed or 0.0),
             )
         yield from super().get_renderables()
 
@@ -137,13 +137,22 @@ def expected_runs(report: ProjectReport) -> int | None:
     return report.listed or None
 
 
+def time_left(report: ProjectReport, elapsed_s: float) -> str:
+    """How long the rest takes if it goes on as so far; runs are done in batches, so it is empty before the first."""
+    of_all = expected_runs(report)
+    if of_all is None or not 0 < report.settled < of_all:
+        return ""
+    left_s = round(elapsed_s * (of_all - report.settled) / report.settled)
+    return f"~{left_s // 60}:{left_s % 60:02} left"
+
+
 def note(report: ProjectReport, rate: float | None) -> str:
     """How far a pass is, in a few words."""
     of_all = expected_runs(report)
     parts = [report.phase, f"{report.settled:,}{f'/{of_all:,}' if of_all else ''} runs"]
     if report.files or report.parts:
         parts.append(contents(report))
-    if rate:
+    if rate is not None and rate >= 1:
         parts.append(f"{size(rate)}/s")
     if report.failed:
         parts.append(plural(len(report.failed), "error"))

@@ -15,8 +15,31 @@ from tests.cli.conftest import Cli
 
 OPTIONS = {
     "init": ["--source", "--base-url", "--no-check"],
-    "pull": ["--source", "--reconcile", "--accept-missing", "--quiet", "--json", "[RUN]..."],
-    "status": ["--json"],
+    "pull": [
+        "--source",
+        "--reconcile",
+        "--accept-missing",
+        "--retry-quarantined",
+        "--dry-run",
+        "--quiet",
+        "--json",
+        "[RUN]...",
+    ],
+    "status": ["--json", "[RUN]"],
+    "history": [
+        "RUN",
+        "--keys",
+        "--every-key",
+        "--min-step",
+        "--max-step",
+        "--system",
+        "--plot",
+        "--json",
+        "--jsonl",
+        "--csv",
+        "--output",
+    ],
+    "checkout": ["RUN", "[DIR]", "--artifact", "--force", "--link", "--gone", "--json"],
     "runs": [
         "--project",
         "--state",
@@ -62,7 +85,7 @@ def test_the_help_of_a_command_lists_its_options_and_ends_with_its_exit_statuses
     listed = {int(line.split()[0]): line.split(maxsplit=1)[1] for line in statuses}
     assert listed.items() <= MEANINGS.items()
     assert {0, 2, 3, 8, 130} <= listed.keys()
-    assert (9 in listed) == (name == "pull")
+    assert (9 in listed) == (name in {"pull", "checkout"})
     assert (6 in listed) == (name in {"init", "pull", "doctor"}), "only those ask the server"
 
 

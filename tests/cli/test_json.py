@@ -72,10 +72,68 @@ def test_pull_and_status_print_what_is_documented(troubled: Cli) -> None:
     agrees(said, "wandb-mirror status --json")
     for project in said["projects"]:
         agrees(project, "projects[] of status")
+    agrees(said["disk"], "disk of status")
     (failure,) = said["failures"]
     agrees(failure, "failures[] of status")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", failure["first_at"])
     assert list(TABLES["writer of status"]) == list(Holder.__struct_fields__)
+
+
+@pytest.fixture(scope="module")
+def contents(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """A mirror of a run that has everything, with a file that cannot be fetched and one that is not wanted."""
+    with Sandbox.start() as sandbox:
+        sandbox.state.add_run(
+            "team", "proj", "full", state="running", history=[{"_step": 0, "loss": 1.0}, {"_step": 1, "rare": 2}],
+            files={"kept": b"1", "../evil": b"2", "left.tmp": b"3"}, console=["hello"],
+            events=[{"_timestamp": 1.7e9, "_runtime": 1.0, "system.cpu": 1.0}],
+        )  # fmt: skip
+        sandbox.state.add_artifact("team", "proj", "model", files={"w": b"5"}, run="full")
+        cli = Cli(folder=tmp_path_factory.mktemp("contents")).at(sandbox).configure("team/proj")
+        cli.config.write_text(cli.config.read_text() + 'files_exclude = ["*.tmp"]\n')
+        sandbox.state.add_file("team", "proj", "full", "broken", b"4", md5="AAAAAAAAAAAAAAAAAAAAAA==")
+        planned = cli("pull", "--dry-run", "--json", code=0).json
+        agrees(planned, "wandb-mirror pull --json")
+        agrees(planned["projects"][0], "projects[] of pull")
+        said = cli("pull", "--json", code=9).json
+        agrees(said["projects"][0]["failed"][0], "failed[] of pull")
+    return cli
+
+
+def test_status_of_a_run_prints_what_is_documented(contents: Cli) -> None:
+    said = contents("status", "full", "--json", code=0).json
+    agrees(said, "wandb-mirror status RUN --json")
+    agrees(said["history"], "history of a run")
+    agrees(said["files"], "files of a run")
+    for file in said["files"]["not_held"]:
+        agrees(file, "not_held[] of a run")
+    assert {file["name"]: file["status"] for file in said["files"]["not_held"]} == {
+        "broken": "failed",
+        "left.tmp": "left_out",
+    }
+    (artifact,) = said["artifacts"]
+    agrees(artifact, "artifacts[] of a run")
+    (failure,) = said["failures"]
+    agrees(failure, "failures[] of a run")
+    assert (said["system_metric_rows"], said["console_lines"], said["history"]["complete"]) == (1, 1, False)
+
+
+def test_history_prints_the_same_keys_in_every_object(contents: Cli) -> None:
+    assert contents("history", "full", "--keys", "loss,rare", "--json", code=0).json == [
+        {"_step": 0, "loss": 1.0, "rare": None},
+        {"_step": 1, "loss": None, "rare": 2},
+    ]
+
+
+def test_checkout_prints_what_is_documented(contents: Cli, tmp_path: Path) -> None:
+    said = contents("checkout", "full", str(tmp_path), "--json", code=9).json
+    agrees(said, "wandb-mirror checkout RUN --json")
+    for file in said["files"]:
+        agrees(file, "files[] of checkout")
+    for file in said["not_mirrored"]:
+        agrees(file, "not_mirrored[] of checkout")
+    assert {file["name"]: file["outcome"] for file in said["files"]} == {"../evil": "skipped", "kept": "written"}
+    assert {file["name"] for file in said["not_mirrored"]} == {"broken", "left.tmp"}
 
 
 def test_runs_and_show_print_what_is_documented(troubled: Cli) -> None:
@@ -95,6 +153,6 @@ def test_doctor_prints_what_is_documented(troubled: Cli) -> None:
 
 def test_every_command_with_json_is_documented(cli: Cli) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    for name in ("pull", "status", "runs", "show", "sql", "doctor"):
+    for name in ("pull", "status", "runs", "show", "history", "checkout", "sql", "doctor"):
         assert f"## `wandb-mirror {name}" in text
         assert "docs/json.md" in cli(name, "--help", code=0).out
