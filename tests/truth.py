@@ -24,7 +24,9 @@ SPOKEN = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 Cell = tuple[str, Any]  # the double's repr, the parsed text
 
 
-def differences(sandbox: Sandbox, mirror: Mirror, *, entity: str = ENTITY, project: str = PROJECT) -> list[str]:
+def differences(  # noqa: C901 -- one plain comparison after the other
+    sandbox: Sandbox, mirror: Mirror, *, entity: str = ENTITY, project: str = PROJECT
+) -> list[str]:
     """Everything that a mirror holds otherwise than the server has it; empty is what a test wants.
 
     Artifact bytes are expected where the mirror says that it wants them.
@@ -110,7 +112,7 @@ def differences(sandbox: Sandbox, mirror: Mirror, *, entity: str = ENTITY, proje
 
 
 def broken_objects(mirror: Mirror) -> list[str]:
-    """Objects that are named but not there, or whose bytes are not those of their name, and names that are no digest."""
+    """Objects that are named but not there, or whose bytes are not those of their name."""
     found = []
     named: set[str] = set()
     with connect(mirror.home) as engine:
