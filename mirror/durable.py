@@ -83,6 +83,18 @@ def write_replace(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     sync_folder(path.parent)
 
 
+def rename_inside(place: int, temporary: str, name: str) -> None:
+    """Give a file that is whole its name, inside one open folder, and make the name durable.
+
+    Args:
+        place: descriptor of the folder; no path is followed, so that nobody can turn it elsewhere meanwhile.
+        temporary: the flushed file, in that folder.
+        name: what it becomes; a file of this name is replaced.
+    """
+    os.rename(temporary, name, src_dir_fd=place, dst_dir_fd=place)
+    os.fsync(place)
+
+
 def make_folder(folder: Path) -> None:
     """Create a folder with its missing parents, and make their names durable."""
     missing = []

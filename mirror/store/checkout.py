@@ -20,7 +20,7 @@ from typing import Literal
 
 import msgspec
 
-from mirror.durable import TMP_PREFIX, make_folder, sync_descriptor
+from mirror.durable import TMP_PREFIX, make_folder, rename_inside, sync_descriptor
 from mirror.errors import ConfigError, HomeUnusable, StoreError
 from mirror.records.paths import refusals
 from mirror.store.objects import Objects
@@ -203,7 +203,7 @@ def _link(source: Path, place: int, leaf: str) -> bool:
         os.link(source, temporary, dst_dir_fd=place, follow_symlinks=False)
     except OSError:
         return False
-    os.rename(temporary, leaf, src_dir_fd=place, dst_dir_fd=place)
+    rename_inside(place, temporary, leaf)
     return True
 
 
@@ -218,7 +218,7 @@ def _copy(source: int, place: int, leaf: str, digest: str) -> None:
             sync_descriptor(target)
         finally:
             os.close(target)
-        os.rename(temporary, leaf, src_dir_fd=place, dst_dir_fd=place)
+        rename_inside(place, temporary, leaf)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary, dir_fd=place)

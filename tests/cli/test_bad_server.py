@@ -66,7 +66,7 @@ def test_what_was_mirrored_is_still_there_after_all_of_it(script: Cli, server: S
     with server.outage():
         assert "connection refused" in script.fails(6, "pull").error
         said = script("status", code=0).out
-        assert "3 runs mirrored" in said
+        assert "3 runs and 0 files (0 B) mirrored" in said
         assert "error: team/proj: cannot connect" in said
     script("pull", code=0)
     assert "error" not in script("status", code=0).out
