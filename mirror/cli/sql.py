@@ -29,7 +29,8 @@ from mirror.store.query import write_parquet
 def command(home: str | None, config: str | None, query: str | None, form: str | None, output: Path | None) -> None:
     """Answer SQL over the mirror, in DuckDB's dialect. No network; usable while a pull writes.
 
-    Views: runs, projects, sweeps, sources, failures; the lake itself is `lake`. Without QUERY it is read from
+    Views: runs, metrics, files, system_metrics, console_lines, artifacts, artifact_files, run_artifacts, completeness,
+    exports, tails, projects, sweeps, sources, failures; the lake itself is `lake`. Without QUERY it is read from
     standard input, or a prompt opens.
     """
     engine = connect(find_setting(home, config).home)
