@@ -18,6 +18,7 @@ from mirror.pull.fetch import UnderWay
 from mirror.pull.report import ProjectReport
 from mirror.records.contents import ArtifactChange, ContentChanges
 from mirror.records.passes import Failure, OpenFailure, ProjectKey
+from mirror.records.texts import storable
 from mirror.store.objects import Objects
 
 T = TypeVar("T")
@@ -59,12 +60,13 @@ class Errand:
 
     def settle(self, run_id: str, item: str) -> None:
         """End an earlier failure, if there was one: it is no longer wanted, or it is there."""
-        if (run_id, item) in self.open_failures and (run_id, item) not in self.outcome.settled:
-            self.outcome.settled.append((run_id, item))
+        name = (run_id, storable(item))  # as the lake holds it
+        if name in self.open_failures and name not in self.outcome.settled:
+            self.outcome.settled.append(name)
 
     def is_due(self, run_id: str, item: str) -> bool:
         """Whether something that may have failed before is to be tried now."""
-        before = self.open_failures.get((run_id, item))
+        before = self.open_failures.get((run_id, storable(item)))
         return before is None or before.is_due(self.at, retry_quarantined=self.retry_quarantined)
 
     async def guarded(self, run_id: str, item: str, action: Callable[[], Awaitable[T]]) -> T | None:
@@ -95,7 +97,7 @@ class Errand:
 
     def fail(self, run_id: str, item: str, reason: str) -> Failure:
         """Note a failure."""
-        failure = Failure(run_id=run_id, item=item, reason=reason)
+        failure = Failure(run_id=run_id, item=storable(item), reason=reason)
         self.outcome.failed.append(failure)
         return failure
 

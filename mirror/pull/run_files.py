@@ -12,6 +12,7 @@ from mirror.pull.contents_plan import plan_files
 from mirror.pull.errand import Errand, side_by_side
 from mirror.pull.fetch import Wanted, fetch
 from mirror.records.contents import FileRow, FileStatus, HeldFile
+from mirror.records.texts import storable
 from mirror.store.partials import PartialKey
 
 _PREFIX = "file "  # of the name of an item that may fail
@@ -56,6 +57,7 @@ async def _all_files(errand: Errand, listed: RunContents) -> tuple[Sequence[List
         page = await errand.client.files_page(errand.key.entity, errand.key.project, listed.run_id, after)
         files += page.files
         after, more = page.after, page.has_more
+    files = [msgspec.structs.replace(file, name=storable(file.name)) for file in files]  # as the lake holds them
     return files, listed.file_count is None or len({file.name for file in files}) >= listed.file_count
 
 

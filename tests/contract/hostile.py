@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -81,7 +82,7 @@ def _history(chance: random.Random, steps: list[int]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for step in steps:
         row: dict[str, Any] = {"_step": step, "_timestamp": 1.7e9 + step, "_runtime": step * 0.25}
-        makers = {
+        makers: dict[str, Callable[[], Any]] = {
             "loss": lambda: chance.choice(FLOATS),
             "count": lambda: chance.choice(INTEGERS),
             "text": lambda: chance.choice(TEXTS),
@@ -125,12 +126,8 @@ def part_bytes(rows: list[dict[str, Any]], chance: random.Random) -> bytes:
     for key in dict.fromkeys(key for row in rows for key in row):
         values = [row.get(key) for row in rows]
         if key == "_step":
-            fits = step_type if max(values) < 2**31 or step_type != pa.int32() else pa.int64()
+            fits = step_type if all(row["_step"] < 2**31 for row in rows) or step_type != pa.int32() else pa.int64()
             columns[key] = pa.array(values, fits)
-        elif key == "when":
-            columns[key] = pa.array(values, pa.timestamp("us", tz="UTC"))
-        elif key in {"count", "flag", "text", "loss"}:
-            columns[key] = pa.array(values)
         else:
             columns[key] = pa.array(values)
     if rows and chance.random() < 0.2:  # a type that the SDK reads as nothing

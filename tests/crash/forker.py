@@ -1,0 +1,53 @@
+"""Pulls to be killed, past their imports: `python -m tests.crash.forker URL KEY HOME PROJECT`.
+
+For each line on standard input one child pulls once; its process id and then its wait status are printed.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from pathlib import Path
+
+from mirror.errors import MirrorError
+from mirror.layout import Home
+from tests.mirroring import ENTITY, Mirror
+
+
+def main() -> None:
+    """Fork, pull, report, until the input ends."""
+    url, key, home, project = sys.argv[1:5]
+    mirror = Mirror(
+        url=url,
+        api_key=key,
+        home=Home(Path(home)),
+        sources=(f"{ENTITY}/{project}",),
+        policy={"artifacts_include": ("*",)},
+    )
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            limit = int(line)
+            if limit:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+            os._exit(pull(mirror))
+        print(child, flush=True)
+        _, status = os.waitpid(child, 0)
+        print(status, flush=True)
+
+
+def pull(mirror: Mirror) -> int:
+    """0: everything was taken; 9: something was left; else the exit code of the error."""
+    try:
+        report = mirror.pull()
+    except MirrorError as error:
+        print(f"{type(error).__name__}: {error.message}", file=sys.stderr, flush=True)
+        return error.exit_code
+    for why in report.errors:
+        print(f"{type(why).__name__}: {why.message}", file=sys.stderr, flush=True)
+    return report.errors[0].exit_code if report.errors else 9 if report.failures else 0
+
+
+if __name__ == "__main__":
+    main()
