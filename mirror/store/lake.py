@@ -67,7 +67,7 @@ class Lake:
             self._closing.enter_context(WriterLock(self.home))
             opening.callback(self._closing.close)
             make_folder(self.home.lake_data)
-            _check_catalog(self.home)
+            check_catalog(self.home)
             _use_wal(self.home)
             self._engine = new_engine(self._settings)
             self._closing.callback(self._engine.close)
@@ -185,7 +185,7 @@ def other_deployment(home: Home, *, held: str, asked: str) -> OtherDeployment:
     )
 
 
-def _check_catalog(home: Home) -> None:
+def check_catalog(home: Home) -> None:
     """Refuse to begin a new lake over the data of one whose catalog is lost: its runs would be out of sight."""
     lost = not home.catalog.exists() or home.catalog.stat().st_size == 0
     if lost and file_names(home.lake_data):

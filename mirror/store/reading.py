@@ -16,7 +16,7 @@ from mirror.config import StoreSettings
 from mirror.errors import LakeTooNew, NotMirrored, StoreError
 from mirror.layout import Home, find_home
 from mirror.store.engine import attach_lake, new_engine, sql_name, store_errors
-from mirror.store.lake import lake_deployment, lake_version
+from mirror.store.lake import check_catalog, lake_deployment, lake_version
 from mirror.store.tables import SCHEMA_VERSION, VIEWS
 
 
@@ -49,7 +49,8 @@ def connect(
         try:
             _attach(engine, place)
             version = lake_version(engine)
-            if version == 0:  # the first pull was stopped before its first commit
+            if version == 0:  # the first pull was stopped before its first commit, or the catalog was emptied
+                check_catalog(place)
                 raise _nothing_yet(place)
             if version > SCHEMA_VERSION:
                 raise LakeTooNew(
