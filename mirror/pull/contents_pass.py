@@ -35,7 +35,8 @@ async def gather(errand: Errand, runs: Sequence[RunRecord], held: HeldContents) 
 
     Raises:
         StoreError: the disk failed.
-        Unreachable: the server is away. What was fetched stays and is not fetched again.
+        Unreachable: the server is away. Downloads that were cut off are resumed by the next pull; what was whole but
+            not committed is fetched again.
     """
     plans = {run.run_id: plan_of(errand, run, held) for run in runs}
     asks = [

@@ -73,6 +73,8 @@ def _is_new(
 ) -> bool:
     if ref.artifact_id in errand.outcome.claimed:  # another run of the batch takes it
         return False
+    if not errand.is_due(run_id, f"{_PREFIX}{ref.name}"):
+        return False
     before = held.get(ref.artifact_id)
     if before is None or before.manifest is None:
         return True
