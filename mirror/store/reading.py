@@ -45,12 +45,12 @@ def connect(
     with store_errors(place):
         if not place.catalog.exists():
             raise _nothing_yet(place)
+        check_catalog(place)
         engine = new_engine(settings)
         try:
             _attach(engine, place)
             version = lake_version(engine)
-            if version == 0:  # the first pull was stopped before its first commit, or the catalog was emptied
-                check_catalog(place)
+            if version == 0:  # the first pull was stopped before its first commit
                 raise _nothing_yet(place)
             if version > SCHEMA_VERSION:
                 raise LakeTooNew(
