@@ -41,7 +41,8 @@ class Reading:
     def commit(self, *exports: ExportRow, tail: tuple[TailRow, ...] = ()) -> None:
         """Make these the history of the run."""
         self.close()
-        change = HistoryChange(exports=exports, tail=tail, replaces_tail=True)
+        live = tuple(found.step for found in tail if found.step is not None)  # the server calls these rows live
+        change = HistoryChange(exports=exports, tail=tail, replaces_tail=True, live_steps=live)
         with Lake(self.home, deployment="d") as lake:
             commit(lake, Changes(key=KEY, at=AT), [ContentChanges(run_id="r", history=change)], objects=self.objects)
 
