@@ -6,7 +6,7 @@ While one batch is folded and committed, the next one is fetched: the network an
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
@@ -15,7 +15,7 @@ import anyio.to_thread
 import msgspec
 from anyio.abc import ObjectSendStream
 
-from mirror.api import Client, RunContents, RunsPage
+from mirror.api import BadRun, Client, RunContents, RunsPage
 from mirror.config import PullSettings, SourceSettings
 from mirror.errors import UnreadableExport
 from mirror.pull import plan
@@ -37,6 +37,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 BATCH_RUNS = 100  # runs whose contents are one commit
+BATCH_LINES = 100_000  # console lines and rows that no export holds, in memory until that commit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +141,7 @@ class PageTaker:
         """Fetch batch after batch; the last one carries the progress."""
         latest = {run.run_id: run for run in page.runs}
         new = {run.run_id for run in changed}
-        stretches = list(plan.in_chunks(list(latest), BATCH_RUNS)) or [()]
+        stretches = list(batches(latest, page.contents)) or [[]]
         async with send:
             for number, run_ids in enumerate(stretches):
                 outcome = await self._fetch(page, [latest[run_id] for run_id in run_ids], touched, failures)
@@ -283,3 +284,23 @@ def _touched(changed: Sequence[RunRecord], before: Mapping[str, Held]) -> frozen
         or held.gone
         or (held.state, held.heartbeat) != (run.state, run.heartbeat_at_text)
     )
+
+
+def batches(runs: Mapping[str, RunRecord], contents: Mapping[str, RunContents | BadRun]) -> Iterator[list[str]]:
+    """Run ids in stretches that are one commit each: not too many runs, nor too many lines to hold in memory."""
+    batch: list[str] = []
+    lines = 0
+    for run_id, run in runs.items():
+        found = contents.get(run_id)
+        weight = 0
+        if isinstance(found, RunContents):
+            by_rows = found.has_live_rows or not found.export_urls
+            weight = (found.log_line_count or 0) + (found.events_line_count or 0)
+            weight += (run.history_line_count or 0) if by_rows else 0
+        if batch and (len(batch) == BATCH_RUNS or lines + weight > BATCH_LINES):
+            yield batch
+            batch, lines = [], 0
+        batch.append(run_id)
+        lines += weight
+    if batch:
+        yield batch

@@ -67,6 +67,9 @@ CREATE TABLE lake.sweeps (
     method VARCHAR,
     description VARCHAR,
     config VARCHAR,
+    search_space JSON,
+    metric VARCHAR,
+    goal VARCHAR,
     best_loss DOUBLE,
     run_count BIGINT,
     run_count_expected BIGINT,
@@ -306,7 +309,19 @@ INLINED_ROWS = 1000
 # What `mirror.connect()` shows under plain names: the exact wire texts and bookkeeping stay in `lake.*`.
 VIEWS: dict[str, str] = {
     "projects": "SELECT * FROM lake.projects",
-    "sweeps": "SELECT * FROM lake.sweeps",
+    "sweeps": (
+        "SELECT s.* EXCLUDE (created_at_text), b.best_run FROM lake.sweeps s LEFT JOIN"
+        " (SELECT entity, project, sweep_id, arg_min(run_id, score) AS best_run FROM ("
+        "   SELECT s.entity, s.project, s.sweep_id, r.run_id,"
+        "     if(s.goal = 'maximize', -1, 1) * TRY_CAST(coalesce("
+        "       json_extract_string(r.summary, '/' || replace(replace(s.metric, '~', '~0'), '/', '~1')),"
+        "       json_extract_string(r.summary, '/' || replace(s.metric, '.', '/'))) AS DOUBLE) AS score"
+        "   FROM lake.sweeps s"
+        "   JOIN lake.runs r ON r.entity = s.entity AND r.project = s.project AND r.sweep = s.sweep_id"
+        "   WHERE s.metric IS NOT NULL AND r.gone_at IS NULL"
+        " ) WHERE isfinite(score) GROUP BY entity, project, sweep_id) b"
+        " ON b.entity = s.entity AND b.project = s.project AND b.sweep_id = s.sweep_id"
+    ),
     "runs": (
         "SELECT * EXCLUDE (created_at_text, heartbeat_at_text, config_wire, summary_wire, system_metrics_wire,"
         " fingerprint, project_internal_id) FROM lake.runs"

@@ -17,6 +17,7 @@ from mirror.records.contents import ArtifactChange, ContentChanges
 from mirror.records.passes import Changes, ProjectKey, SourceState
 from mirror.records.projects import ProjectRecord, SweepRecord
 from mirror.records.runs import RunRecord
+from mirror.records.sweeps import search_space
 from mirror.records.texts import config_json, document_json, storable, storable_wire
 from mirror.store.contents_ready import give_up, prepare
 from mirror.store.contents_writer import commit_contents
@@ -47,7 +48,7 @@ _RUN_COLUMNS = pa.schema(
 _SWEEP_COLUMNS = pa.schema(
     [
         *((name, TEXT) for name in ("entity", "project", "sweep_id", "storage_id", "display_name", "state")),
-        *((name, TEXT) for name in ("method", "description", "config")),
+        *((name, TEXT) for name in ("method", "description", "config", "search_space", "metric", "goal")),
         ("best_loss", pa.float64()),
         ("run_count", pa.int64()),
         ("run_count_expected", pa.int64()),
@@ -141,10 +142,12 @@ def _run_row(run: RunRecord, at: dt.datetime | None) -> tuple[Any, ...]:
 
 
 def _sweep_row(sweep: SweepRecord, at: dt.datetime | None) -> tuple[Any, ...]:
+    space = search_space(sweep.config_text)
     return (
         sweep.entity, sweep.project, sweep.sweep_id, sweep.storage_id, sweep.display_name, sweep.state, sweep.method,
-        sweep.description, sweep.config_text, sweep.best_loss, sweep.run_count, sweep.run_count_expected,
-        naive(sweep.created_at), sweep.created_at_text, naive(sweep.updated_at), naive(sweep.heartbeat_at), None, at,
+        sweep.description, sweep.config_text, space.json, space.metric, space.goal, sweep.best_loss, sweep.run_count,
+        sweep.run_count_expected, naive(sweep.created_at), sweep.created_at_text, naive(sweep.updated_at),
+        naive(sweep.heartbeat_at), None, at,
     )  # fmt: skip
 
 
