@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from types import TracebackType
 
 import anyio
@@ -29,6 +30,7 @@ from mirror.config import ServerSettings
 from mirror.errors import MirrorError, RangeRefused, RateLimited, ServerError, Unreachable, UrlExpired
 
 MOST_REDIRECTS = 5
+CONNECTIONS_IN_A_POOL = 4  # httpx looks at each pair of a pool's connections for each request: small pools are faster
 FIRST_WAIT_S = 1.0  # doubled for each further try
 JITTER = 0.25
 _REFUSAL_BYTES = 4096  # of an answer without the bytes, as much is looked at
@@ -87,11 +89,16 @@ class Transfers:
             keepalive_expiry=_DEAD_S,
         )
         # Ranges and lengths are about the stored bytes: compression is not asked for, though undone where it comes.
-        self._http = http_client(settings, deployment.base_url, transport, encoding="identity", pool=pool)
+        count = max(1, settings.concurrent_transfers // CONNECTIONS_IN_A_POOL) if transport is None else 1
+        self._pools = [
+            http_client(settings, deployment.base_url, transport, encoding="identity", pool=pool) for _ in range(count)
+        ]
+        self._busy = [0] * count  # requests under way in each pool
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._http.aclose()
+        for http in self._pools:
+            await http.aclose()
 
     def download(self, url: SignedUrl | str, *, offset: int = 0, etag: str | None = None) -> Download:
         """One attempt; see `Client.download`."""
@@ -124,8 +131,8 @@ class Transfers:
                 if etag and not etag.startswith("W/"):
                     headers["If-Range"] = etag
             limits = self._gate(target)
-            async with limits.turn():
-                response = await self._send(target, headers)
+            async with limits.turn(), self._pool() as http:
+                response = await self._send(http, target, headers)
                 try:
                     asked_wait_s = limits.learn(response.headers)
                     status = response.status_code
@@ -174,7 +181,17 @@ class Transfers:
             raise ServerError(f"{host} redirects a file from https to http, where anybody could change it")
         return target
 
-    async def _send(self, target: httpx.URL, headers: dict[str, str]) -> httpx.Response:
+    @asynccontextmanager
+    async def _pool(self) -> AsyncGenerator[httpx.AsyncClient, None]:
+        """The first of the least busy pools, so that requests one after the other use one connection."""
+        index = self._busy.index(min(self._busy))
+        self._busy[index] += 1
+        try:
+            yield self._pools[index]
+        finally:
+            self._busy[index] -= 1
+
+    async def _send(self, http: httpx.AsyncClient, target: httpx.URL, headers: dict[str, str]) -> httpx.Response:
         """Send the request and read the answer's head.
 
         Raises:
@@ -183,8 +200,7 @@ class Transfers:
         self._meter.transfer_requests += 1
         failed: Unreachable
         try:
-            request = self._http.build_request("GET", target, headers=headers)
-            return await self._http.send(request, stream=True, auth=_NO_AUTH)
+            return await http.send(http.build_request("GET", target, headers=headers), stream=True, auth=_NO_AUTH)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             failed = self._no_answer(error, host_of(target.netloc.decode("ascii")))
         raise failed  # outside of the handler: the foreign error holds the request, and with it key and signature

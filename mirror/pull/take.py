@@ -36,7 +36,7 @@ from mirror.store.writer import commit
 P = ParamSpec("P")
 T = TypeVar("T")
 
-BATCH_RUNS = 100  # runs whose contents are one commit
+BATCH_RUNS = 50  # runs whose contents are one commit
 BATCH_LINES = 100_000  # console lines and rows that no export holds, in memory until that commit
 
 

@@ -53,7 +53,8 @@ async def bare_fetch(url: str, key: str) -> tuple[float, int, int]:
         async def one(address: str) -> None:
             nonlocal received
             async with turns:
-                received += len((await http.get(address)).content)
+                answer = await http.get(address)
+            received += len(answer.content)
 
         after, more = None, True
         while more:

@@ -16,7 +16,7 @@ from tests.mirroring import ENTITY, PROJECT, Mirror
 
 RUNS = 120
 PAGE = 4
-KILLS = 15
+KILLS = 10
 
 
 def start_worker(mirror: Mirror) -> subprocess.Popen[str]:
