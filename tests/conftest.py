@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,11 @@ import pytest
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
 from tests.mirroring import Mirror
+
+
+# A runner in the background may ignore Ctrl-C, and every program that a test starts would inherit that.
+with contextlib.suppress(ValueError):  # not in the main thread: nothing to do
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
