@@ -13,7 +13,6 @@ from mirror.layout import Home
 from mirror.sandbox import Sandbox
 from tests.mirroring import Mirror
 
-
 # A runner in the background may ignore Ctrl-C, and every program that a test starts would inherit that.
 with contextlib.suppress(ValueError):  # not in the main thread: nothing to do
     signal.signal(signal.SIGINT, signal.default_int_handler)
