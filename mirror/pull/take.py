@@ -289,7 +289,7 @@ def _touched(changed: Sequence[RunRecord], before: Mapping[str, Held]) -> frozen
 def batches(runs: Mapping[str, RunRecord], contents: Mapping[str, RunContents | BadRun]) -> Iterator[list[str]]:
     """Run ids in stretches that are one commit each: not too many runs, nor too many lines to hold in memory."""
     batch: list[str] = []
-    lines = 0
+    lines = filled = 0  # a run that contains nothing costs a row, and no place in a batch
     for run_id, run in runs.items():
         found = contents.get(run_id)
         weight = 0
@@ -297,10 +297,12 @@ def batches(runs: Mapping[str, RunRecord], contents: Mapping[str, RunContents | 
             by_rows = found.has_live_rows or not found.export_urls
             weight = (found.log_line_count or 0) + (found.events_line_count or 0)
             weight += (run.history_line_count or 0) if by_rows else 0
-        if batch and (len(batch) == BATCH_RUNS or lines + weight > BATCH_LINES):
+        something = isinstance(found, RunContents) and bool(found.files or found.export_urls or weight)
+        if batch and something and (filled == BATCH_RUNS or lines + weight > BATCH_LINES):
             yield batch
-            batch, lines = [], 0
+            batch, lines, filled = [], 0, 0
         batch.append(run_id)
         lines += weight
+        filled += something
     if batch:
         yield batch
