@@ -61,6 +61,11 @@ class Home:
         return self.lake_data / "main" / "metrics"
 
     @property
+    def outbox(self) -> Path:
+        """Folder of the entries; the folder below it that holds an entry is its state."""
+        return self.root / "outbox"
+
+    @property
     def writer_lock(self) -> Path:
         """Held by the one process that writes the lake."""
         return self.root / "writer.lock"

@@ -1,0 +1,179 @@
+"""What a user asked to change upstream: operations, and the entries that keep them until the server has them.
+
+An operation carries the **base**, the values its user saw, beside those that are wanted: a replay compares the base
+with what the server has now, and so tells "nobody touched it" from "somebody else changed it meanwhile".
+
+Values of config and summary are JSON values as `records.texts` reads them: integers of any size, and non-finite numbers
+as W&B's strings `"NaN"`, `"Infinity"`, `"-Infinity"`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from mirror.records.texts import dump_strict
+
+ENTRY_VERSION = 1
+
+# The fields of a run that an edit can change as a whole, in W&B's lower-case names.
+EditedField = Literal["display_name", "notes", "description", "group", "job_type", "tags"]
+
+RunPath = tuple[str, str, str]  # entity, project, run id
+
+# W&B API notes, section 9: what `updateRunState` takes, by the state that is wanted. Runs of a sweep are refused.
+TRANSITIONS: dict[str, frozenset[str]] = {
+    "pending": frozenset({"running", "failed", "crashed", "preempted"}),
+    "failed": frozenset({"pending", "running"}),
+}
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One value: as its user saw it, and as it shall be. What is left out stands for a value that is not there."""
+
+    base: Any | UnsetType = UNSET
+    value: Any | UnsetType = UNSET
+
+
+class UpdateState(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="update_state"):
+    """Set the state of a run: `pending` or `failed`."""
+
+    state: str
+    base: str | None  # the state that its user saw, the overlay included
+
+
+class Edit(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="edit"):
+    """Change fields of a run, keys of its config, keys of its summary; nothing else of them is touched."""
+
+    fields: dict[EditedField, Change] = {}  # tags are lists of texts, the others texts or null
+    config: dict[str, Change] = {}  # by top-level key; values without W&B's {"value": …} envelope
+    summary: dict[str, Change] = {}  # by top-level key
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing would change."""
+        return not (self.fields or self.config or self.summary)
+
+
+class UploadFile(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="upload_file"):
+    """Put a file into a run, replacing one of the same name. Its bytes were copied when the operation was queued."""
+
+    name: str  # slash path inside the run
+    object: str  # SHA-256 of the bytes, in the objects
+    size: int  # bytes
+    md5: str  # base64 of the MD5, as W&B lists it
+    mimetype: str | None = None
+    base_md5: str | None = None  # of the file that it replaces; None: there was none, or W&B does not say
+
+
+class DeleteFile(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="delete_file"):
+    """Remove a file from a run."""
+
+    name: str
+    file_id: str | None  # W&B's opaque id; None for a file that only an earlier entry uploads
+    project_internal_id: str | None  # numeric id of the project, as text
+    base_md5: str | None = None
+
+
+class Create(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="create"):
+    """Make a run under the id that its entry names."""
+
+    state: Literal["running", "pending"]
+    display_name: str | None = None
+
+
+class Stop(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="stop"):
+    """Ask a running run to end; nothing happens to one that has ended."""
+
+
+class Delete(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="delete"):
+    """Delete a run upstream; the mirror keeps what it holds."""
+
+    delete_artifacts: bool
+
+
+class LogArtifact(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="log_artifact"):
+    """Attach a version that exists upstream to a run as its output."""
+
+    artifact_id: str
+    name: str  # `entity/project/collection:v3`, for people
+    collection: str
+    type: str
+    digest: str  # of its manifest
+    aliases: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+class UseArtifact(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="use_artifact"):
+    """Declare a version as an input of a run."""
+
+    artifact_id: str
+    name: str
+    use_as: str | None = None
+
+
+Operation = UpdateState | Edit | UploadFile | DeleteFile | Create | Stop | Delete | LogArtifact | UseArtifact
+
+# Where an entry is in its life; the folder it lies in (see `outbox`).
+EntryState = Literal["new", "claimed", "dead", "conflict"]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation on disk, with what happened to it so far."""
+
+    version: int = ENTRY_VERSION
+    id: str  # UUIDv7: ordered in time within a process, unique across all
+    entity: str
+    project: str
+    run_id: str
+    storage_id: str | None  # what mutations address; None until the create before it is delivered
+    operation: Operation
+    created_at: dt.datetime  # UTC
+    folded: tuple[str, ...] = ()  # ids of earlier entries whose changes are in this one
+    attempts: int = 0  # deliveries that were begun
+    not_before: dt.datetime | None = None  # UTC; a delivery that failed for the moment waits until then
+    reason: str | None = None  # why it is dead or in conflict, or why the last attempt failed; the server's own words
+    resolved: Literal["ours", "theirs"] | None = None  # how a person settled its conflict
+
+    @property
+    def run_path(self) -> RunPath:
+        """Entity, project, run id."""
+        return self.entity, self.project, self.run_id
+
+    @property
+    def kind(self) -> str:
+        """`update_state`, `edit`, …."""
+        return str(self.operation.__struct_config__.tag)
+
+
+def entry_json(entry: Entry) -> bytes:
+    """An entry as the bytes of its file: strict JSON, one line."""
+    return dump_strict(msgspec.to_builtins(entry)).encode()
+
+
+def entry_of_json(content: bytes) -> Entry:
+    """An entry from the bytes of its file.
+
+    Raises:
+        ValueError: the bytes are torn, foreign, or of a newer version; the message says which.
+    """
+    try:
+        value = json.loads(content)  # takes integers of any size, which msgspec refuses
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it is not whole JSON: {error}") from error
+    version = value.get("version") if isinstance(value, dict) else None
+    if isinstance(version, int) and version > ENTRY_VERSION:
+        raise ValueError(f"a newer wandb-mirror wrote it (entry version {version})")
+    try:
+        return msgspec.convert(value, Entry)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"it is no entry of an outbox: {error}") from error
+
+
+def may_become(state: str, wanted: str) -> bool:
+    """Whether W&B documents that a run in `state` may be set to `wanted`."""
+    return state in TRANSITIONS.get(wanted, frozenset())
