@@ -1,10 +1,13 @@
 """Every error of the mirror, drawn on top; each knows its hint, its exit code and whether trying again can help.
 
     MirrorError
+    ├── CommError              1   a call of `Api` or `Run` failed: the name under which the SDK reports that
+    │   ├── NotMirrored        5   it is not in this mirror; also a NotFound
+    │       ├── RunNotFoundError   the run is not; also a ValueError, as the SDK's
+    │       └── IncompleteRunHistoryError  a run's exports do not hold its whole history
     ├── ConfigError            3   the configuration or a command's argument is wrong
     ├── AuthError              4   no API key, or the server refused it
     ├── NotFound               5   the server does not have it, or this key may not read it
-    │   └── NotMirrored            it is not in this mirror
     ├── Unreachable            6   no answer, or "try later", after bounded retries   (transient)
     │   └── RateLimited            the server asked for fewer requests                 (transient)
     ├── ServerError            7   the server answered, but not with what W&B answers
@@ -29,7 +32,8 @@ went through but left something behind with its reason.
 
 from __future__ import annotations
 
-from typing import ClassVar
+import sys
+from typing import Any, ClassVar, Self
 
 EXIT_PARTIAL = 9
 
@@ -45,6 +49,23 @@ class MirrorError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint or self.default_hint
+
+
+class CommError(MirrorError):
+    """A call of `Api`, `Run` or one of their objects failed; W&B's SDK has an error of this name for it.
+
+    In a process that has imported wandb, an `except` for the SDK's error of the same name catches it, too, so that
+    scripts written for `wandb.Api` need no change.
+    """
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
+        """An instance of the class, joined with the SDK's of the same name where that is loaded."""
+        return super().__new__(_joined_with_sdk(cls))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """By the class itself: the joined one has no name to be found under."""
+        plain = next(cls for cls in type(self).__mro__ if not cls.__dict__.get("_is_joined"))
+        return _unpickled, (plain, self.message, self.hint)
 
 
 class ConfigError(MirrorError):
@@ -67,8 +88,47 @@ class NotFound(MirrorError):
     default_hint = "check the spelling, and whose key it is: `wandb-mirror doctor` names its user"
 
 
-class NotMirrored(NotFound):
+class NotMirrored(NotFound, CommError):
     """It is not in this mirror; the hint names the command that would fetch it."""
+
+
+class RunNotFoundError(NotMirrored, ValueError):
+    """The run is not in this mirror; W&B's SDK has an error of this name, too."""
+
+
+class IncompleteRunHistoryError(NotMirrored):
+    """A run's exports do not hold its whole history; W&B's SDK has an error of this name, too."""
+
+
+_SDK_ERRORS = {
+    "CommError": "wandb.errors",
+    "RunNotFoundError": "wandb.apis.public.runs",
+    "IncompleteRunHistoryError": "wandb.apis.public.runhistory.downloads",
+}
+_joined: dict[tuple[type[CommError], ...], type[Any]] = {}
+
+
+def _joined_with_sdk(cls: type[Any]) -> type[Any]:
+    """A class that is also each of the SDK's errors of its own and its bases' names; wandb is never imported here."""
+    twins = [
+        twin
+        for base in cls.__mro__
+        if (module := sys.modules.get(_SDK_ERRORS.get(base.__name__, ""))) is not None
+        and (twin := getattr(module, base.__name__, None)) is not None
+    ]
+    if not twins or issubclass(cls, tuple(twins)):
+        return cls
+    bases = (
+        cls,
+        *(twin for twin in twins if not any(other is not twin and issubclass(other, twin) for other in twins)),
+    )
+    if bases not in _joined:
+        _joined[bases] = type(cls.__name__, bases, {"__module__": cls.__module__, "_is_joined": True})
+    return _joined[bases]
+
+
+def _unpickled(cls: type[CommError], message: str, hint: str) -> CommError:
+    return cls(message, hint=hint)
 
 
 class Unreachable(MirrorError):

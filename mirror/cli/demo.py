@@ -158,7 +158,7 @@ async def _pull(home: Home, config: Config) -> PullReport:
     deployment = deployment_of(config.server.base_url)
     key = find_api_key(config.server, deployment)
     async with Client(deployment, key, config.server) as client:
-        with Lake(home, deployment=deployment.id) as lake:
+        with Lake(home, deployment=deployment.id, app_url=deployment.app_url) as lake:
             report = await pull(client, lake, config, PullRequest(sources=config.source))
     for error in report.errors:
         raise error

@@ -102,7 +102,13 @@ async def _pull(setting: Setting, request: PullRequest, watcher: Watcher) -> Pul
     deployment = setting.deployment
     async with open_client(setting.config) as client:
         with _home_of(setting, request) as home:
-            lake = Lake(home, deployment=deployment.id, known_as=deployment.names, settings=setting.config.store)
+            lake = Lake(
+                home,
+                deployment=deployment.id,
+                known_as=deployment.names,
+                app_url=deployment.app_url,
+                settings=setting.config.store,
+            )
             with lake:
                 return await pull(client, lake, setting.config, request, watcher=watcher)
 

@@ -34,6 +34,7 @@ class Lake:
         home: where it lives; created when missing.
         deployment: canonical id of the W&B server that this home mirrors, recorded at the first opening.
         known_as: every id under which that server may have been recorded.
+        app_url: the address of that server's pages, recorded for those who read offline.
         settings: memory and threads of the engine.
 
     Raises:
@@ -49,11 +50,13 @@ class Lake:
         *,
         deployment: str,
         known_as: frozenset[str] = frozenset(),
+        app_url: str | None = None,
         settings: StoreSettings | None = None,
     ) -> None:
         self.home = home
         self._deployment = deployment
         self._known_as = known_as | {deployment}
+        self._app_url = app_url
         self._settings = settings or StoreSettings()
         self._closing = contextlib.ExitStack()
         self._durable: set[str] = set()  # data files known to be on the disk
@@ -76,6 +79,7 @@ class Lake:
             self._migrate()
             self._inline_small_tables()
             self._claim_deployment()
+            self._note_app_url()
             opening.pop_all()
         return self
 
@@ -145,6 +149,13 @@ class Lake:
                 engine.execute("DELETE FROM lake.sources")
                 engine.execute("UPDATE lake.meta SET value = ? WHERE key = 'deployment'", [self._deployment])
 
+    def _note_app_url(self) -> None:
+        if self._app_url is None or lake_app_url(self._engine) == self._app_url:
+            return
+        with self.transaction() as engine:
+            engine.execute("DELETE FROM lake.meta WHERE key = 'app_url'")
+            engine.execute("INSERT INTO lake.meta VALUES ('app_url', ?)", [self._app_url])
+
 
 def lake_version(engine: duckdb.DuckDBPyConnection) -> int:
     """The schema version of the attached lake; 0 for one that is empty."""
@@ -163,6 +174,12 @@ def lake_version(engine: duckdb.DuckDBPyConnection) -> int:
 def lake_deployment(engine: duckdb.DuckDBPyConnection) -> str | None:
     """The deployment that the attached lake mirrors, if one was recorded."""
     row = engine.execute("SELECT value FROM lake.meta WHERE key = 'deployment'").fetchone()
+    return None if row is None else str(row[0])
+
+
+def lake_app_url(engine: duckdb.DuckDBPyConnection) -> str | None:
+    """The address of the pages of the server that the attached lake mirrors, if it was recorded."""
+    row = engine.execute("SELECT value FROM lake.meta WHERE key = 'app_url'").fetchone()
     return None if row is None else str(row[0])
 
 

@@ -2,11 +2,14 @@
 
 The folder is the state, the rename is the transition, and the order of writes is
 
-    1. partial/…            bytes come in               crash: they are there to be resumed, and are hashed again
+    1. partial/…, memory    bytes come in               crash: they are there to be resumed, and are hashed again
     2. objects/staged/D     whole, digest known         crash: `recover` hashes it; what is torn is removed
     3. staged bytes flushed                             crash: the same
     4. objects/sha256/ab/D  renamed, folders flushed    crash: there with all its bytes, or not there; named by no row
     5. the lake commits a row that names D              only now does anybody ask for it
+
+Small objects wait in memory for the `sync` of their batch, which takes them through steps 2 to 4: a crash before it
+costs a request each, and no row names them yet.
 
 So an object under its final name had its bytes on the disk before it got that name: a power cut cannot leave a torn
 one there, and no marker or check of unnamed objects is needed. What rots later is found by `verify`.
@@ -25,13 +28,15 @@ from typing import BinaryIO
 
 import msgspec
 
-from mirror.durable import TMP_PREFIX, make_folder, sync_files
+from mirror.durable import TMP_PREFIX, make_folder, sync_file, sync_files, sync_folder
 from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.store.engine import store_errors
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 20
+SMALL_BYTES = 64 * 1024  # an object of at most so many may wait in memory
+MOST_WAITING_BYTES = 16 << 20  # of all that wait
 
 
 class Adopted(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,19 +58,23 @@ class Objects:
     def __init__(self, home: Home) -> None:
         self.home = home
         self._staged: set[str] = set()  # staged by this very process, so that their bytes are known to be whole
-        self._guard = threading.Lock()
+        self._waiting: dict[str, bytes] = {}  # small objects that `sync` writes
+        self._waiting_bytes = 0
+        self._guard = threading.Lock()  # of the names; never held over a flush, so that downloads go on meanwhile
+        self._flushing = threading.Lock()
         self._ready = False
 
     def has(self, digest: str) -> bool:
         """Whether the bytes are held, on the disk for certain or staged by this process."""
-        return digest in self._staged or self._final(digest).exists()
+        return digest in self._waiting or digest in self._staged or self._final(digest).exists()
 
     def path(self, digest: str) -> Path:
-        """Where the bytes lie now; `sync` moves what is staged.
+        """Where the bytes lie now, written out if they waited in memory; `sync` moves what is staged.
 
         Raises:
-            StoreError: no such object is held.
+            StoreError: no such object is held, or the disk is full.
         """
+        self._write_out([digest])
         final = self._final(digest)
         if final.exists():
             return final
@@ -106,18 +115,29 @@ class Objects:
             StoreError: the disk is full or read-only; nothing is held.
         """
         digest = hashlib.sha256(content).hexdigest()
-        if self.has(digest):
-            return digest
-        self.prepare()
-        temporary = self.home.partial / f"{TMP_PREFIX}{secrets.token_hex(8)}"
-        with store_errors(self.home):
-            try:
-                temporary.write_bytes(content)
-                self.adopt(temporary, digest)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
+        if not self.has(digest):
+            self._stage(content, digest)
         return digest
+
+    def keep(self, content: bytes, digest: str) -> bool:
+        """Hold small bytes in memory until `sync` makes them durable. Never waits, so that an event loop may call it.
+
+        Args:
+            content: of this very digest.
+            digest: SHA-256, hex.
+
+        Returns:
+            Whether they are held; False when they are too many, so that `put_bytes` has to write them.
+        """
+        if len(content) > SMALL_BYTES:
+            return False
+        with self._guard:
+            if not self.has(digest):
+                if self._waiting_bytes + len(content) > MOST_WAITING_BYTES:
+                    return False
+                self._waiting[digest] = content
+                self._waiting_bytes += len(content)
+        return True
 
     def adopt(self, whole: Path, digest: str) -> str:
         """Take over a file below `partial/` whose bytes are complete and were hashed by the caller.
@@ -126,13 +146,31 @@ class Objects:
             StoreError: the file stays where it is.
         """
         with store_errors(self.home), self._guard:
-            if self.has(digest):
+            if digest in self._staged or self._final(digest).exists():
                 whole.unlink()
                 return digest
             whole.chmod(0o444)
             whole.replace(self.home.staged / _checked(digest))
             self._staged.add(digest)
         return digest
+
+    def take(self, whole: Path, digest: str) -> None:
+        """Take over a complete file of this digest, durably, beside a pull of another process that stages its own.
+
+        Args:
+            whole: on the file system of the home; it is gone afterwards.
+            digest: SHA-256, hex, as the caller computed it.
+
+        Raises:
+            StoreError: the file stays where it is.
+        """
+        with store_errors(self.home):
+            final = self._final(digest)
+            make_folder(final.parent)
+            whole.chmod(0o444)
+            sync_file(whole)
+            whole.replace(final)  # equal bytes, should another process have been faster
+            sync_folder(final.parent)
 
     def sync(self, digests: Iterable[str]) -> int:
         """Make a batch durable, before a commit names it.
@@ -144,7 +182,8 @@ class Objects:
             StoreError: one of them is not held, or the disk failed; none may be named by a commit then.
         """
         wanted = set(digests)
-        with self._guard, store_errors(self.home):
+        with self._flushing, store_errors(self.home):
+            self._write_out(wanted)
             moving = sorted(wanted & self._staged)
             for digest in wanted - self._staged:
                 if not self._final(digest).exists():
@@ -158,7 +197,8 @@ class Objects:
             for digest, final in zip(moving, finals, strict=True):
                 (self.home.staged / digest).replace(final)
             sync_files(finals, self.home.objects)
-            self._staged.difference_update(moving)
+            with self._guard:
+                self._staged.difference_update(moving)
         return len(moving)
 
     def recover(self) -> int:
@@ -190,6 +230,28 @@ class Objects:
             for folder in (self.home.objects, self.home.staged, self.home.partial):
                 make_folder(folder)
         self._ready = True
+
+    def _stage(self, content: bytes, digest: str) -> None:
+        self.prepare()
+        temporary = self.home.partial / f"{TMP_PREFIX}{secrets.token_hex(8)}"
+        with store_errors(self.home):
+            try:
+                temporary.write_bytes(content)
+                self.adopt(temporary, digest)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+
+    def _write_out(self, digests: Iterable[str]) -> None:
+        """Stage those that wait in memory; they wait no more once they are there."""
+        for digest in digests:
+            content = self._waiting.get(digest)
+            if content is None:
+                continue
+            self._stage(content, digest)
+            with self._guard:
+                if self._waiting.pop(digest, None) is not None:
+                    self._waiting_bytes -= len(content)
 
     def _final(self, digest: str) -> Path:
         return self.home.objects / _checked(digest)[:2] / digest

@@ -42,31 +42,49 @@ def connect(
         StoreError: the catalog cannot be read.
     """
     place = home if isinstance(home, Home) else find_home(home)
+    engine = open_lake(place, settings)
     with store_errors(place):
-        if not place.catalog.exists():
-            raise _nothing_yet(place)
-        check_catalog(place)
-        engine = new_engine(settings)
         try:
-            _attach(engine, place)
-            version = lake_version(engine)
-            if version == 0:  # the first pull was stopped before its first commit
-                raise _nothing_yet(place)
-            if version > SCHEMA_VERSION:
-                raise LakeTooNew(
-                    f"the lake in {place.root} has schema version {version}; this wandb-mirror knows {SCHEMA_VERSION}"
-                )
-            if version < SCHEMA_VERSION:
-                raise StoreError(
-                    f"the lake in {place.root} has the older schema version {version}",
-                    hint="`wandb-mirror pull` brings it up to date",
-                )
             for name, query in VIEWS.items():
                 engine.execute(f"CREATE VIEW {sql_name(name)} AS {query}")
         except BaseException:
             engine.close()
             raise
     return engine
+
+
+def open_lake(home: Home, settings: StoreSettings | None = None) -> duckdb.DuckDBPyConnection:
+    """Attach the lake read-only as `lake`, without the views.
+
+    Raises:
+        NotMirrored, LakeTooNew, StoreError: as `connect`.
+    """
+    with store_errors(home):
+        if not home.catalog.exists():
+            raise _nothing_yet(home)
+        check_catalog(home)
+        engine = new_engine(settings)
+        try:
+            _attach(engine, home)
+            _check_version(lake_version(engine), home)
+        except BaseException:
+            engine.close()
+            raise
+    return engine
+
+
+def _check_version(version: int, home: Home) -> None:
+    if version == 0:  # the first pull was stopped before its first commit
+        raise _nothing_yet(home)
+    if version > SCHEMA_VERSION:
+        raise LakeTooNew(
+            f"the lake in {home.root} has schema version {version}; this wandb-mirror knows {SCHEMA_VERSION}"
+        )
+    if version < SCHEMA_VERSION:
+        raise StoreError(
+            f"the lake in {home.root} has the older schema version {version}",
+            hint="`wandb-mirror pull` brings it up to date",
+        )
 
 
 def _nothing_yet(home: Home) -> NotMirrored:

@@ -1,0 +1,326 @@
+"""What is known of one run: its fields and documents, read from the mirror and overlaid with what is queued."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import msgspec
+
+from mirror.errors import CommError, RunNotFoundError
+from mirror.records.operations import Create, Operation, RunPath
+from mirror.records.texts import INTERNAL_CONFIG_KEYS, unwrap_config
+from mirror.run.attrs import Attrs
+from mirror.run.local import LocalMirror, Pending
+from mirror.run.overlay import created_run, overlaid, overlaid_config, overlaid_summary
+from mirror.run.user import User
+from mirror.store.run_rows import Documents, LightRun, read_run
+
+_DOCUMENT_FIELDS = frozenset({"historyKeys", "summaryMetrics", "systemMetrics"})
+NO_DOCUMENTS = Documents(config=None, summary=None, system_metrics=None, history_keys=None)
+
+
+class DocumentSource(Protocol):
+    """Where a run from a listing has its documents from."""
+
+    def documents(self, run_id: str) -> Documents:
+        """Those of one run."""
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as its user saw it: what the lake held, and what was queued. An edit is told from this."""
+
+    run: LightRun
+    documents: Documents | None  # None: not looked at yet
+    operations: tuple[Operation, ...]
+
+
+class RunFacts(Attrs):
+    """Identity, fields and documents of a run.
+
+    Args:
+        local: the mirror.
+        path: entity, project, run id.
+        light: the run's row, from a listing; None to look it up, whole.
+        documents: where the documents of a run from a listing come from.
+
+    Raises:
+        RunNotFoundError: the run is not in this mirror.
+    """
+
+    def __init__(
+        self,
+        local: LocalMirror,
+        path: RunPath,
+        light: LightRun | None = None,
+        documents: DocumentSource | None = None,
+        pending: Sequence[Pending] | None = None,
+    ) -> None:
+        super().__init__({"name": path[2]})
+        self._local = local
+        self._entity, self.project, _ = path
+        self._lazy = light is not None
+        self._later = documents
+        self._state = "not found"
+        self.user: User | None = None
+        if light is None:
+            self._read_whole()
+        else:
+            self._take(light, None, pending if pending is not None else local.pending(path))
+
+    # What the run is called.
+
+    @property
+    def id(self) -> str:
+        """The run id: the last part of its path."""
+        found: str = self._attrs["name"]
+        return found
+
+    @id.setter
+    def id(self, new_id: str) -> None:
+        self._attrs["name"] = new_id
+
+    @property
+    def name(self) -> str | None:
+        """The display name; `update()` sends a new one."""
+        return self._attrs.get("displayName")
+
+    @name.setter
+    def name(self, new_name: str) -> None:
+        self._attrs["displayName"] = new_name
+
+    @property
+    def storage_id(self) -> str:
+        """W&B's opaque id of the run; empty for a run that was created here and is not delivered yet."""
+        found: str = self._attrs["id"]
+        return found
+
+    @property
+    def entity(self) -> str:
+        """The user or team that owns the project."""
+        return self._entity
+
+    @property
+    def state(self) -> str:
+        """`running`, `finished`, `failed`, `crashed`, `killed`, `pending`, `preempting` or `preempted`."""
+        return self._state
+
+    @property
+    def path(self) -> list[str]:
+        """Entity, project and id, percent-quoted with nothing exempt; a fresh list."""
+        return [quote(str(part), safe="") for part in self._run_path]
+
+    @property
+    def url(self) -> str:
+        """The address of the run's page on the server."""
+        entity, project, run_id = self.path
+        return f"{self._local.app_url}{entity}/{project}/runs/{run_id}"
+
+    @property
+    def dir(self) -> str:
+        """A folder for files of this run below the system's temporary folder; made when it is asked for."""
+        folder = Path(tempfile.gettempdir(), "wandb-mirror-runs", *self.path)
+        folder.mkdir(parents=True, exist_ok=True)
+        return str(folder)
+
+    @property
+    def sweep_name(self) -> str | None:
+        """Id of the sweep that started the run."""
+        return self._attrs.get("sweepName")
+
+    @property
+    def gone(self) -> bool:
+        """Whether the server has deleted the run; the mirror keeps it. The SDK has no such member."""
+        return self._seen.run.gone
+
+    # Documents.
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The hyperparameters, without W&B's own keys. A live dictionary: `update()` sends what changed in it."""
+        self._read_documents()
+        found: dict[str, Any] = self._attrs["config"]
+        return found
+
+    @property
+    def rawconfig(self) -> dict[str, Any]:
+        """The hyperparameters with W&B's own keys, `_wandb` and `wandb_version`."""
+        self._read_documents()
+        found: dict[str, Any] = self._attrs["rawconfig"]
+        return found
+
+    @property
+    def json_config(self) -> str:
+        """The config as W&B takes it, as JSON. Unlike the SDK's it keeps `wandb_version` and the descriptions of keys."""
+        self._read_documents()
+        wire = {key: value for key, value in self._wire_config().items() if key in INTERNAL_CONFIG_KEYS}
+        described = {key: item for key, item in self._wire_config().items() if _is_pair(item)}
+        for key, value in self.config.items():
+            wire[key] = {**described.get(key, {"desc": None}), "value": value}
+        return json.dumps(wire)
+
+    @property
+    def summary_metrics(self) -> dict[str, Any]:
+        """The summary as a plain dictionary."""
+        self._read_documents()
+        found: dict[str, Any] = self._attrs["summaryMetrics"]
+        return found
+
+    @property
+    def system_metrics(self) -> dict[str, Any]:
+        """The last system metrics."""
+        self._read_documents()
+        found: dict[str, Any] = self._attrs["systemMetrics"]
+        return found
+
+    # Reading.
+
+    def load(self, force: bool = False) -> dict[str, Any]:
+        """The run's fields; with `force` read again from the mirror.
+
+        Raises:
+            RunNotFoundError: the run is not in this mirror.
+        """
+        if force:
+            self._read_whole()
+        return self._attrs
+
+    def load_full_data(self, force: bool = False) -> dict[str, Any]:
+        """The run's fields with its documents.
+
+        Raises:
+            RunNotFoundError: the run is not in this mirror.
+        """
+        if force:
+            self._read_whole()
+        self._read_documents()
+        self._lazy = False
+        return self._attrs
+
+    @property
+    def pending(self) -> list[Pending]:
+        """What was asked of this run and is not delivered, oldest first: as the outbox has it now, in any process."""
+        return self._local.pending(self._run_path)
+
+    def __getattr__(self, name: str) -> Any:
+        """A field of the server, in either spelling; documents are read when they are asked for."""
+        if "_seen" in self.__dict__ and self.snake_to_camel(name) in _DOCUMENT_FIELDS:
+            self._read_documents()
+        return super().__getattr__(name)
+
+    def __repr__(self) -> str:
+        """Path and state, as the SDK shows them."""
+        return f"<Run {'/'.join(self.path)} ({self.state})>"
+
+    @property
+    def _run_path(self) -> RunPath:
+        return self._entity, self.project, self.id
+
+    @property
+    def _project_internal_id(self) -> int | None:
+        found = self._attrs.get("projectId")
+        try:
+            return None if found is None else int(found)
+        except ValueError as error:
+            raise CommError(f"invalid literal for the project's id: {found!r}") from error
+
+    def _read_whole(self) -> None:
+        waiting = self._local.pending(self._run_path)  # before the lake: see `LocalMirror.pending`
+        found = read_run(self._local.reader, self._run_path)
+        if found is None:
+            created = [item.entry for item in waiting if isinstance(item.operation, Create)]
+            if not created:
+                raise _not_found(self)
+            found = created_run(created[0]), NO_DOCUMENTS
+        self._take(*found, waiting)
+        self._read_documents()
+
+    def _take(self, run: LightRun, documents: Documents | None, waiting: Sequence[Pending]) -> None:
+        """Make these the run's fields."""
+        operations = tuple(item.operation for item in waiting if item.is_shown)
+        self._seen = Seen(run=run, documents=documents, operations=operations)
+        run = overlaid(run, operations)
+        self._state = run.state or "not found"
+        self._attrs = _wire_fields(run)
+        self.user = User(self._attrs["user"]) if self._attrs["user"] is not None else None
+
+    def _read_documents(self) -> None:
+        if "config" in self._attrs:
+            return
+        documents = self._seen.documents
+        if documents is None:
+            documents = self._later.documents(self.id) if self._later is not None else NO_DOCUMENTS
+            self._later = None
+            self._seen = msgspec.structs.replace(self._seen, documents=documents)
+        self._attrs["config"] = self._config_as_seen()
+        self._attrs["rawconfig"] = {
+            key: item["value"] if _is_pair(item) else item for key, item in self._wire_config().items()
+        }
+        self._attrs["summaryMetrics"] = self._summary_as_seen()
+        self._attrs["systemMetrics"] = _as_dict(documents.system_metrics)
+        self._attrs["historyKeys"] = None if documents.history_keys is None else json.loads(documents.history_keys)
+
+    def _wire_config(self) -> dict[str, Any]:
+        """The config as it was seen, in W&B's envelopes."""
+        documents = self._seen.documents or NO_DOCUMENTS
+        return overlaid_config(_as_dict(documents.config), self._seen.operations)
+
+    def _config_as_seen(self) -> dict[str, Any]:
+        return unwrap_config(self._wire_config())
+
+    def _summary_as_seen(self) -> dict[str, Any]:
+        documents = self._seen.documents or NO_DOCUMENTS
+        return overlaid_summary(_as_dict(documents.summary), self._seen.operations)
+
+
+def _wire_fields(run: LightRun) -> dict[str, Any]:
+    """A run's light fields under the server's names."""
+    return {
+        "id": run.storage_id,
+        "tags": list(run.tags),
+        "name": run.run_id,
+        "displayName": run.display_name,
+        "sweepName": run.sweep,
+        "state": run.state,
+        "group": run.group,
+        "jobType": run.job_type,
+        "commit": run.commit,
+        "readOnly": run.read_only,
+        "createdAt": run.created_at,
+        "heartbeatAt": run.heartbeat_at,
+        "description": run.description,
+        "notes": run.notes,
+        "historyLineCount": run.history_line_count,
+        "user": None if run.user is None else {"name": run.user_name, "username": run.user},
+        "projectId": run.project_internal_id,
+    }
+
+
+def _as_dict(text: str | None) -> dict[str, Any]:
+    """A document as the SDK parses it; one that is not an object counts as empty.
+
+    Raises:
+        CommError: the text is not JSON.
+    """
+    if text is None:
+        return {}
+    try:
+        value = json.loads(text, strict=False)
+    except (ValueError, RecursionError) as error:
+        raise CommError(f"a document of this run is not JSON: {error}") from error
+    return value if isinstance(value, dict) else {}
+
+
+def _is_pair(item: Any) -> bool:
+    return isinstance(item, dict) and "value" in item
+
+
+def _not_found(run: RunFacts) -> RunNotFoundError:
+    entity, project, run_id = run._run_path
+    return RunNotFoundError(
+        f"Could not find run {run}", hint=f"`wandb-mirror pull {entity}/{project}/{run_id}` fetches it"
+    )

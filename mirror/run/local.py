@@ -1,0 +1,98 @@
+"""What all objects of one `Api` share: the lake, the objects, the outbox of one home. Opened when asked, picklable."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Literal
+
+import msgspec
+
+from mirror.layout import Home
+from mirror.outbox import Outbox
+from mirror.records.operations import Entry, EntryState, Operation, RunPath
+from mirror.store.objects import Objects
+from mirror.store.reader import Reader
+from mirror.store.run_rows import app_url
+
+
+class Pending(msgspec.Struct, frozen=True, kw_only=True):
+    """An operation that the server does not have, and where it is."""
+
+    state: EntryState  # new: waits; claimed: on its way; conflict: a person must decide; dead: the server refused it
+    entry: Entry
+
+    @property
+    def id(self) -> str:
+        """The entry's id, for `wandb-mirror outbox show`."""
+        return self.entry.id
+
+    @property
+    def kind(self) -> str:
+        """`edit`, `update_state`, …."""
+        return self.entry.kind
+
+    @property
+    def operation(self) -> Operation:
+        """What was asked."""
+        return self.entry.operation
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is dead or in conflict, or why its last attempt failed; the server's own words."""
+        return self.entry.reason
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the local run looks as if it had happened: all but what the server refused."""
+        return self.state != "dead"
+
+
+class LocalMirror:
+    """One home, for reading and for queueing.
+
+    Args:
+        home: the mirror's directory.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+
+    @cached_property
+    def reader(self) -> Reader:
+        """Asks the lake."""
+        return Reader(self.home)
+
+    @cached_property
+    def objects(self) -> Objects:
+        """Bytes by digest."""
+        return Objects(self.home)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """What was asked for and is not delivered."""
+        return Outbox(self.home)
+
+    @cached_property
+    def app_url(self) -> str:
+        """The address of the server's pages, with a trailing slash."""
+        return app_url(self.reader) or "https://wandb.ai/"
+
+    def pending(self, run: RunPath) -> list[Pending]:
+        """The operations of a run that wait, in the order in which they were asked for.
+
+        Ask this before the lake: an operation leaves the outbox only after the lake holds its effect, so that one of
+        the two always shows it.
+        """
+        return [Pending(state=state, entry=entry) for state, entry in self.outbox.of_run(run)]
+
+    def enqueue(self, run: RunPath, storage_id: str | None, operation: Operation) -> Entry:
+        """Put an operation into the outbox; when this returns it survives a power cut.
+
+        Raises:
+            HomeUnusable: it was not queued.
+        """
+        return self.outbox.put(run, storage_id, operation)
+
+    def __getstate__(self) -> dict[Literal["home"], Any]:
+        """The home alone: databases do not travel."""
+        return {"home": self.home}

@@ -1,0 +1,61 @@
+"""The forms in which people write the path of a run, a sweep or a project to the SDK's `Api`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mirror.records.operations import RunPath
+
+
+Known = Callable[
+    [], tuple[str | None, str | None]
+]  # entity and project of what is mirrored, where that leaves no choice
+
+
+def parse_path(path: str, *, entity: str | None, project: str | None, default: Known) -> RunPath:
+    """Entity, project and id out of `entity/project/runs/id`, `entity/project/id`, `entity/project:id`, `project/id`,
+    `project:id` or `id`.
+
+    Args:
+        path: surrounding blanks and slashes do not matter; `/runs/` and `/sweeps/` inside it are dropped.
+        entity: stands in where the path names none.
+        project: stands in where the path names none.
+        default: asked when one of the two is needed and not given.
+
+    Raises:
+        ValueError: a part is missing; the message says which.
+    """
+    parts = path.replace("/runs/", "/").replace("/sweeps/", "/").strip("/ ").split("/")
+    if len(parts) == 4 and parts[2] == "runs":
+        del parts[2]
+    if len(parts) < 3 and ":" in parts[-1]:
+        parts[-1:] = parts[-1].split(":", 1)
+    if len(parts) > 3:
+        raise ValueError(f"Invalid path: {path!r} (write entity/project/run_id)")
+    given: list[str | None] = [entity, project]
+    missing = 3 - len(parts)
+    if not all(given[:missing]):
+        given = [chosen or known for chosen, known in zip(given, default(), strict=True)]
+    found = [*(part or "" for part in given[:missing]), *parts]
+    for name, part in zip(("entity", "project", "id"), found, strict=True):
+        if not part.strip():
+            raise ValueError(f"Invalid path: {path!r} (missing {name})")
+    return found[0].strip(), found[1].strip(), found[2].strip()
+
+
+def parse_project_path(path: str | None, *, entity: str | None, project: str | None, default: Known) -> tuple[str, str]:
+    """Entity and project out of `entity/project` or `project`; what is left out is stood in for.
+
+    Raises:
+        ValueError: there is no entity, or no project.
+    """
+    parts = path.split("/", 1) if path else []
+    given: list[str | None] = [entity, project]
+    missing = 2 - len(parts)
+    if not all(given[:missing]):
+        given = [chosen or known for chosen, known in zip(given, default(), strict=True)]
+    found = [*(part or "" for part in given[:missing]), *parts]
+    for name, part in zip(("entity", "project"), found, strict=True):
+        if not part:
+            raise ValueError(f"Invalid path: {path!r} (missing {name})")
+    return found[0], found[1]

@@ -1,0 +1,145 @@
+"""`Runs`: the runs of a project that a filter keeps, in order, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from mirror.errors import NotMirrored
+from mirror.run.calls import as_comm_error
+from mirror.run.local import LocalMirror
+from mirror.run.pages import SizedPages
+from mirror.run.run import Run
+from mirror.store.run_listing import list_run_ids
+from mirror.store.run_rows import Documents, is_mirrored, read_documents, read_light_runs
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+
+class ProjectNotMirrored(NotMirrored, ValueError):
+    """A project is not in this mirror; a `ValueError`, as the SDK raises for one that does not exist."""
+
+
+class Runs(SizedPages[Run]):
+    """Runs of one project. Which runs, and in which order, is settled by the first look, from one commit of the mirror.
+
+    A run comes without its documents; the first that is asked for brings those of its whole page.
+
+    Args:
+        local: the mirror.
+        entity: of the project.
+        project: its name.
+        filters: W&B's Mongo-style object.
+        order: `+field` or `-field`.
+        per_page: runs read at a time.
+        include_sweeps: let each run have its sweep at once.
+        lazy: leave the documents for later.
+        with_gone: also runs that were deleted upstream; the SDK has no such argument.
+    """
+
+    def __init__(
+        self,
+        local: LocalMirror,
+        entity: str,
+        project: str,
+        filters: Mapping[str, Any] | None = None,
+        order: str = "+created_at",
+        per_page: int = 50,
+        include_sweeps: bool = False,
+        lazy: bool = True,
+        *,
+        with_gone: bool = False,
+    ) -> None:
+        super().__init__(per_page)
+        self._local = local
+        self.entity, self.project = entity, project
+        self.filters: dict[str, Any] = dict(filters or {})
+        self.order = order or "+created_at"
+        self._include_sweeps = include_sweeps
+        self._lazy = lazy
+        self._with_gone = with_gone
+
+    @as_comm_error
+    def histories(
+        self,
+        samples: int = 500,
+        keys: list[str] | None = None,
+        x_axis: str = "_step",
+        format: Literal["default", "pandas", "polars"] = "default",  # noqa: A002 - the SDK's name
+        stream: Literal["default", "system"] = "default",
+    ) -> list[dict[str, Any]] | pd.DataFrame | pl.DataFrame:
+        """Sampled histories of all these runs, with a column `run_id`.
+
+        Args:
+            samples: rows of each run.
+            keys: only these metrics; None for all.
+            x_axis: the metric that comes along with `keys`.
+            format: "default" for a list of dictionaries, "pandas" or "polars" for a data frame with sorted columns.
+            stream: "default" for metrics, "system" for system metrics.
+
+        Returns:
+            Runs without rows are left out. Unlike the SDK's, the polars form takes runs of different columns.
+
+        Raises:
+            CommError: the format is unknown.
+        """
+        from mirror.run.histories import combined
+
+        return combined(self, samples, keys, x_axis, format, stream)
+
+    def upgrade_to_full(self) -> None:
+        """Read the documents of the runs that are loaded, and of those that follow at once."""
+        self._lazy = False
+        for run in list(self._in_use.values()):
+            run.load_full_data()
+
+    def __repr__(self) -> str:
+        """As the SDK shows it."""
+        return f"<Runs {self.entity}/{self.project}>"
+
+    @cached_property
+    def _run_ids(self) -> list[str]:
+        place = self.entity, self.project
+        found = list_run_ids(
+            self._local.reader, place, filters=self.filters, order=self.order, with_gone=self._with_gone
+        )
+        if not found and not is_mirrored(self._local.reader, *place):
+            raise ProjectNotMirrored(
+                f"Could not find project {self.project}",
+                hint=f"it is not in this mirror: `wandb-mirror pull --source {self.entity}/{self.project}` fetches it",
+            )
+        return found
+
+    def _count(self) -> int:
+        return len(self._run_ids)
+
+    def _read(self, start: int, stop: int) -> Sequence[Run]:
+        run_ids = self._run_ids[start:stop]
+        place = self.entity, self.project
+        waiting = self._local.pending_of_project(place)  # before the lake: see `LocalMirror.pending`
+        rows = read_light_runs(self._local.reader, place, run_ids)
+        source = _PageDocuments(self._local, place, [run.run_id for run in rows])
+        runs = [Run(self._local, row.run_path, row, source, waiting.get(row.run_id, ())) for row in rows]
+        for run in runs:
+            if not self._lazy:
+                run.load_full_data()
+            if self._include_sweeps:
+                run._load_sweep()
+        return runs
+
+
+class _PageDocuments:
+    """The documents of a page of runs, read together when the first is asked for."""
+
+    def __init__(self, local: LocalMirror, project: tuple[str, str], run_ids: Sequence[str]) -> None:
+        self._local, self._project, self._run_ids = local, project, run_ids
+        self._held: dict[str, Documents] | None = None
+
+    def documents(self, run_id: str) -> Documents:
+        """Those of one run; handed out once, so that memory does not hold them twice."""
+        if self._held is None:
+            self._held = read_documents(self._local.reader, self._project, self._run_ids)
+        return self._held.pop(run_id)

@@ -1,0 +1,155 @@
+"""`run.summary`: a dictionary whose `update()` queues what changed.
+
+Better than the SDK's: a deleted key is gone at once, also for `get`; a missing attribute is an `AttributeError`, so that
+`hasattr` works; NaN stays `"NaN"`, W&B's own text for it, where the SDK writes null; and `update()` queues the changed keys
+alone, where the SDK sends the whole document over what others wrote meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, KeysView, Mapping
+from typing import TYPE_CHECKING, Any
+
+from mirror.run.changes import plain
+
+if TYPE_CHECKING:
+    from mirror.run.edits import RunEdits
+
+
+class SummarySubDict:
+    """A nested dictionary of a summary. Keys are stripped of blanks.
+
+    Args:
+        root: the summary; None for the summary itself.
+        values: the part of the run's summary that is shown, shared and not copied.
+    """
+
+    def __init__(self, root: Summary | None, values: dict[str, Any]) -> None:
+        self._root = root
+        self._values = values
+        self._locked: set[str] = set()  # keys that were set here; `update(overwrite=False)` leaves them
+
+    def keys(self) -> KeysView[str]:
+        """The keys."""
+        return self._values.keys()
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """Keys and values."""
+        for key in list(self._values):
+            yield key, self[key]
+
+    def get(self, k: str, default: Any = None) -> Any:
+        """A value, or `default`."""
+        try:
+            return self[k]
+        except KeyError:
+            return default
+
+    def update(self, key_vals: Mapping[str, Any] | None = None, overwrite: bool = True) -> None:
+        """Set keys, and queue all that changed in the summary since it was read.
+
+        Args:
+            key_vals: new values.
+            overwrite: also those of keys that were set on this object before.
+
+        Raises:
+            TypeError: a value cannot be written as JSON; nothing was queued.
+        """
+        self._set(key_vals or {}, overwrite)
+        (self._root or self)._commit()
+
+    def _set(self, key_vals: Mapping[str, Any], overwrite: bool) -> None:
+        for key, value in key_vals.items():
+            name = _stripped(key)
+            if overwrite or name not in self._locked:
+                self._put(name, value)
+                if overwrite:
+                    self._locked.add(name)
+
+    def _put(self, key: str, value: Any) -> None:
+        self._values[key] = plain(value)
+
+    def _commit(self) -> None:
+        raise NotImplementedError("the root of a summary queues")  # pragma: no cover - only Summary has no root
+
+    def __getitem__(self, k: str) -> Any:
+        """A value; a nested dictionary as one of these.
+
+        Raises:
+            KeyError: there is none.
+        """
+        value = self._values[_stripped(k)]
+        return SummarySubDict(self._summary, value) if isinstance(value, dict) else value
+
+    @property
+    def _summary(self) -> Summary:
+        root = self._root
+        if root is None:
+            raise AttributeError("a part of a summary without its root")
+        return root
+
+    def __setitem__(self, k: str, v: Any) -> None:
+        """Set a value in memory; `update()` queues it."""
+        key = _stripped(k)
+        self._put(key, v)
+        self._locked.add(key)
+
+    def __delitem__(self, k: str) -> None:
+        """Remove a key in memory; `update()` queues that.
+
+        Raises:
+            KeyError: there is none.
+        """
+        del self._values[_stripped(k)]
+
+    def __contains__(self, k: object) -> bool:
+        """Whether there is such a key."""
+        return (_stripped(k) if isinstance(k, str) else k) in self._values
+
+    def __getattr__(self, k: str) -> Any:
+        """A value, as an attribute.
+
+        Raises:
+            AttributeError: there is none.
+        """
+        if k.startswith("_"):
+            raise AttributeError(k)
+        try:
+            return self[k]
+        except KeyError:
+            raise AttributeError(f"the summary has no key {k!r}") from None
+
+    def __setattr__(self, k: str, v: Any) -> None:
+        """Set a value in memory, as an attribute."""
+        if k.startswith("_"):
+            object.__setattr__(self, k, v)
+        else:
+            self[k] = v
+
+    def __repr__(self) -> str:
+        """As a dictionary."""
+        return repr(self._values)
+
+
+class Summary(SummarySubDict):
+    """The summary of a run.
+
+    Args:
+        run: whose it is.
+        summary: the run's summary, shared with `run.summary_metrics`.
+    """
+
+    def __init__(self, run: RunEdits, summary: dict[str, Any]) -> None:
+        super().__init__(None, summary)
+        self._run = run
+
+    @property
+    def _summary(self) -> Summary:
+        return self
+
+    def _commit(self) -> None:
+        self._run._queue_edit(summary=True)
+
+
+def _stripped(key: Any) -> Any:
+    return key.strip() if isinstance(key, str) else key
