@@ -1,0 +1,149 @@
+"""Advisory locks that the system frees when their process ends, however it ends.
+
+Two kinds. A `ProcessLock` is held for long by one process, which says who it is; others are refused at once. `locked`
+is held for one change or one look, and others wait for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import filelock
+import msgspec
+
+from mirror.durable import write_replace
+from mirror.errors import HomeBusy
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """Who holds a process lock."""
+
+    pid: int
+    command: str
+    since: str  # ISO 8601, UTC
+
+
+class ProcessLock:
+    """One process at a time.
+
+    Args:
+        lock: the file that is locked.
+        holder: the file that says who holds it.
+        busy: what the other process is doing, for the message: `writing /home/…`.
+        hint: what to do about it.
+    """
+
+    def __init__(self, lock: Path, holder: Path, *, busy: str, hint: str) -> None:
+        self._holder = holder
+        self._busy = busy
+        self._hint = hint
+        self._lock = filelock.FileLock(lock, timeout=0)
+
+    def __enter__(self) -> Self:
+        """Take the lock and say who holds it.
+
+        Raises:
+            HomeBusy: another process has it; the message names the process.
+        """
+        try:
+            self._lock.acquire()
+        except filelock.Timeout as error:
+            raise HomeBusy(f"another process is {self._busy}{describe(self._holder)}", hint=self._hint) from error
+        try:
+            command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]])
+            since = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+            write_replace(self._holder, msgspec.json.encode(Holder(pid=os.getpid(), command=command, since=since)))
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give it back."""
+        with contextlib.suppress(OSError):
+            self._holder.unlink()
+        self._lock.release()
+
+
+def describe(holder: Path) -> str:
+    """`: PID 12 (wandb-mirror pull) since …`, or nothing when it is not known."""
+    who = _read(holder)
+    return f": PID {who.pid} ({who.command}) since {who.since}" if who else ""
+
+
+def holder_of(lock: Path, holder: Path) -> Holder | None:
+    """The process that holds a process lock now; None when nobody does.
+
+    The lock itself is the truth: what a killed process left in the holder's file counts only while the lock is held.
+    """
+    if not lock.exists():
+        return None
+    try:
+        with filelock.FileLock(lock, timeout=0):
+            return None
+    except filelock.Timeout:
+        return _read(holder)
+    except OSError:  # a folder that cannot be written has no writer of ours
+        return None
+
+
+def _read(holder: Path) -> Holder | None:
+    try:
+        return msgspec.json.decode(holder.read_bytes(), type=Holder)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, shared: bool = False) -> Iterator[int]:
+    """Wait for a lock and hold it. Threads exclude each other as processes do; one that takes it twice waits for ever.
+
+    Args:
+        path: the file that is locked; created unless `shared`.
+        shared: let others hold it so, too; the file needs only to be readable then.
+
+    Returns:
+        The descriptor of the file, for what it may hold.
+
+    Raises:
+        OSError: the file cannot be opened; FileNotFoundError when a shared lock finds none.
+    """
+    descriptor = _acquired(path, shared=shared)
+    try:
+        yield descriptor
+    finally:
+        with contextlib.suppress(OSError):  # what was done under the lock is done
+            os.close(descriptor)
+
+
+def _acquired(path: Path, *, shared: bool) -> int:
+    while True:
+        descriptor = os.open(path, os.O_RDONLY if shared else os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            if fcntl is not None:
+                fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            # Somebody who empties the folder by hand must not leave two processes with a lock each.
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        except FileNotFoundError:
+            if shared:
+                os.close(descriptor)
+                raise
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
