@@ -15,7 +15,7 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 try:
@@ -93,6 +93,112 @@ def rename_inside(place: int, temporary: str, name: str) -> None:
     """
     os.rename(temporary, name, src_dir_fd=place, dst_dir_fd=place)
     os.fsync(place)
+
+
+class Unflushed(OSError):
+    """It was done, the disk refused to flush it, and it could not be undone: all see it, a power cut may undo it."""
+
+
+def write_new(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Write and flush a file that nobody reads under this name; `move` gives it the name that counts.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        try:
+            rest = memoryview(content)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            sync_descriptor(descriptor)
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a file between two folders of one file system, durably: it is in one of them at any time.
+
+    The new name is flushed before the loss of the old one, so that a file system that does not keep the two together
+    can at worst show both after a power cut.
+
+    Raises:
+        Unflushed: it is at `target`.
+        OSError: it is at `source` as before.
+    """
+    source.replace(target)
+    with _undone_unless_flushed(lambda: target.replace(source), target.parent, source.parent):
+        sync_folder(target.parent)
+        sync_folder(source.parent)
+
+
+def publish(temporary: Path, target: Path, before: bytes | None = None) -> None:
+    """Give a file of `write_new` the name that counts, durably.
+
+    Args:
+        temporary: the flushed file; it is gone afterwards, whatever happens.
+        target: its name; in another folder of the same file system.
+        before: the content of the file that it replaces; None when there is none.
+
+    Raises:
+        Unflushed: the new content is at `target`.
+        OSError: `target` is as it was before.
+    """
+
+    def undo() -> None:
+        if before is None:
+            target.unlink()
+        else:
+            write_new(temporary, before)
+            temporary.replace(target)
+
+    try:
+        temporary.replace(target)
+        with _undone_unless_flushed(undo, target.parent):
+            sync_folder(target.parent)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def discard(path: Path, bin_folder: Path) -> None:
+    """Remove a file durably, by way of a folder whose content means nothing: until its loss is flushed it can return.
+
+    Raises:
+        Unflushed: it is gone.
+        OSError: it is there as before.
+    """
+    rest = bin_folder / f"{TMP_PREFIX}{secrets.token_hex(8)}"
+    path.replace(rest)
+    try:
+        with _undone_unless_flushed(lambda: rest.replace(path), path.parent):
+            sync_folder(path.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            rest.unlink()
+
+
+@contextlib.contextmanager
+def _undone_unless_flushed(undo: Callable[[], object], *folders: Path) -> Iterator[None]:
+    """Take back a change of names whose flush failed, as durably as the disk still allows."""
+    try:
+        yield
+    except BaseException as error:
+        try:
+            undo()
+        except OSError:
+            if isinstance(error, OSError):
+                raise Unflushed(error.errno, error.strerror, error.filename) from error
+            raise error from None
+        for folder in folders:
+            with contextlib.suppress(OSError):
+                sync_folder(folder)
+        raise
 
 
 def make_folder(folder: Path) -> None:

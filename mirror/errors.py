@@ -19,6 +19,7 @@
     ├── StoreError             8   the home, the lake or the disk
     │   ├── HomeUnusable           read-only, full, on a network file system
     │   ├── HomeBusy               another process writes it now                        (transient)
+    │   ├── EntryMoved             an entry of the outbox is no longer where it was
     │   ├── LakeTooNew             made by a newer wandb-mirror
     │   ├── UnreadableExport       a history part is damaged, or is not Parquet
     │   └── QueryError         3   the SQL text is wrong
@@ -229,6 +230,12 @@ class HomeBusy(StoreError):
     """Another process is writing this home."""
 
     transient = True
+
+
+class EntryMoved(StoreError):
+    """An entry of the outbox is no longer where this can be done to it: another process was there first."""
+
+    default_hint = "`wandb-mirror outbox list` shows where it is now"
 
 
 class LakeTooNew(StoreError):

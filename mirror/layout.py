@@ -66,6 +66,21 @@ class Home:
         return self.root / "outbox"
 
     @property
+    def outbox_lock(self) -> Path:
+        """Held for each single change of the outbox; holds the id that was given last."""
+        return self.outbox / "lock"
+
+    @property
+    def replay_lock(self) -> Path:
+        """Held by the one process that delivers what is in the outbox."""
+        return self.root / "replay.lock"
+
+    @property
+    def replay_holder(self) -> Path:
+        """Who holds `replay.lock`: JSON with `pid`, `command`, `since`."""
+        return self.root / "replay.json"
+
+    @property
     def writer_lock(self) -> Path:
         """Held by the one process that writes the lake."""
         return self.root / "writer.lock"

@@ -133,8 +133,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     storage_id: str | None  # what mutations address; None until the create before it is delivered
     operation: Operation
     created_at: dt.datetime  # UTC
-    folded: tuple[str, ...] = ()  # ids of earlier entries whose changes are in this one
-    attempts: int = 0  # deliveries that were begun
+    folded: tuple[str, ...] = ()  # ids of later edits of the run whose changes are in this one
+    attempts: int = 0  # deliveries that were begun and came to nothing; the one under way is not counted yet
     not_before: dt.datetime | None = None  # UTC; a delivery that failed for the moment waits until then
     reason: str | None = None  # why it is dead or in conflict, or why the last attempt failed; the server's own words
     resolved: Literal["ours", "theirs"] | None = None  # how a person settled its conflict

@@ -1,0 +1,73 @@
+"""Edits of one run, one after the other, as a single edit: a pure function of values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import UNSET
+
+from mirror.records.operations import Change, Edit, Entry
+from mirror.records.texts import dump_strict
+
+MOST_FOLDED = 256  # edits in one entry: each fold writes all that was folded before once more
+
+K = TypeVar("K", bound=str)
+
+
+def can_take(entry: Entry) -> bool:
+    """Whether a later edit may be folded into an entry that waits.
+
+    One whose delivery was begun may have reached the server without an answer, and its base is no longer what stands
+    there: folded, its own change would look like somebody else's. One that a person resolved is as they saw it.
+    """
+    return (
+        isinstance(entry.operation, Edit)
+        and entry.attempts == 0
+        and entry.resolved is None
+        and entry.reason is None
+        and len(entry.folded) < MOST_FOLDED
+    )
+
+
+def fold(entry: Entry, later_id: str, later: Edit) -> Entry:
+    """An entry whose edit also does what a later edit does.
+
+    The first base and the last value of each field and key count; what ends as it began vanishes. It keeps its id and
+    thereby its place in the run's order. An edit of which nothing is left stays an entry, so that its receipt tells
+    what became of each edit that was asked for.
+    """
+    earlier = entry.operation
+    if not isinstance(earlier, Edit):
+        raise TypeError(f"an {entry.kind} takes no edit")
+    edit = Edit(
+        fields=_chained(earlier.fields, later.fields),
+        config=_chained(earlier.config, later.config),
+        summary=_chained(earlier.summary, later.summary),
+    )
+    return msgspec.structs.replace(entry, operation=edit, folded=(*entry.folded, later_id))
+
+
+def _chained(earlier: Mapping[K, Change], later: Mapping[K, Change]) -> dict[K, Change]:
+    chained = dict(earlier)
+    for key, change in later.items():
+        first = chained.get(key, change)
+        both = Change(base=first.base, value=change.value)
+        if _same(both.base, both.value):
+            chained.pop(key, None)
+        else:
+            chained[key] = both
+    return chained
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are the same JSON; 1, 1.0 and true are three values, and absent is none of them."""
+    if one is UNSET or other is UNSET:
+        return one is other
+    return _canonical(one) == _canonical(other)
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(json.loads(dump_strict(value)), sort_keys=True)
