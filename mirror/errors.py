@@ -20,6 +20,7 @@
     │   ├── HomeUnusable           read-only, full, on a network file system
     │   ├── HomeBusy               another process writes it now                        (transient)
     │   ├── EntryMoved             an entry of the outbox is no longer where it was
+    │   ├── EntryUnflushed         the disk failed, and took back no entry either
     │   ├── LakeTooNew             made by a newer wandb-mirror
     │   ├── UnreadableExport       a history part is damaged, or is not Parquet
     │   └── QueryError         3   the SQL text is wrong
@@ -236,6 +237,12 @@ class EntryMoved(StoreError):
     """An entry of the outbox is no longer where this can be done to it: another process was there first."""
 
     default_hint = "`wandb-mirror outbox list` shows where it is now"
+
+
+class EntryUnflushed(StoreError):
+    """The disk refused to flush an entry of the outbox and to take it back: it is there, a power cut may take it."""
+
+    default_hint = "check the disk; `wandb-mirror outbox list` shows whether the entry is there"
 
 
 class LakeTooNew(StoreError):

@@ -24,6 +24,7 @@ from mirror.locks import locked
 from mirror.outbox.names import id_in, is_name, name_of
 from mirror.records.operations import Entry, EntryState, entry_of_json
 
+# Where a copy of one entry in two folders counts, the first one does: what may be under way is never claimed twice.
 STATES: tuple[EntryState, ...] = ("claimed", "new", "conflict", "dead")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}

@@ -60,14 +60,14 @@ def name_of(entry_id: str, run_path: RunPath) -> str:
     return f"{entry_id}.{run_tag(run_path)}.json"
 
 
-def run_ending(run_path: RunPath) -> str:
-    """How the names of all entries of a run end."""
-    return f".{run_tag(run_path)}.json"
-
-
 def id_in(name: str) -> str:
     """The id in an entry's name."""
     return name[:ID_LENGTH]
+
+
+def tag_in(name: str) -> str:
+    """The run's tag in an entry's name."""
+    return name[ID_LENGTH + 1 : -len(".json")]
 
 
 def _text(value: int) -> str:

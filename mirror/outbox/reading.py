@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
 from mirror.errors import ConfigError, NotFound
 from mirror.layout import Home
 from mirror.outbox.folders import STATES, Aside, Folders, outbox_errors
-from mirror.outbox.names import is_name, run_ending
+from mirror.outbox.names import is_name, run_tag, tag_in
 from mirror.records.operations import Entry, EntryState, RunPath, UploadFile
 from mirror.records.texts import valid_unicode
 
 _AT_ONCE = 8192  # names that are held in memory, whatever the backlog
 _DIGEST = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
-T = TypeVar("T", bound=tuple[str, ...])
+T = TypeVar("T", bound=tuple[str, int])
 
 
 class Placed(NamedTuple):
@@ -54,7 +54,7 @@ class OutboxReader:
             with outbox_errors(self.home), self._folders.listing():
                 found = _smallest((pair for pair in self._names(wanted) if pair[0] > last), _AT_ONCE)
             for name, state in found:
-                if name != last and (placed := self._read(name, state)) is not None and placed.state in wanted:
+                if name != last and (placed := self._read(name, STATES[state])) is not None and placed.state in wanted:
                     yield placed
                 last = name
             if len(found) < _AT_ONCE:
@@ -66,22 +66,32 @@ class OutboxReader:
         Raises:
             StoreError: the folders cannot be read.
         """
-        path = stored(run_path)
-        ending = run_ending(path)
+        return self.of_runs([run_path], *states)[run_path]
+
+    def of_runs(self, run_paths: Collection[RunPath], *states: EntryState) -> dict[RunPath, list[Placed]]:
+        """The same for many runs, with one look at the folders.
+
+        Raises:
+            StoreError: the folders cannot be read.
+        """
+        tags = {run_tag(stored(path)) for path in run_paths}
+        wanted = frozenset(states or STATES)
         placed: dict[str, Placed] = {}
         bad: list[Aside] = []
         with outbox_errors(self.home), self._folders.listing():
-            for state in STATES if not states else tuple(state for state in STATES if state in states):
-                for name in self._folders.names(state):
-                    if name.endswith(ending) and name not in placed:
-                        match self._folders.try_load(state, name):
-                            case Entry() as entry if entry.run_path == path:
-                                placed[name] = Placed(state, entry)
-                            case Aside() as aside:
-                                bad.append(aside)
+            for name, state in self._names(wanted):
+                if tag_in(name) in tags and name not in placed:
+                    match self._folders.try_load(STATES[state], name):
+                        case Entry() as entry:
+                            placed[name] = Placed(STATES[state], entry)
+                        case Aside() as aside:
+                            bad.append(aside)
         for aside in bad:
             self._folders.set_aside(aside)
-        return [placed[name] for name in sorted(placed)]
+        by_run: dict[RunPath, list[Placed]] = {}
+        for name in sorted(placed):
+            by_run.setdefault(placed[name].entry.run_path, []).append(placed[name])
+        return {path: by_run.get(stored(path), []) for path in run_paths}
 
     def counts(self) -> dict[EntryState, int]:
         """How many entries are in each state, by their names.
@@ -104,7 +114,7 @@ class OutboxReader:
             found = _smallest(pairs, 2)
         if len(found) > 1 and found[0][0] != found[1][0]:
             raise ConfigError(f"several entries of the outbox begin with {text!r}", hint="give more of the id")
-        placed = self._read(*found[0]) if found else None
+        placed = self._read(found[0][0], STATES[found[0][1]]) if found else None
         if placed is None:
             raise NotFound(f"the outbox has no entry {text!r}", hint="`wandb-mirror outbox list` shows all")
         return placed
@@ -136,8 +146,11 @@ class OutboxReader:
         except FileNotFoundError:
             return []
 
-    def _names(self, states: frozenset[EntryState]) -> Iterator[tuple[str, EntryState]]:
-        return ((name, state) for state in STATES if state in states for name in self._folders.names(state))
+    def _names(self, states: frozenset[EntryState]) -> Iterator[tuple[str, int]]:
+        """Names and the numbers of their states; of two with the same name the smaller one counts."""
+        return (
+            (name, STATES.index(state)) for state in STATES if state in states for name in self._folders.names(state)
+        )
 
     def _read(self, name: str, state: EntryState) -> Placed | None:
         """An entry that was listed, wherever it is now; None when it is gone or is no entry."""

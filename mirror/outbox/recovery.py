@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 import msgspec
@@ -29,15 +30,16 @@ def recover(folders: Folders) -> Recovered:
         OSError: the disk failed; it can be called again.
     """
     asides: list[Aside] = []
-    with folders.changing():  # whoever writes into tmp/ holds this lock, so that what is there now is nobody's
+    with folders.changing() as lock:  # whoever writes into tmp/ holds this lock, so that what is there now is nobody's
         removed = _remove_rests(folders)
         doubles = _separate(folders)
-        recovered = Recovered(
-            removed=removed, doubles=doubles, taken_in=_take_in(folders), put_back=_put_back(folders, asides)
-        )
+        taken_in = _take_in(folders)
+        if taken_in:
+            os.ftruncate(lock, 0)  # whoever remembers the last entry of a run must look again
+        put_back = _put_back(folders, asides)
     for aside in asides:
         folders.told(aside)
-    return recovered
+    return Recovered(put_back=put_back, removed=removed, taken_in=taken_in, doubles=doubles)
 
 
 def _put_back(folders: Folders, asides: list[Aside]) -> int:

@@ -18,21 +18,20 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Literal
+from contextlib import contextmanager
 
-import msgspec
-
-from mirror.durable import Unflushed, discard, move, publish
-from mirror.errors import EntryMoved, StoreError
+from mirror.durable import Unflushed
+from mirror.errors import EntryUnflushed
 from mirror.layout import Home
 from mirror.locks import ProcessLock
-from mirror.outbox.folders import STATES, Aside, newest_id, outbox_errors
+from mirror.outbox.folders import Aside, newest_id, outbox_errors
 from mirror.outbox.folding import can_take, fold
-from mirror.outbox.names import ID_LENGTH, is_id, name_of, next_id, run_ending
-from mirror.outbox.reading import OutboxReader, Placed, stored
+from mirror.outbox.latest import Latest
+from mirror.outbox.names import ID_LENGTH, is_id, name_of, next_id, run_tag
+from mirror.outbox.reading import stored
 from mirror.outbox.recovery import Recovered, recover
-from mirror.records.operations import Edit, Entry, EntryState, Operation, RunPath, entry_json, entry_of_json
+from mirror.outbox.transitions import Transitions
+from mirror.records.operations import Edit, Entry, Operation, RunPath
 
 
 def utc_now() -> dt.datetime:
@@ -40,7 +39,7 @@ def utc_now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-class Outbox(OutboxReader):
+class Outbox(Transitions):
     """The outbox of a home. Any number of processes and threads use it at once; one process at a time replays.
 
     Every method either did what it says, durably, or raises and changed nothing that counts.
@@ -61,6 +60,7 @@ class Outbox(OutboxReader):
         super().__init__(home, told)
         self._now = now
         self._last_id: str | None = None
+        self._latest = Latest(self._folders)
 
     def put(self, run_path: RunPath, storage_id: str | None, operation: Operation) -> Entry:
         """Queue an operation. When this returns it survives a power cut, and every process sees it.
@@ -70,11 +70,13 @@ class Outbox(OutboxReader):
 
         The bytes of an upload must be a synced object before this is called.
 
-        When the disk refuses to flush the entry's name, the name is taken back before the error is raised. Should the
-        disk refuse that as well, the entry is there for all to see and will be delivered: it counts as queued, since a
-        caller who is told otherwise would queue it twice.
+        When the disk refuses to flush the entry's name, the name is taken back, durably, before the error is raised.
+        Should the disk refuse that as well (it became read-only at that moment), the entry is to be seen, and neither
+        "it is queued" nor "it is not" would be true: that has an error of its own. To queue it again does no harm
+        then, since a replay looks before it acts.
 
         Raises:
+            EntryUnflushed: the disk failed twice; the entry is there for now.
             HomeUnusable: the disk is full or cannot be written; there is no entry.
             StoreError: the disk failed; there is no entry.
             ValueError: a value has no form in JSON; there is no entry.
@@ -83,7 +85,7 @@ class Outbox(OutboxReader):
         with outbox_errors(self.home), self._folders.changing() as lock:
             entry_id = self._next_id(lock)
             if isinstance(operation, Edit) and (last := self._foldable(path)) is not None:
-                return self._publish(fold(last, entry_id, operation), last)
+                return self._queue(fold(last, entry_id, operation), last)
             entry = Entry(
                 id=entry_id,
                 entity=path[0],
@@ -93,98 +95,7 @@ class Outbox(OutboxReader):
                 operation=operation,
                 created_at=self._now(),
             )
-            return self._publish(entry, None)
-
-    def claim(self, entry: Entry) -> Entry | None:
-        """Take an entry that waits, to deliver it. Only the process that is `replaying` may.
-
-        Returns:
-            The entry as it is now, with what was folded into it meanwhile; None when it does not wait any more.
-
-        Raises:
-            StoreError: the disk failed; it still waits.
-        """
-        name = name_of(entry.id, entry.run_path)
-        with outbox_errors(self.home), self._folders.changing():
-            found = self._folders.try_load("new", name)
-            if isinstance(found, Entry):
-                self._move(name, "new", "claimed")
-                return found
-        if isinstance(found, Aside):
-            self._folders.set_aside(found)
-        return None
-
-    def put_back(self, entry: Entry, reason: str | None = None, not_before: dt.datetime | None = None) -> Entry:
-        """Let a claimed entry wait again, in its place.
-
-        Args:
-            entry: what `claim` gave.
-            reason: why its delivery failed for the moment; None: it was not begun, and does not count as an attempt.
-            not_before: when to try again.
-
-        Raises:
-            EntryMoved: it is not claimed.
-            StoreError: the disk failed; it is still claimed.
-        """
-        if reason is None:
-            return self._change(entry, ("claimed",), "new", not_before=not_before)
-        attempts = entry.attempts + 1
-        return self._change(entry, ("claimed",), "new", attempts=attempts, reason=reason, not_before=not_before)
-
-    def bury(self, entry: Entry, reason: str) -> Entry:
-        """Put a claimed entry aside for good, with the server's words.
-
-        Raises:
-            EntryMoved: it is not claimed.
-            StoreError: the disk failed; it is still claimed.
-        """
-        return self._change(entry, ("claimed",), "dead", attempts=entry.attempts + 1, reason=reason, not_before=None)
-
-    def hold(self, entry: Entry, reason: str) -> Entry:
-        """Let a claimed entry wait for a person, since the remote moved.
-
-        Raises:
-            EntryMoved: it is not claimed.
-            StoreError: the disk failed; it is still claimed.
-        """
-        attempts = entry.attempts + 1
-        return self._change(entry, ("claimed",), "conflict", attempts=attempts, reason=reason, not_before=None)
-
-    def retry(self, entry: Entry) -> Entry:
-        """Let an entry that is dead, in conflict or backing off wait again, in its place in the run's order.
-
-        Raises:
-            EntryMoved: it is claimed, or gone.
-            StoreError: the disk failed; it is where it was.
-        """
-        return self._change(entry, ("dead", "conflict", "new"), "new", not_before=None)
-
-    def resolve(self, entry: Entry, how: Literal["ours", "theirs"]) -> Entry:
-        """Let an entry in conflict wait again, with a person's decision.
-
-        Raises:
-            EntryMoved: it is not in conflict.
-            StoreError: the disk failed; it is still in conflict.
-        """
-        return self._change(entry, ("conflict",), "new", resolved=how, not_before=None)
-
-    def finish(self, entry: Entry) -> None:
-        """Remove a claimed entry: the server has it, and the receipt is written.
-
-        Raises:
-            EntryMoved: it is not claimed.
-            StoreError: the disk failed; it is still claimed.
-        """
-        self._remove(entry, ("claimed",))
-
-    def drop(self, entry: Entry) -> None:
-        """Remove an entry that a person gave up.
-
-        Raises:
-            EntryMoved: it is claimed, or gone.
-            StoreError: the disk failed; it is where it was.
-        """
-        self._remove(entry, ("new", "conflict", "dead"))
+            return self._queue(entry, None)
 
     @contextmanager
     def replaying(self) -> Iterator[Recovered]:
@@ -217,61 +128,36 @@ class Outbox(OutboxReader):
     def _next_id(self, lock: int) -> str:
         """A new id, greater than any of this home: the lock's file holds the last one, for all processes."""
         text = os.pread(lock, ID_LENGTH, 0).decode("ascii", "replace")
-        known = text if is_id(text) else newest_id(self._folders)  # the file is new, or somebody removed it
-        last = max((one for one in (known, self._last_id) if one), default=None)
+        known = [one for one in (text, self._last_id) if one and is_id(one)]
+        # The file may be new, or older than the entries after a power cut; then the clock may be wrong as well.
+        if (self._last_id is None or len(known) < 2) and (newest := newest_id(self._folders)) is not None:
+            known.append(newest)
+        last = max(known, default=None)
         self._last_id = next_id(int(self._now().timestamp() * 1000), last)
         os.pwrite(lock, self._last_id.encode(), 0)
+        self._latest.advance(text, self._last_id)
         return self._last_id
 
     def _foldable(self, path: RunPath) -> Entry | None:
         """The last entry of a run, if it waits and a later edit may be folded into it."""
-        ending = run_ending(path)
-        mine = ((name, state) for state in STATES for name in self._folders.names(state) if name.endswith(ending))
-        name, state = max(mine, default=("", "new"))
-        if not name or state != "new":
+        name = self._latest.of(run_tag(path))
+        if name is None:
             return None
         found = self._folders.try_load("new", name)
         return found if isinstance(found, Entry) and found.run_path == path and can_take(found) else None
 
-    def _publish(self, entry: Entry, before: Entry | None, state: EntryState = "new") -> Entry:
-        """Write an entry under its name, over what it was before."""
-        content = entry_json(entry)
-        whole = entry_of_json(content)  # what could not be read back must not be acknowledged
-        target = self._folders.path(state, name_of(entry.id, entry.run_path))
-        with suppress(Unflushed):
-            publish(self._folders.write(content), target, None if before is None else entry_json(before))
-        return whole
-
-    def _change(self, entry: Entry, sources: tuple[EntryState, ...], target: EntryState, **changes: object) -> Entry:
-        """Move an entry. New content comes first, so that none is dead without its reason."""
-        with outbox_errors(self.home), self._folders.changing():
-            name = name_of(entry.id, entry.run_path)
-            state, before = self._where(entry, name, sources)
-            changed = msgspec.structs.replace(before, **changes)
-            if changed != before:
-                changed = self._publish(changed, before, state)
-            if state != target:
-                self._move(name, state, target)
-            return changed
-
-    def _remove(self, entry: Entry, sources: tuple[EntryState, ...]) -> None:
-        with outbox_errors(self.home), self._folders.changing():
-            name = name_of(entry.id, entry.run_path)
-            placed = self._where(entry, name, sources)
-            with suppress(Unflushed):
-                discard(self._folders.path(placed.state, name), self._folders.tmp)
-
-    def _where(self, entry: Entry, name: str, sources: tuple[EntryState, ...]) -> Placed:
-        state = self._folders.place(name)
-        if state is None:
-            raise EntryMoved(f"entry {entry.id} is no longer in the outbox")
-        if state not in sources:
-            raise EntryMoved(f"entry {entry.id} is {state} now")
+    def _queue(self, entry: Entry, before: Entry | None) -> Entry:
+        """Let a new or folded entry be seen, or say that it is not."""
         try:
-            return Placed(state, self._folders.load(state, name))
-        except ValueError as error:
-            raise StoreError(f"entry {entry.id} is damaged: {error}") from error
-
-    def _move(self, name: str, source: EntryState, target: EntryState) -> None:
-        with suppress(Unflushed):
-            move(self._folders.path(source, name), self._folders.path(target, name))
+            whole = self._publish(entry, before)
+        except Unflushed as error:
+            self._latest.forget()
+            raise EntryUnflushed(
+                f"the disk that holds {self.home.root} failed ({error.strerror}): entry {entry.id} was written, but may"
+                " not survive a power cut"
+            ) from error
+        except BaseException:
+            self._latest.forget()
+            raise
+        self._latest.note(name_of(whole.id, whole.run_path))
+        return whole

@@ -1,0 +1,165 @@
+"""What becomes of an entry: each transition is a rename that is durable when it returns, and fails without effect."""
+
+from __future__ import annotations
+
+import datetime as dt
+from contextlib import suppress
+from typing import Literal
+
+import msgspec
+
+from mirror.durable import Unflushed, discard, move, publish
+from mirror.errors import EntryMoved, StoreError
+from mirror.outbox.folders import Aside, outbox_errors
+from mirror.outbox.names import name_of
+from mirror.outbox.reading import OutboxReader, Placed
+from mirror.records.operations import Entry, EntryState, entry_json, entry_of_json
+
+
+class Transitions(OutboxReader):
+    """An outbox whose entries can be moved.
+
+    Each looks under the lock whether the entry is still where it must be; what else the caller's copy says is old news.
+    When the disk can neither flush nor take back a transition, it counts as done: should a power cut undo it, the entry
+    is where it was.
+    """
+
+    def claim(self, entry: Entry) -> Entry | None:
+        """Take an entry that waits, to deliver it. Only the process that is `replaying` may.
+
+        Returns:
+            The entry as it is now, with what was folded into it meanwhile; None when it does not wait any more.
+
+        Raises:
+            StoreError: the disk failed; it still waits.
+        """
+        name = name_of(entry.id, entry.run_path)
+        with outbox_errors(self.home), self._folders.changing():
+            found = self._folders.try_load("new", name)
+            if isinstance(found, Entry):
+                self._move(name, "new", "claimed")
+                return found
+        if isinstance(found, Aside):
+            self._folders.set_aside(found)
+        return None
+
+    def put_back(self, entry: Entry, reason: str | None = None, not_before: dt.datetime | None = None) -> Entry:
+        """Let a claimed entry wait again, in its place.
+
+        Args:
+            entry: what `claim` gave.
+            reason: why its delivery failed for the moment; None: it was not begun, and does not count as an attempt.
+            not_before: when to try again.
+
+        Raises:
+            EntryMoved: it is not claimed.
+            StoreError: the disk failed; it is still claimed.
+        """
+        if reason is None:
+            return self._change(entry, ("claimed",), "new", not_before=not_before)
+        return self._change(entry, ("claimed",), "new", attempted=True, reason=reason, not_before=not_before)
+
+    def bury(self, entry: Entry, reason: str) -> Entry:
+        """Put a claimed entry aside for good, with the server's words.
+
+        Raises:
+            EntryMoved: it is not claimed.
+            StoreError: the disk failed; it is still claimed.
+        """
+        return self._change(entry, ("claimed",), "dead", attempted=True, reason=reason, not_before=None)
+
+    def hold(self, entry: Entry, reason: str) -> Entry:
+        """Let a claimed entry wait for a person, since the remote moved.
+
+        Raises:
+            EntryMoved: it is not claimed.
+            StoreError: the disk failed; it is still claimed.
+        """
+        return self._change(entry, ("claimed",), "conflict", attempted=True, reason=reason, not_before=None)
+
+    def retry(self, entry: Entry) -> Entry:
+        """Let an entry that is dead, in conflict or backing off wait again, in its place in the run's order.
+
+        Raises:
+            EntryMoved: it is claimed, or gone.
+            StoreError: the disk failed; it is where it was.
+        """
+        return self._change(entry, ("dead", "conflict", "new"), "new", not_before=None)
+
+    def resolve(self, entry: Entry, how: Literal["ours", "theirs"]) -> Entry:
+        """Let an entry in conflict wait again, with a person's decision.
+
+        Raises:
+            EntryMoved: it is not in conflict.
+            StoreError: the disk failed; it is still in conflict.
+        """
+        return self._change(entry, ("conflict",), "new", resolved=how, not_before=None)
+
+    def finish(self, entry: Entry) -> None:
+        """Remove a claimed entry: the server has it, and the receipt is written.
+
+        Raises:
+            EntryMoved: it is not claimed.
+            StoreError: the disk failed; it is still claimed.
+        """
+        self._remove(entry, ("claimed",))
+
+    def drop(self, entry: Entry) -> None:
+        """Remove an entry that a person gave up.
+
+        Raises:
+            EntryMoved: it is claimed, or gone.
+            StoreError: the disk failed; it is where it was.
+        """
+        self._remove(entry, ("new", "conflict", "dead"))
+
+    def _publish(self, entry: Entry, before: Entry | None, state: EntryState = "new") -> Entry:
+        """Write an entry under its name, over what it was before."""
+        content = entry_json(entry)
+        whole = entry_of_json(content)  # what could not be read back must not be acknowledged
+        target = self._folders.path(state, name_of(entry.id, entry.run_path))
+        publish(self._folders.write(content), target, None if before is None else entry_json(before))
+        return whole
+
+    def _change(
+        self,
+        entry: Entry,
+        sources: tuple[EntryState, ...],
+        target: EntryState,
+        *,
+        attempted: bool = False,
+        **changes: object,
+    ) -> Entry:
+        """Move an entry. New content comes first, so that none is dead without its reason."""
+        with outbox_errors(self.home), self._folders.changing():
+            name = name_of(entry.id, entry.run_path)
+            state, before = self._where(entry, name, sources)
+            changed = msgspec.structs.replace(before, attempts=before.attempts + attempted, **changes)
+            if changed != before:
+                with suppress(Unflushed):
+                    changed = self._publish(changed, before, state)
+            if state != target:
+                self._move(name, state, target)
+            return changed
+
+    def _remove(self, entry: Entry, sources: tuple[EntryState, ...]) -> None:
+        with outbox_errors(self.home), self._folders.changing():
+            name = name_of(entry.id, entry.run_path)
+            placed = self._where(entry, name, sources)
+            with suppress(Unflushed):
+                discard(self._folders.path(placed.state, name), self._folders.tmp)
+
+    def _where(self, entry: Entry, name: str, sources: tuple[EntryState, ...]) -> Placed:
+        state = self._folders.place(name)
+        if state is None:
+            raise EntryMoved(f"entry {entry.id} is no longer in the outbox")
+        if state not in sources:
+            raise EntryMoved(f"entry {entry.id} is {state} now")
+        try:
+            return Placed(state, self._folders.load(state, name))
+        except ValueError as error:
+            raise StoreError(f"entry {entry.id} is damaged: {error}") from error
+
+    def _move(self, name: str, source: EntryState, target: EntryState) -> None:
+        with suppress(Unflushed):
+            move(self._folders.path(source, name), self._folders.path(target, name))

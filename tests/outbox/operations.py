@@ -1,0 +1,27 @@
+"""Operations that the tests of this folder queue."""
+
+from __future__ import annotations
+
+from mirror.records.operations import Change, Edit, Operation, Stop, UploadFile
+
+RUNS = [("e", "p", "one"), ("e", "p", "two"), ("e", "q", "one")]
+
+
+def edit(mark: str, key: str | None = None) -> Edit:
+    """An edit that can be found again: by a key of its own, or by the value of a shared one."""
+    return Edit(config={key or mark: Change(value=mark)})
+
+
+def upload(mark: str) -> UploadFile:
+    """An upload of that name."""
+    return UploadFile(name=mark, object="ab" * 32, size=3, md5="AAAA")
+
+
+def marks(operation: Operation) -> set[str]:
+    """The marks in an operation."""
+    if isinstance(operation, Edit):
+        return {str(change.value) for change in operation.config.values()}
+    if isinstance(operation, UploadFile):
+        return {operation.name}
+    assert isinstance(operation, Stop)
+    return set()
