@@ -19,7 +19,8 @@ from mirror.pull.budget import PageSize
 from mirror.pull.listing import Listing, ahead, list_runs
 from mirror.pull.project_pass import ProjectPass
 from mirror.pull.report import ProjectReport, PullReport, Silent, Watcher
-from mirror.pull.take import PageTaker, Workshop
+from mirror.pull.take import PageTaker
+from mirror.pull.workshop import Workshop
 from mirror.records.passes import ProjectKey
 from mirror.store import Lake
 from mirror.store.objects import Objects
@@ -181,20 +182,20 @@ async def _take_named(shop: Workshop, report: ProjectReport, policy: SourceSetti
     """
     pages = PageTaker(shop, policy, report, shop.now())
     found: set[str] = set()
-    for chunk in plan.in_chunks(run_ids):
-        listing = Listing(
-            key=report.key,
-            filters=plan.names_filter(chunk),
-            size=PageSize.starting(shop.settings.page_size_start, shop.settings.page_size_max),
-            target_s=shop.settings.page_seconds_target,
-            with_extras=False,
-        )
-        async with ahead(list_runs(shop.client, listing)) as listed_pages:
-            async for listed in listed_pages:
-                await pages.take(listed)
-                found.update(run.run_id for run in (listed.page.runs if listed.page else ()))
-                found.update(failure.run_id for failure in listed.failed)
-                shop.watcher.page_done(report, len(run_ids))
+    async with pages.committer.at_work():
+        for chunk in plan.in_chunks(run_ids):
+            listing = Listing(
+                key=report.key,
+                filters=plan.names_filter(chunk),
+                size=PageSize.starting(shop.settings.page_size_start, shop.settings.page_size_max),
+                target_s=shop.settings.page_seconds_target,
+                with_extras=False,
+            )
+            async with ahead(list_runs(shop.client, listing)) as listed_pages:
+                async for listed in listed_pages:
+                    await pages.take(listed, expected=len(run_ids))
+                    found.update(run.run_id for run in (listed.page.runs if listed.page else ()))
+                    found.update(failure.run_id for failure in listed.failed)
     for run_id in run_ids:
         if run_id not in found:
             raise NotFound(

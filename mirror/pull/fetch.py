@@ -15,7 +15,6 @@ from mirror.errors import MirrorError, RangeRefused, StoreError, Unreachable, Ur
 from mirror.store.objects import Adopted, Objects
 from mirror.store.partials import Mismatch, Partial, PartialKey
 
-LARGE_CHUNK_BYTES = 64 * 1024  # hashing more than this is worth a thread
 TRIES_FOR_WRONG_BYTES = 2  # once more, for bytes that were damaged on the way
 MOST_SIGNATURES = 3  # an address that expires again and again is not for us
 
@@ -171,15 +170,17 @@ async def _attempt(
             if not partial.offset or refused.total != partial.offset:
                 raise
             whole = refused.total  # nothing is behind what is held: it is whole
+        if partial.is_small:
+            return partial.finish(whole, wanted.key.md5)
         return await anyio.to_thread.run_sync(partial.finish, whole, wanted.key.md5)
 
 
 async def _receive(body: Body, partial: Partial, on_bytes: Callable[[int], None], mark: HighMark) -> None:
     async for chunk in body:
-        if len(chunk) > LARGE_CHUNK_BYTES:
-            await anyio.to_thread.run_sync(partial.write, chunk)
-        else:
+        if partial.fits(len(chunk)):
             partial.write(chunk)
+        else:
+            await anyio.to_thread.run_sync(partial.write, chunk)
         on_bytes(len(chunk))
         mark.note(partial.offset)
 

@@ -13,9 +13,9 @@ import anyio
 from mirror.api import Client, RunCursor, RunsPage
 from mirror.errors import MirrorError, NotFound, RateLimited, ServerError, Unreachable
 from mirror.pull.budget import PageSize
-from mirror.pull.errand import side_by_side
 from mirror.records.passes import Failure, ProjectKey
 from mirror.records.runs import RunRecord
+from mirror.tasks import side_by_side
 
 # A page of many runs that fails is asked again smaller rather than again alike.
 ATTEMPTS_FOR_A_LARGE_PAGE = 2
@@ -134,10 +134,10 @@ async def ahead(pages: AsyncGenerator[Listed, None]) -> AsyncGenerator[AsyncIter
             async for page in pages:
                 await send.send(page)
 
-    async with side_by_side() as group:
+    # Closed last: a producer that still has a page to give is cancelled by what the body met, and meets nothing itself.
+    async with receive, side_by_side() as group:
         group.start_soon(produce)
-        async with receive:
-            yield receive
+        yield receive
         group.cancel_scope.cancel()
 
 

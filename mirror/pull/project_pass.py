@@ -19,7 +19,8 @@ from mirror.pull import plan
 from mirror.pull.budget import PageSize
 from mirror.pull.listing import Listed, Listing, ahead, list_runs
 from mirror.pull.report import ProjectReport
-from mirror.pull.take import PageTaker, Workshop
+from mirror.pull.take import PageTaker
+from mirror.pull.workshop import Workshop
 from mirror.records.passes import ProjectKey, SourceState
 from mirror.store import held
 from mirror.store.failures import open_failures
@@ -40,8 +41,10 @@ class ProjectPass:
         self.key: ProjectKey = report.key
         self.at = shop.now()
         self.pages = PageTaker(shop, policy, report, self.at)
+        self.committer = self.pages.committer
         self.state = SourceState()
         self.held_before = 0
+        self.held_project = False
         self.server_time: dt.datetime | None = None  # of the first answer
 
     async def run(self, *, force_walk: bool) -> None:
@@ -52,6 +55,7 @@ class ProjectPass:
         """
         self.state = await self.shop.stored(held.source_state, self.shop.lake, self.key)
         self.pages.last_look = self.state.last_pass_at
+        self.held_project = self.state.last_walk_at is not None
         self.held_before = await self.shop.stored(held.count_runs, self.shop.lake, self.key)
         chosen = plan.choose_pass(
             self.state,
@@ -60,14 +64,17 @@ class ProjectPass:
             walk_every=dt.timedelta(hours=self.shop.settings.reconcile_every_hours),
             force_walk=force_walk,
         )
+        before = self.state
         try:
-            if isinstance(chosen, plan.Walk) or await self._look(chosen):
-                await self._walk(
-                    chosen if isinstance(chosen, plan.Walk) else plan.Walk(resume_at=None, started_at=None)
-                )
+            async with self.committer.at_work():
+                if isinstance(chosen, plan.Walk) or await self._look(chosen):
+                    await self._walk(
+                        chosen if isinstance(chosen, plan.Walk) else plan.Walk(resume_at=None, started_at=None)
+                    )
         except MirrorError as error:
-            failed = msgspec.structs.replace(self.state, last_error=error.message, last_error_at=self.at)
-            await self.pages.commit(source=failed)
+            committed = self.committer.source or before
+            failed = msgspec.structs.replace(committed, last_error=error.message, last_error_at=self.at)
+            await self.committer.commit(source=failed)
             raise
 
     async def _look(self, look: plan.Look) -> bool:
@@ -94,7 +101,7 @@ class ProjectPass:
                     await self.pages.take(listed)
                     if listed.page is not None:
                         unseen.difference_update(run.run_id for run in listed.page.runs)
-                    self.shop.watcher.page_done(self.report, None)
+        await self.committer.settled()
         unseen.difference_update(failure.run_id for failure in self.report.failed)
         await self._settle_missing(sorted(unseen))
         holding = await self.shop.stored(held.count_runs, self.shop.lake, self.key)
@@ -127,7 +134,6 @@ class ProjectPass:
         async with ahead(self._pages(plan.overlap_filter(look), with_extras=False)) as pages:
             async for listed in pages:
                 await self.pages.take(listed)
-                self.shop.watcher.page_done(self.report, None)
 
     async def _walk(self, walk: plan.Walk) -> None:
         """Take every run, and mark those that the server confirms it no longer has."""
@@ -141,11 +147,12 @@ class ProjectPass:
                 started = started or self.server_time or self.at
                 await self._take_sweeps(listed.page)
                 self.state = msgspec.structs.replace(self.state, walk_started_at=started, walk_through=through)
-                await self.pages.take(listed, source=self.state)
+                project = None if listed.page is None or self.held_project else listed.page.project
+                await self.pages.take(listed, project=project, source=self.state, expected=total)
+                self.held_project = self.held_project or project is not None
                 carry, absent = await self._compare_window(carry, listed)
                 missing += absent
                 through = _last_creation(listed.page) or through
-                self.shop.watcher.page_done(self.report, total)
         # Only now, all at once: how many are missing decides whether to believe it. A walk that is cut off before this
         # leaves more runs held than the server counts, and the next look calls for another walk.
         await self._settle_missing(missing)
@@ -228,11 +235,12 @@ class ProjectPass:
                     nameless = nameless or listed.nameless
             if not nameless:  # else any of them may be the one that the server lists but cannot name
                 absent += [name for name in chunk if name not in found]
+        await self.committer.settled()
         known = await self.shop.stored(held.held_runs, self.shop.lake, self.key, absent)
         gone = tuple(name for name in absent if name in known and not known[name].gone)
         self._refuse_if_too_many(len(gone), f"lacks {len(gone)} of them")
         self.report.gone += len(gone)
-        await self.pages.commit(gone=gone, recovered=tuple(absent))
+        await self.committer.commit(gone=gone, recovered=tuple(absent))
 
     async def _take_sweeps(self, first: RunsPage | None) -> None:
         """Take all sweeps of the project; the first page of them came along with the runs."""
@@ -245,15 +253,13 @@ class ProjectPass:
         while True:
             listed.update(sweep.sweep_id for sweep in page.sweeps)
             whole = whole and not page.bad
-            await self.pages.commit(sweeps=plan.changed_sweeps(page.sweeps, before))
+            await self.committer.commit(sweeps=plan.changed_sweeps(page.sweeps, before))
             if not page.has_next:
                 break
             page = await self.shop.client.sweeps(self.key.entity, self.key.project, page.after)
         # A listing that is suddenly empty says nothing; one with a bad row may hide a sweep.
         if whole and listed:
-            await self.pages.commit(gone_sweeps=tuple(sorted(set(before) - listed)))
-        if self.state.last_walk_at is None:
-            await self.pages.commit(project=first.project)
+            await self.committer.commit(gone_sweeps=tuple(sorted(set(before) - listed)))
 
     async def _finish(self, watermark: dt.datetime, *, surplus: int, total: int | None, walked: bool) -> None:
         """Move the watermark: everything that moved before it is held."""
@@ -264,7 +270,7 @@ class ProjectPass:
             runs_upstream=total,
             surplus=surplus,
         )
-        await self.pages.commit(source=self.state)
+        await self.committer.commit(source=self.state)
 
 
 def _last_creation(page: RunsPage | None) -> str | None:

@@ -1,76 +1,29 @@
-"""Take one page: what is new of its runs and of what they contain, in batches that are one commit each.
-
-While one batch is folded and committed, the next one is fetched: the network and the disk work side by side.
-"""
+"""Take one page: what is new of its runs and of what they contain, in batches that are one commit each."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import ParamSpec, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
 
-import anyio
-import anyio.to_thread
-import msgspec
-from anyio.abc import ObjectSendStream
-
-from mirror.api import BadRun, Client, RunContents, RunsPage
-from mirror.config import PullSettings, SourceSettings
-from mirror.errors import UnreadableExport
+from mirror.api import BadRun, RunContents
+from mirror.config import SourceSettings
 from mirror.pull import plan
+from mirror.pull.committer import Batch, Committer
 from mirror.pull.contents_pass import HeldContents, gather
-from mirror.pull.errand import Errand, Outcome, Signatures, side_by_side
-from mirror.pull.fetch import UnderWay
+from mirror.pull.errand import Errand, Outcome, Signatures
 from mirror.pull.forecast import forecast
 from mirror.pull.listing import CONTENTS, Listed
-from mirror.pull.report import ProjectReport, Watcher
-from mirror.records.contents import ContentChanges
-from mirror.records.passes import Changes, Failure, Held, OpenFailure, ProjectKey, SourceState
+from mirror.pull.report import ProjectReport
+from mirror.pull.workshop import Workshop
+from mirror.records.contents import HeldHistory
+from mirror.records.passes import Failure, Held, OpenFailure, ProjectKey, SourceState
+from mirror.records.projects import ProjectRecord
 from mirror.records.runs import RunRecord
-from mirror.store import Lake, contents_held, held
+from mirror.store import contents_held, held
 from mirror.store.failures import open_failures
-from mirror.store.objects import Objects
-from mirror.store.writer import commit
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 BATCH_RUNS = 50  # runs whose contents are one commit
 BATCH_LINES = 100_000  # console lines and rows that no export holds, in memory until that commit
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workshop:
-    """What all passes of a pull share."""
-
-    client: Client
-    lake: Lake
-    objects: Objects
-    settings: PullSettings
-    watcher: Watcher
-    now: Callable[[], dt.datetime]  # UTC
-    accept_missing: bool = False  # a person agreed that runs may be marked as gone, however many
-    retry_quarantined: bool = False  # a person asked to try again what was given up
-    dry_run: bool = False  # plan, and change nothing
-    under_way: UnderWay = field(default_factory=UnderWay)
-    one_at_a_time: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
-
-    async def stored(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call the store in a thread: it blocks, and the lake takes one caller at a time."""
-        return await anyio.to_thread.run_sync(lambda: function(*args, **kwargs), limiter=self.one_at_a_time)
-
-
-@dataclass(kw_only=True)
-class Batch:
-    """Runs of a page that are committed together."""
-
-    changed: Sequence[RunRecord]
-    recovered: tuple[str, ...]
-    outcome: Outcome
-    source: SourceState | None  # the progress of a walk; with the last batch of a page
-    size: int  # runs of the page that are in it, changed or not
-    is_last: bool  # of its page
 
 
 class PageTaker:
@@ -86,88 +39,83 @@ class PageTaker:
     def __init__(self, shop: Workshop, policy: SourceSettings, report: ProjectReport, at: dt.datetime) -> None:
         self.shop, self.policy, self.report, self.at = shop, policy, report, at
         self.key: ProjectKey = report.key
+        self.committer = Committer(shop, report, at)
         self._planned: set[str] = set()  # runs that a dry run has counted; a walk that follows a look lists them again
         self.last_look: dt.datetime | None = None  # when the last good pass was, UTC; None: whatever lacks is asked for
 
-    async def take(self, listed: Listed, *, source: SourceState | None = None) -> None:
-        """Commit what is new on a page.
+    async def take(
+        self,
+        listed: Listed,
+        *,
+        project: ProjectRecord | None = None,
+        source: SourceState | None = None,
+        expected: int | None = None,
+    ) -> None:
+        """Fetch what is new on a page, and hand it over to be committed.
+
+        Args:
+            listed: the page.
+            project: to be committed with the first batch.
+            source: the progress of a walk, to be committed with the last batch.
+            expected: runs that the pass will see, for progress.
 
         Raises:
             MirrorError: the disk failed or the server is away; what was committed before stays.
         """
-        self.report.failed.extend(listed.failed)
-        if listed.page is None:
-            await self.commit(failed=listed.failed, source=source)
-            return
-        page = self._unplanned(listed.page) if self.shop.dry_run else listed.page
-        runs = page.runs
-        before = await self.shop.stored(held.held_runs, self.shop.lake, self.key, [run.run_id for run in runs])
-        changed = plan.changed_runs(runs, before)
-        self.report.listed += len(runs)
+        listing: Sequence[RunRecord] = listed.page.runs if listed.page is not None else ()
+        contents = listed.page.contents if listed.page is not None else {}
+        if self.shop.dry_run:
+            listing = self._unplanned(listing)
+        runs = {run.run_id: run for run in listing}
+        if self.committer.is_pending(runs):  # a run that moved between pages: what is held of it is about to change
+            await self.committer.settled()
+        before = await self.shop.stored(held.held_runs, self.shop.lake, self.key, list(runs)) if runs else {}
+        changed = {run.run_id: run for run in plan.changed_runs(listing, before)}
+        self.report.listed += len(listing)
         self.report.written += len(changed)
-        self.report.new += sum(run.run_id not in before for run in changed)
-        self.report.unchanged += len(runs) - len(changed)
-        failures = await self.shop.stored(open_failures, self.shop.lake, self.key)
-        if listed.failed:
-            await self.commit(failed=listed.failed)
+        self.report.new += sum(run_id not in before for run_id in changed)
+        self.report.unchanged += len(listing) - len(changed)
+        failures = await self.shop.stored(open_failures, self.shop.lake, self.key) if runs else {}
+        touched = _touched(list(changed.values()), before)
+        stretches = list(batches(runs, contents)) or [[]]
         self.report.phase = "fetching"
-        send, receive = anyio.create_memory_object_stream[Batch](0)
-        async with side_by_side() as group:
-            group.start_soon(self._fetch_batches, page, changed, _touched(changed, before), failures, source, send)
-            async with receive:
-                async for batch in receive:
-                    self.report.phase = "writing"
-                    await self._commit_batch(batch)
-                    self.report.settled += batch.size
-                    self.report.phase = "fetching"
-                    if not batch.is_last:  # the pass tells of whole pages
-                        self.shop.watcher.page_done(self.report, None)
-
-    def _unplanned(self, page: RunsPage) -> RunsPage:
-        """The page without runs that were counted before."""
-        runs = tuple(run for run in page.runs if run.run_id not in self._planned)
-        self._planned.update(run.run_id for run in runs)
-        return msgspec.structs.replace(page, runs=runs)
-
-    async def _fetch_batches(
-        self,
-        page: RunsPage,
-        changed: Sequence[RunRecord],
-        touched: frozenset[str],
-        failures: dict[tuple[str, str], OpenFailure],
-        source: SourceState | None,
-        send: ObjectSendStream[Batch],
-    ) -> None:
-        """Fetch batch after batch; the last one carries the progress."""
-        latest = {run.run_id: run for run in page.runs}
-        new = {run.run_id for run in changed}
-        stretches = list(batches(latest, page.contents)) or [[]]
-        async with send:
-            for number, run_ids in enumerate(stretches):
-                outcome = await self._fetch(page, [latest[run_id] for run_id in run_ids], touched, failures)
-                await send.send(
-                    Batch(
-                        changed=[latest[run_id] for run_id in run_ids if run_id in new],
-                        recovered=tuple(run_id for run_id in run_ids if (run_id, "") in failures),
-                        outcome=outcome,
-                        source=source if number == len(stretches) - 1 else None,
-                        size=len(run_ids),
-                        is_last=number == len(stretches) - 1,
-                    )
+        for number, run_ids in enumerate(stretches):
+            is_first, is_last = number == 0, number == len(stretches) - 1
+            outcome = await self._fetch([runs[run_id] for run_id in run_ids], contents, before, touched, failures)
+            if is_first:
+                outcome.failed[:0] = listed.failed
+            await self.committer.hand_over(
+                Batch(
+                    run_ids=run_ids,
+                    changed=[changed[run_id] for run_id in run_ids if run_id in changed],
+                    new=frozenset(run_ids) - before.keys(),
+                    recovered=[run_id for run_id in run_ids if (run_id, "") in failures],
+                    outcome=outcome,
+                    project=project if is_first else None,
+                    source=source if is_last else None,
+                    expected=expected if is_last else None,
                 )
+            )
+
+    def _unplanned(self, runs: Sequence[RunRecord]) -> Sequence[RunRecord]:
+        """Those runs of a page that were not counted before."""
+        fresh = [run for run in runs if run.run_id not in self._planned]
+        self._planned.update(run.run_id for run in fresh)
+        return fresh
 
     async def _fetch(
         self,
-        page: RunsPage,
         runs: Sequence[RunRecord],
+        contents: Mapping[str, RunContents | BadRun],
+        before: Mapping[str, Held],
         touched: frozenset[str],
         failures: dict[tuple[str, str], OpenFailure],
     ) -> Outcome:
         """Everything that some runs contain and the lake lacks."""
         outcome = Outcome()
-        listed = {name: found for name, found in page.contents.items() if isinstance(found, RunContents)}
+        listed = {name: found for name, found in contents.items() if isinstance(found, RunContents)}
         for run in runs:
-            found = page.contents.get(run.run_id)
+            found = contents.get(run.run_id)
             if found is not None and not isinstance(found, RunContents):
                 outcome.failed.append(Failure(run_id=run.run_id, item=CONTENTS, reason=found.reason))
         readable = [run for run in runs if run.run_id in listed]
@@ -194,7 +142,7 @@ class PageTaker:
             outcome=outcome,
             signatures=Signatures(self.shop.client, self.key, {run.run_id: listed[run.run_id] for run in readable}),
         )
-        holding = await self._held(readable, listed)
+        holding = await self._held(readable, listed, before)
         if self.shop.dry_run:
             forecast(errand, readable, holding)
         else:
@@ -204,75 +152,26 @@ class PageTaker:
     async def _held_bytes(self, digests: Sequence[str]) -> dict[str, str]:
         return await self.shop.stored(contents_held.held_bytes, self.shop.lake, digests)
 
-    async def _held(self, runs: Sequence[RunRecord], listed: dict[str, RunContents]) -> HeldContents:
-        lake, key, run_ids = self.shop.lake, self.key, [run.run_id for run in runs]
+    async def _held(
+        self, runs: Sequence[RunRecord], listed: Mapping[str, RunContents], before: Mapping[str, Held]
+    ) -> HeldContents:
+        """What the lake holds of these runs. Of one that is new to it, nothing: then it is not asked."""
+        lake, key, run_ids = self.shop.lake, self.key, [run.run_id for run in runs if run.run_id in before]
 
         def read() -> HeldContents:
-            links = contents_held.held_links(lake, key, run_ids)
-            pages = [page for run_id in run_ids for page in (listed[run_id].logged, listed[run_id].used)]
+            links = contents_held.held_links(lake, key, run_ids) if run_ids else {}
+            pages = [page for run in runs for page in (listed[run.run_id].logged, listed[run.run_id].used)]
             ids = {ref.artifact_id for page in pages for ref in page.artifacts}
             ids |= {artifact_id for pairs in links.values() for artifact_id, _ in pairs}
+            histories = {run.run_id: HeldHistory() for run in runs}
             return HeldContents(
-                files=contents_held.held_files(lake, key, run_ids),
-                histories=contents_held.held_histories(lake, key, run_ids),
+                files=contents_held.held_files(lake, key, run_ids) if run_ids else {},
+                histories=histories | contents_held.held_histories(lake, key, run_ids) if run_ids else histories,
                 links=links,
                 artifacts=contents_held.held_artifacts(lake, ids) if ids else {},
             )
 
         return await self.shop.stored(read)
-
-    async def _commit_batch(self, batch: Batch) -> None:
-        """One commit; a history part that turns out to be damaged costs its own run's history alone."""
-        outcome = batch.outcome
-        contents: list[ContentChanges] = list(outcome.contents)
-        while True:
-            changes = Changes(
-                key=self.key,
-                at=self.at,
-                runs=tuple(batch.changed),
-                recovered=batch.recovered,
-                failed=tuple(outcome.failed),
-                settled=tuple(outcome.settled),
-                source=batch.source,
-            )
-            try:
-                await self._store(changes, contents, outcome)
-            except UnreadableExport as error:
-                contents = self._without_damaged(contents, error, outcome)
-                continue
-            break
-        self.report.failed.extend(outcome.failed)
-
-    def _without_damaged(
-        self, contents: list[ContentChanges], error: UnreadableExport, outcome: Outcome
-    ) -> list[ContentChanges]:
-        kept: list[ContentChanges] = []
-        found = False
-        for change in contents:
-            parts = change.history.exports or () if change.history is not None else ()
-            if any(part.object in error.message for part in parts):
-                found = True
-                outcome.failed.append(Failure(run_id=change.run_id, item="history", reason=error.message))
-                outcome.settled = [pair for pair in outcome.settled if pair != (change.run_id, "history")]
-                kept.append(msgspec.structs.replace(change, history=None))
-            else:
-                kept.append(change)
-        if not found:
-            raise error
-        return kept
-
-    async def _store(self, changes: Changes, contents: Sequence[ContentChanges], outcome: Outcome) -> None:
-        if self.shop.dry_run or (changes.is_empty and not contents and not outcome.artifacts):
-            return
-        await self.shop.stored(
-            commit, self.shop.lake, changes, contents, list(outcome.artifacts.values()), objects=self.shop.objects
-        )
-
-    async def commit(self, **changes: object) -> None:
-        """Commit something that is no page."""
-        whole = msgspec.structs.replace(Changes(key=self.key, at=self.at), **changes)
-        if not whole.is_empty and not self.shop.dry_run:
-            await self.shop.stored(commit, self.shop.lake, whole)
 
 
 def _touched(changed: Sequence[RunRecord], before: Mapping[str, Held]) -> frozenset[str]:

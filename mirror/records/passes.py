@@ -82,6 +82,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     key: ProjectKey
     at: dt.datetime  # UTC; becomes `synced_at` of what is written
     runs: tuple[RunRecord, ...] = ()  # new or changed
+    new: frozenset[str] = frozenset()  # run ids of which the lake holds nothing, so that nothing is looked for
     gone: tuple[str, ...] = ()  # run ids that the server confirmed it no longer has
     failed: tuple[Failure, ...] = ()
     recovered: tuple[str, ...] = ()  # run ids that failed as a whole before, and did not now

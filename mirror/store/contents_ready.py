@@ -54,6 +54,7 @@ class ReadyContents(msgspec.Struct, frozen=True, kw_only=True):
 
     key: ProjectKey
     runs: tuple[ContentChanges, ...]
+    new: frozenset[str]  # ids of runs of which the lake holds nothing
     histories: tuple[ReadyHistory, ...]
     artifacts: tuple[ArtifactChange, ...]
     metrics: tuple[MetricFile, ...]
@@ -65,6 +66,8 @@ def prepare(
     objects: Objects,
     runs: Sequence[ContentChanges],
     artifacts: Sequence[ArtifactChange] = (),
+    *,
+    new: frozenset[str] = frozenset(),
 ) -> ReadyContents:
     """Make everything ready that needs no transaction.
 
@@ -74,6 +77,7 @@ def prepare(
         objects: where every object that is named lies.
         runs: each run once.
         artifacts: each version once.
+        new: ids of runs of which the lake holds nothing, so that it is not asked.
 
     Raises:
         UnreadableExport: a part is damaged; nothing is left behind.
@@ -81,18 +85,19 @@ def prepare(
     """
     objects.sync(_named_objects(runs, artifacts))
     changed = [run for run in runs if run.history is not None]
-    run_ids = [run.run_id for run in changed]
+    held = {run.run_id: HeldHistory() for run in changed}
+    known = [run_id for run_id in held if run_id not in new]
     with lake.reading() as engine:
-        held = read_histories(engine, key, run_ids) if run_ids else {}
+        held |= read_histories(engine, key, known) if known else {}
         ends = _tail_ends(engine, key, changed, held)
-        new = {run.run_id: _without_known(run.history, ends.get(run.run_id, ())) for run in changed if run.history}
-        growing = {run_id for run_id, change in new.items() if grows(change, held[run_id])}
-        kept = [run_id for run_id in run_ids if run_id not in growing and held[run_id].tail_rows]
+        wanted = {run.run_id: _without_known(run.history, ends.get(run.run_id, ())) for run in changed if run.history}
+        growing = {run_id for run_id, change in wanted.items() if grows(change, held[run_id])}
+        kept = [run_id for run_id in held if run_id not in growing and held[run_id].tail_rows]
         tails = held_tails(engine, key, kept) if kept else {}
     histories: list[ReadyHistory] = []
     folds: list[tuple[RunKey, Folded]] = []
     for run in changed:
-        change = new[run.run_id]
+        change = wanted[run.run_id]
         if run.run_id in growing:
             ready, folded = _append(run.run_id, change, held[run.run_id])
         else:
@@ -101,7 +106,7 @@ def prepare(
         folds.append(((key.entity, key.project, run.run_id), folded))
     files = write_metrics(lake.home, folds) if folds else ()
     return ReadyContents(
-        key=key, runs=tuple(runs), histories=tuple(histories), artifacts=tuple(artifacts), metrics=files
+        key=key, runs=tuple(runs), new=new, histories=tuple(histories), artifacts=tuple(artifacts), metrics=files
     )
 
 

@@ -30,7 +30,7 @@ from mirror.store.contents_ready import ReadyContents, ReadyHistory
 from mirror.store.engine import Engine
 from mirror.store.events import EVENT_COLUMNS, fold_events
 from mirror.store.metric_files import register
-from mirror.store.rows import TEXT, TIME, arrow_table, insert, merge, naive
+from mirror.store.rows import TEXT, TIME, arrow_table, insert, merge, naive, put
 
 _INT = pa.int64()
 _RUN = [(name, TEXT) for name in ("entity", "project", "run_id")]
@@ -114,7 +114,7 @@ def commit_contents(engine: Engine, ready: ReadyContents, at: dt.datetime) -> No
         at: UTC; becomes `synced_at`.
     """
     now = naive(at)
-    _write_files(engine, ready.key, ready.runs, now)
+    _write_files(engine, ready, now)
     _write_histories(engine, ready.key, ready.histories, now)
     register(engine, ready.metrics)
     _write_events(engine, ready.key, ready.runs)
@@ -123,15 +123,13 @@ def commit_contents(engine: Engine, ready: ReadyContents, at: dt.datetime) -> No
     _write_artifacts(engine, ready.artifacts, now)
 
 
-def _write_files(engine: Engine, key: ProjectKey, runs: Sequence[ContentChanges], now: dt.datetime | None) -> None:
+def _write_files(engine: Engine, ready: ReadyContents, now: dt.datetime | None) -> None:
     rows = {
-        (run.run_id, storable(file.name)): (*_of(key, run.run_id), *_file_values(file), now)
-        for run in runs
+        (run.run_id, storable(file.name)): (*_of(ready.key, run.run_id), *_file_values(file), now)
+        for run in ready.runs
         for file in run.files
     }
-    if rows:
-        incoming = arrow_table(_FILES, list(rows.values()))
-        merge(engine, "files", incoming, keys=("entity", "project", "run_id", "name"))
+    put(engine, "files", _FILES, list(rows.values()), keys=("entity", "project", "run_id", "name"), new=ready.new)
 
 
 def _file_values(file: FileRow) -> tuple[Any, ...]:

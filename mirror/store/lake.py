@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 from collections.abc import Iterator
 from types import TracebackType
 
@@ -59,6 +60,7 @@ class Lake:
         self._app_url = app_url
         self._settings = settings or StoreSettings()
         self._closing = contextlib.ExitStack()
+        self._turn = threading.RLock()  # the engine takes one thread at a time
         self._durable: set[str] = set()  # data files known to be on the disk
 
     def __enter__(self) -> Lake:
@@ -91,8 +93,8 @@ class Lake:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """The engine, for looking at the last commit."""
-        with store_errors(self.home):
+        """The engine, for looking at the last commit; other threads wait."""
+        with self._turn, store_errors(self.home):
             yield self._engine
 
     @contextlib.contextmanager
@@ -102,7 +104,7 @@ class Lake:
         Raises:
             StoreError: nothing of the transaction is visible.
         """
-        with store_errors(self.home):
+        with self._turn, store_errors(self.home):
             self._engine.execute("BEGIN")
             try:
                 yield self._engine

@@ -4,13 +4,18 @@ A partial's name is a digest of everything that says which bytes are meant: the 
 MD5 and time that the server listed. So a file that changed upstream never goes on from old bytes. Where the server
 gave no MD5, the name holds the machine's boot as well: after a power cut the end of a file may be torn, and without an
 MD5 nothing would tell.
+
+The first bytes wait in memory: most files are small, and whole before they would need a file here. When a download is
+cut off they are written after all; a kill costs the bytes that waited.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
+import io
 import json
 import os
 from pathlib import Path
@@ -19,9 +24,10 @@ from types import TracebackType
 import msgspec
 
 from mirror.store.engine import store_errors
-from mirror.store.objects import Adopted, Objects
+from mirror.store.objects import SMALL_BYTES, Adopted, Objects
 
 _CHUNK = 1 << 20
+IN_MEMORY_BYTES = 1 << 20  # of one download
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -66,19 +72,27 @@ class Partial:
         objects.prepare()
         self._objects = objects
         self._path = objects.home.partial / _name(key)
-        self._sha256 = hashlib.sha256()
-        self._md5 = hashlib.md5(usedforsecurity=False)
-        self._offset = 0
-        with store_errors(objects.home):
-            self._file = self._path.open("a+b", buffering=0)
-            self._file.seek(0)
+        self._file: io.FileIO | None = None  # none while all bytes are in memory
+        self._forget()
+        with store_errors(objects.home), contextlib.suppress(FileNotFoundError):
+            self._file = io.FileIO(self._path, "r+")
             while chunk := self._file.read(_CHUNK):
-                self._take(chunk)
+                self._hash(chunk)
+                self._offset += len(chunk)
 
     @property
     def offset(self) -> int:
         """How many bytes are there: where the next `Range` request starts."""
         return self._offset
+
+    @property
+    def is_small(self) -> bool:
+        """Whether `finish` is quick and leaves the disk alone, so that it needs no thread."""
+        return self._file is None and self._offset <= SMALL_BYTES
+
+    def fits(self, count: int) -> bool:
+        """Whether `write` only notes so many more bytes in memory, so that it needs no thread."""
+        return self._file is None and self._offset + count <= IN_MEMORY_BYTES
 
     def write(self, chunk: bytes) -> None:
         """Append bytes.
@@ -86,20 +100,20 @@ class Partial:
         Raises:
             StoreError: the disk is full or failed; what was written before stays and is resumed.
         """
+        if self.fits(len(chunk)):
+            self._waiting.append(chunk)
+            self._offset += len(chunk)
+            return
         with store_errors(self._objects.home):
-            view = memoryview(chunk)
-            while view:
-                written = self._file.write(view) or 0
-                self._take(view[:written])
-                view = view[written:]
+            self._append(self._written(), chunk)
 
     def restart(self) -> None:
         """Forget the bytes so far: the server would not go on from `offset`."""
-        with store_errors(self._objects.home):
-            self._file.truncate(0)
-        self._sha256 = hashlib.sha256()
-        self._md5 = hashlib.md5(usedforsecurity=False)
-        self._offset = 0
+        if self._file is not None:
+            with store_errors(self._objects.home):
+                self._file.seek(0)
+                self._file.truncate()
+        self._forget()
 
     def finish(self, expected_size: int | None = None, expected_md5: str | None = None) -> Adopted | Mismatch:
         """Check the bytes and make them an object; `Objects.sync` makes it durable.
@@ -114,33 +128,45 @@ class Partial:
         Raises:
             StoreError: the disk failed.
         """
-        if expected_size is not None and expected_size != self._offset:
-            resumable = self._offset < expected_size
+        size = self._offset
+        if expected_size is not None and expected_size != size:
+            resumable = size < expected_size
             if not resumable:
                 self.discard()
-            return Mismatch(what="size", expected=str(expected_size), found=str(self._offset), resumable=resumable)
-        wanted, found = _md5_bytes(expected_md5), self._md5.digest()
+            return Mismatch(what="size", expected=str(expected_size), found=str(size), resumable=resumable)
+        content = b"".join(self._waiting)
+        if self._file is None:
+            self._hash(content)
+        wanted, found, digest = _md5_bytes(expected_md5), self._md5.digest(), self._sha256.hexdigest()
         if wanted is not None and wanted != found:
             self.discard()
             return Mismatch(
                 what="md5", expected=base64.b64encode(wanted).decode(), found=base64.b64encode(found).decode(),
                 resumable=False,
             )  # fmt: skip
-        self.close()
-        digest = self._objects.adopt(self._path, self._sha256.hexdigest())
-        md5 = base64.b64encode(found).decode()
-        return Adopted(digest=digest, size=self._offset, md5=md5, md5_checked=wanted is not None)
+        if self._file is not None:
+            self.close()
+            self._objects.adopt(self._path, digest)
+        elif not self._objects.keep(content, digest):
+            self._objects.put_bytes(content)
+        self._waiting.clear()
+        return Adopted(digest=digest, size=size, md5=base64.b64encode(found).decode(), md5_checked=wanted is not None)
 
     def discard(self) -> None:
         """Remove the bytes."""
         with store_errors(self._objects.home):
-            self._file.close()
-            self._path.unlink(missing_ok=True)
+            if self._file is not None:
+                self._file.close()
+                self._path.unlink(missing_ok=True)
+        self._waiting.clear()
 
     def close(self) -> None:
         """Keep the bytes for a later process."""
         with store_errors(self._objects.home):
-            self._file.close()
+            if self._waiting:
+                self._written()
+            if self._file is not None:
+                self._file.close()
 
     def __enter__(self) -> Partial:
         """The partial itself."""
@@ -152,10 +178,33 @@ class Partial:
         """Close the file."""
         self.close()
 
-    def _take(self, chunk: bytes | memoryview) -> None:
+    def _written(self) -> io.FileIO:
+        """The file, with everything in it that waited in memory."""
+        if self._file is None:
+            waiting = self._waiting
+            self._file = io.FileIO(self._path, "w")
+            self._forget()
+            for chunk in waiting:
+                self._append(self._file, chunk)
+        return self._file
+
+    def _append(self, file: io.FileIO, chunk: bytes) -> None:
+        view = memoryview(chunk)
+        while view:
+            written = file.write(view) or 0
+            self._hash(view[:written])
+            self._offset += written
+            view = view[written:]
+
+    def _hash(self, chunk: bytes | memoryview) -> None:
         self._sha256.update(chunk)
         self._md5.update(chunk)
-        self._offset += len(chunk)
+
+    def _forget(self) -> None:
+        self._sha256 = hashlib.sha256()
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._waiting: list[bytes] = []
+        self._offset = 0
 
 
 def remove_stale(objects: Objects, *, before: float) -> int:

@@ -39,6 +39,22 @@ def merge(engine: Engine, table: str, incoming: pa.Table, *, keys: Sequence[str]
         )
 
 
+def put(
+    engine: Engine,
+    table: str,
+    schema: pa.Schema,
+    rows: Sequence[tuple[Any, ...]],
+    *,
+    keys: Sequence[str],
+    new: frozenset[str],
+) -> None:
+    """`merge` for rows of runs, their ids in the third column; those of runs that are new are not looked for."""
+    insert(engine, table, arrow_table(schema, [row for row in rows if row[2] in new]))
+    known = [row for row in rows if row[2] not in new]
+    if known:
+        merge(engine, table, arrow_table(schema, known), keys=keys)
+
+
 def insert(engine: Engine, table: str, incoming: pa.Table) -> None:
     """Add rows."""
     if len(incoming):

@@ -24,7 +24,8 @@ from mirror.store.contents_writer import commit_contents
 from mirror.store.failures import write_failures
 from mirror.store.lake import Lake
 from mirror.store.objects import Objects
-from mirror.store.rows import TEXT, TIME, arrow_table, merge, naive
+from mirror.store.receipts import Delivered, write_delivered
+from mirror.store.rows import TEXT, TIME, arrow_table, merge, naive, put
 
 # Column names and types as `tables.RUNS` has them; the rows below come in the same order.
 _RUN_COLUMNS = pa.schema(
@@ -78,6 +79,7 @@ def commit(
     artifacts: Sequence[ArtifactChange] = (),
     *,
     objects: Objects | None = None,
+    delivered: Delivered | None = None,
 ) -> None:
     """Write everything, or nothing: rows, contents and the watermark become visible together.
 
@@ -87,21 +89,24 @@ def commit(
         contents: of runs of that project, each run once.
         artifacts: versions, each once.
         objects: where the objects that the contents name lie; they are made durable first.
+        delivered: what a replay brought to the server; its receipts become visible with the rows it refreshed.
 
     Raises:
         UnreadableExport: a history part is damaged; the error names its object. The lake stays at its last commit.
         StoreError: the lake stays at its last commit.
     """
     if not contents and not artifacts:
-        if not changes.is_empty:
+        if not changes.is_empty or delivered:
             with lake.transaction() as engine:
                 _write(engine, changes)
+                write_delivered(engine, changes.key, delivered)
         return
-    ready = prepare(lake, changes.key, objects or Objects(lake.home), contents, artifacts)
+    ready = prepare(lake, changes.key, objects or Objects(lake.home), contents, artifacts, new=changes.new)
     try:
         with lake.transaction() as engine:
             _write(engine, changes)
             commit_contents(engine, ready, changes.at)
+            write_delivered(engine, changes.key, delivered)
     except BaseException:
         give_up(lake, ready)
         raise
@@ -111,7 +116,7 @@ def _write(engine: duckdb.DuckDBPyConnection, changes: Changes) -> None:
     at = naive(changes.at)
     if changes.runs:
         rows = [_run_row(run, at) for run in changes.runs]
-        merge(engine, "runs", arrow_table(_RUN_COLUMNS, rows), keys=("entity", "project", "run_id"))
+        put(engine, "runs", _RUN_COLUMNS, rows, keys=("entity", "project", "run_id"), new=changes.new)
     if changes.gone:
         engine.execute(
             "UPDATE lake.runs SET gone_at = ? WHERE entity = ? AND project = ? AND gone_at IS NULL"
