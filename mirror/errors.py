@@ -7,11 +7,13 @@
     │       └── IncompleteRunHistoryError  a run's exports do not hold its whole history
     ├── ConfigError            3   the configuration or a command's argument is wrong
     ├── AuthError              4   no API key, or the server refused it
+    │   └── Forbidden              the key is good, but may not do this
     ├── NotFound               5   the server does not have it, or this key may not read it
     ├── Unreachable            6   no answer, or "try later", after bounded retries   (transient)
     │   └── RateLimited            the server asked for fewer requests                 (transient)
     ├── ServerError            7   the server answered, but not with what W&B answers
     │   ├── GraphQLError           the server executed the document and reported errors
+    │   ├── RefusedByServer        the server answered a change without making it
     │   ├── UrlExpired             a signed address is no longer good: ask for a new one   (transient)
     │   ├── RangeRefused           the bytes do not go on at this offset: begin again       (transient)
     │   ├── WrongContent           the bytes that came are not the ones that were listed   (transient)
@@ -60,7 +62,7 @@ class CommError(MirrorError):
     scripts written for `wandb.Api` need no change.
     """
 
-    def __new__(cls, *args: object, **kwargs: object) -> Self:
+    def __new__(cls, *_args: object, **_kwargs: object) -> Self:
         """An instance of the class, joined with the SDK's of the same name where that is loaded."""
         return super().__new__(_joined_with_sdk(cls))
 
@@ -81,6 +83,10 @@ class AuthError(MirrorError):
 
     exit_code = 4
     default_hint = "set WANDB_API_KEY, or run `wandb login` so that the key is in ~/.netrc"
+
+
+class Forbidden(AuthError):
+    """The server knows the key, and does not let it do this."""
 
 
 class NotFound(MirrorError):
@@ -180,6 +186,10 @@ class GraphQLError(ServerError):
         self.messages = messages
 
 
+class RefusedByServer(ServerError):
+    """The server answered a change without making it; the message holds its words, if it said any."""
+
+
 class UrlExpired(ServerError):
     """A signed address is no longer good; the listing that it came from gives a new one."""
 
@@ -261,7 +271,7 @@ class UnreadableExport(StoreError):
 
     default_hint = "the next pull fetches it again; `wandb-mirror verify` tells damage on this disk"
 
-    def __init__(self, message: str, *, hint: str = "", object: str = "") -> None:  # noqa: A002
+    def __init__(self, message: str, *, hint: str = "", object: str = "") -> None:  # noqa: A002 -- the word of our design
         super().__init__(message, hint=hint)
         self.object = object
 

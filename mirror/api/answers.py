@@ -15,6 +15,7 @@ from mirror.api.lenient import sound_json, without_surrogates
 from mirror.api.limits import http_date
 from mirror.errors import (
     AuthError,
+    Forbidden,
     GraphQLError,
     MirrorError,
     NotFound,
@@ -114,7 +115,7 @@ def _forbidden_or_missing(reply: Reply, host: str, words: tuple[str, ...], said:
     missing = reply.status == 404 or any("not found" in word.lower() for word in words)
     if missing:
         return NotFound(f"{host} does not find it (HTTP {reply.status}){said}")
-    return AuthError(
+    return Forbidden(
         f"{host} does not allow this to the API key (HTTP 403){said}",
         hint="check that this account may read the project, or use another API key",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -18,12 +19,14 @@ from mirror.api.signed_url import SignedUrl
 from mirror.api.spent import Meter, Spent
 from mirror.api.stream_questions import StreamQuestions
 from mirror.api.transfer import Download, Transfers
+from mirror.api.uploads import Uploads
+from mirror.api.write_questions import UploadSlot, WriteQuestions
 from mirror.config import ServerSettings
 from mirror.errors import MirrorError
 
 
-class Client(ListingQuestions, ContentQuestions, StreamQuestions, ArtifactQuestions):
-    """One deployment, read with one API key. An async context manager.
+class Client(ListingQuestions, ContentQuestions, StreamQuestions, ArtifactQuestions, WriteQuestions):
+    """One deployment, read and written with one API key. An async context manager.
 
     Every question may raise what `Session.graphql` raises: AuthError, NotFound, Unreachable, RateLimited, ServerError,
     GraphQLError, NotWandb.
@@ -53,6 +56,7 @@ class Client(ListingQuestions, ContentQuestions, StreamQuestions, ArtifactQuesti
         )
         super().__init__(deployment, session)
         self._transfers = Transfers(deployment, key, settings, meter=self._meter, transport=transport)
+        self._uploads = Uploads(deployment, key, settings, meter=self._meter, transport=transport)
 
     async def __aenter__(self) -> Self:
         """Nothing is sent yet."""
@@ -64,6 +68,7 @@ class Client(ListingQuestions, ContentQuestions, StreamQuestions, ArtifactQuesti
         """Close all connections."""
         try:
             await self._transfers.aclose()
+            await self._uploads.aclose()
         finally:
             await self._session.aclose()
 
@@ -91,6 +96,22 @@ class Client(ListingQuestions, ContentQuestions, StreamQuestions, ArtifactQuesti
             ServerError: another answer.
         """
         return self._transfers.download(url, offset=offset, etag=etag)
+
+    async def upload(self, slot: UploadSlot, source: Path, size: int) -> None:
+        """Put the bytes of a file where `upload_slots` said: one attempt. Doing it twice does no harm.
+
+        Args:
+            slot: where they go.
+            source: the file.
+            size: its length in bytes.
+
+        Raises:
+            UrlExpired: ask for a new address.
+            Unreachable: no answer, or "later"; RateLimited when it was asked to slow down.
+            RefusedByServer: the storage does not take the file, for example because it is too large.
+        """
+        if slot.url is not None:
+            await self._uploads.put(slot.url, slot.headers, source, size)
 
     def retry_wait_s(self, error: MirrorError, tries: int) -> float | None:
         """How long to wait before the same bytes are asked for again, seconds; None: it is no use.

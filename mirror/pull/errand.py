@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import anyio
-from anyio.abc import TaskGroup
 
 from mirror.api import BadRun, Client, RunContents
 from mirror.config import SourceSettings
@@ -142,33 +140,3 @@ class Signatures:
                 self._missing = {name for name, found in renewed.items() if found is None or isinstance(found, BadRun)}
                 self._generation += 1
             return None if run_id in self._missing else self._listed[run_id]
-
-
-@asynccontextmanager
-async def side_by_side() -> AsyncIterator[TaskGroup]:
-    """A task group that lets one plain error out, as its callers expect.
-
-    Raises:
-        MirrorError: the first of the tasks' errors; the others are cancelled.
-    """
-    try:
-        async with anyio.create_task_group() as group:
-            yield group
-    except BaseExceptionGroup as raised:
-        ours, others = raised.split(MirrorError)
-        if ours is None or others is not None:
-            raise
-        raise first_of(ours) from None
-
-
-def first_of(group: BaseExceptionGroup[MirrorError]) -> MirrorError:
-    """One plain error out of nested groups; what concerns the disk comes first."""
-    errors: list[MirrorError] = []
-    pending: list[BaseException] = [group]
-    while pending:
-        one = pending.pop(0)
-        if isinstance(one, BaseExceptionGroup):
-            pending += one.exceptions
-        elif isinstance(one, MirrorError):
-            errors.append(one)
-    return next((error for error in errors if isinstance(error, StoreError)), errors[0])

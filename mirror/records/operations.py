@@ -104,6 +104,7 @@ class LogArtifact(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
     collection: str
     type: str
     digest: str  # of its manifest
+    digest_algorithm: str | None = None  # W&B's name; None: MD5
     aliases: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
 

@@ -95,8 +95,8 @@ class Api:
 
         Args:
             path: `entity/project`; without a default entity or project, both are needed.
-            filters: W&B's Mongo-style object, for example `{"config.lr": {"$gt": 0.1}, "state": "finished"}`. An operator
-                or a field that W&B does not know is an error that names it.
+            filters: W&B's Mongo-style object, for example `{"config.lr": {"$gt": 0.1}, "state": "finished"}`. An
+                operator or a field that W&B does not know is an error that names it.
             order: `created_at`, `heartbeat_at`, `config.KEY.value` or `summary_metrics.KEY` after `+` or `-`.
             per_page: runs read at a time.
             include_sweeps: let each run have its sweep at once.

@@ -11,8 +11,8 @@ from typing import Any
 class Attrs:
     """An object over the fields that the server sent, under their camelCase names.
 
-    `obj.created_at` and `obj.createdAt` are the same. Assigning to a field sets an attribute of the object, which is how
-    `run.notes = "…"` and then `run.update()` works; the fields stay as they were read.
+    `obj.created_at` and `obj.createdAt` are the same. Assigning to a field sets an attribute of the object, which is
+    how `run.notes = "…"` and then `run.update()` works; the fields stay as they were read.
     """
 
     def __init__(self, attrs: Mapping[str, Any]) -> None:
@@ -23,7 +23,7 @@ class Attrs:
         camel = "".join(part.title() for part in string.split("_"))
         return camel[:1].lower() + camel[1:]
 
-    def to_html(self, height: int = 420, hidden: bool = False) -> str | None:
+    def to_html(self, height: int = 420, hidden: bool = False) -> str | None:  # noqa: ARG002 - for those who have one
         """A page of HTML, where the object has one."""
         return None
 

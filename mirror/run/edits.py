@@ -1,7 +1,7 @@
 """The members of a run that write: each queues one operation in the outbox and shows its effect at once.
 
-Nothing here talks to the server. What a member returns from survives a power cut; `wandb-mirror replay` delivers it, and
-`run.pending` says what waits, and why.
+Nothing here talks to the server. When a member returns, what it queued survives a power cut; `wandb-mirror replay`
+delivers it, and `run.pending` says what waits, and why.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from mirror.run.calls import as_comm_error
 from mirror.run.changes import changed_keys
 from mirror.run.facts import RunFacts
 from mirror.run.files import File, file_of_upload
-from mirror.run.overlay import overlaid, overlaid_summary
+from mirror.run.overlay import overlaid
 from mirror.run.summary import Summary
 from mirror.store.run_rows import last_pass
 from mirror.store.uploads import take_in
@@ -66,7 +66,7 @@ class RunEdits(RunFacts):
 
     @as_comm_error
     def update(self) -> None:
-        """Queue what changed in tags, notes, description, name, group, job type, config and summary since they were read.
+        """Queue what changed in tags, notes, description, name, group, job type, config and summary since it was read.
 
         Where the SDK sends all of these as they are here, and so overwrites what others changed meanwhile, only changed
         fields and keys are queued, with the values they are based on.
@@ -99,7 +99,7 @@ class RunEdits(RunFacts):
         if not may_become(now.state, state):
             raise CommError(
                 f"invalid state transition: a run that is {now.state} cannot become {state!r}",
-                hint="W&B allows pending from running, failed, crashed or preempted, and failed from pending or running",
+                hint="W&B allows pending from running, failed, crashed, preempted, and failed from pending, running",
             )
         self._queue(UpdateState(state=state, base=now.state))
         self._state = self._attrs["state"] = state
@@ -158,7 +158,7 @@ class RunEdits(RunFacts):
             use_as: what it was used as.
         """
         if not isinstance(artifact, Artifact):
-            raise ValueError("You must pass a mirror.Api().artifact() to use_artifact")
+            raise TypeError("You must pass a mirror.Api().artifact() to use_artifact")
         self._queue(UseArtifact(artifact_id=artifact.id, name=artifact.qualified_name, use_as=use_as or artifact.name))
         return artifact
 
@@ -184,6 +184,7 @@ class RunEdits(RunFacts):
                 collection=artifact.source_name.split(":")[0],
                 type=artifact.type,
                 digest=artifact.digest,
+                digest_algorithm=artifact.digest_algorithm,
                 aliases=tuple(aliases or ()),
                 tags=tuple(tags or ()),
             )
@@ -205,7 +206,7 @@ class RunEdits(RunFacts):
             if refreshed is None or dt.datetime.now(dt.UTC) - refreshed > STALE_AFTER:
                 raise NotMirrored(
                     f"{self} had not ended when the mirror was last refreshed ({refreshed or 'never'})",
-                    hint=f"`wandb-mirror pull {'/'.join(self._run_path)}` refreshes it, `wandb-mirror daemon` keeps at it",
+                    hint=f"`wandb-mirror pull {'/'.join(self._run_path)}` refreshes it",
                 )
             time.sleep(POLL_S)
 

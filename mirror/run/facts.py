@@ -155,7 +155,7 @@ class RunFacts(Attrs):
 
     @property
     def json_config(self) -> str:
-        """The config as W&B takes it, as JSON. Unlike the SDK's it keeps `wandb_version` and the descriptions of keys."""
+        """The config as W&B takes it, as JSON. Unlike the SDK's it keeps `wandb_version` and descriptions of keys."""
         self._read_documents()
         wire = {key: value for key, value in self._wire_config().items() if key in INTERNAL_CONFIG_KEYS}
         described = {key: item for key, item in self._wire_config().items() if _is_pair(item)}

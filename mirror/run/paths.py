@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from mirror.records.operations import RunPath
 
-
 Known = Callable[
     [], tuple[str | None, str | None]
 ]  # entity and project of what is mirrored, where that leaves no choice

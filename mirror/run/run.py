@@ -1,7 +1,7 @@
 """`Run`: the whole surface of the SDK's `wandb.apis.public.Run`, answered from the mirror, with no network.
 
-One member, one place: what the run is in `facts`, what changes it in `edits`, its history in `run_history`, what else it
-contains in `contents`, how it looks in `look`.
+Each member has its place: what the run is in `facts`, what changes it in `edits`, its history in `run_history`, what
+else it contains in `contents`, how it looks in `look`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`run.summary`: a dictionary whose `update()` queues what changed.
 
-Better than the SDK's: a deleted key is gone at once, also for `get`; a missing attribute is an `AttributeError`, so that
-`hasattr` works; NaN stays `"NaN"`, W&B's own text for it, where the SDK writes null; and `update()` queues the changed keys
-alone, where the SDK sends the whole document over what others wrote meanwhile.
+Better than the SDK's: a deleted key is gone at once, also for `get`; a missing attribute is an `AttributeError`, so
+that `hasattr` works; NaN stays `"NaN"`, W&B's own text for it, where the SDK writes null; and `update()` queues the
+changed keys alone, where the SDK sends the whole document over what others wrote meanwhile.
 """
 
 from __future__ import annotations

@@ -86,7 +86,8 @@ def compare_json(value: str, sign: str, operand: Any) -> Fragment:
     if isinstance(operand, str):
         return Fragment(f"(json_type({value}) = 'VARCHAR' AND {text} {sign} ?)", (valid_unicode(operand),))
     if _is_number(operand):
-        exact = f"CASE WHEN regexp_full_match({text}, '-{{0,1}}[0-9]{{1,{_EXACT_DIGITS}}}') THEN TRY_CAST({text} AS HUGEINT) END"
+        is_whole = f"regexp_full_match({text}, '-{{0,1}}[0-9]{{1,{_EXACT_DIGITS}}}')"
+        exact = f"CASE WHEN {is_whole} THEN TRY_CAST({text} AS HUGEINT) END"
         whole = _against_integer(f"({exact})", sign, operand)
         near = _against_double(f"TRY_CAST({text} AS DOUBLE)", sign, operand)
         either = f"CASE WHEN {exact} IS NOT NULL THEN {whole.sql} ELSE {near.sql} END"

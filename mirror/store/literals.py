@@ -1,8 +1,8 @@
 """Values written into SQL text as literals.
 
-DuckDB's Python client imports pandas, where it is installed, to bind its first value: half a second before the first row
-of a notebook or a command. A literal costs nothing, and lets DuckLake skip files by their statistics. It is safe, since a
-value is written by its type and a text can hold no mark: its quotes are doubled, and DuckDB knows no other escape.
+DuckDB's Python client imports pandas, where it is installed, to bind its first value: half a second before the first
+row of a notebook or a command. A literal costs nothing, and lets DuckLake skip files by their statistics. It is safe,
+since a value is written by its type: the quotes of a text are doubled, and DuckDB knows no other escape.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The lake as the objects of `mirror.run` see it: opened when first asked, one cursor a thread, safe to pickle.
 
-Where `connect` gives a person SQL, a `Reader` gives other code rows. It opens no socket and holds nothing but the home's
-path until the first question, so that it travels to other processes; after a fork the child opens the lake anew.
+Where `connect` gives a person SQL, a `Reader` gives other code rows. It opens no socket and holds nothing but the
+home's path until the first question, so that it travels to other processes; after a fork the child opens it anew.
 """
 
 from __future__ import annotations

@@ -282,6 +282,26 @@ CREATE TABLE lake.run_artifacts (
 )
 """
 
+# One row an end of an operation: delivered, buried or given up. An operation that was retried has several.
+RECEIPTS = """
+CREATE TABLE lake.receipts (
+    id VARCHAR NOT NULL,
+    entity VARCHAR NOT NULL,
+    project VARCHAR NOT NULL,
+    run_id VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    operation JSON NOT NULL,
+    created_at TIMESTAMP NOT NULL,
+    ended_at TIMESTAMP NOT NULL,
+    outcome VARCHAR NOT NULL,
+    attempts BIGINT NOT NULL,
+    sent JSON,
+    answer VARCHAR,
+    duration_s DOUBLE NOT NULL,
+    folded VARCHAR[]
+)
+"""
+
 META = "CREATE TABLE lake.meta (key VARCHAR NOT NULL, value VARCHAR NOT NULL)"
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -298,12 +318,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ARTIFACT_FILES,
         RUN_ARTIFACTS,
     ),
+    (RECEIPTS,),  # version 3
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 
 # Small tables that change on every pass live inside the catalog, so that a pass that finds nothing leaves no file.
 # DuckLake takes this option only for a table that is committed.
-INLINED_TABLES = ("sources", "failures", "exports", "completeness")
+INLINED_TABLES = ("sources", "failures", "exports", "completeness", "receipts")
 INLINED_ROWS = 1000
 
 # What `mirror.connect()` shows under plain names: the exact wire texts and bookkeeping stay in `lake.*`.
@@ -338,4 +359,5 @@ VIEWS: dict[str, str] = {
     "artifacts": "SELECT * EXCLUDE (created_at_text, updated_at_text, metadata_wire) FROM lake.artifacts",
     "artifact_files": "SELECT * FROM lake.artifact_files",
     "run_artifacts": "SELECT * FROM lake.run_artifacts",
+    "receipts": "SELECT * FROM lake.receipts",
 }

@@ -38,12 +38,12 @@ def take_in(objects: Objects, source: str | os.PathLike[str]) -> TakenIn:
         OSError: the source cannot be read.
         HomeUnusable: the disk is full or failing; nothing was kept.
     """
-    with open(source, "rb") as file, store_errors(objects.home):
+    with Path(source).open("rb") as file, store_errors(objects.home):
         make_folder(objects.home.partial)
         copy = objects.home.partial / f"upload-{secrets.token_hex(8)}"
         try:
             sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-            with open(copy, "xb") as target:
+            with copy.open("xb") as target:
                 while chunk := file.read(_CHUNK):
                     sha256.update(chunk)
                     md5.update(chunk)

@@ -1,0 +1,115 @@
+"""Bytes up: one PUT for one address. The key goes along to the base URL alone; storage hosts never see it.
+
+W&B API notes, sections 1 and 7. Nothing here puts the query of an address into a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import anyio
+import httpx
+
+from mirror.api.connection import connect_reason, http_client, tls_error, tls_reason
+from mirror.api.credentials import ApiKey, authorization
+from mirror.api.deployment import Deployment
+from mirror.api.limits import Limits
+from mirror.api.spent import Meter
+from mirror.api.transfer_answers import host_of
+from mirror.config import ServerSettings
+from mirror.errors import MirrorError, RateLimited, RefusedByServer, ServerError, Unreachable, UrlExpired
+
+_CHUNK = 1 << 18
+_TRY_LATER = frozenset({408, 425, 500, 502, 503, 504})
+_NO_AUTH = httpx.Auth()  # httpx would make credentials of a user name in an address
+
+
+class Uploads:
+    """Uploads of one client.
+
+    Args:
+        deployment: relative addresses are on its base URL, which alone gets the key.
+        key: the API key.
+        settings: timeouts, how many transfers at once.
+        meter: counts what is spent.
+        transport: replaces the network, for tests.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        key: ApiKey,
+        settings: ServerSettings,
+        *,
+        meter: Meter,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._deployment = deployment
+        self._key = key
+        self._settings = settings
+        self._meter = meter
+        self._http = http_client(settings, deployment.base_url, transport)
+        self._limits: dict[str, Limits] = {}
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def put(self, url: str, headers: Mapping[str, str], source: Path, size: int) -> None:
+        """Send a file; see `Client.upload`."""
+        target = self._target(url)
+        host = host_of(target.netloc.decode("ascii"))
+        sent = {**headers, "Content-Length": str(size), **authorization(self._deployment, self._key, str(target))}
+        gate = self._limits.setdefault(host, Limits(concurrent=self._settings.concurrent_transfers, host=host))
+        failed: MirrorError
+        async with gate.turn():
+            self._meter.transfer_requests += 1
+            try:
+                response = await self._http.put(target, content=_chunks(source), headers=sent, auth=_NO_AUTH)
+            except httpx.HTTPError as error:
+                failed = self._no_answer(error, host)
+            else:
+                self._meter.bytes_up += size
+                gate.learn(response.headers)
+                if response.is_success:
+                    return
+                failed = _refusal(response.status_code, host)
+                if isinstance(failed, RateLimited):
+                    gate.hold(1.0)
+        raise failed  # outside of the handler: the foreign error holds the request, and with it key and signature
+
+    def _target(self, url: str) -> httpx.URL:
+        on_base = url[:1] == "/" and url[:2] != "//"
+        try:
+            target = httpx.URL(self._deployment.base_url + url if on_base else url)
+        except (httpx.InvalidURL, ValueError):
+            target = httpx.URL()
+        if target.scheme not in {"http", "https"} or not target.host:
+            raise ServerError(f"{self._deployment.host} gave an upload address that is none")
+        return target
+
+    def _no_answer(self, error: httpx.HTTPError, host: str) -> Unreachable:
+        if (tls := tls_error(error)) is not None:
+            return Unreachable(f"no secure connection to {host}: {tls_reason(tls)}")
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
+            return Unreachable(f"cannot connect to {host}: {connect_reason(error)}")
+        return Unreachable(f"the connection to {host} broke during an upload", answered=True)
+
+
+async def _chunks(source: Path) -> AsyncIterator[bytes]:
+    async with await anyio.open_file(source, "rb") as file:
+        while chunk := await file.read(_CHUNK):
+            yield chunk
+
+
+def _refusal(status: int, host: str) -> MirrorError:
+    if status in {400, 403}:  # a signature that is over answers either
+        return UrlExpired(f"{host} refused an upload address (HTTP {status}): it may have expired", status=status)
+    if status == 429:
+        return RateLimited(f"{host} asked for fewer uploads (HTTP 429)", answered=True)
+    if status in _TRY_LATER:
+        return Unreachable(f"{host} is not available now (HTTP {status})", answered=True)
+    if status == 413:
+        return RefusedByServer(f"{host} does not take a file of this size (HTTP 413)", status=status)
+    return RefusedByServer(f"{host} refused an upload (HTTP {status})", status=status)

@@ -1,0 +1,70 @@
+"""Deliveries that tie a version of an artifact to a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mirror.records.contents import Direction
+from mirror.records.operations import Entry, LogArtifact, UseArtifact
+from mirror.replay.desk import Desk
+from mirror.replay.outcomes import Delivered, RefusedDelivery
+
+_USE_FEATURE = "USE_ARTIFACT_WITH_ENTITY_AND_PROJECT_INFORMATION"
+
+
+async def log_artifact(desk: Desk, entry: Entry, operation: LogArtifact) -> Delivered:
+    """Attach a version to a run as its output, by its digest: no bytes are sent."""
+    run = await desk.run(entry)
+    link: tuple[tuple[str, Direction], ...] = ((operation.artifact_id, "logged"),)
+    if await _is_linked(desk, entry, operation.artifact_id, "logged", operation.aliases):
+        return Delivered(outcome="already_so", run=run, links=link)
+    fields = {
+        "entityName": entry.entity,
+        "projectName": entry.project,
+        "runName": entry.run_id,
+        "artifactTypeName": operation.type,
+        "artifactCollectionNames": [operation.collection],
+        "digest": operation.digest,
+        "digestAlgorithm": operation.digest_algorithm or "MANIFEST_MD5",
+        "enableDigestDeduplication": True,
+        "aliases": [{"artifactCollectionName": operation.collection, "alias": alias} for alias in operation.aliases],
+        "tags": [{"tagName": tag} for tag in operation.tags],
+    }
+    state = await desk.client.attach_artifact(fields)
+    if state != "COMMITTED":
+        raise RefusedDelivery(f"the server no longer has the bytes of {operation.name}")
+    return Delivered(outcome="applied", run=run, links=link, sent=fields)
+
+
+async def use_artifact(desk: Desk, entry: Entry, operation: UseArtifact) -> Delivered:
+    """Declare a version as an input of a run."""
+    run = await desk.run(entry)
+    link: tuple[tuple[str, Direction], ...] = ((operation.artifact_id, "used"),)
+    if await _is_linked(desk, entry, operation.artifact_id, "used", ()):
+        return Delivered(outcome="already_so", run=run, links=link)
+    fields: dict[str, Any] = {
+        "entityName": entry.entity,
+        "projectName": entry.project,
+        "runName": entry.run_id,
+        "artifactID": operation.artifact_id,
+        "usedAs": operation.use_as,
+    }
+    owner = operation.name.split("/")
+    if _USE_FEATURE in desk.features and len(owner) == 3:
+        fields |= {"artifactEntityName": owner[0], "artifactProjectName": owner[1]}
+    await desk.client.use_artifact(fields)
+    return Delivered(outcome="applied", run=run, links=link, sent=fields)
+
+
+async def _is_linked(
+    desk: Desk, entry: Entry, artifact_id: str, direction: Direction, aliases: tuple[str, ...]
+) -> bool:
+    after: str | None = None
+    while True:
+        page = await desk.client.artifacts_page(*entry.run_path, direction, after)
+        for ref in page.artifacts:
+            if ref.artifact_id == artifact_id:
+                return set(aliases) <= set(ref.aliases)
+        if not page.has_more:
+            return False
+        after = page.after

@@ -1,0 +1,53 @@
+"""One function a kind of operation: look at the server, decide, write if need be, look again.
+
+The first look is what makes a delivery safe to repeat: an answer that was lost, or a process that was killed after the
+server acted, is found out by it, and nothing is sent twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from mirror.records.operations import (
+    Create,
+    Delete,
+    DeleteFile,
+    Edit,
+    Entry,
+    LogArtifact,
+    Stop,
+    UpdateState,
+    UploadFile,
+    UseArtifact,
+)
+from mirror.replay.artifact_deliveries import log_artifact, use_artifact
+from mirror.replay.desk import Desk
+from mirror.replay.file_deliveries import delete_file, upload_file
+from mirror.replay.outcomes import Delivered
+from mirror.replay.run_deliveries import create, delete, edit, stop, update_state
+
+
+async def deliver(desk: Desk, entry: Entry) -> Delivered:
+    """Deliver one entry.
+
+    Raises:
+        RefusedDelivery: bury it.
+        HeldDelivery: both sides changed the same, and nobody decided yet.
+        UnconfirmedDelivery: look again later.
+        MirrorError: of the network or the server; see `outcomes`.
+    """
+    return await _DELIVERIES[type(entry.operation)](desk, entry, entry.operation)
+
+
+_DELIVERIES: dict[type[Any], Callable[[Desk, Entry, Any], Awaitable[Delivered]]] = {
+    Edit: edit,
+    UpdateState: update_state,
+    UploadFile: upload_file,
+    DeleteFile: delete_file,
+    Create: create,
+    Stop: stop,
+    Delete: delete,
+    LogArtifact: log_artifact,
+    UseArtifact: use_artifact,
+}

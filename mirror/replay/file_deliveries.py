@@ -1,0 +1,94 @@
+"""Deliveries of a run's files: up, and away."""
+
+from __future__ import annotations
+
+from mirror.api import ListedFile
+from mirror.errors import UrlExpired
+from mirror.records.contents import FileRow
+from mirror.records.operations import DeleteFile, Entry, UploadFile
+from mirror.records.texts import storable
+from mirror.replay.desk import Desk
+from mirror.replay.outcomes import Delivered, HeldDelivery, RefusedDelivery, UnconfirmedDelivery
+
+ADDRESSES = 3  # upload addresses that are asked for before the storage's refusal is believed
+_MARK_FEATURE = "MARK_RUN_FILES_UPLOADED"
+
+
+async def upload_file(desk: Desk, entry: Entry, upload: UploadFile) -> Delivered:
+    """Put a file into a run, and see that the server lists these bytes."""
+    path = entry.run_path
+    run = await desk.run(entry)
+    there = await _file(desk, entry, upload.name)
+    if there is not None and there.md5 == upload.md5:
+        return Delivered(outcome="already_so", run=run, files=(_row(there, upload),))
+    if there is not None and there.md5 is not None and there.md5 != upload.base_md5:
+        clash = f"{upload.name} has other bytes upstream than when the upload was queued"
+        match desk.policy(entry):
+            case "hold":
+                raise HeldDelivery(clash)
+            case "theirs":
+                return Delivered(outcome="theirs", run=run, answer=clash)
+    for attempt in range(1, ADDRESSES + 1):
+        slot = (await desk.client.upload_slots(*path, [upload.name]))[upload.name]
+        try:
+            await desk.client.upload(slot, desk.objects.path(upload.object), upload.size)
+            break
+        except UrlExpired as error:
+            if attempt == ADDRESSES:
+                raise RefusedDelivery(error.message) from error
+    if _MARK_FEATURE in desk.features:
+        await desk.client.mark_uploaded(*path, [upload.name])
+    after = await _file(desk, entry, upload.name)
+    listed = after is not None and after.md5 in (None, upload.md5) and after.size == upload.size
+    if not listed and _MARK_FEATURE in desk.features:
+        raise UnconfirmedDelivery(f"the server took {upload.name} but does not list these bytes")
+    return Delivered(
+        outcome="applied",
+        run=run,
+        files=(_row(after, upload),) if after is not None and listed else (),
+        sent={"file": upload.name, "bytes": upload.size},
+        answer=None if listed else "the storage took the bytes; this server registers them by itself",
+    )
+
+
+async def delete_file(desk: Desk, entry: Entry, operation: DeleteFile) -> Delivered:
+    """Remove a file from a run; the mirror keeps its bytes."""
+    run = await desk.run(entry)
+    there = await _file(desk, entry, operation.name)
+    if there is None:
+        return Delivered(outcome="already_so", run=run, files=(_gone(operation),))
+    if operation.base_md5 is not None and there.md5 not in (None, operation.base_md5):
+        clash = f"{operation.name} has other bytes upstream than when its deletion was queued"
+        match desk.policy(entry):
+            case "hold":
+                raise HeldDelivery(clash)
+            case "theirs":
+                return Delivered(outcome="theirs", run=run, answer=clash)
+    if there.file_id is None:
+        raise RefusedDelivery(f"the server names no id for {operation.name}")
+    project = run.project_internal_id or operation.project_internal_id
+    await desk.client.delete_files([there.file_id], int(project) if project and project.isdecimal() else None)
+    if await _file(desk, entry, operation.name) is not None:
+        raise UnconfirmedDelivery(f"the server still lists {operation.name}")
+    return Delivered(outcome="applied", run=run, files=(_gone(operation),), sent={"file": operation.name})
+
+
+async def _file(desk: Desk, entry: Entry, name: str) -> ListedFile | None:
+    page = await desk.client.file_urls(*entry.run_path, [name])
+    return next((file for file in page.files if file.name == name), None)
+
+
+def _row(file: ListedFile, upload: UploadFile) -> FileRow:
+    """An uploaded file as the lake holds it: its bytes are an object already."""
+    return FileRow(
+        name=storable(file.name), file_id=file.file_id, size=upload.size, md5=file.md5 or upload.md5,
+        mimetype=file.mimetype or upload.mimetype, updated_at=file.updated_at, updated_at_text=file.updated_at_text,
+        object=upload.object, status="held",
+    )  # fmt: skip
+
+
+def _gone(operation: DeleteFile) -> FileRow:
+    return FileRow(
+        name=storable(operation.name), file_id=operation.file_id, size=None, md5=operation.base_md5, mimetype=None,
+        updated_at=None, updated_at_text=None, object=None, status="gone",
+    )  # fmt: skip

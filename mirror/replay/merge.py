@@ -1,0 +1,160 @@
+"""What to do about an edit when the server may have moved meanwhile: a three-way merge, pure functions of values.
+
+For each field and key there are three values: the **base** that the user saw, the **wish**, and the **remote** one.
+Remote equal to the wish: nothing to do. Remote equal to the base: nobody touched it, so the wish is written. Otherwise
+both sides changed it, which is a conflict; but tags are sets, in which what either side added or removed stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET
+
+from mirror.records.operations import Change, Edit
+from mirror.records.texts import dump_strict
+
+Policy = Literal["hold", "ours", "theirs"]
+
+
+class Remote(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as the server has it, as far as an edit can change it."""
+
+    fields: Mapping[str, Any]  # by `EditedField`
+    config: Mapping[str, Any]  # the whole wire object: {key: {"value": …, "desc": …}}, W&B's own keys included
+    summary: Mapping[str, Any]  # the whole document
+
+
+class Clash(msgspec.Struct, frozen=True, kw_only=True):
+    """One value that both sides changed."""
+
+    item: str  # "notes", "config.lr", "summary.best"
+    base: Any  # UNSET: it was not there
+    wish: Any
+    remote: Any
+
+    def __str__(self) -> str:
+        """In words, with the values."""
+        return (
+            f"{self.item} was {_shown(self.base)}, is {_shown(self.remote)} upstream, should become {_shown(self.wish)}"
+        )
+
+
+class Merged(msgspec.Struct, frozen=True, kw_only=True):
+    """What an edit comes to. `fields`, `config` and `summary` are what is to be written; whole documents, or None."""
+
+    fields: Mapping[str, Any] = {}
+    config: Mapping[str, Any] | None = None  # the whole wire object, from the remote one
+    summary: Mapping[str, Any] | None = None
+    clashes: tuple[Clash, ...] = ()  # of policy "hold": nothing may be written
+    yielded: tuple[Clash, ...] = ()  # of policy "theirs": left as the server has them
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not self.fields and self.config is None and self.summary is None
+
+
+def merge_edit(edit: Edit, remote: Remote, policy: Policy) -> Merged:
+    """Merge an edit into what the server has now.
+
+    Args:
+        edit: what is wished, with its bases.
+        remote: read just now: everything in it that the edit does not name is written back as it is.
+        policy: what to do about values that both sides changed.
+    """
+    values = {key: item["value"] if _is_pair(item) else item for key, item in remote.config.items()}
+    fields = _decide(edit.fields, remote.fields, "", policy)
+    config = _decide(edit.config, values, "config.", policy)
+    summary = _decide(edit.summary, remote.summary, "summary.", policy)
+    clashes = (*fields.clashes, *config.clashes, *summary.clashes)
+    if policy == "hold" and clashes:
+        return Merged(clashes=clashes)
+    return Merged(
+        fields=fields.write,
+        config=_with_config(remote.config, config.write) if config.write else None,
+        summary=_with_keys(remote.summary, summary.write) if summary.write else None,
+        yielded=clashes if policy == "theirs" else (),
+    )
+
+
+def merged_tags(base: Sequence[str], wish: Sequence[str], remote: Sequence[str]) -> list[str]:
+    """The remote tags with what the wish added, without what it removed; remote order first."""
+    removed, added = set(base) - set(wish), [tag for tag in wish if tag not in base]
+    kept = [tag for tag in remote if tag not in removed]
+    return kept + [tag for tag in dict.fromkeys(added) if tag not in kept]
+
+
+class _Decided(msgspec.Struct, kw_only=True):
+    write: dict[str, Any] = {}  # UNSET: remove
+    clashes: tuple[Clash, ...] = ()
+
+
+def _decide(changes: Mapping[Any, Change], remote: Mapping[str, Any], prefix: str, policy: Policy) -> _Decided:
+    write: dict[str, Any] = {}
+    clashes: list[Clash] = []
+    for key, change in changes.items():
+        now = remote.get(key, UNSET)
+        wish = change.value
+        if prefix == "" and key == "tags":
+            wish = merged_tags(_listed(change.base), _listed(wish), _listed(now))
+            if wish != _listed(now):
+                write[key] = wish
+            continue
+        if _same(now, wish, is_field=prefix == ""):
+            continue
+        if not _same(now, change.base, is_field=prefix == ""):
+            clashes.append(Clash(item=f"{prefix}{key}", base=change.base, wish=wish, remote=now))
+            if policy != "ours":
+                continue
+        write[key] = wish
+    return _Decided(write=write, clashes=tuple(clashes))
+
+
+def _with_config(remote: Mapping[str, Any], write: Mapping[str, Any]) -> dict[str, Any]:
+    """The wire object with some keys changed; a description that a key has stays."""
+    whole = dict(remote)
+    for key, value in write.items():
+        if value is UNSET:
+            whole.pop(key, None)
+        else:
+            before: dict[str, Any] = dict(whole[key]) if _is_pair(whole.get(key)) else {"desc": None}
+            whole[key] = {**before, "value": value}
+    return whole
+
+
+def _with_keys(remote: Mapping[str, Any], write: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in {**remote, **write}.items() if value is not UNSET}
+
+
+def _same(one: Any, other: Any, *, is_field: bool) -> bool:
+    """Equal JSON. For a text field absent, null and empty are one: W&B cannot tell them apart when it is written."""
+    if is_field:
+        one, other = (None if value is UNSET or value == "" else value for value in (one, other))
+    if one is UNSET or other is UNSET:
+        return one is other
+    return dump_strict(one) == dump_strict(other)
+
+
+def _listed(value: Any) -> list[str]:
+    return [] if value is UNSET or value is None else list(value)
+
+
+def _is_pair(item: Any) -> bool:
+    return isinstance(item, dict) and "value" in item
+
+
+def _shown(value: Any) -> str:
+    if value is UNSET:
+        return "absent"
+    text = dump_strict(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def items(edit: Edit) -> Iterator[tuple[str, Change]]:
+    """Every value that an edit changes, by the name that people see."""
+    for prefix, changes in (("", edit.fields), ("config.", edit.config), ("summary.", edit.summary)):
+        for key, change in changes.items():
+            yield f"{prefix}{key}", change

@@ -1,0 +1,59 @@
+"""How a delivery ends when it does not raise an error of the network: in a value, or in one of two refusals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from mirror.errors import (
+    AuthError,
+    Forbidden,
+    GraphQLError,
+    MirrorError,
+    NotFound,
+    RefusedByServer,
+    ServerError,
+)
+from mirror.records.contents import Direction, FileRow
+from mirror.records.receipts import Outcome
+from mirror.records.runs import RunRecord
+
+
+class Delivered(msgspec.Struct, frozen=True, kw_only=True):
+    """What a delivery came to, and what the server shows afterwards."""
+
+    outcome: Outcome
+    run: RunRecord | None = None  # as it is upstream now; None: as it was looked at before
+    gone: bool = False  # the run is no longer there, as was asked
+    files: tuple[FileRow, ...] = ()  # of the run, as they are upstream now
+    links: tuple[tuple[str, Direction], ...] = ()  # artifact ids that the run logged or used, on top of others
+    sent: Any = None  # what was sent, as plain values
+    answer: str | None = None  # what the server said, or why nothing was sent
+
+
+class RefusedDelivery(Exception):
+    """The server will not do it, whenever it is asked: the entry is buried with these words."""
+
+
+class HeldDelivery(Exception):
+    """Both sides changed the same: the entry waits for a person."""
+
+
+class UnconfirmedDelivery(Exception):
+    """The server took the change and does not show it (yet): it is looked at again."""
+
+
+def is_refusal(error: MirrorError) -> bool:
+    """Whether the server said no to this very operation, so that asking again cannot help."""
+    if isinstance(error, Forbidden | NotFound | RefusedByServer):
+        return True
+    return isinstance(error, GraphQLError) and error.status < 500
+
+
+def is_outage(error: MirrorError) -> bool:
+    """Whether nothing else would get through now, either: nobody answers, or somebody else, or the key is refused."""
+    if isinstance(error, AuthError):
+        return not isinstance(error, Forbidden)
+    answered = getattr(error, "answered", False)
+    return (error.transient and not answered) or (isinstance(error, ServerError) and not error.transient)

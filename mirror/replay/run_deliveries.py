@@ -1,0 +1,144 @@
+"""Deliveries that change a run itself: edits, states, creation, end."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from msgspec import UNSET
+
+from mirror.api import BadRun
+from mirror.errors import NotFound
+from mirror.records.operations import Create, Delete, Edit, Entry, Stop, UpdateState, may_become
+from mirror.records.runs import ACTIVE_STATES, RunRecord
+from mirror.replay.desk import Desk
+from mirror.replay.merge import Merged, Remote, merge_edit
+from mirror.replay.outcomes import Delivered, HeldDelivery, RefusedDelivery, UnconfirmedDelivery
+
+# Field of an edit → field of W&B's input.
+_INPUTS = {
+    "display_name": "displayName",
+    "notes": "notes",
+    "description": "description",
+    "group": "groupName",
+    "job_type": "jobType",
+    "tags": "tags",
+}
+
+
+async def edit(desk: Desk, entry: Entry, operation: Edit) -> Delivered:
+    """Write what differs, in documents built from a fresh read, so that nobody else's keys are lost."""
+    run = await desk.run(entry)
+    policy = desk.policy(entry)
+    merged = merge_edit(operation, remote_of(run, operation), policy)
+    if merged.clashes:
+        raise HeldDelivery("; ".join(str(clash) for clash in merged.clashes))
+    yielded = "; ".join(str(clash) for clash in merged.yielded) or None
+    if merged.is_empty:
+        return Delivered(outcome="theirs" if yielded else "already_so", run=run, answer=yielded)
+    sent = edit_input(merged)
+    after = await desk.client.edit_run(entry.entity, entry.project, run.storage_id, sent)
+    if isinstance(after, BadRun):
+        raise UnconfirmedDelivery(f"the run cannot be read after the edit: {after.reason}")
+    rest = merge_edit(operation, remote_of(after, operation), policy)
+    if not rest.is_empty or rest.clashes:
+        raise UnconfirmedDelivery("the server took the edit but shows other values")
+    return Delivered(outcome="applied", run=after, sent=sent, answer=yielded)
+
+
+def remote_of(run: RunRecord, operation: Edit) -> Remote:
+    """A run's values as a merge compares them; a document that the edit does not touch stays unread.
+
+    Raises:
+        RefusedDelivery: a document that would be written back whole cannot be read whole.
+    """
+    return Remote(
+        fields={
+            "display_name": run.display_name,
+            "notes": run.notes,
+            "description": run.description,
+            "group": run.group,
+            "job_type": run.job_type,
+            "tags": list(run.tags),
+        },
+        config=_object(run.config_text, "config") if operation.config else {},
+        summary=_object(run.summary_text, "summary") if operation.summary else {},
+    )
+
+
+def edit_input(merged: Merged) -> dict[str, Any]:
+    """What is sent: a text that is to be empty as such, since W&B leaves a field alone that is null."""
+    sent = {_INPUTS[name]: "" if value is None or value is UNSET else value for name, value in merged.fields.items()}
+    if merged.config is not None:
+        sent["config"] = json.dumps(merged.config)
+    if merged.summary is not None:
+        sent["summaryMetrics"] = json.dumps(merged.summary)
+    return sent
+
+
+async def update_state(desk: Desk, entry: Entry, operation: UpdateState) -> Delivered:
+    """Set a state. What W&B does not allow is refused in its own words, which the user gets to see."""
+    run = await desk.run(entry)
+    if run.state == operation.state:
+        return Delivered(outcome="already_so", run=run)
+    policy = desk.policy(entry)
+    if run.state != operation.base and may_become(run.state or "", operation.state):
+        moved = f"the state was {operation.base}, is {run.state} upstream, should become {operation.state}"
+        if policy == "theirs":
+            return Delivered(outcome="theirs", run=run, answer=moved)
+        if policy == "hold":
+            raise HeldDelivery(moved)
+    # A transition that W&B does not know is sent all the same: its refusal, in its own words, is what the user gets.
+    await desk.client.update_state(run.storage_id, operation.state)
+    after = await desk.run(entry)
+    if after.state == run.state:
+        raise UnconfirmedDelivery(f"the server took the state {operation.state} but shows {after.state}")
+    return Delivered(outcome="applied", run=after, sent={"state": operation.state})
+
+
+async def create(desk: Desk, entry: Entry, operation: Create) -> Delivered:
+    """Make a run under the id that its entry names."""
+    there = await desk.client.run(*entry.run_path)
+    if isinstance(there, RunRecord):
+        if entry.attempts == 0 and desk.policy(entry) == "hold":  # else it may be our own, its answer lost
+            raise HeldDelivery("the server has a run of this id already, which somebody else made")
+        return Delivered(outcome="already_so", run=there)
+    made = await desk.client.create_run(*entry.run_path, state=operation.state, display_name=operation.display_name)
+    if isinstance(made, BadRun):
+        raise UnconfirmedDelivery(f"the run cannot be read after its creation: {made.reason}")
+    return Delivered(outcome="applied", run=made, sent={"state": operation.state})
+
+
+async def stop(desk: Desk, entry: Entry, _: Stop) -> Delivered:
+    """Ask a run to end; one that has ended is left alone. Asking twice does nothing more."""
+    run = await desk.run(entry)
+    if run.state not in ACTIVE_STATES:
+        return Delivered(outcome="already_so", run=run, answer=f"the run is {run.state}")
+    await desk.client.stop_run(run.storage_id)
+    return Delivered(
+        outcome="applied", run=run, sent={"stop": True}, answer="the run ends when its process hears of it"
+    )
+
+
+async def delete(desk: Desk, entry: Entry, operation: Delete) -> Delivered:
+    """Delete a run; the mirror keeps it, marked as gone."""
+    try:
+        run = await desk.run(entry)
+    except (NotFound, RefusedDelivery):
+        return Delivered(outcome="already_so", gone=True)
+    await desk.client.delete_run(run.storage_id, delete_artifacts=operation.delete_artifacts)
+    if await desk.client.run(*entry.run_path) is not None:
+        raise UnconfirmedDelivery("the server still shows the run")
+    return Delivered(outcome="applied", gone=True, sent={"deleteArtifacts": operation.delete_artifacts})
+
+
+def _object(text: str | None, what: str) -> dict[str, Any]:
+    if text is None:
+        return {}
+    try:
+        value = json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise RefusedDelivery(f"the {what} upstream is no JSON object; writing a key would lose all of it")
+    return value

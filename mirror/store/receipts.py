@@ -1,0 +1,80 @@
+"""Receipts: what operations came to, written in the commit that refreshes the rows they changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import pyarrow as pa
+
+from mirror.records.contents import Direction
+from mirror.records.passes import ProjectKey
+from mirror.records.receipts import Outcome, Receipt
+from mirror.records.texts import storable
+from mirror.store.engine import Engine
+from mirror.store.lake import Lake
+from mirror.store.rows import TEXT, TIME, arrow_table, insert, naive
+
+_COLUMNS = pa.schema(
+    [
+        *((name, TEXT) for name in ("id", "entity", "project", "run_id", "kind", "operation")),
+        *((name, TIME) for name in ("created_at", "ended_at")),
+        ("outcome", TEXT),
+        ("attempts", pa.int64()),
+        *((name, TEXT) for name in ("sent", "answer")),
+        ("duration_s", pa.float64()),
+        ("folded", pa.list_(TEXT)),
+    ]
+)
+_LINKS = pa.schema([(name, TEXT) for name in ("entity", "project", "run_id", "artifact_id", "direction")])
+
+
+class Delivered(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replay brought to the server, beside the rows of runs and files that it refreshed."""
+
+    receipts: tuple[Receipt, ...]
+    links: tuple[tuple[str, str, Direction], ...] = ()  # run id, artifact id; on top of those that are held
+
+
+def write_delivered(engine: Engine, key: ProjectKey, delivered: Delivered | None) -> None:
+    """Write receipts and links; the caller's transaction makes them visible."""
+    if delivered is None:
+        return
+    rows = [
+        (
+            one.id, one.entity, one.project, one.run_id, one.kind, one.operation, naive(one.created_at),
+            naive(one.ended_at), one.outcome, one.attempts, one.sent, storable(one.answer) if one.answer else None,
+            one.duration_s, list(one.folded),
+        )
+        for one in delivered.receipts
+    ]  # fmt: skip
+    insert(engine, "receipts", arrow_table(_COLUMNS, rows))
+    links = [(key.entity, key.project, *link) for link in dict.fromkeys(delivered.links)]
+    if not links:
+        return
+    engine.register("linked", arrow_table(_LINKS, links))
+    try:
+        engine.execute("INSERT INTO lake.run_artifacts SELECT * FROM linked EXCEPT SELECT * FROM lake.run_artifacts")
+    finally:
+        engine.unregister("linked")
+
+
+def outcomes_of(lake: Lake, entry_ids: Sequence[str]) -> dict[tuple[str, int], tuple[Outcome, str | None]]:
+    """Outcome and answer of the receipts that some entries have, by entry id and number of attempts."""
+    with lake.reading() as engine:
+        rows = engine.execute(
+            "SELECT id, attempts, outcome, answer FROM lake.receipts WHERE id IN (SELECT unnest(?::VARCHAR[]))",
+            [list(entry_ids)],
+        ).fetchall()
+    return {(entry_id, attempts): (outcome, answer) for entry_id, attempts, outcome, answer in rows}
+
+
+def held_objects(lake: Lake, key: ProjectKey, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Digests of the files of these run ids and names whose bytes are held."""
+    with lake.reading() as engine:
+        rows = engine.execute(
+            "SELECT run_id, name, object FROM lake.files WHERE entity = ? AND project = ? AND object IS NOT NULL"
+            " AND run_id IN (SELECT unnest(?::VARCHAR[])) AND name IN (SELECT unnest(?::VARCHAR[]))",
+            [key.entity, key.project, [run_id for run_id, _ in names], [name for _, name in names]],
+        ).fetchall()
+    return {(run_id, name): digest for run_id, name, digest in rows if (run_id, name) in set(names)}
