@@ -18,7 +18,7 @@ from mirror.sandbox.artifact_state import content_key
 from mirror.sandbox.records import RunRecord
 from mirror.sandbox.wire import spell
 from mirror.store import connect
-from tests.mirroring import ENTITY, PROJECT, Mirror
+from tests.mirroring import ENGINE, ENTITY, PROJECT, Mirror
 
 SPOKEN = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 Cell = tuple[str, Any]  # the double's repr, the parsed text
@@ -32,7 +32,7 @@ def differences(  # noqa: C901 -- one plain comparison after the other
     Artifact bytes are expected where the mirror says that it wants them.
     """
     found: list[str] = []
-    with sandbox.state.lock, connect(mirror.home) as engine:
+    with sandbox.state.lock, connect(mirror.home, settings=ENGINE) as engine:
         runs = sandbox.state.project(entity, project).runs
 
         def rows(query: str) -> list[tuple[Any, ...]]:
@@ -115,7 +115,7 @@ def broken_objects(mirror: Mirror) -> list[str]:
     """Objects that are named but not there, or whose bytes are not those of their name."""
     found = []
     named: set[str] = set()
-    with connect(mirror.home) as engine:
+    with connect(mirror.home, settings=ENGINE) as engine:
         for table, column in (
             ("files", "object"),
             ("exports", "object"),

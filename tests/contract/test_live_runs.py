@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import select
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,13 @@ def begin(project: str, run_id: str, /, **options: Any) -> Any:
     return wandb.init(entity=ENTITY, project=project, id=run_id, settings=settings, **options)
 
 
+def events_of(server: Sandbox, run_id: str) -> int:
+    """How many rows of system metrics the server has; 0 before it knows the run."""
+    project = server.state.projects.get((ENTITY, "live-project"))
+    run = project.runs.get(run_id) if project is not None else None
+    return len(run.events) if run is not None else 0
+
+
 @pytest.fixture(scope="module")
 def logged(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> RunRecord:
     """One run that used everything, logged once for all the tests of this file."""
@@ -37,8 +46,9 @@ def logged(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> RunReco
         notes="a note",
         group="g",
         job_type="train",
-        settings={"x_disable_stats": False, "x_disable_machine_info": False, "x_stats_sampling_interval": 0.1},
-    )
+        settings={"x_disable_stats": False, "x_disable_machine_info": False, "x_stats_sampling_interval": 0.1,
+                  "x_file_stream_transmit_interval": 0.1},
+    )  # fmt: skip
     run.config.update({"late": "value"})
     for i in range(200):
         run.log({"loss": 1 / (i + 1), "nested": {"acc": i}, "nan": math.nan, "filler": "x" * 200})
@@ -48,6 +58,10 @@ def logged(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> RunReco
     (folder / "sub" / "notes.txt").write_text("saved text")
     run.save(str(folder / "sub" / "notes.txt"), base_path=str(folder), policy="now")
     run.summary["best"] = 2**60 + 1
+    end = time.monotonic() + 30.0
+    while not events_of(server, "live1"):  # a busy machine may be slow to measure itself
+        assert time.monotonic() < end, "no system metrics came"
+        select.select([], [], [], 0.02)
     run.finish()
     return server.state.run(ENTITY, "live-project", "live1")
 

@@ -1,10 +1,11 @@
-"""Pulls to be killed, past their imports: `python -m tests.crash.forker URL KEY HOME PROJECT`.
+"""Pulls to be killed, past their imports: `python -m tests.crash.forker JSON`, as `forking` starts it.
 
 For each line on standard input one child pulls once; its process id and then its wait status are printed.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import sys
@@ -12,19 +13,19 @@ from pathlib import Path
 
 from mirror.errors import MirrorError
 from mirror.layout import Home
-from tests.mirroring import ENTITY, Mirror
+from tests.mirroring import Mirror
 
 
 def main() -> None:
     """Fork, pull, report, until the input ends."""
-    url, key, home, project = sys.argv[1:5]
+    asked = json.loads(sys.argv[1])
     mirror = Mirror(
-        url=url,
-        api_key=key,
-        home=Home(Path(home)),
-        sources=(f"{ENTITY}/{project}",),
-        policy={"artifacts_include": ("*",)},
-    )
+        url=asked["url"],
+        api_key=asked["api_key"],
+        home=Home(Path(asked["home"])),
+        sources=(asked["source"],),
+        policy=asked["policy"],
+    ).using(**asked["settings"])
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

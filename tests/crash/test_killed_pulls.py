@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,58 +11,19 @@ import pytest
 
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
+from tests.crash.forking import Forker
 from tests.mirroring import ENTITY, Mirror
-from tests.pull.contents import assert_equal, fill, history, mirror_of
+from tests.pull.contents import EVERYTHING, assert_equal, fill, history, mirror_of
 from tests.truth import broken_objects
 
 PROJECT = "killed"
 LONGEST_S = 0.6  # about what a pull of the small project takes
 
 
-class Forker:
-    """A process that pulls in children of its own."""
-
-    def __init__(self, sandbox: Sandbox, home: Home) -> None:
-        self._said: str | None = None
-        command = [sys.executable, "-m", "tests.crash.forker", sandbox.url, sandbox.api_key, str(home.root), PROJECT]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
-        )
-
-    def pull(self, *, kill_after_s: float | None = None, file_size: int = 0) -> int:
-        """One pull; the exit code, or minus the signal."""
-        given, taken = self._process.stdin, self._process.stdout
-        assert given is not None
-        assert taken is not None
-        given.write(f"{file_size}\n")
-        child = int(taken.readline())
-        killer = None
-        if kill_after_s is not None:
-            killer = threading.Timer(kill_after_s, _kill, [child])
-            killer.start()
-        status = int(taken.readline())
-        if killer is not None:
-            killer.cancel()
-        return os.waitstatus_to_exitcode(status)
-
-    def close(self) -> str:
-        """End it; what it said of errors."""
-        if self._said is None:
-            _, self._said = self._process.communicate()
-        return self._said
-
-
-def _kill(child: int) -> None:
-    try:
-        os.kill(child, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
 @pytest.fixture
 def forker(sandbox: Sandbox, home: Home) -> Iterator[Forker]:
     """Children that pull the sandbox into the home."""
-    made = Forker(sandbox, home)
+    made = Forker(sandbox, home, f"{ENTITY}/{PROJECT}", policy=EVERYTHING)
     yield made
     made.close()
 

@@ -81,7 +81,7 @@ def half_is_missing(answer: Any) -> None:
 def test_a_listing_that_is_suddenly_shorter_is_refused_and_nothing_is_marked(
     sandbox: Sandbox, mirror: Mirror, lie: Any, force_walk: bool
 ) -> None:
-    fill(sandbox, 60)
+    fill(sandbox, 24)
     small = mirror.using(page_size_start=7, page_size_max=7)
     small.pull()
     sandbox.faults.add(Fault.lie(lie, match=Match(operation="MirrorRuns")))
@@ -92,7 +92,7 @@ def test_a_listing_that_is_suddenly_shorter_is_refused_and_nothing_is_marked(
     assert mirror.source()["last_error"] == error.message
     sandbox.faults.clear()
     assert small.pull(force_walk=True).errors == []
-    assert (len(mirror.run_ids()), mirror.source()["last_error"]) == (60, None)
+    assert (len(mirror.run_ids()), mirror.source()["last_error"]) == (24, None)
 
 
 def test_accept_missing_marks_what_a_person_agreed_to(sandbox: Sandbox, mirror: Mirror) -> None:
@@ -109,7 +109,7 @@ def test_accept_missing_marks_what_a_person_agreed_to(sandbox: Sandbox, mirror: 
 
 
 def test_a_listing_that_forgets_runs_which_it_finds_by_name_loses_nothing(sandbox: Sandbox, mirror: Mirror) -> None:
-    fill(sandbox, 60)
+    fill(sandbox, 24)
     mirror.pull()
 
     def walks(variables: Any) -> bool:
@@ -118,7 +118,7 @@ def test_a_listing_that_forgets_runs_which_it_finds_by_name_loses_nothing(sandbo
     sandbox.faults.add(Fault.lie(half_is_missing, match=Match(operation="MirrorRuns", variables=walks)))
     report = mirror.pull(force_walk=True)
     assert (report.errors, report.projects[0].gone) == ([], 0)
-    assert len(mirror.run_ids()) == 60
+    assert len(mirror.run_ids()) == 24
 
 
 def test_a_project_that_became_null_is_not_found_and_nothing_changes(sandbox: Sandbox, mirror: Mirror) -> None:

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import subprocess
-import sys
-import threading
-import time
 
 from mirror.errors import NotMirrored, StoreError
 from mirror.sandbox import Sandbox
-from tests.mirroring import ENTITY, PROJECT, Mirror
+from tests.crash.forking import Forker
+from tests.mirroring import ENTITY, PROJECT, SOURCE, Mirror
 
-RUNS = 120
+RUNS = 80
 PAGE = 4
 KILLS = 10
-
-
-def start_worker(mirror: Mirror) -> subprocess.Popen[str]:
-    """A pull in another process, past its imports."""
-    command = [sys.executable, "-m", "tests.pull.worker", mirror.url, mirror.api_key, str(mirror.home.root), str(PAGE)]
-    worker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert worker.stdout is not None
-    assert worker.stdout.readline() == "ready\n"
-    return worker
+LONGEST_S = 0.8  # a part of what the pull takes
 
 
 def test_a_killed_pull_goes_on_where_it_stopped_and_holds_no_run_twice(sandbox: Sandbox, mirror: Mirror) -> None:
@@ -35,15 +23,9 @@ def test_a_killed_pull_goes_on_where_it_stopped_and_holds_no_run_twice(sandbox: 
     chance = random.Random(20240101)
     killed = 0
     held = 0
+    forker = Forker(sandbox, mirror.home, SOURCE, settings={"page_size_start": PAGE, "page_size_max": PAGE})
     for _ in range(KILLS):
-        worker = start_worker(mirror)
-        assert worker.stdout is not None
-        killer = threading.Timer(chance.uniform(0.0, 1.0), os.kill, (worker.pid, signal.SIGKILL))
-        killer.start()
-        worker.stdout.read()
-        killer.cancel()
-        killed += worker.wait() == -signal.SIGKILL
-        worker.stdout.close()
+        killed += forker.pull(kill_after_s=chance.uniform(0.0, LONGEST_S)) == -signal.SIGKILL
         try:
             ids = mirror.run_ids("true")
         except (NotMirrored, StoreError):  # killed while it made the tables
@@ -53,8 +35,8 @@ def test_a_killed_pull_goes_on_where_it_stopped_and_holds_no_run_twice(sandbox: 
         assert len(ids) >= held
         assert len(ids) % PAGE == 0, "half a page was committed"
         held = len(ids)
+    forker.close()
     assert killed >= 5
-    started = time.monotonic()
     report = mirror.using(page_size_start=50).pull()
     assert report.errors == []
     assert mirror.run_ids("true") == [f"r{number:04}" for number in range(RUNS)]
@@ -62,4 +44,3 @@ def test_a_killed_pull_goes_on_where_it_stopped_and_holds_no_run_twice(sandbox: 
         f"r{number:04}": {"n": number} for number in range(RUNS)
     }
     assert mirror.run_ids("gone_at IS NOT NULL") == []
-    assert time.monotonic() - started < 60
