@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import xxhash
 
 from mirror.api import ArtifactsPage, BadArtifact, RunContents
 from mirror.errors import NotFound, WrongContent
@@ -21,6 +23,7 @@ from mirror.store.partials import PartialKey
 ARTIFACTS = "artifacts"  # the name of the item that may fail
 _PREFIX = "artifact "  # of the names of items that may fail
 FILES_AT_ONCE = 64
+_HASHED_AT_ONCE = 1 << 20  # bytes
 OPT_IN = "artifact bytes are mirrored where artifacts_include says so"
 
 
@@ -93,6 +96,15 @@ async def _all(errand: Errand, run_id: str, direction: Direction, first: Artifac
         page = await errand.client.artifacts_page(errand.key.entity, errand.key.project, run_id, direction, page.after)
         refs += page.artifacts
     return refs
+
+
+def count_artifacts(errand: Errand, listed: RunContents, held: Mapping[str, HeldArtifact]) -> int:
+    """How many versions of a run's first pages `take_artifacts` would take; each is counted once in a batch."""
+    failing = errand.failing(listed.run_id)
+    refs = [*listed.logged.artifacts, *listed.used.artifacts]
+    new = {ref.artifact_id for ref in refs if _is_new(listed.run_id, ref, held, errand, failing)}
+    errand.outcome.claimed.update(new)
+    return len(new)
 
 
 async def _take(errand: Errand, run_id: str, record: ArtifactRecord) -> None:
@@ -230,7 +242,7 @@ async def _take_entry(
             on_bytes=errand.count_bytes,
             under_way=errand.under_way,
         )
-        return adopted.digest
+        return await _with_xxh128(errand, entry, adopted.digest)
 
     item = f"{_PREFIX}{record.name} {entry.path}"
     if not errand.is_due(run_id, item):
@@ -239,3 +251,25 @@ async def _take_entry(
     if isinstance(found, Failure):
         return ArtifactFileRow(entry=entry, object=None, status="failed", reason=found.reason)
     return ArtifactFileRow(entry=entry, object=found, status="held")
+
+
+async def _with_xxh128(errand: Errand, entry: ManifestEntry, digest: str) -> str:
+    """The object, if it has the XXH128 of the entry: a download checks MD5 alone.
+
+    Raises:
+        WrongContent: it has another one. The object stays: no row names it.
+    """
+    if entry.xxh128_hex is None:
+        return digest
+    found = await anyio.to_thread.run_sync(_xxh128_hex, errand.objects.path(digest))
+    if found != entry.xxh128_hex:
+        raise WrongContent(f"{entry.path}: xxh128 is {found}, the manifest says {entry.xxh128_hex}")
+    return digest
+
+
+def _xxh128_hex(path: Path) -> str:
+    hasher = xxhash.xxh128()
+    with path.open("rb") as file:
+        while chunk := file.read(_HASHED_AT_ONCE):
+            hasher.update(chunk)
+    return hasher.hexdigest()

@@ -12,16 +12,24 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
+import xxhash
 
 from mirror.records.texts import dump_strict
 
 COMMITTED = "COMMITTED"  # the one state of a version that can be read; PENDING and DELETED cannot
 MANIFEST_MD5 = "MANIFEST_MD5"
+MANIFEST_XXH128 = "MANIFEST_XXH128"
 _DIGEST_HEAD = b"wandb-artifact-manifest-v1\n"
 _INT64_MAX = 2**63 - 1
+
+
+class _Hasher(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+    def hexdigest(self) -> str: ...
 
 
 class ArtifactRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +102,15 @@ class ManifestEntry(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def md5_hex(self) -> str | None:
         """The MD5 that the bytes must have, in hex; None for references and other digests."""
-        if self.ref is not None or self.algorithm != "md5":
+        return self._hex_of("md5")
+
+    @property
+    def xxh128_hex(self) -> str | None:
+        """The XXH128 that the bytes must have, in hex; None for references and other digests."""
+        return self._hex_of("xxh128")
+
+    def _hex_of(self, algorithm: str) -> str | None:
+        if self.ref is not None or self.algorithm != algorithm:
             return None
         try:
             digest = base64.b64decode(self.digest, validate=True)
@@ -161,11 +177,15 @@ def manifest_digest(entries: Iterable[ManifestEntry], algorithm: str | None) -> 
         algorithm: `ArtifactRecord.digest_algorithm`.
 
     Returns:
-        The digest, or None for an algorithm that cannot be computed here (XXH128): unverifiable, not wrong.
+        The digest, or None for an algorithm that is not known here: unverifiable, not wrong.
     """
-    if algorithm not in {None, MANIFEST_MD5}:
+    digest: _Hasher
+    if algorithm in {None, MANIFEST_MD5}:
+        digest = hashlib.md5(_DIGEST_HEAD, usedforsecurity=False)
+    elif algorithm == MANIFEST_XXH128:
+        digest = xxhash.xxh128(_DIGEST_HEAD)
+    else:
         return None
-    digest = hashlib.md5(_DIGEST_HEAD, usedforsecurity=False)
     for path, entry_digest in sorted((entry.path, entry.digest) for entry in entries):
         digest.update(f"{path}:{entry_digest}\n".encode(errors="surrogatepass"))
     return digest.hexdigest()

@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import xxhash
+
 from .artifact_records import ArtifactRecord, CollectionRecord
 from .core_state import CoreState
 from .records import ProjectRecord, RunRecord, UserRecord
@@ -26,10 +28,20 @@ def content_key(digest: str) -> str:
     return f"artifacts/{name}"
 
 
-def manifest_digest(contents: Mapping[str, Mapping[str, Any]]) -> str:
-    """`Artifact.digest` of a manifest with MD5 digests (W&B API notes, section 8)."""
+def manifest_digest(contents: Mapping[str, Mapping[str, Any]], digest_algorithm: str = "MANIFEST_MD5") -> str:
+    """`Artifact.digest` of a manifest (W&B API notes, section 8)."""
     text = "wandb-artifact-manifest-v1\n" + "".join(f"{path}:{contents[path]['digest']}\n" for path in sorted(contents))
+    if digest_algorithm == "MANIFEST_XXH128":
+        return xxhash.xxh128_hexdigest(text.encode())
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def manifest_entry(body: bytes, digest_algorithm: str) -> dict[str, Any]:
+    """The entry of a file as the SDK writes it: only a digest that is no MD5 is named."""
+    if digest_algorithm == "MANIFEST_XXH128":
+        digest = base64.b64encode(xxhash.xxh128_digest(body)).decode()
+        return {"digest": digest, "size": len(body), "extra": {"alg": "XXH128"}}
+    return {"digest": md5_base64(body), "size": len(body)}
 
 
 class ArtifactShelf(CoreState):
@@ -50,6 +62,7 @@ class ArtifactShelf(CoreState):
         description: str | None = None,
         run: str | RunRecord | None = None,
         state: str = "COMMITTED",
+        digest_algorithm: str = "MANIFEST_MD5",
     ) -> ArtifactRecord:
         """A version of `collection`, committed unless `state` says otherwise; the alias `latest` moves to it.
 
@@ -57,20 +70,21 @@ class ArtifactShelf(CoreState):
             files: Contents by path inside the artifact.
             references: External URLs by path; the sandbox has no bytes for them.
             run: The run that logged it (its id, or its record).
+            digest_algorithm: Of the manifest and its files, MANIFEST_MD5 or MANIFEST_XXH128.
         """
         with self.lock:
             owner = self.add_project(entity, project)
             creator = owner.runs[run] if isinstance(run, str) else run
             contents: dict[str, dict[str, Any]] = {}
             for path, body in (files or {}).items():
-                contents[path] = {"digest": md5_base64(body), "size": len(body)}
+                contents[path] = manifest_entry(body, digest_algorithm)
                 self.bucket.put(content_key(contents[path]["digest"]), body)
             for path, url in (references or {}).items():
                 contents[path] = {"digest": url, "ref": url}
             artifact = self.new_artifact(
                 self.collection(owner, collection, type),
-                digest=manifest_digest(contents),
-                digest_algorithm="MANIFEST_MD5",
+                digest=manifest_digest(contents, digest_algorithm),
+                digest_algorithm=digest_algorithm,
                 creator=creator or self.default_user(),
             )
             artifact.description, artifact.tags, artifact.wanted_aliases = description, list(tags), list(aliases)

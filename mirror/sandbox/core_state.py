@@ -46,6 +46,7 @@ class CoreState:
         self.files_register_on_put = True  # False: as self-hosted servers, which wait for markRunFilesUploaded
         self.history_includes_exported = True  # whether ranged `history` repeats exported rows (unconfirmed at W&B)
         self.log_page_lines = 10_000  # the server's cap on a page of logLines
+        self.xxhash_digests = False  # whether the SDK may give new artifacts XXH128 digests
         self.exports_on_finish = True  # export the history as soon as a live run completes
         self.users: dict[str, UserRecord] = {}  # by API key
         self.projects: dict[tuple[str, str], ProjectRecord] = {}

@@ -181,9 +181,11 @@ def entry(digest: str = "xMpCOKC5I4INzFCab3WEmw==", extra: str | None = None) ->
 
 
 def test_other_digests_are_unverifiable_and_not_wrong() -> None:
-    assert manifest_digest([entry()], "MANIFEST_XXH128") is None
+    assert manifest_digest([entry()], "MANIFEST_OF_TOMORROW") is None
     assert entry(extra='{"alg":"XXH128"}').md5_hex is None
     assert entry(extra='{"alg":"XXH128"}').algorithm == "xxh128"
+    assert entry(extra='{"alg":"XXH128"}').xxh128_hex == "c4ca4238a0b923820dcc509a6f75849b"
+    assert entry().xxh128_hex is None
     assert entry(digest="not base64!").md5_hex is None
     assert entry(digest="YQ==").md5_hex is None
     assert entry().md5_hex == "c4ca4238a0b923820dcc509a6f75849b"

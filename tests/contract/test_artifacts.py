@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import wandb
 
+from mirror.layout import Home
 from mirror.sandbox import Sandbox
+from mirror.sandbox.artifact_state import content_key
+from tests.pull.contents import mirror_of
 
 from .conftest import ENTITY
 from .test_live_runs import begin
@@ -49,6 +52,38 @@ def test_the_second_version_moves_latest_and_shares_bytes(server: Sandbox, proje
     collection = server.state.project(ENTITY, project).collections["data"]
     assert [version.version for version in collection.versions] == [0, 1]
     assert collection.aliases["latest"] is collection.versions[1]
+
+
+@pytest.mark.parametrize("algorithm", ["MD5", "XXH128"])
+def test_digests_that_the_sdk_computed_are_verified_and_a_wrong_byte_is_found(
+    server: Sandbox,
+    project: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    algorithm: Literal["MD5", "XXH128"],
+) -> None:
+    content = f"{algorithm} ".encode() * 90_000
+    (tmp_path / "data.bin").write_bytes(content)
+    monkeypatch.setattr(server.state, "features", server.state.features | {"ARTIFACT_DIGEST_ALGORITHM"})
+    monkeypatch.setattr(server.state, "xxhash_digests", True)  # else the SDK takes MD5 whatever was asked for
+    run = begin(project, "maker")
+    artifact = wandb.Artifact("weights", type="model", digest_algorithm=algorithm)
+    artifact.add_file(str(tmp_path / "data.bin"), "deep/data.bin")
+    artifact.add_reference("http://127.0.0.1:9/elsewhere", "ref", checksum=False)
+    run.log_artifact(artifact).wait()
+    run.finish()
+    mirror = mirror_of(server, Home(tmp_path / "home"), project, entity=ENTITY)
+    assert mirror.pull().failures == 0
+    (row,) = mirror.ask("SELECT digest, digest_algorithm FROM lake.artifacts WHERE sequence = 'weights'")
+    assert row == {"digest": artifact.digest, "digest_algorithm": f"MANIFEST_{algorithm}"}
+    (held,) = mirror.ask("SELECT status, object FROM lake.artifact_files WHERE path = 'deep/data.bin'")
+    assert held["status"] == "held"
+    key = content_key(artifact.manifest.entries["deep/data.bin"].digest)
+    server.state.bucket.put(key, bytes(len(content)))
+    other = mirror_of(server, Home(tmp_path / "other"), project, entity=ENTITY)
+    assert other.pull().failures == 1
+    (reason,) = other.ask("SELECT reason FROM lake.failures")
+    assert f"{algorithm.lower()} is" in reason["reason"]
 
 
 @pytest.fixture

@@ -48,13 +48,13 @@ def fill(sandbox: Sandbox, project: str, runs: int = 4) -> None:
             sandbox.state.add_artifact(ENTITY, project, f"set{number}", files=files, run=run_id)
 
 
-def mirror_of(sandbox: Sandbox, home: Home, project: str, **policy: Any) -> Mirror:
+def mirror_of(sandbox: Sandbox, home: Home, project: str, *, entity: str = ENTITY, **policy: Any) -> Mirror:
     """A mirror that wants everything, unless a policy says otherwise."""
     return Mirror(
         url=sandbox.url,
         api_key=sandbox.api_key,
         home=home,
-        sources=(f"{ENTITY}/{project}",),
+        sources=(f"{entity}/{project}",),
         policy=EVERYTHING | policy,
     )
 

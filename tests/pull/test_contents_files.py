@@ -39,7 +39,7 @@ def test_globs_and_a_size_limit_choose_and_a_changed_policy_is_made_good(
 ) -> None:
     files = {"a.txt": b"a", "deep/b.txt": b"b", "c.log": b"c", "large.txt": b"x" * 2_000_001}
     server.state.add_run(ENTITY, project, "r", files=files)
-    strict = {"files_include": ("*.txt",), "files_exclude": ("deep/*",), "file_size_max_mb": 2.0}
+    strict: dict[str, Any] = {"files_include": ("*.txt",), "files_exclude": ("deep/*",), "file_size_max_mb": 2.0}
     mirror = mirror_of(server, home, project, **strict)
     assert mirror.pull().failures == 0
     rows = held_files(mirror)

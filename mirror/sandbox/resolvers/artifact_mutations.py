@@ -75,7 +75,7 @@ def _create_files(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     """Where to upload each file, in the order of the request; null where the bytes are held already."""
     edges = []
     for i, spec in enumerate(given["artifactFiles"]):
-        key = content_key(spec["md5"])
+        key = content_key(spec.get("digest") or spec["md5"])
         known = ctx.state.bucket.get(key) is not None
         node = {
             "id": key,

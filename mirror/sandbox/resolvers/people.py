@@ -39,7 +39,6 @@ def entity_value(name: str) -> dict[str, Any]:
         "codeSavingEnabled": True,
         "defaultAccess": "PRIVATE",
         "isPaid": False,
-        "xxhashDigestsEnabled": False,
         "limits": None,
         "organization": None,
     }
@@ -52,6 +51,10 @@ def _entity(_root: Any, info: Info, name: str | None = None) -> dict[str, Any] |
         known |= user.entities
     wanted = name or (ctx.user.entity if ctx.user else None)
     return entity_value(wanted) if wanted is not None and wanted in known else None
+
+
+def _xxhash_digests(_entity: dict[str, Any], info: Info) -> bool:
+    return context(info).state.xxhash_digests
 
 
 def _entity_user(entity: dict[str, Any], info: Info) -> UserRecord | None:
@@ -117,6 +120,7 @@ RESOLVERS: Resolvers = {
     "User.deletedAt": constant(None),
     "User.apiKeys": _api_keys,
     "User.teams": _teams,
+    "Entity.xxhashDigestsEnabled": _xxhash_digests,
     "Entity.user": _entity_user,
     "Entity.members": _entity_members,
     "Entity.project": _entity_project,
