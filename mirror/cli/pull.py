@@ -128,7 +128,7 @@ def _show_plan(report: PullReport, *, as_json: bool) -> int:
     if as_json:
         print_json(report_json(report))
         return conclude(report, quiet=True)
-    names = ["project", "runs new", "changed", "gone", "files", "bytes of files", "exports", "rows"]
+    names = ["project", "runs new", "changed", "gone", "files", "bytes of files", "exports", "rows", "artifacts"]
     rows = [
         [
             str(project.key),
@@ -139,6 +139,7 @@ def _show_plan(report: PullReport, *, as_json: bool) -> int:
             size(project.bytes_fetched),
             project.parts,
             project.rows,
+            project.artifacts,
         ]
         for project in report.projects
         if project.error is None
@@ -147,7 +148,12 @@ def _show_plan(report: PullReport, *, as_json: bool) -> int:
         print_table(names, rows)
     code = conclude(report, quiet=True)
     ahead = sum(project.requests_ahead for project in report.projects)
-    downloads = sum(project.files + project.parts for project in report.projects)
+    downloads = sum(project.files + project.parts + project.artifacts for project in report.projects)
+    cut_short = sum(project.cut_short for project in report.projects)
+    if any(project.artifacts for project in report.projects):
+        write("of an artifact its manifest is counted; its files, where artifacts_include wants them, come on top")
+    if cut_short:
+        write(f"of {plural(cut_short, 'run')} with long lists of files or artifacts only the first page is counted")
     write(
         f"a pull would take about {plural(report.requests + ahead, 'request')} and {plural(downloads, 'download')};"
         f" this look took {plural(report.requests, 'request')} and changed nothing"
@@ -227,6 +233,7 @@ def _project_json(project: ProjectReport) -> dict[str, Any]:
         "artifacts": project.artifacts,
         "bytes_fetched": project.bytes_fetched,
         "requests_ahead": project.requests_ahead,
+        "cut_short": project.cut_short,
         "failed": [
             {"run_id": failure.run_id, "item": failure.item, "reason": failure.reason} for failure in project.failed
         ],

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mirror.api import RunContents
 from mirror.pull.contents_pass import HeldContents, plan_of
 from mirror.pull.contents_plan import HISTORY_PAGE_STEPS, plan_files
 from mirror.pull.errand import Errand
+from mirror.pull.run_artifacts import count_artifacts
 from mirror.pull.run_streams import ask_streams
 from mirror.records.runs import RunRecord
+
+ASKS_PER_REQUEST = 20  # runs whose streams come in one request
+FILES_PER_PAGE = 500
+ARTIFACTS_PER_PAGE = 100
 
 
 def forecast(errand: Errand, runs: Sequence[RunRecord], held: HeldContents) -> None:
     """Count into the errand's report what `gather` would fetch of these runs.
 
-    The size of a history export is not known before it is asked for, so bytes are those of files alone.
+    Three things are not known before they are asked for, and not counted: the size of a history export, that of an
+    artifact, and what stands on further pages of files and artifacts; the report says of how many runs there are such.
     """
     report, asks = errand.report, 0
     for run in runs:
@@ -23,6 +30,11 @@ def forecast(errand: Errand, runs: Sequence[RunRecord], held: HeldContents) -> N
         due = [file for file in files.fetch if errand.is_due(run.run_id, f"file {file.name}")]
         report.files += len(due)
         report.bytes_fetched += sum(file.size or 0 for file in due)
+        versions = count_artifacts(errand, listed, held.artifacts)
+        report.artifacts += versions
+        report.requests_ahead += versions + (versions > 0)  # their records together, and the address of each manifest
+        report.requests_ahead += _further_pages(listed)
+        report.cut_short += listed.has_more_files or listed.logged.has_more or listed.used.has_more
         plan = plan_of(errand, run, held)
         ask = ask_streams(errand, run, held.histories[run.run_id], plan)
         asks += ask is not None
@@ -31,4 +43,16 @@ def forecast(errand: Errand, runs: Sequence[RunRecord], held: HeldContents) -> N
             rows = plan.rows_to - plan.rows_from if plan.rows_from is not None else 0
             report.rows += rows
             report.requests_ahead += max(0, -(-rows // HISTORY_PAGE_STEPS) - 1)
-    report.requests_ahead += -(-asks // 20)
+    report.requests_ahead += -(-asks // ASKS_PER_REQUEST)
+
+
+def _further_pages(listed: RunContents) -> int:
+    """Requests for the lists that go on, by the server's counts."""
+    pages = _pages(listed.file_count, len(listed.files), FILES_PER_PAGE) if listed.has_more_files else 0
+    for page in (listed.logged, listed.used):
+        pages += _pages(page.total, len(page.artifacts), ARTIFACTS_PER_PAGE) if page.has_more else 0
+    return pages
+
+
+def _pages(total: int | None, known: int, each: int) -> int:
+    return max(1, -(-((total or 0) - known) // each))

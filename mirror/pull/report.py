@@ -28,7 +28,8 @@ class ProjectReport(msgspec.Struct, kw_only=True):
     rows: int = 0  # rows of histories read through the API, because no export holds them yet
     artifacts: int = 0  # artifact versions taken
     bytes_fetched: int = 0  # of files, exports and artifacts
-    requests_ahead: int = 0  # of a dry run: GraphQL requests for streams and rows
+    requests_ahead: int = 0  # of a dry run: GraphQL requests beside those of the listing
+    cut_short: int = 0  # of a dry run: runs of whose files or artifacts only the first page is counted
     failed: list[Failure] = msgspec.field(default_factory=list)  # runs, or parts of them, left behind with the reason
     error: MirrorError | None = None  # why the pass stopped before its end
 

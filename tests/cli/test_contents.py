@@ -38,7 +38,7 @@ def test_a_dry_run_tells_the_plan_and_leaves_no_trace(cli: Cli, sandbox: Sandbox
     script = cli.at(sandbox).configure("team/proj")
     said = script("pull", "--dry-run", code=0)
     row = next(line.split() for line in said.out.splitlines() if line.startswith("team/proj"))
-    assert row == ["team/proj", "3", "0", "0", "6", "303", "B", "3", "0"]
+    assert row == ["team/proj", "3", "0", "0", "6", "303", "B", "3", "0", "0"]
     assert said.out.splitlines()[-1].endswith("this look took 1 request and changed nothing")
     assert "9 downloads" in said.out
     assert [path.name for path in script.home.iterdir()] == ["mirror.toml"]
@@ -139,3 +139,14 @@ def test_quiet_forms_say_nothing_on_the_way(cli: Cli, sandbox: Sandbox, flag: st
 def test_the_time_left_is_told_once_it_can_be_known(settled: int, listed: int, expected: str) -> None:
     report = ProjectReport(key=ProjectKey("e", "p"), settled=settled, listed=listed)
     assert time_left(report, 10.0) == expected
+
+
+def test_a_dry_run_says_what_it_does_not_count(cli: Cli, sandbox: Sandbox) -> None:
+    sandbox.state.add_run("team", "proj", "r", files={f"f{number}": b"x" for number in range(60)})
+    sandbox.state.add_artifact("team", "proj", "set", files={"a": b"a"}, run="r")
+    script = cli.at(sandbox).configure("team/proj")
+    told = script("pull", "--dry-run", code=0).out
+    assert "of 1 run with long lists of files or artifacts only the first page is counted" in told
+    assert "of an artifact its manifest is counted; its files, where artifacts_include wants them, come on top" in told
+    (planned,) = script("pull", "--dry-run", "--json", code=0).json["projects"]
+    assert (planned["files"], planned["artifacts"], planned["cut_short"]) == (50, 1, 1)
