@@ -16,12 +16,12 @@ from mirror.errors import ConfigError
 
 def say(text: str) -> None:
     """A remark for the person, on standard error."""
-    print(text, file=sys.stderr)  # noqa: T201
+    sys.stderr.write(f"{text}\n")
 
 
 def write(text: str) -> None:
     """A line of the answer, on standard output."""
-    print(text)  # noqa: T201
+    sys.stdout.write(f"{text}\n")
 
 
 def use_utf8() -> None:

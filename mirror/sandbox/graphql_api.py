@@ -12,8 +12,10 @@ from graphql import (
     DocumentNode,
     ExecutionResult,
     GraphQLError,
+    GraphQLInterfaceType,
     GraphQLObjectType,
     GraphQLSchema,
+    GraphQLUnionType,
     build_schema,
     execute_sync,
     parse,
@@ -56,7 +58,8 @@ def schema(*, legacy: bool = False) -> GraphQLSchema:
     creator = built.get_type("ArtifactCreator")
     collection = built.get_type("ArtifactCollection")
     for abstract in (creator, collection):
-        abstract.resolve_type = _resolve_type  # type: ignore[union-attr]
+        assert isinstance(abstract, GraphQLInterfaceType | GraphQLUnionType)
+        abstract.resolve_type = _resolve_type
     return built
 
 

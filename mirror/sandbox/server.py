@@ -171,7 +171,8 @@ class Sandbox:
         class TrackedProtocol(H11Protocol):
             """Remembers the transport of each peer, so that faults can close a connection under an answer."""
 
-            def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                assert isinstance(transport, asyncio.Transport)
                 super().connection_made(transport)
                 transports[tuple(transport.get_extra_info("peername")[:2])] = transport
 

@@ -7,6 +7,7 @@ One re-entrant lock guards everything. Methods take it themselves; a caller that
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from .artifact_state import ArtifactShelf
@@ -262,7 +263,7 @@ class SandboxState(ArtifactShelf, FileShelf):
                 pieces.append([])
             for piece in pieces:
                 key = f"exports/{run.number}/{self.number()}.parquet"
-                self.bucket.put(key, lambda piece=piece: write_part(piece, step_type))  # type: ignore[misc]
+                self.bucket.put(key, partial(write_part, piece, step_type))
                 run.parts.append(ExportPart(object_key=key, rows=len(piece)))
 
     # ------------------------------------------------------------------ sweeps
