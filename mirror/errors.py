@@ -7,11 +7,13 @@
     │       └── IncompleteRunHistoryError  a run's exports do not hold its whole history
     ├── ConfigError            3   the configuration or a command's argument is wrong
     ├── AuthError              4   no API key, or the server refused it
+    │   └── Forbidden              the key is good, but may not do this
     ├── NotFound               5   the server does not have it, or this key may not read it
     ├── Unreachable            6   no answer, or "try later", after bounded retries   (transient)
     │   └── RateLimited            the server asked for fewer requests                 (transient)
     ├── ServerError            7   the server answered, but not with what W&B answers
     │   ├── GraphQLError           the server executed the document and reported errors
+    │   ├── RefusedByServer        the server answered a change without making it
     │   ├── UrlExpired             a signed address is no longer good: ask for a new one   (transient)
     │   ├── RangeRefused           the bytes do not go on at this offset: begin again       (transient)
     │   ├── WrongContent           the bytes that came are not the ones that were listed   (transient)
@@ -20,6 +22,7 @@
     │   ├── HomeUnusable           read-only, full, on a network file system
     │   ├── HomeBusy               another process writes it now                        (transient)
     │   ├── EntryMoved             an entry of the outbox is no longer where it was
+    │   ├── EntryUnflushed         the disk failed, and took back no entry either
     │   ├── LakeTooNew             made by a newer wandb-mirror
     │   ├── UnreadableExport       a history part is damaged, or is not Parquet
     │   └── QueryError         3   the SQL text is wrong
@@ -59,7 +62,7 @@ class CommError(MirrorError):
     scripts written for `wandb.Api` need no change.
     """
 
-    def __new__(cls, *args: object, **kwargs: object) -> Self:
+    def __new__(cls, *_args: object, **_kwargs: object) -> Self:
         """An instance of the class, joined with the SDK's of the same name where that is loaded."""
         return super().__new__(_joined_with_sdk(cls))
 
@@ -80,6 +83,10 @@ class AuthError(MirrorError):
 
     exit_code = 4
     default_hint = "set WANDB_API_KEY, or run `wandb login` so that the key is in ~/.netrc"
+
+
+class Forbidden(AuthError):
+    """The server knows the key, and does not let it do this."""
 
 
 class NotFound(MirrorError):
@@ -179,6 +186,10 @@ class GraphQLError(ServerError):
         self.messages = messages
 
 
+class RefusedByServer(ServerError):
+    """The server answered a change without making it; the message holds its words, if it said any."""
+
+
 class UrlExpired(ServerError):
     """A signed address is no longer good; the listing that it came from gives a new one."""
 
@@ -236,6 +247,12 @@ class EntryMoved(StoreError):
     """An entry of the outbox is no longer where this can be done to it: another process was there first."""
 
     default_hint = "`wandb-mirror outbox list` shows where it is now"
+
+
+class EntryUnflushed(StoreError):
+    """The disk refused to flush an entry of the outbox and to take it back: it is there, a power cut may take it."""
+
+    default_hint = "check the disk; `wandb-mirror outbox list` shows whether the entry is there"
 
 
 class LakeTooNew(StoreError):
