@@ -64,7 +64,8 @@ class CommError(MirrorError):
 
     def __new__(cls, *_args: object, **_kwargs: object) -> Self:
         """An instance of the class, joined with the SDK's of the same name where that is loaded."""
-        return super().__new__(_joined_with_sdk(cls))
+        joined: type[Self] = _joined_with_sdk(cls)
+        return super().__new__(joined)
 
     def __reduce__(self) -> tuple[object, ...]:
         """By the class itself: the joined one has no name to be found under."""

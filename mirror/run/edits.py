@@ -226,8 +226,8 @@ class RunEdits(RunFacts):
 
     def _changed_fields(self) -> dict[EditedField, Change]:
         before = overlaid(self._seen.run, self._seen.operations)
-        old = {name: getattr(before, name) for name in _FIELDS}
-        new = {name: getattr(self, attribute) for name, attribute in _FIELDS.items()}
+        old: dict[str, Any] = {name: getattr(before, name) for name in _FIELDS}
+        new: dict[str, Any] = {name: getattr(self, attribute) for name, attribute in _FIELDS.items()}
         new["tags"] = list(new["tags"] or ())
         changed: dict[Any, Change] = changed_keys(old, new)
         return changed

@@ -80,7 +80,7 @@ class RunFacts(Attrs):
         found: str = self._attrs["name"]
         return found
 
-    @id.setter
+    @id.setter  # noqa: A003 - the SDK's name
     def id(self, new_id: str) -> None:
         self._attrs["name"] = new_id
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -84,6 +85,20 @@ class LocalMirror:
         the two always shows it.
         """
         return [Pending(state=state, entry=entry) for state, entry in self.outbox.of_run(run)]
+
+    def pending_of(self, project: tuple[str, str], run_ids: Sequence[str]) -> dict[str, list[Pending]]:
+        """The same for several runs of a project, by run id."""
+        found = self.outbox.of_runs([(*project, run_id) for run_id in run_ids])
+        return {path[2]: [Pending(state=state, entry=entry) for state, entry in some] for path, some in found.items()}
+
+    def waiting_in(self, entity: str, project: str) -> dict[str, list[Pending]]:
+        """All that waits for the runs of a project and shows, by run id."""
+        found: dict[str, list[Pending]] = {}
+        if any(self.outbox.counts().values()):
+            for state, entry in self.outbox.entries("new", "claimed", "conflict"):
+                if (entry.entity, entry.project) == (entity, project):
+                    found.setdefault(entry.run_id, []).append(Pending(state=state, entry=entry))
+        return found
 
     def enqueue(self, run: RunPath, storage_id: str | None, operation: Operation) -> Entry:
         """Put an operation into the outbox; when this returns it survives a power cut.

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mirror.errors import NotMirrored
 from mirror.run.calls import as_comm_error
+from mirror.run.facts import NO_DOCUMENTS
+from mirror.run.listing import listed_ids, runs_to_be_made
 from mirror.run.local import LocalMirror
 from mirror.run.pages import SizedPages
 from mirror.run.run import Run
-from mirror.store.run_listing import list_run_ids
 from mirror.store.run_rows import Documents, is_mirrored, read_documents, read_light_runs
 
 if TYPE_CHECKING:
@@ -103,9 +104,7 @@ class Runs(SizedPages[Run]):
     @cached_property
     def _run_ids(self) -> list[str]:
         place = self.entity, self.project
-        found = list_run_ids(
-            self._local.reader, place, filters=self.filters, order=self.order, with_gone=self._with_gone
-        )
+        found = listed_ids(self._local, place, filters=self.filters, order=self.order, with_gone=self._with_gone)
         if not found and not is_mirrored(self._local.reader, *place):
             raise ProjectNotMirrored(
                 f"Could not find project {self.project}",
@@ -119,10 +118,15 @@ class Runs(SizedPages[Run]):
     def _read(self, start: int, stop: int) -> Sequence[Run]:
         run_ids = self._run_ids[start:stop]
         place = self.entity, self.project
-        waiting = self._local.pending_of_project(place)  # before the lake: see `LocalMirror.pending`
-        rows = read_light_runs(self._local.reader, place, run_ids)
-        source = _PageDocuments(self._local, place, [run.run_id for run in rows])
-        runs = [Run(self._local, row.run_path, row, source, waiting.get(row.run_id, ())) for row in rows]
+        waiting = self._local.pending_of(place, run_ids)  # before the lake: see `LocalMirror.pending`
+        rows = {run.run_id: run for run in read_light_runs(self._local.reader, place, run_ids)}
+        source = _PageDocuments(self._local, place, list(rows))
+        rows = runs_to_be_made(waiting) | rows
+        runs = [
+            Run(self._local, (*place, run_id), rows[run_id], source, waiting[run_id])
+            for run_id in run_ids
+            if run_id in rows  # one that was to be made may have been given up since
+        ]
         for run in runs:
             if not self._lazy:
                 run.load_full_data()
@@ -142,4 +146,4 @@ class _PageDocuments:
         """Those of one run; handed out once, so that memory does not hold them twice."""
         if self._held is None:
             self._held = read_documents(self._local.reader, self._project, self._run_ids)
-        return self._held.pop(run_id)
+        return self._held.pop(run_id, NO_DOCUMENTS)

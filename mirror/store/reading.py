@@ -17,7 +17,7 @@ from mirror.errors import LakeTooNew, NotMirrored, StoreError
 from mirror.layout import Home, find_home
 from mirror.store.engine import attach_lake, new_engine, sql_name, store_errors
 from mirror.store.lake import check_catalog, lake_deployment, lake_version
-from mirror.store.tables import SCHEMA_VERSION, VIEWS
+from mirror.store.tables import READABLE_FROM, SCHEMA_VERSION, SINCE, VIEWS
 
 
 def connect(
@@ -45,8 +45,10 @@ def connect(
     engine = open_lake(place, settings)
     with store_errors(place):
         try:
+            version = lake_version(engine)
             for name, query in VIEWS.items():
-                engine.execute(f"CREATE VIEW {sql_name(name)} AS {query}")
+                if SINCE.get(name, 0) <= version:
+                    engine.execute(f"CREATE VIEW {sql_name(name)} AS {query}")
         except BaseException:
             engine.close()
             raise
@@ -80,7 +82,7 @@ def _check_version(version: int, home: Home) -> None:
         raise LakeTooNew(
             f"the lake in {home.root} has schema version {version}; this wandb-mirror knows {SCHEMA_VERSION}"
         )
-    if version < SCHEMA_VERSION:
+    if version < READABLE_FROM:
         raise StoreError(
             f"the lake in {home.root} has the older schema version {version}",
             hint="`wandb-mirror pull` brings it up to date",

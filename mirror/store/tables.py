@@ -321,6 +321,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (RECEIPTS,),  # version 3
 )
 SCHEMA_VERSION = len(MIGRATIONS)
+READABLE_FROM = 2  # a lake of this version or later is read as it is; an older one has to be brought up to date first
+SINCE = {"receipts": 3}  # views whose tables came after READABLE_FROM: a reader of an older lake does without
 
 # Small tables that change on every pass live inside the catalog, so that a pass that finds nothing leaves no file.
 # DuckLake takes this option only for a table that is committed.
