@@ -136,13 +136,13 @@ def move(source: Path, target: Path) -> None:
         sync_folder(source.parent)
 
 
-def publish(temporary: Path, target: Path, before: bytes | None = None) -> None:
+def publish(temporary: Path, target: Path, before: Callable[[], bytes] | None = None) -> None:
     """Give a file of `write_new` the name that counts, durably.
 
     Args:
         temporary: the flushed file; it is gone afterwards, whatever happens.
         target: its name; in another folder of the same file system.
-        before: the content of the file that it replaces; None when there is none.
+        before: tells the content of the file that it replaces; None when there is none.
 
     Raises:
         Unflushed: the new content is at `target`.
@@ -153,7 +153,7 @@ def publish(temporary: Path, target: Path, before: bytes | None = None) -> None:
         if before is None:
             target.unlink()
         else:
-            write_new(temporary, before)
+            write_new(temporary, before())
             temporary.replace(target)
 
     try:

@@ -12,7 +12,7 @@ from msgspec import UNSET
 from mirror.records.operations import Change, Edit, Entry
 from mirror.records.texts import dump_strict
 
-MOST_FOLDED = 256  # edits in one entry: each fold writes all that was folded before once more
+MOST_FOLDED = 64  # edits in one entry: each fold writes all that was folded before once more
 
 K = TypeVar("K", bound=str)
 

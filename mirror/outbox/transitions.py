@@ -118,7 +118,7 @@ class Transitions(OutboxReader):
         content = entry_json(entry)
         whole = entry_of_json(content)  # what could not be read back must not be acknowledged
         target = self._folders.path(state, name_of(entry.id, entry.run_path))
-        publish(self._folders.write(content), target, None if before is None else entry_json(before))
+        publish(self._folders.write(content), target, None if before is None else lambda: entry_json(before))
         return whole
 
     def _change(
