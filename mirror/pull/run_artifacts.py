@@ -13,12 +13,13 @@ import xxhash
 from mirror.api import ArtifactsPage, BadArtifact, RunContents
 from mirror.errors import NotFound, WrongContent
 from mirror.pull.contents_plan import MB
-from mirror.pull.errand import Errand, side_by_side
+from mirror.pull.errand import Errand
 from mirror.pull.fetch import Wanted, fetch
 from mirror.records.artifacts import ArtifactRecord, ArtifactRef, ManifestEntry, manifest_digest, parse_manifest
 from mirror.records.contents import ArtifactChange, ArtifactFileRow, Direction, HeldArtifact
 from mirror.records.passes import Failure
 from mirror.store.partials import PartialKey
+from mirror.tasks import side_by_side
 
 ARTIFACTS = "artifacts"  # the name of the item that may fail
 _PREFIX = "artifact "  # of the names of items that may fail
