@@ -33,6 +33,7 @@ from mirror.replay.outcomes import (
     is_outage,
     is_refusal,
 )
+from mirror.replay.watching import Silent, Watcher
 from mirror.tasks import side_by_side
 
 AT_ONCE = 256  # entries in memory
@@ -61,8 +62,12 @@ class Replayed(msgspec.Struct, kw_only=True):
         setattr(self, outcome, getattr(self, outcome) + 1)
 
 
-async def replay(desk: Desk) -> Replayed:
+async def replay(desk: Desk, watcher: Watcher | None = None) -> Replayed:
     """Deliver what waits in the outbox, once each.
+
+    Args:
+        desk: what deliveries need.
+        watcher: shown each operation that is done with; may end the round early.
 
     Raises:
         HomeBusy: another process replays.
@@ -72,14 +77,15 @@ async def replay(desk: Desk) -> Replayed:
     with desk.outbox.replaying():
         if claimed:
             await settle_recovered(desk, claimed)
-        return await _Round(desk).run()
+        return await _Round(desk, watcher or Silent()).run()
 
 
 class _Round:
     """The state of one round."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, watcher: Watcher) -> None:
         self.desk = desk
+        self.watcher = watcher
         self.report = Replayed()
         self._lanes: dict[RunPath, deque[Entry]] = {}  # entries of a run that wait for the one before
         self._blocked: set[RunPath] = set()  # runs of which nothing more goes in this round
@@ -96,10 +102,14 @@ class _Round:
     async def _deliver_all(self, send: ObjectSendStream[Ended]) -> None:
         waiting = self.desk.outbox.entries("new")
         async with side_by_side() as lanes:
-            while self.report.outage is None and (some := await _next(waiting)):
+            while not self._is_over and (some := await _next(waiting)):
                 for placed in some:
                     await self._room.acquire()
                     self._assign(placed.entry, lanes, send)
+
+    @property
+    def _is_over(self) -> bool:
+        return self.report.outage is not None or self.watcher.is_stopping
 
     def _assign(self, entry: Entry, lanes: TaskGroup, send: ObjectSendStream[Ended]) -> None:
         """Queue an entry behind those of its run."""
@@ -123,7 +133,7 @@ class _Round:
 
     async def _one(self, entry: Entry, send: ObjectSendStream[Ended]) -> None:
         is_due = entry.not_before is None or entry.not_before <= self.desk.now()
-        if self.report.outage is not None or entry.run_path in self._blocked or not is_due:
+        if self._is_over or entry.run_path in self._blocked or not is_due:
             self._blocked.add(entry.run_path)
             self.report.waiting += 1
             return
@@ -138,6 +148,7 @@ class _Round:
         except HeldDelivery as held:
             await anyio.to_thread.run_sync(self.desk.outbox.hold, claimed, str(held))
             self.report.held += 1
+            self.watcher.ended(claimed, "held", str(held))
             return
         except UnconfirmedDelivery as doubt:
             if claimed.attempts + 1 < MOST_UNCONFIRMED:
@@ -164,6 +175,7 @@ class _Round:
             await anyio.to_thread.run_sync(self.desk.outbox.put_back, entry, error.message)
             self._blocked.add(entry.run_path)
             self.report.put_back += 1
+            self.watcher.ended(entry, "put_back", error.message)
         else:
             await self._put_back(entry, error.message)
 
@@ -174,6 +186,7 @@ class _Round:
         await anyio.to_thread.run_sync(self.desk.outbox.put_back, entry, reason, until)
         self._blocked.add(entry.run_path)
         self.report.put_back += 1
+        self.watcher.ended(entry, "put_back", reason)
 
     async def _write_down(self, receive: ObjectReceiveStream[Ended]) -> None:
         """Commit what deliveries came to, several at a time."""
@@ -187,6 +200,8 @@ class _Round:
                         except anyio.EndOfStream:
                             break
                 await settle(self.desk, ended)
+                for one in ended:
+                    self.watcher.ended(one.entry, one.receipt.outcome, one.receipt.answer)
 
 
 async def _next(waiting: Iterator[Placed]) -> list[Placed]:
