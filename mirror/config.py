@@ -10,9 +10,10 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
@@ -23,6 +24,7 @@ DEFAULT_BASE_URL = "https://api.wandb.ai"
 # Bounded above, too: an infinite overlap or a page of 2^40 runs fits no clock and no request.
 PositiveInt = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+ConflictPolicy = Literal["hold", "ours", "theirs"]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -72,6 +74,7 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     file_size_max_mb: PositiveFloat = 1024.0  # larger run files are left out, and listed as such
     artifacts_include: tuple[str, ...] = ()  # globs over artifact names whose bytes are mirrored; none by default
     artifact_size_max_mb: PositiveFloat = 1024.0  # larger artifacts are left out, and listed as such
+    conflicts: ConflictPolicy = "hold"  # what an edit does to a value that somebody else changed meanwhile
 
     def __post_init__(self) -> None:
         """Check the form of the path."""
@@ -110,6 +113,14 @@ def check_source(path: str) -> None:
         raise ValueError(f"a source holds no control characters; got {path!r}")
     if any(mark in parts[0] for mark in "*?["):
         raise ValueError(f"the entity of a source is a plain name, only the project may hold a glob; got {path!r}")
+
+
+def conflict_policy(sources: Sequence[SourceSettings], entity: str, project: str) -> ConflictPolicy:
+    """What becomes of a value that both sides changed: the first source that names the project decides, else `hold`."""
+    for source in sources:
+        if source.entity == entity and fnmatchcase(project, source.project):
+            return source.conflicts
+    return "hold"
 
 
 def load_config(path: Path, env: Mapping[str, str] = os.environ) -> Config:
@@ -172,6 +183,8 @@ _KINDS = {
     "object": "a table",
     "null": "nothing",
 }
+_NOT_ALLOWED = re.compile(r"Invalid enum value (?P<value>.*)", re.DOTALL)
+_CHOICES = ", ".join(f'"{choice}"' for choice in get_args(ConflictPolicy))  # of the only setting that has some
 _UNKNOWN = re.compile(r"unknown field `(?P<field>[^`]*)`")
 
 
@@ -189,6 +202,8 @@ def _explain(text: str) -> tuple[str, str]:
         return f"{path} is not a known setting", hint
     if missing := _MISSING.search(what):
         return f"{where}: {missing['field']} is missing", 'such as path = "my-team/my-project"'
+    if wrong := _NOT_ALLOWED.fullmatch(what):
+        return f"{where}: {wrong['value']} is not one of {_CHOICES}", _example(where)
     what = re.sub(r"`([a-z |]+)`", lambda match: " or ".join(map(_kind, match[1].split(" | "))), what)
     what = what.replace("Expected", "expected", 1)
     return (f"{where}: {what}" if where else what), _example(where)

@@ -44,6 +44,7 @@ _OF_A_SOURCE = """\
 # file_size_max_mb = 1024.0    # larger run files are left out, and listed as such
 # artifacts_include = []       # globs over artifact names whose bytes are wanted: ["model*"]
 # artifact_size_max_mb = 1024.0  # larger artifacts are left out, and listed as such
+# conflicts = "hold"           # an edit of a value that somebody else changed: hold, ours (write it) or theirs
 """
 
 

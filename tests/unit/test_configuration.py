@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mirror.config import Config, load_config, parse_config
+from mirror.config import Config, conflict_policy, load_config, parse_config
 from mirror.errors import ConfigError
 from mirror.layout import find_home
 
@@ -30,6 +30,8 @@ from mirror.layout import find_home
         ("[pull]\npage_size_max = '7'", "page_size_max"),
         ("[pull]\ngone_fraction_max = 1.5", "gone_fraction_max"),
         ("[store]\nmemory_limit_mb = 1", "memory_limit_mb"),
+        ("[[source]]\npath = 'a/b'\nconflicts = 'mine'", "source[0].conflicts: 'mine' is not one of"),
+        ("[[source]]\npath = 'a/b'\nconflicts = 1", "source[0].conflicts"),
     ],
 )
 def test_what_is_wrong_is_named_by_its_path(text: str, words: str) -> None:
@@ -79,3 +81,15 @@ def test_the_home_is_the_argument_then_the_environment(tmp_path: Path) -> None:
 def test_a_home_that_is_no_path_is_an_error_of_ours(wrong: str) -> None:
     with pytest.raises(ConfigError):
         find_home(wrong, {})
+
+
+def test_the_first_source_that_names_a_project_decides_about_conflicts() -> None:
+    text = "\n".join(
+        f"[[source]]\npath = '{path}'\nconflicts = '{conflicts}'"
+        for path, conflicts in (("team/vision-1", "ours"), ("team/vision-*", "theirs"))
+    )
+    sources = parse_config(text, origin="x").source
+    assert conflict_policy(sources, "team", "vision-1") == "ours"
+    assert conflict_policy(sources, "team", "vision-2") == "theirs"
+    assert conflict_policy(sources, "team", "other") == "hold"
+    assert conflict_policy(sources, "other", "vision-1") == "hold"
