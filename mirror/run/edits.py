@@ -11,8 +11,6 @@ import os
 import time
 from typing import Any
 
-import msgspec
-
 from mirror.errors import CommError, NotMirrored
 from mirror.records.operations import (
     Change,
@@ -20,7 +18,6 @@ from mirror.records.operations import (
     Edit,
     EditedField,
     LogArtifact,
-    Operation,
     Stop,
     UpdateState,
     UploadFile,
@@ -31,6 +28,7 @@ from mirror.records.runs import ACTIVE_STATES
 from mirror.run.artifacts import Artifact
 from mirror.run.calls import as_comm_error
 from mirror.run.changes import changed_keys
+from mirror.run.contents import RunContents
 from mirror.run.facts import RunFacts
 from mirror.run.files import File, file_of_upload
 from mirror.run.overlay import overlaid
@@ -52,7 +50,7 @@ _FIELDS: dict[EditedField, str] = {
 }
 
 
-class RunEdits(RunFacts):
+class RunEdits(RunContents):
     """A run that can be changed."""
 
     _summary: Summary | None = None
@@ -209,10 +207,6 @@ class RunEdits(RunFacts):
                     hint=f"`wandb-mirror pull {'/'.join(self._run_path)}` refreshes it",
                 )
             time.sleep(POLL_S)
-
-    def _queue(self, operation: Operation) -> None:
-        self._local.enqueue(self._run_path, self.storage_id or None, operation)
-        self._seen = msgspec.structs.replace(self._seen, operations=(*self._seen.operations, operation))
 
     def _queue_edit(self, *, fields: bool = False, config: bool = False, summary: bool = False) -> None:
         """Queue what differs from what was seen."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from mirror.errors import NotMirrored
+from mirror.run.absent import ProjectNotMirrored
 from mirror.run.calls import as_comm_error
 from mirror.run.facts import NO_DOCUMENTS
 from mirror.run.listing import listed_ids, runs_to_be_made
@@ -18,10 +18,6 @@ from mirror.store.run_rows import Documents, is_mirrored, read_documents, read_l
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
-
-
-class ProjectNotMirrored(NotMirrored, ValueError):
-    """A project is not in this mirror; a `ValueError`, as the SDK raises for one that does not exist."""
 
 
 class Runs(SizedPages[Run]):
@@ -106,10 +102,7 @@ class Runs(SizedPages[Run]):
         place = self.entity, self.project
         found = listed_ids(self._local, place, filters=self.filters, order=self.order, with_gone=self._with_gone)
         if not found and not is_mirrored(self._local.reader, *place):
-            raise ProjectNotMirrored(
-                f"Could not find project {self.project}",
-                hint=f"it is not in this mirror: `wandb-mirror pull --source {self.entity}/{self.project}` fetches it",
-            )
+            raise ProjectNotMirrored.of(*place, f"Could not find project {self.project}")
         return found
 
     def _count(self) -> int:

@@ -1,0 +1,91 @@
+"""What a run printed, line by line, as the mirror holds it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from mirror.errors import NotMirrored
+from mirror.run.local import LocalMirror
+from mirror.run.pages import Pages
+from mirror.store.console_rows import ConsoleSpan, console_span, read_console
+from mirror.store.file_rows import why_unlisted
+
+if TYPE_CHECKING:
+    from mirror.run.contents import RunContents
+
+_LISTING = ("console", "contents")  # as a pull names what it failed at
+
+
+@dataclass(frozen=True)
+class ConsoleLogLine:
+    """One line of a run's console.
+
+    Attributes:
+        number: its place in the log, from 0.
+        timestamp: when it was captured, UTC; None when that is not known.
+        level: "error" for what went to stderr, else "".
+        label: which process wrote it, where several write to one run; else "".
+        content: its text.
+    """
+
+    number: int
+    timestamp: dt.datetime | None
+    level: str
+    label: str
+    content: str
+
+
+class ConsoleLogs(Pages[ConsoleLogLine]):
+    """Lines of a run's console, oldest first. How many is settled by the first look.
+
+    Args:
+        local: the mirror.
+        run: whose console.
+        per_page: lines read at a time.
+        last: only so many of the newest; unlike the server's, the mirror's answer is never cut short.
+    """
+
+    def __init__(self, local: LocalMirror, run: RunContents, per_page: int = 1000, last: int | None = None) -> None:
+        super().__init__(per_page)
+        self._local = local
+        self.run = run
+        self._last = last
+
+    def __repr__(self) -> str:
+        """As the SDK shows it."""
+        return f"<ConsoleLogs {self.run.entity}/{self.run.project}/{self.run.id}>"
+
+    @cached_property
+    def _span(self) -> ConsoleSpan:
+        """Which lines are held.
+
+        Raises:
+            NotMirrored: the pull could not read them.
+        """
+        path = self.run._run_path
+        span = console_span(self._local.reader, path)
+        if not span.count and (reason := why_unlisted(self._local.reader, path, _LISTING)) is not None:
+            raise NotMirrored(
+                f"the console of {'/'.join(path)} is not in this mirror: {reason}",
+                hint=f"`wandb-mirror pull {'/'.join(path)}` tries again",
+            )
+        return span
+
+    @property
+    def _skipped(self) -> int:
+        """Lines before the first that is wanted."""
+        return 0 if self._last is None else max(0, self._span.count - max(0, self._last))
+
+    def _count(self) -> int:
+        return self._span.count - self._skipped
+
+    def _read(self, start: int, stop: int) -> Sequence[ConsoleLogLine]:
+        places = start + self._skipped, stop + self._skipped
+        return [
+            ConsoleLogLine(number=row.number, timestamp=row.at, level=row.level, label=row.label, content=row.line)
+            for row in read_console(self._local.reader, self.run._run_path, self._span, *places)
+        ]

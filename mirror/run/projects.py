@@ -1,0 +1,188 @@
+"""Projects that are mirrored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from mirror.errors import CommError, NotMirrored
+from mirror.run.absent import ProjectNotMirrored
+from mirror.run.attrs import Attrs
+from mirror.run.calls import as_comm_error
+from mirror.run.collections import ArtifactCollection, ArtifactType, collections_of
+from mirror.run.local import LocalMirror
+from mirror.run.pages import Pages
+from mirror.run.server_page import iframe
+from mirror.run.sweeps import Sweeps
+from mirror.store.run_rows import is_mirrored, mirrored_projects
+from mirror.store.sweep_rows import read_project
+
+
+class Project(Attrs):
+    """A project. Whether it is mirrored shows when its fields or contents are asked for, as with the SDK.
+
+    Args:
+        local: the mirror.
+        entity: the user or team that owns it.
+        project: its name.
+    """
+
+    def __init__(self, local: LocalMirror, entity: str, project: str) -> None:
+        super().__init__({})
+        self._local = local
+        self.entity = entity
+        self.name = project
+        self._is_loaded = False
+
+    @property
+    def path(self) -> list[str]:
+        """Entity and name; a fresh list."""
+        return [self.entity, self.name]
+
+    @property
+    def url(self) -> str:
+        """The address of its page on the server."""
+        return self._local.app_url + "/".join([*self.path, "workspace"])
+
+    @property
+    def id(self) -> str:
+        """W&B's opaque id of the project.
+
+        Raises:
+            NotMirrored: the project is not in this mirror; also a `ValueError`.
+        """
+        self._load()
+        found = self._attrs["id"]
+        if found is None:
+            raise ProjectNotMirrored.of(self.entity, self.name, f"Project {self.name} not found")
+        return str(found)
+
+    @property
+    def owner(self) -> Any:
+        """Never an answer.
+
+        Raises:
+            NotMirrored: who owns a project is not mirrored.
+        """
+        raise NotMirrored(f"the owner of {self} is not mirrored", hint="only the server knows them")
+
+    @as_comm_error
+    def artifacts_types(self, per_page: int = 50) -> list[ArtifactType]:
+        """The types of the artifacts that are mirrored, by name.
+
+        Args:
+            per_page: of no effect.
+        """
+        del per_page
+        return [ArtifactType(self._local, self.entity, self.name, name) for name in sorted(self._collections)]
+
+    @as_comm_error
+    def collections(
+        self, filters: Mapping[str, Any] | None = None, order: str | None = None, per_page: int = 50
+    ) -> list[ArtifactCollection]:
+        """The collections that hold a mirrored version, by type and name.
+
+        Args:
+            filters: not possible here.
+            order: not possible here.
+            per_page: of no effect.
+
+        Raises:
+            CommError: a filter or an order is given.
+        """
+        del per_page
+        if filters or order:
+            raise CommError("a mirror cannot filter or order collections", hint="ask `artifacts` in SQL")
+        return [found for _, group in sorted(self._collections.items()) for found in group]
+
+    @as_comm_error
+    def sweeps(self, per_page: int = 50, filters: Mapping[str, Any] | None = None, order: str | None = None) -> Sweeps:
+        """The sweeps of the project, oldest first.
+
+        Args:
+            per_page: sweeps read at a time.
+            filters: not possible here.
+            order: of no effect, as with the SDK.
+
+        Raises:
+            CommError: filters are given.
+        """
+        del order
+        return Sweeps(self._local, self.entity, self.name, per_page, filters)
+
+    def to_html(self, height: int = 420, hidden: bool = False) -> str:
+        """A frame with the server's page, which a browser fetches when it shows it."""
+        return iframe(self.url, "project", height, hidden=hidden)
+
+    def _repr_html_(self) -> str:
+        """The frame."""
+        return self.to_html()
+
+    def __repr__(self) -> str:
+        """As the SDK shows it."""
+        return f"<Project {'/'.join(self.path)}>"
+
+    def __getattr__(self, name: str) -> Any:
+        """A field of the server, in either spelling.
+
+        Raises:
+            NotMirrored: the project is not in this mirror.
+        """
+        if not name.startswith("_") and "_is_loaded" in self.__dict__:
+            self._load()
+        return super().__getattr__(name)
+
+    @property
+    def _collections(self) -> dict[str, list[ArtifactCollection]]:
+        self._load()
+        return collections_of(self._local, self.entity, self.name)
+
+    def _load(self) -> None:
+        if self._is_loaded:
+            return
+        row = read_project(self._local.reader, self.entity, self.name)
+        if row is None and not is_mirrored(self._local.reader, self.entity, self.name):
+            raise ProjectNotMirrored.of(self.entity, self.name, f"Project {self.name} not found")
+        self._attrs = {
+            "id": row.storage_id if row is not None else None,
+            "name": self.name,
+            "entityName": self.entity,
+            "createdAt": row.created_at if row is not None else None,
+            "internalId": row.internal_id if row is not None else None,
+        }
+        self._is_loaded = True
+
+
+class Projects(Pages[Project]):
+    """The projects of an entity that are mirrored, by name. Which ones is settled by the first look.
+
+    Args:
+        local: the mirror.
+        entity: whose projects.
+        per_page: of no effect but on paging.
+    """
+
+    def __init__(self, local: LocalMirror, entity: str, per_page: int = 50) -> None:
+        super().__init__(per_page)
+        self._local = local
+        self.entity = entity
+
+    @property
+    def length(self) -> None:
+        """None, as with the SDK: the server does not count projects."""
+        return
+
+    def __repr__(self) -> str:
+        """As the SDK shows it."""
+        return f"<Projects {self.entity}>"
+
+    @cached_property
+    def _found(self) -> list[str]:
+        return [project for _, project in mirrored_projects(self._local.reader, self.entity)]
+
+    def _count(self) -> int:
+        return len(self._found)
+
+    def _read(self, start: int, stop: int) -> Sequence[Project]:
+        return [Project(self._local, self.entity, name) for name in self._found[start:stop]]
