@@ -11,11 +11,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute
+import duckdb
 
 from mirror.errors import ConfigError
 from mirror.records.texts import storable, valid_unicode
+from mirror.store.engine import sql_text
 from mirror.store.run_fields import Fragment, pointer
 
 FALSE = Fragment("FALSE")
@@ -111,8 +111,9 @@ def checked_pattern(pattern: Any, name: str) -> str:
         raise ConfigError(f"$regex of {name!r} needs a text, not {pattern!r}")
     sound = valid_unicode(pattern)
     try:
-        pyarrow.compute.match_substring_regex(pa.array([""]), sound)  # the same RE2
-    except pa.ArrowInvalid as error:
+        with duckdb.connect() as engine:  # the RE2 that will read it
+            engine.execute(f"SELECT regexp_matches('', {sql_text(sound)})").fetchall()
+    except duckdb.Error as error:
         raise ConfigError(f"$regex of {name!r}: {error}", hint="patterns are in RE2's syntax, as in W&B") from error
     return sound
 
