@@ -64,13 +64,18 @@ def wide_history(
         UnreadableExport: an export is damaged.
         StoreError: an object is missing.
     """
-    sources = _sources(engine, home, run, min_step, max_step)
-    wide = _Wide(sources, keys, min_step, max_step, rows)
+    sources = _held(engine, home, run, min_step, max_step)
+    wide = Wide(sources, keys, min_step, max_step, rows)
     return pa.RecordBatchReader.from_batches(wide.schema, wide.batches())
 
 
-class _Sources:
-    """The parts of one run's history, in the order in which later ones win."""
+class Sources:
+    """The parts of one run's history, in the order in which later ones win.
+
+    Args:
+        exports: in any order.
+        tail: rows that no export holds, by step, as the server sent them.
+    """
 
     def __init__(self, exports: Sequence[ExportPart], tail: Sequence[str]) -> None:
         self.exports = in_order(exports)
@@ -86,7 +91,7 @@ class _Sources:
         return [part.steps for part in self.exports] + ([self.tail.steps] if self.tail is not None else [])
 
 
-def _sources(engine: Engine, home: Home, run: RunKey, min_step: int | None, max_step: int | None) -> _Sources:
+def _held(engine: Engine, home: Home, run: RunKey, min_step: int | None, max_step: int | None) -> Sources:
     where = "entity = ? AND project = ? AND run_id = ?"
     inside = " AND (? IS NULL OR {high} >= ?) AND (? IS NULL OR {low} < ?)"
     bounds = [min_step, min_step, max_step, max_step]
@@ -105,19 +110,24 @@ def _sources(engine: Engine, home: Home, run: RunKey, min_step: int | None, max_
             [*run, *bounds],
         ).fetchall()
     objects = Objects(home)
-    return _Sources([ExportPart(objects.path(digest)) for (digest,) in exports], [row for (row,) in tail])
+    return Sources([ExportPart(objects.path(digest)) for (digest,) in exports], [row for (row,) in tail])
 
 
-class _Wide:
-    """What one reading needs to know."""
+class Wide:
+    """What one reading needs to know.
+
+    Args:
+        sources: the parts.
+        keys, min_step, max_step, rows: as for `wide_history`; with `rows` None a row needs to hold no key.
+    """
 
     def __init__(
         self,
-        sources: _Sources,
-        keys: Sequence[str] | None,
-        min_step: int | None,
-        max_step: int | None,
-        rows: Literal["all", "any"],
+        sources: Sources,
+        keys: Sequence[str] | None = None,
+        min_step: int | None = None,
+        max_step: int | None = None,
+        rows: Literal["all", "any"] | None = None,
     ) -> None:
         self._sources = sources
         self._keys = list(sources.names) if keys is None else [key for key in dict.fromkeys(keys) if key != STEP]

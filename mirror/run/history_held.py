@@ -1,0 +1,65 @@
+"""What of a run's history is in the mirror, or why it is not: never an empty answer for what was not fetched."""
+
+from __future__ import annotations
+
+import warnings
+
+from mirror.errors import NotMirrored
+from mirror.records.contents import STILL_ACTIVE
+from mirror.run.facts import RunFacts
+from mirror.store.held_history import StoredHistory, failure_of, read_history
+
+
+def last_history_step(run: RunFacts) -> int:
+    """The last step that was logged, by the server's word; -1 when nothing was."""
+    keys = run.load_full_data().get("historyKeys")
+    step = keys.get("lastStep") if isinstance(keys, dict) else None
+    return int(step) if isinstance(step, int | float) and not isinstance(step, bool) and step == step else -1
+
+
+def held_history(run: RunFacts, stored: StoredHistory | None = None) -> StoredHistory:
+    """Where the values of a run's history are.
+
+    Args:
+        run: whose.
+        stored: what the lake holds, if that was read already.
+
+    Returns:
+        Nothing but for a run that logged nothing. Of a run that goes on, as much as there was at the last pull; where
+        more is lacking than that, a warning says what.
+
+    Raises:
+        NotMirrored: the server has a history, and nothing of it is here.
+    """
+    stored = stored or read_history(run._local.reader, run._run_path)
+    facts = stored.facts
+    if facts is None:
+        if last_history_step(run) >= 0 or run._attrs.get("historyLineCount"):
+            raise _not_mirrored(run, "history", failure_of(run._local.reader, run._run_path, ["history"]))
+        return stored
+    if not facts.complete and facts.reason != STILL_ACTIVE:
+        if not facts.rows_held:
+            raise _not_mirrored(run, "history", facts.reason)
+        warnings.warn(f"the history of {_path(run)} is not complete: {facts.reason}", UserWarning, stacklevel=5)
+    return stored
+
+
+def system_metrics_not_mirrored(run: RunFacts) -> NotMirrored | None:
+    """What to say of a run without a row of system metrics; None when it measured nothing."""
+    reason = failure_of(run._local.reader, run._run_path, ["system metrics"])
+    if reason is None and not run.system_metrics:
+        return None
+    return _not_mirrored(run, "system metrics", reason)
+
+
+def _not_mirrored(run: RunFacts, what: str, reason: str | None) -> NotMirrored:
+    switch = "history" if what == "history" else "streams"
+    return NotMirrored(
+        f"the {what} of {_path(run)} {'are' if what.endswith('s') else 'is'} not in this mirror"
+        + (f": {reason}" if reason else ""),
+        hint=f"`wandb-mirror pull {_path(run)}` fetches it, if its source has {switch} = true",
+    )
+
+
+def _path(run: RunFacts) -> str:
+    return "/".join(run._run_path)
