@@ -167,7 +167,7 @@ def read_entry(path: Path, name: str) -> Entry:
     """
     if not is_name(name):
         raise ValueError("no entry has such a name")
-    entry = entry_of_json(_read_regular(path))
+    entry = entry_of_json(read_regular(path))
     if name != name_of(entry.id, entry.run_path):
         raise ValueError(f"it holds entry {entry.id} of {'/'.join(entry.run_path)}, not what its name says")
     return entry
@@ -202,15 +202,23 @@ def outbox_errors(home: Home) -> Iterator[None]:
         raise StoreError(f"the outbox of {home.root} failed: {what}") from error
 
 
-def _read_regular(path: Path) -> bytes:
-    """All bytes of a file that is one: a pipe would keep its reader waiting, a link could lead anywhere."""
+def read_regular(path: Path) -> bytes:
+    """All bytes of a file that is one: a pipe would keep its reader waiting, a link could lead anywhere.
+
+    Raises:
+        ValueError: it is something else.
+        OSError: it is not there, or cannot be read.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise ValueError("it is a link") from error
         raise
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ValueError("it is no regular file")
-        return file.read()
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
 from mirror.errors import ConfigError, NotFound
 from mirror.layout import Home
-from mirror.outbox.folders import STATES, Aside, Folders, outbox_errors
+from mirror.outbox.folders import STATES, Aside, Folders, outbox_errors, read_regular
 from mirror.outbox.names import is_name, run_tag, tag_in
 from mirror.records.operations import Entry, EntryState, RunPath, UploadFile
 from mirror.records.texts import valid_unicode
@@ -136,8 +137,9 @@ class OutboxReader:
                 yield placed.entry.operation.object
         with outbox_errors(self.home):
             for name in self.asides():
-                content = (self._folders.aside / name).read_bytes()
-                yield from (digest.decode() for digest in _DIGEST.findall(content))
+                with contextlib.suppress(ValueError):  # a folder or a pipe holds no entry
+                    content = read_regular(self._folders.aside / name)
+                    yield from (digest.decode() for digest in _DIGEST.findall(content))
 
     def asides(self) -> list[str]:
         """Names of the files that were set aside; each begins with the state that it was found in and `~`."""

@@ -68,7 +68,8 @@ class Outbox(Transitions):
         An edit is folded into the entry before it, where that is an edit of the same run that nobody has begun to
         deliver; what is returned is that entry then, with an id of its own for this edit in `folded`.
 
-        The bytes of an upload must be a synced object before this is called.
+        The bytes of an upload must be a synced object before this is called: whoever composes the two folders copies
+        them, hashing as it copies, so that what happens to the source afterwards does not matter.
 
         When the disk refuses to flush the entry's name, the name is taken back, durably, before the error is raised.
         Should the disk refuse that as well (it became read-only at that moment), the entry is to be seen, and neither

@@ -65,6 +65,7 @@ def test_an_enqueue_that_fails_leaves_no_entry_and_one_that_returns_leaves_it_wh
         assert (error is None) == bool(put), disk.calls
         if error is not None:
             assert contents(home) == was, disk.calls
+            assert not list((home.outbox / "tmp").glob("*")), disk.calls
             put.append(outbox.put(RUN, "s", operation))  # the same object goes on when the disk is well again
         folded = bool(was) and put[0].id == was[0].entry.id
         assert contents(home) == ([] if folded else was) + [Placed("new", put[0])], disk.calls

@@ -112,13 +112,16 @@ def test_what_is_no_entry_is_kept_aside_and_the_others_go_on(home: Home) -> None
     (new / ".hidden").write_text("of a file manager")
     (new / "folder").mkdir()
     os.mkfifo(new / other)
+    (home.outbox / "conflict" / name.replace(name[:8], "00000001")).mkdir()
     (home.outbox / "dead" / other).symlink_to(new / name)
     assert [placed.entry for placed in outbox.entries()] == [good]
-    assert outbox.asides() == ["new~" + other, "new~folder", "new~notes.txt"]
+    folder = "conflict~" + name.replace(name[:8], "00000001")
+    assert outbox.asides() == [folder, "new~" + other, "new~folder", "new~notes.txt"]
     assert {aside.reason for aside in told} == {"no entry has such a name", "it is no regular file"}
     assert [placed.entry for placed in outbox.entries()] == [good]
-    assert outbox.asides() == ["dead~" + other, "new~" + other, "new~folder", "new~notes.txt"]
+    assert outbox.asides() == [folder, "dead~" + other, "new~" + other, "new~folder", "new~notes.txt"]
     assert (home.outbox / "aside" / "new~notes.txt").read_text() == "mine"
+    assert set(outbox.needed_objects()) == {"ab" * 32}
     assert (new / ".hidden").exists()
 
 
@@ -135,6 +138,20 @@ def test_what_an_older_version_set_aside_is_taken_back_by_one_that_can_read_it(h
         zip(("new", "new", "dead"), entries, strict=True)
     )
     assert outbox.asides() == ["new~foreign"]
+
+
+def test_no_edit_is_folded_over_an_entry_that_was_taken_back(home: Home) -> None:
+    outbox = Outbox(home)
+    outbox.put(RUN, None, edit("a"))
+    later = outbox.put(RUN, None, upload("b"))
+    (path,) = (home.outbox / "new").glob(f"{later.id}*")
+    aside = path.rename(home.outbox / "aside" / f"new~{path.name}")
+    outbox = Outbox(home)
+    outbox.put(RUN, None, edit("c"))
+    assert outbox.recover().taken_in == 1
+    assert not aside.exists()
+    assert outbox.put(RUN, None, edit("d")).id > later.id
+    assert [placed.entry.kind for placed in outbox.of_run(RUN)] == ["edit", "upload_file", "edit"]
 
 
 def test_a_copy_of_an_entry_in_a_second_folder_does_not_double_it(home: Home) -> None:
