@@ -21,6 +21,7 @@ from mirror.config import ServerSettings
 from mirror.errors import (
     AuthError,
     ConfigError,
+    Forbidden,
     GraphQLError,
     MirrorError,
     NotFound,
@@ -107,7 +108,7 @@ async def test_a_status_that_will_not_pass_is_never_tried_again(sandbox: Sandbox
     sandbox.faults.add(Fault.status(status))
     error = await viewer_error(sandbox)
     assert len(sandbox.requests) == 1
-    expected: dict[int, type[MirrorError]] = {401: AuthError, 403: AuthError, 404: NotFound, 501: ServerError}
+    expected: dict[int, type[MirrorError]] = {401: AuthError, 403: Forbidden, 404: NotFound, 501: ServerError}
     assert type(error) is expected.get(status, GraphQLError)
     assert f"sandbox fault {status}" in error.message
     if isinstance(error, ServerError):
