@@ -18,10 +18,20 @@ from mirror.api.limits import Limits
 from mirror.api.spent import Meter
 from mirror.api.transfer_answers import host_of
 from mirror.config import ServerSettings
-from mirror.errors import MirrorError, RateLimited, RefusedByServer, ServerError, Unreachable, UrlExpired
+from mirror.errors import (
+    AuthError,
+    MirrorError,
+    NotWandb,
+    RateLimited,
+    RefusedByServer,
+    ServerError,
+    StoreError,
+    Unreachable,
+    UrlExpired,
+)
 
 _CHUNK = 1 << 18
-_TRY_LATER = frozenset({408, 425, 500, 502, 503, 504})
+_NEVER = frozenset({501, 505})  # of the 5xx, those that asking again does not help
 _NO_AUTH = httpx.Auth()  # httpx would make credentials of a user name in an address
 
 
@@ -69,12 +79,16 @@ class Uploads:
                 response = await self._http.put(target, content=_chunks(source), headers=sent, auth=_NO_AUTH)
             except httpx.HTTPError as error:
                 failed = self._no_answer(error, host)
+            except OSError as error:
+                failed = StoreError(f"the bytes of an upload cannot be read: {error.strerror or error}")
+            except ValueError:
+                failed = ServerError(f"{self._deployment.host} gave headers for an upload that cannot be sent")
             else:
                 self._meter.bytes_up += size
                 gate.learn(response.headers)
                 if response.is_success:
                     return
-                failed = _refusal(response.status_code, host)
+                failed = _refusal(response.status_code, host, with_key="Authorization" in sent)
                 if isinstance(failed, RateLimited):
                     gate.hold(1.0)
         raise failed  # outside of the handler: the foreign error holds the request, and with it key and signature
@@ -103,12 +117,16 @@ async def _chunks(source: Path) -> AsyncIterator[bytes]:
             yield chunk
 
 
-def _refusal(status: int, host: str) -> MirrorError:
-    if status in {400, 403}:  # a signature that is over answers either
+def _refusal(status: int, host: str, *, with_key: bool) -> MirrorError:
+    if status == 401 and with_key:
+        return AuthError(f"{host} refused the API key (HTTP 401)")
+    if status in {400, 401, 403}:  # a signature that is over answers either
         return UrlExpired(f"{host} refused an upload address (HTTP {status}): it may have expired", status=status)
+    if 300 <= status < 400:
+        return NotWandb(f"{host} redirects instead of taking an upload (HTTP {status})", status=status)
     if status == 429:
         return RateLimited(f"{host} asked for fewer uploads (HTTP 429)", answered=True)
-    if status in _TRY_LATER:
+    if status in {408, 425} or (status >= 500 and status not in _NEVER):
         return Unreachable(f"{host} is not available now (HTTP {status})", answered=True)
     if status == 413:
         return RefusedByServer(f"{host} does not take a file of this size (HTTP 413)", status=status)

@@ -40,3 +40,11 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     def run_path(self) -> RunPath:
         """Entity, project, run id."""
         return self.entity, self.project, self.run_id
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a receipt tells whether its entry is to be delivered again."""
+
+    outcome: Outcome
+    attempts: int
+    answer: str | None

@@ -11,6 +11,6 @@ leave the outbox. It asks `api`, writes into `store`, and moves entries in `outb
 
 from mirror.replay.cycle import Replayed, replay
 from mirror.replay.desk import Desk
-from mirror.replay.watching import Ending, Silent, Watcher
+from mirror.replay.watching import Result, Silent, Watcher
 
-__all__ = ["Desk", "Ending", "Replayed", "Silent", "Watcher", "replay"]
+__all__ = ["Desk", "Replayed", "Result", "Silent", "Watcher", "replay"]

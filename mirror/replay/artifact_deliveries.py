@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from mirror.records.artifacts import ArtifactRecord
 from mirror.records.contents import Direction
 from mirror.records.operations import Entry, LogArtifact, UseArtifact
 from mirror.replay.desk import Desk
-from mirror.replay.outcomes import Delivered, RefusedDelivery
+from mirror.replay.outcomes import Delivered, RefusedDelivery, UnconfirmedDelivery
 
 _USE_FEATURE = "USE_ARTIFACT_WITH_ENTITY_AND_PROJECT_INFORMATION"
 
@@ -30,9 +31,12 @@ async def log_artifact(desk: Desk, entry: Entry, operation: LogArtifact) -> Deli
         "aliases": [{"artifactCollectionName": operation.collection, "alias": alias} for alias in operation.aliases],
         "tags": [{"tagName": tag} for tag in operation.tags],
     }
+    await _require(desk, operation)  # else the server would begin a new version, whose bytes never come
     state = await desk.client.attach_artifact(fields)
     if state != "COMMITTED":
         raise RefusedDelivery(f"the server no longer has the bytes of {operation.name}")
+    if not await _is_linked(desk, entry, operation.artifact_id, "logged", operation.aliases):
+        raise UnconfirmedDelivery(f"the server took {operation.name} but does not show it at the run")
     return Delivered(outcome="applied", run=run, links=link, sent=fields)
 
 
@@ -52,8 +56,19 @@ async def use_artifact(desk: Desk, entry: Entry, operation: UseArtifact) -> Deli
     owner = operation.name.split("/")
     if _USE_FEATURE in desk.features and len(owner) == 3:
         fields |= {"artifactEntityName": owner[0], "artifactProjectName": owner[1]}
+    await _require(desk, operation)
     await desk.client.use_artifact(fields)
+    if not await _is_linked(desk, entry, operation.artifact_id, "used", ()):
+        raise UnconfirmedDelivery(f"the server took {operation.name} but does not show it at the run")
     return Delivered(outcome="applied", run=run, links=link, sent=fields)
+
+
+async def _require(desk: Desk, operation: LogArtifact | UseArtifact) -> None:
+    """Refuse a version that went upstream, which servers leave out of listings."""
+    found = (await desk.client.artifacts([operation.artifact_id]))[operation.artifact_id]
+    if found is None or (isinstance(found, ArtifactRecord) and found.state != "COMMITTED"):
+        state = "no longer there" if found is None else found.state
+        raise RefusedDelivery(f"the version {operation.name} is not to be had upstream: it is {state}")
 
 
 async def _is_linked(

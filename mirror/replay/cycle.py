@@ -1,7 +1,9 @@
 """One round over the outbox: the entries of a run in order, runs side by side, memory bounded whatever the backlog.
 
-A run whose entry has to wait waits as a whole, so that its order holds; other runs go on. When nobody answers, the
-round ends: what was not begun is as it was.
+A run whose entry has to wait waits as a whole, so that its order holds; other runs go on. An entry that is buried, or
+held for a person, lets those behind it go on, each of which compares its own base with what the server has; only what
+was queued for a run that is not made yet shares the fate of its creation. When the server is away, the round ends: what
+was not begun is as it was.
 """
 
 from __future__ import annotations
@@ -15,30 +17,22 @@ from itertools import islice
 import anyio
 import anyio.to_thread
 import msgspec
-from anyio.abc import ObjectReceiveStream, ObjectSendStream, TaskGroup
+from anyio.abc import TaskGroup
 
-from mirror.errors import MirrorError
+from mirror.errors import AuthError, Forbidden, MirrorError, StoreError
 from mirror.outbox import Placed
-from mirror.records.operations import Entry, RunPath
-from mirror.records.receipts import Outcome, Receipt
+from mirror.records.operations import Create, Entry, RunPath
+from mirror.records.receipts import Ending, Outcome, Receipt
 from mirror.records.texts import dump_strict
 from mirror.replay.deliveries import deliver
 from mirror.replay.desk import Desk
-from mirror.replay.ledger import Ended, settle, settle_recovered
-from mirror.replay.outcomes import (
-    Delivered,
-    HeldDelivery,
-    RefusedDelivery,
-    UnconfirmedDelivery,
-    is_outage,
-    is_refusal,
-)
+from mirror.replay.ledger import Ended, Ledger, ended_before, let_leave
+from mirror.replay.outcomes import Delivered, HeldDelivery, RefusedDelivery, UnconfirmedDelivery, is_refusal
 from mirror.replay.watching import Silent, Watcher
 from mirror.tasks import side_by_side
 
 AT_ONCE = 256  # entries in memory
-SETTLE_MOST = 200  # deliveries that are written down together
-SETTLE_WITHIN_S = 0.5  # how long a delivery waits for others to be written down with
+DELIVERED_AT_ONCE = 32  # of them, those whose runs are in memory as well
 FIRST_WAIT_S = 5.0  # before an entry that failed for the moment is tried again; doubled for each further try
 LONGEST_WAIT_S = 3600.0
 MOST_UNCONFIRMED = 5  # looks at a server that took a change and does not show it
@@ -73,10 +67,7 @@ async def replay(desk: Desk, watcher: Watcher | None = None) -> Replayed:
         HomeBusy: another process replays.
         StoreError: the disk failed; what was not written down stays claimed, and the next replay looks first.
     """
-    claimed = [placed.entry for placed in desk.outbox.entries("claimed")]
     with desk.outbox.replaying():
-        if claimed:
-            await settle_recovered(desk, claimed)
         return await _Round(desk, watcher or Silent()).run()
 
 
@@ -87,121 +78,160 @@ class _Round:
         self.desk = desk
         self.watcher = watcher
         self.report = Replayed()
+        self._ledger = Ledger(desk)
         self._lanes: dict[RunPath, deque[Entry]] = {}  # entries of a run that wait for the one before
         self._blocked: set[RunPath] = set()  # runs of which nothing more goes in this round
+        self._ended: dict[str, Ending] = {}  # by entry: those that only have to leave
         self._room = anyio.Semaphore(AT_ONCE)
+        self._delivering = anyio.Semaphore(DELIVERED_AT_ONCE)
+        self._probing = anyio.Lock()
 
     async def run(self) -> Replayed:
-        send, receive = anyio.create_memory_object_stream[Ended](SETTLE_MOST)
-        async with side_by_side() as group:
-            group.start_soon(self._write_down, receive)
-            async with send:
-                await self._deliver_all(send)
+        try:
+            async with side_by_side() as lanes:
+                await self._begin_all(lanes)
+        finally:
+            with anyio.CancelScope(shield=True):  # stopped: what the server has done is written down all the same
+                await self._ledger.flush()
         return self.report
 
-    async def _deliver_all(self, send: ObjectSendStream[Ended]) -> None:
+    async def _begin_all(self, lanes: TaskGroup) -> None:
         waiting = self.desk.outbox.entries("new")
-        async with side_by_side() as lanes:
-            while not self._is_over and (some := await _next(waiting)):
-                for placed in some:
-                    await self._room.acquire()
-                    self._assign(placed.entry, lanes, send)
+        while not self._is_over and (some := await _next(waiting)):
+            self._ended |= await ended_before(self.desk, [placed.entry for placed in some])
+            for placed in some:
+                await self._room.acquire()
+                self._assign(placed.entry, lanes)
 
     @property
     def _is_over(self) -> bool:
         return self.report.outage is not None or self.watcher.is_stopping
 
-    def _assign(self, entry: Entry, lanes: TaskGroup, send: ObjectSendStream[Ended]) -> None:
+    def _assign(self, entry: Entry, lanes: TaskGroup) -> None:
         """Queue an entry behind those of its run."""
         lane = self._lanes.get(entry.run_path)
         if lane is not None:
             lane.append(entry)
             return
         self._lanes[entry.run_path] = deque([entry])
-        lanes.start_soon(self._drain, entry.run_path, send)
+        lanes.start_soon(self._drain, entry.run_path)
 
-    async def _drain(self, path: RunPath, send: ObjectSendStream[Ended]) -> None:
+    async def _drain(self, path: RunPath) -> None:
         """Deliver the entries of one run, one after the other."""
         lane = self._lanes[path]
         while lane:
             entry = lane.popleft()
             try:
-                await self._one(entry, send)
+                await self._one(entry)
             finally:
                 self._room.release()
         del self._lanes[path]
 
-    async def _one(self, entry: Entry, send: ObjectSendStream[Ended]) -> None:
-        is_due = entry.not_before is None or entry.not_before <= self.desk.now()
-        if self._is_over or entry.run_path in self._blocked or not is_due:
-            self._blocked.add(entry.run_path)
-            self.report.waiting += 1
-            return
+    async def _one(self, entry: Entry) -> None:
+        ended: Ended | None = None
+        async with self._delivering:
+            is_due = entry.not_before is None or entry.not_before <= self.desk.now()
+            if self._is_over or entry.run_path in self._blocked or not is_due:
+                self._wait(entry)
+                return
+            self._ledger.begin()
+            try:
+                ended = await self._begin(entry)
+            finally:
+                self._ledger.end()
+        if ended is not None:
+            await self._ledger.write_down(ended)
+            self.report.count(ended.receipt.outcome)
+            self.watcher.ended(ended.entry, ended.receipt.outcome, ended.receipt.answer)
+
+    async def _begin(self, entry: Entry) -> Ended | None:
+        """Claim an entry and deliver it; None when there is nothing to write down."""
+        creation = await self._failed_creation(entry)
+        if creation is not None and creation.state == "conflict":
+            self._wait(entry)
+            return None
         claimed = await anyio.to_thread.run_sync(self.desk.outbox.claim, entry)
         if claimed is None:  # folded, dropped or taken meanwhile
-            return
+            return None
+        if (before := self._ended.pop(claimed.id, None)) is not None:
+            await let_leave(self.desk, claimed, before)
+            return None
         started = anyio.current_time()
+        if creation is None:
+            delivered = await self._delivered(claimed)
+        else:
+            why = f"its run was never made: entry {creation.entry.id} was refused ({creation.entry.reason})"
+            delivered = Delivered(outcome="buried", answer=why)
+        if delivered is None:
+            return None
+        receipt = _receipt(claimed, delivered, self.desk.now(), anyio.current_time() - started)
+        return Ended(entry=claimed, receipt=receipt, delivered=delivered)
+
+    async def _delivered(self, claimed: Entry) -> Delivered | None:
+        """What the delivery of a claimed entry came to; None when it is no longer claimed."""
         try:
-            delivered = await deliver(self.desk, claimed)
+            return await deliver(self.desk, claimed)
         except RefusedDelivery as refusal:
-            delivered = Delivered(outcome="buried", answer=str(refusal))
+            return Delivered(outcome="buried", answer=str(refusal))
         except HeldDelivery as held:
             await anyio.to_thread.run_sync(self.desk.outbox.hold, claimed, str(held))
             self.report.held += 1
             self.watcher.ended(claimed, "held", str(held))
-            return
         except UnconfirmedDelivery as doubt:
-            if claimed.attempts + 1 < MOST_UNCONFIRMED:
-                await self._put_back(claimed, str(doubt))
-                return
-            delivered = Delivered(outcome="buried", answer=str(doubt))
+            if claimed.attempts + 1 >= MOST_UNCONFIRMED:
+                return Delivered(outcome="buried", answer=f"{doubt}; given up after {claimed.attempts + 1} attempts")
+            await self._put_back(claimed, str(doubt), self._later(claimed))
         except MirrorError as error:
-            if not is_refusal(error):
-                await self._not_now(claimed, error)
-                return
-            delivered = Delivered(outcome="buried", answer=_words(error))
-        except BaseException:  # cancelled, or a defect of ours: whether the server acted is for the next look to say
+            if is_refusal(error):
+                return Delivered(outcome="buried", answer=_words(error))
+            is_away = await self._is_away(error)
+            await self._put_back(claimed, error.message, None if is_away else self._later(claimed))
+        except Exception:  # a defect of ours: it is raised, but does not stand in the way of the others next time
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(self.desk.outbox.put_back, claimed, "the delivery was interrupted")
+                await self._put_back(claimed, "a defect of wandb-mirror ended the delivery", self._later(claimed))
             raise
-        receipt = _receipt(claimed, delivered, self.desk.now(), anyio.current_time() - started)
-        self.report.count(receipt.outcome)
-        await send.send(Ended(entry=claimed, receipt=receipt, delivered=delivered))
+        except BaseException:  # cancelled: whether the server acted is for the next look to say
+            with anyio.CancelScope(shield=True):
+                await self._put_back(claimed, "the delivery was interrupted", None)
+            raise
+        return None
 
-    async def _not_now(self, entry: Entry, error: MirrorError) -> None:
-        """The server cannot do it at the moment, or is not there at all."""
-        if is_outage(error):
-            self.report.outage = self.report.outage or error
-            await anyio.to_thread.run_sync(self.desk.outbox.put_back, entry, error.message)
-            self._blocked.add(entry.run_path)
-            self.report.put_back += 1
-            self.watcher.ended(entry, "put_back", error.message)
-        else:
-            await self._put_back(entry, error.message)
+    async def _failed_creation(self, entry: Entry) -> Placed | None:
+        """The creation of an entry's run, when it was refused or waits for a person."""
+        if entry.storage_id is not None or isinstance(entry.operation, Create):
+            return None
+        aside = await anyio.to_thread.run_sync(self.desk.outbox.of_run, entry.run_path, "dead", "conflict")
+        return next((one for one in aside if isinstance(one.entry.operation, Create) and one.entry.id < entry.id), None)
 
-    async def _put_back(self, entry: Entry, reason: str) -> None:
+    async def _is_away(self, error: MirrorError) -> bool:
+        """Whether an error is the server's, and not this operation's: then a small question fails as well."""
+        if isinstance(error, StoreError):
+            return False
+        async with self._probing:
+            if self.report.outage is None:
+                if isinstance(error, AuthError) and not isinstance(error, Forbidden):
+                    self.report.outage = error
+                else:
+                    try:
+                        await self.desk.client.features()
+                    except MirrorError as also:
+                        self.report.outage = also
+            return self.report.outage is not None
+
+    def _wait(self, entry: Entry) -> None:
+        self._blocked.add(entry.run_path)
+        self.report.waiting += 1
+
+    def _later(self, entry: Entry) -> dt.datetime:
         wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(entry.attempts, 20))
         wait_s *= 1 + JITTER * random.random()  # noqa: S311 - jitter is not a secret
-        until = self.desk.now() + dt.timedelta(seconds=wait_s)
+        return self.desk.now() + dt.timedelta(seconds=wait_s)
+
+    async def _put_back(self, entry: Entry, reason: str, until: dt.datetime | None) -> None:
         await anyio.to_thread.run_sync(self.desk.outbox.put_back, entry, reason, until)
         self._blocked.add(entry.run_path)
         self.report.put_back += 1
         self.watcher.ended(entry, "put_back", reason)
-
-    async def _write_down(self, receive: ObjectReceiveStream[Ended]) -> None:
-        """Commit what deliveries came to, several at a time."""
-        async with receive:
-            async for first in receive:
-                ended = [first]
-                with anyio.move_on_after(SETTLE_WITHIN_S):
-                    while len(ended) < SETTLE_MOST:
-                        try:
-                            ended.append(await receive.receive())
-                        except anyio.EndOfStream:
-                            break
-                await settle(self.desk, ended)
-                for one in ended:
-                    self.watcher.ended(one.entry, one.receipt.outcome, one.receipt.answer)
 
 
 async def _next(waiting: Iterator[Placed]) -> list[Placed]:

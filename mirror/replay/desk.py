@@ -13,7 +13,7 @@ from mirror.outbox import Outbox
 from mirror.records.operations import Entry
 from mirror.records.runs import RunRecord
 from mirror.replay.merge import Policy
-from mirror.replay.outcomes import RefusedDelivery
+from mirror.replay.outcomes import RefusedDelivery, RunIsGoneError
 from mirror.store import Lake
 from mirror.store.objects import Objects
 
@@ -39,11 +39,12 @@ class Desk:
         """The run as it is upstream now.
 
         Raises:
-            RefusedDelivery: it is not there, or cannot be read.
+            RunIsGoneError: it is not there.
+            RefusedDelivery: it cannot be read.
         """
         found = await self.client.run(*entry.run_path)
         if found is None:
-            raise RefusedDelivery(f"the server has no run {'/'.join(entry.run_path)}")
+            raise RunIsGoneError(f"the server has no run {'/'.join(entry.run_path)}")
         if isinstance(found, BadRun):
             raise RefusedDelivery(f"the server cannot show the run: {found.reason}")
         return found

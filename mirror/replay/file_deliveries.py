@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import anyio.to_thread
+
 from mirror.api import ListedFile
-from mirror.errors import UrlExpired
+from mirror.errors import StoreError, UrlExpired
 from mirror.records.contents import FileRow
 from mirror.records.operations import DeleteFile, Entry, UploadFile
 from mirror.records.texts import storable
 from mirror.replay.desk import Desk
 from mirror.replay.outcomes import Delivered, HeldDelivery, RefusedDelivery, UnconfirmedDelivery
+from mirror.store.objects import hash_file
 
 ADDRESSES = 3  # upload addresses that are asked for before the storage's refusal is believed
 _MARK_FEATURE = "MARK_RUN_FILES_UPLOADED"
@@ -28,10 +33,11 @@ async def upload_file(desk: Desk, entry: Entry, upload: UploadFile) -> Delivered
                 raise HeldDelivery(clash)
             case "theirs":
                 return Delivered(outcome="theirs", run=run, answer=clash)
+    source = await anyio.to_thread.run_sync(_source, desk, upload)
     for attempt in range(1, ADDRESSES + 1):
         slot = (await desk.client.upload_slots(*path, [upload.name]))[upload.name]
         try:
-            await desk.client.upload(slot, desk.objects.path(upload.object), upload.size)
+            await desk.client.upload(slot, source, upload.size)
             break
         except UrlExpired as error:
             if attempt == ADDRESSES:
@@ -71,6 +77,20 @@ async def delete_file(desk: Desk, entry: Entry, operation: DeleteFile) -> Delive
     if await _file(desk, entry, operation.name) is not None:
         raise UnconfirmedDelivery(f"the server still lists {operation.name}")
     return Delivered(outcome="applied", run=run, files=(_gone(operation),), sent={"file": operation.name})
+
+
+def _source(desk: Desk, upload: UploadFile) -> Path:
+    """The bytes of an upload, whole: what rotted here must not replace what is good upstream."""
+    try:
+        source = desk.objects.path(upload.object)
+        is_whole = hash_file(source) == upload.object
+    except (StoreError, FileNotFoundError) as error:
+        raise RefusedDelivery(f"the bytes of {upload.name} are no longer in this mirror") from error
+    except OSError as error:
+        raise StoreError(f"the bytes of {upload.name} cannot be read: {error.strerror}") from error
+    if not is_whole:
+        raise RefusedDelivery(f"the bytes of {upload.name} are damaged in this mirror")
+    return source
 
 
 async def _file(desk: Desk, entry: Entry, name: str) -> ListedFile | None:

@@ -6,13 +6,17 @@ The order of writes, and what a crash leaves behind each:
     2. receipts and refreshed rows are  the entry is claimed and has a receipt: the next replay lets it leave
        one commit of the lake
     3. the entry leaves, or is buried   done
+
+The next entry of a run is begun only after the third step. Else a look at the server would find what the next one did,
+not what the first did: a run that was made and deleted would be made a second time.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import anyio
 import anyio.to_thread
 import msgspec
 
@@ -20,12 +24,16 @@ from mirror.outbox import Outbox
 from mirror.records.contents import ContentChanges, Direction, FileRow
 from mirror.records.operations import Entry
 from mirror.records.passes import Changes, ProjectKey
-from mirror.records.receipts import Receipt
+from mirror.records.receipts import Ending, Receipt
 from mirror.records.runs import RunRecord
 from mirror.replay.desk import Desk
 from mirror.replay.outcomes import Delivered
 from mirror.store import receipts
 from mirror.store.writer import commit
+
+MOST_TOGETHER = 200  # deliveries that one commit writes down
+MOST_BYTES = 16 << 20  # of documents of runs in it
+WITHIN_S = 0.25  # how long a delivery waits for others to be written down with
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,18 +44,92 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     delivered: Delivered
 
 
-async def settle(desk: Desk, ended: Sequence[Ended]) -> None:
-    """Write down what deliveries came to, and let their entries leave the outbox.
+class Ledger:
+    """Writes down what deliveries came to, those of many runs in one commit.
 
-    Raises:
-        StoreError: what is not written down stays claimed.
+    Args:
+        desk: of the replay.
     """
-    await anyio.to_thread.run_sync(_settle, desk, ended, limiter=desk.storing)
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._waiting: dict[str, Ended] = {}  # by entry
+        self._bytes = 0
+        self._turn = anyio.Lock()
+        self._enough = anyio.Event()
+        self._under_way = 0
+
+    def begin(self) -> None:
+        """A delivery is under way: it is worth waiting for."""
+        self._under_way += 1
+
+    def end(self) -> None:
+        """It is not any more."""
+        self._under_way -= 1
+        self._look()
+
+    async def write_down(self, ended: Ended) -> None:
+        """Commit a receipt and let its entry leave the outbox; returns when both are done.
+
+        Raises:
+            StoreError: what is not written down stays claimed.
+        """
+        self._waiting[ended.entry.id] = ended
+        self._bytes += _weight(ended)
+        self._look()
+        async with self._turn:
+            if ended.entry.id not in self._waiting:  # whoever had the turn before took it along
+                return
+            with anyio.move_on_after(WITHIN_S):
+                await self._enough.wait()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write down what waits, without waiting for more.
+
+        Raises:
+            StoreError: what is not written down stays claimed.
+        """
+        ended = list(self._waiting.values())
+        self._waiting.clear()
+        self._bytes = 0
+        self._enough = anyio.Event()
+        if ended:
+            await anyio.to_thread.run_sync(_settle, self._desk, ended, limiter=self._desk.storing)
+
+    def _look(self) -> None:
+        if self._under_way == 0 or len(self._waiting) >= MOST_TOGETHER or self._bytes >= MOST_BYTES:
+            self._enough.set()
 
 
-async def settle_recovered(desk: Desk, entries: Sequence[Entry]) -> None:
-    """Let entries leave that have a receipt already: a replay was killed between its commit and this step."""
-    await anyio.to_thread.run_sync(_settle_recovered, desk, entries, limiter=desk.storing)
+async def ended_before(desk: Desk, entries: Sequence[Entry]) -> Mapping[str, Ending]:
+    """How entries ended that have a receipt and are still there: a replay was killed before it let them leave."""
+    tried = [entry for entry in entries if entry.attempts]  # to have been claimed by one that was killed is an attempt
+    if not tried:
+        return {}
+    known = await anyio.to_thread.run_sync(
+        receipts.endings_of, desk.lake, [entry.id for entry in tried], limiter=desk.storing
+    )
+    return {entry.id: ended for entry in tried if (ended := ending(entry, known.get(entry.id, ()))) is not None}
+
+
+def ending(entry: Entry, known: Sequence[Ending]) -> Ending | None:
+    """The receipt with which an entry ended; None when it is to be delivered.
+
+    An entry that was delivered never comes back. One that was buried may be retried, which its reason tells: until it
+    was buried it has another one, and only as many attempts as its receipt counts.
+    """
+    for one in known:
+        if one.outcome in {"applied", "already_so", "theirs"}:
+            return one
+        if one.outcome == "buried" and one.attempts == entry.attempts and one.answer != entry.reason:
+            return one
+    return None
+
+
+async def let_leave(desk: Desk, claimed: Entry, ended: Ending) -> None:
+    """Let an entry leave the outbox whose receipt was written before."""
+    await anyio.to_thread.run_sync(_leave, desk.outbox, claimed, ended.outcome, ended.answer)
 
 
 def _settle(desk: Desk, ended: Sequence[Ended]) -> None:
@@ -100,17 +182,11 @@ def _contents(desk: Desk, key: ProjectKey, files: dict[str, dict[str, FileRow]])
     ]
 
 
-def _settle_recovered(desk: Desk, entries: Sequence[Entry]) -> None:
-    known = receipts.outcomes_of(desk.lake, [entry.id for entry in entries])
-    for entry in entries:
-        claimed = desk.outbox.claim(entry)
-        if claimed is None:
-            continue
-        # Recovery has counted the attempt that was cut off, as its receipt does.
-        if (ended := known.get((claimed.id, claimed.attempts))) is not None:
-            _leave(desk.outbox, claimed, *ended)
-        else:
-            desk.outbox.put_back(claimed)
+def _weight(ended: Ended) -> int:
+    """About how many bytes of documents wait with a delivery."""
+    run, sent = ended.delivered.run, ended.receipt.sent
+    texts = (run.config_text, run.summary_text, run.history_keys_text) if run is not None else ()
+    return len(ended.receipt.operation) + sum(len(text) for text in (*texts, sent) if text is not None)
 
 
 def _leave(outbox: Outbox, entry: Entry, outcome: str, answer: str | None) -> None:

@@ -7,6 +7,7 @@ both sides changed it, which is a conflict; but tags are sets, in which what eit
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -48,6 +49,8 @@ class Merged(msgspec.Struct, frozen=True, kw_only=True):
     fields: Mapping[str, Any] = {}
     config: Mapping[str, Any] | None = None  # the whole wire object, from the remote one
     summary: Mapping[str, Any] | None = None
+    config_keys: Mapping[str, Any] = {}  # of the documents what changes; null where a key is removed
+    summary_keys: Mapping[str, Any] = {}
     clashes: tuple[Clash, ...] = ()  # of policy "hold": nothing may be written
     yielded: tuple[Clash, ...] = ()  # of policy "theirs": left as the server has them
 
@@ -57,18 +60,19 @@ class Merged(msgspec.Struct, frozen=True, kw_only=True):
         return not self.fields and self.config is None and self.summary is None
 
 
-def merge_edit(edit: Edit, remote: Remote, policy: Policy) -> Merged:
+def merge_edit(edit: Edit, remote: Remote, policy: Policy, *, loosely: bool = False) -> Merged:
     """Merge an edit into what the server has now.
 
     Args:
         edit: what is wished, with its bases.
         remote: read just now: everything in it that the edit does not name is written back as it is.
         policy: what to do about values that both sides changed.
+        loosely: a number is what is wished whatever its type, since a server may write 1.0 as 1.
     """
     values = {key: item["value"] if _is_pair(item) else item for key, item in remote.config.items()}
-    fields = _decide(edit.fields, remote.fields, "", policy)
-    config = _decide(edit.config, values, "config.", policy)
-    summary = _decide(edit.summary, remote.summary, "summary.", policy)
+    fields = _decide(edit.fields, remote.fields, "", policy, loosely)
+    config = _decide(edit.config, values, "config.", policy, loosely)
+    summary = _decide(edit.summary, remote.summary, "summary.", policy, loosely)
     clashes = (*fields.clashes, *config.clashes, *summary.clashes)
     if policy == "hold" and clashes:
         return Merged(clashes=clashes)
@@ -76,6 +80,8 @@ def merge_edit(edit: Edit, remote: Remote, policy: Policy) -> Merged:
         fields=fields.write,
         config=_with_config(remote.config, config.write) if config.write else None,
         summary=_with_keys(remote.summary, summary.write) if summary.write else None,
+        config_keys=_with_keys({}, config.write, removed=None),
+        summary_keys=_with_keys({}, summary.write, removed=None),
         yielded=clashes if policy == "theirs" else (),
     )
 
@@ -92,7 +98,9 @@ class _Decided(msgspec.Struct, kw_only=True):
     clashes: tuple[Clash, ...] = ()
 
 
-def _decide(changes: Mapping[Any, Change], remote: Mapping[str, Any], prefix: str, policy: Policy) -> _Decided:
+def _decide(
+    changes: Mapping[Any, Change], remote: Mapping[str, Any], prefix: str, policy: Policy, loosely: bool
+) -> _Decided:
     write: dict[str, Any] = {}
     clashes: list[Clash] = []
     for key, change in changes.items():
@@ -103,9 +111,9 @@ def _decide(changes: Mapping[Any, Change], remote: Mapping[str, Any], prefix: st
             if wish != _listed(now):
                 write[key] = wish
             continue
-        if _same(now, wish, is_field=prefix == ""):
+        if _same(now, wish, is_field=prefix == "", loosely=loosely):
             continue
-        if not _same(now, change.base, is_field=prefix == ""):
+        if not _same(now, change.base, is_field=prefix == "", loosely=True):
             clashes.append(Clash(item=f"{prefix}{key}", base=change.base, wish=wish, remote=now))
             if policy != "ours":
                 continue
@@ -125,17 +133,32 @@ def _with_config(remote: Mapping[str, Any], write: Mapping[str, Any]) -> dict[st
     return whole
 
 
-def _with_keys(remote: Mapping[str, Any], write: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in {**remote, **write}.items() if value is not UNSET}
+def _with_keys(remote: Mapping[str, Any], write: Mapping[str, Any], removed: Any = UNSET) -> dict[str, Any]:
+    whole = {**remote, **{key: removed if value is UNSET else value for key, value in write.items()}}
+    return {key: value for key, value in whole.items() if value is not UNSET}
 
 
-def _same(one: Any, other: Any, *, is_field: bool) -> bool:
-    """Equal JSON. For a text field absent, null and empty are one: W&B cannot tell them apart when it is written."""
+def _same(one: Any, other: Any, *, is_field: bool, loosely: bool) -> bool:
+    """Equal JSON, whatever the order of keys.
+
+    For a text field absent, null and empty are one: W&B cannot tell them apart when it is written. Loosely, 1 is 1.0;
+    true is neither.
+    """
     if is_field:
         one, other = (None if value is UNSET or value == "" else value for value in (one, other))
     if one is UNSET or other is UNSET:
         return one is other
-    return dump_strict(one) == dump_strict(other)
+    return _canonical(one, loosely) == _canonical(other, loosely)
+
+
+def _canonical(value: Any, loosely: bool) -> str:
+    strict = json.loads(dump_strict(value), parse_float=_whole if loosely else None)
+    return json.dumps(strict, sort_keys=True)
+
+
+def _whole(text: str) -> int | float:
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def _listed(value: Any) -> list[str]:

@@ -6,15 +6,7 @@ from typing import Any
 
 import msgspec
 
-from mirror.errors import (
-    AuthError,
-    Forbidden,
-    GraphQLError,
-    MirrorError,
-    NotFound,
-    RefusedByServer,
-    ServerError,
-)
+from mirror.errors import Forbidden, GraphQLError, MirrorError, NotFound, RefusedByServer, ServerError
 from mirror.records.contents import Direction, FileRow
 from mirror.records.receipts import Outcome
 from mirror.records.runs import RunRecord
@@ -36,6 +28,10 @@ class RefusedDelivery(Exception):
     """The server will not do it, whenever it is asked: the entry is buried with these words."""
 
 
+class RunIsGoneError(RefusedDelivery):
+    """The server has no such run."""
+
+
 class HeldDelivery(Exception):
     """Both sides changed the same: the entry waits for a person."""
 
@@ -48,12 +44,6 @@ def is_refusal(error: MirrorError) -> bool:
     """Whether the server said no to this very operation, so that asking again cannot help."""
     if isinstance(error, Forbidden | NotFound | RefusedByServer):
         return True
+    if isinstance(error, ServerError) and error.status == 413:  # too large, in a proxy's words or in W&B's
+        return True
     return isinstance(error, GraphQLError) and error.status < 500
-
-
-def is_outage(error: MirrorError) -> bool:
-    """Whether nothing else would get through now, either: nobody answers, or somebody else, or the key is refused."""
-    if isinstance(error, AuthError):
-        return not isinstance(error, Forbidden)
-    answered = getattr(error, "answered", False)
-    return (error.transient and not answered) or (isinstance(error, ServerError) and not error.transient)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
 from msgspec import UNSET
 
 from mirror.api import BadRun
-from mirror.errors import NotFound
 from mirror.records.operations import Create, Delete, Edit, Entry, Stop, UpdateState, may_become
 from mirror.records.runs import ACTIVE_STATES, RunRecord
+from mirror.records.texts import is_malformed
 from mirror.replay.desk import Desk
 from mirror.replay.merge import Merged, Remote, merge_edit
 from mirror.replay.outcomes import Delivered, HeldDelivery, RefusedDelivery, UnconfirmedDelivery
@@ -40,10 +41,10 @@ async def edit(desk: Desk, entry: Entry, operation: Edit) -> Delivered:
     after = await desk.client.edit_run(entry.entity, entry.project, run.storage_id, sent)
     if isinstance(after, BadRun):
         raise UnconfirmedDelivery(f"the run cannot be read after the edit: {after.reason}")
-    rest = merge_edit(operation, remote_of(after, operation), policy)
+    rest = merge_edit(operation, remote_of(after, operation), policy, loosely=True)
     if not rest.is_empty or rest.clashes:
         raise UnconfirmedDelivery("the server took the edit but shows other values")
-    return Delivered(outcome="applied", run=after, sent=sent, answer=yielded)
+    return Delivered(outcome="applied", run=after, sent=_changed(sent, merged), answer=yielded)
 
 
 def remote_of(run: RunRecord, operation: Edit) -> Remote:
@@ -74,6 +75,12 @@ def edit_input(merged: Merged) -> dict[str, Any]:
     if merged.summary is not None:
         sent["summaryMetrics"] = json.dumps(merged.summary)
     return sent
+
+
+def _changed(sent: dict[str, Any], merged: Merged) -> dict[str, Any]:
+    """What was sent, for the receipt: of a document that was sent whole only the keys that changed."""
+    keys = {"config": merged.config_keys, "summaryMetrics": merged.summary_keys}
+    return {field: keys.get(field, value) for field, value in sent.items()}
 
 
 async def update_state(desk: Desk, entry: Entry, operation: UpdateState) -> Delivered:
@@ -122,23 +129,33 @@ async def stop(desk: Desk, entry: Entry, _: Stop) -> Delivered:
 
 async def delete(desk: Desk, entry: Entry, operation: Delete) -> Delivered:
     """Delete a run; the mirror keeps it, marked as gone."""
-    try:
-        run = await desk.run(entry)
-    except (NotFound, RefusedDelivery):
+    run = await desk.client.run(*entry.run_path)
+    if run is None:
+        # W&B shows neither the run nor the project to a key that may not read them: that is no sign of a deletion.
+        if await desk.client.project(entry.entity, entry.project) is None:
+            raise RefusedDelivery(
+                f"the server has no project {entry.entity}/{entry.project}, or hides it from this key"
+            )
         return Delivered(outcome="already_so", gone=True)
-    await desk.client.delete_run(run.storage_id, delete_artifacts=operation.delete_artifacts)
+    storage_id = run.storage_id or entry.storage_id  # of a run that cannot be read it may be missing
+    if storage_id is None:
+        raise RefusedDelivery("the server names no id for the run")
+    await desk.client.delete_run(storage_id, delete_artifacts=operation.delete_artifacts)
     if await desk.client.run(*entry.run_path) is not None:
         raise UnconfirmedDelivery("the server still shows the run")
     return Delivered(outcome="applied", gone=True, sent={"deleteArtifacts": operation.delete_artifacts})
 
 
 def _object(text: str | None, what: str) -> dict[str, Any]:
+    """A document that will be written back whole: only what can be read whole, and written as it was."""
     if text is None:
         return {}
-    try:
-        value = json.loads(text, strict=False)
-    except (ValueError, RecursionError):
-        value = None
+    value = None
+    if not is_malformed(text):
+        with contextlib.suppress(ValueError, RecursionError):  # integers beyond what Python converts
+            value = json.loads(text, strict=False)
+            if value is None:
+                return {}
     if not isinstance(value, dict):
         raise RefusedDelivery(f"the {what} upstream is no JSON object; writing a key would lose all of it")
     return value

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from mirror.records.operations import Entry
 from mirror.records.receipts import Outcome
 
-Ending = Outcome | Literal["held", "put_back"]
+Result = Outcome | Literal["held", "put_back"]
 
 
 class Watcher(Protocol):
@@ -17,12 +17,12 @@ class Watcher(Protocol):
     def is_stopping(self) -> bool:
         """Whether nothing more is to be begun; what is under way ends as it would."""
 
-    def ended(self, entry: Entry, ending: Ending, words: str | None) -> None:
+    def ended(self, entry: Entry, result: Result, words: str | None) -> None:
         """An operation is done with for this round, and that is on the disk.
 
         Args:
             entry: as it was delivered.
-            ending: an outcome that has a receipt, or `held` for a person, or `put_back` for a later round.
+            result: an outcome that has a receipt, or `held` for a person, or `put_back` for a later round.
             words: the server's, or why nothing was sent, or why it waits.
         """
 
@@ -32,5 +32,5 @@ class Silent:
 
     is_stopping = False
 
-    def ended(self, entry: Entry, ending: Ending, words: str | None) -> None:
+    def ended(self, entry: Entry, result: Result, words: str | None) -> None:
         """Nothing."""

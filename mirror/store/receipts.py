@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from mirror.records.contents import Direction
 from mirror.records.passes import ProjectKey
-from mirror.records.receipts import Outcome, Receipt
+from mirror.records.receipts import Ending, Receipt
 from mirror.records.texts import storable
 from mirror.store.engine import Engine
 from mirror.store.lake import Lake
@@ -59,14 +59,18 @@ def write_delivered(engine: Engine, key: ProjectKey, delivered: Delivered | None
         engine.unregister("linked")
 
 
-def outcomes_of(lake: Lake, entry_ids: Sequence[str]) -> dict[tuple[str, int], tuple[Outcome, str | None]]:
-    """Outcome and answer of the receipts that some entries have, by entry id and number of attempts."""
+def endings_of(lake: Lake, entry_ids: Sequence[str]) -> dict[str, list[Ending]]:
+    """The receipts that some entries have, latest first, by entry id."""
     with lake.reading() as engine:
         rows = engine.execute(
-            "SELECT id, attempts, outcome, answer FROM lake.receipts WHERE id IN (SELECT unnest(?::VARCHAR[]))",
+            "SELECT id, outcome, attempts, answer FROM lake.receipts WHERE id IN (SELECT unnest(?::VARCHAR[]))"
+            " ORDER BY ended_at DESC",
             [list(entry_ids)],
         ).fetchall()
-    return {(entry_id, attempts): (outcome, answer) for entry_id, attempts, outcome, answer in rows}
+    found: dict[str, list[Ending]] = {}
+    for entry_id, outcome, attempts, answer in rows:
+        found.setdefault(entry_id, []).append(Ending(outcome=outcome, attempts=attempts, answer=answer))
+    return found
 
 
 def held_objects(lake: Lake, key: ProjectKey, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
