@@ -1,20 +1,23 @@
-"""`wandb-mirror show`: one mirrored run, whole."""
+"""`wandb-mirror show`: one mirrored run, whole: in the terminal, for programs, or as a page."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.json import JSON
 
-from mirror.cli.output import UTF8, print_json, write
+from mirror.cli.output import UTF8, print_json, say, size, write
 from mirror.cli.run_paths import parse_run_path
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.statuses import exit_statuses
 from mirror.cli.tables import cell
-from mirror.errors import NotMirrored
+from mirror.durable import write_replace
+from mirror.errors import ConfigError, HomeUnusable, NotMirrored, RunNotFoundError
+from mirror.layout import Home
 from mirror.records.passes import ProjectKey
 from mirror.store import connect, run_sql
 
@@ -25,10 +28,27 @@ DOCUMENTS = ("config", "summary", "system_metrics", "history_keys")
 @setting_options
 @click.argument("run", type=UTF8)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
-def command(home: str | None, config: str | None, run: str, as_json: bool) -> None:
-    """Show one mirrored run whole: RUN is ENTITY/PROJECT/RUN_ID, or its web address. No network."""
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a page instead: facts, charts of its metrics, config and summary, with nothing to fetch.",
+)
+def command(home: str | None, config: str | None, run: str, as_json: bool, page: Path | None) -> None:
+    """Show one mirrored run whole: RUN is ENTITY/PROJECT/RUN_ID, or its web address. No network.
+
+    The page shows what waits in the outbox as if it had happened, and says so; any browser opens it.
+    """
+    if page is not None:
+        _check_page(page, as_json)
     setting = find_setting(home, config)
     key, run_id = parse_run_path(run, setting.config.source)
+    if page is not None:
+        content = page_of(setting.home, key, run_id)
+        _write_page(page, content)
+        say(f"wrote {page} ({size(len(content))})")
+        return
     engine = connect(setting.home)
     try:
         found = next(
@@ -47,6 +67,40 @@ def command(home: str | None, config: str | None, run: str, as_json: bool) -> No
         print_json(found)
     else:
         _print(found)
+
+
+def page_of(home: Home, key: ProjectKey, run_id: str) -> bytes:
+    """The page of a run as a whole document.
+
+    Raises:
+        NotMirrored: the run is not held.
+    """
+    from mirror.run.local import LocalMirror  # here: the other forms are faster without
+    from mirror.run.look import RunLook
+
+    local = LocalMirror(home)
+    try:
+        return RunLook(local, (key.entity, key.project, run_id)).page().encode("ascii")
+    except RunNotFoundError as error:
+        raise not_mirrored(key, run_id) from error
+    finally:
+        local.reader.close()
+
+
+def _check_page(page: Path, as_json: bool) -> None:
+    if as_json:
+        raise ConfigError("--json and --html are two forms of one answer", hint="name one of them")
+    if not page.parent.is_dir():
+        raise ConfigError(f"there is no folder {page.parent} to write {page.name} into", hint="make it first")
+
+
+def _write_page(page: Path, content: bytes) -> None:
+    try:
+        write_replace(page, content)
+    except OSError as error:
+        raise HomeUnusable(
+            f"{page} cannot be written: {error.strerror or error}", hint="name a file in a folder of your own"
+        ) from error
 
 
 def not_mirrored(key: ProjectKey, run_id: str) -> NotMirrored:

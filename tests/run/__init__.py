@@ -1,0 +1,1 @@
+"""Tests of `mirror.run`: what a user of `Api` and `Run` sees."""
