@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
@@ -43,7 +44,7 @@ def run_page(run: RunFacts) -> RunPage:
     spans = [span for span in key_spans(local.reader, path) if _is_shown(span.key)]
     gaps = run_gaps(local.reader, path)
     chosen = in_groups(spans)[:CHARTS_MOST]
-    series = metric_series(local.reader, path, chosen)
+    series = metric_series(local.reader, path, [span for _, span in chosen])
     notes = run._attrs.get("notes") or ""
     description = run._attrs.get("description") or ""
     return RunPage(
@@ -56,8 +57,10 @@ def run_page(run: RunFacts) -> RunPage:
         notes="\n\n".join(dict.fromkeys(part for part in (notes, description) if part)),
         notices=tuple(_notices(run, waiting, gaps)),
         groups=tuple(
-            ChartGroup(title=title, series=tuple(members))
-            for title, members in groupby(series, key=lambda item: group_of(item.span.key))
+            ChartGroup(title=title, series=tuple(item for _, item in members))
+            for title, members in groupby(
+                zip((title for title, _ in chosen), series, strict=True), key=lambda item: item[0]
+            )
         ),
         metrics=len(spans),
         config=run.config,
@@ -72,15 +75,20 @@ def group_of(key: str) -> str:
     return before if slash else ""
 
 
-def in_groups(spans: Sequence[KeySpan]) -> list[KeySpan]:
-    """Metrics in the order of their groups: those without one first, those of the system last."""
+def in_groups(spans: Sequence[KeySpan]) -> list[tuple[str, KeySpan]]:
+    """Metrics with the titles of their groups, group by group: the untitled one first, that of the system last.
 
-    def place(span: KeySpan) -> tuple[int, str, str, str]:
-        group = group_of(span.key)
+    A metric that is alone in its group goes to the untitled one; its name says all that a title would.
+    """
+    sizes = Counter(group_of(span.key) for span in spans)
+    titled = [(group if sizes[group] > 1 else "", span) for span in spans for group in [group_of(span.key)]]
+
+    def place(item: tuple[str, KeySpan]) -> tuple[int, str, str, str]:
+        group, span = item
         rank = 2 if group == "system" else 1 if group else 0
         return rank, group.casefold(), group, span.key
 
-    return sorted(spans, key=place)
+    return sorted(titled, key=place)
 
 
 def duration(seconds: float) -> str:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from mirror.errors import RunNotFoundError
 from mirror.layout import Home
+from mirror.records.operations import Change, Edit, Stop
 from mirror.run.charts import HEIGHT, WIDTH, describe, figure, shared_steps, steps_of
 from mirror.run.charts_scale import number, step_scale, value_scale
 from mirror.run.local import LocalMirror
@@ -343,13 +344,14 @@ def test_twenty_four_charts_of_a_long_run_stay_small() -> None:
     assert len(page_html(msgspec.structs.replace(page, groups=(group,)))) < 300_000
 
 
-def test_metrics_stand_in_the_order_of_their_groups() -> None:
-    keys = ["system/gpu", "val/loss", "loss", "Train/loss", "acc", "/odd", "val/acc"]
+def test_metrics_stand_in_the_order_of_their_groups_and_none_has_one_for_itself() -> None:
+    keys = ["system/gpu", "system/cpu", "val/loss", "loss", "Train/loss", "Train/acc", "only/one", "/odd", "val/acc"]
     spans = [
         KeySpan(key=key, points=1, first_step=0, last_step=0, first=0.0, last=0.0, low=0.0, high=0.0) for key in keys
     ]
-    assert [span.key for span in in_groups(spans)] == [
-        "/odd", "acc", "loss", "Train/loss", "val/acc", "val/loss", "system/gpu",
+    assert [(title, span.key) for title, span in in_groups(spans)] == [
+        ("", "/odd"), ("", "loss"), ("", "only/one"), ("Train", "Train/acc"), ("Train", "Train/loss"),
+        ("val", "val/acc"), ("val", "val/loss"), ("system", "system/cpu"), ("system", "system/gpu"),
     ]  # fmt: skip
 
 
@@ -394,6 +396,23 @@ def test_what_is_not_mirrored_is_said(sandbox: Sandbox, mirror: Mirror) -> None:
     run = pulled(sandbox, mirror, history=[{"_step": step, "loss": 1.0} for step in range(7)])
     content = Parsed(run.to_html(local=True)).content
     assert "its history of 7 rows; `wandb-mirror pull team/proj/r1` fetches it" in content
+
+
+def test_what_is_queued_is_shown_as_if_it_had_happened_and_is_said(sandbox: Sandbox, mirror: Mirror) -> None:
+    run = pulled(sandbox, mirror, display_name="before", config={"lr": 0.1})
+    change = Edit(
+        fields={"display_name": Change(base="before", value=f"after {MARKUP}")},
+        config={"lr": Change(base=0.1, value=0.25)},
+        summary={"best": Change(value=7)},
+    )
+    run._local.enqueue(("team", "proj", "r1"), run.storage_id, change)
+    run._local.enqueue(("team", "proj", "r1"), run.storage_id, Stop())
+    content = Parsed(RunLook(LocalMirror(mirror.home), ("team", "proj", "r1")).to_html(local=True)).content
+    assert f"after {MARKUP}" in content
+    assert "lr0.25" in content
+    assert "2 changes the server does not have yet" in content
+    assert "UTC: change display name, config lr, summary best" in content
+    assert "UTC: stop the run" in content
 
 
 def test_without_local_it_is_the_sdks_frame_word_for_word(sandbox: Sandbox, mirror: Mirror) -> None:
