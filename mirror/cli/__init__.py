@@ -26,8 +26,12 @@ COMMANDS = {
     "history": "Show or draw what a run logged step by step; no network.",
     "checkout": "Write the files of a run into a folder; no network.",
     "sql": "Answer SQL over the mirror; no network.",
+    "edit": "Change a run; queued until it is delivered; no network.",
+    "upload": "Put files into a run; queued until delivered; no network.",
+    "outbox": "See what waits to be delivered, and decide conflicts.",
+    "replay": "Deliver what waits in the outbox to W&B.",
     "doctor": "Check key, server, clock, disk, file system and extensions.",
-    "demo": "Train, mirror, go offline, answer questions: under a minute.",
+    "demo": "Train, mirror, go offline, ask, edit, deliver: the whole story.",
 }
 
 DEBUG_VARIABLE = "WANDB_MIRROR_DEBUG"

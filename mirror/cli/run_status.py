@@ -7,29 +7,40 @@ import datetime as dt
 
 import msgspec
 
+from mirror.cli.entries import entry_json
+from mirror.cli.outbox_status import open_outbox, print_pending
 from mirror.cli.output import ago, plural, print_json, size, with_zone, write
 from mirror.cli.show import not_mirrored
+from mirror.errors import EXIT_PARTIAL
 from mirror.layout import Home
+from mirror.outbox import Placed
 from mirror.records.passes import ProjectKey
 from mirror.store import connect
 from mirror.store.overview import FailureOverview
 from mirror.store.run_overview import FilesOverview, HistoryOverview, ItemFailure, RunOverview, run_overview
 
 
-def show_run(home: Home, key: ProjectKey, run_id: str, *, as_json: bool) -> None:
-    """Print everything that is known of how far a run is mirrored.
+def show_run(home: Home, key: ProjectKey, run_id: str, *, as_json: bool) -> int:
+    """Print everything that is known of how far a run is mirrored, and what is asked of it and not delivered.
+
+    Returns:
+        The exit status.
 
     Raises:
         NotMirrored: it is not held.
     """
+    pending = open_outbox(home).of_run((key.entity, key.project, run_id))  # before the lake: what leaves it is there
     with contextlib.closing(connect(home)) as engine:
         run = run_overview(engine, home, (key.entity, key.project, run_id))
     if run is None:
         raise not_mirrored(key, run_id)
     if as_json:
-        print_json(with_zone(msgspec.to_builtins(run, builtin_types=(dt.datetime,))))
+        held = with_zone(msgspec.to_builtins(run, builtin_types=(dt.datetime,)))
+        print_json({**held, "pending": [entry_json(placed) for placed in pending]})
     else:
-        _print(run)
+        _print(run, pending)
+    given_up = any(failure.quarantined for failure in run.failures)
+    return EXIT_PARTIAL if given_up or any(state in ("conflict", "dead") for state, _ in pending) else 0
 
 
 def describe(failure: FailureOverview | ItemFailure, now: dt.datetime) -> str:
@@ -43,7 +54,7 @@ def describe(failure: FailureOverview | ItemFailure, now: dt.datetime) -> str:
     return f"{failure.reason} ({plural(failure.attempts, 'attempt')}, {then})"
 
 
-def _print(run: RunOverview) -> None:
+def _print(run: RunOverview, pending: list[Placed]) -> None:
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     gone = ", deleted upstream" if run.gone_at is not None else ""
     write(f"run             {run.entity}/{run.project}/{run.run_id} ({run.display_name or 'no name'})")
@@ -66,6 +77,7 @@ def _print(run: RunOverview) -> None:
         write(f"failed          {failure.item or 'the run itself'}: {describe(failure, now)}")
     if any(failure.quarantined for failure in run.failures):
         write("                `wandb-mirror pull --retry-quarantined` tries again what was given up")
+    print_pending(pending, now)
 
 
 def _history(run: RunOverview) -> str:

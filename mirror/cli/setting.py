@@ -53,15 +53,18 @@ def known_key(config: Config) -> ApiKey:
     return key
 
 
+OnRetry = Callable[[str, float], None]
+
+
 @contextlib.asynccontextmanager
-async def open_client(config: Config) -> AsyncIterator[Client]:
-    """A client that tells about its retries on standard error."""
+async def open_client(config: Config, on_retry: OnRetry | None = None) -> AsyncIterator[Client]:
+    """A client that tells about its retries: on standard error, if nobody else is named."""
     deployment = deployment_of(config.server.base_url, config.server.aliases)
-    async with Client(deployment, known_key(config), config.server, on_retry=_tell_retry) as client:
+    async with Client(deployment, known_key(config), config.server, on_retry=on_retry or tell_retry) as client:
         yield client
 
 
-def _tell_retry(reason: str, wait_s: float) -> None:
+def tell_retry(reason: str, wait_s: float) -> None:
     say(f"waiting {wait_s:.1f} s: {reason}")
 
 

@@ -8,13 +8,14 @@ from typing import Any
 import click
 import msgspec
 
+from mirror.cli.outbox_status import OutboxStatus, outbox_status, print_outbox
 from mirror.cli.output import UTF8, ago, plural, print_json, size, with_zone, write
 from mirror.cli.run_paths import parse_run_path
 from mirror.cli.run_status import describe, show_run
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.statuses import exit_statuses
 from mirror.cli.tables import print_table
-from mirror.errors import NotMirrored
+from mirror.errors import EXIT_PARTIAL, NotMirrored
 from mirror.store import connect
 from mirror.store.engine import store_errors
 from mirror.store.lake import lake_deployment
@@ -47,27 +48,34 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: int  # items given up until a person asks for them
     disk: DiskUse
     writer: Holder | None  # the process that writes now
+    outbox: OutboxStatus
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether something goes on only when a person decides."""
+        return bool(self.quarantined) or self.outbox.needs_person
 
 
-@click.command("status", epilog=exit_statuses(5))
+@click.command("status", epilog=exit_statuses(5, 9))
 @setting_options
 @click.argument("run", type=UTF8, required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
-def command(home: str | None, config: str | None, run: str | None, as_json: bool) -> None:
-    """Say how far each project is mirrored. Asks the mirror alone, never the network.
+def command(home: str | None, config: str | None, run: str | None, as_json: bool) -> int:
+    """Say how far each project is mirrored, and what waits to be delivered. Asks the mirror alone, never the network.
 
-    With RUN (ENTITY/PROJECT/RUN_ID, or its web address): what of that run is held, and what is missing and why.
+    With RUN (ENTITY/PROJECT/RUN_ID, or its web address): what of that run is held, what is missing and why, and what
+    is asked of it. Ends with status 9 when something waits for a person: conflicts, refusals, what was given up.
     """
     setting = find_setting(home, config)
     if run is not None:
         key, run_id = parse_run_path(run, setting.config.source)
-        show_run(setting.home, key, run_id, as_json=as_json)
-        return
+        return show_run(setting.home, key, run_id, as_json=as_json)
     status = read_status(setting)
     if as_json:
         print_json(status_json(status))
     else:
         _print(status)
+    return EXIT_PARTIAL if status.needs_person else 0
 
 
 def read_status(setting: Setting) -> Status:
@@ -104,6 +112,7 @@ def read_status(setting: Setting) -> Status:
         quarantined=sum(project.quarantined for project in projects),
         disk=used,
         writer=current_holder(home),
+        outbox=outbox_status(home),
     )
 
 
@@ -120,6 +129,7 @@ def _print(status: Status) -> None:
     write(f"server  {status.base_url}")
     if status.writer is not None:
         write(f"writing PID {status.writer.pid} ({status.writer.command}) since {status.writer.since}")
+    print_outbox(status.outbox, now)
     if not status.projects:
         write(f"nothing pulled yet; configured: {', '.join(status.sources) or 'no source'}")
         write("next: wandb-mirror pull")

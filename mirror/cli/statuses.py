@@ -12,7 +12,7 @@ MEANINGS = {
     6: "the server cannot be reached, or asked to come back later",
     7: "the server answered something that W&B does not answer",
     8: "the home, the lake or the disk",
-    9: "a pull that went through but left something behind",
+    9: "done, but something was left behind or waits for a person",
     10: "refused, because something could be lost: read the hint",
     130: "interrupted",
 }
