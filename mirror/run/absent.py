@@ -16,5 +16,9 @@ class ProjectNotMirrored(NotMirrored, ValueError):
         )
 
 
+class FieldNotMirrored(NotMirrored, AttributeError):
+    """A field that the server has is not mirrored; an `AttributeError`, so that `hasattr` says no."""
+
+
 class SweepNotMirrored(NotMirrored, ValueError):
     """A sweep is not in this mirror; a `ValueError`, as the SDK raises for one that does not exist."""

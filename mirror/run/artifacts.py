@@ -249,7 +249,7 @@ def _parsed(
 
 
 def _missing(local: LocalMirror, entity: str, project: str, wanted: str) -> NotMirrored:
-    hint = f"`wandb-mirror pull --source {entity}/{project}` fetches what its runs logged and used"
+    hint = f"it is not in this mirror: `wandb-mirror pull --source {entity}/{project}` fetches what its runs have"
     if not is_mirrored(local.reader, entity, project):
-        return NotMirrored(f"project {project!r} not found under entity {entity!r} in this mirror", hint=hint)
-    return NotMirrored(f"artifact membership {wanted!r} not found in '{entity}/{project}' in this mirror", hint=hint)
+        return NotMirrored(f"project {project!r} not found under entity {entity!r}", hint=hint)
+    return NotMirrored(f"artifact membership {wanted!r} not found in '{entity}/{project}'", hint=hint)

@@ -50,7 +50,7 @@ class Attrs:
             for key in (camel, name):
                 if key in attrs:
                     return attrs[key]
-            raise AttributeError(f"{self!r} object has no attribute {name!r}")
+            raise AttributeError(f"'{self!r}' object has no attribute {name!r}")
         raise AttributeError(name)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mirror.errors import NotMirrored
+from mirror.errors import CommError, NotMirrored
 from mirror.run.local import LocalMirror
 from mirror.run.pages import Pages
 from mirror.store.console_rows import ConsoleSpan, console_span, read_console
@@ -65,7 +65,10 @@ class ConsoleLogs(Pages[ConsoleLogLine]):
 
         Raises:
             NotMirrored: the pull could not read them.
+            CommError: fewer than one line is wanted, as with the SDK.
         """
+        if self._last is not None and self._last < 1:
+            raise CommError("'last' must be positive")
         path = self.run._run_path
         span = console_span(self._local.reader, path)
         if not span.count and (reason := why_unlisted(self._local.reader, path, _LISTING)) is not None:
@@ -78,7 +81,7 @@ class ConsoleLogs(Pages[ConsoleLogLine]):
     @property
     def _skipped(self) -> int:
         """Lines before the first that is wanted."""
-        return 0 if self._last is None else max(0, self._span.count - max(0, self._last))
+        return 0 if self._last is None else max(0, self._span.count - self._last)
 
     def _count(self) -> int:
         return self._span.count - self._skipped

@@ -249,7 +249,7 @@ def human_size(size: int) -> str:
 def _of_upload(run: RunContents, upload: UploadFile, before: RunFile | None, at: str | None) -> File:
     attrs = {
         "id": before.file_id if before is not None else None,
-        "sizeBytes": str(upload.size),
+        "sizeBytes": upload.size,
         "md5": upload.md5,
         "mimetype": upload.mimetype,
         "updatedAt": at,
@@ -260,7 +260,7 @@ def _of_upload(run: RunContents, upload: UploadFile, before: RunFile | None, at:
 def _of_row(run: RunContents, row: RunFile) -> File:
     attrs = {
         "id": row.file_id,
-        "sizeBytes": None if row.size is None else str(row.size),
+        "sizeBytes": row.size,
         "md5": row.md5,
         "mimetype": row.mimetype,
         "updatedAt": row.updated_at,

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from mirror.errors import CommError, NotMirrored
-from mirror.run.absent import ProjectNotMirrored
+from mirror.run.absent import FieldNotMirrored, ProjectNotMirrored
 from mirror.run.attrs import Attrs
 from mirror.run.calls import as_comm_error
 from mirror.run.collections import ArtifactCollection, ArtifactType, collections_of
@@ -17,6 +17,8 @@ from mirror.run.server_page import iframe
 from mirror.run.sweeps import Sweeps
 from mirror.store.run_rows import is_mirrored, mirrored_projects
 from mirror.store.sweep_rows import read_project
+
+_ELSEWHERE = ("isBenchmark", "user")  # fields that the SDK asks for and no pull does
 
 
 class Project(Attrs):
@@ -127,10 +129,16 @@ class Project(Attrs):
         """A field of the server, in either spelling.
 
         Raises:
-            NotMirrored: the project is not in this mirror.
+            NotMirrored: the project or the field is not mirrored; also an `AttributeError`.
+            AttributeError: there is no such field.
         """
         if not name.startswith("_") and "_is_loaded" in self.__dict__:
-            self._load()
+            try:
+                self._load()
+            except ProjectNotMirrored as error:
+                raise FieldNotMirrored(f"'{self!r}' object has no attribute {name!r}", hint=error.hint) from error
+            if self.snake_to_camel(name) in _ELSEWHERE:
+                raise FieldNotMirrored(f"{name} of {self} is not mirrored", hint="only the server knows it")
         return super().__getattr__(name)
 
     @property

@@ -43,6 +43,10 @@ class RunArtifacts(SizedPages[Artifact]):
         self.run = run
         self._mode = mode
 
+    def __repr__(self) -> str:
+        """Whose they are, and how many."""
+        return f"<RunArtifacts {'/'.join(self.run.path)} {self._mode} ({len(self)})>"
+
     @cached_property
     def _queued(self) -> dict[str, list[LogArtifact | UseArtifact]]:
         kind = LogArtifact if self._mode == "logged" else UseArtifact

@@ -129,7 +129,8 @@ class Sweep(Attrs):
         """The run that is first by the metric of the config, or by an order; None when it has no run.
 
         Args:
-            order: `+key` or `-key` of the summary, or `config.key`; without a sign the largest value comes first.
+            order: `+key` or `-key` of the summary, or `config.key`; without a sign the largest value comes first. A run
+                without the value is never better than one with it.
         """
         from mirror.run.runs import Runs
 
