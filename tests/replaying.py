@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import dataclasses
 import datetime as dt
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,10 +17,10 @@ from mirror.config import ServerSettings
 from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.pull.cycle import utc_now
-from mirror.records.operations import Entry, Operation
+from mirror.records.operations import Entry, Operation, UploadFile
 from mirror.replay import Desk, Replayed, replay
 from mirror.replay.merge import Policy
-from mirror.store import Lake
+from mirror.store import Lake, connect, run_sql
 from mirror.store.objects import Objects
 from tests.mirroring import ENGINE, ENTITY, PROJECT, SERVER
 
@@ -32,6 +35,11 @@ class Sender:
     server: ServerSettings = SERVER
     policy: Policy = "hold"
     now: Callable[[], dt.datetime] = field(default=utc_now)
+    features: frozenset[str] | None = None  # of the server; None: it is asked
+
+    def later(self, **time: float) -> Sender:
+        """The same when so much time has passed."""
+        return dataclasses.replace(self, now=lambda: self.now() + dt.timedelta(**time))
 
     @property
     def outbox(self) -> Outbox:
@@ -56,11 +64,25 @@ class Sender:
                     lake=lake,
                     objects=Objects(self.home),
                     outbox=self.outbox,
-                    features=await client.features(),
+                    features=await client.features() if self.features is None else self.features,
                     source_policy=lambda _: self.policy,
                     now=self.now,
                 )
                 return await replay(desk)
+
+    def upload(self, name: str, content: bytes, **more: Any) -> UploadFile:
+        """An upload, its bytes taken in."""
+        objects = Objects(self.home)
+        objects.home.root.mkdir(exist_ok=True)
+        digest = objects.put_bytes(content)
+        objects.sync([digest])
+        md5 = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+        return UploadFile(name=name, object=digest, size=len(content), md5=md5, **more)
+
+    def receipts(self) -> list[dict[str, Any]]:
+        """All receipts, in the order of their entries."""
+        with connect(self.home, settings=ENGINE) as engine:
+            return list(run_sql(engine, "SELECT * FROM receipts ORDER BY id, ended_at", ()).plain_rows())
 
     def counts(self) -> dict[Any, int]:
         """Entries by state, without the empty ones."""

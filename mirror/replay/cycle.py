@@ -32,7 +32,7 @@ from mirror.replay.watching import Silent, Watcher
 from mirror.tasks import side_by_side
 
 AT_ONCE = 256  # entries in memory
-DELIVERED_AT_ONCE = 32  # of them, those whose runs are in memory as well
+DELIVERED_AT_ONCE = 16  # of them, those whose runs are in memory as well
 FIRST_WAIT_S = 5.0  # before an entry that failed for the moment is tried again; doubled for each further try
 LONGEST_WAIT_S = 3600.0
 MOST_UNCONFIRMED = 5  # looks at a server that took a change and does not show it
