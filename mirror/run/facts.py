@@ -15,6 +15,7 @@ from mirror.errors import CommError, RunNotFoundError
 from mirror.records.operations import Create, Operation, RunPath
 from mirror.records.texts import INTERNAL_CONFIG_KEYS, unwrap_config
 from mirror.run.attrs import Attrs
+from mirror.run.calls import deprecated
 from mirror.run.local import LocalMirror, Pending
 from mirror.run.overlay import created_run, overlaid, overlaid_config, overlaid_summary
 from mirror.run.user import User
@@ -102,6 +103,12 @@ class RunFacts(Attrs):
     @property
     def entity(self) -> str:
         """The user or team that owns the project."""
+        return self._entity
+
+    @property
+    def username(self) -> str:
+        """The entity, under the name that it once had. Deprecated, as in the SDK."""
+        deprecated("Run.username is deprecated. Please use Run.entity instead.")
         return self._entity
 
     @property

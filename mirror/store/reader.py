@@ -12,10 +12,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from mirror.config import StoreSettings
 from mirror.layout import Home
 from mirror.store.engine import Engine, store_errors
 from mirror.store.literals import inlined
 from mirror.store.reading import open_lake
+
+# Questions about one run or one page are small: more threads than one double their CPU time and gain nothing.
+ONE_THREAD = StoreSettings(threads=1)
 
 
 class Reader:
@@ -91,7 +95,7 @@ class Reader:
             with self._opening:
                 opened = self._opened
                 if opened is None or opened.pid != os.getpid():
-                    opened = self._opened = _Opened(open_lake(self.home))
+                    opened = self._opened = _Opened(open_lake(self.home, ONE_THREAD))
         return opened
 
     def __getstate__(self) -> Home:
