@@ -78,6 +78,7 @@ class Transfers:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._deployment = deployment
+        self._base_host = httpx.URL(deployment.base_url).host
         self._key = key
         self._settings = settings
         self._meter = meter
@@ -122,8 +123,9 @@ class Transfers:
         target = self._first(url)
         with_key = True
         for _ in range(MOST_REDIRECTS + 1):
-            text = str(target)
-            headers = authorization(self._deployment, self._key, text) if with_key else {}
+            # Storage is on another host as a rule, and an address is long to parse: only one on this host is looked at.
+            with_key = with_key and target.host == self._base_host
+            headers = authorization(self._deployment, self._key, str(target)) if with_key else {}
             with_key = bool(headers)
             on_base = with_key
             if offset:

@@ -14,9 +14,10 @@ import msgspec
 from mirror.api import LogPage, RunStreams, StreamAsk
 from mirror.pull import run_artifacts, run_files, run_history, run_streams
 from mirror.pull.contents_plan import HistoryPlan, plan_history
-from mirror.pull.errand import Errand, side_by_side
+from mirror.pull.errand import Errand
 from mirror.records.contents import ContentChanges, Direction, HeldArtifact, HeldFile, HeldHistory
 from mirror.records.runs import RunRecord
+from mirror.tasks import side_by_side
 
 FILES = "files"  # the name of the list of files, as an item that may fail
 
@@ -111,7 +112,10 @@ async def _run(
         )
 
     async def console(first: LogPage) -> None:
-        lines = await errand.guarded(run_id, run_streams.CONSOLE, lambda: run_streams.take_console(errand, run, first))
+        held_lines = held.histories[run_id]
+        lines = await errand.guarded(
+            run_id, run_streams.CONSOLE, lambda: run_streams.take_console(errand, run, first, held_lines)
+        )
         if lines is not None:
             found["console"], found["console_from"] = lines
 

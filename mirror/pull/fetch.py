@@ -157,7 +157,7 @@ async def _attempt(
 ) -> Adopted | Mismatch:
     with Partial(objects, wanted.key) as partial:
         if partial.offset and partial.offset == wanted.size:  # whole, but the process died before it was adopted
-            return partial.finish(wanted.size, wanted.key.md5)
+            return partial.finish(wanted.size)
         mark.note(partial.offset)
         mark.take_progress()
         try:
@@ -171,8 +171,8 @@ async def _attempt(
                 raise
             whole = refused.total  # nothing is behind what is held: it is whole
         if partial.is_small:
-            return partial.finish(whole, wanted.key.md5)
-        return await anyio.to_thread.run_sync(partial.finish, whole, wanted.key.md5)
+            return partial.finish(whole)
+        return await anyio.to_thread.run_sync(partial.finish, whole)
 
 
 async def _receive(body: Body, partial: Partial, on_bytes: Callable[[int], None], mark: HighMark) -> None:

@@ -9,11 +9,12 @@ import msgspec
 
 from mirror.api import ListedFile, RunContents, SignedUrl
 from mirror.pull.contents_plan import plan_files
-from mirror.pull.errand import Errand, side_by_side
+from mirror.pull.errand import Errand
 from mirror.pull.fetch import Wanted, fetch
 from mirror.records.contents import FileRow, FileStatus, HeldFile
 from mirror.records.texts import storable
 from mirror.store.partials import PartialKey
+from mirror.tasks import side_by_side
 
 _PREFIX = "file "  # of the name of an item that may fail
 FILES_AT_ONCE = 64  # tasks of one run; the client's own limit decides how many are on the wire

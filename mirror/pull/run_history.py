@@ -9,12 +9,13 @@ import anyio.to_thread
 from mirror.api import RunContents, SignedUrl
 from mirror.errors import NotFound, UrlExpired
 from mirror.pull.contents_plan import HISTORY_PAGE_STEPS, HistoryPlan, last_step_of
-from mirror.pull.errand import Errand, side_by_side
+from mirror.pull.errand import Errand
 from mirror.pull.fetch import Wanted, fetch
 from mirror.records.contents import STILL_ACTIVE, ExportRow, HistoryChange, TailRow
 from mirror.records.runs import RunRecord
 from mirror.store.history_parts import facts_of, step_of_row
 from mirror.store.partials import PartialKey
+from mirror.tasks import side_by_side
 
 WIDEST_PAGE_STEPS = 2**30  # GraphQL's integers end at 2^31
 
@@ -103,7 +104,7 @@ async def _take_part(errand: Errand, run: RunRecord, url: SignedUrl) -> ExportRo
         on_bytes=errand.count_bytes,
         under_way=errand.under_way,
     )
-    facts = await anyio.to_thread.run_sync(facts_of, errand.objects.path(adopted.digest))
+    facts = await anyio.to_thread.run_sync(lambda: facts_of(errand.objects.path(adopted.digest)))
     errand.report.parts += 1
     return ExportRow(
         object=adopted.digest, size=adopted.size, rows=facts.rows, min_step=facts.min_step, max_step=facts.max_step

@@ -9,6 +9,7 @@ from mirror.records.contents import Completeness, Direction, ExportRow, HeldArti
 from mirror.records.passes import ProjectKey
 from mirror.store.engine import Engine
 from mirror.store.lake import Lake
+from mirror.store.literals import inlined
 
 _RUNS = "entity = ? AND project = ? AND run_id IN (SELECT unnest(?::VARCHAR[]))"
 
@@ -136,4 +137,4 @@ def _by_run(engine: Engine, what: str, table: str, key: ProjectKey, run_ids: lis
 
 
 def _ask(engine: Engine, query: str, key: ProjectKey, run_ids: Iterable[str]) -> list[tuple[Any, ...]]:
-    return engine.execute(query, [key.entity, key.project, list(run_ids)]).fetchall()
+    return engine.execute(inlined(query, [key.entity, key.project, list(run_ids)])).fetchall()

@@ -7,6 +7,7 @@ from mirror.records.texts import storable
 from mirror.store.engine import Engine
 from mirror.store.held import aware
 from mirror.store.lake import Lake
+from mirror.store.literals import inlined
 from mirror.store.rows import naive
 
 _ROW = "entity = ? AND project = ? AND run_id = ? AND item = ?"
@@ -15,7 +16,7 @@ _ROW = "entity = ? AND project = ? AND run_id = ? AND item = ?"
 def write_failures(engine: Engine, changes: Changes) -> None:
     """Record new failures and end those that are over, inside the caller's transaction."""
     key = changes.key
-    whole = [*changes.recovered, *(run.run_id for run in changes.runs)]
+    whole = [*changes.recovered, *(run.run_id for run in changes.runs if run.run_id not in changes.new)]
     over = [(run_id, "") for run_id in whole] + list(changes.settled)
     if over:
         engine.execute(
@@ -50,8 +51,11 @@ def open_failures(lake: Lake, key: ProjectKey) -> dict[tuple[str, str], OpenFail
     """What of a project failed before and is not over, by run id and item."""
     with lake.reading() as engine:
         rows = engine.execute(
-            "SELECT run_id, item, attempts, next_at, quarantined FROM lake.failures WHERE entity = ? AND project = ?",
-            [key.entity, key.project],
+            inlined(
+                "SELECT run_id, item, attempts, next_at, quarantined FROM lake.failures"
+                " WHERE entity = ? AND project = ?",
+                [key.entity, key.project],
+            )
         ).fetchall()
     return {
         (run_id, item): OpenFailure(attempts=attempts, next_at=aware(next_at), quarantined=quarantined)

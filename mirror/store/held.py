@@ -10,6 +10,7 @@ from mirror.records.passes import Held, ProjectKey, SourceState
 from mirror.records.projects import SweepRecord
 from mirror.records.runs import ACTIVE_STATES
 from mirror.store.lake import Lake
+from mirror.store.literals import inlined
 from mirror.store.rows import naive
 
 
@@ -23,8 +24,10 @@ def source_state(lake: Lake, key: ProjectKey) -> SourceState:
     fields = SourceState.__struct_fields__
     with lake.reading() as engine:
         row = engine.execute(
-            f"SELECT {', '.join(fields)} FROM lake.sources WHERE entity = ? AND project = ?",
-            [key.entity, key.project],
+            inlined(
+                f"SELECT {', '.join(fields)} FROM lake.sources WHERE entity = ? AND project = ?",
+                [key.entity, key.project],
+            )
         ).fetchone()
     if row is None:
         return SourceState()
@@ -35,9 +38,11 @@ def held_runs(lake: Lake, key: ProjectKey, run_ids: Iterable[str]) -> dict[str, 
     """What is held of those of the named runs that are held."""
     with lake.reading() as engine:
         rows = engine.execute(
-            "SELECT run_id, fingerprint, gone_at IS NOT NULL, state, heartbeat_at_text FROM lake.runs"
-            " WHERE entity = ? AND project = ? AND run_id IN (SELECT unnest(?::VARCHAR[]))",
-            [key.entity, key.project, list(run_ids)],
+            inlined(
+                "SELECT run_id, fingerprint, gone_at IS NOT NULL, state, heartbeat_at_text FROM lake.runs"
+                " WHERE entity = ? AND project = ? AND run_id IN (SELECT unnest(?::VARCHAR[]))",
+                [key.entity, key.project, list(run_ids)],
+            )
         ).fetchall()
     return {
         run_id: Held(fingerprint=fingerprint, gone=gone, state=state, heartbeat=heartbeat)
@@ -52,10 +57,12 @@ def runs_created_between(lake: Lake, key: ProjectKey, start: dt.datetime | None,
     """
     with lake.reading() as engine:
         rows = engine.execute(
-            "SELECT run_id FROM lake.runs WHERE entity = ? AND project = ? AND gone_at IS NULL"
-            " AND coalesce(created_at, 'infinity') >= coalesce(?::TIMESTAMP, '-infinity')"
-            " AND (created_at < ?::TIMESTAMP OR ?::TIMESTAMP IS NULL)",
-            [key.entity, key.project, naive(start), naive(end), naive(end)],
+            inlined(
+                "SELECT run_id FROM lake.runs WHERE entity = ? AND project = ? AND gone_at IS NULL"
+                " AND coalesce(created_at, 'infinity') >= coalesce(?::TIMESTAMP, '-infinity')"
+                " AND (created_at < ?::TIMESTAMP OR ?::TIMESTAMP IS NULL)",
+                [key.entity, key.project, naive(start), naive(end), naive(end)],
+            )
         ).fetchall()
     return [run_id for (run_id,) in rows]
 
@@ -64,9 +71,11 @@ def count_alive_between(lake: Lake, key: ProjectKey, start: dt.datetime, end: dt
     """How many runs are held, and not gone, whose last sign of life lies in `[start, end)`."""
     with lake.reading() as engine:
         row = engine.execute(
-            "SELECT count(*) FROM lake.runs WHERE entity = ? AND project = ? AND gone_at IS NULL"
-            " AND heartbeat_at >= ? AND heartbeat_at < ?",
-            [key.entity, key.project, naive(start), naive(end)],
+            inlined(
+                "SELECT count(*) FROM lake.runs WHERE entity = ? AND project = ? AND gone_at IS NULL"
+                " AND heartbeat_at >= ? AND heartbeat_at < ?",
+                [key.entity, key.project, naive(start), naive(end)],
+            )
         ).fetchone()
     return int(row[0]) if row else 0
 
@@ -75,9 +84,11 @@ def active_runs(lake: Lake, key: ProjectKey) -> list[str]:
     """Ids of the held runs that may change by themselves, so that they are read again whatever the listing says."""
     with lake.reading() as engine:
         rows = engine.execute(
-            "SELECT run_id FROM lake.runs WHERE entity = ? AND project = ? AND gone_at IS NULL"
-            " AND state IN (SELECT unnest(?::VARCHAR[])) ORDER BY 1",
-            [key.entity, key.project, sorted(ACTIVE_STATES)],
+            inlined(
+                "SELECT run_id FROM lake.runs WHERE entity = ? AND project = ? AND gone_at IS NULL"
+                " AND state IN (SELECT unnest(?::VARCHAR[])) ORDER BY 1",
+                [key.entity, key.project, sorted(ACTIVE_STATES)],
+            )
         ).fetchall()
     return [run_id for (run_id,) in rows]
 
@@ -86,10 +97,12 @@ def awaiting_export(lake: Lake, key: ProjectKey) -> dict[str, dt.datetime]:
     """Runs that ended, and of whose history some rows are in no export or nowhere; with the last sign of life."""
     with lake.reading() as engine:
         rows = engine.execute(
-            "SELECT run_id, coalesce(heartbeat_at, created_at) FROM lake.completeness JOIN lake.runs"
-            " USING (entity, project, run_id) WHERE entity = ? AND project = ? AND gone_at IS NULL"
-            " AND (tail_rows > 0 OR NOT complete) AND state NOT IN (SELECT unnest(?::VARCHAR[]))",
-            [key.entity, key.project, sorted(ACTIVE_STATES)],
+            inlined(
+                "SELECT run_id, coalesce(heartbeat_at, created_at) FROM lake.completeness JOIN lake.runs"
+                " USING (entity, project, run_id) WHERE entity = ? AND project = ? AND gone_at IS NULL"
+                " AND (tail_rows > 0 OR NOT complete) AND state NOT IN (SELECT unnest(?::VARCHAR[]))",
+                [key.entity, key.project, sorted(ACTIVE_STATES)],
+            )
         ).fetchall()
     return {run_id: aware(at) for run_id, at in rows if at is not None}
 
@@ -98,8 +111,10 @@ def count_runs(lake: Lake, key: ProjectKey) -> int:
     """How many of a project's runs are held and not gone."""
     with lake.reading() as engine:
         row = engine.execute(
-            "SELECT count(*) FROM lake.runs WHERE entity = ? AND project = ? AND gone_at IS NULL",
-            [key.entity, key.project],
+            inlined(
+                "SELECT count(*) FROM lake.runs WHERE entity = ? AND project = ? AND gone_at IS NULL",
+                [key.entity, key.project],
+            )
         ).fetchone()
     return int(row[0]) if row else 0
 
@@ -111,7 +126,9 @@ def held_sweeps(lake: Lake, key: ProjectKey) -> dict[str, SweepRecord]:
     names = ", ".join(columns.get(field, field) for field in fields)
     with lake.reading() as engine:
         rows = engine.execute(
-            f"SELECT {names} FROM lake.sweeps WHERE entity = ? AND project = ? AND gone_at IS NULL",
-            [key.entity, key.project],
+            inlined(
+                f"SELECT {names} FROM lake.sweeps WHERE entity = ? AND project = ? AND gone_at IS NULL",
+                [key.entity, key.project],
+            )
         ).fetchall()
     return {row[2]: SweepRecord(**dict(zip(fields, (aware(value) for value in row), strict=True))) for row in rows}

@@ -14,6 +14,7 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator
+from itertools import chain
 from types import TracebackType
 
 import duckdb
@@ -24,6 +25,7 @@ from mirror.errors import LakeTooNew, OtherDeployment, StoreError
 from mirror.layout import Home
 from mirror.store.engine import LAKE, attach_lake, new_engine, sql_text, store_errors
 from mirror.store.filesystem import check_can_hold_lake
+from mirror.store.literals import inlined
 from mirror.store.tables import INLINED_ROWS, INLINED_TABLES, MIGRATIONS, SCHEMA_VERSION
 from mirror.store.writer_lock import WriterLock
 
@@ -122,12 +124,13 @@ class Lake:
             raise LakeTooNew(
                 f"the lake in {self.home.root} has schema version {version}; this wandb-mirror knows {SCHEMA_VERSION}"
             )
-        for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
-            with self.transaction() as engine:
-                for statement in statements:
-                    engine.execute(statement)
-                engine.execute("DELETE FROM lake.meta WHERE key = 'schema_version'")
-                engine.execute("INSERT INTO lake.meta VALUES ('schema_version', ?)", [str(number)])
+        if version == len(MIGRATIONS):
+            return
+        with self.transaction() as engine:
+            for statement in chain.from_iterable(MIGRATIONS[version:]):
+                engine.execute(statement)
+            engine.execute("DELETE FROM lake.meta WHERE key = 'schema_version'")
+            engine.execute(inlined("INSERT INTO lake.meta VALUES ('schema_version', ?)", [str(len(MIGRATIONS))]))
 
     def _inline_small_tables(self) -> None:
         known = self._engine.execute(
@@ -143,7 +146,7 @@ class Lake:
         held = lake_deployment(self._engine)
         if held is None:
             with self.transaction() as engine:
-                engine.execute("INSERT INTO lake.meta VALUES ('deployment', ?)", [self._deployment])
+                engine.execute(inlined("INSERT INTO lake.meta VALUES ('deployment', ?)", [self._deployment]))
         elif held not in self._known_as:
             if not is_empty(self._engine):
                 raise other_deployment(self.home, held=held, asked=self._deployment)
@@ -156,7 +159,7 @@ class Lake:
             return
         with self.transaction() as engine:
             engine.execute("DELETE FROM lake.meta WHERE key = 'app_url'")
-            engine.execute("INSERT INTO lake.meta VALUES ('app_url', ?)", [self._app_url])
+            engine.execute(inlined("INSERT INTO lake.meta VALUES ('app_url', ?)", [self._app_url]))
 
 
 def lake_version(engine: duckdb.DuckDBPyConnection) -> int:

@@ -8,8 +8,8 @@ The folder is the state, the rename is the transition, and the order of writes i
     4. objects/sha256/ab/D  renamed, folders flushed    crash: there with all its bytes, or not there; named by no row
     5. the lake commits a row that names D              only now does anybody ask for it
 
-Small objects wait in memory for the `sync` of their batch, which takes them through steps 2 to 4: a crash before it
-costs a request each, and no row names them yet.
+Some small objects wait in memory, until more come or until their `sync`: files are created where nobody waits for
+them. A crash costs a request for each, and no row names them yet.
 
 So an object under its final name had its bytes on the disk before it got that name: a power cut cannot leave a torn
 one there, and no marker or check of unnamed objects is needed. What rots later is found by `verify`.
@@ -36,7 +36,7 @@ from mirror.store.engine import store_errors
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 20
 SMALL_BYTES = 64 * 1024  # an object of at most so many may wait in memory
-MOST_WAITING_BYTES = 16 << 20  # of all that wait
+MOST_WAITING = 64  # objects; creating a file takes up to a millisecond, so that their `sync` waits for few
 
 
 class Adopted(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +44,6 @@ class Adopted(msgspec.Struct, frozen=True, kw_only=True):
 
     digest: str  # SHA-256, hex
     size: int  # bytes
-    md5: str  # base64, as W&B spells it
     md5_checked: bool  # the server gave an MD5 and it agreed
 
 
@@ -58,8 +57,8 @@ class Objects:
     def __init__(self, home: Home) -> None:
         self.home = home
         self._staged: set[str] = set()  # staged by this very process, so that their bytes are known to be whole
-        self._waiting: dict[str, bytes] = {}  # small objects that `sync` writes
-        self._waiting_bytes = 0
+        self._waiting: dict[str, bytes] = {}  # small objects that are not written yet
+        self._writing = threading.Lock()  # of those
         self._guard = threading.Lock()  # of the names; never held over a flush, so that downloads go on meanwhile
         self._flushing = threading.Lock()
         self._ready = False
@@ -74,7 +73,8 @@ class Objects:
         Raises:
             StoreError: no such object is held, or the disk is full.
         """
-        self._write_out([digest])
+        if digest in self._waiting:
+            self._write_out([digest])
         final = self._final(digest)
         if final.exists():
             return final
@@ -117,26 +117,28 @@ class Objects:
         digest = hashlib.sha256(content).hexdigest()
         if not self.has(digest):
             self._stage(content, digest)
+        if len(self._waiting) >= MOST_WAITING:
+            self._write_out(list(self._waiting))
         return digest
 
+    def has_room(self, size: int) -> bool:
+        """Whether `keep` would take so many bytes."""
+        return size <= SMALL_BYTES and len(self._waiting) < MOST_WAITING
+
     def keep(self, content: bytes, digest: str) -> bool:
-        """Hold small bytes in memory until `sync` makes them durable. Never waits, so that an event loop may call it.
+        """Hold small bytes in memory for now. Neither touches the disk nor waits, so that an event loop may call it.
 
         Args:
             content: of this very digest.
             digest: SHA-256, hex.
 
         Returns:
-            Whether they are held; False when they are too many, so that `put_bytes` has to write them.
+            Whether they are held; False when `put_bytes` has to write them, and those that waited with them.
         """
-        if len(content) > SMALL_BYTES:
+        if not self.has_room(len(content)):
             return False
-        with self._guard:
-            if not self.has(digest):
-                if self._waiting_bytes + len(content) > MOST_WAITING_BYTES:
-                    return False
-                self._waiting[digest] = content
-                self._waiting_bytes += len(content)
+        if not self.has(digest):
+            self._waiting[digest] = content
         return True
 
     def adopt(self, whole: Path, digest: str) -> str:
@@ -244,14 +246,12 @@ class Objects:
 
     def _write_out(self, digests: Iterable[str]) -> None:
         """Stage those that wait in memory; they wait no more once they are there."""
-        for digest in digests:
-            content = self._waiting.get(digest)
-            if content is None:
-                continue
-            self._stage(content, digest)
-            with self._guard:
-                if self._waiting.pop(digest, None) is not None:
-                    self._waiting_bytes -= len(content)
+        with self._writing:
+            for digest in digests:
+                content = self._waiting.get(digest)
+                if content is not None:
+                    self._stage(content, digest)
+                    del self._waiting[digest]
 
     def _final(self, digest: str) -> Path:
         return self.home.objects / _checked(digest)[:2] / digest

@@ -24,7 +24,7 @@ from types import TracebackType
 import msgspec
 
 from mirror.store.engine import store_errors
-from mirror.store.objects import SMALL_BYTES, Adopted, Objects
+from mirror.store.objects import Adopted, Objects
 
 _CHUNK = 1 << 20
 IN_MEMORY_BYTES = 1 << 20  # of one download
@@ -72,6 +72,7 @@ class Partial:
         objects.prepare()
         self._objects = objects
         self._path = objects.home.partial / _name(key)
+        self._wanted_md5 = _md5_bytes(key.md5)
         self._file: io.FileIO | None = None  # none while all bytes are in memory
         self._forget()
         with store_errors(objects.home), contextlib.suppress(FileNotFoundError):
@@ -88,7 +89,7 @@ class Partial:
     @property
     def is_small(self) -> bool:
         """Whether `finish` is quick and leaves the disk alone, so that it needs no thread."""
-        return self._file is None and self._offset <= SMALL_BYTES
+        return self._file is None and self._objects.has_room(self._offset)
 
     def fits(self, count: int) -> bool:
         """Whether `write` only notes so many more bytes in memory, so that it needs no thread."""
@@ -115,12 +116,11 @@ class Partial:
                 self._file.truncate()
         self._forget()
 
-    def finish(self, expected_size: int | None = None, expected_md5: str | None = None) -> Adopted | Mismatch:
+    def finish(self, expected_size: int | None = None) -> Adopted | Mismatch:
         """Check the bytes and make them an object; `Objects.sync` makes it durable.
 
         Args:
             expected_size: bytes the server announced; None when it did not say.
-            expected_md5: base64 of the MD5; what is no MD5 at all counts as absent.
 
         Returns:
             The object; or what does not agree. Too few bytes are kept to be resumed, wrong ones are removed.
@@ -137,20 +137,21 @@ class Partial:
         content = b"".join(self._waiting)
         if self._file is None:
             self._hash(content)
-        wanted, found, digest = _md5_bytes(expected_md5), self._md5.digest(), self._sha256.hexdigest()
+        wanted, found = self._wanted_md5, self._md5.digest()
         if wanted is not None and wanted != found:
             self.discard()
             return Mismatch(
                 what="md5", expected=base64.b64encode(wanted).decode(), found=base64.b64encode(found).decode(),
                 resumable=False,
             )  # fmt: skip
+        digest = self._sha256.hexdigest()
         if self._file is not None:
             self.close()
             self._objects.adopt(self._path, digest)
         elif not self._objects.keep(content, digest):
             self._objects.put_bytes(content)
         self._waiting.clear()
-        return Adopted(digest=digest, size=size, md5=base64.b64encode(found).decode(), md5_checked=wanted is not None)
+        return Adopted(digest=digest, size=size, md5_checked=wanted is not None)
 
     def discard(self) -> None:
         """Remove the bytes."""
@@ -198,7 +199,8 @@ class Partial:
 
     def _hash(self, chunk: bytes | memoryview) -> None:
         self._sha256.update(chunk)
-        self._md5.update(chunk)
+        if self._wanted_md5 is not None:
+            self._md5.update(chunk)
 
     def _forget(self) -> None:
         self._sha256 = hashlib.sha256()

@@ -20,7 +20,9 @@ def peak_mb() -> float:
 
 def main() -> None:
     """The first pull, then one that finds nothing new."""
-    mirror = Mirror(url=sys.argv[1], api_key=sys.argv[2], home=Home(Path(sys.argv[3])))
+    mirror = Mirror(
+        url=sys.argv[1], api_key=sys.argv[2], home=Home(Path(sys.argv[3])), policy={"file_size_max_mb": 4096.0}
+    )
     started = time.monotonic()
     first = mirror.pull()
     seconds, peak = time.monotonic() - started, peak_mb()
@@ -29,6 +31,7 @@ def main() -> None:
         "errors": [str(error) for error in first.errors + second.errors],
         "written": sum(project.written for project in first.projects),
         "requests": first.requests,
+        "bytes": first.bytes_down,
         "requests_again": second.requests,
         "written_again": sum(project.written for project in second.projects),
         "seconds": seconds,

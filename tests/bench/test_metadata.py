@@ -22,9 +22,9 @@ MEMORY_GROWTH_MB = 100.0  # between 1,000 and 20,000 runs: one page is 1,000 of 
 
 
 @contextlib.contextmanager
-def serving(runs: int) -> Iterator[tuple[str, str]]:
-    """A sandbox with so many runs, in another process: its address and its key."""
-    command = [sys.executable, "-m", "tests.bench.server", str(runs)]
+def serving(module: str, *arguments: str) -> Iterator[tuple[str, str]]:
+    """A sandbox in another process: its address and its key."""
+    command = [sys.executable, "-m", module, *arguments]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     assert server.stdin is not None
@@ -60,7 +60,7 @@ def fetch_bare(url: str, key: str, sizes: list[int]) -> float:
 
 
 def test_metadata_of_10000_runs_takes_at_most_30_requests_and_nothing_new_at_most_2(tmp_path: Path) -> None:
-    with serving(10_000) as (url, key):
+    with serving("tests.bench.server", "10000") as (url, key):
         figures = pulled(url, key, tmp_path / "home")
         sizes = [100, 200, 400, 800, *[1000] * 8, 500]
         bare = fetch_bare(url, key, sizes)
@@ -75,7 +75,7 @@ def test_metadata_of_10000_runs_takes_at_most_30_requests_and_nothing_new_at_mos
 def test_peak_memory_does_not_grow_with_the_number_of_runs(tmp_path: Path) -> None:
     peaks: dict[int, float] = {}
     for runs in (1_000, 20_000):
-        with serving(runs) as (url, key):
+        with serving("tests.bench.server", str(runs)) as (url, key):
             figures = pulled(url, key, tmp_path / str(runs))
         assert figures["written"] == runs
         peaks[runs] = figures["peak_again_mb"]

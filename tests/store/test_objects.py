@@ -166,11 +166,10 @@ def test_a_download_goes_on_where_it_stopped(home: Home, md5: str | None) -> Non
     with Partial(objects, key(md5=md5)) as partial:
         assert partial.offset == 4000
         partial.write(CONTENT[4000:])
-        adopted = partial.finish(len(CONTENT), md5)
+        adopted = partial.finish(len(CONTENT))
     assert adopted == Adopted(
         digest=hashlib.sha256(CONTENT).hexdigest(),
         size=len(CONTENT),
-        md5=MD5,
         md5_checked=md5 not in (None, "not an md5"),
     )
     assert read(objects, hashlib.sha256(CONTENT).hexdigest()) == CONTENT
@@ -181,19 +180,19 @@ def test_too_few_bytes_are_kept_and_wrong_ones_are_not(home: Home) -> None:
     objects = Objects(home)
     with Partial(objects, key()) as partial:
         partial.write(CONTENT[:-1])
-        short = partial.finish(len(CONTENT), MD5)
+        short = partial.finish(len(CONTENT))
     assert isinstance(short, Mismatch)
     assert (short.what, short.resumable) == ("size", True)
     with Partial(objects, key()) as partial:
         assert partial.offset == len(CONTENT) - 1
         partial.write(b"?")
-        wrong = partial.finish(len(CONTENT), MD5)
+        wrong = partial.finish(len(CONTENT))
     assert isinstance(wrong, Mismatch)
     assert (wrong.what, wrong.resumable, wrong.expected) == ("md5", False, MD5)
     with Partial(objects, key()) as partial:
         assert partial.offset == 0
         partial.write(CONTENT + b"more")
-        assert str(partial.finish(len(CONTENT), MD5)) == "size is 10004, the server said 10000"
+        assert str(partial.finish(len(CONTENT))) == "size is 10004, the server said 10000"
     assert files_below(home.root) == []
 
 
@@ -210,7 +209,7 @@ def test_a_file_that_changed_upstream_never_goes_on_from_old_bytes(home: Home) -
         partial.restart()
         assert partial.offset == 0
         partial.write(CONTENT)
-        assert isinstance(partial.finish(None, MD5), Adopted)
+        assert isinstance(partial.finish(), Adopted)
 
 
 def test_partials_that_nobody_wanted_for_long_are_removed(home: Home) -> None:
