@@ -53,7 +53,7 @@ print(json.dumps({"page_s": page_s, "seen": seen, "early_mb": early, "peak_mb": 
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A mirror of 20,000 runs."""
     folder = tmp_path_factory.mktemp("bench") / "home"
-    with serving(RUNS) as (url, key):
+    with serving("tests.bench.server", str(RUNS)) as (url, key):
         assert pulled(url, key, folder)["written"] == RUNS
     return folder
 

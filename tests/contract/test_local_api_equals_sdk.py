@@ -298,10 +298,14 @@ def test_the_raw_config_is_the_sdks_of_a_single_run_and_listings_do_not_lose_key
         path = f"{PATH}/{their.id}"
         theirs.flush()
         ours.flush()
-        assert same(lambda api, path=path: _config(api.run(path), member), theirs, ours) is None
+        assert same(partial(_config_at, path, member), theirs, ours) is None
         # The SDK loses W&B's own keys of a run from a listing, and its `update()` erases them upstream.
         assert "_wandb" not in _config(listed[their.id], member)
         assert "_wandb" in _config(our, member)
+
+
+def _config_at(path: str, member: str, api: Any) -> dict[str, Any]:
+    return _config(api.run(path), member)
 
 
 def _config(run: Any, member: str) -> dict[str, Any]:

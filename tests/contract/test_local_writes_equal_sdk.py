@@ -1,4 +1,4 @@
-"""The same writes on twin runs, by the SDK at once and by the mirror offline, then replayed: the server ends the same."""
+"""The same writes on twin runs, by the SDK at once and by the mirror offline, then replayed: the server ends alike."""
 
 from __future__ import annotations
 
@@ -116,14 +116,14 @@ def test_a_write_ends_on_the_server_as_the_sdks(
 def test_a_run_made_offline_is_the_run_that_the_sdk_makes(
     server: Sandbox, api: Any, project: str, tmp_path: Path
 ) -> None:
-    import wandb
+    from wandb.apis.public import Run
 
     server.state.add_run(ENTITY, project, "first")
     place = Mirror(
         url=server.url, api_key=server.api_key, home=Home(tmp_path / "home"), sources=(f"{ENTITY}/{project}",)
     )
     place.pull()
-    wandb.apis.public.Run.create(api, run_id="theirs", project=project, entity=ENTITY, state="pending")
+    Run.create(api, run_id="theirs", project=project, entity=ENTITY, state="pending")
     with no_sockets():
         mine = local.Run.create(local.Api(place.home), run_id="ours", project=project, entity=ENTITY, state="pending")
         assert (mine.id, mine.state, [item.kind for item in mine.pending]) == ("ours", "pending", ["create"])
