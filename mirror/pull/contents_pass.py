@@ -112,10 +112,7 @@ async def _run(
         )
 
     async def console(first: LogPage) -> None:
-        held_lines = held.histories[run_id]
-        lines = await errand.guarded(
-            run_id, run_streams.CONSOLE, lambda: run_streams.take_console(errand, run, first, held_lines)
-        )
+        lines = await errand.guarded(run_id, run_streams.CONSOLE, lambda: run_streams.take_console(errand, run, first))
         if lines is not None:
             found["console"], found["console_from"] = lines
 
