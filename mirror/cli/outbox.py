@@ -27,7 +27,7 @@ from mirror.cli.outbox_diff import diff
 from mirror.cli.output import UTF8, print_json, print_json_rows, say, write
 from mirror.cli.run_paths import parse_run_path
 from mirror.cli.setting import Setting, find_setting, setting_options
-from mirror.cli.statuses import exit_statuses
+from mirror.cli.statuses import ASKS_SERVER, exit_statuses
 from mirror.errors import ConfigError, NotFound, NotMirrored
 from mirror.outbox import OutboxReader, Placed
 from mirror.records.operations import EntryState
@@ -41,7 +41,7 @@ _RECEIPT = (
 FEW = 2000  # entries of which all ids are read, to shorten them in a table
 
 
-@click.group("outbox", epilog=exit_statuses(5, 7, 9, 10))
+@click.group("outbox", epilog=exit_statuses(*ASKS_SERVER))
 @setting_options
 @click.pass_context
 def command(ctx: click.Context, home: str | None, config: str | None) -> None:
@@ -54,7 +54,7 @@ def command(ctx: click.Context, home: str | None, config: str | None) -> None:
     ctx.obj = {"home": home or outer.get("home"), "config": config or outer.get("config")}
 
 
-@command.command("list", epilog=exit_statuses())
+@command.command("list", short_help="List entries, the oldest first.", epilog=exit_statuses())
 @setting_options
 @click.option("--state", "states", multiple=True, type=click.Choice(get_args(EntryState)), help="May be given again.")
 @click.option("--run", type=UTF8, metavar="RUN", help="Only of this run.")
@@ -90,7 +90,7 @@ def list_(
         say(f"cut after {operations_text(len(rows))}; --limit shows more, --json all")
 
 
-@command.command("show", epilog=exit_statuses(5))
+@command.command("show", short_help="Show one entry whole, also a delivered one.", epilog=exit_statuses(5))
 @setting_options
 @click.argument("entry_id", type=UTF8, metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")

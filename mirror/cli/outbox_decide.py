@@ -20,7 +20,7 @@ _ID = click.argument("entry_id", type=UTF8, metavar="ID")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
 
 
-@click.command("retry", epilog=exit_statuses(5))
+@click.command("retry", short_help="Let an entry be delivered again.", epilog=exit_statuses(5))
 @setting_options
 @click.argument("entry_id", type=UTF8, metavar="[ID]", required=False)
 @click.option("--all", "everything", is_flag=True, help="All that the server refused, or that wait for a later try.")
@@ -47,7 +47,7 @@ def retry(home: str | None, config: str | None, entry_id: str | None, everything
         say(f"{operations_text(conflicts)} in conflict: `wandb-mirror outbox resolve` decides")
 
 
-@click.command("resolve", epilog=exit_statuses(5))
+@click.command("resolve", short_help="Decide a conflict: ours or theirs.", epilog=exit_statuses(5))
 @setting_options
 @_ID
 @click.option("--ours", "how", flag_value="ours", help="Write the wish over what somebody else wrote.")
@@ -69,7 +69,7 @@ def resolve(
     _tell([Placed("new", outbox.resolve(entry, how))], f"resolved as {how}", as_json)
 
 
-@click.command("drop", epilog=exit_statuses(5, 10))
+@click.command("drop", short_help="Give an entry up; a receipt stays.", epilog=exit_statuses(5, 10))
 @setting_options
 @_ID
 @click.option("--yes", is_flag=True, help="Do not ask.")

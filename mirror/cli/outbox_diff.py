@@ -14,7 +14,7 @@ from mirror.cli.entries import entry_json, path_of, since, value_text, wish
 from mirror.cli.outlook import Action, Forecast, Step, foresee
 from mirror.cli.output import UTF8, plural, print_json, say, write
 from mirror.cli.setting import Setting, find_setting, setting_options
-from mirror.cli.statuses import exit_statuses
+from mirror.cli.statuses import ASKS_SERVER, exit_statuses
 from mirror.cli.upstream import View, open_view
 from mirror.config import conflict_policy
 from mirror.errors import MirrorError
@@ -36,7 +36,7 @@ _NOTES: dict[Action, str] = {
 }
 
 
-@click.command("diff", epilog=exit_statuses(5, 7, 10))
+@click.command("diff", short_help="Show exactly what would be sent.", epilog=exit_statuses(*ASKS_SERVER))
 @setting_options
 @click.argument("entry_id", type=UTF8, metavar="[ID]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from typing import Any
@@ -10,7 +11,7 @@ import anyio
 import click
 import msgspec
 
-from mirror.cli.entries import counted, path_of, wish
+from mirror.cli.entries import counted, path_of, time_text, wish
 from mirror.cli.outbox_diff import show_outlook
 from mirror.cli.output import on_terminal, plural, print_json, say, size, write
 from mirror.cli.replay_round import Left, Rounds, Teller, spent_since, stopped_by_signals
@@ -130,8 +131,8 @@ def _say_trouble(entry: Entry, ending: Result, words: str | None) -> None:
 
 
 def _print_line(entry: Entry, ending: Result, words: str | None) -> None:
-    line = {"at": utc_now(), **_left_json(entry.id, path_of(entry), wish(entry.operation), ending, words)}
-    write(msgspec.json.encode(line).decode())
+    line = {"at": time_text(utc_now()), **_left_json(entry.id, path_of(entry), wish(entry.operation), ending, words)}
+    write(json.dumps(line, ensure_ascii=False))
     sys.stdout.flush()
 
 

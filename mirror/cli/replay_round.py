@@ -22,6 +22,7 @@ from mirror.records.operations import Entry
 from mirror.replay import Desk, Replayed, Result, replay
 from mirror.store import Lake
 from mirror.store.objects import Objects
+from mirror.tasks import side_by_side
 
 MOST_LEFT = 1000  # operations that a report names one by one
 _NO_COST = Spent(graphql_requests=0, transfer_requests=0, retries=0, bytes_down=0, bytes_up=0)
@@ -136,7 +137,7 @@ async def stopped_by_signals(teller: Teller) -> AsyncIterator[None]:
     Raises:
         KeyboardInterrupt: there was a second one.
     """
-    async with anyio.create_task_group() as group:
+    async with side_by_side() as group:
         impatient = False
 
         async def listen() -> None:

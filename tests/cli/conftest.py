@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -198,3 +199,50 @@ def filled(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Cli:
     cli = Cli(folder=tmp_path_factory.mktemp("filled")).at(server).configure("team/*")
     cli("pull", code=0)
     return cli
+
+
+@dataclass(frozen=True, kw_only=True)
+class Editor:
+    """A mirror with an outbox of its own, beside a server that tests of a module share: each takes runs of its own."""
+
+    cli: Cli
+    sandbox: Sandbox
+
+    def __call__(self, *arguments: str, code: int | None = 0) -> Outcome:
+        """Run a command that is to go well, if nothing else is said."""
+        return self.cli(*arguments, code=code)
+
+    def upstream(self, run_id: str) -> Any:
+        """The run as the server has it."""
+        return self.sandbox.state.run("team", "proj", run_id)
+
+    def queue(self, *arguments: str) -> str:
+        """Queue with `edit` or `upload`; the id of the entry."""
+        (entry,) = self(*arguments, "--json").json["entries"]
+        return str(entry["id"])
+
+    def entry(self, entry_id: str) -> Any:
+        """An entry as `outbox show` has it; None when it left."""
+        return self("outbox", "show", entry_id, "--json").json["entry"]
+
+
+@pytest.fixture(scope="module")
+def pulled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cli, Sandbox]]:
+    """A home that was pulled once, and its server."""
+    with Sandbox.start() as sandbox:
+        for number in range(12):
+            sandbox.state.add_run(
+                "team", "proj", f"r{number}", display_name=f"run {number}", notes="old", tags=["a"],
+                config={"lr": 0.1, "big": 2**60 + 1}, summary={"loss": 1.5}, files={"model.pt": b"weights"},
+                state="running" if number % 2 else "crashed",
+            )  # fmt: skip
+        cli = Cli(folder=tmp_path_factory.mktemp("pulled")).at(sandbox).configure("team/proj")
+        cli("pull", code=0)
+        yield cli, sandbox
+
+
+@pytest.fixture
+def editor(pulled: tuple[Cli, Sandbox], tmp_path: Path) -> Editor:
+    """A copy of that home."""
+    shutil.copytree(pulled[0].home, tmp_path / "mirror")
+    return Editor(cli=replace(pulled[0], folder=tmp_path), sandbox=pulled[1])

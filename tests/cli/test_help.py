@@ -26,6 +26,23 @@ OPTIONS = {
         "[RUN]...",
     ],
     "status": ["--json", "[RUN]"],
+    "edit": [
+        "RUN",
+        "--add-tag",
+        "--remove-tag",
+        "--name",
+        "--notes",
+        "--group",
+        "--job-type",
+        "--config",
+        "--remove-config",
+        "--summary",
+        "--state",
+        "--json",
+    ],
+    "upload": ["RUN", "PATH...", "--root", "--json"],
+    "outbox": ["list", "show", "diff", "retry", "resolve", "drop"],
+    "replay": ["--watch", "--dry-run", "--quiet", "--json"],
     "history": [
         "RUN",
         "--keys",
@@ -85,8 +102,8 @@ def test_the_help_of_a_command_lists_its_options_and_ends_with_its_exit_statuses
     listed = {int(line.split()[0]): line.split(maxsplit=1)[1] for line in statuses}
     assert listed.items() <= MEANINGS.items()
     assert {0, 2, 3, 8, 130} <= listed.keys()
-    assert (9 in listed) == (name in {"pull", "checkout"})
-    assert (6 in listed) == (name in {"init", "pull", "doctor"}), "only those ask the server"
+    assert (9 in listed) == (name in {"pull", "checkout", "status", "replay"})
+    assert (6 in listed) == (name in {"init", "pull", "doctor", "outbox", "replay"}), "only those ask the server"
 
 
 def test_the_version_is_that_of_the_package(cli: Cli) -> None:

@@ -1,0 +1,124 @@
+"""`edit` and `upload`: what is asked offline is queued whole, or refused with one line."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.cli.conftest import Cli, Editor
+
+
+def test_an_edit_keeps_what_was_seen_beside_what_is_wanted(editor: Editor) -> None:
+    with editor.sandbox.outage():
+        wishes = {
+            "--add-tag": ["good"], "--remove-tag": ["a"], "--notes": ["new"], "--name": ["best"], "--group": ["g"],
+            "--job-type": ["train"], "--config": ["lr=0.2", "layers=[64, 10]", "opt=adam"], "--remove-config": ["big"],
+            "--summary": ["loss=NaN"],
+        }  # fmt: skip
+        options = [text for flag, values in wishes.items() for value in values for text in (flag, value)]
+        entry = editor.entry(editor.queue("edit", "r0", *options))
+    assert entry["operation"] == {
+        "kind": "edit",
+        "fields": {
+            "display_name": {"base": "run 0", "value": "best"},
+            "notes": {"base": "old", "value": "new"},
+            "group": {"base": None, "value": "g"},
+            "job_type": {"base": None, "value": "train"},
+            "tags": {"base": ["a"], "value": ["good"]},
+        },
+        "config": {
+            "lr": {"base": 0.1, "value": 0.2},
+            "big": {"base": 2**60 + 1},
+            "layers": {"value": [64, 10]},
+            "opt": {"value": "adam"},
+        },
+        "summary": {"loss": {"base": 1.5, "value": "NaN"}},
+    }
+
+
+def test_a_second_edit_sees_the_first_and_goes_with_it(editor: Editor) -> None:
+    first = editor.queue("edit", "r0", "--add-tag", "b")
+    said = editor("edit", "r0", "--remove-tag", "b", "--notes", "new")
+    assert said.out == f"{first}  team/proj/r0  edit notes (together with the edit that waited)\n"
+    assert said.err == "next: wandb-mirror replay\n"
+    assert editor.entry(first)["operation"]["fields"] == {"notes": {"base": "old", "value": "new"}}
+
+
+def test_what_is_so_already_queues_nothing(editor: Editor) -> None:
+    said = editor("edit", "r0", "--notes", "old", "--add-tag", "a", "--remove-tag", "none", "--remove-config", "none")
+    assert said.out == ""
+    assert said.err.splitlines() == [
+        "the run has no tag 'none'",
+        "the config has no key 'none'",
+        "nothing to change: the run is so already",
+    ]
+    assert editor("edit", "r0", "--notes", "old", "--json").json == {"entries": []}
+    assert editor("outbox", "list", "--json").json == []
+
+
+def test_a_state_is_queued_where_wandb_allows_it(editor: Editor) -> None:
+    assert editor.entry(editor.queue("edit", "r0", "--state", "pending"))["wish"] == "state crashed → pending"
+    assert editor.entry(editor.queue("edit", "r0", "--state", "failed"))["wish"] == "state pending → failed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["r0", "--state", "finished"], "a run that is crashed cannot become 'finished'"),
+        (["r0", "--state", "failed", "--notes", "x"], "a run that is crashed cannot become 'failed'"),
+        (["r0", "--config", "lr"], "--config 'lr' is not K=V"),
+        (["r0", "--config", "=1"], "--config '=1' is not K=V"),
+        (["r0", "--summary", "loss"], "--summary 'loss' is not K=V"),
+        (["r0", "--config", "a=1", "--config", "a=2"], "--config names 'a' twice"),
+        (["r0", "--config", "a=1", "--remove-config", "a"], "config key 'a' is to be set and to be removed"),
+        (["r0", "--add-tag", "t", "--remove-tag", "t"], "tag 't' is to be set and to be removed"),
+        (["r0", "--config", "_wandb=1"], "'_wandb' is W&B's own key"),
+        (["team/proj", "--notes", "x"], "does not name a run"),
+    ],
+)
+def test_an_edit_that_cannot_be_meant_is_refused_and_nothing_is_queued(
+    editor: Editor, arguments: list[str], words: str
+) -> None:
+    assert words in editor.cli.fails(3, "edit", *arguments).error
+    assert editor("outbox", "list", "--json").json == []
+
+
+def test_a_run_that_is_not_mirrored_is_named_with_the_command_that_fetches_it(editor: Editor, cli: Cli) -> None:
+    for command in (["edit", "team/proj/nope", "--notes", "x"], ["upload", "team/proj/nope", "mirror/mirror.toml"]):
+        said = editor.cli.fails(5, *command)
+        assert said.error == "error: run team/proj/nope is not in this mirror"
+        assert "wandb-mirror pull team/proj/nope" in said.hint
+
+
+def test_an_edit_of_nothing_shows_the_usage(editor: Editor) -> None:
+    assert "say what to change" in editor("edit", "r0", code=2).err
+
+
+def test_an_upload_keeps_the_bytes_of_that_moment(editor: Editor) -> None:
+    folder = editor.cli.folder / "out"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "a.txt").write_bytes(b"first")
+    (folder / "deep" / "b.txt").write_bytes(b"b")
+    said = editor("upload", "r2", "out/a.txt", str(folder / "deep" / "b.txt"), "--root", "out", "--json").json
+    assert [entry["operation"]["name"] for entry in said["entries"]] == ["a.txt", "deep/b.txt"]
+    (folder / "a.txt").write_bytes(b"second")
+    editor("replay")
+    assert sorted(editor.upstream("r2").files) == ["a.txt", "deep/b.txt", "model.pt"]
+    editor("checkout", "r2", "back")
+    assert (editor.cli.folder / "back" / "a.txt").read_bytes() == b"first"
+
+
+def test_a_file_that_is_missing_or_outside_or_a_folder_is_refused_before_anything_is_queued(editor: Editor) -> None:
+    (editor.cli.folder / "there").write_bytes(b"x")
+    (editor.cli.folder / "folder").mkdir()
+    os.mkfifo(editor.cli.folder / "pipe")
+    for path, words in (
+        ("gone", "gone cannot be read: No such file"),
+        ("folder", "folder is a folder"),
+        ("pipe", "pipe is no regular file"),
+        ("./there", "are one file: there"),
+        ("/etc/hostname", "/etc/hostname lies outside of ."),
+    ):
+        assert words in editor.cli.fails(3, "upload", "r0", "there", path).error
+    assert editor("outbox", "list", "--json").json == []
