@@ -223,6 +223,13 @@ class Artifact(ArtifactFacts):
 
         return [Run(self._local, path) for path in runs_of_version(self._local.reader, self.id, "used")]
 
+    @cached_property
+    def _a_run(self) -> str:
+        """A run whose pull looks at this version again, for a hint."""
+        reader = self._local.reader
+        found = runs_of_version(reader, self.id, "logged") or runs_of_version(reader, self.id, "used")
+        return "/".join(found[0]) if found else f"--source {self.entity}/{self.project}"
+
     def _default_root(self) -> str:
         check_name(self.source_name[2:] if self.source_name[1:2] == ":" else self.source_name, "artifact name")
         name = self.source_name.replace(":", "-") if os.name == "nt" else self.source_name

@@ -173,7 +173,7 @@ def content_of(artifact: Artifact, row: EntryRow) -> Content:
             missing=f"{what}it is a reference ({scheme}) to {row.ref!r}, which only its own store has",
             hint="allow_missing_references=True leaves references out",
         )
-    hint = f"`wandb-mirror pull --source {artifact.source_entity}/{artifact.source_project}` fetches it"
+    hint = f"`wandb-mirror pull {artifact._a_run}` fetches it"
     if row.status == "left_out":
         name = artifact.source_name.split(":")[0]
         hint += f", once artifacts_include of its source has {name!r} and artifact_size_max_mb lets it in"
