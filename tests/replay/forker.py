@@ -1,7 +1,7 @@
 """Processes to be killed, past their imports: `python -m tests.replay.forker HOME URL KEY LOG`.
 
 For each number on standard input two processes queue operations and one replays, each killed after a random moment.
-What a queueing process was told is done, it appends to LOG before it goes on; what it was about to do, before it begins.
+What a queueing process was told is done, it appends to LOG before it goes on; what it is about to do, before it begins.
 """
 
 from __future__ import annotations

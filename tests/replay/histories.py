@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from mirror.sandbox import Sandbox
+from mirror.sandbox.recorder import RequestRecord
 from tests.mirroring import ENTITY, PROJECT
 
 
@@ -16,13 +17,17 @@ def config(sandbox: Sandbox, run_id: str) -> dict[str, Any]:
     return {key: item["value"] for key, item in wire.items()}
 
 
+def has_acted(record: RequestRecord) -> bool:
+    """Whether the server did what was asked."""
+    return (record.status == 200 and record.fault is None) or record.fault == "lost_answer"
+
+
 def written_values(sandbox: Sandbox, storage_id: str, key: str) -> list[int]:
     """The values that a key of a run's config had in the writes that the server made, in order."""
     found = []
     for record in sandbox.requests.select("MirrorUpsertRun"):
         given = record.variables["input"]
-        acted = record.status == 200 or record.fault == "lost_answer"
-        if acted and given.get("id") == storage_id and given.get("config"):
+        if has_acted(record) and given.get("id") == storage_id and given.get("config"):
             item = json.loads(given["config"]).get(key)
             found += [] if item is None else [item["value"]]
     return found
