@@ -164,7 +164,7 @@ query MirrorArtifacts({variables}) {{
 
 
 def _stream_types(n: int, *, modern: bool) -> str:
-    cursor = f" $logAfter{n}: String" if modern else ""
+    cursor = f" $logAfter{n}: String $withLogTail{n}: Boolean! $logLast{n}: Int" if modern else ""
     return (
         f"$r{n}: String! $withEvents{n}: Boolean! $samples{n}: Int $withLog{n}: Boolean!{cursor}"
         f" $withHistory{n}: Boolean! $minStep{n}: Int64 $maxStep{n}: Int64 $rows{n}: Int"
@@ -173,11 +173,13 @@ def _stream_types(n: int, *, modern: bool) -> str:
 
 def _stream_fields(n: int, *, modern: bool) -> str:
     lines = f"first: $lines, after: $logAfter{n}, useImprovedPagination: true" if modern else "last: $lines"
+    tail = f"logTail: logLines(last: $logLast{n}) @include(if: $withLogTail{n}) {{ ...LogLines }}" if modern else ""
     return f"""    r{n}: run(name: $r{n}) {{
       id name
       events(samples: $samples{n}) @include(if: $withEvents{n})
-      logLineCount @include(if: $withLog{n})
+      logLineCount
       logLines({lines}) @include(if: $withLog{n}) {{ ...LogLines }}
+      {tail}
       history(minStep: $minStep{n}, maxStep: $maxStep{n}, samples: $rows{n}) @include(if: $withHistory{n})
     }}"""
 

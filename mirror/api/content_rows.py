@@ -114,6 +114,7 @@ class WireStreams(msgspec.Struct, rename="camel"):
     events: list[str] | None = None
     history: list[str] | None = None
     log_lines: WireLog | None = None
+    log_tail: WireLog | None = None
     log_line_count: Int64 = None
 
 
@@ -173,7 +174,7 @@ def to_streams_or_bad(
         node: the bytes of one run.
         with_log: whether console lines were asked for; a run that never wrote any gives null.
         log_after: the cursor that they were asked behind.
-        is_tail: they were asked for in the way of old servers.
+        is_tail: the newest ones were asked for.
     """
 
     def read(node: msgspec.Raw | bytes) -> RunStreams:
@@ -196,9 +197,9 @@ def to_log_page(wire: WireStreams, *, after: str | None, is_tail: bool) -> LogPa
         ValueError: a line or a count lies about its type.
     """
     count = to_int(wire.log_line_count)
-    edges = wire.log_lines.edges if wire.log_lines else []
-    lines = tuple(_line(edge.node) for edge in edges)
-    page_info = wire.log_lines.page_info if wire.log_lines else WirePageInfo()
+    log = wire.log_tail or wire.log_lines
+    lines = tuple(_line(edge.node) for edge in (log.edges if log else ()))
+    page_info = log.page_info if log else WirePageInfo()
     end = page_info.end_cursor
     # A page may be cut short by a size budget with `hasNextPage: false`.
     behind = bool(lines) and count is not None and lines[-1].number + 1 < count

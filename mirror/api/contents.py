@@ -69,7 +69,7 @@ class LogPage(msgspec.Struct, frozen=True, kw_only=True):
     after: str | None  # cursor to continue from
     has_more: bool  # newer lines exist behind `after`
     line_count: int | None  # lines that the run has, by the server's count
-    is_tail: bool  # an old server gave its newest lines: those before the first one cannot be had
+    is_tail: bool  # these are the newest lines: as they were asked for, or from an old server, which has no others
 
 
 class StreamAsk(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +79,7 @@ class StreamAsk(msgspec.Struct, frozen=True, kw_only=True):
     events_samples: int | None = None  # at most so many rows of system metrics; None: none
     with_log: bool = False  # one page of console lines
     log_after: str | None = None  # `LogPage.after` of the page before
+    log_last: int | None = None  # instead of a page: so many of the newest console lines
     history_from: int | None = None  # first step of a page of history; None: none
     history_to: int | None = None  # the step behind its last
 

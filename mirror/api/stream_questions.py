@@ -140,7 +140,12 @@ class StreamQuestions(Asking):
             found[ask.run_id] = (
                 None
                 if node is None or is_null(node)
-                else to_streams_or_bad(node, with_log=ask.with_log, log_after=ask.log_after, is_tail=not modern)
+                else to_streams_or_bad(
+                    node,
+                    with_log=ask.with_log,
+                    log_after=ask.log_after,
+                    is_tail=not modern or ask.log_last is not None,
+                )
             )
         return found
 
@@ -153,10 +158,16 @@ def _variables(n: int, ask: StreamAsk, *, modern: bool) -> dict[str, object]:
         f"r{n}": ask.run_id,
         f"withEvents{n}": ask.events_samples is not None,
         f"samples{n}": None if ask.events_samples is None else max(1, ask.events_samples),
-        f"withLog{n}": ask.with_log,
-        **({f"logAfter{n}": ask.log_after} if modern else {}),
+        f"withLog{n}": ask.with_log and (not modern or ask.log_last is None),
+        **(_newest(n, ask) if modern else {}),
         f"withHistory{n}": with_history,
         f"minStep{n}": ask.history_from,
         f"maxStep{n}": ask.history_to,
         f"rows{n}": rows if with_history else None,
     }
+
+
+def _newest(n: int, ask: StreamAsk) -> dict[str, object]:
+    """What only a server is told that pages console lines; an old one gives its newest lines whatever is asked."""
+    with_tail = ask.with_log and ask.log_last is not None
+    return {f"logAfter{n}": ask.log_after, f"withLogTail{n}": with_tail, f"logLast{n}": ask.log_last}

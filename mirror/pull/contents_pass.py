@@ -112,7 +112,10 @@ async def _run(
         )
 
     async def console(first: LogPage) -> None:
-        lines = await errand.guarded(run_id, run_streams.CONSOLE, lambda: run_streams.take_console(errand, run, first))
+        held_lines = held.histories[run_id]
+        lines = await errand.guarded(
+            run_id, run_streams.CONSOLE, lambda: run_streams.take_console(errand, run, first, held_lines)
+        )
         if lines is not None:
             found["console"], found["console_from"] = lines
 

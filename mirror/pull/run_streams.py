@@ -9,14 +9,20 @@ from mirror.records.console import ConsoleLine
 from mirror.records.contents import HeldHistory
 from mirror.records.runs import RunRecord
 
+# A client rewrites lines that it sent, such as progress bars: the SDK's core keeps the newest 32, of both streams
+# together, and forgets the others (core/internal/runconsolelogs). Other clients may go further back, and a request may
+# be late, so many more are read again while a run goes on, and all of them once when it has ended.
+OVERLAP_LINES = 1000
+MOST_NEWEST_LINES = 5000  # in one answer for many runs
+
 HISTORY, CONSOLE, EVENTS = "history", "console", "system metrics"  # names of items that may fail
 
 
 def ask_streams(errand: Errand, run: RunRecord, held: HeldHistory, plan: HistoryPlan | None) -> StreamAsk | None:
     """What to ask of a run in the request for many; None when nothing is needed.
 
-    Lines that were sent may be rewritten by later output, so all are read again after a sign of life (W&B API notes,
-    section 6).
+    Lines that were sent may be rewritten by later output (W&B API notes, section 6): after a sign of life the newest of
+    a running run are read again, and all of one that has ended.
     """
     listed = errand.signatures.of(run.run_id)
     lines, rows = listed.log_line_count or 0, listed.events_line_count or 0
@@ -32,18 +38,32 @@ def ask_streams(errand: Errand, run: RunRecord, held: HeldHistory, plan: History
         run_id=run.run_id,
         events_samples=rows if with_events else None,
         with_log=with_log,
+        log_last=_newest(run, held_lines, lines) if with_log else None,
         history_from=start,
         history_to=None if start is None or plan is None else min(start + HISTORY_PAGE_STEPS, plan.rows_to),
     )
 
 
-async def take_console(errand: Errand, run: RunRecord, first: LogPage) -> tuple[tuple[ConsoleLine, ...], int | None]:
-    """All console lines, given their first page.
+def _newest(run: RunRecord, held: int, listed: int) -> int | None:
+    """How many of the newest lines hold everything that is new or may be rewritten; None: all are to be read."""
+    wanted = listed - held + OVERLAP_LINES
+    known = 0 < held <= listed and run.is_active
+    return wanted if known and wanted <= min(listed - 1, MOST_NEWEST_LINES) else None
+
+
+async def take_console(
+    errand: Errand, run: RunRecord, first: LogPage, held: HeldHistory
+) -> tuple[tuple[ConsoleLine, ...], int | None]:
+    """Console lines, given what came of them in the request for many.
 
     Returns:
-        The lines, and the number from which they replace what is held: 0, but for an old server that gives only its
-        newest lines, where those that are held before them stay.
+        The lines, and the number from which they replace what is held: 0 where all were read, None where only the
+        newest ones came, so that what is held before them stays.
     """
+    if first.is_tail and first.lines and first.lines[0].number > (held.last_console_number or -1) + 1:
+        first = await errand.client.log_lines(
+            run.entity, run.project, run.run_id
+        )  # the server cut the newest ones short
     lines, page = list(first.lines), first
     while page.has_more and not page.is_tail:
         page = await errand.client.log_lines(run.entity, run.project, run.run_id, page.after)

@@ -236,6 +236,48 @@ def test_a_lost_export_object_of_a_live_run_is_fetched_again(server: Sandbox, pr
     assert_equal(server, mirror, project)
 
 
+@pytest.mark.parametrize("cap", [10_000, 700], ids=["served whole", "cut short by the server"])
+def test_a_growing_console_costs_one_request_a_look_and_its_rewritten_tail_is_seen(
+    server: Sandbox, project: str, mirror: Mirror, monkeypatch: pytest.MonkeyPatch, cap: int
+) -> None:
+    record = run(server, project, console=[f"line {number}" for number in range(12_000)])
+    mirror.pull()
+    monkeypatch.setattr(server.state, "log_page_lines", cap)
+    for turn in range(3):
+        with server.state.lock:
+            for number in (-1, -32):
+                record.console[number].line = f"{turn} of 3, line {number}"
+            server.state.log_console(ENTITY, project, "r", [f"more {turn}, {number}" for number in range(500)])
+            server.clock.advance(1)  # a sign of life in the same second is none
+            server.state.changed(record, heartbeat=True)
+        server.requests.clear()
+        assert mirror.pull().failures == 0
+        assert_equal(server, mirror, project)
+        sent = sum(len(one.variables) > 0 for one in server.requests.select(kind="graphql"))
+        if cap > 1500:
+            assert sent == 2, "the listing, and the streams of all runs"
+            assert server.requests.count("MirrorLogLines") == 0
+            (asked,) = server.requests.select("MirrorRunStreams")
+            assert asked.variables["logLast0"] == 1500
+    with server.state.lock:
+        record.console[0].line = "no client of today reaches back so far"
+    server.state.finish_run(ENTITY, project, "r")
+    mirror.pull()
+    assert_equal(server, mirror, project)
+
+
+def test_a_console_that_shrank_is_read_whole(server: Sandbox, project: str, mirror: Mirror) -> None:
+    record = run(server, project, console=[f"line {number}" for number in range(3000)])
+    mirror.pull()
+    with server.state.lock:
+        del record.console[2000:]
+        record.console[5].line = "begun anew"
+        server.clock.advance(1)
+        server.state.changed(record, heartbeat=True)
+    mirror.pull()
+    assert_equal(server, mirror, project)
+
+
 def test_console_lines_rewritten_by_later_output_are_read_again_also_by_the_last_look(
     server: Sandbox, project: str, mirror: Mirror
 ) -> None:
