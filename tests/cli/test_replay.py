@@ -1,4 +1,4 @@
-"""`replay`: what waits is delivered, and what is not is said; outages are waited for; Ctrl-C leaves nothing half done."""
+"""`replay`: what waits is delivered, what is not is said, outages are waited for, Ctrl-C leaves nothing half done."""
 
 from __future__ import annotations
 
