@@ -41,8 +41,8 @@ def environment(sandbox: Sandbox, home: Path) -> dict[str, str]:
     }
 
 
-def run(command: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+def run(command: list[str], env: dict[str, str], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, env=env, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
 
 
 def fill(sandbox: Sandbox, entity: str, project: str) -> None:
@@ -110,6 +110,26 @@ def test_the_four_lines_of_the_readme_mirror_an_account(sandbox: Sandbox, tmp_pa
         ("my-team", 4),
     ]
     engine.close()
+
+
+def test_the_edits_of_the_readme_are_queued_and_delivered(sandbox: Sandbox, tmp_path: Path) -> None:
+    fill(sandbox, "my-team", "my-project")
+    env = environment(sandbox, tmp_path)
+    for arguments in (["init", "--source", "my-team/my-project"], ["pull"]):
+        assert run([*PROGRAM, *arguments], env).returncode == 0
+    (tmp_path / "report.md").write_text("found")
+    (block,) = [block for block in blocks("sh") if "wandb-mirror edit" in block]
+    for line in block.splitlines():
+        done = run([*PROGRAM, *shlex.split(line, comments=True)[1:]], env, cwd=tmp_path)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+    first, second = (sandbox.state.run("my-team", "my-project", run_id) for run_id in ("run1", "run2"))
+    assert (first.tags, first.notes, "report.md" in first.files) == (["t", "best"], "see the report", True)
+    assert second.state == "pending"
+    (script,) = blocks("python")
+    done = run([sys.executable, "-c", script], env)
+    assert (done.returncode, done.stdout) == (0, "[]\n"), "the run is so already"
+    offline = run([sys.executable, "-c", script.replace("True", "2")], env)
+    assert "Edit(" in offline.stdout, offline.stderr
 
 
 def test_every_sql_recipe_of_the_readme_answers(sandbox: Sandbox, tmp_path: Path) -> None:
