@@ -34,10 +34,14 @@ import resource
 import mirror
 api = mirror.Api(sys.argv[1])
 api.runs(sys.argv[2], filters={"config.nothing": 0})[0:1]  # imports and the opening are told of elsewhere
-started = time.perf_counter()
-runs = api.runs(sys.argv[2], filters={"config.lr": {"$gt": 0.0}})
-first = runs[0:50]
-page_s = time.perf_counter() - started
+pages = []
+for _ in range(5):
+    api.flush()
+    started = time.perf_counter()
+    runs = api.runs(sys.argv[2], filters={"config.lr": {"$gt": 0.0}})
+    first = runs[0:50]
+    pages.append(time.perf_counter() - started)
+page_s = min(pages)
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 seen, early = 0, 0.0
 for run in runs:
