@@ -33,7 +33,8 @@ from mirror.store.writer import commit
 
 MOST_TOGETHER = 200  # deliveries that one commit writes down
 MOST_BYTES = 16 << 20  # of documents of runs in it
-WITHIN_S = 0.25  # how long a delivery waits for others to be written down with
+WAIT_SHARE = 10  # a delivery waits so many times as long as a commit takes for others to be written down with …
+WAIT_AT_LEAST_S, WAIT_AT_MOST_S = 0.1, 1.0  # … within these bounds
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +59,7 @@ class Ledger:
         self._turn = anyio.Lock()
         self._enough = anyio.Event()
         self._under_way = 0
+        self._wait_s = WAIT_AT_LEAST_S
 
     def begin(self) -> None:
         """A delivery is under way: it is worth waiting for."""
@@ -80,7 +82,7 @@ class Ledger:
         async with self._turn:
             if ended.entry.id not in self._waiting:  # whoever had the turn before took it along
                 return
-            with anyio.move_on_after(WITHIN_S):
+            with anyio.move_on_after(self._wait_s):
                 await self._enough.wait()
             await self.flush()
 
@@ -95,7 +97,10 @@ class Ledger:
         self._bytes = 0
         self._enough = anyio.Event()
         if ended:
+            began = anyio.current_time()
             await anyio.to_thread.run_sync(_settle, self._desk, ended, limiter=self._desk.storing)
+            took_s = anyio.current_time() - began
+            self._wait_s = min(WAIT_AT_MOST_S, max(WAIT_AT_LEAST_S, WAIT_SHARE * took_s))
 
     def _look(self) -> None:
         if self._under_way == 0 or len(self._waiting) >= MOST_TOGETHER or self._bytes >= MOST_BYTES:

@@ -1,0 +1,151 @@
+"""How fast a replay delivers beside a bare client, and what a long backlog costs: `pytest -m bench -n 0 -s`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+
+from mirror.api import documents, write_documents
+from mirror.config import ServerSettings
+from mirror.layout import Home
+from mirror.outbox import Outbox
+from mirror.outbox.names import name_of, next_id
+from mirror.pull.cycle import utc_now
+from mirror.records.operations import Change, Edit, Entry, entry_json
+from tests.mirroring import ENTITY, PROJECT
+from tests.replaying import Sender
+
+pytestmark = pytest.mark.bench
+
+RUNS = 1000
+AT_ONCE = ServerSettings().concurrent_requests
+GOAL = 0.8
+ROUNDS = 3  # each beside its own bare client, since the machine may be shared
+BACKLOG = 100_000
+SIZES = (1_000, 4_000)  # of the backlogs that are drained against a server
+MOST_EXTRA_MB = 40
+IN_MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
+
+START = """
+import resource, sys, time
+from pathlib import Path
+from mirror.layout import Home
+from tests.replaying import Sender
+sender = Sender(url=sys.argv[1], api_key=sys.argv[2], home=Home(Path(sys.argv[3])), features=frozenset())
+start = time.perf_counter()
+report = sender.replay()
+print(report.applied, report.put_back, time.perf_counter() - start,
+      resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@contextlib.contextmanager
+def server(runs: int) -> Iterator[tuple[str, str]]:
+    command = [sys.executable, "-m", "tests.bench.server", str(runs)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url, key = process.stdout.readline().split()
+        try:
+            yield url, key
+        finally:
+            process.communicate("")
+
+
+async def bare(url: str, key: str, mark: str) -> float:
+    """Seconds of one look and one edit of each run, with nothing kept and nothing compared."""
+    turns = anyio.Semaphore(AT_ONCE)
+    started = time.perf_counter()
+    async with httpx.AsyncClient(auth=("api", key), timeout=60) as http:
+
+        async def ask(document: str, variables: object) -> dict[str, dict[str, dict[str, str]]]:
+            answer = await http.post(f"{url}/graphql", json={"query": document, "variables": variables})
+            return answer.json()["data"]  # type: ignore[no-any-return]
+
+        async def one(number: int) -> None:
+            async with turns:
+                run = {"entity": ENTITY, "project": PROJECT, "run": f"r{number:06}"}
+                found = (await ask(documents.RUN, run))["project"]["run"]
+                await ask(write_documents.UPSERT_RUN, {"input": {"id": found["id"], "notes": mark}})
+
+        async with anyio.create_task_group() as group:
+            for number in range(RUNS):
+                group.start_soon(one, number)
+    return time.perf_counter() - started
+
+
+def fill(home: Home, count: int, *, mark: str) -> None:
+    """A backlog of edits of as many runs, without the time that flushing each would take."""
+    outbox = Outbox(home)
+    with outbox.replaying():  # makes the folders
+        last = None
+        for number in range(count):
+            last = next_id(1_900_000_000_000 + number, last)
+            path = (ENTITY, PROJECT, f"r{number:06}")
+            entry = Entry(
+                id=last, entity=path[0], project=path[1], run_id=path[2], storage_id="known",
+                operation=Edit(fields={"notes": Change(base=None, value=mark)}), created_at=utc_now(),
+            )  # fmt: skip
+            (home.outbox / "new" / name_of(last, path)).write_bytes(entry_json(entry))
+
+
+def test_a_thousand_independent_entries_go_as_fast_as_the_server_lets_a_bare_client(tmp_path: Path) -> None:
+    pairs = []
+    with server(RUNS) as (url, key):
+        for number in range(ROUNDS):
+            took = anyio.run(bare, url, key, "")
+            sender = Sender(url=url, api_key=key, home=Home(tmp_path / f"home{number}"), server=ServerSettings())
+            sender.policy = "ours"
+            sender.replay()  # makes the lake
+            fill(sender.home, RUNS, mark=f"ours {number}")
+            started = time.perf_counter()
+            report = sender.replay()
+            pairs.append((took, time.perf_counter() - started))
+            assert report.applied == RUNS
+    ratio = statistics.median(took / ours for took, ours in pairs)
+    print("\n" + json.dumps([[round(one, 2) for one in pair] for pair in pairs]))
+    rate = RUNS / statistics.median(ours for _, ours in pairs)
+    print(f"replay: {rate:,.0f} entries a second, {ratio:.2f} of a bare client, goal {GOAL}")
+    assert ratio >= GOAL
+
+
+def drained(url: str, key: str, home: Home) -> tuple[int, int, float, int]:
+    """Applied, put back, seconds and peak MB of one replay in a process of its own."""
+    command = [sys.executable, "-c", START, url, key, str(home.root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    applied, put_back, seconds, peak = done.stdout.split()
+    return int(applied), int(put_back), float(seconds), int(peak)
+
+
+def test_a_long_backlog_is_delivered_in_the_memory_of_a_short_one() -> None:
+    """A backlog of 100,000 is listed and begun; it is drained in two smaller sizes, whose peaks are compared."""
+    peaks = {}
+    with server(SIZES[-1]) as (url, key):
+        for size in SIZES:
+            with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
+                home = Home(Path(folder) / "home")
+                fill(home, size, mark=f"of {size}")
+                # Each size has a base of its own: what the one before wrote is somebody else's change.
+                applied, put_back, seconds, peaks[size] = drained(url, key, home)
+                print(f"\n{size:,} entries: {applied:,} delivered in {seconds:.1f} s, peak {peaks[size]} MB")
+                assert put_back == 0
+    extra_mb = peaks[SIZES[-1]] - peaks[SIZES[0]]
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
+        home = Home(Path(folder) / "home")
+        fill(home, BACKLOG, mark="x")
+        applied, put_back, seconds, peak = drained("http://127.0.0.1:9", "k" * 40, home)
+        print(f"{BACKLOG:,} entries, the server away: the round begins and ends in {seconds:.1f} s, peak {peak} MB")
+        assert applied == 0
+        assert put_back <= 16
+    assert extra_mb < MOST_EXTRA_MB
+    assert peak < peaks[SIZES[-1]] + MOST_EXTRA_MB
