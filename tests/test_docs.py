@@ -79,6 +79,12 @@ def test_the_demo_command_of_the_readme_tells_its_story(tmp_path: Path) -> None:
     assert "How did the best one, mlp-64, learn?" in done.stdout
     assert re.search(r"NumPy reads weights.npz back: 4,810 parameters", done.stdout)  # 64·64 + 64 + 64·10 + 10
     assert (home / "best-model" / "wandb-summary.json").exists()
+    offline, _, online = done.stdout.partition("The server is back.")
+    assert "tags demo, digits, best; notes 'wins; see the report'; reviewed True" in offline
+    assert online.count("applied") == 3
+    judged = online.partition("The real wandb SDK reads the runs from the server")[2]
+    assert re.search(r"^  tags   best, checked-by-ada, demo, digits ", judged, re.MULTILINE)
+    assert re.search(r"^  state  pending ", judged, re.MULTILINE)
     engine = mirror.connect(home)
     assert engine.execute(
         "SELECT count(*), max((summary->>'$.\"test/accuracy\"')::DOUBLE) > 0.85 FROM runs"

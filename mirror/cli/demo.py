@@ -1,4 +1,4 @@
-"""`wandb-mirror demo`: the whole story in under a minute, on real runs of the real SDK."""
+"""`wandb-mirror demo`: the whole story in about a minute, on real runs of the real SDK."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ import click
 
 from mirror.api import Client, deployment_of, find_api_key
 from mirror.cli.config_text import new_config_text
+from mirror.cli.demo_edits import Paths, compare, deliver, edit_by_somebody_else, edit_offline
 from mirror.cli.history import collect
 from mirror.cli.output import plural, say, write
 from mirror.cli.plot import draw
+from mirror.cli.setting import Setting
 from mirror.cli.tables import print_table
 from mirror.config import Config, parse_config
 from mirror.durable import make_folder, write_replace
@@ -68,7 +70,7 @@ FROM runs WHERE NOT isfinite((summary->>'loss')::DOUBLE)""",
 @click.command("demo")
 @click.option("--home", type=click.Path(), help="Where to put the demo's mirror (else a new temporary folder).")
 def command(home: str | None) -> None:
-    """Train small models, mirror them, take the server away, and answer questions offline.
+    """Train small models, mirror them, take the server away, ask and edit offline, and deliver when it is back.
 
     Everything is real but the server, which is the sandbox that comes along: a W&B-compatible server on this machine.
     """
@@ -99,18 +101,26 @@ def tell_story(home: Home) -> None:
         parts = sum(project.parts for project in report.projects)
         write(f"3. Mirrored {plural(taken, 'run')} into {home.root} with {plural(report.requests, 'request')}.")
         write(f"   With them came {plural(parts, 'history export')} and {plural(held, 'file')}.")
-        port = sandbox.port
-    if not _refuses(port):
-        raise MirrorError(f"the sandbox still answers on port {port}, so that nothing offline can be shown")
-    write(f"4. The sandbox is stopped: port {port} refuses connections. All that follows comes from the mirror.\n")
-    _answer(home)
-    best = _draw_best(home)
-    _check_out_weights(home, best)
+        setting = Setting(home=home, config=config, config_path=home.config)
+        with sandbox.outage():
+            if not _refuses(sandbox.port):
+                raise MirrorError(f"the sandbox still answers on port {sandbox.port}: nothing offline can be shown")
+            write(f"4. The server is gone: port {sandbox.port} refuses connections. What follows is from the mirror.\n")
+            _answer(home)
+            best = _draw_best(home)
+            _check_out_weights(home, best)
+            paths = Paths(best=best, failed=_failed(home))
+            edit_offline(setting, paths)
+            edit_by_somebody_else(sandbox, paths)
+        write("7. The server is back. What waits is looked at, merged, written, and read back:\n")
+        deliver(setting)
+        compare(setting, paths, _run_with_sdk(sandbox, "mirror.cli.demo_judge", best, paths.failed))
     write("Go on with:\n")
     write(f"  export WANDB_MIRROR_HOME={home.root}")
     write("  wandb-mirror status")
     write(f"  wandb-mirror history {best} --keys loss,test/loss --plot")
     write(f"  wandb-mirror checkout {best} best-model")
+    write(f"  wandb-mirror edit {best} --add-tag mine && wandb-mirror outbox diff")
     write("  wandb-mirror runs --columns run_id,display_name,config.learning_rate,summary.loss")
     write('  wandb-mirror sql "SELECT display_name, config, summary FROM runs LIMIT 1" --json')
     write("  wandb-mirror sql            # a prompt")
@@ -119,11 +129,16 @@ def tell_story(home: Home) -> None:
 
 def _train(sandbox: Sandbox) -> list[str]:
     """Train in a process of its own, as a user would, and name the runs it logged."""
+    return _run_with_sdk(sandbox, "mirror.cli.demo_training", ENTITY).split()
+
+
+def _run_with_sdk(sandbox: Sandbox, module: str, *arguments: str) -> str:
+    """What a process prints that uses the real SDK, with the sandbox as its server."""
     with tempfile.TemporaryDirectory(prefix="wandb-mirror-training-") as folder:
         private = dict.fromkeys(("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR"), folder)
         kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
         process = subprocess.run(
-            [sys.executable, "-m", "mirror.cli.demo_training", ENTITY],
+            [sys.executable, "-m", module, *arguments],
             env={
                 **kept,
                 **private,
@@ -141,8 +156,8 @@ def _train(sandbox: Sandbox) -> list[str]:
         )
     if process.returncode != 0:
         say(process.stderr)
-        raise MirrorError("the training of the demo failed; what it said stands above")
-    return process.stdout.split()
+        raise MirrorError(f"{module} failed; what it said stands above")
+    return process.stdout
 
 
 def _write_config(home: Home, sandbox: Sandbox) -> Config:
@@ -206,6 +221,13 @@ def _draw_best(home: Home) -> str:
         write(f"  {line}")
     write("")
     return f"{entity}/{project}/{run_id}"
+
+
+def _failed(home: Home) -> str:
+    """The path of the run that lost its footing."""
+    with contextlib.closing(connect(home)) as engine:
+        rows = run_sql(engine, "SELECT entity, project, run_id FROM runs WHERE state = 'failed'").rows()
+        return "/".join(next(rows))
 
 
 def _check_out_weights(home: Home, path: str) -> None:

@@ -71,6 +71,8 @@ def train(recipe: Recipe, entity: str) -> None:
         weights = Path(run.dir) / "weights.npz"
         np.savez(weights, **{f"{name}{place}": layer[name] for place, layer in enumerate(layers) for name in layer})
         run.save(weights, base_path=run.dir, policy="now")
+        if not np.isfinite(loss):
+            run.finish(exit_code=1)
 
 
 def _new_layers(recipe: Recipe, rng: np.random.Generator) -> list[dict[str, Any]]:

@@ -15,7 +15,6 @@ from mirror.cli.setting import find_setting
 from mirror.cli.statuses import exit_statuses
 from mirror.errors import ConfigError
 from mirror.records.texts import INTERNAL_CONFIG_KEYS
-from mirror.run.run import Run
 
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +117,7 @@ def _check(wishes: Wishes) -> None:
             raise ConfigError(f"{key!r} is W&B's own key of a config", hint="W&B writes it itself")
 
 
-def _apply(run: Run, wishes: Wishes) -> None:
+def _apply(run: Any, wishes: Wishes) -> None:
     """Change the local run; what is not there to be removed is said."""
     for name, text in wishes.texts.items():
         setattr(run, name, text)
@@ -127,7 +126,7 @@ def _apply(run: Run, wishes: Wishes) -> None:
         if tag not in tags:
             say(f"the run has no tag {tag!r}")
     kept = [tag for tag in tags if tag not in wishes.removed]
-    setattr(run, "tags", [*kept, *(tag for tag in dict.fromkeys(wishes.added) if tag not in kept)])  # noqa: B010
+    run.tags = [*kept, *(tag for tag in dict.fromkeys(wishes.added) if tag not in kept)]
     for key in wishes.without:
         if key not in run.config:
             say(f"the config has no key {key!r}")
