@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
+from mirror.run.history_arguments import tell, what_is_wrong
 from mirror.store.held_history import read_histories
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def combined(
     format: Literal["default", "pandas", "polars"],  # noqa: A002 - the SDK's name
     stream: str,
 ) -> list[Row] | pd.DataFrame | pl.DataFrame:
-    """See `Runs.histories`.
+    """See `Runs.histories`. Wrong keys are told on stderr once, and give nothing, as with `Run.history`.
 
     Raises:
         ValueError: the format is unknown, or its library is not installed.
@@ -35,19 +36,23 @@ def combined(
     """
     if format not in FORMATS:
         raise ValueError(f"Invalid format: {format}. Must be one of 'default', 'pandas', 'polars'")
+    wrong = what_is_wrong(keys, stream)
+    if wrong is not None:
+        tell(wrong)
     library = None if format == "default" else _library(format)
-    histories = _histories(runs, samples, keys, x_axis, stream)
+    histories = iter(()) if wrong is not None else _histories(runs, samples, keys, x_axis, stream)
     if library is None:
         return [row for rows in histories for row in rows]
     if format == "pandas":
-        frame = library.DataFrame.from_records([row for rows in histories for row in rows])
-        return frame[sorted(frame.columns)]
+        every = [row for rows in histories for row in rows]
+        frame = library.DataFrame.from_records(every)
+        return frame[sorted(frame.columns)] if every else library.DataFrame()
     return _polars(library, list(histories))
 
 
 def _histories(runs: Runs, samples: int, keys: list[str] | None, x_axis: str, stream: str) -> Iterator[list[Row]]:
     """The rows of each run that has any; where they are is asked for a page of runs at a time."""
-    every = iter(runs)
+    every = (run for run in runs)  # `islice` calls `iter`, and `iter(runs)` begins again
     while page := list(islice(every, runs.per_page)):
         wanted = stream == "default"
         place = runs.entity, runs.project

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 from mirror.run.calls import as_comm_error, deprecated
 from mirror.run.edits import RunEdits
 from mirror.run.exports import DownloadHistoryResult, write_exports
+from mirror.run.history_arguments import tell, what_is_wrong
 from mirror.run.history_held import held_history, last_history_step, system_metrics_not_mirrored
 from mirror.run.scan import HistoryScan
 from mirror.store.held_history import StoredHistory
@@ -63,9 +63,9 @@ class RunHistory(RunEdits):
         Raises:
             NotMirrored: it is not in this mirror.
         """
-        wrong = _what_is_wrong(keys, stream)
+        wrong = what_is_wrong(keys, stream)
         if wrong is not None:
-            sys.stderr.write(f"wandb-mirror: ERROR {wrong}\n")
+            tell(wrong)
             return []
         if arrow:
             return self._sampled_table(samples, keys, x_axis, stream)
@@ -108,7 +108,7 @@ class RunHistory(RunEdits):
             CommError: the keys are no list of texts.
             NotMirrored: the history is not in this mirror.
         """
-        wrong = _what_is_wrong(keys, "default")
+        wrong = what_is_wrong(keys, "default")
         if wrong is not None:
             raise ValueError(wrong)
         if how not in ("all", "any"):
@@ -182,14 +182,3 @@ class RunHistory(RunEdits):
 
         stored = held_history(self, stored)
         return HistoryRows(self._local.objects, stored.exports, stored.tail)
-
-
-def _what_is_wrong(keys: Any, stream: str) -> str | None:
-    """Why the arguments make no question, in the SDK's words; None when they do."""
-    if keys is not None and not isinstance(keys, list):
-        return "keys must be specified in a list"
-    if keys and not all(isinstance(key, str) for key in keys):
-        return "keys argument must be a list of strings"
-    if keys and stream != "default":
-        return "stream must be default when specifying keys"
-    return None

@@ -18,4 +18,4 @@ def evenly(count: int, samples: int) -> list[int]:
     if samples <= 1:
         return [0] * max(0, samples)
     gaps = samples - 1
-    return [(2 * place * (count - 1) + gaps) // (2 * gaps) for place in range(samples)]  # rounded, in whole numbers
+    return [round(place * (count - 1) / gaps) for place in range(samples)]  # more than 1 apart, so none comes twice
