@@ -115,12 +115,18 @@ def check_source(path: str) -> None:
         raise ValueError(f"the entity of a source is a plain name, only the project may hold a glob; got {path!r}")
 
 
-def conflict_policy(sources: Sequence[SourceSettings], entity: str, project: str) -> ConflictPolicy:
-    """What becomes of a value that both sides changed: the first source that names the project decides, else `hold`."""
+def source_of(sources: Sequence[SourceSettings], entity: str, project: str) -> SourceSettings | None:
+    """The first source that names a project; None when none does."""
     for source in sources:
         if source.entity == entity and fnmatchcase(project, source.project):
-            return source.conflicts
-    return "hold"
+            return source
+    return None
+
+
+def conflict_policy(sources: Sequence[SourceSettings], entity: str, project: str) -> ConflictPolicy:
+    """What becomes of a value that both sides changed: the first source that names the project decides, else `hold`."""
+    source = source_of(sources, entity, project)
+    return "hold" if source is None else source.conflicts
 
 
 def load_config(path: Path, env: Mapping[str, str] = os.environ) -> Config:

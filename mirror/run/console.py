@@ -64,17 +64,25 @@ class ConsoleLogs(Pages[ConsoleLogLine]):
         """Which lines are held.
 
         Raises:
-            NotMirrored: the pull could not read them.
+            NotMirrored: the pull could not read them, or is told to leave them out.
             CommError: fewer than one line is wanted, as with the SDK.
         """
         if self._last is not None and self._last < 1:
             raise CommError("'last' must be positive")
         path = self.run._run_path
         span = console_span(self._local.reader, path)
-        if not span.count and (reason := why_unlisted(self._local.reader, path, _LISTING)) is not None:
+        if span.count:
+            return span
+        if (reason := why_unlisted(self._local.reader, path, _LISTING)) is not None:
             raise NotMirrored(
                 f"the console of {'/'.join(path)} is not in this mirror: {reason}",
                 hint=f"`wandb-mirror pull {'/'.join(path)}` tries again",
+            )
+        source = self._local.source(*path[:2])
+        if source is not None and not source.streams:
+            raise NotMirrored(
+                f"the console of {'/'.join(path)} is not in this mirror: its source has streams = false",
+                hint=f"set streams = true in {self._local.home.config} and pull again",
             )
         return span
 

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from mirror.config import SourceSettings, load_config, source_of
+from mirror.errors import ConfigError
 from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.records.operations import Entry, EntryState, Operation, RunPath
@@ -77,6 +79,13 @@ class LocalMirror:
     def app_url(self) -> str:
         """The address of the server's pages, with a trailing slash."""
         return app_url(self.reader) or "https://wandb.ai/"
+
+    def source(self, entity: str, project: str) -> SourceSettings | None:
+        """What is wanted of a project's runs by the configuration as it is now; None where it does not say."""
+        try:
+            return source_of(load_config(self.home.config).source, entity, project)
+        except ConfigError:
+            return None
 
     def pending(self, run: RunPath) -> list[Pending]:
         """The operations of a run that wait, in the order in which they were asked for.

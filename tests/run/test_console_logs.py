@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mirror import Api
+from mirror import Api, NotMirrored
 from mirror.sandbox import Sandbox
 from mirror.sandbox.records import ConsoleLine
 from mirror.store.console_rows import ConsoleSpan, read_console
@@ -75,3 +75,12 @@ def test_lines_with_numbers_missing_between_them_are_each_read_once(world: World
     assert span.has_gaps
     rows = read_console(run._local.reader, run._run_path, span, 10, 14)
     assert [row.number for row in rows] == [10, 11, 12, 13]
+
+
+def test_a_console_that_the_source_leaves_out_is_not_mirrored_and_not_empty(sandbox: Sandbox, mirror: Mirror) -> None:
+    sandbox.state.add_run(ENTITY, PROJECT, "r1", console=[ConsoleLine(line="something")])
+    mirror.policy = {"streams": False}
+    mirror.pull()
+    mirror.home.config.write_text(f'[[source]]\npath = "{ENTITY}/{PROJECT}"\nstreams = false\n')
+    with offline(), pytest.raises(NotMirrored, match="streams = false"):
+        list(Api(mirror.home).run(f"{ENTITY}/{PROJECT}/r1").console_logs())
