@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from weakref import WeakKeyDictionary
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from mirror import Api
 from mirror.layout import Home
@@ -110,9 +112,24 @@ def histories_of(server: Sandbox, home: Home, project: str, **policy: Any) -> Hi
     return Histories(mirror=mirror, sdk=sdk, project=project)
 
 
-def history_world(server: Sandbox, folder: Path) -> Histories:
-    """Mirror them; tests only read."""
-    server.faults.clear()
+_made: WeakKeyDictionary[Sandbox, dict[str, Histories]] = WeakKeyDictionary()
+
+
+def once(server: Sandbox, project: str, make: Callable[[], Histories]) -> Histories:
+    """A project that tests only read, made once a server: pytest-xdist may come back to a module that it had left."""
+    known = _made.setdefault(server, {})
+    if project not in known:
+        server.faults.clear()
+        known[project] = make()
+    return known[project]
+
+
+def history_world(server: Sandbox, folders: pytest.TempPathFactory) -> Histories:
+    """Runs with histories of every kind; tests only read."""
+    return once(server, PROJECT, lambda: _history_world(server, folders.mktemp("histories")))
+
+
+def _history_world(server: Sandbox, folder: Path) -> Histories:
     state = server.state
     runs: dict[str, dict[str, Any]] = {
         "plain": {"parts": 3},

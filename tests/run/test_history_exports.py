@@ -16,7 +16,7 @@ from tests.run.history_world import PROJECT, Histories, history_world, offline
 @pytest.fixture(scope="module")
 def world(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Histories:
     """Histories of every kind; tests only read."""
-    return history_world(server, tmp_path_factory.mktemp("exports"))
+    return history_world(server, tmp_path_factory)
 
 
 def served(server: Sandbox, run_id: str) -> list[bytes]:

@@ -28,7 +28,8 @@ COLUMNS = [
     pa.array([[1, 2], [3, 4]], pa.list_(pa.int64(), 2)), pa.array([[1], [2, None]], pa.list_view(pa.int64())),
     pa.array([{"a": 1, "b": None}, None, {"a": None, "b": {"c": ["x", None]}}]), pa.array([{}, {}], pa.struct([])),
     pa.array([[("k", 1), ("l", None)], None], pa.map_(pa.string(), pa.int64())),
-    pa.array([dt.datetime(2020, 1, 1, tzinfo=dt.UTC), None]), pa.array([dt.time(1, 2)]), pa.array([decimal.Decimal("1.1"), None]),
+    pa.array([dt.datetime(2020, 1, 1, tzinfo=dt.UTC), None]), pa.array([dt.time(1, 2)]),
+    pa.array([decimal.Decimal("1.1"), None]),
 ]  # fmt: skip
 
 

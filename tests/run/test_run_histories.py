@@ -10,7 +10,7 @@ import pytest
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
 from tests.contract.conftest import ENTITY
-from tests.run.history_world import Histories, histories_of
+from tests.run.history_world import Histories, histories_of, once
 
 PROJECT = "run-histories"
 
@@ -18,7 +18,10 @@ PROJECT = "run-histories"
 @pytest.fixture(scope="module")
 def world(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Histories:
     """Runs of equal columns, and two that nobody planned for."""
-    server.faults.clear()
+    return once(server, PROJECT, lambda: made(server, Home(tmp_path_factory.mktemp("many") / "home")))
+
+
+def made(server: Sandbox, home: Home) -> Histories:
     state = server.state
     for number in range(5):
         rows: list[dict[str, Any]] = [{"_step": n, "loss": n + number * 0.5, "n": n} for n in range(6)]
@@ -28,7 +31,7 @@ def world(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Historie
     odd = [{"_step": 0, "loss": "text", "other": {"a": 1}, "flag": True}, {"_step": 1, "loss": "more", "list": [1, 2]}]
     state.add_run(ENTITY, PROJECT, "odd", history=odd, exported=False, state="running")
     state.add_run(ENTITY, PROJECT, "late", history=[{"_step": 0, "other": {"b": "x"}, "loss": 0.5}])
-    return histories_of(server, Home(tmp_path_factory.mktemp("many") / "home"), PROJECT)
+    return histories_of(server, home, PROJECT)
 
 
 def ask(**options: Any) -> Any:

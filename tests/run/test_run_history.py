@@ -37,7 +37,7 @@ Row = dict[str, Any]
 @pytest.fixture(scope="module")
 def world(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Histories:
     """Histories of every kind; tests only read."""
-    return history_world(server, tmp_path_factory.mktemp("histories"))
+    return history_world(server, tmp_path_factory)
 
 
 def steps(rows: Any) -> list[int]:
