@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import resource
+import sys
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -382,8 +383,9 @@ ROOM = 36 * 1024  # bytes that a file may have: enough to open the lake and for 
 
 
 def test_a_full_disk_leaves_delivered_entries_claimed_and_the_next_replay_settles_them(
-    sandbox: Sandbox, sender: Sender
+    sandbox: Sandbox, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # Python would leave a torn file where others read it
     assert sender.replay().applied == 0  # makes the lake
     for number in range(5):
         sandbox.state.add_run(ENTITY, PROJECT, f"n{number}", notes="old")
