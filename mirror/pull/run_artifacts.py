@@ -144,7 +144,7 @@ async def _manifest(errand: Errand, record: ArtifactRecord) -> tuple[str, Sequen
         on_bytes=errand.count_bytes,
         under_way=errand.under_way,
     )
-    body = await anyio.to_thread.run_sync(errand.objects.path(adopted.digest).read_bytes)
+    body = await anyio.to_thread.run_sync(errand.objects.read_with, adopted.digest, Path.read_bytes)
     try:
         entries = parse_manifest(body).entries
     except ValueError as error:
@@ -262,7 +262,7 @@ async def _with_xxh128(errand: Errand, entry: ManifestEntry, digest: str) -> str
     """
     if entry.xxh128_hex is None:
         return digest
-    found = await anyio.to_thread.run_sync(_xxh128_hex, errand.objects.path(digest))
+    found = await anyio.to_thread.run_sync(errand.objects.read_with, digest, _xxh128_hex)
     if found != entry.xxh128_hex:
         raise WrongContent(f"{entry.path}: xxh128 is {found}, the manifest says {entry.xxh128_hex}")
     return digest

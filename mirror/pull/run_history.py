@@ -104,7 +104,7 @@ async def _take_part(errand: Errand, run: RunRecord, url: SignedUrl) -> ExportRo
         on_bytes=errand.count_bytes,
         under_way=errand.under_way,
     )
-    facts = await anyio.to_thread.run_sync(lambda: facts_of(errand.objects.path(adopted.digest)))
+    facts = await anyio.to_thread.run_sync(errand.objects.read_with, adopted.digest, facts_of)
     errand.report.parts += 1
     return ExportRow(
         object=adopted.digest, size=adopted.size, rows=facts.rows, min_step=facts.min_step, max_step=facts.max_step

@@ -22,9 +22,9 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import msgspec
 
@@ -32,6 +32,8 @@ from mirror.durable import TMP_PREFIX, make_folder, sync_file, sync_files, sync_
 from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.store.engine import store_errors
+
+T = TypeVar("T")
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 20
@@ -83,6 +85,20 @@ class Objects:
         if final.exists():  # moved by a `sync` between the two looks
             return final
         raise StoreError(f"object {digest} is missing from {self.home.root}", hint="`wandb-mirror verify` lists all")
+
+    def read_with(self, digest: str, function: Callable[[Path], T]) -> T:
+        """Call a function with the place of an object; once more where a `sync` moved it under its hands.
+
+        Raises:
+            StoreError: no such object is held.
+        """
+        path = self.path(digest)
+        try:
+            return function(path)
+        except (OSError, StoreError):
+            if path.exists():
+                raise
+            return function(self._final(digest))
 
     def open(self, digest: str) -> BinaryIO:
         """The bytes, for reading.

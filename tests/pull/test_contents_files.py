@@ -153,3 +153,17 @@ def test_a_mirror_that_has_everything_asks_little_and_moves_nothing(  # also of 
         assert [project.written for project in report.projects] == [0]
     assert {name: mirror.ask(tables.replace("?", f"'{name}'")) for name in names} == before
     assert_equal(server, mirror, project)
+
+
+def test_many_runs_with_equal_exports_are_all_held_though_they_share_one_object(
+    server: Sandbox, home: Home, project: str
+) -> None:
+    history = [{"_step": step, "loss": 0.5} for step in range(2000)]
+    for number in range(160):  # several batches, one of which commits while the next one reads the same bytes
+        server.state.add_run(ENTITY, project, f"r{number:03}", history=history)
+    mirror = mirror_of(server, home, project)
+    report = mirror.pull()
+    assert [failure for one in report.projects for failure in one.failed] == []
+    (row,) = mirror.ask("SELECT count(*) AS runs, count(DISTINCT object) AS objects, bool_and(complete) AS whole"
+                        " FROM lake.exports")  # fmt: skip
+    assert row == {"runs": 160, "objects": 1, "whole": True}

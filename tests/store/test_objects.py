@@ -285,3 +285,36 @@ def test_a_kill_between_any_two_steps_leaves_no_wrong_object(home: Home) -> None
         for name in durable.file_names(home.objects):
             Path(name).unlink()
     assert step > 6
+
+
+def test_an_object_that_a_sync_moves_under_a_readers_hands_is_read_all_the_same(tmp_path: Path) -> None:
+    objects = Objects(Home(tmp_path))
+    objects.prepare()
+    whole = objects.home.partial / "whole"
+    whole.write_bytes(CONTENT)
+    digest = objects.adopt(whole, hashlib.sha256(CONTENT).hexdigest())
+    places: list[Path] = []
+
+    def reads_late(path: Path) -> bytes:
+        places.append(path)
+        if len(places) == 1:
+            objects.sync([digest])  # another batch names the same bytes
+        return path.read_bytes()
+
+    assert objects.read_with(digest, reads_late) == CONTENT
+    assert len(set(places)) == 2
+
+
+def test_a_reader_that_fails_for_another_reason_is_not_called_twice(tmp_path: Path) -> None:
+    objects = Objects(Home(tmp_path))
+    objects.prepare()
+    digest = objects.put_bytes(CONTENT)
+    calls: list[Path] = []
+
+    def fails(path: Path) -> None:
+        calls.append(path)
+        raise StoreError("damaged")
+
+    with pytest.raises(StoreError, match="damaged"):
+        objects.read_with(digest, fails)
+    assert len(calls) == 1
