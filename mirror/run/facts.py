@@ -53,6 +53,21 @@ class RunFacts(Attrs):
         RunNotFoundError: the run is not in this mirror.
     """
 
+    # Fields of the server, which `Attrs` finds by name; assigning to one and `update()` changes it.
+    display_name: str | None
+    tags: list[str]
+    notes: str | None
+    description: str | None
+    group: str | None
+    job_type: str | None
+    # The others are as the server sent them.
+    created_at: str
+    heartbeat_at: str | None
+    commit: str | None
+    read_only: bool | None
+    history_line_count: int | None
+    history_keys: dict[str, Any] | None
+
     def __init__(
         self,
         local: LocalMirror,
