@@ -62,7 +62,10 @@ def main() -> None:
     """Fill, say where, and wait for the end of stdin."""
     kind, *numbers = sys.argv[1:]
     with Sandbox.start() as sandbox:
-        {"history": history, "file": file}[kind](sandbox, *map(int, numbers))
+        if kind == "history":
+            history(sandbox, *map(int, numbers))
+        else:
+            file(sandbox, *map(int, numbers))
         print(sandbox.url, sandbox.api_key, flush=True)
         sys.stdin.read()
 
