@@ -8,7 +8,7 @@ import string
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from mirror.errors import ConfigError, NotFound
+from mirror.errors import CommError, NotFound
 from mirror.layout import Home, find_home
 from mirror.records.operations import Create
 from mirror.run.artifacts import Artifact
@@ -104,8 +104,7 @@ class Api:
             with_gone: also runs that were deleted upstream; the SDK has no such argument.
 
         Raises:
-            CommError: the path names no project.
-            ConfigError: of the first look at the runs, where the filter or the order is wrong.
+            CommError: the path names no project; of the first look at the runs, where the filter or the order is wrong.
         """
         entity, project = self._project_path(path)
         key = f"{path or ''}{filters or {}}{order}{with_gone}"
@@ -183,7 +182,7 @@ class Api:
         state: Literal["running", "pending"],
     ) -> Run:
         if state not in ("running", "pending"):
-            raise ConfigError(f"a run is created 'running' or 'pending', not {state!r}")
+            raise CommError(f"a run is created 'running' or 'pending', not {state!r}")
         name = project or self._project or "uncategorized"
         path = (
             entity or self._needed_entity(name),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from mirror.errors import CommError, ConfigError
 from mirror.run.absent import ProjectNotMirrored
 from mirror.run.calls import as_comm_error
 from mirror.run.facts import NO_DOCUMENTS
@@ -100,7 +101,10 @@ class Runs(SizedPages[Run]):
     @cached_property
     def _run_ids(self) -> list[str]:
         place = self.entity, self.project
-        found = listed_ids(self._local, place, filters=self.filters, order=self.order, with_gone=self._with_gone)
+        try:
+            found = listed_ids(self._local, place, filters=self.filters, order=self.order, with_gone=self._with_gone)
+        except ConfigError as error:  # the server would refuse it, which the SDK reports under this name
+            raise CommError(error.message, hint=error.hint) from error
         if not found and not is_mirrored(self._local.reader, *place):
             raise ProjectNotMirrored.of(*place, f"Could not find project {self.project}")
         return found
