@@ -25,6 +25,7 @@ DEFAULT_BASE_URL = "https://api.wandb.ai"
 PositiveInt = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 ConflictPolicy = Literal["hold", "ours", "theirs"]
+Minutes = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -63,6 +64,21 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     threads: PositiveInt | None = None  # None: as many as there are cores
 
 
+class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the daemon paces itself."""
+
+    poll_minutes: PositiveFloat = 10.0  # between two pulls of a source
+    poll_active_minutes: PositiveFloat = 2.0  # the same while it has runs that have not ended
+    poll_quiet_minutes: PositiveFloat = 60.0  # the same at most, while nothing new is found
+    rescan_s: PositiveFloat = 30.0  # how often the whole outbox is looked through, whatever was noticed
+    probe_first_s: PositiveFloat = 5.0  # wait before a server that is away is asked again; doubled each time
+    probe_longest_s: PositiveFloat = 300.0  # the longest such wait
+    stop_within_s: PositiveFloat = 20.0  # what is being delivered may end so long after a stop; then it is put back
+    stuck_after_minutes: PositiveFloat = 30.0  # a worker that does nothing so long is stuck
+    crashes_max: PositiveInt = 5  # so many crashes of a worker within `crashes_within_minutes` end the process
+    crashes_within_minutes: PositiveFloat = 10.0
+
+
 class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One W&B `entity/project` that the mirror follows; `*`, `?` and `[…]` match as in a shell."""
 
@@ -75,10 +91,14 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     artifacts_include: tuple[str, ...] = ()  # globs over artifact names whose bytes are mirrored; none by default
     artifact_size_max_mb: PositiveFloat = 1024.0  # larger artifacts are left out, and listed as such
     conflicts: ConflictPolicy = "hold"  # what an edit does to a value that somebody else changed meanwhile
+    poll_minutes: Minutes = 0.0  # between two pulls by the daemon; 0: as `[daemon]` says
+    poll_cron: str = ""  # five fields of cron in local time, instead: the daemon pulls only then
 
     def __post_init__(self) -> None:
-        """Check the form of the path."""
+        """Check the form of the path, and that there is one pace."""
         check_source(self.path)
+        if self.poll_minutes and self.poll_cron:
+            raise ValueError("poll_minutes and poll_cron exclude each other")
 
     @property
     def entity(self) -> str:
@@ -97,6 +117,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     server: ServerSettings = ServerSettings()
     pull: PullSettings = PullSettings()
     store: StoreSettings = StoreSettings()
+    daemon: DaemonSettings = DaemonSettings()
     source: tuple[SourceSettings, ...] = ()
 
 
@@ -237,6 +258,7 @@ def _fields_at(where: str) -> list[str]:
         "server": ServerSettings,
         "pull": PullSettings,
         "store": StoreSettings,
+        "daemon": DaemonSettings,
         "source": SourceSettings,
     }
     struct = tables.get(re.sub(r"\[.*", "", where), Config)

@@ -90,6 +90,21 @@ class Home:
         """Who holds `writer.lock`: JSON with `pid`, `command`, `since`."""
         return self.root / "writer.json"
 
+    @property
+    def daemon_lock(self) -> Path:
+        """Held by the one daemon of this home."""
+        return self.root / "daemon.lock"
+
+    @property
+    def daemon_holder(self) -> Path:
+        """Who holds `daemon.lock`: JSON with `pid`, `command`, `since`."""
+        return self.root / "daemon.json"
+
+    @property
+    def status(self) -> Path:
+        """What the daemon last said about itself: JSON."""
+        return self.root / "status.json"
+
 
 def find_home(explicit: str | os.PathLike[str] | None = None, env: Mapping[str, str] = os.environ) -> Home:
     """Choose the home: the argument, else `WANDB_MIRROR_HOME`, else the user's data folder.

@@ -31,6 +31,18 @@ base_url = {base_url}
 # memory_limit_mb = 1024       # memory of the local database
 # threads = 2                  # default: all cores
 
+[daemon]
+# poll_minutes = 10.0          # between two pulls of a source
+# poll_active_minutes = 2.0    # the same while it has runs that have not ended
+# poll_quiet_minutes = 60.0    # the same at most, while nothing new is found
+# rescan_s = 30.0              # how often the whole outbox is looked through, whatever was noticed
+# probe_first_s = 5.0          # wait before a server that is away is asked again; doubled each time
+# probe_longest_s = 300.0      # the longest such wait
+# stop_within_s = 20.0         # what is being delivered may end so long after a stop; then it is put back
+# stuck_after_minutes = 30.0   # a worker that does nothing so long is stuck: the service manager ends the process
+# crashes_max = 5              # so many crashes of a worker within the next setting end the process
+# crashes_within_minutes = 10.0
+
 # What to mirror: ENTITY/PROJECT, and ENTITY/* for all projects of an entity. The first source that names a project
 # decides what of it is wanted.
 """
@@ -45,6 +57,8 @@ _OF_A_SOURCE = """\
 # artifacts_include = []       # globs over artifact names whose bytes are wanted: ["model*"]
 # artifact_size_max_mb = 1024.0  # larger artifacts are left out, and listed as such
 # conflicts = "hold"           # an edit of a value that somebody else changed: hold, ours (write it) or theirs
+# poll_minutes = 0.0           # between two pulls by the daemon; 0: as [daemon] says
+# poll_cron = ""               # when it pulls instead, as in a crontab and in local time: "0 * * * *"
 """
 
 

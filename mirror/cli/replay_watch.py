@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import random
 
 import anyio
@@ -12,9 +11,8 @@ import msgspec
 from mirror.cli.output import plural, say
 from mirror.cli.replay_round import Rounds
 from mirror.errors import AuthError, HomeBusy, MirrorError, ServerError, Unreachable
-from mirror.outbox import OutboxReader
 from mirror.outbox.spool import utc_now
-from mirror.records.operations import Create, RunPath
+from mirror.replay.due import is_due
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,16 +78,3 @@ class _Watch:
         wait_s = min(self._pace.probe_longest_s, self._pace.probe_first_s * 2.0 ** min(self._probes, 20))
         self._probes += 1
         return wait_s * (1 + self._pace.jitter * random.random())  # noqa: S311 - jitter is not a secret
-
-
-def is_due(outbox: OutboxReader, now: dt.datetime) -> bool:
-    """Whether a round would have something to deliver now: the first entry of some run need not wait."""
-    behind: set[RunPath] = {
-        entry.run_path for _, entry in outbox.entries("conflict") if isinstance(entry.operation, Create)
-    }
-    for state, entry in outbox.entries("claimed", "new"):
-        may_go = entry.not_before is None or entry.not_before <= now
-        if state == "claimed" or (may_go and entry.run_path not in behind):
-            return True
-        behind.add(entry.run_path)
-    return False

@@ -33,6 +33,7 @@ class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a person or the clock asked for."""
 
     sources: tuple[SourceSettings, ...]
+    due: frozenset[str] = frozenset()  # with paths here, only these sources are pulled; the others keep what is theirs
     runs: tuple[tuple[ProjectKey, str], ...] = ()  # with run ids here, only these runs are read
     force_walk: bool = False  # compare every run, whatever the schedule says
     accept_missing: bool = False  # mark runs as gone, however many the server confirms
@@ -53,6 +54,7 @@ async def pull(
     *,
     watcher: Watcher | None = None,
     now: Callable[[], dt.datetime] = utc_now,
+    storing: anyio.CapacityLimiter | None = None,
 ) -> PullReport:
     """Bring the lake up to date with the server.
 
@@ -65,6 +67,7 @@ async def pull(
         request: what to pull.
         watcher: told about the progress.
         now: the clock, UTC.
+        storing: lets one commit in at a time, where others write the lake as well; None: one of its own.
 
     Raises:
         StoreError: the lake or the disk failed; the lake stays at its last commit.
@@ -84,6 +87,7 @@ async def pull(
         accept_missing=request.accept_missing,
         retry_quarantined=request.retry_quarantined,
         dry_run=request.dry_run,
+        writers=storing or anyio.CapacityLimiter(1),
     )
     report = PullReport()
     if request.runs:
@@ -100,15 +104,7 @@ async def pull(
 
 
 async def _pull_sources(shop: Workshop, request: PullRequest, report: PullReport) -> None:
-    keys: dict[ProjectKey, SourceSettings] = {}
-    for source in request.sources:
-        try:
-            for key in await expand(shop, source):
-                keys.setdefault(key, source)  # the first source that names a project decides
-        except MirrorError as error:
-            if await _is_fatal(shop, error):
-                raise
-            report.projects.append(ProjectReport(key=ProjectKey(source.entity, source.project), error=error))
+    keys = await _wanted(shop, request, report)
     turns = anyio.Semaphore(PASSES_AT_ONCE)
     fatal: list[MirrorError] = []
 
@@ -135,6 +131,23 @@ async def _pull_sources(shop: Workshop, request: PullRequest, report: PullReport
     for reason in fatal:
         if isinstance(reason, StoreError):
             raise reason
+
+
+async def _wanted(shop: Workshop, request: PullRequest, report: PullReport) -> dict[ProjectKey, SourceSettings]:
+    """The projects to pull, each with the source that decides what of it is wanted: the first one that names it."""
+    keys: dict[ProjectKey, SourceSettings] = {}
+    for source in request.sources:
+        if request.due and source.path not in request.due:
+            continue
+        try:
+            for key in await expand(shop, source):
+                if not request.due or policy_of(key, request.sources).path in request.due:
+                    keys.setdefault(key, source)
+        except MirrorError as error:
+            if await _is_fatal(shop, error):
+                raise
+            report.projects.append(ProjectReport(key=ProjectKey(source.entity, source.project), error=error))
+    return keys
 
 
 async def expand(shop: Workshop, source: SourceSettings) -> Sequence[ProjectKey]:

@@ -1,0 +1,210 @@
+"""The process: one lock, one lake, terms one after the other, and the signals that end them.
+
+1. daemon.lock, writer.lock      taken by another: refused, with its name
+2. the lake, the outbox, staged objects    put in order after whatever happened to the last process
+3. READY=1                       and the first term
+4. SIGHUP, an edited file        a good configuration ends the term and begins another; a bad one changes nothing
+5. SIGTERM, SIGINT               ends the term; a second one ends the process at once, as a kill would: that is safe
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import anyio
+import msgspec
+
+from mirror.api import ApiKey, Client, Limits, deployment_of, find_api_key
+from mirror.config import Config
+from mirror.daemon.beat import Beat
+from mirror.daemon.clock import cron_trigger
+from mirror.daemon.config_watch import watch_config
+from mirror.daemon.events import Event
+from mirror.daemon.line import Line
+from mirror.daemon.logs import Log
+from mirror.daemon.notify import Notifier
+from mirror.daemon.term import Term
+from mirror.daemon.world import World
+from mirror.durable import make_folder
+from mirror.errors import ConfigError, MirrorError
+from mirror.layout import Home
+from mirror.locks import ProcessLock
+from mirror.outbox import Aside, Outbox
+from mirror.store import Lake
+from mirror.store.objects import Objects
+from mirror.tasks import side_by_side
+
+
+class Daemon:
+    """The daemon of one home.
+
+    Args:
+        home: whose.
+        config_path: the file that is watched.
+        load: reads the configuration; may raise ConfigError.
+        log: where events go.
+        notifier: the service manager.
+    """
+
+    def __init__(
+        self, home: Home, config_path: Path, load: Callable[[], Config], log: Log, notifier: Notifier | None = None
+    ) -> None:
+        self._home = home
+        self._config_path = config_path
+        self._load = load
+        self._log = log
+        self._notifier = notifier or Notifier()
+        self._beat = Beat(home, log, self._notifier)
+        self._stopping = False
+        self._turn = anyio.Event()  # ends the term that is on
+        self._config = Config()
+        self._deployment = ""  # the server of this home: another one needs another home
+
+    async def run(self) -> None:
+        """Run until a signal ends it.
+
+        Raises:
+            HomeBusy: another daemon, or another process that writes, has the home.
+            ConfigError, AuthError: it cannot begin like this.
+            MirrorError: a worker crashed again and again, for this reason.
+        """
+        self._log.info(Event.STARTING, home=str(self._home.root), pid=os.getpid())
+        self._config, _ = self._checked()
+        make_folder(self._home.root)
+        lock = ProcessLock(
+            self._home.daemon_lock,
+            self._home.daemon_holder,
+            busy=f"the daemon of {self._home.root}",
+            hint="one home has one daemon; stop that one first, or choose another --home",
+        )
+        outbox = Outbox(self._home, told=self._tell_aside)
+        with lock, self._lake(self._config) as lake:
+            self._deployment = deployment_of(self._config.server.base_url, self._config.server.aliases).id
+            with outbox.replaying():
+                Objects(self._home).recover()
+            async with side_by_side() as group:
+                group.start_soon(self._listen)
+                group.start_soon(watch_config, self._config_path, self._reload)
+                group.start_soon(self._beat.run)
+                await self._terms(lake, outbox)
+                group.cancel_scope.cancel()
+            await self._beat.tell(stopped=True)
+        self._log.info(Event.STOPPED)
+
+    async def _terms(self, lake: Lake, outbox: Outbox) -> None:
+        first = True
+        while not self._stopping:
+            self._turn = anyio.Event()
+            config = self._config
+            async with self._clients(config) as clients:
+                world = World(
+                    lake=lake,
+                    config=config,
+                    log=self._log,
+                    line=Line(config.daemon, random.random),
+                    now=anyio.current_time,
+                    random=random.random,
+                )
+                term = self._beat.term = Term(world, clients, outbox)
+                self._notifier.tell(READY=1)
+                sources = [source.path for source in config.source]
+                self._log.info(Event.READY if first else Event.CONFIG_RELOADED, sources=sources)
+                first = False
+                try:
+                    await term.run(self._turn)
+                finally:
+                    self._beat.ended(term)
+
+    @contextlib.asynccontextmanager
+    async def _clients(self, config: Config) -> AsyncIterator[tuple[Client, Client, Client]]:
+        """One for each flow, so that each shows whether it moves, and one that asks but once; one budget for all."""
+        deployment = deployment_of(config.server.base_url, config.server.aliases)
+        key = self._key(config)
+        limits = Limits(concurrent=config.server.concurrent_requests, host=deployment.host)
+        once = msgspec.structs.replace(config.server, retry_attempts=1)
+        async with (
+            Client(deployment, key, config.server, limits=limits, on_retry=self._on_retry("pull")) as pulling,
+            Client(deployment, key, config.server, limits=limits, on_retry=self._on_retry("replay")) as replaying,
+            Client(deployment, key, once, limits=limits) as probing,
+        ):
+            yield pulling, replaying, probing
+
+    def _on_retry(self, worker: str) -> Callable[[str, float], None]:
+        def told(reason: str, wait_s: float) -> None:
+            self._log.info(Event.REQUEST_RETRIED, worker=worker, reason=reason, wait_s=round(wait_s, 1))
+
+        return told
+
+    def _key(self, config: Config) -> ApiKey:
+        key = find_api_key(config.server, deployment_of(config.server.base_url, config.server.aliases))
+        self._log.redactor.hide([key.reveal()])
+        return key
+
+    def _lake(self, config: Config) -> Lake:
+        deployment = deployment_of(config.server.base_url, config.server.aliases)
+        return Lake(
+            self._home,
+            deployment=deployment.id,
+            known_as=deployment.names,
+            app_url=deployment.app_url,
+            settings=config.store,
+        )
+
+    def _checked(self) -> tuple[Config, ApiKey]:
+        """The configuration as it is in the file now.
+
+        Raises:
+            ConfigError: it is wrong, or names another server than the home mirrors.
+            AuthError: there is no key for it.
+        """
+        config = self._load()
+        for source in config.source:
+            if source.poll_cron:
+                cron_trigger(source)
+        deployment = deployment_of(config.server.base_url, config.server.aliases)
+        if self._deployment and self._deployment not in deployment.names | {deployment.id}:
+            raise ConfigError(
+                f"the configuration names {deployment.id} now, but this home mirrors {self._deployment}",
+                hint="use another --home for the other server",
+            )
+        key = self._key(config)
+        for warning in key.warnings:
+            self._log.warning(Event.CREDENTIAL_WARNING, reason=warning)
+        return config, key
+
+    def _reload(self, *, asked: bool = False) -> None:
+        """Take the file as it is now, if it is good; `asked` by a signal also when it is the same, for a new key."""
+        try:
+            config, _ = self._checked()
+        except MirrorError as error:
+            if str(error) != self._beat.config_error or asked:
+                self._log.alarm(Event.CONFIG_REFUSED, reason=error.message, hint=error.hint)
+            self._beat.config_error = str(error)
+            return
+        self._beat.config_error = None
+        if config != self._config or asked:
+            self._notifier.reloading()
+            self._config = config
+            self._turn.set()
+
+    async def _listen(self) -> None:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async for number in signals:
+                if number == signal.SIGHUP:
+                    self._reload(asked=True)
+                elif self._stopping:
+                    self._log.warning(Event.STOPPED_AT_ONCE, signal=number.name)
+                    os._exit(128 + number)
+                else:
+                    self._stopping = self._beat.is_stopping = True
+                    self._log.info(Event.STOPPING, signal=number.name)
+                    self._notifier.tell(STOPPING=1)
+                    self._turn.set()
+
+    def _tell_aside(self, aside: Aside) -> None:
+        self._log.warning(Event.ENTRY_SET_ASIDE, reason=str(aside))

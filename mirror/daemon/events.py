@@ -1,0 +1,35 @@
+"""The closed list of what a log line can be about; alarms and dashboards match these names."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Event(StrEnum):
+    """One name for one thing that happened; the fields behind it say the rest."""
+
+    STARTING = "starting"  # locks and store come next
+    READY = "ready"  # recovered, workers run
+    STOPPING = "stopping"  # a signal came: what is under way ends, or is put back
+    STOPPED = "stopped"
+    STOPPED_AT_ONCE = "stopped_at_once"  # a second signal came
+
+    CONFIG_RELOADED = "config_reloaded"
+    CONFIG_REFUSED = "config_refused"  # the new file is wrong: the old configuration stays
+    CREDENTIAL_WARNING = "credential_warning"  # a place of keys could not be read
+
+    OFFLINE = "offline"  # said once; probes are silent
+    ONLINE = "online"
+    CLOCK_JUMPED = "clock_jumped"  # the machine slept, or somebody set the clock
+    REQUEST_RETRIED = "request_retried"
+
+    PULL_DONE = "pull_done"
+    SOURCE_FAILED = "source_failed"  # one project of a source; the others went on
+    REPLAY_DONE = "replay_done"
+    OPERATION_ENDED = "operation_ended"  # refused, in conflict or put back
+    ENTRY_SET_ASIDE = "entry_set_aside"  # a file in the outbox that is no readable entry
+    HOME_BUSY = "home_busy"  # another process delivers
+
+    WORKER_CRASHED = "worker_crashed"  # restarted with back-off
+    WORKER_STUCK = "worker_stuck"  # the service manager is told nothing any more, and will end the process
+    CRASH_LOOP = "crash_loop"  # the process ends

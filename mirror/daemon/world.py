@@ -1,0 +1,50 @@
+"""What the workers of a term share."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import anyio
+
+from mirror.api import Client
+from mirror.config import Config
+from mirror.daemon.events import Event
+from mirror.daemon.line import Line
+from mirror.daemon.logs import Log
+from mirror.errors import MirrorError
+from mirror.store import Lake
+
+
+def utc_now() -> dt.datetime:
+    """The time now, UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What the workers of a term share."""
+
+    lake: Lake  # open for writing as long as the daemon runs
+    config: Config
+    log: Log
+    line: Line
+    now: Callable[[], float]  # monotonic seconds
+    random: Callable[[], float]  # from 0 to 1
+    utc: Callable[[], dt.datetime] = utc_now
+    storing: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))  # one commit at a time
+
+    def lost(self, error: MirrorError) -> None:
+        """The server is away: said once."""
+        if self.line.lost(error, self.utc()):
+            self.log.warning(Event.OFFLINE, reason=error.message, hint=error.hint)
+
+
+async def ask(client: Client) -> MirrorError | None:
+    """A small question to the server; why it does not answer with what is needed, None when it does."""
+    try:
+        await client.viewer()
+    except MirrorError as error:
+        return error
+    return None

@@ -1,0 +1,1 @@
+"""The daemon's decisions, with a clock that the test holds."""

@@ -1,0 +1,53 @@
+"""A worker is stuck when nothing moves that should; waiting is not being stuck."""
+
+from __future__ import annotations
+
+import pytest
+
+from mirror.daemon.pulse import Pulse
+
+pytestmark = pytest.mark.anyio
+
+
+class Hand:
+    """A clock and a counter that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.requests = 0
+        self.pulse = Pulse("pull", lambda: self.now, lambda: self.requests)
+
+
+async def test_a_worker_that_waits_as_it_said_is_not_stuck() -> None:
+    hand = Hand()
+    hand.pulse.idle(None)
+    hand.now = 1e6
+    assert hand.pulse.stuck_s() == 0
+    hand.pulse.idle(600)
+    hand.now += 600
+    assert hand.pulse.stuck_s() == 0
+    hand.now += 50
+    assert hand.pulse.stuck_s() == 50, "it should have looked"
+
+
+async def test_a_busy_worker_moves_as_long_as_its_requests_do() -> None:
+    hand = Hand()
+    with hand.pulse.busy():
+        for _ in range(100):
+            hand.now += 60
+            hand.requests += 1
+            assert hand.pulse.stuck_s() == 0
+        hand.now += 1801
+        assert hand.pulse.stuck_s() == 1801
+    assert (hand.pulse.state, hand.pulse.stuck_s()) == ("idle", 0)
+
+
+async def test_it_settles_however_its_work_ends() -> None:
+    hand = Hand()
+    with pytest.raises(RuntimeError), hand.pulse.busy():
+        raise RuntimeError
+    await hand.pulse.wait_settled()
+    hand.pulse.crashed("it broke")
+    hand.now = 1e6
+    assert (hand.pulse.state, hand.pulse.crashes, hand.pulse.last_error) == ("restarting", 1, "it broke")
+    assert hand.pulse.stuck_s() == 0
