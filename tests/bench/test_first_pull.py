@@ -103,15 +103,17 @@ def sdk_loop(url: str, key: str, folder: Path, runs: int) -> float:
 def test_the_first_pull_beside_a_bare_fetch_and_the_sdk(tmp_path: Path) -> None:
     runs, steps, keys = 200, 2000, 20
     with server(runs, steps, keys) as (url, key):
-        best = min((anyio.run(bare_fetch, url, key) for _ in range(3)), key=lambda found: found[0])
+        fetches: list[tuple[float, int, int]] = []
         pulls: list[tuple[float, Any]] = []
-        for number in range(3):
+        for number in range(3):  # in turn, so that both meet whatever else the machine does
+            fetches.append(anyio.run(bare_fetch, url, key))
             mirror = Mirror(url=url, api_key=key, home=Home(tmp_path / f"home{number}"))
             started = time.perf_counter()
             report = mirror.pull()
             pulls.append((time.perf_counter() - started, report))
             assert report.failures == 0
             assert not report.errors
+        best = min(fetches)
         seconds, report = min(pulls, key=lambda found: found[0])
         (values,) = mirror.ask("SELECT count(*) AS n FROM metrics WHERE key NOT LIKE '\\_%' ESCAPE '\\'")
         assert values["n"] == runs * steps * keys
