@@ -27,6 +27,7 @@ PositiveFloat = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 ConflictPolicy = Literal["hold", "ours", "theirs"]
 Minutes = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Days = Annotated[float, msgspec.Meta(gt=0, le=36_500)]  # a century back is still a date
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,6 +80,15 @@ class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     crashes_within_minutes: PositiveFloat = 10.0
 
 
+class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long what nothing needs any more is kept; what the mirror holds now is kept for ever."""
+
+    snapshots_days: Days = 7.0  # how far back SQL may ask for an earlier state of the mirror
+    files_days: Days = 1.0  # files of tables that no snapshot needs, for those who still read them
+    objects_days: Days = 7.0  # bytes of files and exports that nothing refers to, from when they came
+    partials_days: Days = 7.0  # downloads that nobody went on with
+
+
 class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One W&B `entity/project` that the mirror follows; `*`, `?` and `[…]` match as in a shell."""
 
@@ -117,6 +127,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     server: ServerSettings = ServerSettings()
     pull: PullSettings = PullSettings()
     store: StoreSettings = StoreSettings()
+    retention: RetentionSettings = RetentionSettings()
     daemon: DaemonSettings = DaemonSettings()
     source: tuple[SourceSettings, ...] = ()
 
@@ -258,6 +269,7 @@ def _fields_at(where: str) -> list[str]:
         "server": ServerSettings,
         "pull": PullSettings,
         "store": StoreSettings,
+        "retention": RetentionSettings,
         "daemon": DaemonSettings,
         "source": SourceSettings,
     }

@@ -46,6 +46,11 @@ class Home:
         return self.root / "objects" / "sha256"
 
     @property
+    def objects_lock(self) -> Path:
+        """Held while an object gets its name from another process than the lake's writer, or is removed."""
+        return self.root / "objects.lock"
+
+    @property
     def staged(self) -> Path:
         """Whole objects that are not on the disk for certain yet; nobody but their writer may trust them."""
         return self.root / "objects" / "staged"

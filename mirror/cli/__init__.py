@@ -30,6 +30,7 @@ COMMANDS = {
     "upload": "Put files into a run; queued until delivered; no network.",
     "outbox": "See what waits to be delivered, and decide conflicts.",
     "replay": "Deliver what waits in the outbox to W&B.",
+    "maintain": "Merge small files, and remove what nothing needs; no network.",
     "daemon": "Pull when it is time, deliver what is asked, for months.",
     "doctor": "Check key, server, clock, disk, file system and extensions.",
     "demo": "Train, mirror, go offline, ask, edit, deliver: the whole story.",

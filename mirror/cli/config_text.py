@@ -31,6 +31,12 @@ base_url = {base_url}
 # memory_limit_mb = 1024       # memory of the local database
 # threads = 2                  # default: all cores
 
+[retention]
+# snapshots_days = 7.0         # how far back SQL may ask for an earlier state of the mirror
+# files_days = 1.0             # files of tables that no snapshot needs stay so long, for those who still read them
+# objects_days = 7.0           # bytes of files and exports that nothing refers to stay so long from when they came
+# partials_days = 7.0          # downloads that nobody went on with stay so long
+
 [daemon]
 # poll_minutes = 10.0          # between two pulls of a source
 # poll_active_minutes = 2.0    # the same while it has runs that have not ended

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import msgspec
 
+from mirror.cli.daemon_status import print_daemon
 from mirror.cli.outbox_status import OutboxStatus, outbox_status, print_outbox
 from mirror.cli.output import UTF8, ago, plural, print_json, size, with_zone, write
 from mirror.cli.run_paths import parse_run_path
@@ -15,18 +16,13 @@ from mirror.cli.run_status import describe, show_run
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.statuses import exit_statuses
 from mirror.cli.tables import print_table
+from mirror.daemon.status_file import DaemonStatus, read_status as read_daemon
 from mirror.errors import EXIT_PARTIAL, NotMirrored
 from mirror.store import connect
+from mirror.store.disk import DiskUse, disk_use
 from mirror.store.engine import store_errors
 from mirror.store.lake import lake_deployment
-from mirror.store.overview import (
-    DiskUse,
-    FailureOverview,
-    ProjectOverview,
-    disk_use,
-    failure_overviews,
-    project_overviews,
-)
+from mirror.store.overview import FailureOverview, ProjectOverview, failure_overviews, project_overviews
 from mirror.store.writer_lock import Holder, current_holder
 
 SHOWN = 10  # failures that are listed one by one
@@ -49,6 +45,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     disk: DiskUse
     writer: Holder | None  # the process that writes now
     outbox: OutboxStatus
+    daemon: DaemonStatus | None  # what the daemon says; None when none runs
 
     @property
     def needs_person(self) -> bool:
@@ -87,12 +84,14 @@ def read_status(setting: Setting) -> Status:
     home = setting.home
     projects: list[ProjectOverview] = []
     failures: list[FailureOverview] = []
-    deployment, used = None, DiskUse(lake=0, objects=0, partial=0)
+    deployment = None
+    with store_errors(home):
+        used = disk_use(home)
     if home.catalog.exists():
         engine = connect(home)
         with store_errors(home):
             projects, failures = project_overviews(engine), failure_overviews(engine)
-            deployment, used = lake_deployment(engine), disk_use(home)
+            deployment = lake_deployment(engine)
         engine.close()
     elif not setting.config_path.exists():
         raise NotMirrored(
@@ -113,6 +112,7 @@ def read_status(setting: Setting) -> Status:
         disk=used,
         writer=current_holder(home),
         outbox=outbox_status(home),
+        daemon=read_daemon(home),
     )
 
 
@@ -121,15 +121,25 @@ def status_json(status: Status) -> Any:
     return with_zone(msgspec.to_builtins(status, builtin_types=(dt.datetime,)))
 
 
+def disk_line(disk: DiskUse) -> str:
+    """Disk use by kind, for a person."""
+    about = "about " if disk.objects_estimated else ""
+    kinds = [f"tables {size(disk.lake)}", f"files and exports {about}{size(disk.objects)}"]
+    kinds += [f"downloads under way {size(disk.partial)}"] if disk.partial else []
+    kinds += [f"outbox {size(disk.outbox)}"] if disk.outbox else []
+    return ", ".join(kinds)
+
+
 def _print(status: Status) -> None:
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     write(f"home    {status.home}")
-    disk = f"tables {size(status.disk.lake)}, files and exports {size(status.disk.objects)}"
-    write(f"disk    {disk}" + (f", downloads under way {size(status.disk.partial)}" if status.disk.partial else ""))
+    write(f"disk    {disk_line(status.disk)}")
     write(f"server  {status.base_url}")
     if status.writer is not None:
         write(f"writing PID {status.writer.pid} ({status.writer.command}) since {status.writer.since}")
-    print_outbox(status.outbox, now)
+    if status.daemon is not None:
+        print_daemon(status.daemon, now)
+    print_outbox(status.outbox, now, delivered_by_itself=status.daemon is not None)
     if not status.projects:
         write(f"nothing pulled yet; configured: {', '.join(status.sources) or 'no source'}")
         write("next: wandb-mirror pull")

@@ -31,6 +31,7 @@ import msgspec
 from mirror.durable import TMP_PREFIX, make_folder, sync_file, sync_files, sync_folder
 from mirror.errors import StoreError
 from mirror.layout import Home
+from mirror.locks import locked
 from mirror.store.engine import store_errors
 
 T = TypeVar("T")
@@ -187,7 +188,8 @@ class Objects:
             make_folder(final.parent)
             whole.chmod(0o444)
             sync_file(whole)
-            whole.replace(final)  # equal bytes, should another process have been faster
+            with locked(self.home.objects_lock):  # of equal bytes, those that maintenance is about to remove
+                whole.replace(final)
             sync_folder(final.parent)
 
     def sync(self, digests: Iterable[str]) -> int:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import Path
 
 import duckdb
 import msgspec
 
-from mirror.durable import file_names
-from mirror.layout import Home
 from mirror.records.runs import ACTIVE_STATES
 from mirror.store.engine import sql_text
 
@@ -47,14 +44,6 @@ class FailureOverview(msgspec.Struct, frozen=True, kw_only=True):
     last_at: dt.datetime
     next_at: dt.datetime  # not tried again before
     quarantined: bool  # not tried again until a person asks for it
-
-
-class DiskUse(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes on this disk, by kind."""
-
-    lake: int  # tables: the catalog and its Parquet files
-    objects: int  # bytes of files, exports and artifacts, equal ones once
-    partial: int  # downloads under way, or to be resumed
 
 
 _PROJECTS = """
@@ -99,20 +88,3 @@ def failure_overviews(engine: duckdb.DuckDBPyConnection, limit: int = 100) -> li
     ).fetchall()
     names = FailureOverview.__struct_fields__
     return [FailureOverview(**dict(zip(names, row, strict=True))) for row in rows]
-
-
-def disk_use(home: Home) -> DiskUse:
-    """Bytes that a home takes."""
-    return DiskUse(
-        lake=_size_below(home.lake), objects=_size_below(home.objects.parent), partial=_size_below(home.partial)
-    )
-
-
-def _size_below(folder: Path) -> int:
-    total = 0
-    for name in file_names(folder):
-        try:
-            total += (folder / name).stat().st_size
-        except FileNotFoundError:  # a file that a writer just replaced
-            continue
-    return total

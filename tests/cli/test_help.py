@@ -71,6 +71,7 @@ OPTIONS = {
     ],
     "show": ["--json", "RUN"],
     "sql": ["--json", "--csv", "--table", "--output", "[QUERY]"],
+    "maintain": ["--dry-run", "--json"],
     "doctor": ["--json"],
     "demo": [],
 }
