@@ -8,7 +8,7 @@ import pytest
 
 from mirror.api import ApiKey
 from mirror.config import ServerSettings
-from mirror.errors import AuthError, MirrorError, NotFound, ServerError, Unreachable
+from mirror.errors import AuthError, Forbidden, MirrorError, NotFound, ServerError, Unreachable
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.mirroring import ENTITY, PROJECT, SOURCE, Away, Mirror
 
@@ -180,7 +180,7 @@ def test_a_project_that_this_key_may_not_read_stops_no_other(sandbox: Sandbox, m
     closed = Match(variables=lambda variables: variables.get("project") == "closed")
     sandbox.faults.add(Fault.graphql_error("permission denied", status=403, match=closed))
     report = mirror.pull(f"{ENTITY}/closed", f"{ENTITY}/open")
-    assert [type(error) for error in report.errors] == [AuthError]
+    assert [type(error) for error in report.errors] == [Forbidden]
     assert mirror.ask("SELECT DISTINCT project FROM runs") == [{"project": "open"}]
 
 
