@@ -8,7 +8,6 @@ from typing import Any
 import click
 import msgspec
 
-from mirror.cli.daemon_status import print_daemon
 from mirror.cli.outbox_status import OutboxStatus, outbox_status, print_outbox
 from mirror.cli.output import UTF8, ago, plural, print_json, size, with_zone, write
 from mirror.cli.run_paths import parse_run_path
@@ -16,7 +15,6 @@ from mirror.cli.run_status import describe, show_run
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.statuses import exit_statuses
 from mirror.cli.tables import print_table
-from mirror.daemon.status_file import DaemonStatus, read_status as read_daemon
 from mirror.errors import EXIT_PARTIAL, NotMirrored
 from mirror.store import connect
 from mirror.store.disk import DiskUse, disk_use
@@ -45,7 +43,6 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     disk: DiskUse
     writer: Holder | None  # the process that writes now
     outbox: OutboxStatus
-    daemon: DaemonStatus | None  # what the daemon says; None when none runs
 
     @property
     def needs_person(self) -> bool:
@@ -112,7 +109,6 @@ def read_status(setting: Setting) -> Status:
         disk=used,
         writer=current_holder(home),
         outbox=outbox_status(home),
-        daemon=read_daemon(home),
     )
 
 
@@ -137,9 +133,7 @@ def _print(status: Status) -> None:
     write(f"server  {status.base_url}")
     if status.writer is not None:
         write(f"writing PID {status.writer.pid} ({status.writer.command}) since {status.writer.since}")
-    if status.daemon is not None:
-        print_daemon(status.daemon, now)
-    print_outbox(status.outbox, now, delivered_by_itself=status.daemon is not None)
+    print_outbox(status.outbox, now)
     if not status.projects:
         write(f"nothing pulled yet; configured: {', '.join(status.sources) or 'no source'}")
         write("next: wandb-mirror pull")
