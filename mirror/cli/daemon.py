@@ -8,7 +8,7 @@ import click
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.statuses import exit_statuses
 from mirror.config import load_config
-from mirror.daemon import Daemon
+from mirror.daemon.app import Daemon
 from mirror.daemon.logs import Log
 
 

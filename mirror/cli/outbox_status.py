@@ -70,8 +70,8 @@ def open_outbox(home: Home) -> OutboxReader:
     return OutboxReader(home, told=lambda aside: say(f"warning: {aside}"))
 
 
-def print_outbox(status: OutboxStatus, now: dt.datetime) -> None:
-    """The lines of `status` about the outbox; none when it is empty."""
+def print_outbox(status: OutboxStatus, now: dt.datetime, *, delivered_by_itself: bool = False) -> None:
+    """The lines of `status` about the outbox; none when it is empty. With a daemon, nobody need type `replay`."""
     parts = counted(
         (
             (status.new, "waiting"),
@@ -92,7 +92,7 @@ def print_outbox(status: OutboxStatus, now: dt.datetime) -> None:
         write(f"{left:,} more: `wandb-mirror outbox list --state conflict --state dead`")
     if status.needs_person:
         write("`wandb-mirror outbox` decides: resolve, retry or drop")
-    elif status.new:
+    elif status.new and not delivered_by_itself:
         write("`wandb-mirror replay` delivers what waits")
     if status.aside:
         write(f"{plural(status.aside, 'file')} in outbox/aside: torn, or written by a newer wandb-mirror")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import msgspec
 
+from mirror.cli.daemon_status import print_daemon
 from mirror.cli.outbox_status import OutboxStatus, outbox_status, print_outbox
 from mirror.cli.output import UTF8, ago, plural, print_json, size, with_zone, write
 from mirror.cli.run_paths import parse_run_path
@@ -15,6 +16,8 @@ from mirror.cli.run_status import describe, show_run
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.statuses import exit_statuses
 from mirror.cli.tables import print_table
+from mirror.daemon.status_file import DaemonStatus
+from mirror.daemon.status_file import read_status as read_daemon
 from mirror.errors import EXIT_PARTIAL, NotMirrored
 from mirror.store import connect
 from mirror.store.disk import DiskUse, disk_use
@@ -43,6 +46,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     disk: DiskUse
     writer: Holder | None  # the process that writes now
     outbox: OutboxStatus
+    daemon: DaemonStatus | None  # what the daemon says; None when none runs
 
     @property
     def needs_person(self) -> bool:
@@ -109,6 +113,7 @@ def read_status(setting: Setting) -> Status:
         disk=used,
         writer=current_holder(home),
         outbox=outbox_status(home),
+        daemon=read_daemon(home),
     )
 
 
@@ -133,7 +138,9 @@ def _print(status: Status) -> None:
     write(f"server  {status.base_url}")
     if status.writer is not None:
         write(f"writing PID {status.writer.pid} ({status.writer.command}) since {status.writer.since}")
-    print_outbox(status.outbox, now)
+    if status.daemon is not None:
+        print_daemon(status.daemon, now)
+    print_outbox(status.outbox, now, delivered_by_itself=status.daemon is not None)
     if not status.projects:
         write(f"nothing pulled yet; configured: {', '.join(status.sources) or 'no source'}")
         write("next: wandb-mirror pull")

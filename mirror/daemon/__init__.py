@@ -9,9 +9,6 @@ workers; `app` holds the process together: locks, signals, configuration, the se
 
 It never pulls or delivers by itself: that is what the flows below it do. Waits are measured by the monotonic clock, for
 the wall clock jumps; only cron expressions are read against the wall clock, by APScheduler.
+
+Nothing is imported here, for `status` reads `status.json` and needs neither the scheduler nor the flows.
 """
-
-from mirror.daemon.app import Daemon
-from mirror.daemon.status_file import DaemonStatus, read_status
-
-__all__ = ["Daemon", "DaemonStatus", "read_status"]

@@ -23,7 +23,7 @@ from mirror.api import ApiKey, Client, Limits, deployment_of, find_api_key
 from mirror.config import Config
 from mirror.daemon.beat import Beat
 from mirror.daemon.clock import cron_trigger
-from mirror.daemon.config_watch import watch_config
+from mirror.daemon.config_watch import stamp_of, watch_config
 from mirror.daemon.events import Event
 from mirror.daemon.line import Line
 from mirror.daemon.logs import Log
@@ -74,6 +74,7 @@ class Daemon:
             MirrorError: a worker crashed again and again, for this reason.
         """
         self._log.info(Event.STARTING, home=str(self._home.root), pid=os.getpid())
+        stamp = stamp_of(self._config_path)
         self._config, _ = self._checked()
         make_folder(self._home.root)
         lock = ProcessLock(
@@ -89,7 +90,7 @@ class Daemon:
                 Objects(self._home).recover()
             async with side_by_side() as group:
                 group.start_soon(self._listen)
-                group.start_soon(watch_config, self._config_path, self._reload)
+                group.start_soon(watch_config, self._config_path, stamp, self._reload)
                 group.start_soon(self._beat.run)
                 await self._terms(lake, outbox)
                 group.cancel_scope.cancel()

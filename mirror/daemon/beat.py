@@ -140,7 +140,7 @@ def sentence(status: DaemonStatus) -> str:
     """The state in one line, for `systemctl status`."""
     parts: list[str] = [status.state]
     if status.state == "offline":
-        parts.append(f"since {status.offline_since:%Y-%m-%d %H:%M} UTC: {status.offline_reason}")
+        parts = [f"offline since {status.offline_since:%Y-%m-%d %H:%M} UTC: {status.offline_reason}"]
     good = status.last_good_at
     parts.append(f"last good pull {good:%Y-%m-%d %H:%M} UTC" if good else "no good pull yet")
     parts.append(f"{status.waiting} waiting to be delivered")

@@ -13,8 +13,17 @@ LOOK_S = 2.0
 DEBOUNCE_MS = 400  # an editor writes, renames and sets permissions: that is one change
 
 
-async def watch_config(path: Path, changed: Callable[[], None]) -> None:
-    """Call `changed` in the event loop whenever the file is another one than before, until cancelled."""
+Stamp = tuple[int, int, int] | None
+
+
+async def watch_config(path: Path, seen: Stamp, changed: Callable[[], None]) -> None:
+    """Call `changed` in the event loop whenever the file is another one than before, until cancelled.
+
+    Args:
+        path: the file; it need not exist.
+        seen: its stamp from before it was read.
+        changed: reads it again.
+    """
     async with anyio.create_task_group() as group:
         hint = anyio.Event()
 
@@ -29,17 +38,17 @@ async def watch_config(path: Path, changed: Callable[[], None]) -> None:
                 return
 
         group.start_soon(listen)
-        seen = _stamp(path)
         while True:
+            if (now := stamp_of(path)) != seen:
+                seen = now
+                changed()
             with anyio.move_on_after(LOOK_S):
                 await hint.wait()
             hint = anyio.Event()
-            if (now := _stamp(path)) != seen:
-                seen = now
-                changed()
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def stamp_of(path: Path) -> Stamp:
+    """What changes with the file; None when there is none."""
     try:
         found = os.stat(path)  # noqa: PTH116 -- of a link, what it leads to
     except OSError:

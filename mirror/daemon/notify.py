@@ -8,6 +8,9 @@ import socket
 import time
 from collections.abc import Mapping
 
+FREQUENT = {"WATCHDOG", "STATUS"}  # said again soon; one that finds no room is no loss
+PATIENCE_S = 1.0  # for the others, when the manager is behind
+
 
 class Notifier:
     """Tells the service manager how the process is; says nothing where there is none.
@@ -27,7 +30,7 @@ class Notifier:
             return
         lines = [f"{name}={value}".replace("\n", " ") for name, value in fields.items()]
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.setblocking(False)
+            sender.settimeout(0.0 if fields.keys() <= FREQUENT else PATIENCE_S)
             sender.sendto("\n".join(lines).encode(), self._address)
 
     def reloading(self) -> None:

@@ -22,7 +22,7 @@ STEP_MS = 20
 
 
 async def watch_new(home: Home, ring: Callable[[], None]) -> None:
-    """Call `ring` whenever something may have been queued, until cancelled.
+    """Call `ring` at once and whenever something may have been queued, until cancelled.
 
     Args:
         home: whose outbox; its folders are created.
@@ -34,10 +34,11 @@ async def watch_new(home: Home, ring: Callable[[], None]) -> None:
 
 
 async def watch_folder(folder: Path, ring: Callable[[], None]) -> None:
-    """Call `ring` whenever names in a folder may have changed, until cancelled."""
+    """Call `ring` at once and whenever names in a folder may have changed, until cancelled."""
     async with anyio.create_task_group() as group:
         group.start_soon(_notified, folder, ring)
         seen = _stamp(folder)
+        ring()  # for what came before
         while True:
             await anyio.sleep(LOOK_S)
             if (now := _stamp(folder)) != seen:

@@ -27,6 +27,17 @@ def test_it_speaks_to_a_socket_in_a_folder_and_to_an_abstract_one(tmp_path: Path
             assert abs(int(second.removeprefix("MONOTONIC_USEC=")) / 1e6 - time.monotonic()) < 60
 
 
+def test_a_manager_that_is_behind_never_keeps_the_daemon(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "n"))
+        notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "n")})
+        started = time.monotonic()
+        for _ in range(5000):
+            notifier.tell(WATCHDOG=1, STATUS="busy")
+        notifier.tell(STOPPING=1)
+        assert time.monotonic() - started < 30
+
+
 def test_nobody_who_listens_is_no_trouble(tmp_path: Path) -> None:
     Notifier({}).tell(READY=1)
     Notifier({"NOTIFY_SOCKET": str(tmp_path / "nobody")}).tell(READY=1)

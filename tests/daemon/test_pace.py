@@ -34,7 +34,9 @@ def test_a_quiet_source_is_pulled_less_and_less_but_never_less_than_configured()
 
 def test_a_source_of_its_own_pace_keeps_it() -> None:
     own = SourceSettings(path="e/p", poll_minutes=7)
-    assert {wait_s(source=own, active=active, moved=moved) for active in (0, 1) for moved in (0, 1)} == {420}
+    assert {wait_s(source=own, active=active, moved=moved) for active in (True, False) for moved in (True, False)} == {
+        420
+    }
 
 
 def test_a_quiet_bound_below_the_usual_pace_does_not_hurry() -> None:

@@ -1,0 +1,1 @@
+"""The real process under a service manager's eyes: sockets, signals, files."""
