@@ -76,6 +76,7 @@ class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     probe_longest_s: PositiveFloat = 300.0  # the longest such wait
     stop_within_s: PositiveFloat = 20.0  # what is being delivered may end so long after a stop; then it is put back
     stuck_after_minutes: PositiveFloat = 30.0  # a worker that does nothing so long is stuck
+    maintain_every_hours: PositiveFloat = 24.0  # how often what `maintain` does is done, between two pulls
     crashes_max: PositiveInt = 5  # so many crashes of a worker within `crashes_within_minutes` end the process
     crashes_within_minutes: PositiveFloat = 10.0
 

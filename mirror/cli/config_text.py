@@ -46,6 +46,7 @@ base_url = {base_url}
 # probe_longest_s = 300.0      # the longest such wait
 # stop_within_s = 20.0         # what is being delivered may end so long after a stop; then it is put back
 # stuck_after_minutes = 30.0   # a worker that does nothing so long is stuck: the service manager ends the process
+# maintain_every_hours = 24.0  # how often small files are merged and what nothing needs is removed
 # crashes_max = 5              # so many crashes of a worker within the next setting end the process
 # crashes_within_minutes = 10.0
 

@@ -25,6 +25,8 @@ class Event(StrEnum):
 
     PULL_DONE = "pull_done"
     SOURCE_FAILED = "source_failed"  # one project of a source; the others went on
+    MAINTENANCE_DONE = "maintenance_done"
+    MAINTENANCE_FAILED = "maintenance_failed"  # tried again when it is due the next time
     REPLAY_DONE = "replay_done"
     OPERATION_ENDED = "operation_ended"  # refused, in conflict or put back
     ENTRY_SET_ASIDE = "entry_set_aside"  # a file in the outbox that is no readable entry

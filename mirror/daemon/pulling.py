@@ -1,4 +1,7 @@
-"""The worker that pulls: sources that are due, one pull at a time, and a record of how each source is."""
+"""The worker that pulls: sources that are due, one pull at a time, and a record of how each source is.
+
+Between two pulls it also maintains the home, for that may not be done beside one.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from mirror.daemon.events import Event
 from mirror.daemon.line import may_be_outage
 from mirror.daemon.pace import Timetable
 from mirror.daemon.pulse import Pulse
+from mirror.daemon.upkeep import Upkeep
 from mirror.daemon.world import World, ask
 from mirror.errors import MirrorError, StoreError
 from mirror.pull import ProjectReport, PullReport, PullRequest, pull
@@ -41,6 +45,7 @@ class PullWorker:
     def __init__(self, world: World, client: Client) -> None:
         self.bell = Bell()
         self._progress = _Progress()
+        self._upkeep = Upkeep(world)
         self.sources = {source.path: SourceState() for source in world.config.source}
         self.timetable = Timetable(world.config.daemon, world.config.source, world.now(), world.random)
         self.pulse = Pulse("pull", world.now, lambda: (client.spent, self._progress.steps))
@@ -49,15 +54,19 @@ class PullWorker:
         self._owed: set[str] = set()  # rung for and not pulled yet
 
     async def run(self) -> None:
-        """Wait, pull what is due, and again.
+        """Wait, maintain or pull what is due, and again.
 
         Raises:
             StoreError: the home, the lake or the disk.
         """
         while True:
-            wait_s = self.timetable.wait_s(self._world.now())
+            due_s = self.timetable.wait_s(self._world.now())
+            wait_s = self._upkeep.wait_s if due_s is None else min(due_s, self._upkeep.wait_s)
             self.pulse.idle(wait_s)
             self._owed |= await self.bell.wait(wait_s)
+            if not self._upkeep.wait_s:
+                with self.pulse.busy():
+                    await self._upkeep.run()
             if not self._due():
                 continue
             self.pulse.idle(None)

@@ -72,6 +72,7 @@ OPTIONS = {
     "show": ["--json", "RUN"],
     "sql": ["--json", "--csv", "--table", "--output", "[QUERY]"],
     "maintain": ["--dry-run", "--json"],
+    "daemon": ["--log"],
     "doctor": ["--json"],
     "demo": [],
 }

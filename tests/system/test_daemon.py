@@ -187,3 +187,30 @@ def test_a_worker_that_crashes_again_and_again_ends_the_process(sandbox: Sandbox
         assert [line["worker"] for line in service.events("worker_crashed")] == ["replay"] * 3
         assert service.events("worker_crashed")[0]["reason"]
         assert service.events("crash_loop")
+
+
+def test_a_worker_that_does_not_move_silences_the_watchdog(sandbox: Sandbox, tmp_path: Path) -> None:
+    fill(sandbox)
+    impatient = "stuck_after_minutes = 0.03\n"
+    with serving(tmp_path, sandbox, more=impatient, WATCHDOG_USEC="400000") as service:
+        service.wait_event("pull_done")
+        service.cli("edit", "team/proj/r1", "--add-tag", "best", code=0)
+        service.wait_event("replay_done")
+        sandbox.faults.add(Fault.latency(4.5, times=1, match=Match(kind="graphql")))
+        service.cli("edit", "team/proj/r0", "--add-tag", "best", code=0)
+        assert service.wait_event("worker_stuck")["worker"] == "replay"
+        wait_for("it in status.json", lambda: "stuck" in [worker["state"] for worker in service.status["workers"]])
+        silent = service.heard.count("WATCHDOG=1")
+        wait_for("delivered", lambda: "best" in tags(sandbox, "r0"))
+        assert service.heard.count("WATCHDOG=1") <= silent + 1
+        wait_for("pings again", lambda: service.heard.count("WATCHDOG=1") > silent + 1)
+        assert service.stop() == 0
+
+
+def test_it_maintains_the_home_between_pulls(sandbox: Sandbox, tmp_path: Path) -> None:
+    fill(sandbox)
+    with serving(tmp_path, sandbox, more="maintain_every_hours = 0.0005\n") as service:
+        service.wait_event("maintenance_done", 2)
+        assert service.cli("sql", "SELECT count(*) AS n FROM runs", "--json", code=0).json == [{"n": 4}]
+        assert service.events("maintenance_failed") == []
+        assert service.stop() == 0
