@@ -78,6 +78,12 @@ def everything(mirror: Mirror) -> dict[str, list[dict[str, Any]]]:
         return {table: rows(f"SELECT * FROM lake.{table} ORDER BY ALL") for table in VIEWS}
 
 
+def digests(mirror: Mirror) -> list[dict[str, Any]]:
+    """The same in short: of every table how many rows it has, and a number that depends on each of them."""
+    parts = [f"SELECT '{table}' AS t, count(*) AS n, sum(hash(x)::HUGEINT) AS h FROM lake.{table} x" for table in VIEWS]
+    return mirror.ask(f"{' UNION ALL '.join(parts)} ORDER BY t")
+
+
 def states(mirror: Mirror, since: int = 1) -> dict[int, list[list[dict[str, Any]]]]:
     """What time travel shows of some tables at every snapshot from one on."""
     with mirror.open() as rows:
