@@ -134,7 +134,8 @@ class PullWorker:
         if not failed:
             state.last_good_at, state.last_error, state.last_error_at = at, None, None
             return
-        state.last_error, state.last_error_at = f"{failed[0].key}: {failed[0].error}", at
+        where = "" if str(failed[0].key) == path else f"{failed[0].key}: "
+        state.last_error, state.last_error_at = f"{where}{failed[0].error}", at
         if state.last_error != before:  # the same error every few minutes is one line, not thousands
             for project in failed:
                 hint = project.error.hint if project.error else ""
