@@ -214,3 +214,22 @@ def test_it_maintains_the_home_between_pulls(sandbox: Sandbox, tmp_path: Path) -
         assert service.cli("sql", "SELECT count(*) AS n FROM runs", "--json", code=0).json == [{"n": 4}]
         assert service.events("maintenance_failed") == []
         assert service.stop() == 0
+
+
+def test_a_killed_daemon_is_followed_by_one_that_goes_on(sandbox: Sandbox, tmp_path: Path) -> None:
+    fill(sandbox)
+    with serving(tmp_path, sandbox) as service:
+        service.wait_event("pull_done")
+        service.cli("edit", "team/proj/r1", "--add-tag", "best", code=0)
+        service.wait_event("replay_done")
+        sandbox.faults.add(Fault.latency(4.0, match=Match(kind="graphql")))
+        service.cli("edit", "team/proj/r0", "--add-tag", "best", code=0)
+        wait_for("it is on its way", lambda: any((service.cli.home / "outbox" / "claimed").iterdir()))
+        assert service.stop(signal.SIGKILL) == -signal.SIGKILL
+        sandbox.faults.clear()
+        assert service.cli("status", "--json", code=0).json["daemon"] is None, "what it said last is history"
+    with serving(tmp_path, sandbox) as again:
+        again.wait_ready()
+        wait_for("delivered", lambda: "best" in tags(sandbox, "r0"))
+        assert tags(sandbox, "r0").count("best") == 1
+        assert again.stop() == 0
