@@ -75,9 +75,10 @@ class Lake:
             opening.callback(self._closing.close)
             make_folder(self.home.lake_data)
             check_catalog(self.home)
-            _use_wal(self.home)
             self._engine = new_engine(self._settings)
             self._closing.callback(self._engine.close)
+            if not _uses_wal(self._engine, self.home):
+                _use_wal(self.home)
             attach_lake(self._engine, self.home.catalog, self.home.lake_data, read_only=False)
             self._durable = file_names(self.home.lake_data)
             self._migrate()
@@ -215,6 +216,23 @@ def check_catalog(home: Home) -> None:
             f"{home.lake_data} holds data, but the catalog {home.catalog} is missing or empty",
             hint="restore the catalog from a backup, or move the folder lake away to mirror anew",
         )
+
+
+def _uses_wal(engine: duckdb.DuckDBPyConnection, home: Home) -> bool:
+    """Whether the catalog is in WAL mode, as DuckDB's SQLite sees it.
+
+    Python's own would take the locks away that readers in this process hold, when it closes the file.
+    """
+    if not home.catalog.exists():
+        return False
+    try:
+        engine.execute(f"ATTACH {sql_text(str(home.catalog))} AS looked_at (TYPE sqlite)")
+        try:
+            return engine.execute("FROM sqlite_query('looked_at', 'PRAGMA journal_mode')").fetchone() == ("wal",)
+        finally:
+            engine.execute("DETACH looked_at")
+    except duckdb.Error:  # what is wrong with it is said by the attempt to change it
+        return False
 
 
 def _use_wal(home: Home) -> None:

@@ -52,6 +52,26 @@ def test_a_reader_in_a_transaction_keeps_its_snapshot(sandbox: Sandbox, mirror: 
         assert engine.execute("SELECT count(*) FROM runs").fetchall() == [(2,)]
 
 
+CHECKPOINT = """
+import sqlite3, sys
+print(sqlite3.connect(sys.argv[1], timeout=0).execute("PRAGMA wal_checkpoint(FULL)").fetchone()[0])
+"""
+
+
+def test_a_reader_keeps_its_lock_when_the_lake_is_opened_in_the_same_process(home: Home) -> None:
+    with Lake(home, deployment="d"):
+        pass
+    with connect(home) as engine:
+        engine.execute("BEGIN")
+        engine.execute("SELECT count(*) FROM runs").fetchall()
+        with Lake(home, deployment="d") as lake, lake.transaction() as writing:
+            writing.execute("INSERT INTO lake.meta VALUES ('a', 'b')")
+        command = [sys.executable, "-c", CHECKPOINT, str(home.catalog)]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert said == "1\n", "somebody reads an older state"
+        engine.execute("COMMIT")
+
+
 def test_a_moved_home_reads_and_writes(sandbox: Sandbox, mirror: Mirror) -> None:
     sandbox.state.add_run(ENTITY, PROJECT, "first")
     mirror.pull()
