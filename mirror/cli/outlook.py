@@ -26,12 +26,13 @@ from mirror.records.operations import (
     UpdateState,
     UploadFile,
     UseArtifact,
+    items,
     may_become,
 )
 from mirror.records.receipts import Outcome
 from mirror.records.runs import ACTIVE_STATES
 from mirror.records.texts import dump_strict
-from mirror.replay.merge import Merged, Policy, Remote, items, merge_edit
+from mirror.replay.merge import Merged, Policy, Remote, merge_edit
 
 MOST_RUNS = 512  # that are remembered while entries are gone through
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET
 
-from mirror.records.operations import Change, Edit, Entry
+from mirror.records.operations import Change, Edit, Entry, merged_tags
 from mirror.records.texts import dump_strict
 
 MOST_FOLDED = 64  # edits in one entry: each fold writes all that was folded before once more
@@ -29,6 +29,25 @@ def can_take(entry: Entry) -> bool:
         and entry.resolved is None
         and entry.reason is None
         and len(entry.folded) < MOST_FOLDED
+    )
+
+
+def goes_on(earlier: Edit, later: Edit) -> bool:
+    """Whether a later edit was made by somebody who saw the earlier one, as far as both change the same values.
+
+    Else its author saw something else, and which of the two counts is for the replay to find out: it merges or holds.
+    Tags are sets, in which the additions and removals of both stand whoever saw what.
+    """
+    pairs: tuple[tuple[Mapping[Any, Change], Mapping[Any, Change]], ...] = (
+        (earlier.fields, later.fields),
+        (earlier.config, later.config),
+        (earlier.summary, later.summary),
+    )
+    return all(
+        _same(before[key].value, change.base)
+        for before, after in pairs
+        for key, change in after.items()
+        if key in before and key != "tags"
     )
 
 
@@ -53,13 +72,24 @@ def fold(entry: Entry, later_id: str, later: Edit) -> Entry:
 def _chained(earlier: Mapping[K, Change], later: Mapping[K, Change]) -> dict[K, Change]:
     chained = dict(earlier)
     for key, change in later.items():
-        first = chained.get(key, change)
-        both = Change(base=first.base, value=change.value)
+        first = chained.get(key)
+        both = change if first is None else _both(key, first, change)
         if _same(both.base, both.value):
             chained.pop(key, None)
         else:
             chained[key] = both
     return chained
+
+
+def _both(key: str, first: Change, then: Change) -> Change:
+    if key == "tags" and not _same(first.value, then.base):
+        wish = merged_tags(_listed(then.base), _listed(then.value), _listed(first.value))
+        return Change(base=first.base, value=wish)
+    return Change(base=first.base, value=then.value)
+
+
+def _listed(value: Any) -> list[str]:
+    return [] if value is UNSET or value is None else list(value)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -25,7 +25,7 @@ from mirror.errors import EntryUnflushed
 from mirror.layout import Home
 from mirror.locks import ProcessLock
 from mirror.outbox.folders import Aside, newest_id, outbox_errors
-from mirror.outbox.folding import can_take, fold
+from mirror.outbox.folding import can_take, fold, goes_on
 from mirror.outbox.latest import Latest
 from mirror.outbox.names import ID_LENGTH, is_id, name_of, next_id, run_tag
 from mirror.outbox.reading import stored
@@ -85,7 +85,7 @@ class Outbox(Transitions):
         path = stored(run_path)
         with outbox_errors(self.home), self._folders.changing() as lock:
             entry_id = self._next_id(lock)
-            if isinstance(operation, Edit) and (last := self._foldable(path)) is not None:
+            if isinstance(operation, Edit) and (last := self._foldable(path, operation)) is not None:
                 return self._queue(fold(last, entry_id, operation), last)
             entry = Entry(
                 id=entry_id,
@@ -139,13 +139,15 @@ class Outbox(Transitions):
         self._latest.advance(text, self._last_id)
         return self._last_id
 
-    def _foldable(self, path: RunPath) -> Entry | None:
+    def _foldable(self, path: RunPath, later: Edit) -> Entry | None:
         """The last entry of a run, if it waits and a later edit may be folded into it."""
         name = self._latest.of(run_tag(path))
         if name is None:
             return None
         found = self._folders.try_load("new", name)
-        return found if isinstance(found, Entry) and found.run_path == path and can_take(found) else None
+        if not isinstance(found, Entry) or found.run_path != path or not can_take(found):
+            return None
+        return found if isinstance(found.operation, Edit) and goes_on(found.operation, later) else None
 
     def _queue(self, entry: Entry, before: Entry | None) -> Entry:
         """Let a new or folded entry be seen, or say that it is not."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -178,3 +179,28 @@ def entry_of_json(content: bytes) -> Entry:
 def may_become(state: str, wanted: str) -> bool:
     """Whether W&B documents that a run in `state` may be set to `wanted`."""
     return state in TRANSITIONS.get(wanted, frozenset())
+
+
+def merged_tags(base: Sequence[str], wish: Sequence[str], remote: Sequence[str]) -> list[str]:
+    """The remote tags with what the wish added, without what it removed; remote order first."""
+    removed, added = set(base) - set(wish), [tag for tag in wish if tag not in base]
+    kept = [tag for tag in remote if tag not in removed]
+    return kept + [tag for tag in dict.fromkeys(added) if tag not in kept]
+
+
+def touched(operation: Operation) -> frozenset[str]:
+    """What an operation is about, by the names that people see: `notes`, `config.lr`, `state`, `file a.txt`, …."""
+    if isinstance(operation, Edit):
+        return frozenset(name for name, _ in items(operation))
+    if isinstance(operation, UpdateState):
+        return frozenset({"state"})
+    if isinstance(operation, UploadFile | DeleteFile):
+        return frozenset({f"file {operation.name}"})
+    return frozenset()
+
+
+def items(edit: Edit) -> Iterator[tuple[str, Change]]:
+    """Every value that an edit changes, by the name that people see."""
+    for prefix, changes in (("", edit.fields), ("config.", edit.config), ("summary.", edit.summary)):
+        for key, change in changes.items():
+            yield f"{prefix}{key}", change

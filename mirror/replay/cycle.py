@@ -1,9 +1,9 @@
 """One round over the outbox: the entries of a run in order, runs side by side, memory bounded whatever the backlog.
 
-A run whose entry has to wait waits as a whole, so that its order holds; other runs go on. An entry that is buried, or
-held for a person, lets those behind it go on, each of which compares its own base with what the server has; only what
-was queued for a run that is not made yet shares the fate of its creation. When the server is away, the round ends: what
-was not begun is as it was.
+A run whose entry has to wait waits as a whole, so that its order holds; other runs go on. An entry that a person has to
+settle holds back what is about the same values, and lets the rest of its run go on; one that the server refused holds
+back nothing. What was queued for a run that is not made yet shares the fate of its creation. When the server is away,
+the round ends: what was not begun is as it was.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from anyio.abc import TaskGroup
 
 from mirror.errors import AuthError, Forbidden, MirrorError, StoreError
 from mirror.outbox import Placed
-from mirror.records.operations import Create, Entry, RunPath
+from mirror.records.operations import Create, Entry, RunPath, touched
 from mirror.records.receipts import Ending, Outcome, Receipt
 from mirror.records.texts import dump_strict
 from mirror.replay.deliveries import deliver
@@ -29,6 +29,7 @@ from mirror.replay.desk import Desk
 from mirror.replay.ledger import Ended, Ledger, ended_before, let_leave
 from mirror.replay.outcomes import Delivered, HeldDelivery, RefusedDelivery, UnconfirmedDelivery, is_refusal
 from mirror.replay.watching import Silent, Watcher
+from mirror.store.receipts import given_up_creations
 from mirror.tasks import side_by_side
 
 AT_ONCE = 256  # entries in memory
@@ -81,6 +82,8 @@ class _Round:
         self._ledger = Ledger(desk)
         self._lanes: dict[RunPath, deque[Entry]] = {}  # entries of a run that wait for the one before
         self._blocked: set[RunPath] = set()  # runs of which nothing more goes in this round
+        self._held: dict[RunPath, list[tuple[str, frozenset[str]]]] = {}  # ids of held entries, what they are about
+        self._given_up: dict[RunPath, str] = {}  # runs that are not to be made, by the entry that was to make each
         self._ended: dict[str, Ending] = {}  # by entry: those that only have to leave
         self._room = anyio.Semaphore(AT_ONCE)
         self._delivering = anyio.Semaphore(DELIVERED_AT_ONCE)
@@ -96,6 +99,9 @@ class _Round:
         return self.report
 
     async def _begin_all(self, lanes: TaskGroup) -> None:
+        for placed in await anyio.to_thread.run_sync(list, self.desk.outbox.entries("conflict")):
+            self._hold_back(placed.entry)
+        self._given_up = await anyio.to_thread.run_sync(given_up_creations, self.desk.lake, limiter=self.desk.storing)
         waiting = self.desk.outbox.entries("new")
         while not self._is_over and (some := await _next(waiting)):
             self._ended |= await ended_before(self.desk, [placed.entry for placed in some])
@@ -141,15 +147,22 @@ class _Round:
                 self._ledger.end()
         if ended is not None:
             await self._ledger.write_down(ended)
+            if ended.entry.kind == "create":
+                self._note_creation(ended)
             self.report.count(ended.receipt.outcome)
             self.watcher.ended(ended.entry, ended.receipt.outcome, ended.receipt.answer)
 
     async def _begin(self, entry: Entry) -> Ended | None:
         """Claim an entry and deliver it; None when there is nothing to write down."""
+        if self._is_held_back(entry):
+            self._hold_back(entry)
+            self.report.waiting += 1
+            return None
         creation = await self._failed_creation(entry)
         if creation is not None and creation.state == "conflict":
             self._wait(entry)
             return None
+        given_up = await self._given_up_creation(entry) if creation is None else None
         claimed = await anyio.to_thread.run_sync(self.desk.outbox.claim, entry)
         if claimed is None:  # folded, dropped or taken meanwhile
             return None
@@ -157,7 +170,9 @@ class _Round:
             await let_leave(self.desk, claimed, before)
             return None
         started = anyio.current_time()
-        if creation is None:
+        if given_up is not None:
+            delivered: Delivered | None = Delivered(outcome="buried", answer=given_up)
+        elif creation is None:
             delivered = await self._delivered(claimed)
         else:
             why = f"its run was never made: entry {creation.entry.id} was refused ({creation.entry.reason})"
@@ -175,6 +190,7 @@ class _Round:
             return Delivered(outcome="buried", answer=str(refusal))
         except HeldDelivery as held:
             await anyio.to_thread.run_sync(self.desk.outbox.hold, claimed, str(held))
+            self._hold_back(claimed)
             self.report.held += 1
             self.watcher.ended(claimed, "held", str(held))
         except UnconfirmedDelivery as doubt:
@@ -202,6 +218,30 @@ class _Round:
             return None
         aside = await anyio.to_thread.run_sync(self.desk.outbox.of_run, entry.run_path, "dead", "conflict")
         return next((one for one in aside if isinstance(one.entry.operation, Create) and one.entry.id < entry.id), None)
+
+    async def _given_up_creation(self, entry: Entry) -> str | None:
+        """Why nothing of a run is delivered whose creation a person gave up: another run may have its id now."""
+        entry_id = self._given_up.get(entry.run_path)
+        if entry_id is None or entry.storage_id is not None or isinstance(entry.operation, Create):
+            return None
+        again = await anyio.to_thread.run_sync(self.desk.outbox.of_run, entry.run_path, "new", "claimed")
+        if any(isinstance(one.entry.operation, Create) for one in again):
+            return None
+        return f"its run was never made: entry {entry_id} was given up"
+
+    def _note_creation(self, ended: Ended) -> None:
+        if ended.receipt.outcome == "theirs":
+            self._given_up[ended.entry.run_path] = ended.entry.id
+        else:
+            self._given_up.pop(ended.entry.run_path, None)
+
+    def _hold_back(self, entry: Entry) -> None:
+        self._held.setdefault(entry.run_path, []).append((entry.id, touched(entry.operation)))
+
+    def _is_held_back(self, entry: Entry) -> bool:
+        """Whether an earlier entry about the same values waits for a person."""
+        about = touched(entry.operation)
+        return any(held_id < entry.id and about & names for held_id, names in self._held.get(entry.run_path, ()))
 
     async def _is_away(self, error: MirrorError) -> bool:
         """Whether an error is the server's, and not this operation's: then a small question fails as well."""

@@ -51,7 +51,7 @@ async def upload_file(desk: Desk, entry: Entry, upload: UploadFile) -> Delivered
     return Delivered(
         outcome="applied",
         run=run,
-        files=(_row(after, upload),) if after is not None and listed else (),
+        files=(_row(after if listed else None, upload),),
         sent={"file": upload.name, "bytes": upload.size},
         answer=None if listed else "the storage took the bytes; this server registers them by itself",
     )
@@ -98,8 +98,13 @@ async def _file(desk: Desk, entry: Entry, name: str) -> ListedFile | None:
     return next((file for file in page.files if file.name == name), None)
 
 
-def _row(file: ListedFile, upload: UploadFile) -> FileRow:
-    """An uploaded file as the lake holds it: its bytes are an object already."""
+def _row(file: ListedFile | None, upload: UploadFile) -> FileRow:
+    """An uploaded file as the lake holds it: its bytes are an object already. None: the server does not list it yet."""
+    if file is None:
+        return FileRow(
+            name=storable(upload.name), file_id=None, size=upload.size, md5=upload.md5, mimetype=upload.mimetype,
+            updated_at=None, updated_at_text=None, object=upload.object, status="held",
+        )  # fmt: skip
     return FileRow(
         name=storable(file.name), file_id=file.file_id, size=upload.size, md5=file.md5 or upload.md5,
         mimetype=file.mimetype or upload.mimetype, updated_at=file.updated_at, updated_at_text=file.updated_at_text,

@@ -8,13 +8,13 @@ both sides changed it, which is a conflict; but tags are sets, in which what eit
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET
 
-from mirror.records.operations import Change, Edit
+from mirror.records.operations import Change, Edit, merged_tags
 from mirror.records.texts import dump_strict
 
 Policy = Literal["hold", "ours", "theirs"]
@@ -84,13 +84,6 @@ def merge_edit(edit: Edit, remote: Remote, policy: Policy, *, loosely: bool = Fa
         summary_keys=_with_keys({}, summary.write, removed=None),
         yielded=clashes if policy == "theirs" else (),
     )
-
-
-def merged_tags(base: Sequence[str], wish: Sequence[str], remote: Sequence[str]) -> list[str]:
-    """The remote tags with what the wish added, without what it removed; remote order first."""
-    removed, added = set(base) - set(wish), [tag for tag in wish if tag not in base]
-    kept = [tag for tag in remote if tag not in removed]
-    return kept + [tag for tag in dict.fromkeys(added) if tag not in kept]
 
 
 class _Decided(msgspec.Struct, kw_only=True):
@@ -174,10 +167,3 @@ def _shown(value: Any) -> str:
         return "absent"
     text = dump_strict(value)
     return text if len(text) <= 80 else f"{text[:79]}…"
-
-
-def items(edit: Edit) -> Iterator[tuple[str, Change]]:
-    """Every value that an edit changes, by the name that people see."""
-    for prefix, changes in (("", edit.fields), ("config.", edit.config), ("summary.", edit.summary)):
-        for key, change in changes.items():
-            yield f"{prefix}{key}", change

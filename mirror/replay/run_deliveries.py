@@ -107,8 +107,13 @@ async def create(desk: Desk, entry: Entry, operation: Create) -> Delivered:
     """Make a run under the id that its entry names."""
     there = await desk.client.run(*entry.run_path)
     if isinstance(there, RunRecord):
-        if entry.attempts == 0 and desk.policy(entry) == "hold":  # else it may be our own, its answer lost
-            raise HeldDelivery("the server has a run of this id already, which somebody else made")
+        if entry.attempts == 0 or entry.resolved is not None:  # else it may be our own, its answer lost
+            others = "the server has a run of this id already, which somebody else made"
+            match desk.policy(entry):
+                case "hold":
+                    raise HeldDelivery(others)
+                case "theirs":  # and what was queued for the run that was meant is not for this one
+                    return Delivered(outcome="theirs", run=there, answer=others)
         return Delivered(outcome="already_so", run=there)
     made = await desk.client.create_run(*entry.run_path, state=operation.state, display_name=operation.display_name)
     if isinstance(made, BadRun):

@@ -8,7 +8,7 @@ import string
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from mirror.errors import CommError, NotFound
+from mirror.errors import CommError, NotMirrored
 from mirror.layout import Home, find_home
 from mirror.records.operations import Create
 from mirror.run.artifacts import Artifact
@@ -191,7 +191,7 @@ class Api:
         )
         try:
             return Run(self._local, path)  # W&B answers with the run that is there
-        except NotFound:
+        except NotMirrored:
             self._local.enqueue(path, None, Create(state=state))
             return Run(self._local, path)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from mirror.errors import MirrorError
+from mirror.errors import CommError, MirrorError
 from mirror.records.operations import Operation
 from mirror.run.calls import as_comm_error
 from mirror.run.console import ConsoleLogs
@@ -105,7 +105,12 @@ class RunContents(RunFacts):
         """Put an operation on this run into the outbox, and let the run look as if it had happened.
 
         Raises:
+            CommError: the server has deleted the run; nothing was queued.
             HomeUnusable: nothing was queued.
         """
+        if self.gone:
+            raise CommError(
+                f"{self} was deleted upstream", hint="the mirror keeps it, but it cannot be changed any more"
+            )
         self._local.enqueue(self._run_path, self.storage_id or None, operation)
         self._seen = msgspec.structs.replace(self._seen, operations=(*self._seen.operations, operation))

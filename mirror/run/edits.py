@@ -223,7 +223,10 @@ class RunEdits(RunContents):
         old: dict[str, Any] = {name: getattr(before, name) for name in _FIELDS}
         new: dict[str, Any] = {name: getattr(self, attribute) for name, attribute in _FIELDS.items()}
         new["tags"] = list(new["tags"] or ())
+        _check_fields(new)
         changed: dict[Any, Change] = changed_keys(old, new)
+        if set(old["tags"]) == set(new["tags"]):  # tags are a set upstream
+            changed.pop("tags", None)
         return changed
 
     def _changed_config(self) -> dict[str, Change]:
@@ -242,6 +245,20 @@ class RunEdits(RunContents):
 
     def _is_queued(self, kind: type[Any]) -> bool:
         return any(isinstance(item.operation, kind) for item in self.pending if item.is_shown)
+
+
+def _check_fields(fields: dict[str, Any]) -> None:
+    """Refuse what the server would refuse, before it is queued.
+
+    Raises:
+        TypeError: a field is no text, or a tag is none.
+    """
+    for name, value in fields.items():
+        if name == "tags":
+            if not all(isinstance(tag, str) for tag in value):
+                raise TypeError(f"tags are texts, not {value!r}")
+        elif value is not None and not isinstance(value, str):
+            raise TypeError(f"{name} is a text, not {value!r}")
 
 
 def _safe_name(relative: str) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from mirror.errors import CommError, RunNotFoundError
+from mirror.errors import CommError, NotMirrored, RunNotFoundError
 from mirror.records.operations import Create, Operation, RunPath
 from mirror.records.texts import INTERNAL_CONFIG_KEYS, unwrap_config
 from mirror.run.attrs import Attrs
@@ -78,6 +78,7 @@ class RunFacts(Attrs):
     ) -> None:
         super().__init__({"name": path[2]})
         self._local = local
+        self._run_path: RunPath = path  # what operations are about, whatever `id` is set to
         self._entity, self.project, _ = path
         self._lazy = light is not None
         self._later = documents
@@ -134,7 +135,7 @@ class RunFacts(Attrs):
     @property
     def path(self) -> list[str]:
         """Entity, project and id, percent-quoted with nothing exempt; a fresh list."""
-        return [quote(str(part), safe="") for part in self._run_path]
+        return [quote(str(part), safe="") for part in (self._entity, self.project, self.id)]
 
     @property
     def url(self) -> str:
@@ -239,10 +240,6 @@ class RunFacts(Attrs):
         return f"<Run {'/'.join(self.path)} ({self.state})>"
 
     @property
-    def _run_path(self) -> RunPath:
-        return self._entity, self.project, self.id
-
-    @property
     def _project_internal_id(self) -> int | None:
         found = self._attrs.get("projectId")
         try:
@@ -252,9 +249,14 @@ class RunFacts(Attrs):
 
     def _read_whole(self) -> None:
         waiting = self._local.pending(self._run_path)  # before the lake: see `LocalMirror.pending`
-        found = read_run(self._local.reader, self._run_path)
+        created = [item.entry for item in waiting if isinstance(item.operation, Create) and item.is_shown]
+        try:
+            found = read_run(self._local.reader, self._run_path)
+        except NotMirrored:  # nothing at all was pulled into this home
+            if not created:
+                raise
+            found = None
         if found is None:
-            created = [item.entry for item in waiting if isinstance(item.operation, Create)]
             if not created:
                 raise _not_found(self)
             found = created_run(created[0]), NO_DOCUMENTS

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from mirror.records.operations import Change, Create, Edit, Entry, Operation, UpdateState
+from mirror.records.operations import Change, Create, Edit, Entry, Operation, UpdateState, merged_tags
 from mirror.store.run_rows import LightRun
 
 
@@ -19,7 +19,10 @@ def overlaid(run: LightRun, operations: Iterable[Operation]) -> LightRun:
         if isinstance(operation, UpdateState):
             run = msgspec.structs.replace(run, state=operation.state)
         elif isinstance(operation, Edit):
-            run = msgspec.structs.replace(run, **_values(operation.fields))
+            values = _values(operation.fields)
+            if (tags := operation.fields.get("tags")) is not None:  # sets: what others queued stands, too
+                values["tags"] = merged_tags(_listed(tags.base), _listed(tags.value), run.tags)
+            run = msgspec.structs.replace(run, **values)
     return run
 
 
@@ -68,6 +71,10 @@ def _wrapped(before: Any, change: Change) -> dict[str, Any]:
 
 def _values(fields: Mapping[Any, Change]) -> dict[str, Any]:
     return {name: _own(change.value) for name, change in fields.items() if change.value is not UNSET}
+
+
+def _listed(value: Any) -> list[str]:
+    return [str(tag) for tag in value] if isinstance(value, list) else []
 
 
 def _own(value: Any) -> Any:

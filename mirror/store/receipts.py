@@ -8,6 +8,7 @@ import msgspec
 import pyarrow as pa
 
 from mirror.records.contents import Direction
+from mirror.records.operations import RunPath
 from mirror.records.passes import ProjectKey
 from mirror.records.receipts import Ending, Receipt
 from mirror.records.texts import storable
@@ -71,6 +72,16 @@ def endings_of(lake: Lake, entry_ids: Sequence[str]) -> dict[str, list[Ending]]:
     for entry_id, outcome, attempts, answer in rows:
         found.setdefault(entry_id, []).append(Ending(outcome=outcome, attempts=attempts, answer=answer))
     return found
+
+
+def given_up_creations(lake: Lake) -> dict[RunPath, str]:
+    """The runs whose last creation a person gave up, each with the id of that entry."""
+    with lake.reading() as engine:
+        rows = engine.execute(
+            "SELECT entity, project, run_id, arg_max(id, ended_at) FROM lake.receipts WHERE kind = 'create'"
+            " GROUP BY ALL HAVING arg_max(outcome, ended_at) IN ('dropped', 'theirs')"
+        ).fetchall()
+    return {(entity, project, run_id): entry_id for entity, project, run_id, entry_id in rows}
 
 
 def held_objects(lake: Lake, key: ProjectKey, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:

@@ -7,9 +7,16 @@ from mirror.records.operations import Change, Edit, Operation, Stop, UploadFile
 RUNS = [("e", "p", "one"), ("e", "p", "two"), ("e", "q", "one")]
 
 
-def edit(mark: str, key: str | None = None) -> Edit:
-    """An edit that can be found again: by a key of its own, or by the value of a shared one."""
-    return Edit(config={key or mark: Change(value=mark)})
+def edit(mark: str, key: str | None = None, after: str | None = None) -> Edit:
+    """An edit that can be found again: by a key of its own, or by the value of a shared one.
+
+    Args:
+        mark: the value.
+        key: None: the mark.
+        after: the mark that its author saw there; None: none.
+    """
+    base = {} if after is None else {"base": after}
+    return Edit(config={key or mark: Change(value=mark, **base)})
 
 
 def upload(mark: str) -> UploadFile:

@@ -47,7 +47,7 @@ def base(fast_path: Path) -> Home:
     return Home(fast_path / "base")
 
 
-@pytest.mark.parametrize("operation", [edit("m2", "key"), upload("m2")], ids=["edit", "upload"])
+@pytest.mark.parametrize("operation", [edit("m2", "key", after="m1"), upload("m2")], ids=["edit", "upload"])
 @pytest.mark.parametrize("before", [[], [upload("m1")], [edit("m1", "key")]], ids=["empty", "after another", "folded"])
 def test_an_enqueue_that_fails_leaves_no_entry_and_one_that_returns_leaves_it_whole(
     fast_path: Path, base: Home, before: list[Operation], operation: Operation
@@ -69,8 +69,10 @@ def test_an_enqueue_that_fails_leaves_no_entry_and_one_that_returns_leaves_it_wh
             put.append(outbox.put(RUN, "s", operation))  # the same object goes on when the disk is well again
         folded = bool(was) and put[0].id == was[0].entry.id
         assert contents(home) == ([] if folded else was) + [Placed("new", put[0])], disk.calls
-        cannot_be_read = error is None and disk.has_failed  # the entry before it: then this edit is an entry of its own
-        assert folded == (before == [edit("m1", "key")] and operation == edit("m2", "key")) or cannot_be_read
+        cannot_be_read = error is None and disk.has_failed  # the entry before it: this edit is one of its own then
+        assert (
+            folded == (before == [edit("m1", "key")] and operation == edit("m2", "key", after="m1")) or cannot_be_read
+        )
 
 
 @pytest.mark.parametrize("before", [[], [edit("m1", "key")]], ids=["new", "folded"])
@@ -86,7 +88,7 @@ def test_a_disk_that_stays_broken_leaves_no_entry_or_says_that_it_may_be_there(
         home = Home(fast_path / str(number))
         shutil.copytree(base.root, home.root)
         outbox = Outbox(home)
-        error = fails(disk, lambda outbox=outbox: outbox.put(RUN, "s", edit("m2", "key")))  # type: ignore[misc]
+        error = fails(disk, lambda outbox=outbox: outbox.put(RUN, "s", edit("m2", "key", after="m1")))  # type: ignore[misc]
         there = contents(home)
         assert (there == was) == (error is not None and not isinstance(error, EntryUnflushed)), disk.calls
         assert len(there) == max(len(was), there != was)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from mirror.api.rows import to_run
-from mirror.records.operations import Change, Edit
+from mirror.records.operations import Change, Edit, items, merged_tags
 from mirror.records.texts import DEEPEST, parse_lenient
-from mirror.replay.merge import Merged, Policy, Remote, items, merge_edit, merged_tags
+from mirror.replay.merge import Merged, Policy, Remote, merge_edit
 from mirror.replay.outcomes import RefusedDelivery
 from mirror.replay.run_deliveries import edit_input, remote_of
 
