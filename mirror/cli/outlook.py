@@ -135,7 +135,7 @@ def _existence(
     if step.action == "write":
         made = Side(state=step.wish, sweep=None, fields={}, config={}, summary={})
         return _told(placed, "applied", None, step), made if isinstance(operation, Create) else None
-    if isinstance(operation, Create) and placed.entry.attempts == 0 and policy == "hold":
+    if isinstance(operation, Create) and not placed.entry.sent and policy == "hold":
         return _told(placed, "held", "somebody else made a run of this id", step), side
     return _told(placed, "already_so", None, step), side
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal
 
-import msgspec
+from msgspec.structs import replace
 
 from mirror.durable import Unflushed, discard, move, publish
 from mirror.errors import EntryMoved, StoreError
@@ -43,21 +44,50 @@ class Transitions(OutboxReader):
             self._folders.set_aside(found)
         return None
 
-    def put_back(self, entry: Entry, reason: str | None = None, not_before: dt.datetime | None = None) -> Entry:
+    def mark_sent(self, entry: Entry) -> Entry:
+        """Remember of a claimed entry that the server may hear of it from now on.
+
+        Raises:
+            EntryMoved: it is not claimed.
+            StoreError: the disk failed; nothing may be sent.
+        """
+        return self._change(entry, ("claimed",), "claimed", lambda before: replace(before, sent=True))
+
+    def put_back(
+        self,
+        entry: Entry,
+        reason: str | None = None,
+        not_before: dt.datetime | None = None,
+        *,
+        attempted: bool = True,
+        unconfirmed: bool = False,
+    ) -> Entry:
         """Let a claimed entry wait again, in its place.
 
         Args:
             entry: what `claim` gave.
             reason: why its delivery failed for the moment; None: it was not begun, and does not count as an attempt.
             not_before: when to try again.
+            attempted: False: the server was away, which counts for no entry.
+            unconfirmed: the server took the change and does not show it.
 
         Raises:
             EntryMoved: it is not claimed.
             StoreError: the disk failed; it is still claimed.
         """
-        if reason is None:
-            return self._change(entry, ("claimed",), "new", not_before=not_before)
-        return self._change(entry, ("claimed",), "new", attempted=True, reason=reason, not_before=not_before)
+
+        def change(before: Entry) -> Entry:
+            if reason is None:
+                return replace(before, not_before=not_before)
+            return replace(
+                before,
+                attempts=before.attempts + attempted,
+                unconfirmed=before.unconfirmed + unconfirmed,
+                reason=reason,
+                not_before=not_before,
+            )
+
+        return self._change(entry, ("claimed",), "new", change)
 
     def bury(self, entry: Entry, reason: str) -> Entry:
         """Put a claimed entry aside for good, with the server's words.
@@ -66,7 +96,12 @@ class Transitions(OutboxReader):
             EntryMoved: it is not claimed.
             StoreError: the disk failed; it is still claimed.
         """
-        return self._change(entry, ("claimed",), "dead", attempted=True, reason=reason, not_before=None)
+
+        def change(before: Entry) -> Entry:
+            attempts = before.attempts + 1
+            return replace(before, attempts=attempts, unconfirmed=0, sent=False, reason=reason, not_before=None)
+
+        return self._change(entry, ("claimed",), "dead", change)
 
     def hold(self, entry: Entry, reason: str) -> Entry:
         """Let a claimed entry wait for a person, since the remote moved.
@@ -75,7 +110,11 @@ class Transitions(OutboxReader):
             EntryMoved: it is not claimed.
             StoreError: the disk failed; it is still claimed.
         """
-        return self._change(entry, ("claimed",), "conflict", attempted=True, reason=reason, not_before=None)
+
+        def change(before: Entry) -> Entry:
+            return replace(before, attempts=before.attempts + 1, reason=reason, not_before=None)
+
+        return self._change(entry, ("claimed",), "conflict", change)
 
     def retry(self, entry: Entry) -> Entry:
         """Let an entry that is dead, in conflict or backing off wait again, in its place in the run's order.
@@ -84,7 +123,11 @@ class Transitions(OutboxReader):
             EntryMoved: it is claimed, or gone.
             StoreError: the disk failed; it is where it was.
         """
-        return self._change(entry, ("dead", "conflict", "new"), "new", not_before=None)
+
+        def change(before: Entry) -> Entry:
+            return replace(before, retried=before.attempts, not_before=None)
+
+        return self._change(entry, ("dead", "conflict", "new"), "new", change)
 
     def resolve(self, entry: Entry, how: Literal["ours", "theirs"]) -> Entry:
         """Let an entry in conflict wait again, with a person's decision.
@@ -93,7 +136,7 @@ class Transitions(OutboxReader):
             EntryMoved: it is not in conflict.
             StoreError: the disk failed; it is still in conflict.
         """
-        return self._change(entry, ("conflict",), "new", resolved=how, not_before=None)
+        return self._change(entry, ("conflict",), "new", lambda before: replace(before, resolved=how, not_before=None))
 
     def finish(self, entry: Entry) -> None:
         """Remove a claimed entry: the server has it, and the receipt is written.
@@ -122,19 +165,13 @@ class Transitions(OutboxReader):
         return whole
 
     def _change(
-        self,
-        entry: Entry,
-        sources: tuple[EntryState, ...],
-        target: EntryState,
-        *,
-        attempted: bool = False,
-        **changes: object,
+        self, entry: Entry, sources: tuple[EntryState, ...], target: EntryState, change: Callable[[Entry], Entry]
     ) -> Entry:
         """Move an entry. New content comes first, so that none is dead without its reason."""
         with outbox_errors(self.home), self._folders.changing():
             name = name_of(entry.id, entry.run_path)
             state, before = self._where(entry, name, sources)
-            changed = msgspec.structs.replace(before, attempts=before.attempts + attempted, **changes)
+            changed = change(before)
             if changed != before:
                 with suppress(Unflushed):
                     changed = self._publish(changed, before, state)

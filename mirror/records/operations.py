@@ -136,7 +136,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     operation: Operation
     created_at: dt.datetime  # UTC
     folded: tuple[str, ...] = ()  # ids of later edits of the run whose changes are in this one
-    attempts: int = 0  # deliveries that were begun and came to nothing; the one under way is not counted yet
+    attempts: int = 0  # deliveries that came to nothing, outages left out; the one under way is not counted yet
+    unconfirmed: int = 0  # of them, those after which the server did not show what it had taken
+    retried: int = 0  # what `attempts` was when a person asked for another one; 0: nobody did
+    sent: bool = False  # a creation that may have reached the server: a run of its id may be its own
     not_before: dt.datetime | None = None  # UTC; a delivery that failed for the moment waits until then
     reason: str | None = None  # why it is dead or in conflict, or why the last attempt failed; the server's own words
     resolved: Literal["ours", "theirs"] | None = None  # how a person settled its conflict

@@ -12,6 +12,7 @@ import datetime as dt
 import random
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 
 import anyio
@@ -194,14 +195,16 @@ class _Round:
             self.report.held += 1
             self.watcher.ended(claimed, "held", str(held))
         except UnconfirmedDelivery as doubt:
-            if claimed.attempts + 1 >= MOST_UNCONFIRMED:
-                return Delivered(outcome="buried", answer=f"{doubt}; given up after {claimed.attempts + 1} attempts")
-            await self._put_back(claimed, str(doubt), self._later(claimed))
+            if claimed.unconfirmed + 1 >= MOST_UNCONFIRMED:
+                return Delivered(outcome="buried", answer=f"{doubt}; given up after {claimed.unconfirmed + 1} looks")
+            await self._put_back(claimed, str(doubt), self._later(claimed), unconfirmed=True)
         except MirrorError as error:
             if is_refusal(error):
                 return Delivered(outcome="buried", answer=_words(error))
             is_away = await self._is_away(error)
-            await self._put_back(claimed, error.message, None if is_away else self._later(claimed))
+            await self._put_back(
+                claimed, error.message, None if is_away else self._later(claimed), attempted=not is_away
+            )
         except Exception:  # a defect of ours: it is raised, but does not stand in the way of the others next time
             with anyio.CancelScope(shield=True):
                 await self._put_back(claimed, "a defect of wandb-mirror ended the delivery", self._later(claimed))
@@ -267,8 +270,17 @@ class _Round:
         wait_s *= 1 + JITTER * random.random()  # noqa: S311 - jitter is not a secret
         return self.desk.now() + dt.timedelta(seconds=wait_s)
 
-    async def _put_back(self, entry: Entry, reason: str, until: dt.datetime | None) -> None:
-        await anyio.to_thread.run_sync(self.desk.outbox.put_back, entry, reason, until)
+    async def _put_back(
+        self,
+        entry: Entry,
+        reason: str,
+        until: dt.datetime | None,
+        *,
+        attempted: bool = True,
+        unconfirmed: bool = False,
+    ) -> None:
+        put_back = partial(self.desk.outbox.put_back, attempted=attempted, unconfirmed=unconfirmed)
+        await anyio.to_thread.run_sync(put_back, entry, reason, until)
         self._blocked.add(entry.run_path)
         self.report.put_back += 1
         self.watcher.ended(entry, "put_back", reason)

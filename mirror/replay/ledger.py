@@ -121,13 +121,13 @@ async def ended_before(desk: Desk, entries: Sequence[Entry]) -> Mapping[str, End
 def ending(entry: Entry, known: Sequence[Ending]) -> Ending | None:
     """The receipt with which an entry ended; None when it is to be delivered.
 
-    An entry that was delivered never comes back. One that was buried may be retried, which its reason tells: until it
-    was buried it has another one, and only as many attempts as its receipt counts.
+    An entry that was delivered never comes back. One that was refused may be retried: what its receipts say counts only
+    if they are of a later attempt.
     """
     for one in known:
         if one.outcome in {"applied", "already_so", "theirs"}:
             return one
-        if one.outcome == "buried" and one.attempts == entry.attempts and one.answer != entry.reason:
+        if one.outcome == "buried" and one.attempts > entry.retried:
             return one
     return None
 

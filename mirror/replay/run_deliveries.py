@@ -6,6 +6,7 @@ import contextlib
 import json
 from typing import Any
 
+import anyio.to_thread
 from msgspec import UNSET
 
 from mirror.api import BadRun
@@ -107,7 +108,7 @@ async def create(desk: Desk, entry: Entry, operation: Create) -> Delivered:
     """Make a run under the id that its entry names."""
     there = await desk.client.run(*entry.run_path)
     if isinstance(there, RunRecord):
-        if entry.attempts == 0 or entry.resolved is not None:  # else it may be our own, its answer lost
+        if not entry.sent or entry.resolved is not None:  # else it may be our own, its answer lost
             others = "the server has a run of this id already, which somebody else made"
             match desk.policy(entry):
                 case "hold":
@@ -115,6 +116,7 @@ async def create(desk: Desk, entry: Entry, operation: Create) -> Delivered:
                 case "theirs":  # and what was queued for the run that was meant is not for this one
                     return Delivered(outcome="theirs", run=there, answer=others)
         return Delivered(outcome="already_so", run=there)
+    await anyio.to_thread.run_sync(desk.outbox.mark_sent, entry)
     made = await desk.client.create_run(*entry.run_path, state=operation.state, display_name=operation.display_name)
     if isinstance(made, BadRun):
         raise UnconfirmedDelivery(f"the run cannot be read after its creation: {made.reason}")

@@ -93,3 +93,22 @@ def test_a_replay_may_die_at_any_step_and_so_may_the_next(sandbox: Sandbox, mirr
     else:
         raise AssertionError("there is no end of renames")
     assert number > 10
+
+
+def test_each_trial_of_what_the_server_refuses_has_one_receipt_whoever_dies(
+    sandbox: Sandbox, mirror: Mirror, sender: Sender
+) -> None:
+    sandbox.state.add_run(ENTITY, PROJECT, "r", state="finished")
+    entry = sender.put("r", UpdateState(state="failed", base="finished"))
+    assert sender.replay().buried == 1
+    for trial in range(2, 20):
+        sender.outbox.retry(sender.outbox.get(entry.id).entry)
+        is_whole = replay_until(sender, trial - 2)
+        sender.later(hours=2).replay()
+        sender.later(hours=2).replay()
+        assert sender.counts() == {"dead": 1}
+        assert len(sender.receipts()) == trial, f"killed at rename {trial - 2}"
+        if is_whole:
+            break
+    else:
+        raise AssertionError("there is no end of renames")

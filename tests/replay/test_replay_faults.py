@@ -240,7 +240,7 @@ def test_a_file_that_the_server_does_not_list_is_looked_for_again_and_buried_at_
     assert sender.later(hours=2).replay().buried == 1
     reason = sender.outbox.get(entry.id).entry.reason or ""
     assert "does not list these bytes" in reason
-    assert "after 5 attempts" in reason
+    assert "after 5 looks" in reason
 
 
 def test_what_happens_to_a_source_file_after_it_was_queued_does_not_matter_but_rot_is_not_sent(
