@@ -6,6 +6,7 @@ Order of authority: the command line, then the environment (`WANDB_BASE_URL`), t
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import json
 import os
 import re
@@ -79,6 +80,21 @@ class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     maintain_every_hours: PositiveFloat = 24.0  # how often what `maintain` does is done, between two pulls
     crashes_max: PositiveInt = 5  # so many crashes of a worker within `crashes_within_minutes` end the process
     crashes_within_minutes: PositiveFloat = 10.0
+    listen: str = ""  # HOST:PORT on loopback for /healthz and /metrics; empty: nowhere
+
+    def __post_init__(self) -> None:
+        """Check the address."""
+        if self.listen:
+            loopback_address(self.listen)
+
+
+class HealthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """From when on something waits for a person that may settle itself."""
+
+    late_after_hours: PositiveFloat = 6.0  # a good pull of a source is due by its own pace for longer
+    backlog_after_hours: PositiveFloat = 6.0  # an operation is not delivered for longer
+    disk_free_min_gb: Annotated[float, msgspec.Meta(ge=0, le=1e6)] = 1.0  # less is free where the home is
+    pull_within_hours: Annotated[float, msgspec.Meta(ge=0, le=1e6)] = 0.0  # the pace of pulls without a daemon; 0: none
 
 
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -130,6 +146,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     store: StoreSettings = StoreSettings()
     retention: RetentionSettings = RetentionSettings()
     daemon: DaemonSettings = DaemonSettings()
+    health: HealthSettings = HealthSettings()
     source: tuple[SourceSettings, ...] = ()
 
 
@@ -146,6 +163,23 @@ def check_source(path: str) -> None:
         raise ValueError(f"a source holds no control characters; got {path!r}")
     if any(mark in parts[0] for mark in "*?["):
         raise ValueError(f"the entity of a source is a plain name, only the project may hold a glob; got {path!r}")
+
+
+def loopback_address(text: str) -> tuple[str, int]:
+    """The numeric host and the port of `HOST:PORT`, which only programs of this machine can reach.
+
+    Raises:
+        ValueError: with a sentence that names the form.
+    """
+    host, _, port = text.rpartition(":")
+    host = "127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]")
+    try:
+        is_loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback or not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+        raise ValueError(f"listen is HOST:PORT on loopback, such as 127.0.0.1:9155; got {text!r}")
+    return host, int(port)
 
 
 def source_of(sources: Sequence[SourceSettings], entity: str, project: str) -> SourceSettings | None:
@@ -272,6 +306,7 @@ def _fields_at(where: str) -> list[str]:
         "store": StoreSettings,
         "retention": RetentionSettings,
         "daemon": DaemonSettings,
+        "health": HealthSettings,
         "source": SourceSettings,
     }
     struct = tables.get(re.sub(r"\[.*", "", where), Config)

@@ -49,6 +49,13 @@ base_url = {base_url}
 # maintain_every_hours = 24.0  # how often small files are merged and what nothing needs is removed
 # crashes_max = 5              # so many crashes of a worker within the next setting end the process
 # crashes_within_minutes = 10.0
+# listen = ""                  # where /healthz and /metrics answer, on loopback only: "127.0.0.1:9155"; empty: nowhere
+
+[health]
+# late_after_hours = 6.0       # a source waits for a person when a good pull is due by its own pace for longer
+# backlog_after_hours = 6.0    # and so does an operation that is not delivered for longer
+# disk_free_min_gb = 1.0       # and a disk with less room
+# pull_within_hours = 0.0      # without a daemon: how often a timer of yours is to pull; 0: as you like
 
 # What to mirror: ENTITY/PROJECT, and ENTITY/* for all projects of an entity. The first source that names a project
 # decides what of it is wanted.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mirror.config import Config, conflict_policy, load_config, parse_config
+from mirror.config import Config, conflict_policy, load_config, loopback_address, parse_config
 from mirror.errors import ConfigError
 from mirror.layout import find_home
 
@@ -29,6 +29,13 @@ from mirror.layout import find_home
         ("[pull]\npage_size_max = 1099511627776", "page_size_max"),
         ("[pull]\npage_size_max = '7'", "page_size_max"),
         ("[pull]\ngone_fraction_max = 1.5", "gone_fraction_max"),
+        ("[daemon]\nlisten = '0.0.0.0:9155'", "HOST:PORT on loopback"),
+        ("[daemon]\nlisten = '[::]:9155'", "HOST:PORT on loopback"),
+        ("[daemon]\nlisten = 'example.com:9155'", "HOST:PORT on loopback"),
+        ("[daemon]\nlisten = '127.0.0.1'", "HOST:PORT on loopback"),
+        ("[daemon]\nlisten = '127.0.0.1:0'", "HOST:PORT on loopback"),
+        ("[daemon]\nlisten = '127.0.0.1:65536'", "HOST:PORT on loopback"),
+        ("[health]\nlate_after_hours = 0", "late_after_hours"),
         ("[store]\nmemory_limit_mb = 1", "memory_limit_mb"),
         ("[[source]]\npath = 'a/b'\nconflicts = 'mine'", "source[0].conflicts: 'mine' is not one of"),
         ("[[source]]\npath = 'a/b'\nconflicts = 1", "source[0].conflicts"),
@@ -40,6 +47,12 @@ def test_what_is_wrong_is_named_by_its_path(text: str, words: str) -> None:
     assert words in caught.value.message
     assert caught.value.message.startswith("mirror.toml")
     assert "\n" not in caught.value.message
+
+
+def test_an_address_on_loopback_is_taken_in_each_of_its_forms() -> None:
+    for text, host in (("127.0.0.1:9155", "127.0.0.1"), ("localhost:9155", "127.0.0.1"), ("[::1]:9155", "::1")):
+        config = parse_config(f"[daemon]\nlisten = '{text}'", origin="mirror.toml")
+        assert loopback_address(config.daemon.listen) == (host, 9155)
 
 
 def test_a_near_miss_is_answered_with_the_right_name() -> None:
