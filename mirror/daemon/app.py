@@ -22,8 +22,9 @@ import msgspec
 from mirror.api import ApiKey, Client, Limits, deployment_of, find_api_key
 from mirror.config import Config
 from mirror.daemon.beat import Beat
-from mirror.daemon.clock import cron_trigger
+from mirror.daemon.clock import Clock
 from mirror.daemon.config_watch import stamp_of, watch_config
+from mirror.daemon.cron import cron_trigger
 from mirror.daemon.events import Event
 from mirror.daemon.line import Line
 from mirror.daemon.logs import Log
@@ -49,17 +50,25 @@ class Daemon:
         load: reads the configuration; may raise ConfigError.
         log: where events go.
         notifier: the service manager.
+        clock: the time; the event loop it runs on has the same.
     """
 
     def __init__(
-        self, home: Home, config_path: Path, load: Callable[[], Config], log: Log, notifier: Notifier | None = None
+        self,
+        home: Home,
+        config_path: Path,
+        load: Callable[[], Config],
+        log: Log,
+        notifier: Notifier | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._home = home
         self._config_path = config_path
         self._load = load
         self._log = log
         self._notifier = notifier or Notifier()
-        self._beat = Beat(home, log, self._notifier)
+        self._clock = clock or Clock()
+        self._beat = Beat(home, log, self._notifier, self._clock)
         self._stopping = False
         self._turn = anyio.Event()  # ends the term that is on
         self._config = Config()
@@ -83,7 +92,7 @@ class Daemon:
             busy=f"the daemon of {self._home.root}",
             hint="one home has one daemon; stop that one first, or choose another --home",
         )
-        outbox = Outbox(self._home, told=self._tell_aside)
+        outbox = Outbox(self._home, told=self._tell_aside, now=self._clock.utc)
         with lock, self._lake(self._config) as lake:
             self._deployment = deployment_of(self._config.server.base_url, self._config.server.aliases).id
             with outbox.replaying():
@@ -108,7 +117,7 @@ class Daemon:
                     config=config,
                     log=self._log,
                     line=Line(config.daemon, random.random),
-                    now=anyio.current_time,
+                    clock=self._clock,
                     random=random.random,
                 )
                 term = self._beat.term = Term(world, clients, outbox)

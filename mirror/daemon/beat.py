@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import math
 import os
-import time
 from typing import Literal
 
 import anyio
@@ -17,12 +17,12 @@ import anyio.to_thread
 import msgspec
 
 from mirror.api import Spent
+from mirror.daemon.clock import Clock
 from mirror.daemon.events import Event
 from mirror.daemon.logs import Log
 from mirror.daemon.notify import Notifier
 from mirror.daemon.status_file import DaemonStatus, SourceStatus, WorkerStatus, write_status
 from mirror.daemon.term import Term
-from mirror.daemon.world import utc_now
 from mirror.layout import Home
 from mirror.outbox import OutboxReader
 
@@ -38,17 +38,19 @@ class Beat:
         home: where `status.json` is.
         log: for what is seen.
         notifier: the service manager.
+        clock: the time.
     """
 
-    def __init__(self, home: Home, log: Log, notifier: Notifier) -> None:
+    def __init__(self, home: Home, log: Log, notifier: Notifier, clock: Clock) -> None:
         self.term: Term | None = None
         self.config_error: str | None = None
         self.is_stopping = False
         self._home = home
         self._log = log
         self._notifier = notifier
+        self._clock = clock
         self._outbox = OutboxReader(home)
-        self._since = _naive(utc_now())
+        self._since = _naive(self._clock.utc())
         self._past = Spent(graphql_requests=0, transfer_requests=0, retries=0, bytes_down=0, bytes_up=0)
         self._told: DaemonStatus | None = None
         self._told_at = 0.0
@@ -63,20 +65,20 @@ class Beat:
 
     async def run(self) -> None:
         """Until cancelled."""
-        wall, mono = time.time(), time.monotonic()
-        pinged = 0.0
+        wall, mono = self._clock.utc(), self._clock.now()
+        pinged = -math.inf
         while True:
             if self.term is not None:
                 self._look_for_stuck(self.term)
                 self.term.look_at_clock()
             watchdog_s = self._notifier.watchdog_s
-            if watchdog_s is not None and not self._stuck and time.monotonic() - pinged >= watchdog_s / 4:
+            if watchdog_s is not None and not self._stuck and self._clock.now() - pinged >= watchdog_s / 4:
                 self._notifier.tell(WATCHDOG=1)
-                pinged = time.monotonic()
+                pinged = self._clock.now()
             await self.tell()
             await anyio.sleep(BEAT_S if watchdog_s is None else min(BEAT_S, watchdog_s / 4))
-            jump_s = (time.time() - wall) - (time.monotonic() - mono)
-            wall, mono = time.time(), time.monotonic()
+            before, wall, mono_before, mono = wall, self._clock.utc(), mono, self._clock.now()
+            jump_s = (wall - before).total_seconds() - (mono - mono_before)
             if abs(jump_s) > JUMP_S:
                 self._log.info(Event.CLOCK_JUMPED, seconds=round(jump_s))
                 if self.term is not None:
@@ -86,7 +88,7 @@ class Beat:
         """Write `status.json` and tell the service manager, if there is news or it is time."""
         status = self._status("stopped" if stopped else None)
         is_news = self._told is None or _news(status) != _news(self._told)
-        if not is_news and time.monotonic() - self._told_at < TELL_S:
+        if not is_news and self._clock.now() - self._told_at < TELL_S:
             return
         with contextlib.suppress(Exception):  # a full disk is for the workers to say; what is shown is only old then
             counts = await anyio.to_thread.run_sync(self._outbox.counts)
@@ -97,7 +99,7 @@ class Beat:
             )
             await anyio.to_thread.run_sync(write_status, self._home, status)
         self._notifier.tell(STATUS=sentence(status))
-        self._told, self._told_at = status, time.monotonic()
+        self._told, self._told_at = status, self._clock.now()
 
     def _look_for_stuck(self, term: Term) -> None:
         limit_s = term.world.config.daemon.stuck_after_minutes * 60
@@ -116,7 +118,7 @@ class Beat:
         return DaemonStatus(
             pid=os.getpid(),
             since=self._since,
-            updated_at=_naive(utc_now()),
+            updated_at=_naive(self._clock.utc()),
             state=state or ("stopping" if self.is_stopping else online),
             offline_since=None if line is None or line.since is None else _naive(line.since),
             offline_reason=None if line is None else line.reason,
@@ -152,7 +154,7 @@ def sentence(status: DaemonStatus) -> str:
 
 
 def _sources(term: Term) -> list[SourceStatus]:
-    now, wall = term.world.now(), utc_now()
+    now, wall = term.world.now(), term.world.utc()
     found = []
     for path, state in term.pull.sources.items():
         at = term.pull.timetable.next_at(path)

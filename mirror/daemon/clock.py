@@ -1,78 +1,31 @@
-"""Cron expressions by APScheduler: a job only rings a bell; the work runs in the daemon's task group.
+"""The time, as everything in the daemon reads it: given once to the process, so that ten days can pass in minutes.
 
-APScheduler reads the wall clock and sleeps by the monotonic one, which stands still while the machine does: `look`
-makes it read the wall clock again. What was missed meanwhile comes once.
+Waits go through the event loop, whose own time is the monotonic clock here. A loop with another time needs no other
+daemon: `anyio.current_time` asks the loop that is on.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Any, Self
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.cron import CronTrigger
-
-from mirror.config import SourceSettings
-from mirror.errors import ConfigError
-
-JITTER_S = 15  # added at most, so that mirrors do not all ask on the minute
-# Its own lines would not be of the closed list; a job of ours cannot fail.
-logging.getLogger("apscheduler").addHandler(logging.NullHandler())
+import anyio
 
 
-def cron_trigger(source: SourceSettings) -> Any:
-    """When a source with `poll_cron` is pulled.
-
-    Raises:
-        ConfigError: the expression is not one.
-    """
-    try:
-        trigger = CronTrigger.from_crontab(source.poll_cron)
-    except ValueError as error:
-        raise ConfigError(
-            f"poll_cron of {source.path} is no cron expression: {source.poll_cron!r} ({error})",
-            hint='five fields: minute, hour, day of the month, month, day of the week, such as "*/30 * * * *"',
-        ) from error
-    trigger.jitter = JITTER_S
-    return trigger
+def utc_now() -> dt.datetime:
+    """The time now, UTC."""
+    return dt.datetime.now(dt.UTC)
 
 
-class CronClock:
-    """A context manager that rings for sources with `poll_cron`.
+@dataclass(frozen=True, kw_only=True)
+class Clock:
+    """Three clocks of one moment."""
 
-    Args:
-        sources: all of them.
-        ring: called in the event loop with the path of a source whose time has come.
-    """
-
-    def __init__(self, sources: Sequence[SourceSettings], ring: Callable[[str], None]) -> None:
-        self._ring = ring
-        self._triggers = {source.path: cron_trigger(source) for source in sources if source.poll_cron}
-        self._scheduler: Any = None
-
-    def __enter__(self) -> Self:
-        """Start, if there is anything to do; call it in the event loop."""
-        if self._triggers:
-            defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-            self._scheduler = AsyncIOScheduler(job_defaults=defaults)
-            for path, trigger in self._triggers.items():
-                self._scheduler.add_job(self._drop, trigger, args=[path], id=path)
-            self._scheduler.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        if self._scheduler is not None:
-            self._scheduler.shutdown(wait=False)
-
-    def look(self) -> None:
-        """Read the wall clock again: it may have jumped."""
-        if self._scheduler is not None:
-            self._scheduler.wakeup()
-
-    async def _drop(self, path: str) -> None:  # a coroutine, for other functions are called in a thread
-        self._ring(path)
+    utc: Callable[[], dt.datetime] = utc_now  # the wall clock; it jumps
+    now: Callable[[], float] = (
+        anyio.current_time
+    )  # monotonic seconds, of the event loop; it stands while the machine does
+    disk: Callable[[], dt.datetime] = (
+        utc_now  # what files and snapshots are dated by, UTC; ages of them are reckoned by it
+    )

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from mirror.api import Client, Spent
-from mirror.daemon.clock import CronClock
+from mirror.daemon.cron import CronClock
 from mirror.daemon.delivering import ReplayWorker
 from mirror.daemon.events import Event
 from mirror.daemon.pulling import PullWorker
@@ -39,7 +39,7 @@ class Term:
         self.pull = PullWorker(world, clients[0])
         self.replay = ReplayWorker(world, clients[1], outbox)
         self._prober = clients[2]
-        self._cron = CronClock(world.config.source, self.pull.bell.ring)
+        self._cron = CronClock(world.config.source, self.pull.bell.ring, world.utc)
 
     @property
     def pulses(self) -> tuple[Pulse, Pulse]:
@@ -55,7 +55,7 @@ class Term:
 
     def woke_up(self) -> None:
         """The machine slept, or the clock was set: look at everything soon."""
-        self._cron.look()
+        self._cron.look_again()
         self.world.line.nudge()
         self.pull.timetable.hurry(self.world.now())
         self.pull.bell.ring()
@@ -78,18 +78,17 @@ class Term:
             with pulling:
                 await self._supervised(self.pull.run, self.pull.pulse)
 
-        with self._cron:
-            async with side_by_side() as workers:
-                workers.start_soon(pull)
-                workers.start_soon(self._supervised, self.replay.run, self.replay.pulse)
-                workers.start_soon(self._probe)
-                workers.start_soon(watch_new, self.world.lake.home, self.replay.bell.ring)
-                await ending.wait()
-                self.replay.is_stopping = True
-                pulling.cancel()
-                with anyio.move_on_after(self.world.config.daemon.stop_within_s):
-                    await self.replay.pulse.wait_settled()
-                workers.cancel_scope.cancel()
+        async with side_by_side() as workers:
+            workers.start_soon(pull)
+            workers.start_soon(self._supervised, self.replay.run, self.replay.pulse)
+            workers.start_soon(self._probe)
+            workers.start_soon(watch_new, self.world.lake.home, self.replay.bell.ring)
+            await ending.wait()
+            self.replay.is_stopping = True
+            pulling.cancel()
+            with anyio.move_on_after(self.world.config.daemon.stop_within_s):
+                await self.replay.pulse.wait_settled()
+            workers.cancel_scope.cancel()
 
     async def _supervised(self, run: Callable[[], Awaitable[None]], pulse: Pulse) -> None:
         """Restart a worker that crashes; raise the cause of a crash loop."""

@@ -38,7 +38,7 @@ class Upkeep:
         needed = OutboxReader(world.lake.home).needed_objects
         try:
             done = await anyio.to_thread.run_sync(
-                lambda: maintain(world.lake, world.config.retention, needed=needed, now=world.utc()),
+                lambda: maintain(world.lake, world.config.retention, needed=needed, now=world.clock.disk()),
                 limiter=world.storing,
             )
         except StoreError as error:

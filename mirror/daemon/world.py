@@ -10,16 +10,12 @@ import anyio
 
 from mirror.api import Client
 from mirror.config import Config
+from mirror.daemon.clock import Clock
 from mirror.daemon.events import Event
 from mirror.daemon.line import Line
 from mirror.daemon.logs import Log
 from mirror.errors import MirrorError
 from mirror.store import Lake
-
-
-def utc_now() -> dt.datetime:
-    """The time now, UTC."""
-    return dt.datetime.now(dt.UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +26,17 @@ class World:
     config: Config
     log: Log
     line: Line
-    now: Callable[[], float]  # monotonic seconds
+    clock: Clock
     random: Callable[[], float]  # from 0 to 1
-    utc: Callable[[], dt.datetime] = utc_now
     storing: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))  # one commit at a time
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self.clock.now()
+
+    def utc(self) -> dt.datetime:
+        """The wall clock."""
+        return self.clock.utc()
 
     def lost(self, error: MirrorError) -> None:
         """The server is away: said once."""

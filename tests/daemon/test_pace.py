@@ -84,7 +84,7 @@ def test_crashes_far_apart_are_no_loop() -> None:
 
 
 def test_a_cron_expression_is_checked_before_it_is_used() -> None:
-    from mirror.daemon.clock import cron_trigger
+    from mirror.daemon.cron import cron_trigger
 
     assert cron_trigger(SourceSettings(path="e/p", poll_cron="*/5 2-4 * * mon"))
     with pytest.raises(ConfigError, match=r"poll_cron of e/p is no cron expression: 'every day'"):
