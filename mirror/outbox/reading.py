@@ -40,8 +40,12 @@ class OutboxReader:
         self.home = home
         self._folders = Folders(home, told or (lambda _: None))
 
-    def entries(self, *states: EntryState) -> Iterator[Placed]:
+    def entries(self, *states: EntryState, wanted: Callable[[str], bool] = lambda _: True) -> Iterator[Placed]:
         """The entries in these states (all, if none is named) in the order of their ids.
+
+        Args:
+            states: where they lie.
+            wanted: whether the entry of a name is to be read at all; asked just before it would be.
 
         Memory stays the same however many there are. An entry that stays in these states is seen exactly once though
         it moves between them; one that leaves them meanwhile may be left out, one that comes may be seen or not.
@@ -49,14 +53,16 @@ class OutboxReader:
         Raises:
             StoreError: the folders cannot be read.
         """
-        wanted = frozenset(states or STATES)
+        places = frozenset(states or STATES)
         last = ""
         while True:
             with outbox_errors(self.home), self._folders.listing():
-                found = _smallest((pair for pair in self._names(wanted) if pair[0] > last), _AT_ONCE)
+                found = _smallest((pair for pair in self._names(places) if pair[0] > last), _AT_ONCE)
             for name, state in found:
-                if name != last and (placed := self._read(name, STATES[state])) is not None and placed.state in wanted:
-                    yield placed
+                if name != last and wanted(name):
+                    placed = self._read(name, STATES[state])
+                    if placed is not None and placed.state in places:
+                        yield placed
                 last = name
             if len(found) < _AT_ONCE:
                 return

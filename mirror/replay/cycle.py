@@ -22,6 +22,7 @@ from anyio.abc import TaskGroup
 
 from mirror.errors import AuthError, Forbidden, MirrorError, StoreError
 from mirror.outbox import Placed
+from mirror.outbox.names import name_of, run_tag, tag_in
 from mirror.records.operations import Create, Entry, RunPath, touched
 from mirror.records.receipts import Ending, Outcome, Receipt
 from mirror.records.texts import dump_strict
@@ -34,6 +35,7 @@ from mirror.store.receipts import given_up_creations
 from mirror.tasks import side_by_side
 
 AT_ONCE = 256  # entries in memory
+OF_A_RUN = 16  # of them at most: so many runs go side by side even when one has thousands of entries
 DELIVERED_AT_ONCE = 16  # of them, those whose runs are in memory as well
 FIRST_WAIT_S = 5.0  # before an entry that failed for the moment is tried again; doubled for each further try
 LONGEST_WAIT_S = 3600.0
@@ -92,23 +94,50 @@ class _Round:
 
     async def run(self) -> Replayed:
         try:
-            async with side_by_side() as lanes:
-                await self._begin_all(lanes)
+            await self._prepare()
+            left: dict[str, str] | None = None
+            while left != {} and not self._is_over:
+                left = await self._pass(left)
         finally:
             with anyio.CancelScope(shield=True):  # stopped: what the server has done is written down all the same
                 await self._ledger.flush()
         return self.report
 
-    async def _begin_all(self, lanes: TaskGroup) -> None:
+    async def _prepare(self) -> None:
         for placed in await anyio.to_thread.run_sync(list, self.desk.outbox.entries("conflict")):
             self._hold_back(placed.entry)
         self._given_up = await anyio.to_thread.run_sync(given_up_creations, self.desk.lake, limiter=self.desk.storing)
-        waiting = self.desk.outbox.entries("new")
-        while not self._is_over and (some := await _next(waiting)):
-            self._ended |= await ended_before(self.desk, [placed.entry for placed in some])
-            for placed in some:
-                await self._room.acquire()
-                self._assign(placed.entry, lanes)
+
+    async def _pass(self, only: dict[str, str] | None) -> dict[str, str]:
+        """Go over what waits, once.
+
+        Args:
+            only: the runs to look at, as their tags, and the name of the entry from which on; None: all.
+
+        Returns:
+            The same for runs that have more entries than may be in memory.
+        """
+        left: dict[str, str] = {}
+
+        def wanted(name: str) -> bool:
+            tag = tag_in(name)
+            return tag not in left and (only is None or name >= only.get(tag, "~"))
+
+        waiting = self.desk.outbox.entries("new", wanted=wanted)
+        async with side_by_side() as lanes:
+            while not self._is_over and (some := await _next(waiting)):
+                self._ended |= await ended_before(self.desk, [placed.entry for placed in some])
+                for placed in some:
+                    entry = placed.entry
+                    tag = run_tag(entry.run_path)
+                    if tag in left:
+                        continue
+                    if len(self._lanes.get(entry.run_path, ())) >= OF_A_RUN:
+                        left[tag] = name_of(entry.id, entry.run_path)
+                        continue
+                    await self._room.acquire()
+                    self._assign(entry, lanes)
+        return left
 
     @property
     def _is_over(self) -> bool:
