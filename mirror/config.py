@@ -19,6 +19,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 
 from mirror.errors import ConfigError
+from mirror.watch_settings import WatchSettings, project_of_watch
 
 DEFAULT_BASE_URL = "https://api.wandb.ai"
 
@@ -120,12 +121,18 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     conflicts: ConflictPolicy = "hold"  # what an edit does to a value that somebody else changed meanwhile
     poll_minutes: Minutes = 0.0  # between two pulls by the daemon; 0: as `[daemon]` says
     poll_cron: str = ""  # five fields of cron in local time, instead: the daemon pulls only then
+    watch: tuple[WatchSettings, ...] = ()  # folders whose files the daemon uploads to runs of this source
 
     def __post_init__(self) -> None:
         """Check the form of the path, and that there is one pace."""
         check_source(self.path)
         if self.poll_minutes and self.poll_cron:
             raise ValueError("poll_minutes and poll_cron exclude each other")
+        for number, watch in enumerate(self.watch):
+            try:
+                project_of_watch(watch, self.project)
+            except ValueError as error:
+                raise ValueError(f"watch[{number}]: {error}") from error
 
     @property
     def entity(self) -> str:
@@ -274,7 +281,7 @@ def _explain(text: str) -> tuple[str, str]:
         hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
         return f"{path} is not a known setting", hint
     if missing := _MISSING.search(what):
-        return f"{where}: {missing['field']} is missing", 'such as path = "my-team/my-project"'
+        return f"{where}: {missing['field']} is missing", _example(where)
     if wrong := _NOT_ALLOWED.fullmatch(what):
         return f"{where}: {wrong['value']} is not one of {_CHOICES}", _example(where)
     what = re.sub(r"`([a-z |]+)`", lambda match: " or ".join(map(_kind, match[1].split(" | "))), what)
@@ -290,6 +297,8 @@ def _kind(name: str) -> str:
 def _example(where: str) -> str:
     """How a setting is written, from its default."""
     table, _, name = where.partition(".")
+    if name.startswith("watch"):
+        return 'a watch is written below its source as [[source.watch]] with folder = "/data/runs" and run = "RUN_ID"'
     if table == "source" or table.startswith("source["):
         return 'sources are written as [[source]] and below it path = "my-team/my-project"'
     default = getattr(getattr(Config(), table, None), name, None) if name.isidentifier() else None
@@ -309,5 +318,7 @@ def _fields_at(where: str) -> list[str]:
         "health": HealthSettings,
         "source": SourceSettings,
     }
+    if ".watch[" in where:
+        return list(WatchSettings.__struct_fields__)
     struct = tables.get(re.sub(r"\[.*", "", where), Config)
     return list(struct.__struct_fields__)

@@ -17,6 +17,7 @@ from mirror.cli.config_text import new_config_text
 from mirror.config import SourceSettings, load_config
 from mirror.sandbox import Sandbox
 from mirror.store.tables import VIEWS
+from mirror.watch_settings import WatchSettings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -200,7 +201,17 @@ def test_every_default_that_the_example_shows_for_a_source_is_the_default(tmp_pa
     path = tmp_path / "mirror.toml"
     path.write_text('[[source]]\npath = "e/p"\n' + "\n".join(shown))
     assert load_config(path, env={}).source == (SourceSettings(path="e/p"),)
-    assert {line.split(" ")[0] for line in shown} == set(SourceSettings.__struct_fields__) - {"path"}
+    assert {line.split(" ")[0] for line in shown} == set(SourceSettings.__struct_fields__) - {"path", "watch"}
+
+
+def test_every_default_that_the_example_shows_for_a_watch_is_the_default(tmp_path: Path) -> None:
+    text = (ROOT / "config" / "mirror.example.toml").read_text(encoding="utf-8")
+    shown = re.findall(r"^#   (\w+ = [^#]*?(?:\[.*\])?)(?:  #.*)?$", text, re.MULTILINE)
+    path = tmp_path / "mirror.toml"
+    path.write_text('[[source]]\npath = "e/p"\n[[source.watch]]\n' + "\n".join(shown))
+    (source,) = load_config(path, env={}).source
+    assert source.watch == (WatchSettings(folder="/data/runs/r1", run="r1"),)
+    assert {line.split(" ")[0] for line in shown} == set(WatchSettings.__struct_fields__)
 
 
 def test_every_link_of_the_readme_into_the_repository_leads_somewhere() -> None:

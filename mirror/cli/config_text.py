@@ -73,6 +73,15 @@ _OF_A_SOURCE = """\
 # conflicts = "hold"           # an edit of a value that somebody else changed: hold, ours (write it) or theirs
 # poll_minutes = 0.0           # between two pulls by the daemon; 0: as [daemon] says
 # poll_cron = ""               # when it pulls instead, as in a crontab and in local time: "0 * * * *"
+# A folder whose new and changed files the daemon uploads to a run of this source; as many as you like:
+# [[source.watch]]
+#   folder = "/data/runs/r1"   # need not exist yet; links in it are not followed, files that vanish stay upstream
+#   run = "r1"                 # the run's id; "*" for a folder that holds a folder for each run, named by its id
+#   project = ""               # of the run; needed where the path of the source holds a glob
+#   prefix = ""                # put before the names in the run: "checkpoints"
+#   ignore = [".*", "*~", "#*#", "*.tmp", "*.part", "*.partial", "*.lock", "__pycache__"]  # globs over paths, tails too
+#   stable_s = 10.0            # a file must have stayed as it is for so long
+#   growing_minutes = 10.0     # a file that never does is uploaded as it is, so often at most
 """
 
 
