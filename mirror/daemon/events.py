@@ -20,6 +20,7 @@ class Event(StrEnum):
 
     OFFLINE = "offline"  # said once; probes are silent
     ONLINE = "online"
+    KEY_REFUSED = "key_refused"  # the server is there and does not take the key; it is asked again as if it were away
     CLOCK_JUMPED = "clock_jumped"  # the machine slept, or somebody set the clock
     REQUEST_RETRIED = "request_retried"
 

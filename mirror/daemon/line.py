@@ -47,6 +47,7 @@ class Line:
         self._probes = 0
         self.since: dt.datetime | None = None  # UTC; None while the server is there
         self.reason: str | None = None
+        self.is_refused = False  # it is there, and refuses the key
 
     @property
     def is_up(self) -> bool:
@@ -54,18 +55,22 @@ class Line:
         return self.since is None
 
     def lost(self, error: MirrorError, at: dt.datetime) -> bool:
-        """The server is away; True when that is news."""
-        self.reason = error.message
-        if not self.is_up:
+        """The server is away, or refuses the key; True when that is news."""
+        was_up, was_refused = self.is_up, self.is_refused
+        self.reason, self.is_refused = error.message, isinstance(error, AuthError)
+        if was_up:
+            self._probes = 0
+            self._up, self._replayed = anyio.Event(), anyio.Event()
+            self._down.set()
+        elif was_refused == self.is_refused:
             return False
-        self.since, self._probes = at, 0
-        self._up, self._replayed = anyio.Event(), anyio.Event()
-        self._down.set()
+        self.since = at
         return True
 
     def found(self) -> None:
         """The server is there again."""
         self.since = self.reason = None
+        self.is_refused = False
         self._down = anyio.Event()
         self._up.set()
 

@@ -10,6 +10,9 @@ import msgspec
 from mirror.durable import write_replace
 from mirror.layout import Home
 from mirror.locks import holder_of
+from mirror.store.disk import DiskUse
+
+State = Literal["online", "offline", "key_refused", "stopping", "stopped"]
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +33,23 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     next_at: dt.datetime | None  # None: due now, or when cron says
     last_error: str | None
     last_error_at: dt.datetime | None
+    due_at: dt.datetime | None = None  # when its pace owes the next good pull; None: nobody promised one
+    errors: int = 0  # pulls in which a project of it failed, since the daemon began
+
+    def lag_s(self, now: dt.datetime) -> float | None:
+        """How long ago the last good pull was, seconds; None when there was none."""
+        return None if self.last_good_at is None else max(0.0, (now - self.last_good_at).total_seconds())
+
+
+class Backlog(msgspec.Struct, frozen=True, kw_only=True):
+    """Operations in the outbox, by state."""
+
+    new: int = 0
+    claimed: int = 0
+    conflict: int = 0
+    dead: int = 0
+    aside: int = 0  # files that are no readable entries
+    oldest_at: dt.datetime | None = None  # of those that are to be delivered
 
 
 class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,8 +58,8 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     since: dt.datetime
     updated_at: dt.datetime
-    state: Literal["online", "offline", "stopping", "stopped"]
-    offline_since: dt.datetime | None
+    state: State
+    offline_since: dt.datetime | None  # or since when the key is refused
     offline_reason: str | None
     config_error: str | None  # why an edited configuration was refused; the one before is in use
     workers: list[WorkerStatus]
@@ -49,6 +69,17 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     requests: int  # GraphQL requests since the start
     bytes_down: int
     bytes_up: int
+    retries: int = 0  # of GraphQL requests
+    transfers: int = 0  # requests for bytes
+    pulls_good: int = 0
+    pulls_failed: int = 0
+    operations: dict[str, int] = {}  # by how each try of a delivery ended
+    outbox: Backlog = Backlog()
+    quarantined: int = 0  # items given up until a person asks for them
+    disk: DiskUse | None = None  # as it was counted some minutes ago; None before the first time
+    disk_free: int | None = None  # bytes left where the home is
+    maintained_at: dt.datetime | None = None
+    maintenance_error: str | None = None
 
     @property
     def last_good_at(self) -> dt.datetime | None:
@@ -66,9 +97,22 @@ def write_status(home: Home, status: DaemonStatus) -> None:
 
 
 def read_status(home: Home) -> DaemonStatus | None:
-    """What the daemon of this home says; None when no daemon runs, for then the file is history."""
-    if holder_of(home.daemon_lock, home.daemon_holder) is None:
+    """What the daemon of this home says; None when none runs, or it said nothing yet: the file is history then."""
+    holder = holder_of(home.daemon_lock, home.daemon_holder)
+    if holder is None or (status := _read(home)) is None or status.pid != holder.pid:
         return None
+    return status
+
+
+def read_ended(home: Home) -> DaemonStatus | None:
+    """What a daemon said last that ended though nobody stopped it; None when one runs, or none was left like that."""
+    status = _read(home)
+    if status is None or status.state in ("stopping", "stopped"):
+        return None
+    return status if holder_of(home.daemon_lock, home.daemon_holder) is None else None
+
+
+def _read(home: Home) -> DaemonStatus | None:
     try:
         return msgspec.json.decode(home.status.read_bytes(), type=DaemonStatus)
     except (OSError, msgspec.DecodeError):

@@ -116,7 +116,7 @@ class Term:
             await line.wait_to_probe()
             error = await ask(self._prober)
             if error is not None:
-                line.lost(error, self.world.utc())
+                self.world.lost(error)
                 continue
             since = line.since
             line.found()

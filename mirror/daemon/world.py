@@ -14,6 +14,7 @@ from mirror.daemon.clock import Clock
 from mirror.daemon.events import Event
 from mirror.daemon.line import Line
 from mirror.daemon.logs import Log
+from mirror.daemon.tally import Tally
 from mirror.errors import MirrorError
 from mirror.store import Lake
 
@@ -28,6 +29,7 @@ class World:
     line: Line
     clock: Clock
     random: Callable[[], float]  # from 0 to 1
+    tally: Tally = field(default_factory=Tally)
     storing: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))  # one commit at a time
 
     def now(self) -> float:
@@ -39,8 +41,12 @@ class World:
         return self.clock.utc()
 
     def lost(self, error: MirrorError) -> None:
-        """The server is away: said once."""
-        if self.line.lost(error, self.utc()):
+        """The server is away, or refuses the key: said once."""
+        if not self.line.lost(error, self.utc()):
+            return
+        if self.line.is_refused:
+            self.log.alarm(Event.KEY_REFUSED, reason=error.message, hint=error.hint)
+        else:
             self.log.warning(Event.OFFLINE, reason=error.message, hint=error.hint)
 
 

@@ -82,3 +82,17 @@ async def test_nobody_probes_a_server_that_is_there() -> None:
     with anyio.move_on_after(0.1) as scope:
         await line.wait_to_probe()
     assert scope.cancelled_caught
+
+
+def test_a_refused_key_is_another_state_than_a_server_that_is_away() -> None:
+    line = Line(SETTINGS, lambda: 0.0)
+    later = AT + dt.timedelta(hours=1)
+    assert line.lost(AWAY, AT)
+    assert not line.is_refused
+    assert line.lost(AuthError("refused the API key"), later)
+    assert (line.is_up, line.is_refused, line.since) == (False, True, later)
+    assert not line.lost(AuthError("refused the API key"), later + dt.timedelta(hours=1))
+    assert line.lost(AWAY, later)
+    assert not line.is_refused
+    line.found()
+    assert (line.is_up, line.is_refused) == (True, False)

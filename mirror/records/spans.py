@@ -1,0 +1,13 @@
+"""How long something took, in a few words for people."""
+
+from __future__ import annotations
+
+_UNITS = (("d", 86400), ("h", 3600), ("min", 60))
+
+
+def span(seconds: float) -> str:
+    """`90 s`, `5 min`, `3 h`, `12 d`: in the largest unit of which there are two; less than nothing is nothing."""
+    for unit, length in _UNITS:
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(0, seconds):.0f} s"
