@@ -106,6 +106,11 @@ class Home:
         return self.root / "daemon.json"
 
     @property
+    def watch(self) -> Path:
+        """Folder of what the daemon remembers of its watch folders: JSON, a file each."""
+        return self.root / "watch"
+
+    @property
     def status(self) -> Path:
         """What the daemon last said about itself: JSON."""
         return self.root / "status.json"
