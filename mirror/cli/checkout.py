@@ -9,9 +9,8 @@ from typing import Any
 import click
 
 from mirror.cli.output import UTF8, plural, print_json, say, size, write
-from mirror.cli.run_paths import parse_run_path
+from mirror.cli.run_paths import not_mirrored, parse_run_path
 from mirror.cli.setting import find_setting, setting_options
-from mirror.cli.show import not_mirrored
 from mirror.cli.statuses import exit_statuses
 from mirror.errors import EXIT_PARTIAL, ConfigError, NotMirrored
 from mirror.layout import Home

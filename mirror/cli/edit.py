@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from mirror.cli.output import UTF8, say
-from mirror.cli.queueing import local_run, refusals_as_errors, tell_queued
+from mirror.cli.queueing import local_run, refusals_as_errors, tell_queued, telling_if_cut_short
 from mirror.cli.setting import find_setting
 from mirror.cli.statuses import exit_statuses
 from mirror.errors import ConfigError
@@ -26,6 +26,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     config: dict[str, Any]
     without: tuple[str, ...]  # keys of the config
     summary: dict[str, Any]
+    summary_without: tuple[str, ...]  # keys of the summary
     state: str | None
 
 
@@ -41,6 +42,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--config", "pairs", multiple=True, type=UTF8, metavar="K=V", help="A config key; V is JSON or text.")
 @click.option("--remove-config", "without", multiple=True, type=UTF8, metavar="K", help="Take a key out of the config.")
 @click.option("--summary", multiple=True, type=UTF8, metavar="K=V", help="A summary key; V is JSON or text.")
+@click.option("--remove-summary", multiple=True, type=UTF8, metavar="K", help="Take a key out of the summary.")
 @click.option("--state", type=UTF8, help="pending or failed, where W&B allows it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
 def command(
@@ -51,6 +53,7 @@ def command(
     pairs: tuple[str, ...],
     without: tuple[str, ...],
     summary: tuple[str, ...],
+    remove_summary: tuple[str, ...],
     state: str | None,
     as_json: bool,
     **texts: str | None,
@@ -66,13 +69,14 @@ def command(
         config=_values(pairs, "--config"),
         without=without,
         summary=_values(summary, "--summary"),
+        summary_without=remove_summary,
         state=state,
     )
-    if wishes == Wishes(texts={}, added=(), removed=(), config={}, without=(), summary={}, state=None):
+    if not any(value not in (None, (), {}) for value in msgspec.structs.astuple(wishes)):
         raise click.UsageError("say what to change: --add-tag, --notes, --config, --state, …")
     _check(wishes)
     local, found = local_run(find_setting(home, None), run)
-    with refusals_as_errors():
+    with refusals_as_errors(), telling_if_cut_short(local):
         if wishes.state is not None:  # first, for it may be refused
             found.update_state(wishes.state)
         _apply(found, wishes)
@@ -109,6 +113,7 @@ def _check(wishes: Wishes) -> None:
     for what, both in (
         ("tag", set(wishes.added) & set(wishes.removed)),
         ("config key", set(wishes.config) & set(wishes.without)),
+        ("summary key", set(wishes.summary) & set(wishes.summary_without)),
     ):
         if both:
             raise ConfigError(f"{what} {min(both)!r} is to be set and to be removed", hint="give one of the two")
@@ -127,9 +132,12 @@ def _apply(run: Any, wishes: Wishes) -> None:
             say(f"the run has no tag {tag!r}")
     kept = [tag for tag in tags if tag not in wishes.removed]
     run.tags = [*kept, *(tag for tag in dict.fromkeys(wishes.added) if tag not in kept)]
-    for key in wishes.without:
-        if key not in run.config:
-            say(f"the config has no key {key!r}")
-        run.config.pop(key, None)
-    run.config.update(wishes.config)
-    run.summary_metrics.update(wishes.summary)
+    for what, document, keys, values in (
+        ("config", run.config, wishes.without, wishes.config),
+        ("summary", run.summary_metrics, wishes.summary_without, wishes.summary),
+    ):
+        for key in keys:
+            if key not in document:
+                say(f"the {what} has no key {key!r}")
+            document.pop(key, None)
+        document.update(values)

@@ -16,9 +16,8 @@ import click
 from mirror.cli.output import UTF8, plural, say, write
 from mirror.cli.plot import Series, draw
 from mirror.cli.results import TABLE_ROWS
-from mirror.cli.run_paths import parse_run_path
+from mirror.cli.run_paths import not_mirrored, parse_run_path
 from mirror.cli.setting import find_setting, setting_options
-from mirror.cli.show import not_mirrored
 from mirror.cli.statuses import exit_statuses
 from mirror.cli.tables import print_table
 from mirror.errors import ConfigError, NotMirrored

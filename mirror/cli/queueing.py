@@ -71,6 +71,17 @@ def refusals_as_errors() -> Iterator[None]:
         raise ConfigError(error.message, hint=error.hint or "`wandb-mirror show RUN` shows the run") from error
 
 
+@contextlib.contextmanager
+def telling_if_cut_short(local: NotingMirror) -> Iterator[None]:
+    """Say what was queued before an error: each entry is whole by itself, and stays."""
+    try:
+        yield
+    except BaseException:
+        for entry, _ in local.queued:
+            say(f"queued before this error: {entry.id}  {wish(entry.operation)}")
+        raise
+
+
 def tell_queued(local: NotingMirror, *, as_json: bool) -> None:
     """Print the entries, and how they are delivered."""
     if as_json:

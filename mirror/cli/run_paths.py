@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from urllib.parse import unquote
 
 from mirror.config import SourceSettings
-from mirror.errors import ConfigError
+from mirror.errors import ConfigError, NotMirrored
 from mirror.records.passes import ProjectKey
 
 _FORMS = "ENTITY/PROJECT/RUN_ID, its web address, or RUN_ID alone when there is one source without a glob"
@@ -36,3 +36,9 @@ def parse_run_path(text: str, sources: Sequence[SourceSettings] = ()) -> tuple[P
     if len(parts) != 3 or not all(parts):
         raise ConfigError(f"{text!r} does not name a run", hint=f"write {_FORMS}")
     return ProjectKey(parts[0], parts[1]), parts[2]
+
+
+def not_mirrored(key: ProjectKey, run_id: str) -> NotMirrored:
+    """The error for a run that is not held."""
+    path = f"{key}/{run_id}"
+    return NotMirrored(f"run {path} is not in this mirror", hint=f"fetch it with `wandb-mirror pull {path}`")

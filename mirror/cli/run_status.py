@@ -10,10 +10,10 @@ import msgspec
 from mirror.cli.entries import entry_json
 from mirror.cli.outbox_status import open_outbox, print_pending
 from mirror.cli.output import ago, plural, print_json, size, with_zone, write
-from mirror.cli.show import not_mirrored
+from mirror.cli.run_paths import not_mirrored
 from mirror.errors import EXIT_PARTIAL
 from mirror.layout import Home
-from mirror.outbox import Placed
+from mirror.records.operations import Create
 from mirror.records.passes import ProjectKey
 from mirror.store import connect
 from mirror.store.overview import FailureOverview
@@ -30,16 +30,25 @@ def show_run(home: Home, key: ProjectKey, run_id: str, *, as_json: bool) -> int:
         NotMirrored: it is not held.
     """
     pending = open_outbox(home).of_run((key.entity, key.project, run_id))  # before the lake: what leaves it is there
-    with contextlib.closing(connect(home)) as engine:
-        run = run_overview(engine, home, (key.entity, key.project, run_id))
-    if run is None:
+    is_queued = any(isinstance(entry.operation, Create) for _, entry in pending)
+    run = None
+    if home.catalog.exists() or not is_queued:
+        with contextlib.closing(connect(home)) as engine:
+            run = run_overview(engine, home, (key.entity, key.project, run_id))
+    if run is None and not is_queued:
         raise not_mirrored(key, run_id)
+    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     if as_json:
-        held = with_zone(msgspec.to_builtins(run, builtin_types=(dt.datetime,)))
+        path = {"entity": key.entity, "project": key.project, "run_id": run_id}
+        held = path if run is None else with_zone(msgspec.to_builtins(run, builtin_types=(dt.datetime,)))
         print_json({**held, "pending": [entry_json(placed) for placed in pending]})
     else:
-        _print(run, pending)
-    given_up = any(failure.quarantined for failure in run.failures)
+        if run is None:
+            write(f"run             {key}/{run_id}, not made yet")
+        else:
+            _print(run, now)
+        print_pending(pending, now)
+    given_up = run is not None and any(failure.quarantined for failure in run.failures)
     return EXIT_PARTIAL if given_up or any(state in ("conflict", "dead") for state, _ in pending) else 0
 
 
@@ -54,8 +63,7 @@ def describe(failure: FailureOverview | ItemFailure, now: dt.datetime) -> str:
     return f"{failure.reason} ({plural(failure.attempts, 'attempt')}, {then})"
 
 
-def _print(run: RunOverview, pending: list[Placed]) -> None:
-    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+def _print(run: RunOverview, now: dt.datetime) -> None:
     gone = ", deleted upstream" if run.gone_at is not None else ""
     write(f"run             {run.entity}/{run.project}/{run.run_id} ({run.display_name or 'no name'})")
     write(f"state           {run.state}{gone}; last change here {ago(run.synced_at, now)}")
@@ -77,7 +85,6 @@ def _print(run: RunOverview, pending: list[Placed]) -> None:
         write(f"failed          {failure.item or 'the run itself'}: {describe(failure, now)}")
     if any(failure.quarantined for failure in run.failures):
         write("                `wandb-mirror pull --retry-quarantined` tries again what was given up")
-    print_pending(pending, now)
 
 
 def _history(run: RunOverview) -> str:

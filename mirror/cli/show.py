@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,18 @@ import click
 from rich.console import Console
 from rich.json import JSON
 
+from mirror.cli.entries import entry_json
+from mirror.cli.outbox_status import print_pending
 from mirror.cli.output import UTF8, print_json, say, size, write
-from mirror.cli.run_paths import parse_run_path
+from mirror.cli.run_paths import not_mirrored, parse_run_path
 from mirror.cli.setting import find_setting, setting_options
+from mirror.cli.shown_run import shown_run
 from mirror.cli.statuses import exit_statuses
 from mirror.cli.tables import cell
 from mirror.durable import write_replace
-from mirror.errors import ConfigError, HomeUnusable, NotMirrored, RunNotFoundError
+from mirror.errors import ConfigError, HomeUnusable, RunNotFoundError
 from mirror.layout import Home
 from mirror.records.passes import ProjectKey
-from mirror.store import connect, run_sql
 
 DOCUMENTS = ("config", "summary", "system_metrics", "history_keys")
 
@@ -38,7 +41,7 @@ DOCUMENTS = ("config", "summary", "system_metrics", "history_keys")
 def command(home: str | None, config: str | None, run: str, as_json: bool, page: Path | None) -> None:
     """Show one mirrored run whole: RUN is ENTITY/PROJECT/RUN_ID, or its web address. No network.
 
-    The page shows what waits in the outbox as if it had happened, and says so; any browser opens it.
+    What waits in the outbox is shown as if it had happened, and named. A page is a file that any browser opens.
     """
     if page is not None:
         _check_page(page, as_json)
@@ -49,24 +52,12 @@ def command(home: str | None, config: str | None, run: str, as_json: bool, page:
         _write_page(page, content)
         say(f"wrote {page} ({size(len(content))})")
         return
-    engine = connect(setting.home)
-    try:
-        found = next(
-            run_sql(
-                engine,
-                "SELECT * FROM runs WHERE entity = ? AND project = ? AND run_id = ?",
-                [key.entity, key.project, run_id],
-            ).plain_rows(),
-            None,
-        )
-    finally:
-        engine.close()
-    if found is None:
-        raise not_mirrored(key, run_id)
+    row, pending = shown_run(setting.home, key, run_id)
     if as_json:
-        print_json(found)
+        print_json({**row, "pending": [entry_json(placed) for placed in pending]})
     else:
-        _print(found)
+        _print(row)
+        print_pending(pending, dt.datetime.now(dt.UTC).replace(tzinfo=None))
 
 
 def page_of(home: Home, key: ProjectKey, run_id: str) -> bytes:
@@ -101,12 +92,6 @@ def _write_page(page: Path, content: bytes) -> None:
         raise HomeUnusable(
             f"{page} cannot be written: {error.strerror or error}", hint="name a file in a folder of your own"
         ) from error
-
-
-def not_mirrored(key: ProjectKey, run_id: str) -> NotMirrored:
-    """The error for a run that is not held."""
-    path = f"{key}/{run_id}"
-    return NotMirrored(f"run {path} is not in this mirror", hint=f"fetch it with `wandb-mirror pull {path}`")
 
 
 def _print(run: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from mirror.cli.output import UTF8
-from mirror.cli.queueing import local_run, refusals_as_errors, tell_queued
+from mirror.cli.queueing import local_run, refusals_as_errors, tell_queued, telling_if_cut_short
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.statuses import exit_statuses
 from mirror.errors import ConfigError
@@ -29,7 +29,7 @@ def command(home: str | None, config: str | None, run: str, paths: tuple[str, ..
     """
     _check(paths, root)
     local, found = local_run(find_setting(home, config), run)
-    with refusals_as_errors():
+    with refusals_as_errors(), telling_if_cut_short(local):
         for path in paths:
             found.upload_file(path, root)
     tell_queued(local, as_json=as_json)

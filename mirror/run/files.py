@@ -51,6 +51,7 @@ class File(Attrs):
         super().__init__(attrs)
         self._local = local
         self._content = content
+        self._is_deleted = False
         self.run = run
 
     @property
@@ -115,11 +116,15 @@ class File(Attrs):
     def delete(self) -> None:
         """Queue the deletion of the file upstream. Listings leave it out at once; the mirror keeps its bytes.
 
+        Asked a second time, nothing more is queued.
+
         Raises:
             CommError: it is a file of an artifact.
         """
         if self.run is None:
             raise CommError("a file of an artifact cannot be deleted: a version never changes")
+        if self._is_deleted:
+            return
         number = self.run._project_internal_id
         self.run._queue(
             DeleteFile(
@@ -129,6 +134,7 @@ class File(Attrs):
                 base_md5=self._attrs["md5"],
             )
         )
+        self._is_deleted = True
 
     def __repr__(self) -> str:
         """As the SDK shows it."""

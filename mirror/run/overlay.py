@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET
@@ -19,21 +19,33 @@ def overlaid(run: LightRun, operations: Iterable[Operation]) -> LightRun:
         if isinstance(operation, UpdateState):
             run = msgspec.structs.replace(run, state=operation.state)
         elif isinstance(operation, Edit):
-            values = _values(operation.fields)
-            if (tags := operation.fields.get("tags")) is not None:  # sets: what others queued stands, too
-                values["tags"] = merged_tags(_listed(tags.base), _listed(tags.value), run.tags)
-            run = msgspec.structs.replace(run, **values)
+            run = msgspec.structs.replace(run, **_overlaid_fields(operation, run.tags))
     return run
 
 
 def overlaid_config(wire: dict[str, Any], operations: Iterable[Operation]) -> dict[str, Any]:
     """A run's wire config, `{key: {"value": …}}`, as it will be; a description that a key has is kept."""
-    return _changed(wire, operations, "config")
+    return _changed(wire, _edits(operations, "config"), _wrapped)
 
 
 def overlaid_summary(summary: dict[str, Any], operations: Iterable[Operation]) -> dict[str, Any]:
     """A run's summary as it will be."""
-    return _changed(summary, operations, "summary")
+    return _changed(summary, _edits(operations, "summary"), _bare)
+
+
+def overlaid_row(row: Mapping[str, Any], operations: Sequence[Operation]) -> dict[str, Any]:
+    """A row of the view `runs` as it will be; its config has no envelopes."""
+    shown = dict(row)
+    for operation in operations:
+        if isinstance(operation, UpdateState):
+            shown["state"] = operation.state
+        elif isinstance(operation, Edit):
+            shown |= _overlaid_fields(operation, shown["tags"])
+    for which in ("config", "summary"):
+        changes = list(_edits(operations, which))
+        if any(changes):
+            shown[which] = _changed(shown[which] or {}, changes, _bare)
+    return shown
 
 
 def created_run(entry: Entry) -> LightRun:
@@ -50,16 +62,22 @@ def created_run(entry: Entry) -> LightRun:
     )  # fmt: skip
 
 
-def _changed(document: dict[str, Any], operations: Iterable[Operation], which: str) -> dict[str, Any]:
+def _edits(operations: Iterable[Operation], which: Literal["config", "summary"]) -> Iterator[Mapping[str, Change]]:
+    """What edits change of a document, one after the other."""
+    return (getattr(operation, which) for operation in operations if isinstance(operation, Edit))
+
+
+def _changed(
+    document: dict[str, Any], edits: Iterable[Mapping[str, Change]], shape: Callable[[Any, Change], Any]
+) -> dict[str, Any]:
     changed = document
-    for operation in operations:
-        if isinstance(operation, Edit):
-            for key, change in getattr(operation, which).items():
-                changed = dict(changed) if changed is document else changed
-                if change.value is UNSET:
-                    changed.pop(key, None)
-                else:
-                    changed[key] = _wrapped(changed.get(key), change) if which == "config" else _own(change.value)
+    for changes in edits:
+        for key, change in changes.items():
+            changed = dict(changed) if changed is document else changed
+            if change.value is UNSET:
+                changed.pop(key, None)
+            else:
+                changed[key] = shape(changed.get(key), change)
     return changed
 
 
@@ -67,6 +85,17 @@ def _wrapped(before: Any, change: Change) -> dict[str, Any]:
     """A value in W&B's envelope."""
     described = before if isinstance(before, dict) and "value" in before else {"desc": None}
     return {**described, "value": _own(change.value)}
+
+
+def _bare(_: Any, change: Change) -> Any:
+    return _own(change.value)
+
+
+def _overlaid_fields(edit: Edit, tags: Sequence[str]) -> dict[str, Any]:
+    values = _values(edit.fields)
+    if (wish := edit.fields.get("tags")) is not None:  # sets: what others queued stands, too
+        values["tags"] = merged_tags(_listed(wish.base), _listed(wish.value), tags)
+    return values
 
 
 def _values(fields: Mapping[Any, Change]) -> dict[str, Any]:

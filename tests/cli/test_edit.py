@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
+from mirror import Api
+from mirror.cli.queueing import NotingMirror, telling_if_cut_short
+from mirror.errors import HomeUnusable
+from mirror.layout import Home
+from mirror.records.operations import Stop
+from mirror.run.run import Run
 from tests.cli.conftest import Cli, Editor
 
 
@@ -122,3 +129,40 @@ def test_a_file_that_is_missing_or_outside_or_a_folder_is_refused_before_anythin
     ):
         assert words in editor.cli.fails(3, "upload", "r0", "there", path).error
     assert editor("outbox", "list", "--json").json == []
+
+
+def test_a_key_is_taken_out_of_the_summary(editor: Editor) -> None:
+    entry = editor.entry(editor.queue("edit", "r0", "--remove-summary", "loss"))
+    assert entry["operation"]["summary"] == {"loss": {"base": 1.5}}
+    said = editor("edit", "r0", "--remove-summary", "loss")
+    assert "the summary has no key 'loss'" in said.err
+    assert "both" not in editor.cli.fails(3, "edit", "team/proj/r0", "--summary", "a=1", "--remove-summary", "a").error
+
+
+def test_what_is_queued_is_shown_by_show_and_named(editor: Editor) -> None:
+    queued = editor.queue("edit", "r0", "--notes", "new", "--config", "lr=0.5", "--add-tag", "good")
+    shown = editor("show", "r0", "--json").json
+    assert (shown["notes"], shown["config"]["lr"], shown["tags"]) == ("new", 0.5, ["a", "good"])
+    assert [entry["id"] for entry in shown["pending"]] == [queued]
+    said = editor("show", "r0").out
+    assert "notes                new" in said
+    assert f"waits: edit notes, tags, config.lr ({queued}" in said
+
+
+def test_a_run_that_is_only_queued_to_be_made_can_be_shown_and_edited(editor: Editor, tmp_path: Path) -> None:
+    api = Api(home=editor.cli.home)
+    Run.create(api, run_id="born", project="proj", entity="team", state="pending")
+    editor("edit", "born", "--notes", "hello", code=0)
+    shown = editor("show", "born", "--json").json
+    assert (shown["state"], shown["notes"], shown["synced_at"]) == ("pending", "hello", None)
+    told = editor("status", "team/proj/born", "--json").json
+    assert [entry["kind"] for entry in told["pending"]] == ["create", "edit"]
+    assert "not made yet" in editor("status", "team/proj/born").out
+
+
+def test_what_was_queued_before_an_error_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    local = NotingMirror(Home(tmp_path / "mirror"))
+    entry = local.enqueue(("team", "proj", "r"), None, Stop())
+    with pytest.raises(HomeUnusable), telling_if_cut_short(local):
+        raise HomeUnusable("the disk is full")
+    assert capsys.readouterr().err == f"queued before this error: {entry.id}  stop the run\n"

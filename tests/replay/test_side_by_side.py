@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from mirror.records.operations import Change, Edit, Stop
@@ -38,7 +41,7 @@ def test_a_run_with_a_long_backlog_is_delivered_in_order_and_keeps_no_other_wait
     assert order.index(sandbox.state.run(ENTITY, PROJECT, "short").id) <= cycle.OF_A_RUN
 
 
-def writes(sandbox: Sandbox, run_id: str) -> list[dict[str, dict[str, str]]]:
+def writes(sandbox: Sandbox, run_id: str) -> list[Mapping[str, Any]]:
     """What was sent for a run, in order."""
     storage_id = sandbox.state.run(ENTITY, PROJECT, run_id).id
     asked = [record.variables for record in sandbox.requests.select("MirrorUpsertRun")]
