@@ -119,6 +119,7 @@ class Daemon:
                     line=Line(config.daemon, random.random),
                     clock=self._clock,
                     random=random.random,
+                    tally=self._beat.tally,
                 )
                 term = self._beat.term = Term(world, clients, outbox)
                 self._notifier.tell(READY=1)

@@ -7,24 +7,25 @@ ended and started anew by its service manager.
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import math
-import os
 from typing import Literal
 
 import anyio
 import anyio.to_thread
-import msgspec
 
 from mirror.api import Spent
+from mirror.config import HealthSettings
 from mirror.daemon.clock import Clock
 from mirror.daemon.events import Event
+from mirror.daemon.health import Finding, FindingName, daemon_vitals, judge
 from mirror.daemon.logs import Log
 from mirror.daemon.notify import Notifier
-from mirror.daemon.status_file import DaemonStatus, SourceStatus, WorkerStatus, write_status
+from mirror.daemon.report import Looker, Seen, cleaned, is_news, naive, sentence, status_now, together
+from mirror.daemon.status_file import DaemonStatus, write_status
+from mirror.daemon.tally import Tally
 from mirror.daemon.term import Term
+from mirror.errors import StoreError
 from mirror.layout import Home
-from mirror.outbox import OutboxReader
 
 BEAT_S = 1.0
 TELL_S = 5.0  # the longest time between two looks at the backlog
@@ -49,18 +50,21 @@ class Beat:
         self._log = log
         self._notifier = notifier
         self._clock = clock
-        self._outbox = OutboxReader(home)
-        self._since = _naive(self._clock.utc())
+        self._looker = Looker(home)
+        self._seen = Seen()
+        self._since = clock.utc()
+        self.tally = Tally()
         self._past = Spent(graphql_requests=0, transfer_requests=0, retries=0, bytes_down=0, bytes_up=0)
-        self._told: DaemonStatus | None = None
+        self._told: DaemonStatus | None = None  # as it stands, for comparing
         self._told_at = 0.0
+        self._health = HealthSettings()
+        self._found: set[FindingName] = set()
+        self.said: DaemonStatus | None = None  # the same for others: without secrets
         self._stuck: set[str] = set()
 
     def ended(self, term: Term) -> None:
         """A term is over; what it spent still counts."""
-        spent = term.spent
-        fields = Spent.__struct_fields__
-        self._past = Spent(**{name: getattr(self._past, name) + getattr(spent, name) for name in fields})
+        self._past = together(self._past, term.spent)
         self.term = None
 
     async def run(self) -> None:
@@ -86,20 +90,38 @@ class Beat:
 
     async def tell(self, *, stopped: bool = False) -> None:
         """Write `status.json` and tell the service manager, if there is news or it is time."""
+        if self.term is None and not stopped:
+            return  # between two configurations: what was said still holds
         status = self._status("stopped" if stopped else None)
-        is_news = self._told is None or _news(status) != _news(self._told)
-        if not is_news and self._clock.now() - self._told_at < TELL_S:
+        if not is_news(status, self._told) and self._clock.now() - self._told_at < TELL_S:
             return
-        with contextlib.suppress(Exception):  # a full disk is for the workers to say; what is shown is only old then
-            counts = await anyio.to_thread.run_sync(self._outbox.counts)
-            status = msgspec.structs.replace(
-                status,
-                waiting=counts["new"] + counts["claimed"],
-                needs_person=counts["conflict"] + counts["dead"],
-            )
-            await anyio.to_thread.run_sync(write_status, self._home, status)
-        self._notifier.tell(STATUS=sentence(status))
+        with contextlib.suppress(StoreError, OSError):  # for the workers to say; what is shown is only old then
+            self._seen = await anyio.to_thread.run_sync(self._looker.look, self._clock.now())
+        status = self._status("stopped" if stopped else None)
+        self.said = cleaned(status, self._log.redactor.clean)
+        with contextlib.suppress(StoreError, OSError):  # a full disk
+            await anyio.to_thread.run_sync(write_status, self._home, self.said)
+        findings = self.findings()
+        self._tell_findings(findings)
+        self._notifier.tell(STATUS=sentence(self.said, len(findings)))
         self._told, self._told_at = status, self._clock.now()
+
+    def findings(self) -> list[Finding]:
+        """What of what was said last waits for a person now."""
+        if self.term is not None:
+            self._health = self.term.world.config.health
+        return [] if self.said is None else judge(daemon_vitals(self.said, naive(self._clock.utc())), self._health)
+
+    def _tell_findings(self, findings: list[Finding]) -> None:
+        if self.is_stopping:
+            return
+        for one in findings:
+            if one.name not in self._found:
+                self._log.warning(Event.FINDING, finding=one.name, reason=one.sentence, hint=one.hint)
+        found = {one.name for one in findings}
+        for name in sorted(self._found - found):
+            self._log.info(Event.FINDING_OVER, finding=name)
+        self._found = found
 
     def _look_for_stuck(self, term: Term) -> None:
         limit_s = term.world.config.daemon.stuck_after_minutes * 60
@@ -111,72 +133,14 @@ class Beat:
                 self._log.alarm(Event.WORKER_STUCK, worker=pulse.name, seconds=round(stuck_s))
 
     def _status(self, state: Literal["stopped"] | None) -> DaemonStatus:
-        term, told = self.term, self._told
-        line = None if term is None else term.world.line
-        online: Literal["online", "offline"] = "online" if line is None or line.is_up else "offline"
-        spent = None if term is None else term.spent
-        return DaemonStatus(
-            pid=os.getpid(),
+        return status_now(
+            term=self.term,
+            tally=self.tally,
+            seen=self._seen,
+            past=self._past,
+            stuck=self._stuck,
             since=self._since,
-            updated_at=_naive(self._clock.utc()),
-            state=state or ("stopping" if self.is_stopping else online),
-            offline_since=None if line is None or line.since is None else _naive(line.since),
-            offline_reason=None if line is None else line.reason,
+            now=self._clock.utc(),
             config_error=self.config_error,
-            workers=[] if term is None else [self._worker(term, index) for index in range(len(term.pulses))],
-            sources=[] if term is None else _sources(term),
-            waiting=0 if told is None else told.waiting,
-            needs_person=0 if told is None else told.needs_person,
-            requests=self._past.graphql_requests + (spent.graphql_requests if spent else 0),
-            bytes_down=self._past.bytes_down + (spent.bytes_down if spent else 0),
-            bytes_up=self._past.bytes_up + (spent.bytes_up if spent else 0),
+            ending=state or ("stopping" if self.is_stopping else None),
         )
-
-    def _worker(self, term: Term, index: int) -> WorkerStatus:
-        pulse = term.pulses[index]
-        state = "stuck" if pulse.name in self._stuck else pulse.state
-        return WorkerStatus(name=pulse.name, state=state, crashes=pulse.crashes, last_error=pulse.last_error)
-
-
-def sentence(status: DaemonStatus) -> str:
-    """The state in one line, for `systemctl status`."""
-    parts: list[str] = [status.state]
-    if status.state == "offline":
-        parts = [f"offline since {status.offline_since:%Y-%m-%d %H:%M} UTC: {status.offline_reason}"]
-    good = status.last_good_at
-    parts.append(f"last good pull {good:%Y-%m-%d %H:%M} UTC" if good else "no good pull yet")
-    parts.append(f"{status.waiting} waiting to be delivered")
-    if status.needs_person:
-        parts.append(f"{status.needs_person} waiting for a person")
-    if status.config_error:
-        parts.append("the edited configuration is wrong, the one before is in use")
-    return "; ".join(parts)
-
-
-def _sources(term: Term) -> list[SourceStatus]:
-    now, wall = term.world.now(), term.world.utc()
-    found = []
-    for path, state in term.pull.sources.items():
-        at = term.pull.timetable.next_at(path)
-        next_at = None if at is None or at <= now else _naive(wall + dt.timedelta(seconds=round(at - now)))
-        found.append(
-            SourceStatus(
-                path=path,
-                active=state.active,
-                last_good_at=None if state.last_good_at is None else _naive(state.last_good_at),
-                next_at=next_at,
-                last_error=state.last_error,
-                last_error_at=None if state.last_error_at is None else _naive(state.last_error_at),
-            )
-        )
-    return found
-
-
-def _news(status: DaemonStatus) -> object:
-    """What is worth telling at once."""
-    sources = [(one.path, one.last_good_at, one.last_error) for one in status.sources]
-    return status.state, status.config_error, status.workers, sources
-
-
-def _naive(moment: dt.datetime) -> dt.datetime:
-    return moment.astimezone(dt.UTC).replace(tzinfo=None)

@@ -109,6 +109,7 @@ class ReplayWorker:
     def ended(self, entry: Entry, result: Result, words: str | None) -> None:
         """An operation is done with for this round; what a person may want to know is logged."""
         self._told += 1
+        self._world.tally.operations[result] += 1
         if result in ("buried", "held", "put_back"):
             path = "/".join(entry.run_path)
             self._world.log.warning(

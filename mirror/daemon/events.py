@@ -22,6 +22,8 @@ class Event(StrEnum):
     ONLINE = "online"
     KEY_REFUSED = "key_refused"  # the server is there and does not take the key; it is asked again as if it were away
     CLOCK_JUMPED = "clock_jumped"  # the machine slept, or somebody set the clock
+    FINDING = "finding"  # something waits for a person; said once
+    FINDING_OVER = "finding_over"
     REQUEST_RETRIED = "request_retried"
 
     PULL_DONE = "pull_done"

@@ -158,7 +158,7 @@ def _of_age(vitals: Vitals, settings: HealthSettings) -> list[Finding]:
     found = []
     late = [source for source in vitals.sources if is_late(source, vitals.now, settings)]
     if late:
-        more = f"; {len(late) - 1} more sources are late" if len(late) > 1 else ""
+        more = f"; also late: {len(late) - 1} more" if len(late) > 1 else ""
         found.append(
             Finding(
                 name="source_late",

@@ -43,6 +43,7 @@ class Redactor:
         if isinstance(value, list | tuple | set | frozenset):
             return [self.clean(one) for one in value]
         text = str(value) if isinstance(value, str) else repr(value)
+        text = text.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair is no text that can be written
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         text = _QUERY.sub(rf"\1?{HIDDEN}", text)

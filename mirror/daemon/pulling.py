@@ -15,6 +15,7 @@ from mirror.daemon.bell import Bell
 from mirror.daemon.events import Event
 from mirror.daemon.line import may_be_outage
 from mirror.daemon.pace import Timetable
+from mirror.daemon.promise import owed_at
 from mirror.daemon.pulse import Pulse
 from mirror.daemon.upkeep import Upkeep
 from mirror.daemon.world import World, ask
@@ -23,12 +24,14 @@ from mirror.pull import ProjectReport, PullReport, PullRequest, pull
 from mirror.pull.cycle import policy_of
 from mirror.records.passes import ProjectKey
 from mirror.store.activity import active_projects
+from mirror.store.standing import standing
 
 
 class SourceState(msgspec.Struct, kw_only=True):
     """How a source is, as the daemon saw it."""
 
-    last_good_at: dt.datetime | None = None  # UTC; the last pull without an error
+    last_good_at: dt.datetime | None = None  # UTC; the last pull without an error, also of another process
+    due_at: dt.datetime | None = None  # UTC; when its pace owes the next one
     last_error: str | None = None  # why a project of it could not be pulled last time
     last_error_at: dt.datetime | None = None
     active: bool = False  # it has runs that have not ended
@@ -52,6 +55,12 @@ class PullWorker:
         self._world = world
         self._client = client
         self._owed: set[str] = set()  # rung for and not pulled yet
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """No source is late by what was before: the daemon was not there, or the machine slept."""
+        for path, state in self.sources.items():
+            state.due_at = self._due_after(path, self._world.utc())
 
     async def run(self) -> None:
         """Wait, maintain or pull what is due, and again.
@@ -59,6 +68,7 @@ class PullWorker:
         Raises:
             StoreError: the home, the lake or the disk.
         """
+        await self._remember()
         while True:
             due_s = self.timetable.wait_s(self._world.now())
             wait_s = self._upkeep.wait_s if due_s is None else min(due_s, self._upkeep.wait_s)
@@ -95,17 +105,37 @@ class PullWorker:
         except MirrorError as error:
             if not may_be_outage(error):
                 raise
+            world.tally.pulls_failed += 1
             world.lost(error)
             return
         if any(map(may_be_outage, report.errors)) and (outage := await ask(self._client)) is not None:
+            world.tally.pulls_failed += 1
             world.lost(outage)
             return
         await self._note(due, report)
+
+    async def _remember(self) -> None:
+        """What pulls before this one came to: those of an earlier term, of an earlier daemon or of the command."""
+        known = await anyio.to_thread.run_sync(standing, self._world.lake)
+        self._world.tally.quarantined = known.quarantined
+        for key, at in known.good_at.items():
+            path = self._source_of(key)
+            if (state := self.sources.get(path)) is not None and (state.last_good_at or at) <= at:
+                state.last_good_at = at
+
+    def _due_after(self, path: str, at: dt.datetime) -> dt.datetime | None:
+        source = next(source for source in self._world.config.source if source.path == path)
+        return owed_at(self._world.config.daemon, source, at)
 
     async def _note(self, due: frozenset[str], report: PullReport) -> None:
         """Remember how each source is, and when it is pulled next."""
         world = self._world
         active = await anyio.to_thread.run_sync(active_projects, world.lake)
+        world.tally.quarantined = (await anyio.to_thread.run_sync(standing, world.lake)).quarantined
+        if report.errors:
+            world.tally.pulls_failed += 1
+        else:
+            world.tally.pulls_good += 1
         by_source: dict[str, list[ProjectReport]] = {path: [] for path in due}
         for project in report.projects:
             by_source.setdefault(self._source_of(project.key), []).append(project)
@@ -133,7 +163,9 @@ class PullWorker:
         failed = [project for project in projects if project.error is not None]
         if not failed:
             state.last_good_at, state.last_error, state.last_error_at = at, None, None
+            state.due_at = self._due_after(path, at)
             return
+        self._world.tally.source_errors[path] += 1
         where = "" if str(failed[0].key) == path else f"{failed[0].key}: "
         state.last_error, state.last_error_at = f"{where}{failed[0].error}", at
         if state.last_error != before:  # the same error every few minutes is one line, not thousands

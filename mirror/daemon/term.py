@@ -58,6 +58,7 @@ class Term:
         self._cron.look_again()
         self.world.line.nudge()
         self.pull.timetable.hurry(self.world.now())
+        self.pull.begin_anew()
         self.pull.bell.ring()
         self.replay.bell.ring()
 

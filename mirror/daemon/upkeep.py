@@ -42,8 +42,10 @@ class Upkeep:
                 limiter=world.storing,
             )
         except StoreError as error:
+            world.tally.maintenance_error = str(error)
             world.log.alarm(Event.MAINTENANCE_FAILED, reason=error.message, hint=error.hint)
             return
+        world.tally.maintained_at, world.tally.maintenance_error = world.utc(), None
         removed = (done.lake_files, done.orphans, done.objects, done.partials)
         world.log.info(
             Event.MAINTENANCE_DONE,

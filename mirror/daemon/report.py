@@ -1,0 +1,208 @@
+"""What the daemon says about itself: from the term that is on, what was counted, and a look at outbox and disk.
+
+The look is taken now and then and remembered; who asks in between, such as a scrape of `/metrics`, costs no look.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from mirror.api import Spent
+from mirror.daemon.status_file import Backlog, DaemonStatus, SourceStatus, State, WorkerStatus
+from mirror.daemon.tally import Tally
+from mirror.daemon.term import Term
+from mirror.layout import Home
+from mirror.outbox import OutboxReader
+from mirror.store.disk import DiskUse, disk_use
+from mirror.store.engine import store_errors
+
+DISK_EVERY_S = 300.0  # counting the disk's use of a large home takes a second
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """A look at the home."""
+
+    outbox: Backlog = Backlog()
+    disk: DiskUse | None = None
+    disk_free: int | None = None  # bytes
+
+
+class Looker:
+    """Looks at a home; call it in a thread.
+
+    Args:
+        home: whose.
+        now: monotonic seconds.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._outbox = OutboxReader(home)
+        self._disk: DiskUse | None = None
+        self._disk_at = -DISK_EVERY_S
+
+    def look(self, now: float) -> Seen:
+        """The outbox now; the disk as it was some minutes ago.
+
+        Args:
+            now: monotonic seconds.
+
+        Raises:
+            StoreError: a folder cannot be read.
+        """
+        with store_errors(self._home):
+            free = shutil.disk_usage(self._home.root).free
+            if now - self._disk_at >= DISK_EVERY_S:
+                self._disk, self._disk_at = disk_use(self._home), now
+            counts = self._outbox.counts()
+            oldest = self._outbox.oldest() if counts["new"] or counts["claimed"] else None
+            outbox = Backlog(
+                **{str(state): count for state, count in counts.items()},
+                aside=len(self._outbox.asides()),
+                oldest_at=None if oldest is None else naive(oldest.entry.created_at),
+            )
+        return Seen(outbox=outbox, disk=self._disk, disk_free=free)
+
+
+def status_now(
+    *,
+    term: Term | None,
+    tally: Tally,
+    seen: Seen,
+    past: Spent,
+    stuck: set[str],
+    since: dt.datetime,
+    now: dt.datetime,
+    config_error: str | None,
+    ending: State | None,
+) -> DaemonStatus:
+    """Everything in one value.
+
+    Args:
+        term: the one that is on; None between two of them.
+        tally: of the process.
+        seen: the last look.
+        past: what the terms before this one spent.
+        stuck: names of workers that do not move.
+        since: when the daemon began, UTC.
+        now: UTC.
+        config_error: why an edited configuration was refused.
+        ending: `stopping` or `stopped`; None while it goes on.
+    """
+    line = None if term is None else term.world.line
+    spent = past if term is None else together(past, term.spent)
+    return DaemonStatus(
+        pid=os.getpid(),
+        since=naive(since),
+        updated_at=naive(now),
+        state=ending or _state(term),
+        offline_since=None if line is None or line.since is None else naive(line.since),
+        offline_reason=None if line is None else line.reason,
+        config_error=config_error,
+        workers=[] if term is None else _workers(term, stuck),
+        sources=[] if term is None else _sources(term, now),
+        waiting=seen.outbox.new + seen.outbox.claimed,
+        needs_person=seen.outbox.conflict + seen.outbox.dead,
+        requests=spent.graphql_requests,
+        bytes_down=spent.bytes_down,
+        bytes_up=spent.bytes_up,
+        retries=spent.retries,
+        transfers=spent.transfer_requests,
+        pulls_good=tally.pulls_good,
+        pulls_failed=tally.pulls_failed,
+        operations=dict(sorted(tally.operations.items())),
+        outbox=seen.outbox,
+        quarantined=tally.quarantined,
+        disk=seen.disk,
+        disk_free=seen.disk_free,
+        maintained_at=None if tally.maintained_at is None else naive(tally.maintained_at),
+        maintenance_error=tally.maintenance_error,
+    )
+
+
+def together(one: Spent, other: Spent) -> Spent:
+    """The sum."""
+    return Spent(**{name: getattr(one, name) + getattr(other, name) for name in Spent.__struct_fields__})
+
+
+def cleaned(status: DaemonStatus, clean: Callable[[Any], Any]) -> DaemonStatus:
+    """The same without secrets in its texts, which may be a server's words."""
+    return msgspec.convert(clean(msgspec.to_builtins(status)), DaemonStatus)
+
+
+def sentence(status: DaemonStatus, findings: int = 0) -> str:
+    """The state in one line, for `systemctl status`."""
+    parts: list[str] = [status.state]
+    if status.offline_since is not None:
+        what = "the key is refused" if status.state == "key_refused" else status.state
+        parts = [f"{what} since {status.offline_since:%Y-%m-%d %H:%M} UTC: {status.offline_reason}"]
+    good = status.last_good_at
+    parts.append(f"last good pull {good:%Y-%m-%d %H:%M} UTC" if good else "no good pull yet")
+    parts.append(f"{status.waiting} waiting to be delivered")
+    if status.needs_person:
+        parts.append(f"{status.needs_person} waiting for a person")
+    if status.config_error:
+        parts.append("the edited configuration is wrong, the one before is in use")
+    if findings:
+        parts.append("`wandb-mirror status` says what to do")
+    return "; ".join(parts)
+
+
+def is_news(status: DaemonStatus, told: DaemonStatus | None) -> bool:
+    """Whether something is worth telling at once."""
+    return told is None or _headlines(status) != _headlines(told)
+
+
+def naive(moment: dt.datetime) -> dt.datetime:
+    """UTC without a zone, as all times of a status."""
+    return moment.astimezone(dt.UTC).replace(tzinfo=None)
+
+
+def _headlines(status: DaemonStatus) -> object:
+    sources = [(one.path, one.last_good_at, one.last_error) for one in status.sources]
+    return status.state, status.config_error, status.workers, sources, status.maintenance_error
+
+
+def _state(term: Term | None) -> State:
+    if term is None or term.world.line.is_up:
+        return "online"
+    return "key_refused" if term.world.line.is_refused else "offline"
+
+
+def _workers(term: Term, stuck: set[str]) -> list[WorkerStatus]:
+    return [
+        WorkerStatus(
+            name=pulse.name,
+            state="stuck" if pulse.name in stuck else pulse.state,
+            crashes=pulse.crashes,
+            last_error=pulse.last_error,
+        )
+        for pulse in term.pulses
+    ]
+
+
+def _sources(term: Term, wall: dt.datetime) -> list[SourceStatus]:
+    now = term.world.now()
+    found = []
+    for path, state in term.pull.sources.items():
+        at = term.pull.timetable.next_at(path)
+        next_at = None if at is None or at <= now else naive(wall + dt.timedelta(seconds=round(at - now)))
+        found.append(
+            SourceStatus(
+                path=path,
+                active=state.active,
+                last_good_at=None if state.last_good_at is None else naive(state.last_good_at),
+                next_at=next_at,
+                last_error=state.last_error,
+                last_error_at=None if state.last_error_at is None else naive(state.last_error_at),
+                due_at=None if state.due_at is None else naive(state.due_at),
+                errors=term.world.tally.source_errors[path],
+            )
+        )
+    return found
