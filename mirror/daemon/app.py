@@ -26,10 +26,13 @@ from mirror.daemon.clock import Clock
 from mirror.daemon.config_watch import stamp_of, watch_config
 from mirror.daemon.cron import cron_trigger
 from mirror.daemon.events import Event
+from mirror.daemon.http_endpoint import Endpoint
+from mirror.daemon.http_pages import HAS_METRICS, NO_METRICS_HINT, DaemonPages
 from mirror.daemon.line import Line
 from mirror.daemon.logs import Log
 from mirror.daemon.notify import Notifier
 from mirror.daemon.term import Term
+from mirror.daemon.watch_folder import check_watches
 from mirror.daemon.world import World
 from mirror.durable import make_folder
 from mirror.errors import ConfigError, MirrorError
@@ -69,6 +72,7 @@ class Daemon:
         self._notifier = notifier or Notifier()
         self._clock = clock or Clock()
         self._beat = Beat(home, log, self._notifier, self._clock)
+        self._endpoint = Endpoint(log, DaemonPages(lambda: self._beat.said, self._beat.findings))
         self._stopping = False
         self._turn = anyio.Event()  # ends the term that is on
         self._config = Config()
@@ -101,6 +105,7 @@ class Daemon:
                 group.start_soon(self._listen)
                 group.start_soon(watch_config, self._config_path, stamp, self._reload)
                 group.start_soon(self._beat.run)
+                group.start_soon(self._endpoint.run)
                 await self._terms(lake, outbox)
                 group.cancel_scope.cancel()
             await self._beat.tell(stopped=True)
@@ -122,6 +127,7 @@ class Daemon:
                     tally=self._beat.tally,
                 )
                 term = self._beat.term = Term(world, clients, outbox)
+                self._listen_at(config.daemon.listen)
                 self._notifier.tell(READY=1)
                 sources = [source.path for source in config.source]
                 self._log.info(Event.READY if first else Event.CONFIG_RELOADED, sources=sources)
@@ -177,6 +183,7 @@ class Daemon:
         for source in config.source:
             if source.poll_cron:
                 cron_trigger(source)
+        check_watches(config, self._home)
         deployment = deployment_of(config.server.base_url, config.server.aliases)
         if self._deployment and self._deployment not in deployment.names | {deployment.id}:
             raise ConfigError(
@@ -202,6 +209,11 @@ class Daemon:
             self._notifier.reloading()
             self._config = config
             self._turn.set()
+
+    def _listen_at(self, address: str) -> None:
+        if address and not HAS_METRICS:
+            self._log.warning(Event.METRICS_MISSING, hint=NO_METRICS_HINT)
+        self._endpoint.move(address)
 
     async def _listen(self) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:

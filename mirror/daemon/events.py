@@ -35,6 +35,16 @@ class Event(StrEnum):
     ENTRY_SET_ASIDE = "entry_set_aside"  # a file in the outbox that is no readable entry
     HOME_BUSY = "home_busy"  # another process delivers
 
+    FILE_QUEUED = "file_queued"  # a file of a watch folder is to be uploaded
+    FILES_LEFT_OUT = "files_left_out"  # files of a watch folder are not, for a reason; said once
+    WATCH_FAILED = "watch_failed"  # nothing can be queued out of a watch folder; tried again
+    WATCH_RESUMED = "watch_resumed"
+
+    LISTENING = "listening"  # for /healthz and /metrics
+    CANNOT_LISTEN = "cannot_listen"  # the port is somebody else's; tried again
+    METRICS_MISSING = "metrics_missing"  # /metrics needs a library that is not installed
+    ANSWER_FAILED = "answer_failed"  # a defect met while answering; nothing else is touched
+
     WORKER_CRASHED = "worker_crashed"  # restarted with back-off
     WORKER_STUCK = "worker_stuck"  # the service manager is told nothing any more, and will end the process
     CRASH_LOOP = "crash_loop"  # the process ends

@@ -107,6 +107,7 @@ def status_now(
         config_error=config_error,
         workers=[] if term is None else _workers(term, stuck),
         sources=[] if term is None else _sources(term, now),
+        watches=[] if term is None else term.watch.statuses,
         waiting=seen.outbox.new + seen.outbox.claimed,
         needs_person=seen.outbox.conflict + seen.outbox.dead,
         requests=spent.graphql_requests,

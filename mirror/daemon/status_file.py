@@ -41,6 +41,21 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.last_good_at is None else max(0.0, (now - self.last_good_at).total_seconds())
 
 
+class WatchStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One watch folder; counts are since the configuration was loaded."""
+
+    folder: str  # as configured
+    path: str  # entity/project/run, the run as configured
+    queued: int  # files that were put into the outbox
+    changing: int  # files that differ from what was queued and wait, to stay as they are or for a delivery
+    left_out: int  # files that are not uploaded though no glob ignores them
+    left_out_reason: str | None  # the first of them, and why
+    last_queued: str | None  # its name in the run
+    last_queued_at: dt.datetime | None
+    last_error: str | None  # why nothing of the folder can be queued; None: the last look went well
+    last_error_at: dt.datetime | None
+
+
 class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     """Operations in the outbox, by state."""
 
@@ -80,6 +95,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     disk_free: int | None = None  # bytes left where the home is
     maintained_at: dt.datetime | None = None
     maintenance_error: str | None = None
+    watches: list[WatchStatus] = []
 
     @property
     def last_good_at(self) -> dt.datetime | None:

@@ -17,6 +17,7 @@ from mirror.daemon.events import Event
 from mirror.daemon.pulling import PullWorker
 from mirror.daemon.pulse import Pulse
 from mirror.daemon.restarts import Restarts
+from mirror.daemon.watch_folder import WatchWorker
 from mirror.daemon.world import World, ask
 from mirror.errors import MirrorError
 from mirror.outbox import Outbox
@@ -38,13 +39,14 @@ class Term:
         self._clients = clients
         self.pull = PullWorker(world, clients[0])
         self.replay = ReplayWorker(world, clients[1], outbox)
+        self.watch = WatchWorker(world, outbox, self.pull.bell.ring)
         self._prober = clients[2]
         self._cron = CronClock(world.config.source, self.pull.bell.ring, world.utc)
 
     @property
-    def pulses(self) -> tuple[Pulse, Pulse]:
+    def pulses(self) -> tuple[Pulse, ...]:
         """Of the workers."""
-        return self.pull.pulse, self.replay.pulse
+        return self.pull.pulse, self.replay.pulse, *([self.watch.pulse] if self.watch.statuses else [])
 
     @property
     def spent(self) -> Spent:
@@ -61,6 +63,7 @@ class Term:
         self.pull.begin_anew()
         self.pull.bell.ring()
         self.replay.bell.ring()
+        self.watch.look_soon()
 
     def look_at_clock(self) -> None:
         """Let cron see the wall clock, now and then."""
@@ -82,6 +85,7 @@ class Term:
         async with side_by_side() as workers:
             workers.start_soon(pull)
             workers.start_soon(self._supervised, self.replay.run, self.replay.pulse)
+            workers.start_soon(self._supervised, self.watch.run, self.watch.pulse)
             workers.start_soon(self._probe)
             workers.start_soon(watch_new, self.world.lake.home, self.replay.bell.ring)
             await ending.wait()

@@ -7,7 +7,7 @@ second as well, which costs one call of the system. Either way a hint means no m
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import anyio
@@ -36,7 +36,7 @@ async def watch_new(home: Home, ring: Callable[[], None]) -> None:
 async def watch_folder(folder: Path, ring: Callable[[], None]) -> None:
     """Call `ring` at once and whenever names in a folder may have changed, until cancelled."""
     async with anyio.create_task_group() as group:
-        group.start_soon(_notified, folder, ring)
+        group.start_soon(notified, [folder], ring)
         seen = _stamp(folder)
         ring()  # for what came before
         while True:
@@ -46,10 +46,11 @@ async def watch_folder(folder: Path, ring: Callable[[], None]) -> None:
                 ring()
 
 
-async def _notified(folder: Path, ring: Callable[[], None]) -> None:
+async def notified(folders: Iterable[Path | str], ring: Callable[[], None]) -> None:
+    """Call `ring` when something in these very folders changes, until cancelled or until nothing notifies any more."""
     try:
         async for _ in watchfiles.awatch(
-            folder, watch_filter=None, debounce=DEBOUNCE_MS, step=STEP_MS, recursive=False, rust_timeout=1000
+            *folders, watch_filter=None, debounce=DEBOUNCE_MS, step=STEP_MS, recursive=False, rust_timeout=1000
         ):
             ring()
     except (OSError, RuntimeError):  # no inotify here, no watch left, or the folder went away: the look goes on

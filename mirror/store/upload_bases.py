@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -35,8 +36,15 @@ def held_runs(lake: Lake, key: ProjectKey, run_ids: Collection[str]) -> dict[str
     return {run_id: HeldRun(storage_id=storage_id or None, is_gone=gone) for run_id, storage_id, gone in rows}
 
 
-def listed_md5s(lake: Lake, key: ProjectKey, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str | None]:
-    """The MD5s, base64, of those files that the server lists; None where it does not say.
+class Listed(NamedTuple):
+    """A file as the server lists it."""
+
+    size: int | None  # bytes; None: the server does not say, as for the next
+    md5: str | None  # base64
+
+
+def listed_files(lake: Lake, key: ProjectKey, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Listed]:
+    """Those of the files that the server lists, by run id and name.
 
     Args:
         lake: to ask.
@@ -48,10 +56,10 @@ def listed_md5s(lake: Lake, key: ProjectKey, names: Sequence[tuple[str, str]]) -
     """
     wanted = set(names)
     query = inlined(
-        f"SELECT run_id, name, md5 FROM lake.files WHERE {_OF} AND name IN (SELECT unnest(?::VARCHAR[]))"
+        f"SELECT run_id, name, size, md5 FROM lake.files WHERE {_OF} AND name IN (SELECT unnest(?::VARCHAR[]))"
         " AND status <> 'gone'",
         [key.entity, key.project, sorted({run_id for run_id, _ in wanted}), sorted({name for _, name in wanted})],
     )
     with lake.reading() as engine:
         rows = engine.execute(query).fetchall()
-    return {(run_id, name): md5 for run_id, name, md5 in rows if (run_id, name) in wanted}
+    return {(run_id, name): Listed(size, md5) for run_id, name, size, md5 in rows if (run_id, name) in wanted}
