@@ -81,6 +81,13 @@ class Session:
         self._on_retry = on_retry
         self._meter = meter or Meter()
         self._http = http_client(settings, deployment.base_url, transport)
+        url = f"{deployment.base_url}/graphql"
+        self._url = httpx.URL(url)
+        self._headers = {
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            **authorization(deployment, key, url),
+        }
 
     async def __aenter__(self) -> Self:
         """Nothing is sent yet."""
@@ -177,13 +184,7 @@ class Session:
 
     async def _post(self, body: bytes) -> Reply:
         """Send the request and read the whole body, bounded."""
-        url = f"{self._deployment.base_url}/graphql"
-        headers = {
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-            **authorization(self._deployment, self._key, url),
-        }
-        async with self._http.stream("POST", url, content=body, headers=headers) as response:
+        async with self._http.stream("POST", self._url, content=body, headers=self._headers) as response:
             parts: list[bytes] = []
             size = 0
             try:
