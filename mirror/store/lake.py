@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterator
 from itertools import chain
 from types import TracebackType
+from typing import Any
 
 import duckdb
 
@@ -166,12 +167,10 @@ class Lake:
 def lake_version(engine: duckdb.DuckDBPyConnection) -> int:
     """The schema version of the attached lake; 0 for one that is empty."""
     # Not a bound value: for its first one DuckDB imports pandas, where there is one, which takes half a second.
-    known = engine.execute(
-        f"SELECT 1 FROM duckdb_tables() WHERE database_name = {sql_text(LAKE)} AND table_name = 'meta'"
-    ).fetchone()
-    if known is None:
+    query = f"SELECT 1 FROM duckdb_tables() WHERE database_name = {sql_text(LAKE)} AND table_name = 'meta'"
+    if _only_row(engine, query) is None:
         return 0
-    row = engine.execute("SELECT value FROM lake.meta WHERE key = 'schema_version'").fetchone()
+    row = _only_row(engine, "SELECT value FROM lake.meta WHERE key = 'schema_version'")
     if row is None or not str(row[0]).isdecimal():
         raise StoreError("the lake does not say which schema version it has", hint="restore the catalog from a backup")
     return int(row[0])
@@ -179,13 +178,13 @@ def lake_version(engine: duckdb.DuckDBPyConnection) -> int:
 
 def lake_deployment(engine: duckdb.DuckDBPyConnection) -> str | None:
     """The deployment that the attached lake mirrors, if one was recorded."""
-    row = engine.execute("SELECT value FROM lake.meta WHERE key = 'deployment'").fetchone()
+    row = _only_row(engine, "SELECT value FROM lake.meta WHERE key = 'deployment'")
     return None if row is None else str(row[0])
 
 
 def lake_app_url(engine: duckdb.DuckDBPyConnection) -> str | None:
     """The address of the pages of the server that the attached lake mirrors, if it was recorded."""
-    row = engine.execute("SELECT value FROM lake.meta WHERE key = 'app_url'").fetchone()
+    row = _only_row(engine, "SELECT value FROM lake.meta WHERE key = 'app_url'")
     return None if row is None else str(row[0])
 
 
@@ -195,8 +194,18 @@ def is_empty(engine: duckdb.DuckDBPyConnection) -> bool:
         "SELECT NOT EXISTS (FROM lake.runs) AND NOT EXISTS (FROM lake.projects)"
         " AND NOT EXISTS (FROM lake.sources WHERE last_pass_at IS NOT NULL)"
     )
-    row = engine.execute(query).fetchone()
+    row = _only_row(engine, query)
     return row is not None and bool(row[0])
+
+
+def _only_row(engine: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...] | None:
+    """The row of an answer that has at most one, read to the end.
+
+    An answer that is not keeps its transaction open until the connection is used again. That of a script which was
+    left open never is: maintenance would wait for it for ever.
+    """
+    rows: list[tuple[Any, ...]] = engine.execute(query).fetchall()
+    return rows[0] if rows else None
 
 
 def other_deployment(home: Home, *, held: str, asked: str) -> OtherDeployment:

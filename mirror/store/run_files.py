@@ -57,14 +57,14 @@ def files_of_artifact(engine: Engine, home: Home, run: RunKey, name: str) -> lis
             " AND ('v' || version_index::VARCHAR = $5 OR list_contains(aliases, $5))"
             f" AND artifact_id IN (SELECT artifact_id FROM lake.run_artifacts WHERE {_RUN})",
             [*run, sequence, version],
-        ).fetchone()
-    if found is None:
+        ).fetchall()  # to the end: an answer that is not keeps its state from going
+    if not found:
         return None
     return _ask(
         engine,
         home,
         "SELECT path, size, object, status, reason FROM lake.artifact_files WHERE artifact_id = $1 ORDER BY path",
-        [found[0]],
+        [found[0][0]],
     )
 
 

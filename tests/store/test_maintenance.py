@@ -18,8 +18,9 @@ import pytest
 
 from mirror.errors import StoreError
 from mirror.layout import Home
+from mirror.run import Api
 from mirror.sandbox import Sandbox
-from mirror.store import Lake
+from mirror.store import Lake, connect
 from mirror.store.maintenance_catalog import CATALOG
 from mirror.store.maintenance_tables import FLUSH_ROWS
 from tests.mirroring import ENGINE, ENTITY, PROJECT, Mirror
@@ -280,6 +281,17 @@ def test_nothing_is_removed_while_another_process_reads_an_older_state(copied: M
     assert (after.waits_for_readers, after.lake_files.files > 10, after.objects.files > 0) == (False, True, True)
     assert lake_files(copied.home) < files / 4
     assert reader("again") == seen
+
+
+def test_a_script_that_is_left_open_keeps_nothing_from_going(copied: Mirror) -> None:
+    api = Api(copied.home)
+    for run in list(api.runs(f"{ENTITY}/{PROJECT}")):
+        list(run.files())
+        list(run.scan_history())
+    with connect(copied.home, settings=ENGINE):
+        done = tidy(copied, days=30)
+    assert (done.waits_for_readers, done.lake_files.files > 10) == (False, True)
+    assert api.runs(f"{ENTITY}/{PROJECT}")[0].state
 
 
 def test_a_reader_in_a_loop_never_fails_and_sees_one_state(copied: Mirror, reader: Reader) -> None:
