@@ -101,6 +101,7 @@ class WatchWorker:
 
     async def _look(self, watch: _Watch) -> None:
         began = self._world.now()
+        watch.is_noticed = False
         notified_of = watch.folder.identity, watch.folder.folders
         try:
             watch.next_at = await anyio.to_thread.run_sync(watch.folder.look, began)
@@ -108,7 +109,7 @@ class WatchWorker:
             return
         ended = self._world.now()
         watch.not_before = ended + min(self._world.config.daemon.rescan_s, max(GAP_S, GAP_SHARE * watch.folder.scan_s))
-        watch.next_at = max(watch.next_at, watch.not_before)
+        watch.next_at = watch.not_before if watch.is_noticed else max(watch.next_at, watch.not_before)
         if (watch.folder.identity, watch.folder.folders) != notified_of:
             watch.moved.set()
         if watch.folder.lacks_runs and not watch.has_hurried and not watch.source.poll_cron:
@@ -119,6 +120,7 @@ class WatchWorker:
         """Have notifications from the folders that the last look found; anew when those are others."""
 
         def ring() -> None:
+            watch.is_noticed = True  # a look that is under way may have passed by
             watch.next_at = min(watch.next_at, max(watch.not_before, self._world.now()))
             self._bell.ring()
 
@@ -153,6 +155,7 @@ class _Watch:
         self.next_at = 0.0  # monotonic seconds
         self.not_before = 0.0  # whatever is noticed
         self.moved = anyio.Event()
+        self.is_noticed = False  # since the last look began
         self.has_hurried = False
 
 
