@@ -8,7 +8,7 @@ from itertools import islice
 import msgspec
 
 from mirror.cli.entries import counted, path_of, wish
-from mirror.cli.output import ago, plural, say, write
+from mirror.cli.output import ago, say, write
 from mirror.layout import Home
 from mirror.locks import Holder, holder_of
 from mirror.outbox import OutboxReader, Placed
@@ -70,8 +70,9 @@ def open_outbox(home: Home) -> OutboxReader:
     return OutboxReader(home, told=lambda aside: say(f"warning: {aside}"))
 
 
-def print_outbox(status: OutboxStatus, now: dt.datetime, *, delivered_by_itself: bool = False) -> None:
+def outbox_lines(status: OutboxStatus, now: dt.datetime, *, delivered_by_itself: bool = False) -> list[str]:
     """The lines of `status` about the outbox; none when it is empty. With a daemon, nobody need type `replay`."""
+    lines = []
     parts = counted(
         (
             (status.new, "waiting"),
@@ -82,20 +83,16 @@ def print_outbox(status: OutboxStatus, now: dt.datetime, *, delivered_by_itself:
     )
     if parts:
         oldest = f"; the oldest was asked {ago(status.oldest_at, now)}" if status.oldest_at is not None else ""
-        write(f"outbox  {parts}{oldest}")
+        lines.append(f"outbox  {parts}{oldest}")
     if status.replaying is not None:
-        write(f"replay  PID {status.replaying.pid} ({status.replaying.command}) since {status.replaying.since}")
-    for one in status.troubles[:SHOWN]:
-        write(f"{WORDS[one.state]}: {one.id} {one.path}: {one.wish}: {one.reason}")
+        lines.append(f"replay  PID {status.replaying.pid} ({status.replaying.command}) since {status.replaying.since}")
+    lines += [f"{WORDS[one.state]}: {one.id} {one.path}: {one.wish}: {one.reason}" for one in status.troubles[:SHOWN]]
     left = status.conflict + status.dead - min(SHOWN, len(status.troubles))
     if left > 0:
-        write(f"{left:,} more: `wandb-mirror outbox list --state conflict --state dead`")
-    if status.needs_person:
-        write("`wandb-mirror outbox` decides: resolve, retry or drop")
-    elif status.new and not delivered_by_itself:
-        write("`wandb-mirror replay` delivers what waits")
-    if status.aside:
-        write(f"{plural(status.aside, 'file')} in outbox/aside: torn, or written by a newer wandb-mirror")
+        lines.append(f"{left:,} more: `wandb-mirror outbox list --state conflict --state dead`")
+    if status.new and not status.needs_person and not delivered_by_itself:
+        lines.append("`wandb-mirror replay` delivers what waits")
+    return lines
 
 
 def print_pending(pending: list[Placed], now: dt.datetime) -> None:

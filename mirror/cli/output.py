@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from mirror.errors import ConfigError
+from mirror.records.spans import span
 
 
 def say(text: str) -> None:
@@ -105,8 +106,4 @@ def ago(moment: dt.datetime | None, now: dt.datetime) -> str:
     """How long ago, for people; both UTC without a zone."""
     if moment is None:
         return "never"
-    seconds = (now - moment).total_seconds()
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit} ago"
-    return f"{max(0, seconds):.0f} s ago"
+    return f"{span((now - moment).total_seconds())} ago"

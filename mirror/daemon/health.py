@@ -28,6 +28,7 @@ FindingName = Literal[
     "daemon_silent",
     "worker_stuck",
     "worker_restarting",
+    "watch_failed",
     "source_late",
     "backlog_old",
     "conflicts",
@@ -118,7 +119,7 @@ def _of_daemon(vitals: Vitals) -> list[Finding]:
                 hint="look at its log and at the disk, then restart it: it goes on where it was",
             )
         )
-    return [*found, *_of_workers(daemon)]
+    return [*found, *_of_workers(daemon), *_of_watches(daemon)]
 
 
 def _ended(last: DaemonStatus, now: dt.datetime) -> Finding:
@@ -152,6 +153,20 @@ def _of_workers(daemon: DaemonStatus) -> list[Finding]:
             )
         )
     return found
+
+
+def _of_watches(daemon: DaemonStatus) -> list[Finding]:
+    failed = [watch for watch in daemon.watches if watch.last_error is not None]
+    if not failed:
+        return []
+    more = f"; and of {len(failed) - 1} more" if len(failed) > 1 else ""
+    return [
+        Finding(
+            name="watch_failed",
+            sentence=f"nothing of the watch folder {failed[0].folder} can be queued: {failed[0].last_error}{more}",
+            hint="make the folder readable, or correct `[[source.watch]]`; it is tried again",
+        )
+    ]
 
 
 def _of_age(vitals: Vitals, settings: HealthSettings) -> list[Finding]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 from collections.abc import Callable
+from http import HTTPStatus
 
 import anyio
 import h11
@@ -107,6 +108,11 @@ def _encoded(connection: h11.Connection, answer: Answer, *, has_body: bool) -> b
     ]
     if answer.status == 405:
         headers.append(("Allow", "GET, HEAD"))
-    head = connection.send(h11.Response(status_code=answer.status, headers=headers)) or b""
+    head = (
+        connection.send(
+            h11.Response(status_code=answer.status, reason=HTTPStatus(answer.status).phrase, headers=headers)
+        )
+        or b""
+    )
     body = connection.send(h11.Data(data=answer.body)) or b"" if has_body else b""
     return head + body

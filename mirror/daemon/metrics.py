@@ -116,7 +116,7 @@ def _of_home(said: DaemonStatus) -> Iterator[Metric]:
     yield _gauge("quarantined_items", "Items of the mirror given up until a person asks for them.", said.quarantined)
     if (disk := said.disk) is not None:
         uses = [((kind,), getattr(disk, kind)) for kind in DISK_KINDS]
-        yield _gauges("disk_bytes", "What the mirror takes, counted every few minutes.", ["kind"], uses)
+        yield _gauges("disk_bytes", "What the mirror takes, counted now and then.", ["kind"], uses)
     if said.disk_free is not None:
         yield _gauge("disk_free_bytes", "What is left on that disk.", said.disk_free)
     if said.maintained_at is not None:

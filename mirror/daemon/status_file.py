@@ -91,7 +91,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     operations: dict[str, int] = {}  # by how each try of a delivery ended
     outbox: Backlog = Backlog()
     quarantined: int = 0  # items given up until a person asks for them
-    disk: DiskUse | None = None  # as it was counted some minutes ago; None before the first time
+    disk: DiskUse | None = None  # as it was counted some time ago; None before the first time
     disk_free: int | None = None  # bytes left where the home is
     maintained_at: dt.datetime | None = None
     maintenance_error: str | None = None

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mirror.daemon.health import Finding
 from mirror.sandbox import Sandbox
 from mirror.store.writer_lock import Holder
 from tests.cli.conftest import Cli, broken
@@ -73,6 +74,10 @@ def test_pull_and_status_print_what_is_documented(troubled: Cli) -> None:
     for project in said["projects"]:
         agrees(project, "projects[] of status")
     agrees(said["disk"], "disk of status")
+    assert [lag["path"] for lag in said["lags"]] == ["team/proj", "team/nope"]
+    for lag in said["lags"]:
+        agrees(lag, "lags[] of status")
+    assert list(TABLES["findings[] of status"]) == list(Finding.__struct_fields__)
     (failure,) = said["failures"]
     agrees(failure, "failures[] of status")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", failure["first_at"])

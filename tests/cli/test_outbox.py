@@ -200,4 +200,5 @@ def test_a_torn_entry_is_set_aside_and_said_and_the_others_are_listed(editor: Ed
     said = editor("outbox", "list", "--json")
     assert [one["id"] for one in said.json] == [entry]
     assert "warning: torn.json in outbox/new was set aside" in said.err
-    assert editor("status", "--json").json["outbox"]["aside"] == 1
+    status = editor("status", "--json", code=9).json
+    assert (status["outbox"]["aside"], [one["name"] for one in status["findings"]]) == (1, ["set_aside"])

@@ -11,11 +11,16 @@ import pytest
 from mirror.config import DaemonSettings, HealthSettings, SourceSettings
 from mirror.daemon.health import FINDING_NAMES, Vitals, daemon_vitals, judge
 from mirror.daemon.promise import owed_at
-from mirror.daemon.status_file import Backlog, DaemonStatus, SourceStatus, WorkerStatus
+from mirror.daemon.status_file import Backlog, DaemonStatus, SourceStatus, WatchStatus, WorkerStatus
 
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC).replace(tzinfo=None)
 SETTINGS = HealthSettings(late_after_hours=6, backlog_after_hours=3, disk_free_min_gb=1)
 BUSY = WorkerStatus(name="pull", state="busy", crashes=0, last_error=None)
+
+WATCH = WatchStatus(
+    folder="~/out", path="e/p/r", queued=0, changing=0, left_out=0, left_out_reason=None, last_queued=None,
+    last_queued_at=None, last_error="no such folder", last_error_at=NOW,
+)  # fmt: skip
 
 
 def ago(**span: float) -> dt.datetime:
@@ -86,6 +91,7 @@ def test_being_offline_is_unhealthy_only_when_something_waited_too_long() -> Non
         ({"updated_at": ago(minutes=2)}, "daemon_silent"),
         ({"workers": [msgspec.structs.replace(BUSY, state="stuck")]}, "worker_stuck"),
         ({"workers": [msgspec.structs.replace(BUSY, state="restarting", last_error="boom")]}, "worker_restarting"),
+        ({"watches": [WATCH]}, "watch_failed"),
         ({"sources": [source(due_at=ago(days=1), last_good_at=None)]}, "source_late"),
         ({"outbox": Backlog(claimed=1, oldest_at=ago(days=1))}, "backlog_old"),
         ({"outbox": Backlog(conflict=1)}, "conflicts"),

@@ -34,6 +34,7 @@ def test_it_is_ready_then_pulls_and_tells_how_it_is(sandbox: Sandbox, tmp_path: 
         agrees(said, "daemon of status")
         agrees(said["workers"][0], "workers[] of daemon")
         agrees(said["sources"][0], "sources[] of daemon")
+        agrees(said["outbox"], "outbox of daemon")
         assert f"daemon  PID {service.process.pid}, online" in service.cli("status", code=0).out
         assert service.cli("sql", "SELECT count(*) AS n FROM runs", "--json", code=0).json == [{"n": 4}]
         assert service.stop() == 0
@@ -227,9 +228,26 @@ def test_a_killed_daemon_is_followed_by_one_that_goes_on(sandbox: Sandbox, tmp_p
         wait_for("it is on its way", lambda: any((service.cli.home / "outbox" / "claimed").iterdir()))
         assert service.stop(signal.SIGKILL) == -signal.SIGKILL
         sandbox.faults.clear()
-        assert service.cli("status", "--json", code=0).json["daemon"] is None, "what it said last is history"
+        ended = service.cli("status", "--json", code=9).json
+        assert ended["daemon"] is None, "what it said last is history"
+        assert [one["name"] for one in ended["findings"]] == ["daemon_ended"]
     with serving(tmp_path, sandbox) as again:
         again.wait_ready()
         wait_for("delivered", lambda: "best" in tags(sandbox, "r0"))
         assert tags(sandbox, "r0").count("best") == 1
         assert again.stop() == 0
+
+
+def test_a_long_pull_of_one_source_delays_no_other(sandbox: Sandbox, tmp_path: Path) -> None:
+    fill(sandbox)
+    sandbox.state.add_run("team", "slow", "s1")
+    slow = Match(variables=lambda given: given.get("project") == "slow")
+    sandbox.faults.add(Fault.latency(3600.0, match=slow))
+    more = "poll_minutes = 0.001\npoll_active_minutes = 0.001\npoll_quiet_minutes = 0.001\n"
+    with serving(tmp_path, sandbox, "team/slow", "team/proj", more=more) as service:
+        wait_for("its pulls", lambda: len(service.events("pull_done")) >= 3)
+        assert {path for pull in service.events("pull_done") for path in pull["sources"]} == {"team/proj"}
+        busy = [worker["name"] for worker in service.status["workers"] if worker["state"] == "busy"]
+        assert any(name.startswith("pull") for name in busy)
+        sandbox.faults.clear()
+        assert service.stop() == 0
