@@ -51,10 +51,15 @@ class OpenFailure(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: bool  # not tried again until a person asks for it
 
     def is_due(self, now: dt.datetime, *, retry_quarantined: bool) -> bool:
-        """Whether to try again now."""
-        return retry_quarantined or (not self.quarantined and self.next_at <= now)
+        """Whether to try again now.
+
+        A wait that is longer than any was begun by a wall clock that was ahead, and has been set right since.
+        """
+        waits = now < self.next_at <= now + LONGEST_WAIT
+        return retry_quarantined or not (self.quarantined or waits)
 
 
+LONGEST_WAIT = dt.timedelta(days=1)  # before an item that failed is tried again
 SOON_ATTEMPTS = 3  # so many times an item is tried again with the very next pass
 MOST_ATTEMPTS = 10  # then it is quarantined
 
@@ -64,7 +69,7 @@ def next_attempt(attempts: int, now: dt.datetime) -> dt.datetime:
     if attempts <= SOON_ATTEMPTS:
         return now
     minutes = 5 * 2 ** min(attempts - SOON_ATTEMPTS - 1, 10)
-    return now + min(dt.timedelta(days=1), dt.timedelta(minutes=minutes))
+    return now + min(LONGEST_WAIT, dt.timedelta(minutes=minutes))
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ from mirror.records.receipts import Ending, Outcome, Receipt
 from mirror.records.texts import dump_strict
 from mirror.replay.deliveries import deliver
 from mirror.replay.desk import Desk
+from mirror.replay.due import later, may_go
 from mirror.replay.ledger import Ended, Ledger, ended_before, let_leave
 from mirror.replay.outcomes import Delivered, HeldDelivery, RefusedDelivery, UnconfirmedDelivery, is_refusal
 from mirror.replay.watching import Silent, Watcher
@@ -37,10 +38,7 @@ from mirror.tasks import side_by_side
 AT_ONCE = 256  # entries in memory
 OF_A_RUN = 16  # of them at most: so many runs go side by side even when one has thousands of entries
 DELIVERED_AT_ONCE = 16  # of them, those whose runs are in memory as well
-FIRST_WAIT_S = 5.0  # before an entry that failed for the moment is tried again; doubled for each further try
-LONGEST_WAIT_S = 3600.0
 MOST_UNCONFIRMED = 5  # looks at a server that took a change and does not show it
-JITTER = 0.25
 
 
 class Replayed(msgspec.Struct, kw_only=True):
@@ -166,8 +164,7 @@ class _Round:
     async def _one(self, entry: Entry) -> None:
         ended: Ended | None = None
         async with self._delivering:
-            is_due = entry.not_before is None or entry.not_before <= self.desk.now()
-            if self._is_over or entry.run_path in self._blocked or not is_due:
+            if self._is_over or entry.run_path in self._blocked or not may_go(entry, self.desk.now()):
                 self._wait(entry)
                 return
             self._ledger.begin()
@@ -295,9 +292,7 @@ class _Round:
         self.report.waiting += 1
 
     def _later(self, entry: Entry) -> dt.datetime:
-        wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(entry.attempts, 20))
-        wait_s *= 1 + JITTER * random.random()  # noqa: S311 - jitter is not a secret
-        return self.desk.now() + dt.timedelta(seconds=wait_s)
+        return later(entry.attempts, self.desk.now(), random.random())  # noqa: S311 - jitter is not a secret
 
     async def _put_back(
         self,
