@@ -29,6 +29,8 @@ from mirror.watch_settings import project_of_watch
 GAP_S = 1.0  # the shortest time between two looks at a folder …
 GAP_SHARE = 20  # … and so many times as long as its files took to be listed: a twentieth of one core, at most
 
+END_WITHIN_S = 5.0  # so long a look that is stopped may take to put away what it copied
+
 
 class _StoppedError(Exception):
     """The worker is cancelled: what a thread of it reads is not wanted any more."""
@@ -104,7 +106,7 @@ class WatchWorker:
         watch.is_noticed = False
         notified_of = watch.folder.identity, watch.folder.folders
         try:
-            watch.next_at = await anyio.to_thread.run_sync(watch.folder.look, began)
+            watch.next_at = await _in_thread(lambda: watch.folder.look(began))
         except _StoppedError:
             return
         ended = self._world.now()
@@ -144,6 +146,27 @@ class WatchWorker:
         self._steps += 1
         if self._stopped.is_set():
             raise _StoppedError
+
+
+async def _in_thread(look: Callable[[], float]) -> float:
+    """Do what blocks. When it is not wanted any more it may end by itself, but is not waited for without a bound: a
+    file server that does not answer would keep a stop or a reload, and with it all other workers, waiting.
+    """
+    ended = threading.Event()
+
+    def run() -> float:
+        try:
+            return look()
+        finally:
+            ended.set()
+
+    try:
+        return await anyio.to_thread.run_sync(run, abandon_on_cancel=True)
+    except anyio.get_cancelled_exc_class():
+        with anyio.move_on_after(END_WITHIN_S, shield=True):
+            while not ended.is_set():
+                await anyio.sleep(0.01)
+        raise
 
 
 class _Watch:

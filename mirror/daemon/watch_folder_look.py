@@ -9,7 +9,6 @@ import datetime as dt
 import os
 import time
 from collections.abc import Callable, Mapping
-from itertools import islice
 
 from mirror.daemon.events import Event
 from mirror.daemon.logs import Log
@@ -36,7 +35,6 @@ from mirror.records.passes import ProjectKey
 from mirror.store.uploads import md5_of, take_in_open
 from mirror.watch_settings import WatchSettings
 
-TOGETHER = 500  # files whose places are looked up at once
 AWAY_S = 5.0  # how often a folder that is not there is looked for: that costs nothing
 SAVE_S = 5.0  # the longest time that queueing goes on without the memory being written
 
@@ -146,24 +144,25 @@ class WatchedFolder:
         """Queue the files that are due, those first that were written first."""
         self.lacks_runs = False
         due = [path for path, file in self._restless.items() if due_at(file, self.settings) <= now]
+        if not due:
+            return
         due.sort(key=lambda path: self._restless[path].seen.mtime_ns)
+        targets = {path: self._target(path) for path in due}
+        before = self._queue.before(targets.values())
         saved = time.monotonic()
-        waiting = iter(due)
-        while some := {path: self._target(path) for path in islice(waiting, TOGETHER)}:
-            before = self._queue.before(list(some.values()))
-            for path, target in some.items():
-                if (reason := before.why_not(target.run_id)) is not None:
-                    left_out[path] = reason
-                    self.lacks_runs |= reason == NOT_YET
-                    continue
-                try:
-                    self._one(path, target, before, now)
-                except OSError as error:
-                    if not isinstance(error, FileNotFoundError):
-                        left_out[path] = f"it cannot be read: {error.strerror}"
-                if time.monotonic() - saved > SAVE_S:
-                    self._memory.save()
-                    saved = time.monotonic()
+        for path, target in targets.items():
+            if (reason := before.why_not(target.run_id)) is not None:
+                left_out[path] = reason
+                self.lacks_runs |= reason == NOT_YET
+                continue
+            try:
+                self._one(path, target, before, now)
+            except OSError as error:
+                if not isinstance(error, FileNotFoundError):
+                    left_out[path] = f"it cannot be read: {error.strerror}"
+            if time.monotonic() - saved > SAVE_S:
+                self._memory.save()
+                saved = time.monotonic()
 
     def _one(self, path: str, target: Target, before: Before, now: float) -> None:
         """Queue a file, unless the run has these bytes or will have them.

@@ -11,6 +11,7 @@ The order of writes, and what a crash leaves behind each:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from itertools import islice
 
 import msgspec
 
@@ -25,6 +26,7 @@ from mirror.store.uploads import TakenIn
 
 NOT_YET = "its run is not in this mirror yet"
 DELETED = "its run was deleted upstream"
+TOGETHER = 1000  # files that the mirror is asked about at once
 
 
 class Before(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,12 +98,15 @@ class Queue:
                     waiting[Target(entry.run_id, name)] = None
                 case _:
                     pass
-        listed = listed_files(self._lake, self._key, list(targets))
+        listed: dict[Target, Listed] = {}
+        names = iter(targets)
+        while some := list(islice(names, TOGETHER)):
+            listed |= {Target(*place): file for place, file in listed_files(self._lake, self._key, some).items()}
         return Before(
             runs=held_runs(self._lake, self._key, run_ids),
             created=frozenset(created),
             waiting=waiting,
-            listed={Target(*place): file for place, file in listed.items()},
+            listed=listed,
         )
 
     def put(self, target: Target, taken: TakenIn, before: Before) -> Entry:
