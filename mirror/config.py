@@ -73,6 +73,7 @@ class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     poll_minutes: PositiveFloat = 10.0  # between two pulls of a source
     poll_active_minutes: PositiveFloat = 2.0  # the same while it has runs that have not ended
     poll_quiet_minutes: PositiveFloat = 60.0  # the same at most, while nothing new is found
+    pulls_at_once: PositiveInt = 2  # sources that are pulled beside one another; the server's limits are shared
     rescan_s: PositiveFloat = 30.0  # how often the whole outbox is looked through, whatever was noticed
     probe_first_s: PositiveFloat = 5.0  # wait before a server that is away is asked again; doubled each time
     probe_longest_s: PositiveFloat = 300.0  # the longest such wait

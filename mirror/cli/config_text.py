@@ -41,6 +41,7 @@ base_url = {base_url}
 # poll_minutes = 10.0          # between two pulls of a source
 # poll_active_minutes = 2.0    # the same while it has runs that have not ended
 # poll_quiet_minutes = 60.0    # the same at most, while nothing new is found
+# pulls_at_once = 2            # sources that are pulled beside one another; the server's limits are shared
 # rescan_s = 30.0              # how often the whole outbox is looked through, whatever was noticed
 # probe_first_s = 5.0          # wait before a server that is away is asked again; doubled each time
 # probe_longest_s = 300.0      # the longest such wait

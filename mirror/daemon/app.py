@@ -99,19 +99,20 @@ class Daemon:
         outbox = Outbox(self._home, told=self._tell_aside, now=self._clock.utc)
         with lock, self._lake(self._config) as lake:
             self._deployment = deployment_of(self._config.server.base_url, self._config.server.aliases).id
+            objects = Objects(self._home)
             with outbox.replaying():
-                Objects(self._home).recover()
+                objects.recover()
             async with side_by_side() as group:
                 group.start_soon(self._listen)
                 group.start_soon(watch_config, self._config_path, stamp, self._reload)
                 group.start_soon(self._beat.run)
                 group.start_soon(self._endpoint.run)
-                await self._terms(lake, outbox)
+                await self._terms(lake, objects, outbox)
                 group.cancel_scope.cancel()
             await self._beat.tell(stopped=True)
         self._log.info(Event.STOPPED)
 
-    async def _terms(self, lake: Lake, outbox: Outbox) -> None:
+    async def _terms(self, lake: Lake, objects: Objects, outbox: Outbox) -> None:
         first = True
         while not self._stopping:
             self._turn = anyio.Event()
@@ -119,6 +120,7 @@ class Daemon:
             async with self._clients(config) as clients:
                 world = World(
                     lake=lake,
+                    objects=objects,
                     config=config,
                     log=self._log,
                     line=Line(config.daemon, random.random),

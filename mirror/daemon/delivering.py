@@ -15,7 +15,6 @@ from mirror.outbox import Outbox
 from mirror.records.operations import Entry
 from mirror.replay import Desk, Replayed, Result, replay
 from mirror.replay.due import is_due
-from mirror.store.objects import Objects
 
 RETRY_LOOK_S = 5.0  # until the next look while something waits for its next attempt
 
@@ -98,7 +97,7 @@ class ReplayWorker:
         return Desk(
             client=self._client,
             lake=world.lake,
-            objects=Objects(world.lake.home),
+            objects=world.objects,
             outbox=self._outbox,
             features=self._features,
             source_policy=lambda entry: conflict_policy(world.config.source, entry.entity, entry.project),

@@ -6,7 +6,7 @@ allows. A source with `poll_minutes` keeps that pace, one with `poll_cron` is pu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 from mirror.config import DaemonSettings, SourceSettings
 
@@ -59,9 +59,10 @@ class Timetable:
         """Paths of the sources to pull now."""
         return [path for path, at in self._due_at.items() if at <= now]
 
-    def wait_s(self, now: float) -> float | None:
-        """Seconds until some source is due; None when none ever is by itself."""
-        return max(0.0, min(self._due_at.values()) - now) if self._due_at else None
+    def wait_s(self, now: float, among: Container[str] | None = None) -> float | None:
+        """Seconds until some source (of these) is due; None when none ever is by itself."""
+        times = [at for path, at in self._due_at.items() if among is None or path in among]
+        return max(0.0, min(times) - now) if times else None
 
     def next_at(self, path: str) -> float | None:
         """When a source is due, monotonic seconds; None when cron says."""

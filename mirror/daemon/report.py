@@ -6,8 +6,10 @@ The look is taken now and then and remembered; who asks in between, such as a sc
 from __future__ import annotations
 
 import datetime as dt
+import math
 import os
 import shutil
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +24,8 @@ from mirror.outbox import OutboxReader
 from mirror.store.disk import DiskUse, disk_use
 from mirror.store.engine import store_errors
 
-DISK_EVERY_S = 300.0  # counting the disk's use of a large home takes a second
+DISK_EVERY_S = 10.0  # the shortest time between two counts of the disk's use …
+DISK_SHARE = 200  # … and so many times as long as one takes, which for a large home is a second
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,17 +41,16 @@ class Looker:
 
     Args:
         home: whose.
-        now: monotonic seconds.
     """
 
     def __init__(self, home: Home) -> None:
         self._home = home
         self._outbox = OutboxReader(home)
         self._disk: DiskUse | None = None
-        self._disk_at = -DISK_EVERY_S
+        self._count_at = -math.inf  # monotonic seconds
 
     def look(self, now: float) -> Seen:
-        """The outbox now; the disk as it was some minutes ago.
+        """The outbox now; the disk as it was some time ago.
 
         Args:
             now: monotonic seconds.
@@ -58,8 +60,10 @@ class Looker:
         """
         with store_errors(self._home):
             free = shutil.disk_usage(self._home.root).free
-            if now - self._disk_at >= DISK_EVERY_S:
-                self._disk, self._disk_at = disk_use(self._home), now
+            if now >= self._count_at:
+                began = time.perf_counter()
+                self._disk = disk_use(self._home)
+                self._count_at = now + max(DISK_EVERY_S, DISK_SHARE * (time.perf_counter() - began))
             counts = self._outbox.counts()
             oldest = self._outbox.oldest() if counts["new"] or counts["claimed"] else None
             outbox = Backlog(
@@ -191,8 +195,8 @@ def _workers(term: Term, stuck: set[str]) -> list[WorkerStatus]:
 def _sources(term: Term, wall: dt.datetime) -> list[SourceStatus]:
     now = term.world.now()
     found = []
-    for path, state in term.pull.sources.items():
-        at = term.pull.timetable.next_at(path)
+    for path, state in term.roster.sources.items():
+        at = term.roster.timetable.next_at(path)
         next_at = None if at is None or at <= now else naive(wall + dt.timedelta(seconds=round(at - now)))
         found.append(
             SourceStatus(

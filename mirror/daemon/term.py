@@ -11,12 +11,15 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from mirror.api import Client, Spent
+from mirror.daemon.alone import Turns
 from mirror.daemon.cron import CronClock
 from mirror.daemon.delivering import ReplayWorker
 from mirror.daemon.events import Event
 from mirror.daemon.pulling import PullWorker
 from mirror.daemon.pulse import Pulse
 from mirror.daemon.restarts import Restarts
+from mirror.daemon.roster import Roster
+from mirror.daemon.upkeep import UpkeepWorker
 from mirror.daemon.watch_folder import WatchWorker
 from mirror.daemon.world import World, ask
 from mirror.errors import MirrorError
@@ -37,16 +40,24 @@ class Term:
     def __init__(self, world: World, clients: tuple[Client, Client, Client], outbox: Outbox) -> None:
         self.world = world
         self._clients = clients
-        self.pull = PullWorker(world, clients[0])
+        self.roster = Roster(world)
+        turns = Turns()
+        self.pulls = [
+            PullWorker(f"pull {number}", world, clients[0], self.roster, turns)
+            for number in range(1, world.config.daemon.pulls_at_once + 1)
+        ]
+        self.upkeep = UpkeepWorker(world, turns)
         self.replay = ReplayWorker(world, clients[1], outbox)
-        self.watch = WatchWorker(world, outbox, self.pull.bell.ring)
+        self.watch = WatchWorker(world, outbox, self.roster.ring)
         self._prober = clients[2]
-        self._cron = CronClock(world.config.source, self.pull.bell.ring, world.utc)
+        self._cron = CronClock(world.config.source, self.roster.ring, world.utc)
 
     @property
     def pulses(self) -> tuple[Pulse, ...]:
         """Of the workers."""
-        return self.pull.pulse, self.replay.pulse, *([self.watch.pulse] if self.watch.statuses else [])
+        pulls = [pull.pulse for pull in self.pulls]
+        watch = [self.watch.pulse] if self.watch.statuses else []
+        return *pulls, self.upkeep.pulse, self.replay.pulse, *watch
 
     @property
     def spent(self) -> Spent:
@@ -59,9 +70,9 @@ class Term:
         """The machine slept, or the clock was set: look at everything soon."""
         self._cron.look_again()
         self.world.line.nudge()
-        self.pull.timetable.hurry(self.world.now())
-        self.pull.begin_anew()
-        self.pull.bell.ring()
+        self.roster.timetable.hurry(self.world.now())
+        self.roster.begin_anew()
+        self.roster.ring()
         self.replay.bell.ring()
         self.watch.look_soon()
 
@@ -80,7 +91,11 @@ class Term:
 
         async def pull() -> None:
             with pulling:
-                await self._supervised(self.pull.run, self.pull.pulse)
+                await self._supervised(self.roster.remember, self.pulls[0].pulse)
+                async with side_by_side() as pulls:
+                    for one in self.pulls:
+                        pulls.start_soon(self._supervised, one.run, one.pulse)
+                    pulls.start_soon(self._supervised, self.upkeep.run, self.upkeep.pulse)
 
         async with side_by_side() as workers:
             workers.start_soon(pull)

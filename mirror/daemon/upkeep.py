@@ -1,39 +1,54 @@
-"""Maintenance of the home between two pulls: small files merged, the past that is wanted kept, the rest removed."""
+"""The worker that maintains the home: small files merged, the past that is wanted kept, the rest removed."""
 
 from __future__ import annotations
 
+import anyio
 import anyio.to_thread
 
+from mirror.daemon.alone import Turns
 from mirror.daemon.events import Event
+from mirror.daemon.pulse import Pulse
 from mirror.daemon.world import World
 from mirror.errors import StoreError
 from mirror.outbox import OutboxReader
 from mirror.store.maintenance import maintain
 
 FIRST_AFTER_S = 3600.0  # a daemon that is started every day maintains its home all the same
+PATIENCE = 0.25  # of its interval, for which it waits for a moment without pulls before it keeps further ones waiting
 
 
-class Upkeep:
-    """When maintenance is due, and how it is done.
+class UpkeepWorker:
+    """Maintains the home now and then.
 
     Args:
         world: what the workers share.
+        turns: maintenance goes beside no pull.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, turns: Turns) -> None:
         self._world = world
+        self._turns = turns
         self._every_s = world.config.daemon.maintain_every_hours * 3600
         self._due_at = world.now() + min(FIRST_AFTER_S, self._every_s)
-
-    @property
-    def wait_s(self) -> float:
-        """Seconds until it is due; 0.0 when it is."""
-        return max(0.0, self._due_at - self._world.now())
+        self._done = 0
+        self.pulse = Pulse("upkeep", world.now, lambda: self._done)
 
     async def run(self) -> None:
-        """Do it now. No pull may be under way; nobody else commits meanwhile. A failure is logged, no more."""
+        """Wait, maintain, and again."""
+        while True:
+            wait_s = max(0.0, self._due_at - self._world.now())
+            self.pulse.idle(wait_s)
+            await anyio.sleep(wait_s)
+            self.pulse.idle(None)
+            async with self._turns.alone(PATIENCE * self._every_s):
+                with self.pulse.busy():
+                    self._due_at = self._world.now() + self._every_s
+                    await self._maintain()
+                    self._done += 1
+
+    async def _maintain(self) -> None:
+        """Do it now: nobody else commits meanwhile. A failure is logged, no more."""
         world = self._world
-        self._due_at = world.now() + self._every_s
         started = world.now()
         needed = OutboxReader(world.lake.home).needed_objects
         try:

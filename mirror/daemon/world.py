@@ -17,6 +17,7 @@ from mirror.daemon.logs import Log
 from mirror.daemon.tally import Tally
 from mirror.errors import MirrorError
 from mirror.store import Lake
+from mirror.store.objects import Objects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,7 @@ class World:
     """What the workers of a term share."""
 
     lake: Lake  # open for writing as long as the daemon runs
+    objects: Objects  # of its home; what one worker has staged is known to all
     config: Config
     log: Log
     line: Line

@@ -55,6 +55,7 @@ async def pull(
     watcher: Watcher | None = None,
     now: Callable[[], dt.datetime] = utc_now,
     storing: anyio.CapacityLimiter | None = None,
+    objects: Objects | None = None,
 ) -> PullReport:
     """Bring the lake up to date with the server.
 
@@ -68,15 +69,17 @@ async def pull(
         watcher: told about the progress.
         now: the clock, UTC.
         storing: lets one commit in at a time, where others write the lake as well; None: one of its own.
+        objects: of the lake's home and recovered, where pulls go beside one another; None: its own.
 
     Raises:
         StoreError: the lake or the disk failed; the lake stays at its last commit.
         AuthError: the server refused the key before anything was listed.
     """
     started, before = time.monotonic(), client.spent
-    objects = Objects(lake.home)
-    if not request.dry_run:
-        await anyio.to_thread.run_sync(objects.recover)
+    if objects is None:
+        objects = Objects(lake.home)
+        if not request.dry_run:
+            await anyio.to_thread.run_sync(objects.recover)
     shop = Workshop(
         client=client,
         lake=lake,

@@ -54,6 +54,7 @@ class Watching:
         """As another process does that knows only what is on the disk."""
         world = World(
             lake=self.lake,
+            objects=Objects(self.lake.home),
             config=Config(),
             log=Log(self.log),
             line=Line(DaemonSettings(), lambda: 0.5),
