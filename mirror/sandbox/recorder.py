@@ -69,6 +69,12 @@ class Recorder:
         """Storage requests that carried an Authorization header: the key left the base host."""
         return [record for record in self.select(kind="storage") if record.authorized]
 
+    def drain(self) -> list[RequestRecord]:
+        """All records, which are then forgotten: a test of many days takes them out as it goes."""
+        with self._lock:
+            drained, self._records = self._records, []
+            return drained
+
     def clear(self) -> None:
         with self._lock:
             self._records.clear()
