@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from mirror.cli.output import ago, plural, size
-from mirror.daemon.status_file import DaemonStatus
+from mirror.daemon.status_file import DaemonStatus, WatchStatus
 
 
 def daemon_lines(status: DaemonStatus, now: dt.datetime) -> list[str]:
@@ -16,7 +16,21 @@ def daemon_lines(status: DaemonStatus, now: dt.datetime) -> list[str]:
     if status.offline_since is not None:
         what = "the key is refused" if status.state == "key_refused" else "offline"
         lines.append(f"{what} since {ago(status.offline_since, now)}: {status.offline_reason}")
-    return [*lines, f"spent   {describe_spent(status)}"]
+    return [*lines, f"spent   {describe_spent(status)}", *(_watch_line(watch, now) for watch in status.watches)]
+
+
+def _watch_line(watch: WatchStatus, now: dt.datetime) -> str:
+    """One watch folder: what went out of it, and what does not."""
+    parts = [f"{plural(watch.queued, 'file')} queued"]
+    if watch.last_queued is not None and watch.last_queued_at is not None:
+        parts[0] += f", the last {watch.last_queued!r} {ago(watch.last_queued_at, now)}"
+    if watch.changing:
+        parts.append(f"{watch.changing} changing")
+    if watch.left_out:
+        parts.append(f"{watch.left_out} left out, such as {watch.left_out_reason}")
+    if watch.last_error is not None:
+        parts.append(f"error: {watch.last_error}")
+    return f"watch   {watch.folder} to {watch.path}: {'; '.join(parts)}"
 
 
 def describe_spent(status: DaemonStatus) -> str:

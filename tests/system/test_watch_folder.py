@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from mirror.sandbox import Sandbox
+from tests.cli.test_json import agrees
 from tests.system.service import Service, serving, wait_for
 
 STABLE_S = 0.5
@@ -54,7 +55,10 @@ def test_files_go_up_and_survive_reloads_kills_and_outages(sandbox: Sandbox, tmp
         wait_for("what was queued offline", lambda: held(sandbox)["first.txt"] == b"22")
         wait_for("status", lambda: service.status["watches"][0]["queued"] == 3)
         said = service.cli("status", "--json", code=None).json["daemon"]["watches"][0]
+        agrees(said, "watches[] of daemon")
         assert (said["path"], said["last_queued"], said["last_error"]) == ("team/proj/r0", "first.txt", None)
+        shown = service.cli("status", code=None).out
+        assert f"watch   {data} to team/proj/r0: 3 files queued, the last 'first.txt'" in shown
         assert "watch" in [worker["name"] for worker in service.status["workers"]]
         assert service.stop(signal.SIGKILL) == -signal.SIGKILL
     (data / "plots" / "loss.png").write_bytes(b"new")
