@@ -116,3 +116,26 @@ def test_sigterm_while_a_big_file_is_copied_does_not_wait_for_it(sandbox: Sandbo
         assert time.monotonic() - began < 20.0
         assert service.events("file_queued") == []
         assert not any(partial.glob("upload-*")), "no half copy is left"
+
+
+def test_a_daemon_that_is_killed_while_it_queues_loses_no_file_and_sends_none_twice(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.state.add_run("team", "proj", "r0", state="running")
+    data = tmp_path / "data"
+    data.mkdir()
+    wanted = {f"f{number:03}": b"%d" % number for number in range(120)}
+    for name, content in wanted.items():
+        (data / name).write_bytes(content)
+    for already in (1, 40):
+        with serving(tmp_path, sandbox) as service:
+            configure(service, watch(data))
+            wait_for("some are queued", lambda: len(service.events("file_queued")) >= already)  # noqa: B023 -- at once
+            assert service.stop(signal.SIGKILL) == -signal.SIGKILL
+    with serving(tmp_path, sandbox) as last:
+        configure(last, watch(data))
+        wait_for("all", lambda: held(sandbox) == wanted)
+        wait_for("the outbox is empty", lambda: last.status["waiting"] == 0)
+        assert last.stop() == 0
+        query = "SELECT count(*) AS n, count(DISTINCT operation) AS d FROM receipts WHERE kind = 'upload_file'"
+        assert last.cli("sql", query, "--json", code=0).json == [{"n": len(wanted), "d": len(wanted)}]
