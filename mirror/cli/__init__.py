@@ -32,6 +32,7 @@ COMMANDS = {
     "replay": "Deliver what waits in the outbox to W&B.",
     "maintain": "Merge small files, and remove what nothing needs; no network.",
     "daemon": "Pull when it is time, deliver what is asked, for months.",
+    "unit": "Print a unit for systemd: the daemon, or a timer.",
     "doctor": "Check key, server, clock, disk, file system and extensions.",
     "demo": "Train, mirror, go offline, ask, edit, deliver: the whole story.",
 }

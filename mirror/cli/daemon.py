@@ -20,7 +20,7 @@ def command(home: str | None, config: str | None, form: str) -> int:
 
     Logs go to standard error: JSON lines, or lines for people on a terminal. SIGHUP or an edited configuration file
     reloads it. SIGTERM or Ctrl-C ends after what is under way, a second one at once. `wandb-mirror status` tells how
-    it is; systemd/ in the repository has units.
+    it is; `wandb-mirror unit` prints units for systemd.
     """
     setting = find_setting(home, config)
     log = Log(readable=None if form == "auto" else form == "text")

@@ -73,6 +73,7 @@ OPTIONS = {
     "sql": ["--json", "--csv", "--table", "--output", "[QUERY]"],
     "maintain": ["--dry-run", "--json"],
     "daemon": ["--log"],
+    "unit": ["--user", "[NAME]"],
     "doctor": ["--json"],
     "demo": [],
 }
