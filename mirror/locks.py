@@ -27,6 +27,9 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
+LOOK_S = 0.1  # whoever asks who holds a lock holds it for a moment, and is waited for
+
+
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
     """Who holds a process lock."""
 
@@ -58,7 +61,7 @@ class ProcessLock:
             HomeBusy: another process has it; the message names the process.
         """
         try:
-            self._lock.acquire()
+            self._lock.acquire(timeout=LOOK_S, poll_interval=LOOK_S / 20)
         except filelock.Timeout as error:
             raise HomeBusy(f"another process is {self._busy}{describe(self._holder)}", hint=self._hint) from error
         try:

@@ -82,7 +82,7 @@ def _of_process(said: DaemonStatus) -> Iterator[Metric]:
     moved = [(("down",), said.bytes_down), (("up",), said.bytes_up)]
     yield _counters("transferred_bytes", "Bodies as they went over the wire.", ["direction"], moved)
     pulls = [(("good",), said.pulls_good), (("failed",), said.pulls_failed)]
-    yield _counters("pulls", "Pulls, each of all sources that were due.", ["outcome"], pulls)
+    yield _counters("pulls", "Pulls that ended.", ["outcome"], pulls)
 
 
 def _of_sources(sources: list[SourceStatus], now: dt.datetime) -> Iterator[Metric]:
