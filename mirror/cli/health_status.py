@@ -30,6 +30,7 @@ class SourceLag(msgspec.Struct, frozen=True, kw_only=True):
     due_at: dt.datetime | None  # when its pace owes the next good pull; None: nobody promised one
     late: bool  # it is due for too long
     next_at: dt.datetime | None  # the daemon's next pull
+    pulling: bool  # by the daemon, now
     last_error: str | None
     last_error_at: dt.datetime | None
 
@@ -86,6 +87,7 @@ def lag_of(source: SourceStatus, now: dt.datetime, health: HealthSettings) -> So
         due_at=source.due_at,
         late=is_late(source, now, health),
         next_at=source.next_at,
+        pulling=source.pulling,
         last_error=source.last_error,
         last_error_at=source.last_error_at,
     )
@@ -117,7 +119,9 @@ def describe_source(one: SourceLag, now: dt.datetime) -> str:
     parts = [f"{one.path}: {'LATE, ' if one.late else ''}{lag}"]
     if one.active:
         parts.append("runs under way")
-    if one.next_at is not None:
+    if one.pulling:
+        parts.append("being pulled")
+    elif one.next_at is not None:
         parts.append(f"next pull in {span((one.next_at - now).total_seconds())}")
     if one.last_error is not None:
         parts.append(f"error {ago(one.last_error_at, now)}: {one.last_error}")

@@ -87,7 +87,9 @@ def judge(vitals: Vitals, settings: HealthSettings) -> list[Finding]:
 
 
 def is_late(source: SourceStatus, now: dt.datetime, settings: HealthSettings) -> bool:
-    """Whether a good pull of a source has been due for too long."""
+    """Whether a good pull of a source has been due for too long; not while one is under way, which may take days."""
+    if source.pulling:
+        return False
     return source.due_at is not None and now - source.due_at > dt.timedelta(hours=settings.late_after_hours)
 
 

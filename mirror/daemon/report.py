@@ -208,6 +208,7 @@ def _sources(term: Term, wall: dt.datetime) -> list[SourceStatus]:
                 last_error_at=None if state.last_error_at is None else naive(state.last_error_at),
                 due_at=None if state.due_at is None else naive(state.due_at),
                 errors=term.world.tally.source_errors[path],
+                pulling=term.roster.is_under_way(path),
             )
         )
     return found

@@ -47,6 +47,10 @@ class Roster:
         self._changed = anyio.Event()
         self.begin_anew()
 
+    def is_under_way(self, path: str) -> bool:
+        """Whether somebody pulls it now."""
+        return path in self._under_way
+
     def ring(self, path: str = "") -> None:
         """Wake the workers, for a source if one is named."""
         if path:

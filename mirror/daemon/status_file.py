@@ -35,6 +35,7 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_error_at: dt.datetime | None
     due_at: dt.datetime | None = None  # when its pace owes the next good pull; None: nobody promised one
     errors: int = 0  # pulls in which a project of it failed, since the daemon began
+    pulling: bool = False  # now
 
     def lag_s(self, now: dt.datetime) -> float | None:
         """How long ago the last good pull was, seconds; None when there was none."""
