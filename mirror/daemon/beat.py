@@ -80,13 +80,22 @@ class Beat:
                 self._notifier.tell(WATCHDOG=1)
                 pinged = self._clock.now()
             await self.tell()
-            await anyio.sleep(BEAT_S if watchdog_s is None else min(BEAT_S, watchdog_s / 4))
+            await self._rest(BEAT_S if watchdog_s is None else min(BEAT_S, watchdog_s / 4))
             before, wall, mono_before, mono = wall, self._clock.utc(), mono, self._clock.now()
             jump_s = (wall - before).total_seconds() - (mono - mono_before)
             if abs(jump_s) > JUMP_S:
                 self._log.info(Event.CLOCK_JUMPED, seconds=round(jump_s))
                 if self.term is not None:
                     self.term.woke_up()
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait; when it was much longer, the whole process stood still, and no worker is to blame for it."""
+        since = self._clock.now()
+        await anyio.sleep(seconds)
+        stood_s = self._clock.now() - since - seconds
+        if stood_s > JUMP_S and self.term is not None:
+            for pulse in self.term.pulses:
+                pulse.forgive(stood_s)
 
     async def tell(self, *, stopped: bool = False) -> None:
         """Write `status.json` and tell the service manager, if there is news or it is time."""

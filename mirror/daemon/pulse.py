@@ -57,6 +57,12 @@ class Pulse:
         self.crashes += 1
         self.last_error = reason
 
+    def forgive(self, seconds: float) -> None:
+        """The whole process stood still for so long: a container was frozen, a virtual machine paused."""
+        self._moved_at += seconds
+        if self._idle_until is not None:
+            self._idle_until += seconds
+
     async def wait_settled(self) -> None:
         """Until it is not busy."""
         await self._settled.wait()

@@ -51,3 +51,17 @@ async def test_it_settles_however_its_work_ends() -> None:
     hand.now = 1e6
     assert (hand.pulse.state, hand.pulse.crashes, hand.pulse.last_error) == ("restarting", 1, "it broke")
     assert hand.pulse.stuck_s() == 0
+
+
+async def test_time_in_which_the_whole_process_stood_still_is_held_against_no_worker() -> None:
+    hand = Hand()
+    hand.pulse.idle(600)
+    hand.now += 7200
+    hand.pulse.forgive(7000)
+    assert hand.pulse.stuck_s() == 0
+    hand.now += 500
+    assert hand.pulse.stuck_s() == 100, "from then on it counts again"
+    with hand.pulse.busy():
+        hand.now += 7200
+        hand.pulse.forgive(7000)
+        assert hand.pulse.stuck_s() == 200

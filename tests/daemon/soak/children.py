@@ -75,6 +75,11 @@ class Lives:
             self.ends.append(process.returncode)
             self._process = None
 
+    def has_ended(self) -> bool:
+        """Whether no life is left."""
+        self.look()
+        return self._process is None
+
     def signal(self, number: int) -> None:
         """Send a signal; a kill is waited for."""
         process = self._process

@@ -53,7 +53,6 @@ poll_minutes = 90.0
 poll_active_minutes = 60.0
 poll_quiet_minutes = 180.0
 stop_within_s = 7200.0
-stuck_after_minutes = 600.0
 [[source]]
 path = "team/alpha"
 [[source]]
@@ -260,8 +259,7 @@ class Story:
     def _stop(self) -> None:
         self.lives.signal(signal.SIGTERM)
         until = time.monotonic() + SETTLE_REAL_S
-        while self.lives.pid is not None:
-            self.lives.look()
+        while not self.lives.has_ended():
             assert time.monotonic() < until, "the daemon does not stop"
             time.sleep(0.05)
 

@@ -94,7 +94,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         try:
             yield made
             made.lives.signal(signal.SIGTERM)
-            wait_for("its end", lambda: made.lives.look() is None and made.lives.pid is None)
+            wait_for("its end", made.lives.has_ended)
             assert not [line for line in made.lives.log_path(1).read_text().splitlines() if '"level": "error"' in line]
         finally:
             made.lives.close()
