@@ -7,7 +7,7 @@ is one thing that waits for a person.
 
 `pace`, `line` and `restarts` decide, from values and a clock that is given to them; `pulling` and `delivering` are the
 workers; `app` holds the process together: locks, signals, configuration, the service manager. `beat` looks every
-second and has `report` say in `status.json` how the daemon is; `health` judges that, `http_pages` and `metrics` tell it.
+second and has `report` say in `status.json` how it is; `health` judges that, `http_pages` and `metrics` tell it.
 
 It never pulls or delivers by itself: that is what the flows below it do. Waits are measured by the monotonic clock, for
 the wall clock jumps; only cron expressions are read against the wall clock, by APScheduler.
