@@ -102,7 +102,7 @@ def _of_daemon(vitals: Vitals) -> list[Finding]:
             Finding(
                 name="key_refused",
                 sentence=f"the server refuses the API key: {daemon.offline_reason}",
-                hint=f"`wandb login` (or where the key comes from), then `kill -HUP {daemon.pid}`",
+                hint=f"`wandb login`, then `kill -HUP {daemon.pid}`; a restart if the key comes from WANDB_API_KEY",
             )
         )
     if daemon.config_error is not None:
