@@ -39,6 +39,7 @@ def slow(cli: Cli, sandbox: Sandbox) -> Iterator[Cli]:
 
 
 def test_a_second_pull_is_told_which_process_writes_and_readers_go_on(slow: Cli, sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault.latency(2.0, match=Match(kind="graphql")))  # longer than another program takes to start
     with slow.start("pull", stderr=subprocess.DEVNULL) as first:
         wait_until(lambda: sandbox.requests.count(kind="graphql") >= 2)
         said = slow.fails(8, "pull")
@@ -46,6 +47,7 @@ def test_a_second_pull_is_told_which_process_writes_and_readers_go_on(slow: Cli,
         assert "wait until it is done" in said.hint
         writer = slow("status", "--json", code=0).json["writer"]
         assert writer is None or writer["pid"] == first.pid
+        sandbox.faults.clear()
         assert first.wait(PATIENCE_S) == 0
     assert slow("status", "--json", code=0).json["runs"] == 5
 
