@@ -83,6 +83,28 @@ def write_replace(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     sync_folder(path.parent)
 
 
+def append(path: Path, content: bytes) -> None:
+    """Add to a file that grows line by line, durably; it is created where it is missing.
+
+    A crash may leave the beginning of `content`. What such a crash left is ended by a line break, so that what comes
+    now has lines of its own.
+
+    Raises:
+        OSError: some of it may have been added.
+    """
+    is_new = not path.exists()
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    with os.fdopen(descriptor, "r+b", buffering=0) as file:
+        if file.seek(0, os.SEEK_END) and os.pread(descriptor, 1, file.tell() - 1) != b"\n":
+            content = b"\n" + content
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        sync_descriptor(descriptor)
+    if is_new:
+        sync_folder(path.parent)
+
+
 def rename_inside(place: int, temporary: str, name: str) -> None:
     """Give a file that is whole its name, inside one open folder, and make the name durable.
 
@@ -213,7 +235,7 @@ def make_folder(folder: Path) -> None:
         sync_folder(new.parent)
 
 
-def sync_new_files(folder: Path, known: Iterable[str]) -> int:
+def sync_new_files(folder: Path, known: Iterable[str]) -> list[Path]:
     """Flush every file below `folder` whose path is not in `known`, and the folders that hold them.
 
     Args:
@@ -221,14 +243,14 @@ def sync_new_files(folder: Path, known: Iterable[str]) -> int:
         known: paths that are durable already, as `file_names` gave them.
 
     Returns:
-        How many files were flushed.
+        The files that were flushed.
     """
     new = [Path(name) for name in file_names(folder) - set(known)]
     for path in new:
         sync_file(path)
     for parent in {ancestor for path in new for ancestor in path.parents if ancestor.is_relative_to(folder)}:
         sync_folder(parent)
-    return len(new)
+    return new
 
 
 def sync_files(files: Sequence[Path], folder: Path) -> None:

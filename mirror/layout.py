@@ -41,6 +41,16 @@ class Home:
         return self.lake / "data"
 
     @property
+    def lake_digests(self) -> Path:
+        """The digests of the lake's Parquet files, a line each, written before the commit that names them."""
+        return self.lake / "data.digests"
+
+    @property
+    def catalog_seal(self) -> Path:
+        """The digest of the catalog while nobody writes: JSON."""
+        return self.lake / "catalog.seal"
+
+    @property
     def objects(self) -> Path:
         """Folder of the objects: immutable bytes, each below the first two digits of its SHA-256."""
         return self.root / "objects" / "sha256"

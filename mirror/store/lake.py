@@ -4,7 +4,8 @@ The order of writes, and what a crash leaves at each point:
 
     1. writer.lock taken                        crash: the system frees it
     2. BEGIN; rows written as Parquet files     crash: files no snapshot names; maintenance removes them
-    3. those files and their folders synced     crash: the same
+    3. those files and their folders synced, their digests recorded
+                                                crash: the same
     4. COMMIT in the catalog (SQLite, WAL)      crash before: the old snapshot; after: the new one, whole
 """
 
@@ -24,8 +25,10 @@ from mirror.config import StoreSettings
 from mirror.durable import file_names, make_folder, sync_new_files
 from mirror.errors import LakeTooNew, OtherDeployment, StoreError
 from mirror.layout import Home
+from mirror.store.catalog_seal import break_seal, seal
 from mirror.store.engine import LAKE, attach_lake, new_engine, sql_text, store_errors
 from mirror.store.filesystem import check_can_hold_lake
+from mirror.store.lake_digests import complete_digests, record_digests
 from mirror.store.literals import inlined
 from mirror.store.tables import INLINED_ROWS, INLINED_TABLES, MIGRATIONS, SCHEMA_VERSION
 from mirror.store.writer_lock import WriterLock
@@ -76,12 +79,15 @@ class Lake:
             opening.callback(self._closing.close)
             make_folder(self.home.lake_data)
             check_catalog(self.home)
+            break_seal(self.home)
+            self._closing.callback(seal, self.home)
             self._engine = new_engine(self._settings)
             self._closing.callback(self._engine.close)
             if not _uses_wal(self._engine, self.home):
                 _use_wal(self.home)
             attach_lake(self._engine, self.home.catalog, self.home.lake_data, read_only=False)
             self._durable = file_names(self.home.lake_data)
+            complete_digests(self.home, self._durable)
             self._migrate()
             self._inline_small_tables()
             self._claim_deployment()
@@ -112,7 +118,7 @@ class Lake:
             self._engine.execute("BEGIN")
             try:
                 yield self._engine
-                sync_new_files(self.home.lake_data, self._durable)
+                record_digests(self.home, sync_new_files(self.home.lake_data, self._durable))
                 self._engine.execute("COMMIT")
             except BaseException:
                 with contextlib.suppress(duckdb.Error):

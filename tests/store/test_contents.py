@@ -228,7 +228,7 @@ def test_contents_and_watermark_become_visible_together_or_not_at_all(
     before = everything(lake)
     names = durable.file_names(home.metric_data)
 
-    def full(folder: Path, known: object) -> int:
+    def full(folder: Path, known: object) -> list[Path]:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("mirror.store.lake.sync_new_files", full)

@@ -92,7 +92,7 @@ def test_new_folders_and_files_are_found_and_known_ones_are_left_alone(
     durable.make_folder(tmp_path / "a" / "b")
     (tmp_path / "a" / "b" / "one").write_bytes(b"1")
     known = durable.file_names(tmp_path)
-    assert durable.sync_new_files(tmp_path, known) == 0
+    assert durable.sync_new_files(tmp_path, known) == []
     (tmp_path / "a" / "two").write_bytes(b"2")
-    assert durable.sync_new_files(tmp_path, known) == 1
+    assert durable.sync_new_files(tmp_path, known) == [tmp_path / "a" / "two"]
     assert durable.file_names(tmp_path / "missing") == set()
