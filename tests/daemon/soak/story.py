@@ -213,7 +213,7 @@ class Story:
         """Everybody lives who should; the daemon is started again some steps after its end."""
         self.requests.take(self.sandbox.requests.drain())
         self.lives.look()
-        if self.lives.pid is None and self._chance.random() < 0.4:
+        if self.lives.pid is None and self.trouble.may_start and self._chance.random() < 0.4:
             self.lives.start()
         elif self.lives.pid is not None and not self.lives.is_stopping and self.lives.is_ready():
             self.gauge.look(self.lives.count, self.lives.pid)

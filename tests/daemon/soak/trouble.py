@@ -65,9 +65,14 @@ class Trouble:
         lives = self._lives
         if name == "kill":  # at any instant, while it starts and while it stops too
             return deadly and lives.pid is not None
-        if name in {"term", "reload"}:
+        if name in {"term", "reload", "bad_config"}:
             return (deadly or name != "term") and lives.is_ready() and not lives.is_stopping
         return True
+
+    @property
+    def may_start(self) -> bool:
+        """Whether a daemon would begin: with a bad configuration it refuses to."""
+        return "bad_config" not in self._ends
 
     def over(self) -> None:
         """Everything is well from now on."""
