@@ -103,6 +103,7 @@ class ReplayWorker:
             source_policy=lambda entry: conflict_policy(world.config.source, entry.entity, entry.project),
             now=world.utc,
             storing=world.storing,
+            fresh=world.fresh,
         )
 
     def ended(self, entry: Entry, result: Result, words: str | None) -> None:

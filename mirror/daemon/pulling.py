@@ -63,6 +63,7 @@ class PullWorker:
                 watcher=self._progress,
                 now=world.utc,
                 storing=world.storing,
+                fresh=world.fresh,
                 objects=world.objects,
             )
         except StoreError:

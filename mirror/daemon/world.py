@@ -17,6 +17,7 @@ from mirror.daemon.logs import Log
 from mirror.daemon.tally import Tally
 from mirror.errors import MirrorError
 from mirror.store import Lake
+from mirror.store.fresh_rows import FreshRows
 from mirror.store.objects import Objects
 
 
@@ -33,6 +34,7 @@ class World:
     random: Callable[[], float]  # from 0 to 1
     tally: Tally = field(default_factory=Tally)
     storing: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))  # one commit at a time
+    fresh: FreshRows = field(default_factory=FreshRows)  # what replays write while pulls are under way
 
     def now(self) -> float:
         """Monotonic seconds."""

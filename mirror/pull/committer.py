@@ -20,9 +20,10 @@ from mirror.pull.errand import Outcome
 from mirror.pull.report import ProjectReport
 from mirror.pull.workshop import Workshop
 from mirror.records.contents import ContentChanges
-from mirror.records.passes import Changes, Failure, SourceState
+from mirror.records.passes import Changes, Failure, ProjectKey, SourceState
 from mirror.records.projects import ProjectRecord
 from mirror.records.runs import RunRecord
+from mirror.store.fresh_rows import without_older
 from mirror.store.writer import commit
 from mirror.tasks import side_by_side
 
@@ -55,6 +56,7 @@ class Committer:
         self.shop, self.report, self.at = shop, report, at
         self.source: SourceState | None = None  # as it was committed last
         self._pending: list[Batch] = []  # handed over and not committed
+        self._fresh: set[tuple[ProjectKey, str]] = set()  # runs that replays wrote since the pass began
         self._send: ObjectSendStream[Batch] | None = None  # while it is at work
 
     @asynccontextmanager
@@ -67,14 +69,15 @@ class Committer:
         """
         self._send, receive = anyio.create_memory_object_stream[Batch](0)
         try:
-            async with receive, side_by_side() as group, self._send:
-                group.start_soon(self._commit_all, receive)
-                try:
-                    yield
-                except MirrorError:
+            with self.shop.fresh.watched() as self._fresh:
+                async with receive, side_by_side() as group, self._send:
+                    group.start_soon(self._commit_all, receive)
+                    try:
+                        yield
+                    except MirrorError:
+                        await self.settled()
+                        raise
                     await self.settled()
-                    raise
-                await self.settled()
         finally:
             self._send = None
             self._pending.clear()
@@ -137,7 +140,12 @@ class Committer:
         contents, artifacts = outcome.contents, list(outcome.artifacts.values())
         if self.shop.dry_run or (changes.is_empty and not contents and not artifacts):
             return
-        await self.shop.written(commit, self.shop.lake, changes, contents, artifacts, objects=self.shop.objects)
+
+        def store() -> None:  # with the turn to commit, so that no replay writes between the look and the commit
+            kept = without_older(changes, self._fresh)
+            commit(self.shop.lake, kept, contents, artifacts, objects=self.shop.objects)
+
+        await self.shop.written(store)
         self.source = changes.source or self.source
 
 

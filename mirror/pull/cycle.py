@@ -23,6 +23,7 @@ from mirror.pull.take import PageTaker
 from mirror.pull.workshop import Workshop
 from mirror.records.passes import ProjectKey
 from mirror.store import Lake
+from mirror.store.fresh_rows import FreshRows
 from mirror.store.objects import Objects
 
 PASSES_AT_ONCE = 4
@@ -56,6 +57,7 @@ async def pull(
     now: Callable[[], dt.datetime] = utc_now,
     storing: anyio.CapacityLimiter | None = None,
     objects: Objects | None = None,
+    fresh: FreshRows | None = None,
 ) -> PullReport:
     """Bring the lake up to date with the server.
 
@@ -69,6 +71,7 @@ async def pull(
         watcher: told about the progress.
         now: the clock, UTC.
         storing: lets one commit in at a time, where others write the lake as well; None: one of its own.
+        fresh: what replays of this process write meanwhile; None: there are none.
         objects: of the lake's home and recovered, where pulls go beside one another; None: its own.
 
     Raises:
@@ -91,6 +94,7 @@ async def pull(
         retry_quarantined=request.retry_quarantined,
         dry_run=request.dry_run,
         writers=storing or anyio.CapacityLimiter(1),
+        fresh=fresh or FreshRows(),
     )
     report = PullReport()
     if request.runs:

@@ -15,6 +15,7 @@ from mirror.config import PullSettings
 from mirror.pull.fetch import UnderWay
 from mirror.pull.report import Watcher
 from mirror.store import Lake
+from mirror.store.fresh_rows import FreshRows
 from mirror.store.objects import Objects
 
 P = ParamSpec("P")
@@ -41,6 +42,7 @@ class Workshop:
     under_way: UnderWay = field(default_factory=UnderWay)
     readers: anyio.CapacityLimiter = field(default_factory=_one)
     writers: anyio.CapacityLimiter = field(default_factory=_one)
+    fresh: FreshRows = field(default_factory=FreshRows)
 
     async def stored(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Ask the store in a thread. It waits for a transaction that is open, not for what is prepared before one."""

@@ -15,6 +15,7 @@ from mirror.records.runs import RunRecord
 from mirror.replay.merge import Policy
 from mirror.replay.outcomes import RefusedDelivery, RunIsGoneError
 from mirror.store import Lake
+from mirror.store.fresh_rows import FreshRows
 from mirror.store.objects import Objects
 
 
@@ -30,6 +31,7 @@ class Desk:
     source_policy: Callable[[Entry], Policy]  # for what both sides changed, by the entry's source
     now: Callable[[], dt.datetime]  # UTC
     storing: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))  # one commit at a time
+    fresh: FreshRows = field(default_factory=FreshRows)  # told to passes of a pull that are under way
 
     def policy(self, entry: Entry) -> Policy:
         """What a person decided for the entry, else what its source says."""

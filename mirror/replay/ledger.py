@@ -169,6 +169,7 @@ def _commit(desk: Desk, key: ProjectKey, ended: Sequence[Ended]) -> None:
         objects=desk.objects,
         delivered=receipts.Delivered(receipts=tuple(one.receipt for one in ended), links=tuple(links)),
     )
+    desk.fresh.written(key, [*runs, *gone])
 
 
 def _contents(desk: Desk, key: ProjectKey, files: dict[str, dict[str, FileRow]]) -> list[ContentChanges]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 
 import msgspec
@@ -15,7 +14,6 @@ from mirror.records.receipts import Ending, Receipt
 from mirror.records.texts import storable
 from mirror.store.engine import Engine
 from mirror.store.lake import Lake
-from mirror.store.literals import inlined
 from mirror.store.rows import TEXT, TIME, arrow_table, insert, naive
 
 _COLUMNS = pa.schema(
@@ -60,20 +58,6 @@ def write_delivered(engine: Engine, key: ProjectKey, delivered: Delivered | None
         engine.execute("INSERT INTO lake.run_artifacts SELECT * FROM linked EXCEPT SELECT * FROM lake.run_artifacts")
     finally:
         engine.unregister("linked")
-
-
-def refreshed_at(lake: Lake, key: ProjectKey, run_ids: Sequence[str]) -> dict[str, dt.datetime]:
-    """When a replay last wrote the rows of some runs as it had read them back from the server, UTC, by run id."""
-    with lake.reading() as engine:
-        rows = engine.execute(
-            inlined(
-                "SELECT run_id, max(ended_at) FROM lake.receipts WHERE entity = ? AND project = ?"
-                " AND list_contains(?, run_id) AND kind IN ('create', 'edit', 'update_state')"
-                " AND outcome IN ('applied', 'already_so') GROUP BY ALL",
-                [key.entity, key.project, list(run_ids)],
-            )
-        ).fetchall()
-    return {run_id: at.replace(tzinfo=dt.UTC) for run_id, at in rows}
 
 
 def endings_of(lake: Lake, entry_ids: Sequence[str]) -> dict[str, list[Ending]]:

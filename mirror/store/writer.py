@@ -24,7 +24,7 @@ from mirror.store.contents_writer import commit_contents
 from mirror.store.failures import write_failures
 from mirror.store.lake import Lake
 from mirror.store.objects import Objects
-from mirror.store.receipts import Delivered, refreshed_at, write_delivered
+from mirror.store.receipts import Delivered, write_delivered
 from mirror.store.rows import TEXT, TIME, arrow_table, merge, naive, put
 
 # Column names and types as `tables.RUNS` has them; the rows below come in the same order.
@@ -83,8 +83,6 @@ def commit(
 ) -> None:
     """Write everything, or nothing: rows, contents and the watermark become visible together.
 
-    Commits of one process come one after the other, which its caller sees to.
-
     Args:
         lake: opened for writing.
         changes: of one project; may be empty but for its key and time.
@@ -97,8 +95,6 @@ def commit(
         UnreadableExport: a history part is damaged; the error names its object. The lake stays at its last commit.
         StoreError: the lake stays at its last commit.
     """
-    if changes.runs and delivered is None:
-        changes = _beside_replay(lake, changes)
     if not contents and not artifacts:
         if not changes.is_empty or delivered:
             with lake.transaction() as engine:
@@ -114,18 +110,6 @@ def commit(
     except BaseException:
         give_up(lake, ready)
         raise
-
-
-def _beside_replay(lake: Lake, changes: Changes) -> Changes:
-    """What a pass wants to write, after what a replay has written since that pass began.
-
-    A run that the replay made is not new any more, though the pass did not find it in the lake. A row that the replay
-    read back is younger than the pass: it stays, or a delivered edit would seem undone until the next reconcile. What
-    moved upstream since is seen by the next pass, whose watermark is the beginning of this one.
-    """
-    refreshed = refreshed_at(lake, changes.key, [run.run_id for run in changes.runs])
-    runs = tuple(run for run in changes.runs if refreshed.get(run.run_id, changes.at) <= changes.at)
-    return msgspec.structs.replace(changes, runs=runs, new=changes.new - refreshed.keys())
 
 
 def _write(engine: duckdb.DuckDBPyConnection, changes: Changes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypedDict
 
 import anyio
 
@@ -12,29 +12,36 @@ from mirror.config import Config, SourceSettings
 from mirror.outbox import Outbox
 from mirror.pull import PullRequest, pull
 from mirror.pull.cycle import utc_now
-from mirror.records.operations import Change, Edit
+from mirror.records.operations import Change, Delete, Edit
 from mirror.replay import Desk, replay
 from mirror.sandbox import Fault, Match, Sandbox
 from mirror.store import Lake
+from mirror.store.fresh_rows import FreshRows
 from mirror.store.objects import Objects
 from tests.mirroring import ENGINE, ENTITY, PROJECT, SERVER, SOURCE, Mirror
+
+
+class Shared(TypedDict):
+    """What pulls and replays of one process share."""
+
+    storing: anyio.CapacityLimiter
+    fresh: FreshRows
+
 
 TAG = Edit(fields={"tags": Change(base=[], value=["best"])})
 
 
-async def pull_and(
-    mirror: Mirror, act: Callable[[Client, Lake, anyio.CapacityLimiter], Coroutine[Any, Any, None]]
-) -> None:
+async def pull_and(mirror: Mirror, act: Callable[[Client, Lake, Shared], Coroutine[Any, Any, None]]) -> None:
     """A pull that walks, and something else once the pull has listed."""
     deployment = deployment_of(mirror.url)
-    key, storing = ApiKey(mirror.api_key, "a test"), anyio.CapacityLimiter(1)
+    key, shared = ApiKey(mirror.api_key, "a test"), Shared(storing=anyio.CapacityLimiter(1), fresh=FreshRows())
     request = PullRequest(sources=(SourceSettings(path=SOURCE),), force_walk=True)
     config = Config(server=SERVER, pull=mirror.settings)
     async with Client(deployment, key, SERVER) as pulling, Client(deployment, key, SERVER) as replaying:
         with Lake(mirror.home, deployment=deployment.id, settings=ENGINE) as lake:
             async with anyio.create_task_group() as group:
-                group.start_soon(act, replaying, lake, storing)
-                report = await pull(pulling, lake, config, request, storing=storing)
+                group.start_soon(act, replaying, lake, shared)
+                report = await pull(pulling, lake, config, request, **shared)
     assert report.errors == []
 
 
@@ -44,14 +51,14 @@ def deliver_once(sandbox: Sandbox, mirror: Mirror, asked: str) -> None:
     slow = Fault.latency(1.5, match=Match(kind="storage"))
     sandbox.faults.add(slow)
 
-    async def deliver(client: Client, lake: Lake, storing: anyio.CapacityLimiter) -> None:
+    async def deliver(client: Client, lake: Lake, shared: Shared) -> None:
         with anyio.fail_after(30):
             while not sandbox.requests.select(asked):
                 await anyio.sleep(0.01)
             outbox = Outbox(mirror.home)
             desk = Desk(
-                client=client, lake=lake, objects=Objects(mirror.home), outbox=outbox, storing=storing,
-                features=frozenset(sandbox.state.features), source_policy=lambda _: "hold", now=utc_now,
+                client=client, lake=lake, objects=Objects(mirror.home), outbox=outbox,
+                features=frozenset(sandbox.state.features), source_policy=lambda _: "hold", now=utc_now, **shared,
             )  # fmt: skip
             report = await replay(desk)
         assert report.applied == 1
@@ -81,3 +88,15 @@ def test_what_was_delivered_while_a_pull_was_under_way_stays_visible(sandbox: Sa
     assert (mirror.run("r")["tags"], mirror.run("r")["notes"]) == (["best"], "new")
     mirror.pull(force_walk=True)
     assert (mirror.run("r")["tags"], mirror.run("r")["notes"]) == (["best"], "new")
+
+
+def test_a_deletion_that_was_delivered_while_a_pull_was_under_way_is_not_undone(
+    sandbox: Sandbox, mirror: Mirror
+) -> None:
+    sandbox.state.add_run(ENTITY, PROJECT, "r", notes="old", files={"a": b"a"})
+    mirror.pull()
+    sandbox.state.edit_run(ENTITY, PROJECT, "r", notes="new", touch_heartbeat=True)
+    sandbox.state.add_file(ENTITY, PROJECT, "r", "a", b"b")
+    Outbox(mirror.home).put((ENTITY, PROJECT, "r"), None, Delete(delete_artifacts=False))
+    deliver_once(sandbox, mirror, "MirrorRuns")
+    assert mirror.run("r")["gone_at"] is not None
