@@ -28,7 +28,6 @@ from tests.daemon.soak.requests import HANDS, Requests
 from tests.daemon.soak.shared_clock import SharedClock
 from tests.daemon.soak.trouble import MINUTE, Trouble
 
-STEP_MINUTES = (2.0, 14.0)
 CALM_FROM = 0.7  # of the story: from there on nothing ends the daemon, so that one life is long
 SETTLE_REAL_S = 120.0
 STEP_REAL_S, BUSY_REAL_S = 0.03, 0.4  # real time of a step: at least, and at most while the daemon works
@@ -113,11 +112,13 @@ class Story:
         folder: for everything.
         seed: decides what happens; processes run as they please.
         days: of the story.
+        step_minutes: a step takes so long on average.
     """
 
-    def __init__(self, folder: Path, *, seed: int, days: float) -> None:
+    def __init__(self, folder: Path, *, seed: int, days: float, step_minutes: float = 8.0) -> None:
         self._chance = random.Random(seed)
         self._days = days
+        self._step_s = step_minutes * MINUTE
         self.told = Told(seed=seed, days=days)
         self._open = contextlib.ExitStack()
         self.clock = SharedClock.create(folder / "clock")
@@ -197,7 +198,7 @@ class Story:
         return status is not None and any(worker.state == "busy" for worker in status.workers)
 
     def _step(self, *, deadly: bool) -> None:
-        self.clock.advance(self._chance.uniform(*STEP_MINUTES) * MINUTE)
+        self.clock.advance(self._chance.uniform(0.25, 1.75) * self._step_s)
         self.trouble.act(deadly=deadly)
         self._look()
         if self._chance.random() < 0.8:

@@ -16,9 +16,9 @@ ALARMS = {"config_refused"}  # errors that the story explains: it writes bad con
 GROWTH_FDS = 40  # connections that are kept come and go
 
 
-def tell(folder: Path, *, seed: int, days: float, growth_mb: float) -> Told:
+def tell(folder: Path, *, seed: int, days: float, step_minutes: float, growth_mb: float) -> Told:
     """Tell a story, judge its end, and print what came to pass; a life may grow so much: its caches fill."""
-    story = Story(folder, seed=seed, days=days)
+    story = Story(folder, seed=seed, days=days, step_minutes=step_minutes)
     print(f"seed {seed}")
     try:
         told = story.tell()
@@ -54,14 +54,14 @@ def assert_flat(story: Story, growth_mb: float) -> None:
 
 
 def test_a_day_of_random_life_ends_with_the_servers_truth(tmp_path: Path) -> None:
-    told = tell(tmp_path, seed=6, days=1, growth_mb=120)
+    told = tell(tmp_path, seed=6, days=1, step_minutes=16, growth_mb=120)
     assert told.events["pull_done"] > 2
     assert told.troubles["kill"] > 0
 
 
 @pytest.mark.soak
 def test_ten_days_of_random_life_end_with_the_servers_truth(tmp_path: Path) -> None:
-    told = tell(tmp_path, seed=random.SystemRandom().randrange(10**6), days=10, growth_mb=60)
+    told = tell(tmp_path, seed=random.SystemRandom().randrange(10**6), days=10, step_minutes=8, growth_mb=60)
     assert told.events["maintenance_done"] > 10
     assert told.events["pull_done"] > 50
     assert {"kill", "term", "outage", "names", "too_many", "reload"} <= told.troubles.keys()
