@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from msgspec import UNSET, UnsetType
 from mirror.records.texts import dump_strict
 
 ENTRY_VERSION = 1
+_CHECK = b'"check":"'
 
 # The fields of a run that an edit can change as a whole, in W&B's lower-case names.
 EditedField = Literal["display_name", "notes", "description", "group", "job_type", "tags"]
@@ -156,8 +158,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def entry_json(entry: Entry) -> bytes:
-    """An entry as the bytes of its file: strict JSON, one line."""
-    return dump_strict(msgspec.to_builtins(entry)).encode()
+    """An entry as the bytes of its file: strict JSON, one line, whose last key is a CRC-32 of the line without it."""
+    line = dump_strict(msgspec.to_builtins(entry)).encode()
+    return b"%s,%s%08x%s" % (line[:-1], _CHECK, zlib.crc32(line), b'"}')
 
 
 def entry_of_json(content: bytes) -> Entry:
@@ -173,10 +176,26 @@ def entry_of_json(content: bytes) -> Entry:
     version = value.get("version") if isinstance(value, dict) else None
     if isinstance(version, int) and version > ENTRY_VERSION:
         raise ValueError(f"a newer wandb-mirror wrote it (entry version {version})")
+    if isinstance(value, dict):
+        _check(content, value)
     try:
         return msgspec.convert(value, Entry)
     except msgspec.ValidationError as error:
         raise ValueError(f"it is no entry of an outbox: {error}") from error
+
+
+def _check(content: bytes, value: dict[str, Any]) -> None:
+    """Take the CRC-32 out of an entry, after a look; entries of older versions have none.
+
+    Raises:
+        ValueError: the bytes are not those that were written. What would be delivered is not what was asked.
+    """
+    said = value.pop("check", None)
+    line = content.rpartition(b"," + _CHECK)[0] + b"}"
+    if said is not None and said != f"{zlib.crc32(line):08x}":
+        raise ValueError("it is damaged: its bytes are not those that were written")
+    if unknown := value.keys() - set(Entry.__struct_fields__):
+        raise ValueError(f"it is damaged: no entry has {min(unknown)!r}")
 
 
 def may_become(state: str, wanted: str) -> bool:

@@ -1,13 +1,16 @@
-"""The seal of a catalog at rest: its digest, so that a byte that flips while nobody writes is found.
+"""The seal of a catalog: its digest between two commits, so that a byte that flips while nothing is written is found.
 
 SQLite has no checksums in its database file, and its own check looks at the structure, not at the values.
 
-    the writer opens the lake    the seal is compared; one that fits is removed, durably, before anything is written
-    it closes the lake           a new one, unless a reader's log keeps the last commits out of the database file
-    it is killed                 no seal: nothing is claimed
+    before a commit    the seal is compared; one that fits is removed, durably, before anything is written
+    after it           a new one, unless a reader's log keeps the last commits out of the database file
+    crash in between   no seal: nothing is claimed before the next commit
 
-A seal that does not fit is kept, with the time when that was seen, until a person put the catalog in order: else the
-next writer would seal the damage. Beside a running writer there is none, and damage of a value can pass unseen.
+A new seal is not flushed, since that costs two more waits for the disk: a power cut may leave none, or an empty file,
+and then nothing is claimed either. A seal that does not fit is kept, with the time when that was seen, until a person
+put the catalog in order: else the next commit would seal the damage.
+
+So whatever changes the catalog does so inside `unsealed`, as `Lake.transaction` does.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -25,12 +29,12 @@ from mirror.store.lake_digests import hash_rot
 
 
 class Seal(msgspec.Struct, frozen=True, kw_only=True):
-    """What the catalog was when the last writer left it."""
+    """What the catalog was after the last commit."""
 
     digest: str  # XXH3, 128 bits, hex
     size: int  # bytes
     check: str  # CRC-32 of the two, hex: tells damage of the seal from damage of the catalog
-    broken_at: str | None = None  # when a writer found another catalog under it: ISO 8601, UTC
+    broken_at: str | None = None  # when the writer found another catalog under it: ISO 8601, UTC
 
     @property
     def is_whole(self) -> bool:
@@ -54,19 +58,33 @@ def has_log(catalog: Path) -> bool:
         return False
 
 
+@contextlib.contextmanager
+def unsealed(home: Home) -> Iterator[None]:
+    """The writer changes the catalog.
+
+    Raises:
+        OSError: the disk failed; nothing was changed.
+    """
+    break_seal(home)
+    try:
+        yield
+    finally:
+        seal(home)
+
+
 def seal(home: Home) -> None:
-    """Seal the catalog, for the writer that leaves it. Without one, or on a failing disk, nothing is claimed."""
+    """Seal the catalog as it is. Where there is none, and on a failing disk, nothing is claimed."""
     with contextlib.suppress(OSError):
         if has_log(home.catalog) or home.catalog_seal.exists():
             return
         found = hash_rot(home.catalog)
         if found.size:
             made = Seal(digest=found.digest, size=found.size, check=_check(found.digest, found.size))
-            write_replace(home.catalog_seal, msgspec.json.encode(made))
+            home.catalog_seal.write_bytes(msgspec.json.encode(made))  # not flushed: see above
 
 
 def break_seal(home: Home) -> None:
-    """Compare and remove the seal, for a writer that begins.
+    """Compare and remove the seal, before the catalog is changed.
 
     Raises:
         OSError: the disk failed; nothing may be written.
@@ -97,7 +115,7 @@ def fits(found: Seal, catalog: Path) -> bool:
 
 
 def read_seal(home: Home) -> Seal | None:
-    """The seal, perhaps damaged itself; None when the catalog is not at rest.
+    """The seal, perhaps damaged itself; None when nothing is claimed of the catalog.
 
     Raises:
         OSError: it cannot be read.
@@ -105,6 +123,8 @@ def read_seal(home: Home) -> Seal | None:
     try:
         content = home.catalog_seal.read_bytes()
     except FileNotFoundError:
+        return None
+    if not content.strip(b"\0"):  # a power cut came before its bytes were on the disk
         return None
     try:
         found = msgspec.json.decode(content, type=Seal)

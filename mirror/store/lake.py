@@ -25,7 +25,7 @@ from mirror.config import StoreSettings
 from mirror.durable import file_names, make_folder, sync_new_files
 from mirror.errors import LakeTooNew, OtherDeployment, StoreError
 from mirror.layout import Home
-from mirror.store.catalog_seal import break_seal, seal
+from mirror.store.catalog_seal import break_seal, seal, unsealed
 from mirror.store.engine import LAKE, attach_lake, new_engine, sql_text, store_errors
 from mirror.store.filesystem import check_can_hold_lake
 from mirror.store.lake_digests import complete_digests, record_digests
@@ -92,6 +92,7 @@ class Lake:
             self._inline_small_tables()
             self._claim_deployment()
             self._note_app_url()
+            seal(self.home)
             opening.pop_all()
         return self
 
@@ -114,7 +115,7 @@ class Lake:
         Raises:
             StoreError: nothing of the transaction is visible.
         """
-        with self._turn, store_errors(self.home):
+        with self._turn, store_errors(self.home), unsealed(self.home):
             self._engine.execute("BEGIN")
             try:
                 yield self._engine
@@ -146,9 +147,11 @@ class Lake:
         ).fetchall()
         for table in INLINED_TABLES:
             if (f"main.{table}",) not in known:
-                self._engine.execute(
-                    f"CALL lake.set_option('data_inlining_row_limit', {INLINED_ROWS}, table_name => {sql_text(table)})"
-                )
+                with unsealed(self.home):
+                    self._engine.execute(
+                        f"CALL lake.set_option('data_inlining_row_limit', {INLINED_ROWS},"
+                        f" table_name => {sql_text(table)})"
+                    )
 
     def _claim_deployment(self) -> None:
         held = lake_deployment(self._engine)

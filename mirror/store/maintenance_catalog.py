@@ -17,7 +17,7 @@ from mirror.store.engine import LAKE, Engine, sql_text
 CATALOG = f"__ducklake_metadata_{LAKE}"
 
 # A table's folder, relative to the data folder; it may have several rows, one a version of the table.
-_FOLDERS = (
+FOLDERS = (
     "SELECT DISTINCT t.table_id, t.table_name,"
     " CASE WHEN t.path_is_relative THEN s.path || t.path ELSE t.path END AS folder"
     f" FROM {CATALOG}.ducklake_table t JOIN {CATALOG}.ducklake_schema s USING (schema_id)"
@@ -76,5 +76,5 @@ def expirable(engine: Engine, before: dt.datetime) -> tuple[list[int], int]:
 def _paths(engine: Engine, kind: str, condition: str) -> list[tuple[str, str]]:
     return engine.execute(
         f"SELECT table_name, CASE WHEN path_is_relative THEN folder || path ELSE path END"
-        f" FROM {CATALOG}.{kind} JOIN ({_FOLDERS}) USING (table_id) WHERE {condition}"
+        f" FROM {CATALOG}.{kind} JOIN ({FOLDERS}) USING (table_id) WHERE {condition}"
     ).fetchall()

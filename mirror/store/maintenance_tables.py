@@ -83,7 +83,8 @@ def merge(lake: Lake) -> int:
     """
     with lake.reading() as engine:
         tables = _small(engine)
-        if tables:
+    if tables:
+        with lake.transaction() as engine:
             _set_sizes(engine)
     merged = 0
     for table in tables:

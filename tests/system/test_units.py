@@ -43,8 +43,10 @@ def test_systemd_accepts_every_unit(units: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_systemd_accepts_the_unit_of_a_user(units: Path) -> None:
-    done = analyze("--user", "verify", "--man=no", "--recursive-errors=no", "user/wandb-mirror.service", cwd=units)
+def test_systemd_accepts_the_units_of_a_user(units: Path) -> None:
+    names = sorted(f"user/{path.name}" for path in (UNITS / "user").iterdir())
+    assert len(names) == 3
+    done = analyze("--user", "verify", "--man=no", "--recursive-errors=no", *names, cwd=units)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -64,10 +66,26 @@ def test_a_service_may_do_little_else_than_its_work(units: Path, name: str) -> N
 
 
 def test_every_line_of_the_daemons_unit_is_below_a_reason() -> None:
-    for path in (UNITS / "wandb-mirror.service", UNITS / "user" / "wandb-mirror.service"):
+    for name in ("wandb-mirror.service", "user/wandb-mirror.service", "wandb-mirror-verify.service"):
+        path = UNITS / name
         service = path.read_text(encoding="utf-8").partition("[Service]")[2].partition("[Install]")[0]
         for block in re.split(r"\n\n+", service.strip()):
             assert block.startswith("#"), block
+
+
+def test_units_of_one_machine_share_one_user_so_that_none_takes_the_mirror_from_another() -> None:
+    """Without `User=` a dynamic user is named after its unit; each start would give the state folder to another one."""
+    for name in SYSTEM:
+        text = (UNITS / name).read_text(encoding="utf-8")
+        if "DynamicUser=yes" in text and name != "wandb-mirror.service":
+            assert "\nUser=wandb-mirror\n" in text, name
+
+
+def test_a_check_asks_nobody_and_lets_everybody_else_go_first() -> None:
+    lines = (UNITS / "wandb-mirror-verify.service").read_text(encoding="utf-8").splitlines()
+    for line in ("PrivateNetwork=yes", "Nice=19", "IOSchedulingClass=idle"):
+        assert line in lines
+    assert not any(line.startswith("SuccessExitStatus") for line in lines), "status 9 has to be seen"
 
 
 def test_what_cannot_be_cured_by_a_restart_is_not_restarted() -> None:

@@ -1,0 +1,87 @@
+"""The outbox: each entry can be read, each upload's bytes are there. No lock is taken: what moves is followed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mirror.check.findings import Finding, Findings
+from mirror.check.hashing import Meter
+from mirror.layout import Home
+from mirror.outbox.folders import STATES, Aside, Folders
+from mirror.outbox.reading import OutboxReader
+from mirror.records.operations import Entry, EntryState, UploadFile
+from mirror.store.maintenance_objects import object_path
+
+
+def check_outbox(home: Home, findings: Findings, meter: Meter) -> int:
+    """Read every entry.
+
+    Returns:
+        How many there are.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    folders = Folders(home, lambda _: None)
+    count = 0
+    for state, name in _names(folders):
+        state, found = _followed(folders, state, name)
+        if found is None:  # delivered meanwhile
+            continue
+        count += 1
+        meter.done()
+        if isinstance(found, Aside):
+            findings.add(
+                Finding(
+                    kind="entry_damaged",
+                    path=f"outbox/{state}/{name}",
+                    wrong=found.reason,
+                    lost="one operation that was queued: it is not delivered as it is",
+                    hint="restore the file from a backup, or queue the change again; `wandb-mirror outbox list` puts"
+                    " it aside",
+                )
+            )
+        elif isinstance(found.operation, UploadFile) and _is_missing(home, folders, found, name):
+            findings.add(_told_upload(found, found.operation))
+    for name in OutboxReader(home).asides():
+        findings.add(
+            Finding(
+                kind="entry_aside",
+                path=f"outbox/aside/{name}",
+                wrong="it was set aside: torn, or written by a newer wandb-mirror",
+                lost="one operation that was queued, unless a newer wandb-mirror reads it",
+                hint="upgrade wandb-mirror and run `wandb-mirror replay`; or queue the change again, remove the file",
+            )
+        )
+    return count
+
+
+def _names(folders: Folders) -> Iterator[tuple[EntryState, str]]:
+    for state in STATES:
+        for name in folders.names(state):
+            yield state, name
+
+
+def _followed(folders: Folders, state: EntryState, name: str) -> tuple[EntryState, Entry | Aside | None]:
+    """An entry that was listed, wherever it is now; None when it left the outbox."""
+    found = folders.try_load(state, name)
+    while found is None and (now := folders.place(name)) is not None:
+        state, found = now, folders.try_load(now, name)
+    return state, found
+
+
+def _is_missing(home: Home, folders: Folders, entry: Entry, name: str) -> bool:
+    """Whether the bytes of an upload that still waits are gone."""
+    assert isinstance(entry.operation, UploadFile)
+    return not object_path(home, entry.operation.object).exists() and folders.place(name) is not None
+
+
+def _told_upload(entry: Entry, upload: UploadFile) -> Finding:
+    path = f"objects/sha256/{upload.object[:2]}/{upload.object}"
+    return Finding(
+        kind="object_missing",
+        path=path,
+        wrong=f"the queued upload {entry.id} needs it, and it is not there",
+        lost=f"the upload of {upload.name} to {'/'.join(entry.run_path)}",
+        hint=f"restore {path} from a backup; or `wandb-mirror outbox drop {entry.id}` and upload the file again",
+    )

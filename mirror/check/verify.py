@@ -1,0 +1,196 @@
+"""Read everything that a home holds and say what is wrong. Changes nothing; see the package's docstring.
+
+The order: a copy of the catalog; the Parquet files that it names; the objects; what rows and entries name and is not
+there; the outbox; small files. What seems to be missing is looked up in a newer copy of the catalog at the end, since
+maintenance may have removed it meanwhile with the rows that named it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from mirror.check.findings import Finding, FindingKind, Findings
+from mirror.check.hashing import THREADS, Meter, stopping
+from mirror.check.lake import LakeCheck, check_catalog, check_lake_files, told_lake_file
+from mirror.check.objects import damaged_objects, missing_objects, told_object
+from mirror.check.outbox import check_outbox
+from mirror.check.state_files import check_state_files
+from mirror.config import StoreSettings
+from mirror.errors import LakeTooNew, NotMirrored, StoreError
+from mirror.layout import Home
+from mirror.store.catalog_copy import catalog_copy
+from mirror.store.engine import Engine, store_errors
+from mirror.store.inspection import (
+    check_version,
+    doubled_rows,
+    inspected,
+    lake_files,
+    named_objects,
+    referrers,
+    tables_of,
+)
+
+CatalogState = Literal["sealed", "unsealed", "damaged"]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What was looked at and what was found; also a JSON contract."""
+
+    quick: bool  # nothing was hashed
+    catalog: CatalogState  # unsealed: a writer is at it or was killed, so that its structure alone was checked
+    lake_files: int  # that a kept snapshot names
+    unrecorded: int  # of them, those whose digest was never recorded: they were read whole instead
+    objects: int  # files
+    entries: int  # of the outbox
+    bytes: int  # that were read and hashed
+    seconds: float
+    counts: dict[FindingKind, int]  # all findings, by kind
+    findings: tuple[Finding, ...]  # the first 10,000
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing was found."""
+        return not self.counts
+
+
+class _Lake(msgspec.Struct, kw_only=True):
+    """What the tables said."""
+
+    files: int = 0
+    check: LakeCheck = msgspec.field(default_factory=lambda: LakeCheck(bad=[], unrecorded=0))
+    sealed: bool | None = None
+    opened: bool = False  # the rows could be read
+    missing: list[str] = msgspec.field(default_factory=list)  # digests that rows name
+    damaged: list[str] = msgspec.field(default_factory=list)  # of another size than a row says
+
+
+def verify(
+    home: Home, settings: StoreSettings, *, quick: bool = False, meter: Meter | None = None, threads: int = THREADS
+) -> Report:
+    """Look at everything.
+
+    Args:
+        home: whose.
+        settings: memory for the questions to the tables.
+        quick: presence and sizes, nothing hashed.
+        meter: counts what is done, for those who show it.
+        threads: that hash at a time.
+
+    Raises:
+        NotMirrored: there is nothing to look at.
+        LakeTooNew: a newer wandb-mirror wrote it.
+        StoreError: the home cannot be read.
+    """
+    started = time.monotonic()
+    meter = meter or Meter()
+    findings = Findings()
+    if not (home.lake.exists() or home.objects.exists() or home.outbox.exists()):
+        raise NotMirrored(
+            f"nothing is mirrored in {home.root} yet",
+            hint="run `wandb-mirror init --source ENTITY/PROJECT` and `wandb-mirror pull`, or name another --home",
+        )
+    with store_errors(home), stopping(meter):
+        meter.phase = "tables"
+        lake = _check_lake(home, settings, findings, meter, quick, threads)
+        meter.phase = "objects"
+        before = meter.files
+        damaged = damaged_objects(home, findings, meter, quick=quick, threads=threads)
+        objects = meter.files - before
+        meter.phase = "outbox"
+        entries = check_outbox(home, findings, meter)
+        check_state_files(home, findings)
+        _tell(home, settings, findings, lake, damaged=[*damaged, *lake.damaged])
+    return Report(
+        quick=quick,
+        catalog="damaged" if "catalog_damaged" in findings.counts else "sealed" if lake.sealed else "unsealed",
+        lake_files=lake.files,
+        unrecorded=lake.check.unrecorded,
+        objects=objects,
+        entries=entries,
+        bytes=meter.bytes,
+        seconds=time.monotonic() - started,
+        counts=findings.counts,
+        findings=findings.in_order(),
+    )
+
+
+def _check_lake(
+    home: Home, settings: StoreSettings, findings: Findings, meter: Meter, quick: bool, threads: int
+) -> _Lake:
+    lake = _Lake()
+    if not home.catalog.exists() and not any(home.lake_data.rglob("*.parquet")):
+        return lake  # nothing but an outbox
+    try:
+        with catalog_copy(home) as copy:
+            lake.sealed = check_catalog(home, copy, findings)
+            with inspected(home, copy.path, settings) as engine:
+                files = lake_files(engine, home)
+                lake.files = len(files)
+                lake.check = check_lake_files(home, files, findings, meter, quick=quick, threads=threads)
+                tables = tables_of(engine) - {file.table for file in lake.check.bad if file.is_current}
+                if "meta" in tables:
+                    check_version(engine, home)
+                lake.missing, lake.damaged = missing_objects(home, named_objects(engine, tables), quick=quick)
+                _tell_doubled(findings, doubled_rows(engine, tables))
+                lake.opened = True
+    except LakeTooNew:
+        raise
+    except StoreError as error:
+        if "catalog_damaged" not in findings.counts:
+            findings.add(
+                Finding(
+                    kind="catalog_damaged",
+                    path="lake/catalog.sqlite",
+                    wrong=error.message,
+                    lost="what the tables hold, in part or whole; objects and the outbox stand apart from it",
+                    hint=error.hint or "restore lake/ from a backup, catalog and data together",
+                )
+            )
+    return lake
+
+
+def _tell(home: Home, settings: StoreSettings, findings: Findings, lake: _Lake, *, damaged: list[str]) -> None:
+    """Say what is missing or damaged, if the newest state still needs it, and what is lost by it."""
+    if not (damaged or lake.missing or lake.check.bad):
+        return
+    if not lake.opened:
+        for digest in damaged:
+            findings.add(told_object(digest, None, damaged=True, known=False))
+        return
+
+    def tell(engine: Engine) -> None:
+        needed = {file.path: file for file in lake_files(engine, home)}
+        bad = [needed[file.path] for file in lake.check.bad if file.path in needed]
+        for file in bad:
+            findings.add(told_lake_file(home, file))
+        tables = tables_of(engine) - {file.table for file in bad if file.is_current}
+        names = referrers(engine, tables, [*damaged, *lake.missing])
+        for digest in damaged:
+            findings.add(told_object(digest, names.get(digest), damaged=True, known="runs" in tables))
+        for digest in lake.missing:
+            if digest in names:
+                findings.add(told_object(digest, names[digest], damaged=False))
+
+    _with_newest(home, settings, tell)
+
+
+def _with_newest(home: Home, settings: StoreSettings, action: Callable[[Engine], None]) -> None:
+    with catalog_copy(home) as copy, inspected(home, copy.path, settings) as engine:
+        action(engine)
+
+
+def _tell_doubled(findings: Findings, doubled: dict[str, int]) -> None:
+    for table, count in doubled.items():
+        findings.add(
+            Finding(
+                kind="rows_doubled",
+                path="lake/catalog.sqlite",
+                wrong=f"`{table}` has {count} keys more than once: a defect of wandb-mirror, or two writers",
+                lost="nothing; answers over that table count some rows twice",
+                hint="please report it; `wandb-mirror pull --reconcile` compares every run",
+            )
+        )
