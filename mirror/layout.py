@@ -66,6 +66,11 @@ class Home:
         return self.root / "objects" / "staged"
 
     @property
+    def damaged(self) -> Path:
+        """What `repair` took out of the way: a folder for each day."""
+        return self.root / "damaged"
+
+    @property
     def partial(self) -> Path:
         """Folder of the downloads under way; their names are digests of ours."""
         return self.root / "partial"

@@ -17,6 +17,7 @@ from mirror.store.inspection import LakeFile, damage_of_catalog, damage_of_parqu
 from mirror.store.lake_digests import LakeDigests, hash_rot, read_digests
 
 _RESTORE = "restore lake/ from a backup, catalog and data together"
+_BY_HAND = "; if you changed it yourself, remove lake/catalog.seal"
 _W_AND_B = "W&B has those of runs that it still lists"
 _LOST = {
     "metrics": "rows of `metrics`, for SQL over all runs; the histories that they were made of are held apart",
@@ -59,20 +60,22 @@ def check_catalog(home: Home, copy: CatalogCopy, findings: Findings) -> bool | N
         sealed = seal.broken_at is None and fits(seal, copy.path)
         if not sealed:
             when = f"; seen at {seal.broken_at}" if seal.broken_at else ""
-            _add_catalog(findings, "lake/catalog.sqlite", f"it changed while no wandb-mirror was writing{when}")
+            _add_catalog(
+                findings, "lake/catalog.sqlite", f"it changed while no wandb-mirror was writing{when}", _BY_HAND
+            )
     if (wrong := damage_of_catalog(copy.path)) is not None:
         _add_catalog(findings, "lake/catalog.sqlite", wrong)
     return sealed
 
 
-def _add_catalog(findings: Findings, path: str, wrong: str) -> None:
+def _add_catalog(findings: Findings, path: str, wrong: str, changed: str = "") -> None:
     findings.add(
         Finding(
             kind="catalog_damaged",
             path=path,
             wrong=wrong,
             lost="what the tables hold, in part or whole; objects and the outbox stand apart from it",
-            hint=f"keep the home as it is, and {_RESTORE}",
+            hint=f"keep the home as it is, and {_RESTORE}{changed}",
         )
     )
 

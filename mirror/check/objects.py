@@ -82,19 +82,23 @@ def told_object(digest: str, names: Referrers | None, *, damaged: bool, known: b
         known: the rows could be read.
     """
     path = f"objects/sha256/{digest[:2]}/{digest}"
+    hint = f"restore {path} from a backup"
     if names is None:
         lost = _NOBODY if known else _UNKNOWN
+        hint = "`wandb-mirror repair` moves it out of the way" if known else hint
     else:
         more = f" and {names.count - len(names.shown)} more" if names.count > len(names.shown) else ""
         lost = f"the bytes of {', '.join(names.shown)}{more}"
-        if not names.upstream:
+        if names.upstream:
+            hint = "`wandb-mirror repair`, then `wandb-mirror pull`"
+        else:
             lost += ", which W&B no longer has"
     return Finding(
         kind="object_damaged" if damaged else "object_missing",
         path=path,
         wrong="its bytes are not those that its name says" if damaged else "it is named, but not there",
         lost=lost,
-        hint=f"restore {path} from a backup",
+        hint=hint,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+
+import msgspec
 
 from mirror.check.findings import Finding, Findings
 from mirror.check.hashing import Meter
@@ -13,17 +15,29 @@ from mirror.records.operations import Entry, EntryState, UploadFile
 from mirror.store.maintenance_objects import object_path
 
 
-def check_outbox(home: Home, findings: Findings, meter: Meter) -> int:
+class OutboxCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it."""
+
+    entries: int
+    uploads: frozenset[str]  # digests of damaged objects that queued uploads need; they are told
+
+
+def check_outbox(home: Home, findings: Findings, meter: Meter, damaged: Collection[str]) -> OutboxCheck:
     """Read every entry.
 
-    Returns:
-        How many there are.
+    Args:
+        home: whose.
+        findings: take what is wrong.
+        meter: counts.
+        damaged: digests of objects whose bytes are others.
 
     Raises:
         OSError: a folder cannot be read.
     """
     folders = Folders(home, lambda _: None)
     count = 0
+    uploads: set[str] = set()
+    hurt = frozenset(damaged)
     for state, name in _names(folders):
         state, found = _followed(folders, state, name)
         if found is None:  # delivered meanwhile
@@ -41,8 +55,12 @@ def check_outbox(home: Home, findings: Findings, meter: Meter) -> int:
                     " it aside",
                 )
             )
-        elif isinstance(found.operation, UploadFile) and _is_missing(home, folders, found, name):
-            findings.add(_told_upload(found, found.operation))
+        elif isinstance(found.operation, UploadFile):
+            if found.operation.object in hurt:
+                uploads.add(found.operation.object)
+                findings.add(_told_upload(found, found.operation, damaged=True))
+            elif _is_missing(home, folders, found, name):
+                findings.add(_told_upload(found, found.operation, damaged=False))
     for name in OutboxReader(home).asides():
         findings.add(
             Finding(
@@ -53,7 +71,7 @@ def check_outbox(home: Home, findings: Findings, meter: Meter) -> int:
                 hint="upgrade wandb-mirror and run `wandb-mirror replay`; or queue the change again, remove the file",
             )
         )
-    return count
+    return OutboxCheck(entries=count, uploads=frozenset(uploads))
 
 
 def _names(folders: Folders) -> Iterator[tuple[EntryState, str]]:
@@ -76,12 +94,12 @@ def _is_missing(home: Home, folders: Folders, entry: Entry, name: str) -> bool:
     return not object_path(home, entry.operation.object).exists() and folders.place(name) is not None
 
 
-def _told_upload(entry: Entry, upload: UploadFile) -> Finding:
+def _told_upload(entry: Entry, upload: UploadFile, *, damaged: bool) -> Finding:
     path = f"objects/sha256/{upload.object[:2]}/{upload.object}"
     return Finding(
-        kind="object_missing",
+        kind="object_damaged" if damaged else "object_missing",
         path=path,
-        wrong=f"the queued upload {entry.id} needs it, and it is not there",
+        wrong=f"the queued upload {entry.id} needs it, and {'its bytes are others' if damaged else 'it is not there'}",
         lost=f"the upload of {upload.name} to {'/'.join(entry.run_path)}",
         hint=f"restore {path} from a backup; or `wandb-mirror outbox drop {entry.id}` and upload the file again",
     )

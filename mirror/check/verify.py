@@ -101,16 +101,17 @@ def verify(
         damaged = damaged_objects(home, findings, meter, quick=quick, threads=threads)
         objects = meter.files - before
         meter.phase = "outbox"
-        entries = check_outbox(home, findings, meter)
+        damaged += lake.damaged
+        outbox = check_outbox(home, findings, meter, damaged)
         check_state_files(home, findings)
-        _tell(home, settings, findings, lake, damaged=[*damaged, *lake.damaged])
+        _tell(home, settings, findings, lake, damaged=damaged, uploads=outbox.uploads)
     return Report(
         quick=quick,
         catalog="damaged" if "catalog_damaged" in findings.counts else "sealed" if lake.sealed else "unsealed",
         lake_files=lake.files,
         unrecorded=lake.check.unrecorded,
         objects=objects,
-        entries=entries,
+        entries=outbox.entries,
         bytes=meter.bytes,
         seconds=time.monotonic() - started,
         counts=findings.counts,
@@ -153,12 +154,14 @@ def _check_lake(
     return lake
 
 
-def _tell(home: Home, settings: StoreSettings, findings: Findings, lake: _Lake, *, damaged: list[str]) -> None:
+def _tell(
+    home: Home, settings: StoreSettings, findings: Findings, lake: _Lake, *, damaged: list[str], uploads: frozenset[str]
+) -> None:
     """Say what is missing or damaged, if the newest state still needs it, and what is lost by it."""
     if not (damaged or lake.missing or lake.check.bad):
         return
     if not lake.opened:
-        for digest in damaged:
+        for digest in set(damaged) - uploads:
             findings.add(told_object(digest, None, damaged=True, known=False))
         return
 
@@ -170,6 +173,8 @@ def _tell(home: Home, settings: StoreSettings, findings: Findings, lake: _Lake, 
         tables = tables_of(engine) - {file.table for file in bad if file.is_current}
         names = referrers(engine, tables, [*damaged, *lake.missing])
         for digest in damaged:
+            if digest in uploads and digest not in names:  # told with the upload
+                continue
             findings.add(told_object(digest, names.get(digest), damaged=True, known="runs" in tables))
         for digest in lake.missing:
             if digest in names:

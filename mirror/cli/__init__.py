@@ -32,6 +32,7 @@ COMMANDS = {
     "replay": "Deliver what waits in the outbox to W&B.",
     "maintain": "Merge small files, and remove what nothing needs; no network.",
     "verify": "Read everything again, and say what is wrong; no network.",
+    "repair": "Have damaged files fetched again by the next pull.",
     "daemon": "Pull when it is time, deliver what is asked, for months.",
     "unit": "Print a unit for systemd: the daemon, or a timer.",
     "doctor": "Check key, server, clock, disk, file system and extensions.",

@@ -44,7 +44,7 @@ def command(home: str | None, config: str | None, quick: bool, as_json: bool) ->
     settings = _config(place, config or outer.get("config")).store
     meter = Meter()
     try:
-        with _shown(place, meter) if on_terminal() and not as_json else contextlib.nullcontext():
+        with shown(place, meter) if on_terminal() and not as_json else contextlib.nullcontext():
             report = verify(place, settings, quick=quick, meter=meter)
     except KeyboardInterrupt:
         say("interrupted; nothing was changed, and what was not read yet is not known")
@@ -78,7 +78,7 @@ def _print(report: Report) -> None:
     for finding in report.findings:
         printed[finding.kind] = printed.get(finding.kind, 0) + 1
         if printed[finding.kind] <= SHOWN:
-            _print_finding(finding)
+            print_finding(finding)
     for kind, count in report.counts.items():
         if count > SHOWN:
             write(f"{kind}: {count - SHOWN:,} more; `wandb-mirror verify --json` has them")
@@ -100,7 +100,8 @@ def _print(report: Report) -> None:
         write(f"{plural(report.unrecorded, 'file')} of the tables had no digest yet: read whole instead")
 
 
-def _print_finding(finding: Finding) -> None:
+def print_finding(finding: Finding) -> None:
+    """What, where, what is lost, what to do."""
     write(f"{finding.kind}  {finding.path}")
     write(f"    {finding.wrong}")
     write(f"    lost: {finding.lost}")
@@ -108,7 +109,7 @@ def _print_finding(finding: Finding) -> None:
 
 
 @contextlib.contextmanager
-def _shown(home: Home, meter: Meter) -> Iterator[None]:
+def shown(home: Home, meter: Meter) -> Iterator[None]:
     """A bar on the terminal, drawn beside the work by a thread that only looks."""
     with store_errors(home):
         used = disk_use(home)

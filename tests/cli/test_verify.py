@@ -44,7 +44,7 @@ def test_damage_ends_with_9_and_says_what_is_lost_and_what_to_do(held: Cli) -> N
     path = damaged(held)
     out = held("verify", code=9).out
     assert f"objects/sha256/{path.parent.name}/{path.name}" in out
-    for word in ("object_damaged", "lost: ", "do: ", "1 finding"):
+    for word in ("object_damaged", "lost: the upload of report.md", "do: ", "1 finding"):
         assert word in out
     said = held("verify", "--json", code=9).json
     agrees(said, "wandb-mirror verify --json")

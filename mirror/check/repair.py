@@ -1,0 +1,106 @@
+"""Take damaged objects out of the way, so that the next pull fetches them again from W&B.
+
+The order, and what a crash leaves:
+
+    1. the object moved into damaged/DATE/     crash: a row names an object that is missing; `repair` goes on with it
+    2. its rows marked, in one commit          crash before: the same; after: the next pull fetches it
+
+Nothing is removed. What W&B no longer has stays where it is, damaged: nothing could take its place. Tables, the catalog
+and the outbox are no business of this: a backup is, or the person who queued something.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+
+import msgspec
+
+from mirror.check.findings import Finding
+from mirror.check.verify import Report
+from mirror.durable import make_folder, move
+from mirror.layout import Home
+from mirror.locks import locked
+from mirror.store import Lake
+from mirror.store.engine import Engine, store_errors
+from mirror.store.inspection import referrers, tables_of
+from mirror.store.maintenance_objects import object_path
+from mirror.store.objects import hash_file
+from mirror.store.repairs import mark_lost
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a repair would do about a report."""
+
+    aside: list[str]  # digests of damaged objects that go out of the way
+    missing: list[str]  # digests that rows name and that are not there
+    left: list[Finding]  # what it can do nothing about
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.aside or self.missing)
+
+
+def plan_repair(engine: Engine, report: Report, needed: Iterable[str]) -> Plan:
+    """Decide; changes nothing.
+
+    Args:
+        engine: with the lake attached.
+        report: of a whole check.
+        needed: digests that the outbox needs.
+    """
+    tables = tables_of(engine)
+    blocked = frozenset(needed)
+    objects = {one.path.rpartition("/")[2]: one for one in report.findings if one.kind == "object_damaged"}
+    absent = {one.path.rpartition("/")[2]: one for one in report.findings if one.kind == "object_missing"}
+    names = referrers(engine, tables, [*objects, *absent])
+    aside, missing = [], []
+    left = [one for one in report.findings if one.kind not in ("object_damaged", "object_missing")]
+    for digest, finding in objects.items():
+        held = names.get(digest)
+        if digest in blocked or (held is not None and not held.upstream):
+            left.append(finding)
+        else:
+            aside.append(digest)
+    for digest, finding in absent.items():
+        held = names.get(digest)
+        if held is None or not held.upstream:
+            left.append(finding)
+        else:
+            missing.append(digest)
+    return Plan(aside=aside, missing=missing, left=left)
+
+
+def repair(lake: Lake, plan: Plan, now: dt.datetime) -> int:
+    """Do it.
+
+    Args:
+        lake: opened for writing.
+        plan: of this home.
+        now: UTC; names the folder.
+
+    Returns:
+        How many things of runs the next pull fetches again.
+
+    Raises:
+        StoreError: the disk failed; what was moved is in `damaged/`, and doing it again goes on.
+    """
+    with store_errors(lake.home):
+        lost = [*plan.missing, *(digest for digest in plan.aside if _moved(lake.home, digest, now))]
+    if not lost:
+        return 0
+    with lake.transaction() as engine:
+        return mark_lost(engine, lost, now)
+
+
+def _moved(home: Home, digest: str, now: dt.datetime) -> bool:
+    """Move an object that is still damaged; False when it is sound by now."""
+    path = object_path(home, digest)
+    folder = home.damaged / now.strftime("%Y-%m-%d")
+    make_folder(folder)
+    with locked(home.objects_lock):
+        if not path.exists() or hash_file(path) == digest:
+            return False
+        move(path, folder / digest)
+    return True

@@ -1,0 +1,126 @@
+"""What `verify` says to type is true: after `repair` and a pull the bytes are right again."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+from mirror.check.repair import Plan, plan_repair, repair
+from mirror.layout import Home
+from mirror.outbox.reading import OutboxReader
+from mirror.sandbox import Sandbox
+from mirror.store import Lake
+from tests.check.homes import look, queue
+from tests.mirroring import ENGINE, ENTITY, PROJECT, SOURCE, Mirror
+from tests.pull.contents import history, mirror_of
+from tests.store.maintained import deployment
+
+NOW = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
+
+
+def held(sandbox: Sandbox, home: Home) -> Mirror:
+    """A run with a file, a history and an artifact, and one that will be gone."""
+    sandbox.state.add_run(ENTITY, PROJECT, "r", history=history(0, 9), files={"model.pt": b"weights"})
+    sandbox.state.add_artifact(ENTITY, PROJECT, "set", files={"a.txt": b"an artifact"}, run="r")
+    sandbox.state.add_run(ENTITY, PROJECT, "old", files={"old.pt": b"old weights"})
+    mirror = mirror_of(sandbox, home, PROJECT)
+    assert not mirror.pull().errors
+    return mirror
+
+
+def spoil(home: Home, *, but: bytes = b"\0") -> dict[str, bytes]:
+    """Flip a bit of every object; their right bytes by name."""
+    before = {}
+    for path in [path for path in home.objects.rglob("*") if path.is_file()]:
+        content = path.read_bytes()
+        if content != but:
+            before[path.name] = content
+            path.chmod(0o644)
+            path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    return before
+
+
+def mend(mirror: Mirror) -> Plan:
+    """One repair."""
+    with Lake(mirror.home, deployment=deployment(mirror), settings=ENGINE) as lake:
+        report = look(mirror.home)
+        with lake.reading() as engine:
+            plan = plan_repair(engine, report, OutboxReader(mirror.home).needed_objects())
+        repair(lake, plan, NOW)
+    return plan
+
+
+def held_bytes(home: Home) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in home.objects.rglob("*") if path.is_file()}
+
+
+def test_files_histories_and_artifacts_come_back_with_the_next_pull(sandbox: Sandbox, home: Home) -> None:
+    mirror = held(sandbox, home)
+    rows = mirror.ask("SELECT * EXCLUDE (synced_at) FROM files ORDER BY ALL")
+    metrics = mirror.ask("SELECT * FROM metrics ORDER BY ALL")
+    right = spoil(home)
+    report = look(home)
+    assert {finding.kind for finding in report.findings} == {"object_damaged"}
+    assert {finding.hint for finding in report.findings} == {"`wandb-mirror repair`, then `wandb-mirror pull`"}
+    assert len(report.findings) == len(right)
+    plan = mend(mirror)
+    assert (sorted(plan.aside), plan.left) == (sorted(right), [])
+    assert {path.name for path in (home.damaged / "2026-11-24").iterdir()} == set(right)
+    report_of_pull = mirror.pull()
+    assert not report_of_pull.errors
+    assert look(home).is_sound, look(home).findings
+    assert {name: content for name, content in held_bytes(home).items() if name in right} == right
+    assert mirror.ask("SELECT * EXCLUDE (synced_at) FROM files ORDER BY ALL") == rows
+    assert mirror.ask("SELECT * FROM metrics ORDER BY ALL") == metrics
+    assert mirror.ask("SELECT * FROM failures") == []
+
+
+def test_what_is_missing_comes_back_too(sandbox: Sandbox, home: Home) -> None:
+    mirror = held(sandbox, home)
+    right = held_bytes(home)
+    for name in right:
+        (home.objects / name[:2] / name).unlink()
+    plan = mend(mirror)
+    assert (sorted(plan.missing), plan.aside, plan.left) == (sorted(right), [], [])
+    assert not mirror.pull().errors
+    assert look(home).is_sound, look(home).findings
+
+
+def test_what_w_and_b_no_longer_has_stays_as_it_is_and_that_is_said(sandbox: Sandbox, home: Home) -> None:
+    mirror = held(sandbox, home)
+    sandbox.state.delete_run(ENTITY, PROJECT, "old")
+    assert not mirror.pull(force_walk=True).errors
+    assert mirror.run_ids("gone_at IS NOT NULL") == ["old"]
+    (path,) = [path for path in home.objects.rglob("*") if path.is_file() and path.read_bytes() == b"old weights"]
+    path.chmod(0o644)
+    path.write_bytes(b"old weightz")
+    plan = mend(mirror)
+    (finding,) = plan.left
+    assert (plan.aside, path.read_bytes()) == ([], b"old weightz")
+    assert finding.lost == f"the bytes of {SOURCE}/old: old.pt, which W&B no longer has"
+    assert "backup" in finding.hint
+
+
+def test_bytes_that_wait_to_be_uploaded_are_left_to_the_person_who_queued_them(
+    sandbox: Sandbox, home: Home, tmp_path: Path
+) -> None:
+    sandbox.state.add_run(ENTITY, PROJECT, "r000", history=[])
+    mirror = mirror_of(sandbox, home, PROJECT)
+    mirror.pull()
+    queue(home, tmp_path)
+    spoil(home)
+    plan = mend(mirror)
+    (finding,) = plan.left
+    assert (plan.aside, finding.kind) == ([], "object_damaged")
+    assert "the upload of report.md" in finding.lost
+    assert "outbox drop" in finding.hint
+
+
+def test_a_repair_that_was_killed_halfway_is_gone_on_with(sandbox: Sandbox, home: Home) -> None:
+    mirror = held(sandbox, home)
+    spoil(home)
+    (path,) = [path for path in home.objects.rglob("*") if path.is_file() and path.read_bytes() == b"veights"]
+    path.unlink()  # moved away, and nothing was committed
+    mend(mirror)
+    assert not mirror.pull().errors
+    assert look(home).is_sound
