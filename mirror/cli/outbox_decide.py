@@ -12,7 +12,7 @@ from mirror.cli.outbox_drop import give_up
 from mirror.cli.output import UTF8, print_json, say, write
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.statuses import exit_statuses
-from mirror.errors import ConfigError, Refused
+from mirror.errors import ConfigError, EntryMoved, Refused
 from mirror.outbox import Outbox, Placed
 
 NEXT = "next: wandb-mirror replay"
@@ -41,7 +41,14 @@ def retry(home: str | None, config: str | None, entry_id: str | None, everything
     for placed in chosen:
         if placed.state == "claimed":
             raise ConfigError(f"entry {placed.entry.id} is claimed: a replay is at it", hint=_CLAIMED_HINT)
-    done = [Placed("new", outbox.retry(placed.entry)) for placed in chosen]
+    done = []
+    for placed in chosen:
+        try:
+            done.append(Placed("new", outbox.retry(placed.entry)))
+        except EntryMoved as moved:
+            if not everything:
+                raise
+            say(f"left alone: {moved.message}")  # a replay was faster
     _tell(done, "will be tried again", as_json)
     if conflicts := outbox.counts()["conflict"] if everything else 0:
         say(f"{operations_text(conflicts)} in conflict: `wandb-mirror outbox resolve` decides")

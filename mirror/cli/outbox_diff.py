@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import anyio
@@ -27,6 +27,7 @@ EXPECTED = {
     "theirs": "would be left as it is upstream",
     "buried": "would be refused",
     "held": "would be held as a conflict",
+    "waiting": "would wait",
 }
 _NOTES: dict[Action, str] = {
     "write": "",
@@ -50,7 +51,7 @@ def diff(home: str | None, config: str | None, entry_id: str | None, as_json: bo
     outbox = OutboxReader(setting.home, told=lambda aside: say(f"warning: {aside}"))
     chosen = None if entry_id is None else outbox.get(entry_id)
     waiting = outbox.entries("claimed", "new", "conflict") if chosen is None else _up_to(outbox, chosen)
-    anyio.run(show_outlook, setting, waiting, None if chosen is None else chosen.entry.id, as_json)
+    anyio.run(show_outlook, setting, waiting, lambda one: chosen is None or one.entry.id == chosen.entry.id, as_json)
 
 
 def _up_to(outbox: OutboxReader, chosen: Placed) -> Iterator[Placed]:
@@ -62,13 +63,15 @@ def _up_to(outbox: OutboxReader, chosen: Placed) -> Iterator[Placed]:
     yield chosen
 
 
-async def show_outlook(setting: Setting, waiting: Iterator[Placed], only: str | None, as_json: bool) -> None:
+async def show_outlook(
+    setting: Setting, waiting: Iterator[Placed], shown_too: Callable[[Placed], bool], as_json: bool
+) -> None:
     """Print what would become of entries.
 
     Args:
         setting: whose.
-        waiting: entries in order.
-        only: the id of the one that is shown; None: all.
+        waiting: entries in order, those in conflict among them.
+        shown_too: whether an entry is shown; the others only bear on those behind them.
         as_json: for programs.
     """
     first = next(waiting, None)
@@ -84,7 +87,7 @@ async def show_outlook(setting: Setting, waiting: Iterator[Placed], only: str | 
                 view.upstream,
                 lambda entry: conflict_policy(setting.config.source, entry.entity, entry.project),
             ):
-                if only is not None and forecast.placed.entry.id != only:
+                if not shown_too(forecast.placed):
                     continue
                 counts[forecast.outcome] = counts.get(forecast.outcome, 0) + 1
                 if as_json:

@@ -28,6 +28,7 @@ from mirror.records.operations import (
     UseArtifact,
     items,
     may_become,
+    touched,
 )
 from mirror.records.receipts import Outcome
 from mirror.records.runs import ACTIVE_STATES
@@ -36,7 +37,7 @@ from mirror.replay.merge import Merged, Policy, Remote, merge_edit
 
 MOST_RUNS = 512  # that are remembered while entries are gone through
 
-Expected = Outcome | Literal["held"]
+Expected = Outcome | Literal["held", "waiting"]
 Action = Literal["write", "keep", "conflict", "already_so"]
 
 
@@ -79,25 +80,57 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Step, ...]
 
 
+class _Story:
+    """What is known of a run on the way through its entries."""
+
+    def __init__(self, side: Side | None) -> None:
+        self.side = side  # as those before would leave it
+        self.held: list[frozenset[str]] = []  # what entries are about that a person has to settle
+        self.creation: Forecast | None = None  # of its creation, where that would not make it
+
+    def verdict(self, entry: Entry) -> tuple[Expected, str] | None:
+        """What those before it make of an entry, whatever it asks."""
+        if self.creation is not None and entry.storage_id is None and not isinstance(entry.operation, Create):
+            before = self.creation.placed.entry.id
+            if self.creation.outcome == "held":
+                return "waiting", f"behind the creation of its run, {before}"
+            return "buried", f"its run was never made: entry {before} was given up"
+        if any(touched(entry.operation) & about for about in self.held):
+            return "waiting", "behind an entry about the same, which is in conflict"
+        return None
+
+    def went_on(self, forecast: Forecast) -> None:
+        """An entry was told."""
+        if isinstance(forecast.placed.entry.operation, Create):
+            self.creation = forecast if forecast.outcome in ("held", "theirs") else None
+        elif forecast.outcome in ("held", "waiting"):
+            self.held.append(touched(forecast.placed.entry.operation))
+
+
 async def foresee(
     waiting: Iterable[Placed], upstream: Upstream, policy: Callable[[Entry], Policy]
 ) -> AsyncIterator[Forecast]:
     """Tell what would become of entries.
 
     Args:
-        waiting: entries, those of a run in order.
+        waiting: entries, those of a run in order; those in conflict among them, since others wait behind them.
         upstream: what they are compared with.
         policy: for values that both sides changed.
     """
-    known: OrderedDict[RunPath, Side | None] = OrderedDict()
+    known: OrderedDict[RunPath, _Story] = OrderedDict()
     for placed in waiting:
         entry = placed.entry
         if entry.run_path not in known:
-            known[entry.run_path] = await upstream.run(entry.run_path)
+            known[entry.run_path] = _Story(await upstream.run(entry.run_path))
             if len(known) > MOST_RUNS:
                 known.popitem(last=False)
-        side = known[entry.run_path]
-        forecast, known[entry.run_path] = await _step(placed, side, upstream, entry.resolved or policy(entry))
+        story = known[entry.run_path]
+        if (verdict := story.verdict(entry)) is not None:
+            forecast = _told(placed, *verdict)
+        else:
+            decided = entry.resolved or policy(entry)
+            forecast, story.side = await _step(placed, story.side, upstream, decided)
+        story.went_on(forecast)
         yield forecast
 
 
@@ -135,8 +168,11 @@ def _existence(
     if step.action == "write":
         made = Side(state=step.wish, sweep=None, fields={}, config={}, summary={})
         return _told(placed, "applied", None, step), made if isinstance(operation, Create) else None
-    if isinstance(operation, Create) and not placed.entry.sent and policy == "hold":
-        return _told(placed, "held", "somebody else made a run of this id", step), side
+    others = isinstance(operation, Create) and (not placed.entry.sent or placed.entry.resolved is not None)
+    if others and policy != "ours":
+        return _told(
+            placed, "held" if policy == "hold" else "theirs", "somebody else made a run of this id", step
+        ), side
     return _told(placed, "already_so", None, step), side
 
 

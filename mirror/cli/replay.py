@@ -66,7 +66,13 @@ def command(home: str | None, config: str | None, stay: bool, dry_run: bool, qui
         raise click.UsageError("--watch and --dry-run exclude each other")
     if dry_run:
         outbox = OutboxReader(setting.home, told=lambda aside: say(f"warning: {aside}"))
-        anyio.run(show_outlook, setting, outbox.entries("claimed", "new"), None, as_json)
+        anyio.run(
+            show_outlook,
+            setting,
+            outbox.entries("claimed", "new", "conflict"),
+            lambda one: one.state in ("claimed", "new"),
+            as_json,
+        )
         return 0
     if stay:
         anyio.run(_watch, setting, quiet, as_json)

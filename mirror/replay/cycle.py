@@ -30,7 +30,7 @@ from mirror.replay.deliveries import deliver
 from mirror.replay.desk import Desk
 from mirror.replay.due import later, may_go
 from mirror.replay.ledger import Ended, Ledger, ended_before, let_leave
-from mirror.replay.outcomes import Delivered, HeldDelivery, RefusedDelivery, UnconfirmedDelivery, is_refusal
+from mirror.replay.outcomes import Delivered, HeldDelivery, RefusedDelivery, UnconfirmedDelivery, is_refusal, words_of
 from mirror.replay.watching import Silent, Watcher
 from mirror.store.receipts import given_up_creations
 from mirror.tasks import side_by_side
@@ -214,7 +214,7 @@ class _Round:
         try:
             return await deliver(self.desk, claimed)
         except RefusedDelivery as refusal:
-            return Delivered(outcome="buried", answer=str(refusal))
+            return Delivered(outcome="buried", answer=str(refusal), run=refusal.run, gone=refusal.gone)
         except HeldDelivery as held:
             await anyio.to_thread.run_sync(self.desk.outbox.hold, claimed, str(held))
             self._hold_back(claimed)
@@ -226,7 +226,7 @@ class _Round:
             await self._put_back(claimed, str(doubt), self._later(claimed), unconfirmed=True)
         except MirrorError as error:
             if is_refusal(error):
-                return Delivered(outcome="buried", answer=_words(error))
+                return Delivered(outcome="buried", answer=words_of(error))
             is_away = await self._is_away(error)
             await self._put_back(
                 claimed, error.message, None if is_away else self._later(claimed), attempted=not is_away
@@ -332,9 +332,3 @@ def _receipt(entry: Entry, delivered: Delivered, at: dt.datetime, duration_s: fl
         duration_s=duration_s,
         folded=entry.folded,
     )
-
-
-def _words(error: MirrorError) -> str:
-    """The server's own words, where it said any."""
-    messages = getattr(error, "messages", ())
-    return "; ".join(messages) if messages else error.message

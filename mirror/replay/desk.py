@@ -13,7 +13,7 @@ from mirror.outbox import Outbox
 from mirror.records.operations import Entry
 from mirror.records.runs import RunRecord
 from mirror.replay.merge import Policy
-from mirror.replay.outcomes import RefusedDelivery, RunIsGoneError
+from mirror.replay.outcomes import RefusedDelivery
 from mirror.store import Lake
 from mirror.store.fresh_rows import FreshRows
 from mirror.store.objects import Objects
@@ -41,12 +41,13 @@ class Desk:
         """The run as it is upstream now.
 
         Raises:
-            RunIsGoneError: it is not there.
-            RefusedDelivery: it cannot be read.
+            RefusedDelivery: it is not there, or cannot be read.
         """
         found = await self.client.run(*entry.run_path)
         if found is None:
-            raise RunIsGoneError(f"the server has no run {'/'.join(entry.run_path)}")
+            # W&B shows neither the run nor the project to a key that may not read them.
+            gone = await self.client.project(entry.entity, entry.project) is not None
+            raise RefusedDelivery(f"the server has no run {'/'.join(entry.run_path)}", gone=gone)
         if isinstance(found, BadRun):
             raise RefusedDelivery(f"the server cannot show the run: {found.reason}")
         return found

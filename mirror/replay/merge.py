@@ -135,7 +135,7 @@ def _same(one: Any, other: Any, *, is_field: bool, loosely: bool) -> bool:
     """Equal JSON, whatever the order of keys.
 
     For a text field absent, null and empty are one: W&B cannot tell them apart when it is written. Loosely, 1 is 1.0;
-    true is neither.
+    true is neither. NUL and the sign that the lake holds in its place are one.
     """
     if is_field:
         one, other = (None if value is UNSET or value == "" else value for value in (one, other))
@@ -146,7 +146,7 @@ def _same(one: Any, other: Any, *, is_field: bool, loosely: bool) -> bool:
 
 def _canonical(value: Any, loosely: bool) -> str:
     strict = json.loads(dump_strict(value), parse_float=_whole if loosely else None)
-    return json.dumps(strict, sort_keys=True)
+    return json.dumps(strict, sort_keys=True).replace(r"\u0000", r"\u2400")
 
 
 def _whole(text: str) -> int | float:

@@ -25,11 +25,18 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RefusedDelivery(Exception):
-    """The server will not do it, whenever it is asked: the entry is buried with these words."""
+    """The server will not do it, whenever it is asked: the entry is buried with these words.
 
+    Args:
+        words: the server's, or why nothing was sent.
+        run: as it was looked at; the mirror takes it, and so shows why.
+        gone: the run is not upstream any more, and that is certain.
+    """
 
-class RunIsGoneError(RefusedDelivery):
-    """The server has no such run."""
+    def __init__(self, words: str, *, run: RunRecord | None = None, gone: bool = False) -> None:
+        super().__init__(words)
+        self.run = run
+        self.gone = gone
 
 
 class HeldDelivery(Exception):
@@ -47,3 +54,9 @@ def is_refusal(error: MirrorError) -> bool:
     if isinstance(error, ServerError) and error.status == 413:  # too large, in a proxy's words or in W&B's
         return True
     return isinstance(error, GraphQLError) and error.status < 500
+
+
+def words_of(error: MirrorError) -> str:
+    """The server's own words, where it said any."""
+    messages = getattr(error, "messages", ())
+    return "; ".join(messages) if messages else error.message

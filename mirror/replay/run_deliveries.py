@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 import anyio.to_thread
 from msgspec import UNSET
 
 from mirror.api import BadRun
+from mirror.errors import MirrorError, ServerError
 from mirror.records.operations import Create, Delete, Edit, Entry, Stop, UpdateState, may_become
 from mirror.records.runs import ACTIVE_STATES, RunRecord
 from mirror.records.texts import is_malformed
 from mirror.replay.desk import Desk
 from mirror.replay.merge import Merged, Remote, merge_edit
-from mirror.replay.outcomes import Delivered, HeldDelivery, RefusedDelivery, UnconfirmedDelivery
+from mirror.replay.outcomes import (
+    Delivered,
+    HeldDelivery,
+    RefusedDelivery,
+    UnconfirmedDelivery,
+    is_refusal,
+    words_of,
+)
 
 # Field of an edit → field of W&B's input.
 _INPUTS = {
@@ -39,13 +49,29 @@ async def edit(desk: Desk, entry: Entry, operation: Edit) -> Delivered:
     if merged.is_empty:
         return Delivered(outcome="theirs" if yielded else "already_so", run=run, answer=yielded)
     sent = edit_input(merged)
-    after = await desk.client.edit_run(entry.entity, entry.project, run.storage_id, sent)
+    with _busy_elsewhere():
+        after = await desk.client.edit_run(entry.entity, entry.project, run.storage_id, sent)
     if isinstance(after, BadRun):
         raise UnconfirmedDelivery(f"the run cannot be read after the edit: {after.reason}")
     rest = merge_edit(operation, remote_of(after, operation), policy, loosely=True)
     if not rest.is_empty or rest.clashes:
         raise UnconfirmedDelivery("the server took the edit but shows other values")
     return Delivered(outcome="applied", run=after, sent=_changed(sent, merged), answer=yielded)
+
+
+@contextlib.contextmanager
+def _busy_elsewhere() -> Iterator[None]:
+    """To write a run while somebody else does is answered 409, for this mutation alone (W&B API notes, section 2).
+
+    Raises:
+        UnconfirmedDelivery: it is tried again, a few times.
+    """
+    try:
+        yield
+    except ServerError as error:
+        if error.status != HTTPStatus.CONFLICT:
+            raise
+        raise UnconfirmedDelivery(words_of(error)) from error
 
 
 def remote_of(run: RunRecord, operation: Edit) -> Remote:
@@ -97,7 +123,12 @@ async def update_state(desk: Desk, entry: Entry, operation: UpdateState) -> Deli
         if policy == "hold":
             raise HeldDelivery(moved)
     # A transition that W&B does not know is sent all the same: its refusal, in its own words, is what the user gets.
-    await desk.client.update_state(run.storage_id, operation.state)
+    try:
+        await desk.client.update_state(run.storage_id, operation.state)
+    except MirrorError as error:
+        if not is_refusal(error):
+            raise
+        raise RefusedDelivery(words_of(error), run=run) from error  # the mirror learns why: the state is another
     after = await desk.run(entry)
     if after.state == run.state:
         raise UnconfirmedDelivery(f"the server took the state {operation.state} but shows {after.state}")
@@ -117,7 +148,8 @@ async def create(desk: Desk, entry: Entry, operation: Create) -> Delivered:
                     return Delivered(outcome="theirs", run=there, answer=others)
         return Delivered(outcome="already_so", run=there)
     await anyio.to_thread.run_sync(desk.outbox.mark_sent, entry)
-    made = await desk.client.create_run(*entry.run_path, state=operation.state, display_name=operation.display_name)
+    with _busy_elsewhere():
+        made = await desk.client.create_run(*entry.run_path, state=operation.state, display_name=operation.display_name)
     if isinstance(made, BadRun):
         raise UnconfirmedDelivery(f"the run cannot be read after its creation: {made.reason}")
     return Delivered(outcome="applied", run=made, sent={"state": operation.state})

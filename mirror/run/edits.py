@@ -25,6 +25,7 @@ from mirror.records.operations import (
     may_become,
 )
 from mirror.records.runs import ACTIVE_STATES
+from mirror.records.texts import INTERNAL_CONFIG_KEYS
 from mirror.run.artifacts import Artifact
 from mirror.run.calls import as_comm_error
 from mirror.run.changes import changed_keys
@@ -59,7 +60,7 @@ class RunEdits(RunContents):
     def summary(self) -> Summary:
         """The summary, as a dictionary whose `update()` queues what changed; the same object each time."""
         if self._summary is None:
-            self._summary = Summary(self, self.summary_metrics)
+            self._summary = Summary(self)
         return self._summary
 
     @as_comm_error
@@ -232,7 +233,10 @@ class RunEdits(RunContents):
     def _changed_config(self) -> dict[str, Change]:
         if "config" not in self._attrs:  # nobody looked at it, so nobody changed it
             return {}
-        return changed_keys(self._config_as_seen(), self.config)
+        changed = changed_keys(self._config_as_seen(), self.config)
+        if own := INTERNAL_CONFIG_KEYS & changed.keys():
+            raise CommError(f"{min(own)!r} is W&B's own key of a config, which W&B writes itself")
+        return changed
 
     def _changed_summary(self) -> dict[str, Change]:
         if "summaryMetrics" not in self._attrs:

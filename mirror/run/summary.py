@@ -7,7 +7,7 @@ changed keys alone, where the SDK sends the whole document over what others wrot
 
 from __future__ import annotations
 
-from collections.abc import Iterator, KeysView, Mapping
+from collections.abc import Callable, Iterator, KeysView, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mirror.run.changes import plain
@@ -21,13 +21,17 @@ class SummarySubDict:
 
     Args:
         root: the summary; None for the summary itself.
-        values: the part of the run's summary that is shown, shared and not copied.
+        look: gives the part of the run's summary that is shown, as it is now: the run may have been read anew.
     """
 
-    def __init__(self, root: Summary | None, values: dict[str, Any]) -> None:
+    def __init__(self, root: Summary | None, look: Callable[[], dict[str, Any]]) -> None:
         self._root = root
-        self._values = values
+        self._look = look
         self._locked: set[str] = set()  # keys that were set here; `update(overwrite=False)` leaves them
+
+    @property
+    def _values(self) -> dict[str, Any]:
+        return self._look()
 
     def keys(self) -> KeysView[str]:
         """The keys."""
@@ -78,8 +82,16 @@ class SummarySubDict:
         Raises:
             KeyError: there is none.
         """
-        value = self._values[_stripped(k)]
-        return SummarySubDict(self._summary, value) if isinstance(value, dict) else value
+        key = _stripped(k)
+        value = self._values[key]
+        return SummarySubDict(self._summary, lambda: self._part(key)) if isinstance(value, dict) else value
+
+    def _part(self, key: str) -> dict[str, Any]:
+        """A nested dictionary as it is now; to write into one that is no longer there is an error, and not lost."""
+        value = self._values[key]
+        if not isinstance(value, dict):
+            raise KeyError(key)
+        return value
 
     @property
     def _summary(self) -> Summary:
@@ -135,12 +147,11 @@ class Summary(SummarySubDict):
     """The summary of a run.
 
     Args:
-        run: whose it is.
-        summary: the run's summary, shared with `run.summary_metrics`.
+        run: whose it is; what it shows and changes is `run.summary_metrics`.
     """
 
-    def __init__(self, run: RunEdits, summary: dict[str, Any]) -> None:
-        super().__init__(None, summary)
+    def __init__(self, run: RunEdits) -> None:
+        super().__init__(None, lambda: run.summary_metrics)
         self._run = run
 
     @property
