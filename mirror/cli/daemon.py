@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import faulthandler
+
 import anyio
 import click
 
@@ -22,6 +24,7 @@ def command(home: str | None, config: str | None, form: str) -> int:
     reloads it. SIGTERM or Ctrl-C ends after what is under way, a second one at once. `wandb-mirror status` tells how
     it is; `wandb-mirror unit` prints units for systemd.
     """
+    faulthandler.enable()  # where a library of ours crashes the process, the log has the stacks
     setting = find_setting(home, config)
     log = Log(readable=None if form == "auto" else form == "text")
     daemon = Daemon(setting.home, setting.config_path, lambda: load_config(setting.config_path), log)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.daemon.soak.shared_clock import SharedClock
 
 def main() -> int:
     """Run until stopped, as the command does."""
+    faulthandler.enable()
     clock, home = SharedClock(Path(sys.argv[1])), Home(Path(sys.argv[2]))
     log = Log(readable=False)
     daemon = Daemon(home, home.config, lambda: load_config(home.config), log, clock=Clock(utc=clock.utc))
