@@ -188,21 +188,35 @@ def publish(temporary: Path, target: Path, before: Callable[[], bytes] | None = 
         raise
 
 
-def discard(path: Path, bin_folder: Path) -> None:
-    """Remove a file durably, by way of a folder whose content means nothing: until its loss is flushed it can return.
+def discard(paths: Sequence[Path], bin_folder: Path) -> None:
+    """Remove files durably, by way of a folder whose content means nothing: until its loss is flushed one can return.
+
+    The folder they are in is flushed once for all of them.
 
     Raises:
-        Unflushed: it is gone.
-        OSError: it is there as before.
+        Unflushed: some are gone.
+        OSError: all are there as before.
     """
-    rest = bin_folder / f"{TMP_PREFIX}{secrets.token_hex(8)}"
-    path.replace(rest)
+    moved: list[tuple[Path, Path]] = []
+
+    def undo() -> None:
+        while moved:
+            rest, path = moved[-1]
+            rest.replace(path)
+            moved.pop()
+
     try:
-        with _undone_unless_flushed(lambda: rest.replace(path), path.parent):
-            sync_folder(path.parent)
+        with _undone_unless_flushed(undo, *{path.parent for path in paths}):
+            for path in paths:
+                rest = bin_folder / f"{TMP_PREFIX}{secrets.token_hex(8)}"
+                path.replace(rest)
+                moved.append((rest, path))
+            for folder in {path.parent for path in paths}:
+                sync_folder(folder)
     finally:
-        with contextlib.suppress(OSError):
-            rest.unlink()
+        for rest, _ in moved:
+            with contextlib.suppress(OSError):
+                rest.unlink()
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal
 
@@ -138,14 +138,14 @@ class Transitions(OutboxReader):
         """
         return self._change(entry, ("conflict",), "new", lambda before: replace(before, resolved=how, not_before=None))
 
-    def finish(self, entry: Entry) -> None:
-        """Remove a claimed entry: the server has it, and the receipt is written.
+    def finish(self, *entries: Entry) -> None:
+        """Remove claimed entries: the server has them, and their receipts are written.
 
         Raises:
-            EntryMoved: it is not claimed.
-            StoreError: the disk failed; it is still claimed.
+            EntryMoved: one is not claimed; nothing was removed.
+            StoreError: the disk failed; they are still claimed.
         """
-        self._remove(entry, ("claimed",))
+        self._remove(entries, ("claimed",))
 
     def drop(self, entry: Entry) -> None:
         """Remove an entry that a person gave up.
@@ -154,7 +154,7 @@ class Transitions(OutboxReader):
             EntryMoved: it is claimed, or gone.
             StoreError: the disk failed; it is where it was.
         """
-        self._remove(entry, ("new", "conflict", "dead"))
+        self._remove([entry], ("new", "conflict", "dead"))
 
     def _publish(self, entry: Entry, before: Entry | None, state: EntryState = "new") -> Entry:
         """Write an entry under its name, over what it was before."""
@@ -179,12 +179,13 @@ class Transitions(OutboxReader):
                 self._move(name, state, target)
             return changed
 
-    def _remove(self, entry: Entry, sources: tuple[EntryState, ...]) -> None:
+    def _remove(self, entries: Sequence[Entry], sources: tuple[EntryState, ...]) -> None:
         with outbox_errors(self.home), self._folders.changing():
-            name = name_of(entry.id, entry.run_path)
-            placed = self._where(entry, name, sources)
+            names = [name_of(entry.id, entry.run_path) for entry in entries]
+            placed = [self._where(entry, name, sources) for entry, name in zip(entries, names, strict=True)]
+            paths = [self._folders.path(one.state, name) for one, name in zip(placed, names, strict=True)]
             with suppress(Unflushed):
-                discard(self._folders.path(placed.state, name), self._folders.tmp)
+                discard(paths, self._folders.tmp)
 
     def _where(self, entry: Entry, name: str, sources: tuple[EntryState, ...]) -> Placed:
         state = self._folders.place(name)

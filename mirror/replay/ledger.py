@@ -143,8 +143,10 @@ def _settle(desk: Desk, ended: Sequence[Ended]) -> None:
         of_project[ProjectKey(one.entry.entity, one.entry.project)].append(one)
     for key, some in of_project.items():
         _commit(desk, key, some)
+    desk.outbox.finish(*(one.entry for one in ended if one.receipt.outcome != "buried"))
     for one in ended:
-        _leave(desk.outbox, one.entry, one.receipt.outcome, one.receipt.answer)
+        if one.receipt.outcome == "buried":
+            _leave(desk.outbox, one.entry, one.receipt.outcome, one.receipt.answer)
 
 
 def _commit(desk: Desk, key: ProjectKey, ended: Sequence[Ended]) -> None:
