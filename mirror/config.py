@@ -19,6 +19,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 
 from mirror.errors import ConfigError
+from mirror.typed import convert
 from mirror.watch_settings import WatchSettings, project_of_watch
 
 DEFAULT_BASE_URL = "https://api.wandb.ai"
@@ -247,7 +248,7 @@ def parse_config(text: str, *, origin: str) -> Config:
             hint='a setting is NAME = VALUE below its [table], texts stand in quotes: base_url = "https://…"',
         ) from error
     try:
-        return msgspec.convert(raw, Config, strict=True)
+        return convert(raw, Config)
     except msgspec.ValidationError as error:
         message, hint = _explain(str(error))
         raise ConfigError(f"{origin}: {message}", hint=hint) from error

@@ -20,6 +20,7 @@ import msgspec
 
 from mirror.durable import write_replace
 from mirror.errors import HomeBusy
+from mirror.typed import decode
 
 try:
     import fcntl
@@ -106,7 +107,7 @@ def holder_of(lock: Path, holder: Path) -> Holder | None:
 
 def _read(holder: Path) -> Holder | None:
     try:
-        return msgspec.json.decode(holder.read_bytes(), type=Holder)
+        return decode(holder.read_bytes(), Holder)
     except (OSError, msgspec.DecodeError):
         return None
 

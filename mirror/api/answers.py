@@ -24,6 +24,7 @@ from mirror.errors import (
     ServerError,
     Unreachable,
 )
+from mirror.typed import decode
 
 # The SDK retries every other status from 400 on.
 NOT_RETRIED = frozenset({400, 401, 403, 404, 409, 410, 413, 422, 501})
@@ -124,7 +125,7 @@ def _forbidden_or_missing(reply: Reply, host: str, words: tuple[str, ...], said:
 def _envelope(body: bytes) -> _Envelope | None:
     """The body as an object with data or errors; None when it is no JSON object."""
     try:
-        return msgspec.json.decode(sound_json(body), type=_Envelope)
+        return decode(sound_json(body), _Envelope)
     except (ValueError, RecursionError):
         return None
 

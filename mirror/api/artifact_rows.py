@@ -9,6 +9,7 @@ from mirror.api.scalars import NULL, Int64, NonEmpty, json_text, to_int
 from mirror.api.times import time_or_none
 from mirror.api.wire import WirePageInfo
 from mirror.records.artifacts import COMMITTED, ArtifactRecord, ArtifactRef
+from mirror.typed import decoder
 
 
 class _Project(msgspec.Struct, rename="camel"):
@@ -90,7 +91,7 @@ class WireArtifacts(msgspec.Struct, rename="camel"):
     total_count: Int64 = None
 
 
-_artifact_decoder = msgspec.json.Decoder(_Artifact)
+_artifact_decoder = decoder(_Artifact)
 
 
 def artifacts_page(wire: WireArtifacts | None) -> ArtifactsPage:

@@ -16,6 +16,7 @@ from mirror.api.scalars import is_null
 from mirror.api.session import Session
 from mirror.api.wire import ProjectData
 from mirror.errors import GraphQLError, NotFound, ServerError, Unreachable
+from mirror.typed import decode
 
 FEW_TRIES = 2  # of a document about several things: asking for fewer of them is the better next step
 
@@ -53,7 +54,7 @@ class Asking:
         """
         why = ""
         try:
-            return msgspec.json.decode(data, type=shape)
+            return decode(data, shape)
         except (ValueError, RecursionError) as error:
             why = one_line(str(error))
         raise ServerError(f"{self._host} answered in a shape that W&B does not use: {why}")

@@ -20,6 +20,7 @@ from mirror.api.signed_url import SignedUrl
 from mirror.api.times import time_or_none
 from mirror.api.wire import WirePageInfo
 from mirror.records.console import ConsoleLine
+from mirror.typed import decoder
 
 _T = TypeVar("_T")
 
@@ -118,8 +119,8 @@ class WireStreams(msgspec.Struct, rename="camel"):
     log_line_count: Int64 = None
 
 
-_contents_decoder = msgspec.json.Decoder(_Contents)
-_streams_decoder = msgspec.json.Decoder(WireStreams)
+_contents_decoder = decoder(_Contents)
+_streams_decoder = decoder(WireStreams)
 
 
 def goes_on(page_info: WirePageInfo, after: str | None, *, rows: int) -> bool:

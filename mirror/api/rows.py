@@ -15,6 +15,7 @@ from mirror.api.scalars import NULL, Int64, NonEmpty, json_text, to_int
 from mirror.api.times import time_or_none
 from mirror.records.projects import SweepRecord
 from mirror.records.runs import RunRecord
+from mirror.typed import decode, decoder
 
 
 class _User(msgspec.Struct):
@@ -72,8 +73,8 @@ _FINGERPRINTED = tuple(
     for name in RunRecord.__struct_fields__
     if name not in {"read_only", "created_at", "heartbeat_at", "fingerprint"}
 )
-_run_decoder = msgspec.json.Decoder(_Run)
-_sweep_decoder = msgspec.json.Decoder(_Sweep)
+_run_decoder = decoder(_Run)
+_sweep_decoder = decoder(_Sweep)
 
 
 def to_run(node: msgspec.Raw | bytes, entity: str, project: str) -> RunRecord:
@@ -162,7 +163,7 @@ def to_sweep(node: msgspec.Raw | bytes, entity: str, project: str) -> SweepRecor
 def names_of(node: msgspec.Raw | bytes) -> tuple[str | None, str | None]:
     """Run id and storage id of a node, as far as they can be read."""
     try:
-        names = msgspec.json.decode(node, type=_Names)
+        names = decode(node, _Names)
         texts = [json_text(names.name), json_text(names.id)]
     except (ValueError, RecursionError):
         return None, None

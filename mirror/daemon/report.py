@@ -23,6 +23,7 @@ from mirror.layout import Home
 from mirror.outbox import OutboxReader
 from mirror.store.disk import DiskUse, disk_use
 from mirror.store.engine import store_errors
+from mirror.typed import convert
 
 DISK_EVERY_S = 10.0  # the shortest time between two counts of the disk's use …
 DISK_SHARE = 200  # … and so many times as long as one takes, which for a large home is a second
@@ -138,7 +139,7 @@ def together(one: Spent, other: Spent) -> Spent:
 
 def cleaned(status: DaemonStatus, clean: Callable[[Any], Any]) -> DaemonStatus:
     """The same without secrets in its texts, which may be a server's words."""
-    return msgspec.convert(clean(msgspec.to_builtins(status)), DaemonStatus)
+    return convert(clean(msgspec.to_builtins(status)), DaemonStatus)
 
 
 def sentence(status: DaemonStatus, findings: int = 0) -> str:

@@ -11,6 +11,7 @@ from mirror.durable import write_replace
 from mirror.layout import Home
 from mirror.locks import holder_of
 from mirror.store.disk import DiskUse
+from mirror.typed import decode
 
 State = Literal["online", "offline", "key_refused", "stopping", "stopped"]
 
@@ -131,6 +132,6 @@ def read_ended(home: Home) -> DaemonStatus | None:
 
 def _read(home: Home) -> DaemonStatus | None:
     try:
-        return msgspec.json.decode(home.status.read_bytes(), type=DaemonStatus)
+        return decode(home.status.read_bytes(), DaemonStatus)
     except (OSError, msgspec.DecodeError):
         return None

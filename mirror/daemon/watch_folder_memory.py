@@ -19,6 +19,7 @@ from mirror.daemon.watch_folder_rules import Queued
 from mirror.durable import make_folder, write_replace
 from mirror.layout import Home
 from mirror.store.engine import store_errors
+from mirror.typed import decode
 
 VERSION = 1
 SPARE = 10_000  # so many files that vanished are remembered: a folder that was not mounted for a while comes back
@@ -79,7 +80,7 @@ class Memory:
 
     def _read(self) -> dict[str, Queued]:
         try:
-            file = msgspec.json.decode(self._path.read_bytes(), type=_File)
+            file = decode(self._path.read_bytes(), _File)
         except (OSError, msgspec.DecodeError):  # lost, or never there: see above
             return {}
         return file.queued if file.version == VERSION else {}

@@ -18,6 +18,7 @@ import msgspec
 import xxhash
 
 from mirror.records.texts import dump_strict
+from mirror.typed import convert, decode
 
 COMMITTED = "COMMITTED"  # the one state of a version that can be read; PENDING and DELETED cannot
 MANIFEST_MD5 = "MANIFEST_MD5"
@@ -156,7 +157,7 @@ def parse_manifest(body: bytes) -> Manifest:
         ValueError: it is no manifest; one line says why.
     """
     try:
-        wire = msgspec.json.decode(body, type=_WireManifest)
+        wire = decode(body, _WireManifest)
     except (msgspec.DecodeError, RecursionError):
         wire = _lenient(body)
     config = wire.storage_policy_config or _PolicyConfig()
@@ -194,7 +195,7 @@ def manifest_digest(entries: Iterable[ManifestEntry], algorithm: str | None) -> 
 def _lenient(body: bytes) -> _WireManifest:
     """What the strict decoder refuses: bare NaN in `extra`, control characters in a path."""
     try:
-        return msgspec.convert(json.loads(body, strict=False), _WireManifest)
+        return convert(json.loads(body, strict=False), _WireManifest)
     except RecursionError:
         raise ValueError("the manifest is nested too deeply") from None
 

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from mirror.records.texts import dump_strict
+from mirror.typed import convert
 
 ENTRY_VERSION = 1
 _CHECK = b'"check":"'
@@ -179,7 +180,7 @@ def entry_of_json(content: bytes) -> Entry:
     if isinstance(value, dict):
         _check(content, value)
     try:
-        return msgspec.convert(value, Entry)
+        return convert(value, Entry)
     except msgspec.ValidationError as error:
         raise ValueError(f"it is no entry of an outbox: {error}") from error
 

@@ -26,6 +26,7 @@ import msgspec
 from mirror.durable import sync_folder, write_replace
 from mirror.layout import Home
 from mirror.store.lake_digests import hash_rot
+from mirror.typed import decode
 
 
 class Seal(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,7 +128,7 @@ def read_seal(home: Home) -> Seal | None:
     if not content.strip(b"\0"):  # a power cut came before its bytes were on the disk
         return None
     try:
-        found = msgspec.json.decode(content, type=Seal)
+        found = decode(content, Seal)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _NONE
     return found if msgspec.json.encode(found) == content else _NONE

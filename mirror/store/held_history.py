@@ -11,6 +11,7 @@ from mirror.records.operations import RunPath
 from mirror.store.engine import LAKE, Engine
 from mirror.store.literals import inlined
 from mirror.store.reader import Reader
+from mirror.typed import convert
 
 _RUN = "entity = ? AND project = ? AND run_id = ?"
 _RUNS = "entity = ? AND project = ? AND run_id IN (SELECT unnest(?::VARCHAR[]))"
@@ -86,9 +87,7 @@ def _read(engine: Engine, project: tuple[str, str], run_ids: Sequence[str]) -> d
         return engine.execute(inlined(query, values)).fetchall()
 
     for run_id, *found in ask(_FACTS, "completeness", _INLINED):
-        facts[str(run_id)] = msgspec.convert(
-            dict(zip(HistoryFacts.__struct_fields__, found, strict=True)), HistoryFacts
-        )
+        facts[str(run_id)] = convert(dict(zip(HistoryFacts.__struct_fields__, found, strict=True)), HistoryFacts)
     if any(fact.parts for fact in facts.values()):
         for run_id, digest in ask("object", "exports", _INLINED, "part"):
             exports.setdefault(str(run_id), []).append(str(digest))

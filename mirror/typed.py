@@ -1,0 +1,55 @@
+"""JSON and plain values into types, from any thread.
+
+What msgspec knows of a type it builds when it first meets it, and two threads that do so at once crash the process
+(msgspec 0.22: a null pointer in its C code). So that is done under a lock, once for each type.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+_building = threading.Lock()
+
+
+def decoder(shape: type[T]) -> msgspec.json.Decoder[T]:
+    """The decoder of JSON into a type; the same one each time."""
+    known = _decoders.get(shape)
+    if known is None:
+        with _building:
+            known = _decoders.setdefault(shape, msgspec.json.Decoder(shape))
+    return known
+
+
+def decode(content: bytes | msgspec.Raw, shape: type[T]) -> T:
+    """JSON as a type.
+
+    Raises:
+        msgspec.DecodeError: it is no JSON; ValidationError: of another shape.
+    """
+    return decoder(shape).decode(content)
+
+
+def convert(value: Any, shape: type[T]) -> T:
+    """Plain values as a type.
+
+    Raises:
+        msgspec.ValidationError: they have another shape.
+    """
+    decoder(shape)
+    return msgspec.convert(value, shape, strict=True)
+
+
+def _begin_anew() -> None:
+    global _building
+    _building = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
