@@ -7,7 +7,7 @@ changed keys alone, where the SDK sends the whole document over what others wrot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, KeysView, Mapping
+from collections.abc import Iterator, KeysView, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mirror.run.changes import plain
@@ -21,17 +21,21 @@ class SummarySubDict:
 
     Args:
         root: the summary; None for the summary itself.
-        look: gives the part of the run's summary that is shown, as it is now: the run may have been read anew.
+        owner: what holds it; None for the summary itself.
+        key: where in `owner`. It is looked up each time, for the run may have been read anew.
     """
 
-    def __init__(self, root: Summary | None, look: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, root: Summary | None, owner: SummarySubDict | None = None, key: str = "") -> None:
         self._root = root
-        self._look = look
+        self._owner = owner
+        self._key = key
         self._locked: set[str] = set()  # keys that were set here; `update(overwrite=False)` leaves them
 
     @property
     def _values(self) -> dict[str, Any]:
-        return self._look()
+        if self._owner is None:
+            raise AttributeError("a part of a summary without its owner")
+        return self._owner._part(self._key)
 
     def keys(self) -> KeysView[str]:
         """The keys."""
@@ -84,7 +88,7 @@ class SummarySubDict:
         """
         key = _stripped(k)
         value = self._values[key]
-        return SummarySubDict(self._summary, lambda: self._part(key)) if isinstance(value, dict) else value
+        return SummarySubDict(self._summary, self, key) if isinstance(value, dict) else value
 
     def _part(self, key: str) -> dict[str, Any]:
         """A nested dictionary as it is now; to write into one that is no longer there is an error, and not lost."""
@@ -151,8 +155,12 @@ class Summary(SummarySubDict):
     """
 
     def __init__(self, run: RunEdits) -> None:
-        super().__init__(None, lambda: run.summary_metrics)
+        super().__init__(None)
         self._run = run
+
+    @property
+    def _values(self) -> dict[str, Any]:
+        return self._run.summary_metrics
 
     @property
     def _summary(self) -> Summary:
