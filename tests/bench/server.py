@@ -1,10 +1,10 @@
-"""A sandbox in a process of its own: `python -m tests.bench.server RUNS`; it ends with its stdin."""
+"""A sandbox in a process of its own: `python -m tests.bench.server RUNS [LATENCY_S]`; it ends with its stdin."""
 
 from __future__ import annotations
 
 import sys
 
-from mirror.sandbox import Sandbox
+from mirror.sandbox import Fault, Sandbox
 from tests.mirroring import ENTITY, PROJECT
 
 
@@ -16,6 +16,8 @@ def main() -> None:
             summary = {f"metric/{key}": number / (key + 1) for key in range(20)}
             when = f"2024-01-{1 + number // 86400:02}T{number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}"
             sandbox.state.add_run(ENTITY, PROJECT, f"r{number:06}", config=config, summary=summary, created_at=when)
+        if len(sys.argv) > 2 and float(sys.argv[2]):
+            sandbox.faults.add(Fault.latency(float(sys.argv[2])))
         print(sandbox.url, sandbox.api_key, flush=True)
         sys.stdin.read()
 

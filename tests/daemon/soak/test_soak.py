@@ -59,7 +59,7 @@ def test_a_day_of_random_life_ends_with_the_servers_truth(tmp_path: Path) -> Non
 
 @pytest.mark.soak
 def test_ten_days_of_random_life_end_with_the_servers_truth(tmp_path: Path) -> None:
-    told = tell(tmp_path, seed=random.SystemRandom().randrange(10**6), days=10, step_minutes=12, growth_mb=80)
+    told = tell(tmp_path, seed=random.SystemRandom().randrange(10**6), days=10, step_minutes=16, growth_mb=80)
     assert told.longest_life > 200, "samples of the life that is long enough to tell whether anything grows"
     assert told.events["maintenance_done"] >= 7
     assert told.events["pull_done"] > 50
