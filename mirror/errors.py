@@ -12,7 +12,9 @@
     ├── Unreachable            6   no answer, or "try later", after bounded retries   (transient)
     │   └── RateLimited            the server asked for fewer requests                 (transient)
     ├── ServerError            7   the server answered, but not with what W&B answers
-    │   ├── GraphQLError           the server executed the document and reported errors
+    │   ├── GraphQLError           the server reported errors in GraphQL's form
+    │   │   └── DocumentRefused        it does not know something that the document asks for
+    │   ├── NotOffered             this server, by its age or kind, has no way to do it
     │   ├── RefusedByServer        the server answered a change without making it
     │   ├── UrlExpired             a signed address is no longer good: ask for a new one   (transient)
     │   ├── RangeRefused           the bytes do not go on at this offset: begin again       (transient)
@@ -37,6 +39,7 @@ went through but left something behind with its reason.
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 EXIT_PARTIAL = 9
@@ -179,12 +182,40 @@ class ServerError(MirrorError):
         self.status = status
 
 
-class GraphQLError(ServerError):
-    """The server executed the document and reported errors; `messages` holds its own words."""
+@dataclass(frozen=True, kw_only=True)
+class Reported:
+    """One error in a GraphQL answer, as the server reported it."""
 
-    def __init__(self, message: str, *, messages: tuple[str, ...], hint: str = "", status: int = 200) -> None:
+    message: str  # on one line, without control characters
+    path: tuple[str | int, ...] = ()  # of the field in the answer; empty for an error about the whole document
+    code: str | None = None  # `extensions.code`, such as PERMISSION_ERROR
+    line: int | None = None  # place in the document, from 1; None: not told
+    column: int | None = None
+
+
+class GraphQLError(ServerError):
+    """The server reported errors in GraphQL's form; `reported` holds them, `messages` their words."""
+
+    def __init__(self, message: str, *, reported: tuple[Reported, ...], hint: str = "", status: int = 200) -> None:
         super().__init__(message, hint=hint, status=status)
-        self.messages = messages
+        self.reported = reported
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """The server's own words."""
+        return tuple(error.message for error in self.reported)
+
+
+class DocumentRefused(GraphQLError):
+    """The server does not know a field, argument or type that the document asks for; nothing was executed."""
+
+    default_hint = "`wandb-mirror doctor` tells what this server knows; please report it with these words"
+
+
+class NotOffered(ServerError):
+    """This server, by its age or kind, has no way to do what was asked; `wandb-mirror doctor` names what it lacks."""
+
+    default_hint = "`wandb-mirror doctor` names what this server lacks; a newer server may have it"
 
 
 class RefusedByServer(ServerError):

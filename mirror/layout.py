@@ -126,6 +126,11 @@ class Home:
         return self.root / "watch"
 
     @property
+    def server_facts(self) -> Path:
+        """What is known of the server: JSON; made anew by asking it."""
+        return self.root / "server.json"
+
+    @property
     def status(self) -> Path:
         """What the daemon last said about itself: JSON."""
         return self.root / "status.json"

@@ -12,6 +12,7 @@ import anyio
 import msgspec
 
 from mirror.api import ApiKey, Client, deployment_of
+from mirror.cli.setting import known_server
 from mirror.config import Config, PullSettings, ServerSettings, SourceSettings, StoreSettings
 from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport, PullRequest, Silent, Watcher, pull
@@ -78,7 +79,8 @@ class Mirror:
         """The same inside an event loop."""
         deployment = deployment_of(self.url)
         config = Config(server=self.server, pull=self.settings)
-        async with Client(deployment, ApiKey(self.api_key, "a test"), self.server) as client:
+        known = known_server(self.home, deployment)
+        async with Client(deployment, ApiKey(self.api_key, "a test"), self.server, known=known) as client:
             with Lake(self.home, deployment=deployment.id, app_url=deployment.app_url, settings=ENGINE) as lake:
                 return await pull(client, lake, config, request, watcher=watcher, now=self.now)
 

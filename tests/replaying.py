@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 
 from mirror.api import ApiKey, Client, deployment_of
+from mirror.cli.setting import known_server
 from mirror.config import ServerSettings
 from mirror.layout import Home
 from mirror.outbox import Outbox
@@ -57,7 +58,8 @@ class Sender:
     async def replay_async(self) -> Replayed:
         """The same inside an event loop."""
         deployment = deployment_of(self.url)
-        async with Client(deployment, ApiKey(self.api_key, "a test"), self.server) as client:
+        known = known_server(self.home, deployment)
+        async with Client(deployment, ApiKey(self.api_key, "a test"), self.server, known=known) as client:
             with Lake(self.home, deployment=deployment.id, settings=ENGINE) as lake:
                 desk = Desk(
                     client=client,

@@ -1,6 +1,6 @@
 """What an HTTP answer means: GraphQL data, or one error of ours. Pure; the session decides what is tried again.
 
-W&B API notes, section 2, is the law here.
+W&B API notes, section 2, and the evidence, section 3, are the law here.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ import msgspec
 
 from mirror.api.lenient import sound_json, without_surrogates
 from mirror.api.limits import http_date
+from mirror.api.refusals import is_about_form
 from mirror.errors import (
     AuthError,
+    DocumentRefused,
     Forbidden,
     GraphQLError,
     MirrorError,
     NotFound,
     NotWandb,
     RateLimited,
+    Reported,
     ServerError,
     Unreachable,
 )
@@ -30,6 +33,11 @@ from mirror.typed import decode
 NOT_RETRIED = frozenset({400, 401, 403, 404, 409, 410, 413, 422, 501})
 _TRY_LATER = frozenset({408, 425, 502, 503, 504})
 _LONGEST_WORDS = 400  # characters of the server's own words in a message
+_NO_MESSAGE = "an error without a message"
+_UNKNOWN_KEY = frozenset({"UNAUTHENTICATED", "AUTHENTICATION_ERROR"})  # `extensions.code`
+_NO_RIGHT = frozenset({"PERMISSION_ERROR", "FORBIDDEN", "PERMISSION_DENIED"})
+FIELD_DEPTH = 3  # steps of a path that leads to a field of one thing: `project.r0.files`
+FORBIDDEN_HINT = "check that this account may read or write the project, or use another API key"
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +53,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     data: msgspec.Raw  # sound JSON: an object or null
     server_time: dt.datetime | None  # UTC, from the Date header
+    errors: tuple[Reported, ...] = ()  # of single fields, which are null in `data`; see `read_answer`
 
 
 class _Envelope(msgspec.Struct):
@@ -58,27 +67,38 @@ def is_retried(status: int) -> bool:
     return status >= 400 and status not in NOT_RETRIED
 
 
-def read_answer(reply: Reply, host: str) -> Answer:
-    """The data of an answer.
+def read_answer(reply: Reply, host: str, *, partial: bool = False) -> Answer:
+    """The data of an answer. The body counts, whatever the status: resolvers' errors come with statuses of their own.
 
     Args:
         reply: the HTTP answer.
         host: named in messages.
+        partial: take data in which single fields failed; who reads it gives each error its place.
 
     Raises:
         MirrorError: the answer is no data; the class says what it is instead.
     """
-    if reply.status != 200:
-        raise _refusal(reply, host)
     envelope = _envelope(reply.body)
+    reported = _reported(envelope) if envelope is not None else ()
+    if partial and envelope is not None and reported and _is_partial(envelope, reported):
+        return Answer(data=_data(envelope, host), server_time=http_date(reply.headers.get("date")), errors=reported)
+    if reply.status != 200 or reported:
+        raise _refusal(reply, host, reported)
     if envelope is None:
         raise NotWandb(f"{host} answered {_looks(reply)} instead of W&B's JSON")
-    words = _words(envelope)
-    if words:
-        raise GraphQLError(f"{host} reports: {one_line('; '.join(words))}", messages=words)
+    return Answer(data=_data(envelope, host), server_time=http_date(reply.headers.get("date")))
+
+
+def _data(envelope: _Envelope, host: str) -> msgspec.Raw:
     if isinstance(envelope.data, msgspec.UnsetType):
         raise NotWandb(f"{host} answered JSON that is not a GraphQL answer")
-    return Answer(data=envelope.data, server_time=http_date(reply.headers.get("date")))
+    return envelope.data
+
+
+def _is_partial(envelope: _Envelope, reported: tuple[Reported, ...]) -> bool:
+    """Whether there are data beside errors that each tell which field they are about."""
+    has_data = not isinstance(envelope.data, msgspec.UnsetType) and bytes(envelope.data).strip() != b"null"
+    return has_data and all(len(error.path) >= FIELD_DEPTH for error in reported)
 
 
 def one_line(text: str, longest: int = _LONGEST_WORDS) -> str:
@@ -87,39 +107,49 @@ def one_line(text: str, longest: int = _LONGEST_WORDS) -> str:
     return flat if len(flat) <= longest else flat[: longest - 1] + "…"
 
 
-def _refusal(reply: Reply, host: str) -> MirrorError:
-    """The error that a status other than 200 means."""
+def _refusal(reply: Reply, host: str, reported: tuple[Reported, ...]) -> MirrorError:
+    """The error that an answer means which is no data."""
     status = reply.status
     if 300 <= status < 400:
         target = _redirect_host(reply.headers.get("location"))
         return NotWandb(f"{host} redirects{target} instead of answering (HTTP {status})", status=status)
-    envelope = _envelope(reply.body)
-    words = _words(envelope) if envelope is not None else ()
-    said = f": {one_line('; '.join(words))}" if words else ""
-    if status == 401:
-        return AuthError(f"{host} refused the API key (HTTP 401){said}")
+    words = one_line("; ".join(error.message for error in reported))
+    said = f": {words}" if words else ""
+    if status == 401 or any(error.code in _UNKNOWN_KEY for error in reported):
+        return AuthError(f"{host} refused the API key (HTTP {status}){said}")
     if status == 429:
         return RateLimited(f"{host} asked for fewer requests and kept asking (HTTP 429){said}")
+    if reported and any(map(is_about_form, reported)):
+        return DocumentRefused(f"{host} does not know what it is asked for{said}", reported=reported, status=status)
+    if any(_is_forbidden(error) for error in reported):
+        return Forbidden(f"{host} does not allow this to the API key{_of(status)}{said}", hint=FORBIDDEN_HINT)
     if status in _TRY_LATER:
         return Unreachable(f"{host} is not available now (HTTP {status}){said}", answered=True)
     if status in {403, 404}:
-        return _forbidden_or_missing(reply, host, words, said)
-    if words and status < 500:
-        return GraphQLError(f"{host} reports (HTTP {status}){said}", messages=words, status=status)
-    return ServerError(f"{host} answered with HTTP {status}{said or f' and {_looks(reply)}'}", status=status)
+        return _forbidden_or_missing(reply, host, reported, said)
+    if status == 413:
+        hint = "the server takes no document of this size; ask for less, or let its operator raise the limit"
+        return ServerError(f"{host} finds this too large (HTTP 413){said}", hint=hint, status=status)
+    if reported:
+        return GraphQLError(f"{host} reports{_of(status)}: {words}", reported=reported, status=status)
+    return ServerError(f"{host} answered with HTTP {status} and {_looks(reply)}", status=status)
 
 
-def _forbidden_or_missing(reply: Reply, host: str, words: tuple[str, ...], said: str) -> MirrorError:
+def _of(status: int) -> str:
+    return "" if status == 200 else f" (HTTP {status})"
+
+
+def _is_forbidden(error: Reported) -> bool:
+    return error.code in _NO_RIGHT or error.message.lower().startswith("permission denied")
+
+
+def _forbidden_or_missing(reply: Reply, host: str, reported: tuple[Reported, ...], said: str) -> MirrorError:
     """403 and 404: from W&B they are about a thing or a right, from a proxy about the address."""
-    if not words:
+    if not reported:
         return NotWandb(f"{host} answered HTTP {reply.status} and {_looks(reply)}", status=reply.status)
-    missing = reply.status == 404 or any("not found" in word.lower() for word in words)
-    if missing:
+    if reply.status == 404 or any("not found" in error.message.lower() for error in reported):
         return NotFound(f"{host} does not find it (HTTP {reply.status}){said}")
-    return Forbidden(
-        f"{host} does not allow this to the API key (HTTP 403){said}",
-        hint="check that this account may read the project, or use another API key",
-    )
+    return Forbidden(f"{host} does not allow this to the API key (HTTP 403){said}", hint=FORBIDDEN_HINT)
 
 
 def _envelope(body: bytes) -> _Envelope | None:
@@ -130,21 +160,32 @@ def _envelope(body: bytes) -> _Envelope | None:
         return None
 
 
-def _words(envelope: _Envelope) -> tuple[str, ...]:
-    """The errors in the server's words: each is a string or an object with `message`."""
+def _reported(envelope: _Envelope) -> tuple[Reported, ...]:
+    """The errors: each is a string or an object with `message`."""
     listed = envelope.errors if isinstance(envelope.errors, list) else [envelope.errors]
-    words = [_word(error) for error in [*listed, envelope.error] if error]
-    return tuple(words)
+    return tuple(_report(error) for error in [*listed, envelope.error] if error)
 
 
-def _word(error: object) -> str:
-    match error:
-        case str():
-            return one_line(error)
-        case {"message": str(message)} if message:
-            return one_line(message)
-        case _:
-            return "an error without a message"
+def _report(error: object) -> Reported:
+    if isinstance(error, str):
+        return Reported(message=one_line(error))
+    if not isinstance(error, dict):
+        return Reported(message=_NO_MESSAGE)
+    message, path = error.get("message"), error.get("path")
+    extensions, locations = error.get("extensions"), error.get("locations")
+    code = extensions.get("code") if isinstance(extensions, dict) else None
+    place = locations[0] if isinstance(locations, list) and locations and isinstance(locations[0], dict) else {}
+    return Reported(
+        message=one_line(message) if isinstance(message, str) and message else _NO_MESSAGE,
+        path=tuple(step for step in path if isinstance(step, str | int)) if isinstance(path, list) else (),
+        code=one_line(code, 60) if isinstance(code, str) else None,
+        line=_whole(place.get("line")),
+        column=_whole(place.get("column")),
+    )
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _looks(reply: Reply) -> str:

@@ -9,34 +9,32 @@ import msgspec
 
 from mirror.api.answers import Answer, one_line
 from mirror.api.artifact_rows import WireArtifacts, artifacts_page, to_artifact
-from mirror.api.asking import Asking, lacks
+from mirror.api.asking import Asking
 from mirror.api.content_documents import (
     ARTIFACT_FILES,
     ARTIFACT_FILES_BY_NAME,
     ARTIFACT_MANIFEST,
     LOGGED_ARTIFACTS,
-    OLD_ARTIFACT_MANIFEST,
     USED_ARTIFACTS,
     artifacts_document,
 )
 from mirror.api.contents import ArtifactsPage, FilesPage, ListedFile, ManifestFile
 from mirror.api.pages import BadArtifact
-from mirror.api.scalars import NULL, Int64, is_null, to_int
+from mirror.api.scalars import NULL, Int64, int_or_none, is_null
 from mirror.api.signed_url import SignedUrl
-from mirror.errors import GraphQLError, NotFound, ServerError
+from mirror.errors import NotFound, ServerError
 from mirror.records.artifacts import ArtifactRecord
 
 ARTIFACTS_PER_PAGE = 100
 ARTIFACTS_PER_DOCUMENT = 50
 ARTIFACT_FILES_PER_PAGE = 500
 NAMES_PER_DOCUMENT = 200
-_ALGORITHM = "digestAlgorithm"
 
 Direction = Literal["logged", "used"]
 
 
 class _RunArtifacts(msgspec.Struct):
-    artifacts: WireArtifacts | None
+    artifacts: WireArtifacts | None = None
 
 
 class _ArtifactData(msgspec.Struct):
@@ -44,16 +42,17 @@ class _ArtifactData(msgspec.Struct):
 
 
 class _File(msgspec.Struct, rename="camel"):
-    direct_url: str
+    direct_url: str | None = None
+    url: str | None = None
     size_bytes: Int64 = None
 
 
 class _Manifest(msgspec.Struct):
-    file: _File
+    file: _File | None = None
 
 
 class _WithManifest(msgspec.Struct, rename="camel"):
-    digest: str
+    digest: str = ""
     digest_algorithm: str | None = None
     current_manifest: _Manifest | None = None
 
@@ -78,10 +77,10 @@ class ArtifactQuestions(Asking):
         """
         document = LOGGED_ARTIFACTS if direction == "logged" else USED_ARTIFACTS
         variables = {"entity": entity, "project": project, "run": run_id, "first": ARTIFACTS_PER_PAGE, "after": after}
-        answer = await self._session.graphql(document, variables)
+        answer = await self._ask(document, variables)
         wire = self._decode(self._run_of(answer, run_id, project), _RunArtifacts)
         try:
-            page = artifacts_page(wire.artifacts)
+            page = artifacts_page(wire.artifacts, ARTIFACTS_PER_PAGE)
         except ValueError as error:
             page, why = None, one_line(str(error))
         if page is None:
@@ -102,9 +101,7 @@ class ArtifactQuestions(Asking):
 
         async def ask(some: Sequence[str], attempts: int | None) -> Mapping[str, ArtifactRecord | BadArtifact | None]:
             variables = {f"a{n}": artifact_id for n, artifact_id in enumerate(some)}
-            answer = await self._modern_or_old(
-                artifacts_document(len(some)), artifacts_document(len(some), modern=False), variables, attempts
-            )
+            answer = await self._ask(artifacts_document(len(some)), variables, attempts=attempts)
             nodes = self._read(answer, dict[str, msgspec.Raw])
             return {artifact_id: _artifact(nodes.get(f"a{n}", NULL), artifact_id) for n, artifact_id in enumerate(some)}
 
@@ -119,17 +116,17 @@ class ArtifactQuestions(Asking):
         Raises:
             NotFound: there is no such version, or it has no manifest (yet).
         """
-        answer = await self._modern_or_old(ARTIFACT_MANIFEST, OLD_ARTIFACT_MANIFEST, {"artifact": artifact_id})
+        answer = await self._ask(ARTIFACT_MANIFEST, {"artifact": artifact_id})
         wire = self._decode(self._artifact_in(answer), _WithManifest)
-        if wire.current_manifest is None:
+        file = wire.current_manifest.file if wire.current_manifest is not None else None
+        url = (file.direct_url or file.url) if file is not None else None
+        if file is None or url is None:
             raise NotFound(f"{self._host} has no manifest for this artifact", hint="it may not be finished yet")
-        file = wire.current_manifest.file
-        try:
-            size = to_int(file.size_bytes)
-        except ValueError:
-            size = None
         return ManifestFile(
-            url=SignedUrl(file.direct_url), size=size, digest=wire.digest, digest_algorithm=wire.digest_algorithm
+            url=SignedUrl(url),
+            size=int_or_none(file.size_bytes),
+            digest=wire.digest,
+            digest_algorithm=wire.digest_algorithm,
         )
 
     async def artifact_files(
@@ -141,7 +138,7 @@ class ArtifactQuestions(Asking):
             NotFound: there is no such version.
         """
         variables = {"artifact": artifact_id, "first": first, "after": after}
-        page = self._files_in(self._artifact_in(await self._session.graphql(ARTIFACT_FILES, variables)))
+        page = self._files_in(self._artifact_in(await self._ask(ARTIFACT_FILES, variables)), first)
         if page.has_more and page.after == after:
             raise self._stuck("files")
         return page
@@ -156,8 +153,8 @@ class ArtifactQuestions(Asking):
         for start in range(0, len(names), NAMES_PER_DOCUMENT):  # no names at all would mean every file
             some = list(names[start : start + NAMES_PER_DOCUMENT])
             variables = {"artifact": artifact_id, "names": some, "first": len(some)}
-            answer = await self._session.graphql(ARTIFACT_FILES_BY_NAME, variables)
-            found += self._files_in(self._artifact_in(answer)).files
+            answer = await self._ask(ARTIFACT_FILES_BY_NAME, variables)
+            found += self._files_in(self._artifact_in(answer), len(some) + 1).files
         return FilesPage(files=found, after=None, has_more=False)
 
     def _artifact_in(self, answer: Answer) -> msgspec.Raw:
@@ -165,19 +162,6 @@ class ArtifactQuestions(Asking):
         if is_null(found):
             raise NotFound(f"{self._host} has no such artifact", hint="it may have been deleted")
         return found
-
-    async def _modern_or_old(
-        self, modern: str, old: str, variables: Mapping[str, object], attempts: int | None = None
-    ) -> Answer:
-        """Ask for the digest's algorithm, too, unless the server is too old for the question."""
-        if not self._lacks_digest_algorithm:
-            try:
-                return await self._session.graphql(modern, variables, attempts=attempts)
-            except GraphQLError as error:
-                if not lacks(error, _ALGORITHM):
-                    raise
-                self._lacks_digest_algorithm = True
-        return await self._session.graphql(old, variables, attempts=attempts)
 
 
 def _artifact(node: msgspec.Raw, artifact_id: str) -> ArtifactRecord | BadArtifact | None:

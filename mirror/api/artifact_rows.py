@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from mirror.api.contents import ArtifactsPage
-from mirror.api.scalars import NULL, Int64, NonEmpty, json_text, to_int
+from mirror.api.flaws import decode_flawed
+from mirror.api.scalars import NULL, Int64, NonEmpty, int_or_none, is_null, json_text
 from mirror.api.times import time_or_none
 from mirror.api.wire import WirePageInfo
 from mirror.records.artifacts import COMMITTED, ArtifactRecord, ArtifactRef
-from mirror.typed import decoder
 
 
 class _Project(msgspec.Struct, rename="camel"):
@@ -33,9 +33,9 @@ class _Alias(msgspec.Struct, rename="camel"):
 
 class _Ref(msgspec.Struct, rename="camel"):
     id: NonEmpty
-    digest: str
     artifact_sequence: _Sequence
-    artifact_type: _Named
+    digest: str = ""
+    artifact_type: _Named | None = None
     state: str | None = None
     version_index: Int64 = None
     updated_at: str | None = None
@@ -58,8 +58,8 @@ class _Ref(msgspec.Struct, rename="camel"):
             entity=project.entity_name,
             project=project.name,
             sequence=self.artifact_sequence.name,
-            type=self.artifact_type.name or "",
-            version_index=to_int(self.version_index),
+            type=(self.artifact_type.name if self.artifact_type else None) or "",
+            version_index=int_or_none(self.version_index),
             digest=self.digest,
             aliases=self.own_aliases,
             updated_at_text=self.updated_at,
@@ -79,41 +79,51 @@ class _Artifact(_Ref):
 
 
 class _RefEdge(msgspec.Struct):
-    node: _Ref | None = None
+    node: msgspec.Raw = NULL
     cursor: str | None = None
 
 
 class WireArtifacts(msgspec.Struct, rename="camel"):
     """One page of a run's artifacts."""
 
-    edges: list[_RefEdge | None]
-    page_info: WirePageInfo
+    edges: list[_RefEdge | None] | None = None
+    page_info: WirePageInfo | None = None
     total_count: Int64 = None
 
 
-_artifact_decoder = decoder(_Artifact)
+def artifacts_page(wire: WireArtifacts | None, first: int) -> ArtifactsPage:
+    """A page of refs, without versions that nobody can read: pending and deleted ones.
 
-
-def artifacts_page(wire: WireArtifacts | None) -> ArtifactsPage:
-    """A page of refs, without versions that cannot be read: pending and deleted ones.
+    Args:
+        wire: the page; None for none.
+        first: versions that were asked for.
 
     Raises:
-        ValueError: it lies about its types, or promises more and gives no place to continue from.
+        ValueError: it promises more and gives no place to continue from.
     """
     if wire is None:
-        return ArtifactsPage(artifacts=(), total=None, after=None, has_more=False)
-    edges = [edge for edge in wire.edges if edge is not None]
+        return ArtifactsPage.empty()
+    edges = [edge for edge in wire.edges or () if edge is not None]
+    info = wire.page_info or WirePageInfo()
     # The SDK continues artifacts from `endCursor`.
-    after = wire.page_info.end_cursor or (edges[-1].cursor if edges else None)
-    if wire.page_info.has_next_page and not (after and edges):
+    after = info.end_cursor or (edges[-1].cursor if edges else None)
+    more = len(edges) >= first if info.has_next_page is None else info.has_next_page
+    if more and not (after and edges):
         raise ValueError("a list of artifacts promises more but gives no place to continue from")
+    refs: list[ArtifactRef] = []
+    unreadable = 0
+    for edge in edges:
+        if is_null(edge.node):
+            continue
+        try:
+            ref = decode_flawed(edge.node, _Ref)[0]
+        except (ValueError, RecursionError):
+            unreadable += 1
+            continue
+        if ref.state in {None, COMMITTED}:
+            refs.append(ref.ref())
     return ArtifactsPage(
-        artifacts=tuple(
-            edge.node.ref() for edge in edges if edge.node is not None and edge.node.state in {None, COMMITTED}
-        ),
-        total=to_int(wire.total_count),
-        after=after,
-        has_more=wire.page_info.has_next_page,
+        artifacts=tuple(refs), total=int_or_none(wire.total_count), after=after, has_more=more, unreadable=unreadable
     )
 
 
@@ -123,15 +133,15 @@ def to_artifact(node: msgspec.Raw | bytes) -> ArtifactRecord:
     Raises:
         ValueError: it lies about its types.
     """
-    wire = _artifact_decoder.decode(node)
+    wire, _ = decode_flawed(node, _Artifact)
     project = wire.artifact_sequence.project or _Project()
     return ArtifactRecord(
         artifact_id=wire.id,
         entity=project.entity_name,
         project=project.name,
         sequence=wire.artifact_sequence.name,
-        type=wire.artifact_type.name or "",
-        version_index=to_int(wire.version_index),
+        type=(wire.artifact_type.name if wire.artifact_type else None) or "",
+        version_index=int_or_none(wire.version_index),
         state=wire.state or COMMITTED,
         digest=wire.digest,
         digest_algorithm=wire.digest_algorithm,
@@ -139,10 +149,10 @@ def to_artifact(node: msgspec.Raw | bytes) -> ArtifactRecord:
         tags=tuple(tag.name for tag in wire.tags or () if tag and tag.name),
         metadata_text=json_text(wire.metadata),
         description=wire.description,
-        size=to_int(wire.size),
-        file_count=to_int(wire.file_count),
+        size=int_or_none(wire.size),
+        file_count=int_or_none(wire.file_count),
         commit_hash=wire.commit_hash,
-        history_step=to_int(wire.history_step),
+        history_step=int_or_none(wire.history_step),
         created_at=time_or_none(wire.created_at),
         created_at_text=wire.created_at,
         updated_at=time_or_none(wire.updated_at),

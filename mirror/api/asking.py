@@ -1,4 +1,4 @@
-"""The ground of the client: a session, and answers read into shapes."""
+"""The ground of the client: documents fitted to the server, sent over one session, and answers read into shapes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ from typing import TypeVar
 import msgspec
 
 from mirror.api.answers import Answer, one_line
+from mirror.api.capabilities import words_for
 from mirror.api.content_rows import WireFiles
 from mirror.api.contents import FilesPage
 from mirror.api.deployment import Deployment
+from mirror.api.flaws import failed_fields
+from mirror.api.known_server import KnownServer
+from mirror.api.learning import mark
 from mirror.api.scalars import is_null
 from mirror.api.session import Session
-from mirror.api.wire import ProjectData
-from mirror.errors import GraphQLError, NotFound, ServerError, Unreachable
+from mirror.api.wire import ProjectData, WireServer
+from mirror.errors import DocumentRefused, GraphQLError, NotFound, NotOffered, Reported, ServerError, Unreachable
 from mirror.typed import decode
 
 FEW_TRIES = 2  # of a document about several things: asking for fewer of them is the better next step
+MOST_REFUSALS = 40  # of one document in a row; each teaches something, so that fewer are left to learn
 
 _T = TypeVar("_T")
 _V = TypeVar("_V")
@@ -29,15 +34,74 @@ class _WithFiles(msgspec.Struct):
 
 
 class Asking:
-    """Asks over one session and remembers what the server cannot do."""
+    """Asks over one session, and remembers what the server does not know."""
 
-    def __init__(self, deployment: Deployment, session: Session) -> None:
+    def __init__(self, deployment: Deployment, session: Session, known: KnownServer) -> None:
         self._host = deployment.host
+        self._deployment = deployment
         self._session = session
-        # What an old server refused once is not asked again (W&B API notes, section 3).
-        self._pages_log_tail_only = False  # it does not know `useImprovedPagination`
-        self._lacks_digest_algorithm = False
+        self._known = known
         self.server_time: dt.datetime | None = None  # UTC, of the latest answer's Date
+
+    async def _ask(
+        self,
+        document: str,
+        variables: Mapping[str, object] | None = None,
+        *,
+        attempts: int | None = None,
+        partial: bool = False,
+        needs: str | None = None,
+    ) -> Answer:
+        """Ask what of a document this server knows.
+
+        Args:
+            document: written for a current server.
+            variables: values by name, without `$`; those that are not asked for are not sent.
+            attempts: at most so many tries; None: as configured.
+            partial: take data in which single fields failed; `Answer.errors` then names them.
+            needs: `Type.field(argument)` without which another document is the one to ask.
+
+        Raises:
+            NotOffered: the server knows nothing of it, or lacks what it needs.
+            DocumentRefused: it refuses the document in words that tell nothing new.
+            MirrorError: what `Session.graphql` raises.
+        """
+        for _ in range(MOST_REFUSALS):
+            fitted = self._known.fit(document)
+            if fitted.text is None or (needs is not None and not self._known.knows(needs)):
+                raise self._not_offered(fitted.left_out)
+            sent = {name: value for name, value in (variables or {}).items() if name in fitted.variables}
+            try:
+                return await self._session.graphql(fitted.text, sent, attempts=attempts, partial=partial)
+            except DocumentRefused as error:
+                if not self._known.learn_from(fitted, error):
+                    raise
+        raise ServerError(f"{self._host} keeps refusing what it is asked for, for other reasons each time")
+
+    def _not_offered(self, names: frozenset[str]) -> NotOffered:
+        return NotOffered(f"{self._host} cannot do this: {words_for(names)}")
+
+    def _reported(self, errors: Sequence[Reported]) -> GraphQLError:
+        """An error for what a server reports beside data that are no use without it."""
+        words = one_line("; ".join(error.message for error in errors))
+        return GraphQLError(f"{self._host} reports: {words}", reported=tuple(errors))
+
+    def _failed_aliases(self, answer: Answer) -> Mapping[str | int, Mapping[str, str]]:
+        """What failed of single runs in an answer with an alias for each.
+
+        Raises:
+            GraphQLError: a run failed as a whole, or something else did.
+        """
+        failed = failed_fields(answer.errors, ("project",))
+        if failed is None:
+            raise self._reported(answer.errors)
+        return failed
+
+    def _note_server(self, told: WireServer | None) -> None:
+        """Compare what a server says of itself by the way with what is known: an upgrade is asked about again."""
+        facts = self._known.facts
+        if told is not None and facts.learnt_at is not None and mark(told.version, told.enabled) != facts.mark:
+            self._known.is_stale = True
 
     def _stuck(self, what: str) -> ServerError:
         return ServerError(f"{self._host} promises more {what} but gives no place to continue from")
@@ -70,11 +134,11 @@ class Asking:
             raise NotFound(f"{self._host} has no run {one_line(run_id, 100)} in {one_line(project, 100)}")
         return found.run
 
-    def _files_in(self, node: msgspec.Raw) -> FilesPage:
-        """The page of files in a run or an artifact."""
+    def _files_in(self, node: msgspec.Raw, first: int) -> FilesPage:
+        """The page of files in a run or an artifact, of which `first` were asked for."""
         files = self._decode(node, _WithFiles).files
         try:
-            return files.page() if files else FilesPage(files=(), after=None, has_more=False)
+            return files.page(first) if files else FilesPage(files=(), after=None, has_more=False)
         except ValueError as error:
             why = one_line(str(error))
         raise ServerError(f"{self._host} answered in a shape that W&B does not use: {why}")
@@ -104,30 +168,19 @@ class Asking:
             try:
                 found |= await ask(some, FEW_TRIES if len(some) > 1 else None)
             except (ServerError, Unreachable) as error:
-                if len(some) > 1 and _may_be_too_much(error):
+                if len(some) > 1 and may_be_too_much(error):
                     pending[:0] = [some[: len(some) // 2], some[len(some) // 2 :]]
-                elif isinstance(error, GraphQLError) and not _is_about_the_document(error):
+                elif isinstance(error, GraphQLError) and not isinstance(error, DocumentRefused):
                     found[some[0]] = bad(some[0], error.message)
                 else:
                     raise
         return found
 
 
-def lacks(error: GraphQLError, name: str) -> bool:
-    """Whether the server refused a document for a field or argument that it is too old to know."""
-    return any(name in words for words in error.messages) and _is_about_the_document(error)
-
-
-def _is_about_the_document(error: GraphQLError) -> bool:
-    """Whether the server does not know something that was asked for, whatever it was asked about."""
-    said = " ".join(error.messages).lower()
-    return "cannot query field" in said or "unknown argument" in said
-
-
-def _may_be_too_much(error: ServerError | Unreachable) -> bool:
-    """Whether asking for less may help: the server is there and is one of W&B's."""
+def may_be_too_much(error: ServerError | Unreachable) -> bool:
+    """Whether asking for less may help: the server is there, is one of W&B's, and knows what it is asked for."""
+    if isinstance(error, DocumentRefused | NotOffered):
+        return False
     if isinstance(error, Unreachable):
         return error.answered
-    if isinstance(error, GraphQLError):
-        return not _is_about_the_document(error)
-    return error.status >= 500 or error.status == 413
+    return isinstance(error, GraphQLError) or error.status >= 500 or error.status == 413

@@ -12,8 +12,10 @@ from mirror.api.artifact_questions import ArtifactQuestions
 from mirror.api.content_questions import ContentQuestions
 from mirror.api.credentials import ApiKey
 from mirror.api.deployment import Deployment
+from mirror.api.known_server import KnownServer
 from mirror.api.limits import Limits
 from mirror.api.listing_questions import ListingQuestions
+from mirror.api.server_questions import ServerQuestions
 from mirror.api.session import OnRetry, Session
 from mirror.api.signed_url import SignedUrl
 from mirror.api.spent import Meter, Spent
@@ -25,11 +27,11 @@ from mirror.config import ServerSettings
 from mirror.errors import MirrorError
 
 
-class Client(ListingQuestions, ContentQuestions, StreamQuestions, ArtifactQuestions, WriteQuestions):
+class Client(ServerQuestions, ListingQuestions, ContentQuestions, StreamQuestions, ArtifactQuestions, WriteQuestions):
     """One deployment, read and written with one API key. An async context manager.
 
     Every question may raise what `Session.graphql` raises: AuthError, NotFound, Unreachable, RateLimited, ServerError,
-    GraphQLError, NotWandb.
+    GraphQLError, DocumentRefused, NotOffered, NotWandb.
 
     Args:
         deployment: the server.
@@ -38,6 +40,8 @@ class Client(ListingQuestions, ContentQuestions, StreamQuestions, ArtifactQuesti
         limits: the gate that all GraphQL requests of the process to this host pass; None: one of its own.
         on_retry: told the reason and the wait in seconds of each retry.
         transport: replaces the network, for tests.
+        known: what is known of the server; shared by the clients of a process. None: nothing, it is taken to be a
+            current one until it refuses something.
     """
 
     def __init__(
@@ -49,12 +53,13 @@ class Client(ListingQuestions, ContentQuestions, StreamQuestions, ArtifactQuesti
         limits: Limits | None = None,
         on_retry: OnRetry | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        known: KnownServer | None = None,
     ) -> None:
         self._meter = Meter()
         session = Session(
             deployment, key, settings, limits=limits, on_retry=on_retry, transport=transport, meter=self._meter
         )
-        super().__init__(deployment, session)
+        super().__init__(deployment, session, known or KnownServer())
         self._transfers = Transfers(deployment, key, settings, meter=self._meter, transport=transport)
         self._uploads = Uploads(deployment, key, settings, meter=self._meter, transport=transport)
 

@@ -1,7 +1,7 @@
 """The GraphQL texts about what runs contain: constants, and documents with one alias for each of several runs.
 
-A document for several runs depends on their number alone; names and ids always travel as variables. Old servers lack
-`digestAlgorithm` and `useImprovedPagination` (W&B API notes, section 3): `modern=False` leaves them out.
+A document for several runs depends on their number alone; names and ids always travel as variables. A server without
+`useImprovedPagination` (W&B API notes, section 3) has another way to console lines: `modern=False`.
 """
 
 from __future__ import annotations
@@ -94,7 +94,6 @@ query MirrorArtifactManifest($artifact: ID!) {
   artifact(id: $artifact) { id digest digestAlgorithm currentManifest { file { sizeBytes directUrl } } }
 }
 """
-OLD_ARTIFACT_MANIFEST = ARTIFACT_MANIFEST.replace("digestAlgorithm ", "")
 
 ARTIFACT_FILES = (
     """
@@ -151,16 +150,15 @@ query MirrorRunStreams($entity: String!, $project: String!, $lines: Int!, {varia
 
 
 @cache
-def artifacts_document(count: int, *, modern: bool = True) -> str:
+def artifacts_document(count: int) -> str:
     """`count` artifacts by id: `$a0`, `$a1`, … are ids, the answers are `a0`, `a1`, …"""
     variables = " ".join(f"$a{n}: ID!" for n in range(count))
     artifacts = "\n".join(f"  a{n}: artifact(id: $a{n}) {{ ...ArtifactFields }}" for n in range(count))
-    fields = ARTIFACT_FIELDS if modern else ARTIFACT_FIELDS.replace("digestAlgorithm ", "")
     return f"""
 query MirrorArtifacts({variables}) {{
 {artifacts}
 }}
-{fields}"""
+{ARTIFACT_FIELDS}"""
 
 
 def _stream_types(n: int, *, modern: bool) -> str:
@@ -195,7 +193,6 @@ DOCUMENTS: Mapping[str, str] = MappingProxyType(
         "LOGGED_ARTIFACTS": LOGGED_ARTIFACTS,
         "USED_ARTIFACTS": USED_ARTIFACTS,
         "ARTIFACT_MANIFEST": ARTIFACT_MANIFEST,
-        "OLD_ARTIFACT_MANIFEST": OLD_ARTIFACT_MANIFEST,
         "ARTIFACT_FILES": ARTIFACT_FILES,
         "ARTIFACT_FILES_BY_NAME": ARTIFACT_FILES_BY_NAME,
     }

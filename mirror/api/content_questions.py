@@ -10,7 +10,7 @@ from mirror.api.content_rows import to_contents_or_bad
 from mirror.api.contents import FilesPage, ListedFile, RunContents
 from mirror.api.listing_questions import ARTIFACTS_FIRST, FILES_FIRST
 from mirror.api.pages import BadRun
-from mirror.api.scalars import is_null
+from mirror.api.scalars import NULL, is_null
 from mirror.api.wire import AliasedData
 
 RUNS_PER_DOCUMENT = 50
@@ -44,12 +44,20 @@ class ContentQuestions(Asking):
                 "artifactsFirst": ARTIFACTS_FIRST,
                 **{f"r{n}": run_id for n, run_id in enumerate(some)},
             }
-            answer = await self._session.graphql(contents_document(len(some)), variables, attempts=attempts)
+            answer = await self._ask(contents_document(len(some)), variables, attempts=attempts, partial=True)
+            failed = self._failed_aliases(answer)
             runs = self._read(answer, AliasedData).project or {}
-            nodes = {run_id: runs.get(f"r{n}") for n, run_id in enumerate(some)}
+            nodes = {run_id: (f"r{n}", runs.get(f"r{n}", NULL)) for n, run_id in enumerate(some)}
             return {
-                run_id: None if node is None or is_null(node) else to_contents_or_bad(node)
-                for run_id, node in nodes.items()
+                run_id: None
+                if is_null(node)
+                else to_contents_or_bad(
+                    node,
+                    files_first=files_first,
+                    artifacts_first=ARTIFACTS_FIRST,
+                    failed=failed.get(alias, {}),
+                )
+                for run_id, (alias, node) in nodes.items()
             }
 
         def bad(run_id: str, reason: str) -> RunContents | BadRun | None:
@@ -73,7 +81,7 @@ class ContentQuestions(Asking):
             NotFound: there is no such run.
         """
         variables = {"entity": entity, "project": project, "run": run_id, "first": first, "after": after}
-        page = self._files_in(self._run_of(await self._session.graphql(FILES, variables), run_id, project))
+        page = self._files_in(self._run_of(await self._ask(FILES, variables), run_id, project), first)
         if page.has_more and page.after == after:
             raise self._stuck("files")
         return page
@@ -94,6 +102,6 @@ class ContentQuestions(Asking):
         for start in range(0, len(names), NAMES_PER_DOCUMENT):  # no names at all would mean every file
             some = list(names[start : start + NAMES_PER_DOCUMENT])
             variables = {"entity": entity, "project": project, "run": run_id, "names": some, "first": len(some)}
-            answer = await self._session.graphql(FILES_BY_NAME, variables)
-            found += self._files_in(self._run_of(answer, run_id, project)).files
+            answer = await self._ask(FILES_BY_NAME, variables)
+            found += self._files_in(self._run_of(answer, run_id, project), len(some) + 1).files
         return FilesPage(files=found, after=None, has_more=False)

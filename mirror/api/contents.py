@@ -6,6 +6,8 @@ Every list is a first page with a place to continue from: most runs need no seco
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
+from typing import Self
 
 import msgspec
 
@@ -18,7 +20,7 @@ class ListedFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file as the server lists it. Nothing here is checked: size and digest are claims about the bytes."""
 
     name: str  # slash path, untrusted: `..`, absolute paths, drive letters and backslashes come
-    file_id: str
+    file_id: str | None  # None: the server does not tell it
     size: int | None  # bytes; self-hosted servers list 0 or an old size for a file that was not marked
     md5: str | None  # base64 of 16 bytes, as sent; often null, may be stale
     mimetype: str | None
@@ -33,6 +35,12 @@ class FilesPage(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[ListedFile, ...]  # in the server's order
     after: str | None  # cursor to continue from
     has_more: bool
+    unreadable: int = 0  # places in the list without a file, or with one that cannot be read
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Of a run without files, or of a server that does not list them."""
+        return cls(files=(), after=None, has_more=False)
 
 
 class ArtifactsPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +50,12 @@ class ArtifactsPage(msgspec.Struct, frozen=True, kw_only=True):
     total: int | None  # of the whole list, by the server's count
     after: str | None  # cursor to continue from
     has_more: bool
+    unreadable: int = 0  # places in the list with a version that cannot be read
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Of a run without artifacts, or of a server that does not list them."""
+        return cls(artifacts=(), total=None, after=None, has_more=False)
 
 
 class RunContents(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +66,7 @@ class RunContents(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[ListedFile, ...]  # the first page
     files_after: str | None  # cursor to continue from with `Client.files_page`
     has_more_files: bool
+    unreadable_files: int = 0  # places in the first page without a file, or with one that cannot be read
     file_count: int | None  # by the server's count
     export_urls: tuple[SignedUrl, ...]  # parts of the history export; their order differs from call to call
     live_steps: tuple[int, ...]  # steps that are not exported yet, as far as they are whole numbers
@@ -60,6 +75,7 @@ class RunContents(msgspec.Struct, frozen=True, kw_only=True):
     log_line_count: int | None
     logged: ArtifactsPage
     used: ArtifactsPage
+    failed: Mapping[str, str] = {}  # parts that the server could not serve: "files", "history", "artifacts"
 
 
 class LogPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +85,7 @@ class LogPage(msgspec.Struct, frozen=True, kw_only=True):
     after: str | None  # cursor to continue from
     has_more: bool  # newer lines exist behind `after`
     line_count: int | None  # lines that the run has, by the server's count
+    unreadable: int = 0  # lines without a number, which have no place among the others
     is_tail: bool  # these are the newest lines: as they were asked for, or from an old server, which has no others
 
 
@@ -92,6 +109,7 @@ class RunStreams(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[str, ...] | None  # one JSON text a row, as sent
     log: LogPage | None
     history: tuple[str, ...] | None  # one JSON text a row, as sent
+    failed: Mapping[str, str] = {}  # streams that the server could not serve: "history", "console", "system metrics"
 
 
 class ManifestFile(msgspec.Struct, frozen=True, kw_only=True):

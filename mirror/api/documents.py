@@ -1,4 +1,5 @@
-"""Every GraphQL text that is ever sent, as a named constant; a test validates each against the schema.
+"""Every GraphQL text that is asked, as a named constant, written for a current server; a test validates each against
+the schema. What is sent is fitted to the server at hand (`fitting`).
 
 An operation is named for what it is for, so that a server's log says who asked. What is asked of a thing is in
 `fragments`; the documents about what a run contains are in `content_documents`.
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 
-from mirror.api.fragments import CONTENT_FIELDS, RUN_FIELDS, SWEEP_FIELDS
+from mirror.api.fragments import CONTENT_FIELDS, RUN_FIELDS, SERVER_FIELDS, SWEEP_FIELDS
 
 VIEWER = """
 query MirrorViewer {
@@ -19,11 +20,21 @@ query MirrorViewer {
 }
 """
 
-FEATURES = """
-query MirrorFeatures {
-  serverInfo { features { name isEnabled } }
+# What every GraphQL server can answer.
+PING = """
+query MirrorPing {
+  __typename
 }
 """
+
+FEATURES = (
+    """
+query MirrorFeatures {
+  serverInfo { ...ServerFields }
+}
+"""
+    + SERVER_FIELDS
+)
 
 PROJECTS = """
 query MirrorProjects($entity: String!, $first: Int!, $after: String) {
@@ -59,18 +70,20 @@ query MirrorRuns(
       pageInfo { endCursor hasNextPage }
     }
   }
+  serverInfo @include(if: $withCounts) { ...ServerFields }
 }
 """
 
-RUNS = _RUNS + RUN_FIELDS + SWEEP_FIELDS
+RUNS = _RUNS + RUN_FIELDS + SWEEP_FIELDS + SERVER_FIELDS
 
-# Another text and not a variable: a server that lacks a field of the contents still lists its runs.
+# Another text and not a variable: a run whose contents the server cannot serve is still listed.
 RUNS_WITH_CONTENTS = (
     _RUNS.replace("$withSweeps: Boolean!", "$withSweeps: Boolean!, $filesFirst: Int!, $artifactsFirst: Int!").replace(
         "...RunFields", "...RunFields ...RunContents"
     )
     + RUN_FIELDS
     + SWEEP_FIELDS
+    + SERVER_FIELDS
     + CONTENT_FIELDS
 )
 
@@ -138,6 +151,7 @@ def operation_name(document: str) -> str:
 DOCUMENTS: Mapping[str, str] = MappingProxyType(
     {
         "VIEWER": VIEWER,
+        "PING": PING,
         "FEATURES": FEATURES,
         "PROJECTS": PROJECTS,
         "PROJECT": PROJECT,

@@ -1,6 +1,16 @@
-"""The fields that are asked of each thing. One fragment a thing: it is the same value whichever way it was fetched."""
+"""The fields that are asked of each thing. One fragment a thing: it is the same value whichever way it was fetched.
+
+Fragments are written out where they stand (`fitting`), so the type that one is declared on is only a reader's help.
+"""
 
 from __future__ import annotations
+
+# The version is that of a server of one's own; W&B's tells none.
+SERVER_FIELDS = """
+fragment ServerFields on ServerInfo {
+  features { name isEnabled } latestLocalVersionInfo { versionOnThisInstanceString }
+}
+"""
 
 # W&B API notes, section 5: light fields first, then the four heavy ones.
 RUN_FIELDS = """
@@ -42,7 +52,6 @@ fragment ArtifactPage on ArtifactConnection {
 }
 """
 
-# `digestAlgorithm` fails validation on an old server (W&B API notes, section 3).
 ARTIFACT_FIELDS = """
 fragment ArtifactFields on Artifact {
   id state digest digestAlgorithm versionIndex updatedAt

@@ -1,4 +1,4 @@
-"""Questions about the account, its projects, and lists of runs and sweeps."""
+"""Questions about projects, and lists of runs and sweeps."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import AsyncIterator, Mapping
 import msgspec
 
 from mirror.api import documents
-from mirror.api.answers import one_line
+from mirror.api.answers import Answer, one_line
 from mirror.api.asking import Asking
 from mirror.api.content_rows import to_contents_or_bad
-from mirror.api.pages import BadRun, RunCursor, RunsPage, SweepsPage, Viewer
+from mirror.api.flaws import failed_fields
+from mirror.api.pages import BadRun, RunCursor, RunsPage, SweepsPage
 from mirror.api.rows import to_run_or_bad, to_sweep
-from mirror.api.scalars import is_null
+from mirror.api.scalars import int_or_none, is_null
 from mirror.api.times import time_or_none
 from mirror.api.wire import (
-    FeaturesData,
     ProjectData,
     ProjectsData,
     RunNames,
-    ViewerData,
+    ServerData,
     WireConnection,
     WireProject,
 )
-from mirror.errors import AuthError, GraphQLError, ServerError
+from mirror.errors import DocumentRefused, NotOffered, Reported, ServerError
 from mirror.records.projects import ProjectRecord, SweepRecord
 from mirror.records.runs import RunRecord
 
@@ -37,48 +37,27 @@ OLDEST_FIRST = "+created_at"  # stable for old runs (W&B API notes, section 5)
 class ListingQuestions(Asking):
     """The part of `Client` that walks."""
 
-    async def viewer(self) -> Viewer:
-        """Whom the key belongs to.
-
-        Raises:
-            AuthError: the server knows nobody by this key (W&B API notes, section 1).
-        """
-        viewer = self._read(await self._session.graphql(documents.VIEWER), ViewerData).viewer
-        if viewer is None:
-            raise AuthError(f"{self._host} does not know this API key")
-        return Viewer(username=viewer.username or viewer.entity or "", entity=viewer.entity, teams=viewer.team_names)
-
-    async def features(self) -> frozenset[str]:
-        """Names of the features that are on; empty for a server too old to tell (W&B API notes, section 3)."""
-        try:
-            answer = await self._session.graphql(documents.FEATURES)
-        except GraphQLError as error:
-            if any("cannot query field" in words.lower() for words in error.messages):
-                return frozenset()
-            raise
-        return self._read(answer, FeaturesData).enabled
-
     async def projects(self, entity: str) -> AsyncIterator[tuple[ProjectRecord, ...]]:
         """Every project of an entity that the key may read, page by page."""
         after: str | None = None
         seen: set[str] = set()
         while True:
             variables = {"entity": entity, "first": PROJECTS_PER_PAGE, "after": after}
-            listing = self._read(await self._session.graphql(documents.PROJECTS, variables), ProjectsData).models
+            listing = self._read(await self._ask(documents.PROJECTS, variables), ProjectsData).models
             if listing is None:
                 return
             yield tuple(self._listed_project(edge.node, entity) for edge in listing.rows if not is_null(edge.node))
-            if not listing.page_info.has_next_page:
+            if not listing.goes_on(PROJECTS_PER_PAGE):
                 return
             # The SDK continues projects from `endCursor` (W&B API notes, section 5).
-            after = listing.page_info.end_cursor or listing.last_cursor
+            after = (listing.page_info.end_cursor if listing.page_info else None) or listing.last_cursor
             if after is None or after in seen:
                 raise self._stuck("projects")
             seen.add(after)
 
     async def project(self, entity: str, name: str) -> ProjectRecord | None:
         """One project; None when it does not exist or the key may not read it: W&B answers both alike."""
-        answer = await self._session.graphql(documents.PROJECT, {"entity": entity, "project": name})
+        answer = await self._ask(documents.PROJECT, {"entity": entity, "project": name})
         found = self._read(answer, ProjectData).project
         return None if found is None else found.record(entity, name)
 
@@ -127,33 +106,56 @@ class ListingQuestions(Asking):
         if with_contents:
             document = documents.RUNS_WITH_CONTENTS
             variables |= {"filesFirst": files_first, "artifactsFirst": ARTIFACTS_FIRST}
-        answer = await self._session.graphql(document, variables, attempts=attempts)
+        answer = await self._ask(document, variables, attempts=attempts, partial=True)
+        failed = self._failed_runs(answer)
         found = self._read(answer, ProjectData).project
+        self._note_server(self._read(answer, ServerData).server_info)
         if found is None:
             return None
-        listing = self._listed(found.runs, "runs", after)
-        rows = [to_run_or_bad(edge.node, entity, project) for edge in listing.rows]
+        listing = self._listed(found.runs, "runs", after, first)
+        places = [
+            (failed.get(place, {}), edge.node)
+            for place, edge in enumerate(listing.edges or ())
+            if edge is not None and (place in failed or not is_null(edge.node))
+        ]
+        rows = [to_run_or_bad(node, entity, project, failed=fields) for fields, node in places]
         return RunsPage(
             project=found.record(entity, project),
             runs=tuple(row for row in rows if isinstance(row, RunRecord)),
             bad=tuple(row for row in rows if isinstance(row, BadRun)),
-            counted=found.counted,
-            total=found.held,
+            empty=len(listing.edges or ()) - len(rows),
+            counted=int_or_none(found.counted),
+            total=int_or_none(found.held),
             after=listing.last_cursor,
-            has_next=listing.page_info.has_next_page,
+            has_next=listing.goes_on(first),
             sweeps=self._sweeps_page(found.sweeps, entity, project, None) if with_sweeps else None,
             contents={
-                row.run_id: to_contents_or_bad(edge.node)
-                for row, edge in zip(rows, listing.rows, strict=True)
+                row.run_id: to_contents_or_bad(
+                    node, files_first=files_first, artifacts_first=ARTIFACTS_FIRST, failed=fields
+                )
+                for row, (fields, node) in zip(rows, places, strict=True)
                 if with_contents and isinstance(row, RunRecord)
             },
             server_time=answer.server_time,
         )
 
+    def _failed_runs(self, answer: Answer) -> Mapping[str | int, Mapping[str, str]]:
+        """What failed of single runs of a page, by place.
+
+        Raises:
+            GraphQLError: something else failed, for which the runs cannot be had. Counts, sweeps and facts about the
+                server that come along with them are no such thing.
+        """
+        errors = [error for error in answer.errors if not _came_along(error)]
+        failed = failed_fields(errors, ("project", "runs", "edges"), ("node",))
+        if failed is None:
+            raise self._reported(errors)
+        return failed
+
     async def run(self, entity: str, project: str, run_id: str) -> RunRecord | BadRun | None:
         """One run; None when it or its project does not exist or the key may not read it."""
         variables = {"entity": entity, "project": project, "run": run_id}
-        found = self._read(await self._session.graphql(documents.RUN, variables), ProjectData).project
+        found = self._read(await self._ask(documents.RUN, variables), ProjectData).project
         return None if found is None or is_null(found.run) else to_run_or_bad(found.run, entity, project)
 
     async def run_cursors(
@@ -174,14 +176,16 @@ class ListingQuestions(Asking):
         """
         variables = _listing(entity, project, filters, order, first, after)
         try:
-            answer = await self._session.graphql(documents.RUN_CURSORS, variables, attempts=attempts)
+            answer = await self._ask(documents.RUN_CURSORS, variables, attempts=attempts)
+        except (DocumentRefused, NotOffered):
+            raise
         except ServerError:
-            answer = await self._session.graphql(documents.BARE_CURSORS, variables, attempts=attempts)
+            answer = await self._ask(documents.BARE_CURSORS, variables, attempts=attempts)
         found = self._read(answer, ProjectData).project
         if found is None:
             return ()
         cursors: list[RunCursor] = []
-        for edge in self._listed(found.runs, "runs", after).rows:
+        for edge in self._listed(found.runs, "runs", after, first).rows:
             names = RunNames() if is_null(edge.node) else self._decode(edge.node, RunNames)
             cursors.append(
                 RunCursor(
@@ -196,7 +200,7 @@ class ListingQuestions(Asking):
     async def sweeps(self, entity: str, project: str, after: str | None = None) -> SweepsPage:
         """One page of a project's sweeps; empty when there is no such project."""
         variables = {"entity": entity, "project": project, "first": SWEEPS_PER_PAGE, "after": after}
-        found = self._read(await self._session.graphql(documents.SWEEPS, variables), ProjectData).project
+        found = self._read(await self._ask(documents.SWEEPS, variables), ProjectData).project
         return self._sweeps_page(None if found is None else found.sweeps, entity, project, after)
 
     def _listed_project(self, node: msgspec.Raw, entity: str) -> ProjectRecord:
@@ -208,10 +212,13 @@ class ListingQuestions(Asking):
     def _sweeps_page(self, listing: WireConnection | None, entity: str, project: str, after: str | None) -> SweepsPage:
         if listing is None:
             return SweepsPage(sweeps=(), bad=(), after=None, has_next=False)
-        self._listed(listing, "sweeps", after)
+        self._listed(listing, "sweeps", after, SWEEPS_PER_PAGE)
         sweeps: list[SweepRecord] = []
         bad: list[str] = []
         for edge in listing.rows:
+            if is_null(edge.node):
+                bad.append("the server listed a place without a sweep")
+                continue
             try:
                 sweeps.append(to_sweep(edge.node, entity, project))
             except (ValueError, RecursionError) as error:
@@ -220,22 +227,30 @@ class ListingQuestions(Asking):
             sweeps=tuple(sweeps),
             bad=tuple(bad),
             # The SDK continues sweeps from `endCursor` (W&B API notes, section 5).
-            after=listing.page_info.end_cursor or listing.last_cursor,
-            has_next=listing.page_info.has_next_page,
+            after=(listing.page_info.end_cursor if listing.page_info else None) or listing.last_cursor,
+            has_next=listing.goes_on(SWEEPS_PER_PAGE),
         )
 
-    def _listed(self, listing: WireConnection | None, what: str, after: str | None) -> WireConnection:
+    def _listed(self, listing: WireConnection | None, what: str, after: str | None, first: int) -> WireConnection:
         """The listing, if a walk along it gets anywhere.
 
         Raises:
             ServerError: there is none, or it promises more but gives no place to continue from.
         """
-        if listing is None:
+        if listing is None or listing.edges is None:
             raise ServerError(f"{self._host} gave a project without its {what}")
-        goes_on = listing.rows and listing.last_cursor is not None and listing.last_cursor != after
-        if listing.page_info.has_next_page and not goes_on:
+        moves = listing.rows and listing.last_cursor is not None and listing.last_cursor != after
+        if listing.goes_on(first) and not moves:
             raise self._stuck(what)
         return listing
+
+
+def _came_along(error: Reported) -> bool:
+    """Whether an error is about something that a page of runs can do without."""
+    return error.path[:1] == ("serverInfo",) or error.path[:2] in _CAME_ALONG
+
+
+_CAME_ALONG = {("project", name) for name in ("counted", "held", "sweeps")}
 
 
 def _listing(

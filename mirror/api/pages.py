@@ -59,6 +59,7 @@ class RunsPage(msgspec.Struct, frozen=True, kw_only=True):
     project: ProjectRecord  # the project itself; its run_count is `total`
     runs: tuple[RunRecord, ...]  # in the server's order; a walk may see a run twice, its storage_id tells
     bad: tuple[BadRun, ...]  # runs on this page that could not be read
+    empty: int = 0  # places on this page without a run
     counted: int | None  # runs that match `count_filters`; None when not asked
     total: int | None  # runs in the project; None when not asked
     after: str | None  # cursor of the last edge: the next page continues from it

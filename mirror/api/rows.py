@@ -1,21 +1,25 @@
 """One run, one sweep: the bytes of a node become a record, or a bad run with its reason.
 
-Rows are decoded one by one from raw bytes: a row that lies about its types never spoils its page.
+Rows are decoded one by one from raw bytes: a row that lies about its types never spoils its page, and a field that does
+never spoils its row.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import msgspec
 
 from mirror.api.answers import one_line
+from mirror.api.flaws import decode_flawed
 from mirror.api.pages import BadRun
-from mirror.api.scalars import NULL, Int64, NonEmpty, json_text, to_int
+from mirror.api.scalars import NULL, Int64, NonEmpty, int_or_none, json_text, to_int
 from mirror.api.times import time_or_none
 from mirror.records.projects import SweepRecord
 from mirror.records.runs import RunRecord
-from mirror.typed import decode, decoder
+from mirror.typed import decode
 
 
 class _User(msgspec.Struct):
@@ -24,11 +28,11 @@ class _User(msgspec.Struct):
 
 
 class _Run(msgspec.Struct, rename="camel"):
-    id: NonEmpty
     name: NonEmpty
+    id: str = ""  # a server that does not tell it lets its runs be read, not edited
     display_name: str | None = None
     state: str | None = None
-    tags: list[str] | None = None
+    tags: list[str | None] | None = None
     group: str | None = None
     job_type: str | None = None
     sweep_name: str | None = None
@@ -63,32 +67,57 @@ class _Sweep(msgspec.Struct, rename="camel"):
     heartbeat_at: str | None = None
 
 
+_asked = frozenset(field.encode_name for field in msgspec.structs.fields(_Run))
+
+
 class _Names(msgspec.Struct):
     id: msgspec.Raw = NULL
     name: msgspec.Raw = NULL
 
 
+# Fields of the record that come of a field of the server's, where their names differ.
+_MADE_OF = {
+    "displayName": ("display_name",),
+    "jobType": ("job_type",),
+    "sweepName": ("sweep",),
+    "user": ("user", "user_name"),
+    "readOnly": ("read_only",),
+    "projectId": ("project_internal_id",),
+    "createdAt": ("created_at", "created_at_text"),
+    "heartbeatAt": ("heartbeat_at", "heartbeat_at_text"),
+    "historyLineCount": ("history_line_count",),
+    "historyKeys": ("history_keys_text",),
+    "config": ("config_text",),
+    "summaryMetrics": ("summary_text",),
+    "systemMetrics": ("system_metrics_text",),
+}
 _FINGERPRINTED = tuple(
     name
     for name in RunRecord.__struct_fields__
-    if name not in {"read_only", "created_at", "heartbeat_at", "fingerprint"}
+    if name not in {"read_only", "created_at", "heartbeat_at", "fingerprint", "flaws"}
 )
-_run_decoder = decoder(_Run)
-_sweep_decoder = decoder(_Sweep)
 
 
-def to_run(node: msgspec.Raw | bytes, entity: str, project: str) -> RunRecord:
+def to_run(
+    node: msgspec.Raw | bytes, entity: str, project: str, *, failed: Mapping[str, str] = MappingProxyType({})
+) -> RunRecord:
     """A run as a value.
 
     Args:
         node: the bytes of one `Run`, as the fragment `RunFields` asks for it; sound JSON (see `lenient`).
         entity: the entity it was asked under.
         project: the project it was asked under.
+        failed: fields that the server could not serve, with its words.
 
     Raises:
-        ValueError: the node is not a run, or lies about its types.
+        ValueError: the node is not a run, or its names cannot be read.
     """
-    wire = _run_decoder.decode(node)
+    wire, decode_flaws = decode_flawed(node, _Run)
+    flaws = {**decode_flaws, **{name: reason for name, reason in failed.items() if name in _asked}}
+    try:
+        count = to_int(wire.history_line_count)
+    except ValueError as error:
+        count, flaws["historyLineCount"] = None, str(error)
     user = wire.user or _User()
     run = RunRecord(
         entity=entity,
@@ -97,7 +126,7 @@ def to_run(node: msgspec.Raw | bytes, entity: str, project: str) -> RunRecord:
         storage_id=wire.id,
         display_name=wire.display_name,
         state=wire.state,
-        tags=tuple(wire.tags or ()),
+        tags=tuple(tag for tag in wire.tags or () if tag is not None),
         group=wire.group,
         job_type=wire.job_type,
         sweep=wire.sweep_name,
@@ -112,20 +141,23 @@ def to_run(node: msgspec.Raw | bytes, entity: str, project: str) -> RunRecord:
         created_at_text=wire.created_at,
         heartbeat_at=time_or_none(wire.heartbeat_at),
         heartbeat_at_text=wire.heartbeat_at,
-        history_line_count=to_int(wire.history_line_count),
+        history_line_count=count,
         history_keys_text=json_text(wire.history_keys),
         config_text=json_text(wire.config),
         summary_text=json_text(wire.summary_metrics),
         system_metrics_text=json_text(wire.system_metrics),
         fingerprint="",
+        flaws={made: reason for name, reason in flaws.items() for made in _MADE_OF.get(name, (name,))},
     )
-    return msgspec.structs.replace(run, fingerprint=fingerprint(run))
+    return with_fingerprint(run)
 
 
-def to_run_or_bad(node: msgspec.Raw | bytes, entity: str, project: str) -> RunRecord | BadRun:
+def to_run_or_bad(
+    node: msgspec.Raw | bytes, entity: str, project: str, *, failed: Mapping[str, str] = MappingProxyType({})
+) -> RunRecord | BadRun:
     """`to_run`, with a named reason in place of an exception."""
     try:
-        return to_run(node, entity, project)
+        return to_run(node, entity, project, failed=failed)
     except (ValueError, RecursionError) as error:
         run_id, storage_id = names_of(node)
         return BadRun(
@@ -137,9 +169,9 @@ def to_sweep(node: msgspec.Raw | bytes, entity: str, project: str) -> SweepRecor
     """A sweep as a value.
 
     Raises:
-        ValueError: the node is not a sweep, or lies about its types.
+        ValueError: the node is not a sweep, or its names cannot be read.
     """
-    wire = _sweep_decoder.decode(node)
+    wire, _ = decode_flawed(node, _Sweep)
     return SweepRecord(
         entity=entity,
         project=project,
@@ -150,14 +182,21 @@ def to_sweep(node: msgspec.Raw | bytes, entity: str, project: str) -> SweepRecor
         method=wire.method,
         description=wire.description,
         config_text=json_text(wire.config),
-        best_loss=None if wire.best_loss is None else float(wire.best_loss),
-        run_count=to_int(wire.run_count),
-        run_count_expected=to_int(wire.run_count_expected),
+        best_loss=_float_or_none(wire.best_loss),
+        run_count=int_or_none(wire.run_count),
+        run_count_expected=int_or_none(wire.run_count_expected),
         created_at=time_or_none(wire.created_at),
         created_at_text=wire.created_at,
         updated_at=time_or_none(wire.updated_at),
         heartbeat_at=time_or_none(wire.heartbeat_at),
     )
+
+
+def _float_or_none(value: float | str | None) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except ValueError:
+        return None
 
 
 def names_of(node: msgspec.Raw | bytes) -> tuple[str | None, str | None]:
@@ -168,6 +207,11 @@ def names_of(node: msgspec.Raw | bytes) -> tuple[str | None, str | None]:
     except (ValueError, RecursionError):
         return None, None
     return texts[0] or None, texts[1] or None
+
+
+def with_fingerprint(run: RunRecord) -> RunRecord:
+    """The run with the digest over its fields as they are."""
+    return msgspec.structs.replace(run, fingerprint=fingerprint(run))
 
 
 def fingerprint(run: RunRecord) -> str:

@@ -46,3 +46,11 @@ def to_int(value: Int64) -> int | None:
     if number not in _INT64 or (isinstance(value, float) and value != number):
         raise ValueError("a count is not an integer of 64 bits")
     return number
+
+
+def int_or_none(value: Int64) -> int | None:
+    """`to_int`, with None for what is no integer of 64 bits."""
+    try:
+        return to_int(value)
+    except ValueError:
+        return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -24,7 +25,7 @@ from mirror.api.documents import operation_name
 from mirror.api.limits import Limits
 from mirror.api.spent import Meter, Spent
 from mirror.config import ServerSettings
-from mirror.errors import GraphQLError, MirrorError, RateLimited, ServerError, Unreachable
+from mirror.errors import DocumentRefused, GraphQLError, MirrorError, RateLimited, Reported, ServerError, Unreachable
 
 OnRetry = Callable[[str, float], None]
 """Told about each retry: the reason as a sentence without secrets, and the wait in seconds."""
@@ -109,14 +110,20 @@ class Session:
         return self._meter.spent
 
     async def graphql(
-        self, document: str, variables: Mapping[str, object] | None = None, *, attempts: int | None = None
+        self,
+        document: str,
+        variables: Mapping[str, object] | None = None,
+        *,
+        attempts: int | None = None,
+        partial: bool = False,
     ) -> Answer:
         """Send one GraphQL document and return its data.
 
         Args:
-            document: a constant of `documents`.
+            document: with one named operation.
             variables: values by name, without `$`.
             attempts: at most so many tries, where the caller has something better to do than ask again.
+            partial: take data in which single fields failed; `Answer.errors` names them.
 
         Raises:
             AuthError: the key was refused.
@@ -140,7 +147,7 @@ class Session:
             async for attempt in stamina.retry_context(on=wait_before_next, attempts=None, timeout=None):
                 with attempt:
                     tries += 1
-                    return await self._once(body)
+                    return self._without_key(await self._once(body, partial=partial))
         except (_FailedTryError, MirrorError) as error:
             failure = error.error if isinstance(error, _FailedTryError) else error
         # Raised out here, so that no httpx exception hangs on it as context: its request holds the key.
@@ -162,7 +169,7 @@ class Session:
             self._on_retry(self._redacted(failed.error).message, held_s or wait_s)
         return 0.0 if held_s else wait_s
 
-    async def _once(self, body: bytes) -> Answer:
+    async def _once(self, body: bytes, *, partial: bool) -> Answer:
         """One try: wait for a turn, send, read, classify."""
         host = self._deployment.host
         failed: _FailedTryError
@@ -176,10 +183,13 @@ class Session:
             except (httpx.HTTPError, TimeoutError) as error:
                 failed = self._no_answer(error)
             else:
-                if not is_retried(reply.status):
-                    return read_answer(reply, host)
-                self._limits.check()
-                failed = self._retryable(reply, asked_wait_s)
+                try:
+                    return read_answer(reply, host, partial=partial)
+                except MirrorError as error:
+                    if not is_retried(reply.status) or isinstance(error, DocumentRefused):
+                        raise
+                    self._limits.check()
+                    failed = self._retryable(error, asked_wait_s)
         raise failed
 
     async def _post(self, body: bytes) -> Reply:
@@ -200,15 +210,11 @@ class Session:
                 self._meter.bytes_down += response.num_bytes_downloaded
             return Reply(status=response.status_code, headers=response.headers, body=b"".join(parts))
 
-    def _retryable(self, reply: Reply, asked_wait_s: float | None) -> _FailedTryError:
-        """A status that may pass. Its error is what it comes to when it does not."""
-        try:
-            read_answer(reply, self._deployment.host)
-        except MirrorError as error:
-            # A wait that the server asked for replaces ours; `Limits` holds every request until then.
-            first_wait_s = FIRST_WAIT_S if asked_wait_s is None else 0.0
-            return _FailedTryError(error, attempts=self._settings.retry_attempts, first_wait_s=first_wait_s)
-        raise AssertionError("a status that is retried is never an answer")
+    def _retryable(self, error: MirrorError, asked_wait_s: float | None) -> _FailedTryError:
+        """A status that may pass; `error` is what it comes to when it does not."""
+        # A wait that the server asked for replaces ours; `Limits` holds every request until then.
+        first_wait_s = FIRST_WAIT_S if asked_wait_s is None else 0.0
+        return _FailedTryError(error, attempts=self._settings.retry_attempts, first_wait_s=first_wait_s)
 
     def _no_answer(self, error: httpx.HTTPError | TimeoutError) -> _FailedTryError:
         """What a failed connection or a broken answer means, in words that hold no URL."""
@@ -240,7 +246,15 @@ class Session:
         """`error` without the key, should the server have repeated it in its words."""
         secret = self._key.reveal()
         if isinstance(error, GraphQLError):
-            error.messages = tuple(words.replace(secret, "[key]") for words in error.messages)
+            error.reported = self._redacted_words(error.reported)
         error.message = error.message.replace(secret, "[key]")
         error.args = (error.message,)
         return error
+
+    def _without_key(self, answer: Answer) -> Answer:
+        """An answer whose errors, if it has some, do not repeat the key."""
+        return msgspec.structs.replace(answer, errors=self._redacted_words(answer.errors)) if answer.errors else answer
+
+    def _redacted_words(self, reported: tuple[Reported, ...]) -> tuple[Reported, ...]:
+        secret = self._key.reveal()
+        return tuple(replace(error, message=error.message.replace(secret, "[key]")) for error in reported)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mirror.api.answers import one_line
-from mirror.api.asking import Asking, lacks
+from mirror.api.asking import Asking
 from mirror.api.content_documents import EVENTS, HISTORY, LOG_LINES, LOG_TAIL, streams_document
-from mirror.api.content_rows import WireStreams, to_log_page, to_streams_or_bad
+from mirror.api.content_rows import WireStreams, lines_of, to_log_page, to_streams_or_bad
 from mirror.api.contents import LogPage, RunStreams, StreamAsk
 from mirror.api.pages import BadRun
-from mirror.api.scalars import is_null
+from mirror.api.scalars import NULL, is_null
 from mirror.api.wire import AliasedData
-from mirror.errors import GraphQLError, ServerError
+from mirror.errors import NotOffered
 
 ASKS_PER_DOCUMENT = 20
 LINES_PER_PAGE = 5000
-_IMPROVED = "useImprovedPagination"
+_PAGING = "Run.logLines(useImprovedPagination)"
 
 
 class StreamQuestions(Asking):
@@ -39,8 +38,8 @@ class StreamQuestions(Asking):
         """
         variables = {"entity": entity, "project": project, "run": run_id, "minStep": min_step, "maxStep": max_step}
         variables["samples"] = max(1, max_step - min_step)  # fewer, and the server leaves rows out
-        answer = await self._session.graphql(HISTORY, variables)
-        return tuple(self._decode(self._run_of(answer, run_id, project), WireStreams).history or ())
+        answer = await self._ask(HISTORY, variables)
+        return lines_of(self._decode(self._run_of(answer, run_id, project), WireStreams).history or [])
 
     async def events(self, entity: str, project: str, run_id: str, samples: int) -> tuple[str, ...]:
         """System metrics, one JSON text a row. No paging is known: ask for at least `RunContents.events_line_count`.
@@ -55,8 +54,8 @@ class StreamQuestions(Asking):
             NotFound: there is no such run.
         """
         variables = {"entity": entity, "project": project, "run": run_id, "samples": max(1, samples)}
-        answer = await self._session.graphql(EVENTS, variables)
-        return tuple(self._decode(self._run_of(answer, run_id, project), WireStreams).events or ())
+        answer = await self._ask(EVENTS, variables)
+        return lines_of(self._decode(self._run_of(answer, run_id, project), WireStreams).events or [])
 
     async def log_lines(
         self, entity: str, project: str, run_id: str, after: str | None = None, *, first: int = LINES_PER_PAGE
@@ -74,23 +73,14 @@ class StreamQuestions(Asking):
             NotFound: there is no such run.
         """
         where = {"entity": entity, "project": project, "run": run_id}
-        answer = None
-        if not self._pages_log_tail_only:
-            try:
-                answer = await self._session.graphql(LOG_LINES, {**where, "first": first, "after": after})
-            except GraphQLError as error:
-                if not lacks(error, _IMPROVED):
-                    raise
-                self._pages_log_tail_only = True
-        is_tail = answer is None
-        if answer is None:
-            answer = await self._session.graphql(LOG_TAIL, {**where, "last": first})
-        wire = self._decode(self._run_of(answer, run_id, project), WireStreams)
         try:
-            return to_log_page(wire, after=after, is_tail=is_tail)
-        except ValueError as error:
-            why = one_line(str(error))
-        raise ServerError(f"{self._host} answered in a shape that W&B does not use: {why}")
+            answer = await self._ask(LOG_LINES, {**where, "first": first, "after": after}, needs=_PAGING)
+            is_tail = False
+        except NotOffered:
+            answer = await self._ask(LOG_TAIL, {**where, "last": first})
+            is_tail = True
+        wire = self._decode(self._run_of(answer, run_id, project), WireStreams)
+        return to_log_page(wire, after=after, is_tail=is_tail)
 
     async def run_streams(
         self, entity: str, project: str, asks: Sequence[StreamAsk]
@@ -119,35 +109,34 @@ class StreamQuestions(Asking):
         self, entity: str, project: str, asks: Sequence[StreamAsk], attempts: int | None
     ) -> Mapping[str, RunStreams | BadRun | None]:
         """One document, in the way that this server understands."""
-        modern = not self._pages_log_tail_only
+        modern = self._known.knows(_PAGING)
         variables: dict[str, object] = {"entity": entity, "project": project, "lines": LINES_PER_PAGE}
         for n, ask in enumerate(asks):
             variables |= _variables(n, ask, modern=modern)
+        document = streams_document(len(asks), modern=modern)
         try:
-            document = streams_document(len(asks), modern=modern)
-            answer = await self._session.graphql(document, variables, attempts=attempts)
-        except GraphQLError as error:
-            if not modern or not lacks(error, _IMPROVED):
-                raise
-            self._pages_log_tail_only = True
-            answer = None
-        if answer is None:
-            return await self._streams(entity, project, asks, attempts)
-        runs = self._read(answer, AliasedData).project or {}
-        found: dict[str, RunStreams | BadRun | None] = {}
-        for n, ask in enumerate(asks):
-            node = runs.get(f"r{n}")
-            found[ask.run_id] = (
-                None
-                if node is None or is_null(node)
-                else to_streams_or_bad(
-                    node,
-                    with_log=ask.with_log,
-                    log_after=ask.log_after,
-                    is_tail=not modern or ask.log_last is not None,
-                )
+            answer = await self._ask(
+                document, variables, attempts=attempts, partial=True, needs=_PAGING if modern else None
             )
-        return found
+        except NotOffered:
+            if modern and not self._known.knows(_PAGING):  # it just said so
+                return await self._streams(entity, project, asks, attempts)
+            raise
+        failed = self._failed_aliases(answer)
+        runs = self._read(answer, AliasedData).project or {}
+        nodes = [(f"r{n}", runs.get(f"r{n}", NULL)) for n in range(len(asks))]
+        return {
+            ask.run_id: None
+            if is_null(node)
+            else to_streams_or_bad(
+                node,
+                with_log=ask.with_log,
+                log_after=ask.log_after,
+                is_tail=not modern or ask.log_last is not None,
+                failed=failed.get(alias, {}),
+            )
+            for ask, (alias, node) in zip(asks, nodes, strict=True)
+        }
 
 
 def _variables(n: int, ask: StreamAsk, *, modern: bool) -> dict[str, object]:

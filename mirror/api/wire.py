@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from mirror.api.scalars import NULL
+from mirror.api.scalars import NULL, Int64, int_or_none
 from mirror.api.times import time_or_none
 from mirror.records.projects import ProjectRecord
 
@@ -16,7 +16,7 @@ class WirePageInfo(msgspec.Struct, rename="camel"):
     """Whether a listing goes on."""
 
     end_cursor: str | None = None
-    has_next_page: bool = False
+    has_next_page: bool | None = None
 
 
 class WireEdge(msgspec.Struct):
@@ -29,31 +29,41 @@ class WireEdge(msgspec.Struct):
 class WireConnection(msgspec.Struct, rename="camel"):
     """One page of a listing."""
 
-    edges: list[WireEdge | None]
-    page_info: WirePageInfo
+    edges: list[WireEdge | None] | None = None
+    page_info: WirePageInfo | None = None  # None: the server does not know it
 
     @property
     def rows(self) -> list[WireEdge]:
         """The edges that are there."""
-        return [edge for edge in self.edges if edge is not None]
+        return [edge for edge in self.edges or () if edge is not None]
 
     @property
     def last_cursor(self) -> str | None:
         """Where to continue: the SDK does so from the last edge (W&B API notes, section 5)."""
         rows = self.rows
-        return (rows[-1].cursor if rows else None) or self.page_info.end_cursor
+        return (rows[-1].cursor if rows else None) or (self.page_info.end_cursor if self.page_info else None)
+
+    def goes_on(self, first: int) -> bool:
+        """Whether more rows follow; where the server does not tell, a page as long as asked for is not the last.
+
+        Args:
+            first: rows that were asked for.
+        """
+        if self.page_info is not None and self.page_info.has_next_page is not None:
+            return self.page_info.has_next_page
+        return len(self.edges or ()) >= first
 
 
 class WireProject(msgspec.Struct, rename="camel"):
     """A project, with the listings that were asked along with it."""
 
-    id: str | None = None
-    internal_id: str | int | None = None
+    id: str | int | None = None
+    internal_id: str | int | float | None = None
     name: str | None = None
     created_at: str | None = None
-    run_count: int | None = None
-    counted: int | None = None
-    held: int | None = None
+    run_count: Int64 = None
+    counted: Int64 = None
+    held: Int64 = None
     runs: WireConnection | None = None
     sweeps: WireConnection | None = None
     run: msgspec.Raw = NULL
@@ -63,11 +73,11 @@ class WireProject(msgspec.Struct, rename="camel"):
         return ProjectRecord(
             entity=entity,
             project=name,
-            storage_id=self.id or "",
+            storage_id="" if self.id is None else str(self.id),
             internal_id=None if self.internal_id is None else str(self.internal_id),
             created_at=time_or_none(self.created_at),
             created_at_text=self.created_at,
-            run_count=self.held if self.run_count is None else self.run_count,
+            run_count=int_or_none(self.held if self.run_count is None else self.run_count),
         )
 
 
@@ -122,24 +132,38 @@ class ViewerData(msgspec.Struct):
 
 
 class _Feature(msgspec.Struct, rename="camel"):
-    name: str
-    is_enabled: bool
+    name: str | None = None
+    is_enabled: bool | None = None
 
 
-class _ServerInfo(msgspec.Struct):
+class _LocalVersion(msgspec.Struct, rename="camel"):
+    version_on_this_instance_string: str | None = None
+
+
+class WireServer(msgspec.Struct, rename="camel"):
+    """What a server says of itself."""
+
     features: list[_Feature | None] | None = None
-
-
-class FeaturesData(msgspec.Struct, rename="camel"):
-    """Data of the query for the server's features."""
-
-    server_info: _ServerInfo | None
+    latest_local_version_info: _LocalVersion | None = None
 
     @property
     def enabled(self) -> frozenset[str]:
         """Names of the features that are on; an unlisted one is off (W&B API notes, section 3)."""
-        features = (self.server_info.features if self.server_info else None) or []
-        return frozenset(feature.name for feature in features if feature and feature.is_enabled)
+        return frozenset(
+            feature.name for feature in self.features or () if feature and feature.is_enabled and feature.name
+        )
+
+    @property
+    def version(self) -> str | None:
+        """Of a server of one's own."""
+        local = self.latest_local_version_info
+        return (local.version_on_this_instance_string if local else None) or None
+
+
+class ServerData(msgspec.Struct, rename="camel"):
+    """Data of a query that asks for the server's own facts, alone or beside other things."""
+
+    server_info: WireServer | None = None
 
 
 class RunNames(msgspec.Struct, rename="camel"):

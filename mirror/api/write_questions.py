@@ -13,13 +13,17 @@ import msgspec
 
 from mirror.api import write_documents as documents
 from mirror.api.asking import Asking
+from mirror.api.expected_types import INPUTS, composite_of
 from mirror.api.pages import BadRun
 from mirror.api.rows import to_run_or_bad
 from mirror.api.scalars import NULL, is_null
-from mirror.errors import RefusedByServer, ServerError
+from mirror.errors import DocumentRefused, NotOffered, RefusedByServer, ServerError
 from mirror.records.runs import RunRecord
 
 _T = TypeVar("_T")
+
+# Fields that help a newer server, and that an older one does the same without.
+_DISPENSABLE = frozenset({"DeleteFilesInput.projectId"})
 
 
 class UploadSlot(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,12 +45,26 @@ class _Bucket(msgspec.Struct):
 class _Slot(msgspec.Struct, rename="camel"):
     name: str
     upload_url: str | None = None
+    url: str | None = None  # to write to, where it was asked for so
+
+
+class _SlotEdge(msgspec.Struct):
+    node: _Slot | None = None
+
+
+class _ListedSlots(msgspec.Struct, rename="camel"):
+    upload_headers: list[str | None] | None = None
+    edges: list[_SlotEdge | None] | None = None
+
+
+class _WithSlots(msgspec.Struct):
+    files: _ListedSlots | None = None
 
 
 class _Slots(msgspec.Struct, rename={"run_id": "runID", "upload_headers": "uploadHeaders"}):
     run_id: str | None = None
-    upload_headers: list[str] | None = None
-    files: list[_Slot] | None = None
+    upload_headers: list[str | None] | None = None
+    files: list[_Slot | None] | None = None
 
 
 class _Artifact(msgspec.Struct):
@@ -62,20 +80,22 @@ class WriteQuestions(Asking):
     """The part of `Client` that writes."""
 
     async def edit_run(
-        self, entity: str, project: str, storage_id: str, fields: Mapping[str, Any]
+        self, entity: str, project: str, run_id: str, storage_id: str, fields: Mapping[str, Any]
     ) -> RunRecord | BadRun:
         """Change fields of a run.
 
         Args:
             entity: W&B entity.
             project: W&B project.
-            storage_id: of the run.
+            run_id: the run.
+            storage_id: of the run; empty where the server does not tell it.
             fields: of `UpsertBucketInput`; `config` and `summaryMetrics` are whole documents, as JSON texts.
 
         Returns:
             The run as the server has it afterwards.
         """
-        return await self._upsert(entity, project, {"id": storage_id, **fields})
+        named = {"entityName": entity, "modelName": project, "name": run_id}
+        return await self._upsert(entity, project, {**({"id": storage_id} if storage_id else named), **fields})
 
     async def create_run(
         self, entity: str, project: str, run_id: str, *, state: str, display_name: str | None
@@ -87,13 +107,18 @@ class WriteQuestions(Asking):
         return await self._upsert(entity, project, fields)
 
     async def update_state(self, storage_id: str, state: str) -> None:
-        """Set the state of a run.
+        """Set the state of a run; on a server that has no mutation for it, along with the run's other fields.
 
         Raises:
             GraphQLError: the server knows no such transition; its words say so.
             RefusedByServer: it answered without success.
+            NotOffered: the server has neither way.
         """
-        await self._succeeds(documents.UPDATE_STATE, {"run": storage_id, "state": state}, "updateRunState")
+        fields = {"id": storage_id, "state": state}
+        try:
+            await self._succeeds(documents.UPDATE_STATE, "updateRunState", fields)
+        except NotOffered:
+            await self._mutate(documents.UPSERT_RUN, "upsertBucket", fields)
 
     async def stop_run(self, storage_id: str) -> None:
         """Ask a run to end.
@@ -101,11 +126,12 @@ class WriteQuestions(Asking):
         Raises:
             RefusedByServer: the server answered without success.
         """
-        await self._succeeds(documents.STOP_RUN, {"run": storage_id}, "stopRun")
+        await self._succeeds(documents.STOP_RUN, "stopRun", {"id": storage_id})
 
     async def delete_run(self, storage_id: str, *, delete_artifacts: bool) -> None:
         """Delete a run."""
-        await self._mutate(documents.DELETE_RUN, {"run": storage_id, "deleteArtifacts": delete_artifacts})
+        fields = {"id": storage_id, "deleteArtifacts": delete_artifacts}
+        await self._mutate(documents.DELETE_RUN, "deleteRun", fields)
 
     async def upload_slots(self, entity: str, project: str, run_id: str, names: Sequence[str]) -> dict[str, UploadSlot]:
         """Where the bytes of some files of a run go, by name.
@@ -114,15 +140,35 @@ class WriteQuestions(Asking):
             RefusedByServer: the key may not write this run.
             ServerError: a file was left out of the answer.
         """
-        variables = {"entity": entity, "project": project, "run": run_id, "files": list(names)}
-        found = self._only(await self._mutate(documents.CREATE_FILES, variables), "createRunFiles", _Slots)
-        if not found.run_id:
+        fields = {"entityName": entity, "projectName": project, "runName": run_id, "files": list(names)}
+        try:
+            answer = await self._mutate(documents.CREATE_FILES, "createRunFiles", fields)
+        except NotOffered:
+            return await self._listed_slots(entity, project, run_id, names)
+        found = self._only(answer, "createRunFiles", _Slots)
+        if not found.run_id and self._known.knows("CreateRunFilesPayload.runID"):
             raise RefusedByServer(f"{self._host} lets this key upload nothing into {entity}/{project}/{run_id}")
-        headers = dict(line.split(":", 1) for line in found.upload_headers or () if ":" in line)
-        slots = {slot.name: UploadSlot(url=slot.upload_url, headers=headers) for slot in found.files or ()}
+        headers = _headers(found.upload_headers)
+        slots = {slot.name: UploadSlot(url=slot.upload_url, headers=headers) for slot in found.files or () if slot}
+        self._check_whole(slots, names)
+        return slots
+
+    async def _listed_slots(
+        self, entity: str, project: str, run_id: str, names: Sequence[str]
+    ) -> dict[str, UploadSlot]:
+        """The older way: files that are not there yet are listed with an address to write to."""
+        variables = {"entity": entity, "project": project, "run": run_id, "names": list(names), "first": len(names)}
+        answer = await self._ask(documents.UPLOAD_ADDRESSES, variables)
+        listed = self._decode(self._run_of(answer, run_id, project), _WithSlots).files or _ListedSlots()
+        headers = _headers(listed.upload_headers)
+        nodes = [edge.node for edge in listed.edges or () if edge is not None and edge.node is not None]
+        slots = {node.name: UploadSlot(url=node.upload_url or node.url, headers=headers) for node in nodes}
+        self._check_whole(slots, names)
+        return slots
+
+    def _check_whole(self, slots: Mapping[str, UploadSlot], names: Sequence[str]) -> None:
         if missing := set(names) - set(slots):
             raise ServerError(f"{self._host} gave no address for {min(missing)!r}")
-        return slots
 
     async def mark_uploaded(self, entity: str, project: str, run_id: str, names: Sequence[str]) -> None:
         """Register uploaded files, where the server has the feature MARK_RUN_FILES_UPLOADED.
@@ -130,8 +176,8 @@ class WriteQuestions(Asking):
         Raises:
             RefusedByServer: the server answered without success.
         """
-        variables = {"entity": entity, "project": project, "run": run_id, "files": list(names)}
-        await self._succeeds(documents.MARK_FILES, variables, "markRunFilesUploaded")
+        fields = {"entityName": entity, "projectName": project, "runName": run_id, "files": list(names)}
+        await self._succeeds(documents.MARK_FILES, "markRunFilesUploaded", fields)
 
     async def delete_files(self, file_ids: Sequence[str], project_internal_id: int | None) -> None:
         """Remove files of a run.
@@ -139,8 +185,8 @@ class WriteQuestions(Asking):
         Raises:
             RefusedByServer: the server answered without success.
         """
-        variables = {"files": list(file_ids), "projectId": project_internal_id}
-        await self._succeeds(documents.DELETE_FILES, variables, "deleteFiles")
+        fields = {"files": list(file_ids), "projectId": project_internal_id}
+        await self._succeeds(documents.DELETE_FILES, "deleteFiles", fields)
 
     async def attach_artifact(self, fields: Mapping[str, Any]) -> str | None:
         """Attach a version that exists to a run as its output.
@@ -151,7 +197,11 @@ class WriteQuestions(Asking):
         Returns:
             The state of the version: "COMMITTED" when the server had it already.
         """
-        answer = await self._mutate(documents.ATTACH_ARTIFACT, {"input": dict(fields)})
+        given = dict(fields)
+        names = given.get("artifactCollectionNames") or ()
+        if len(names) == 1 and not self._known.knows("CreateArtifactInput.artifactCollectionNames"):
+            given["artifactCollectionName"] = given.pop("artifactCollectionNames")[0]  # as older servers name it
+        answer = await self._mutate(documents.ATTACH_ARTIFACT, "createArtifact", given)
         found = self._only(answer, "createArtifact", _WithArtifact).artifact
         return found.state if found is not None else None
 
@@ -161,26 +211,60 @@ class WriteQuestions(Asking):
         Args:
             fields: of `UseArtifactInput`.
         """
-        await self._mutate(documents.USE_ARTIFACT, {"input": dict(fields)})
+        await self._mutate(documents.USE_ARTIFACT, "useArtifact", fields)
 
     async def _upsert(self, entity: str, project: str, fields: Mapping[str, Any]) -> RunRecord | BadRun:
-        answer = await self._mutate(documents.UPSERT_RUN, {"input": dict(fields)})
+        answer = await self._mutate(documents.UPSERT_RUN, "upsertBucket", fields)
         found = self._only(answer, "upsertBucket", _Bucket)
-        if is_null(found.bucket):
+        if not is_null(found.bucket):
+            return to_run_or_bad(found.bucket, entity, project)
+        if self._known.knows("UpsertBucketPayload.bucket"):
             raise RefusedByServer(f"{self._host} changed no run and did not say why")
-        return to_run_or_bad(found.bucket, entity, project)
+        return BadRun(run_id=None, storage_id=None, reason="the server shows no run that it changed")
 
-    async def _succeeds(self, document: str, variables: Mapping[str, Any], name: str) -> None:
-        found = self._only(await self._mutate(document, variables), name, _Success)
-        if not found.success:
+    async def _succeeds(self, document: str, name: str, fields: Mapping[str, Any]) -> None:
+        found = self._only(await self._mutate(document, name, fields), name, _Success)
+        payload = composite_of("Mutation", name)
+        if not found.success and self._known.knows(f"{payload}.success"):
             raise RefusedByServer(f"{self._host} answered {name} without success")
 
-    async def _mutate(self, document: str, variables: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
-        answer = await self._session.graphql(document, variables, attempts=1)
-        return self._read(answer, dict[str, msgspec.Raw])
+    async def _mutate(self, document: str, name: str, fields: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
+        """Send one mutation, with what its input has on this server.
+
+        Raises:
+            NotOffered: the server does not have the mutation, or its input lacks a field that counts.
+        """
+        before: Mapping[str, Any] | None = None
+        while True:
+            given = self._input(name, fields)
+            try:
+                answer = await self._ask(document, {"input": given}, attempts=1)
+            except DocumentRefused:  # before anything was done
+                if given == before:
+                    raise
+                before = given
+                continue
+            return self._read(answer, dict[str, msgspec.Raw])
+
+    def _input(self, name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of a mutation's input that this server has.
+
+        Raises:
+            NotOffered: it lacks one that counts.
+        """
+        lacking = self._known.takes(INPUTS[name], fields)
+        counting = [field for field in lacking if fields[field] and f"{INPUTS[name]}.{field}" not in _DISPENSABLE]
+        if counting:
+            raise NotOffered(f"{self._host} takes no {', '.join(counting)} in {name}")
+        return {field: value for field, value in fields.items() if field not in lacking}
 
     def _only(self, data: Mapping[str, msgspec.Raw], name: str, shape: type[_T]) -> _T:
         payload = data.get(name, NULL)
         if is_null(payload):
             raise RefusedByServer(f"{self._host} answered {name} with nothing")
         return self._decode(payload, shape)
+
+
+def _headers(lines: Sequence[str | None] | None) -> dict[str, str]:
+    """Headers of an upload, from `Name:value` lines."""
+    return dict(line.split(":", 1) for line in lines or () if line and ":" in line)

@@ -82,7 +82,7 @@ def deliver(home: Setting) -> Replayed:
 
 
 async def _replay(home: Setting) -> Replayed:
-    async with open_client(home.config) as client:
+    async with open_client(home.config, home.home) as client:
         return await Rounds(home, client, Teller(_show)).run()
 
 

@@ -167,7 +167,7 @@ async def _server(setting: Setting) -> list[Check]:
     """What only the server can tell."""
     checks: list[Check] = []
     try:
-        async with open_client(setting.config) as client:
+        async with open_client(setting.config, setting.home) as client:
             started = time.monotonic()
             viewer = await client.viewer()
             waited_ms = (time.monotonic() - started) * 1000

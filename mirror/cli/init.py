@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import anyio
 import click
+import msgspec
 
-from mirror.api import Client, Viewer, deployment_of
+from mirror.api import Client, Lack, deployment_of
 from mirror.cli.config_text import add_sources, new_config_text
 from mirror.cli.output import UTF8, plural, say, write
 from mirror.cli.setting import SOURCE_HINT, Setting, find_setting, open_client, setting_options
 from mirror.cli.statuses import ASKS_SERVER, exit_statuses
 from mirror.config import Config, SourceSettings, check_source, load_config, parse_config
 from mirror.durable import make_folder, write_replace
-from mirror.errors import ConfigError, NotFound, OtherDeployment, Unreachable
+from mirror.errors import ConfigError, NotFound, NotOffered, OtherDeployment, Unreachable
+from mirror.records.server import ServerFacts
+from mirror.server_facts import keep_server_facts
 from mirror.store.engine import store_errors
 from mirror.store.filesystem import check_can_hold_lake
 
@@ -41,12 +46,17 @@ def command(
     wanted = parse_config(text, origin=str(setting.config_path))
     with store_errors(setting.home):
         check_can_hold_lake(setting.home.root)
-    if not no_check:
-        viewer = _check(wanted, sources)
-        say(f"the key belongs to {viewer.username} on {deployment_of(wanted.server.base_url).host}")
+    answers = None if no_check else _check(wanted, sources)
+    if answers is not None:
+        host = deployment_of(wanted.server.base_url).host
+        say(f"the key belongs to {answers.owner} on {host}" if answers.owner else f"{host} takes the key")
+        for lack in answers.lacks:
+            say(f"this server has no {lack.capability}: {lack.without}")
     with store_errors(setting.home):
         make_folder(setting.home.root)
         write_replace(setting.config_path, text.encode())
+    if answers is not None:
+        keep_server_facts(setting.home, answers.facts)
     write(f"{'updated' if existing else 'wrote'} {setting.config_path} ({plural(len(wanted.source), 'source')})")
     write("next: wandb-mirror pull")
 
@@ -75,7 +85,7 @@ def _text_for(setting: Setting, sources: tuple[str, ...], base_url: str | None, 
     return add_sources(setting.config_path.read_text(encoding="utf-8"), added)
 
 
-def _check(config: Config, sources: tuple[str, ...]) -> Viewer:
+def _check(config: Config, sources: tuple[str, ...]) -> _Answers:
     """Ask the server; nothing is written when it does not answer well."""
     try:
         return anyio.run(_ask, config, [SourceSettings(path=path) for path in sources])
@@ -84,13 +94,25 @@ def _check(config: Config, sources: tuple[str, ...]) -> Viewer:
         raise
 
 
-async def _ask(config: Config, sources: list[SourceSettings]) -> Viewer:
-    """Ask the server who the key is, and for each source that names one project whether it may be read."""
-    async with open_client(config) as client:
-        viewer = await client.viewer()
+class _Answers(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server told."""
+
+    owner: str | None  # of the key; None: this server tells nobody's
+    facts: ServerFacts
+    lacks: tuple[Lack, ...]
+
+
+async def _ask(config: Config, sources: list[SourceSettings]) -> _Answers:
+    """Ask the server what it knows, who the key is, and for each source that names one project whether it is there."""
+    async with open_client(config, None) as client:
+        await client.learn(dt.datetime.now(dt.UTC))
+        try:
+            owner: str | None = (await client.viewer()).username
+        except NotOffered:
+            owner = None
         for source in sources:
             await _check_readable(client, source)
-    return viewer
+        return _Answers(owner=owner, facts=client.facts, lacks=client.lacks)
 
 
 async def _check_readable(client: Client, source: SourceSettings) -> None:

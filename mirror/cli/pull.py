@@ -100,7 +100,7 @@ def _sources(setting: Setting, paths: tuple[str, ...]) -> tuple[SourceSettings, 
 
 async def _pull(setting: Setting, request: PullRequest, watcher: Watcher) -> PullReport:
     deployment = setting.deployment
-    async with open_client(setting.config) as client:
+    async with open_client(setting.config, setting.home) as client:
         with _home_of(setting, request) as home:
             lake = Lake(
                 home,
@@ -175,6 +175,9 @@ def conclude(report: PullReport, *, quiet: bool) -> int:
             say(f"left behind: {project.key}/{failure.run_id}{what}: {failure.reason}")
         if len(project.failed) > SHOWN:
             say(f"{len(project.failed) - SHOWN:,} more of {project.key}: the view `failures` has all")
+        if project.skipped:
+            what = plural(project.skipped, "place", "places")
+            say(f"skipped: {what} in listings of {project.key} where the server put nothing that can be read")
         if project.error is not None:
             say(f"error: {project.key}: {project.error.message}")
             if project.error.hint:
@@ -227,6 +230,7 @@ def _project_json(project: ProjectReport) -> dict[str, Any]:
         "unchanged": project.unchanged,
         "gone": project.gone,
         "upstream": project.upstream,
+        "skipped": project.skipped,
         "files": project.files,
         "parts": project.parts,
         "rows": project.rows,

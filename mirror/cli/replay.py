@@ -91,7 +91,7 @@ async def _replay(setting: Setting, quiet: bool) -> Report:
         return report
     teller = Teller(_silent if quiet else _say_each if on_terminal() else _say_trouble)
     started = time.monotonic()
-    async with open_client(setting.config) as client:
+    async with open_client(setting.config, setting.home) as client:
         rounds = Rounds(setting, client, teller)
         async with stopped_by_signals(teller):
             try:
@@ -113,7 +113,7 @@ async def _watch(setting: Setting, quiet: bool, as_json: bool) -> None:
     """Rounds until somebody stops them."""
     show = _print_line if as_json else _say_trouble if quiet else _say_each
     teller = Teller(show)
-    async with open_client(setting.config, on_retry=lambda _reason, _wait_s: None) as client:
+    async with open_client(setting.config, setting.home, on_retry=lambda _reason, _wait_s: None) as client:
         if not quiet:
             say(f"delivering to {setting.config.server.base_url} what comes into the outbox; Ctrl-C ends it")
         async with stopped_by_signals(teller):

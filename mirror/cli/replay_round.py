@@ -113,8 +113,8 @@ class Rounds:
         To a key that it does not know, a server may show no run at all, for which every entry would be buried.
         """
         if self._features is None:
-            await self.client.viewer()
-            self._features = await self.client.features()
+            await self.client.check()
+            self._features = await self.client.current_features(utc_now())
         return self._features
 
     def _desk(self, lake: Lake, features: frozenset[str]) -> Desk:

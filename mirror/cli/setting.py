@@ -7,16 +7,18 @@ import os
 import stat
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from mirror.api import ApiKey, Client, Deployment, deployment_of, find_api_key
+from mirror.api import ApiKey, Client, Deployment, KnownServer, deployment_of, find_api_key
 from mirror.cli.output import say
 from mirror.config import Config, load_config
 from mirror.errors import ConfigError, HomeUnusable
 from mirror.layout import Home, find_home
+from mirror.server_facts import keep_server_facts, read_server_facts
 
 SOURCE_HINT = "both names stand in the address of the project's page: https://wandb.ai/ENTITY/PROJECT"
 
@@ -57,11 +59,28 @@ OnRetry = Callable[[str, float], None]
 
 
 @contextlib.asynccontextmanager
-async def open_client(config: Config, on_retry: OnRetry | None = None) -> AsyncIterator[Client]:
-    """A client that tells about its retries: on standard error, if nobody else is named."""
+async def open_client(config: Config, home: Home | None, on_retry: OnRetry | None = None) -> AsyncIterator[Client]:
+    """A client that tells about its retries: on standard error, if nobody else is named.
+
+    Args:
+        config: names the server.
+        home: keeps what is known of the server; None: nothing is kept.
+        on_retry: told about each retry.
+    """
     deployment = deployment_of(config.server.base_url, config.server.aliases)
-    async with Client(deployment, known_key(config), config.server, on_retry=on_retry or tell_retry) as client:
+    async with Client(
+        deployment,
+        known_key(config),
+        config.server,
+        on_retry=on_retry or tell_retry,
+        known=known_server(home, deployment) if home is not None else None,
+    ) as client:
         yield client
+
+
+def known_server(home: Home, deployment: Deployment) -> KnownServer:
+    """What a home knows of its server; what is learnt is kept there."""
+    return KnownServer(read_server_facts(home, deployment.id), on_learnt=partial(keep_server_facts, home))
 
 
 def tell_retry(reason: str, wait_s: float) -> None:

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from mirror.api import BadRun, Client
 from mirror.cli.outlook import Side, Upstream
-from mirror.cli.setting import Setting, known_key
+from mirror.cli.setting import Setting, known_key, known_server
 from mirror.errors import MirrorError, NotFound
 from mirror.records.operations import EditedField, RunPath
 from mirror.records.runs import RunRecord
@@ -45,9 +45,12 @@ async def open_view(setting: Setting) -> AsyncIterator[View]:
         try:
             key = known_key(setting.config)
             once = msgspec.structs.replace(setting.config.server, retry_attempts=1)
-            async with Client(setting.deployment, key, once) as probe:
-                await probe.features()
-            client = await opened.enter_async_context(Client(setting.deployment, key, setting.config.server))
+            known = known_server(setting.home, setting.deployment)
+            async with Client(setting.deployment, key, once, known=known) as probe:
+                await probe.check()
+            client = await opened.enter_async_context(
+                Client(setting.deployment, key, setting.config.server, known=known)
+            )
             view = View(upstream=_Server(client), against="server", why=None)
         except MirrorError as error:
             view = View(upstream=_Mirror(Reader(setting.home)), against="mirror", why=error.message)

@@ -14,12 +14,13 @@ import os
 import random
 import signal
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 import anyio
 import msgspec
 
-from mirror.api import ApiKey, Client, Limits, deployment_of, find_api_key
+from mirror.api import ApiKey, Client, KnownServer, Limits, deployment_of, find_api_key
 from mirror.config import Config
 from mirror.daemon.beat import Beat
 from mirror.daemon.clock import Clock
@@ -39,6 +40,7 @@ from mirror.errors import ConfigError, MirrorError
 from mirror.layout import Home
 from mirror.locks import ProcessLock
 from mirror.outbox import Aside, Outbox
+from mirror.server_facts import keep_server_facts, read_server_facts
 from mirror.store import Lake
 from mirror.store.objects import Objects
 from mirror.tasks import side_by_side
@@ -146,10 +148,17 @@ class Daemon:
         key = self._key(config)
         limits = Limits(concurrent=config.server.concurrent_requests, host=deployment.host)
         once = msgspec.structs.replace(config.server, retry_attempts=1)
+        known = KnownServer(
+            read_server_facts(self._home, deployment.id), on_learnt=partial(keep_server_facts, self._home)
+        )
         async with (
-            Client(deployment, key, config.server, limits=limits, on_retry=self._on_retry("pull")) as pulling,
-            Client(deployment, key, config.server, limits=limits, on_retry=self._on_retry("replay")) as replaying,
-            Client(deployment, key, once, limits=limits) as probing,
+            Client(
+                deployment, key, config.server, limits=limits, on_retry=self._on_retry("pull"), known=known
+            ) as pulling,
+            Client(
+                deployment, key, config.server, limits=limits, on_retry=self._on_retry("replay"), known=known
+            ) as replaying,
+            Client(deployment, key, once, limits=limits, known=known) as probing,
         ):
             yield pulling, replaying, probing
 

@@ -91,8 +91,8 @@ class ReplayWorker:
             AuthError, Unreachable, ServerError: nothing may be begun.
         """
         if self._features is None:
-            await self._client.viewer()
-            self._features = await self._client.features()
+            await self._client.check()
+            self._features = await self._client.current_features(self._world.utc())
         world = self._world
         return Desk(
             client=self._client,

@@ -57,7 +57,7 @@ class World:
 async def ask(client: Client) -> MirrorError | None:
     """A small question to the server; why it does not answer with what is needed, None when it does."""
     try:
-        await client.viewer()
+        await client.check()
     except MirrorError as error:
         return error
     return None

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from mirror.api import LogPage, RunStreams, StreamAsk
+from mirror.api import LogPage, RunContents, RunStreams, StreamAsk
 from mirror.pull import run_artifacts, run_files, run_history, run_streams
 from mirror.pull.contents_plan import HistoryPlan, plan_history
 from mirror.pull.errand import Errand
@@ -70,6 +70,8 @@ def plan_of(errand: Errand, run: RunRecord, held: HeldContents) -> HistoryPlan |
     """What to do about a run's history; None: nothing, or not wanted."""
     if not errand.policy.history:
         return None
+    if run_streams.HISTORY in errand.signatures.of(run.run_id).failed:  # what the server says of it is not all
+        return None
     touched = run.run_id in errand.touched or run_streams.HISTORY in errand.failing(run.run_id)
     history = held.histories[run.run_id]
     if not all(errand.objects.has(export.object) for export in history.exports):
@@ -81,7 +83,7 @@ def plan_of(errand: Errand, run: RunRecord, held: HeldContents) -> HistoryPlan |
 
 def _settle_needless(errand: Errand, run_id: str, plan: HistoryPlan | None, ask: StreamAsk | None) -> None:
     """End failures of what is not needed any more: nothing is left to try."""
-    failing = set(errand.failing(run_id))
+    failing = set(errand.failing(run_id)) - errand.signatures.of(run_id).failed.keys()
     if plan is None and run_streams.HISTORY in failing:
         errand.settle(run_id, run_streams.HISTORY)
     for item, is_asked in (
@@ -124,20 +126,41 @@ async def _run(
             run_id, run_artifacts.ARTIFACTS, lambda: run_artifacts.take_artifacts(errand, listed, held.artifacts)
         )
 
+    lost, links = _lost(listed, streams), held.links.get(run_id, ())
+    for item, reason in lost.items():
+        errand.fail(run_id, item, reason)
+    wants_artifacts = run_artifacts.ARTIFACTS not in lost and run_artifacts.concerns(listed, links)
     async with side_by_side() as group:
-        group.start_soon(files)
+        if FILES not in lost:
+            group.start_soon(files)
         if plan is not None:
             group.start_soon(history, plan)
         if streams is not None and streams.log is not None:
             group.start_soon(console, streams.log)
-        if run_artifacts.concerns(listed, held.links.get(run_id, ())):
+        if wants_artifacts:
             group.start_soon(artifacts)
-        else:
-            errand.settle(run_id, run_artifacts.ARTIFACTS)
+    if not wants_artifacts and run_artifacts.ARTIFACTS not in lost:
+        errand.settle(run_id, run_artifacts.ARTIFACTS)
+    return _changes(errand, found, streams, run_id, links)
+
+
+def _changes(
+    errand: Errand,
+    found: dict[str, Any],
+    streams: RunStreams | None,
+    run_id: str,
+    links: Sequence[tuple[str, Direction]],
+) -> ContentChanges:
+    """What was fetched of a run, system metrics with it; artifacts that are linked already are no change."""
     if streams is not None and streams.events is not None:
         errand.settle(run_id, run_streams.EVENTS)
-        if streams.events:
-            found["events"] = streams.events
-    if found.get("artifacts") is not None and sorted(found["artifacts"]) == sorted(held.links.get(run_id, ())):
+        found["events"] = streams.events or None
+    if found.get("artifacts") is not None and sorted(found["artifacts"]) == sorted(links):
         del found["artifacts"]
     return msgspec.structs.replace(ContentChanges(run_id=run_id), **found)
+
+
+def _lost(listed: RunContents, streams: RunStreams | None) -> dict[str, str]:
+    """Parts of a run that the server could not serve, with its words; rows of a history are then asked for alone."""
+    failed = streams.failed if streams is not None else {}
+    return {**listed.failed, **{item: reason for item, reason in failed.items() if item != run_streams.HISTORY}}

@@ -92,7 +92,7 @@ async def fetch(
 async def _is_there(client: Client) -> bool:
     """Whether W&B itself can be reached."""
     try:
-        await client.viewer()
+        await client.check()
     except Unreachable as error:
         return error.answered
     except MirrorError:

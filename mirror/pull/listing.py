@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 
 from mirror.api import Client, RunCursor, RunsPage
-from mirror.errors import MirrorError, NotFound, RateLimited, ServerError, Unreachable
+from mirror.errors import DocumentRefused, MirrorError, NotFound, NotOffered, RateLimited, ServerError, Unreachable
 from mirror.pull.budget import PageSize
 from mirror.records.passes import Failure, ProjectKey
 from mirror.records.runs import RunRecord
@@ -30,7 +30,7 @@ class Listed:
     page: RunsPage | None  # None: nothing but the failure
     failed: tuple[Failure, ...]
     last: bool
-    nameless: bool  # one of `failed` is a run that the server could not even name
+    nameless: bool  # the server listed a run that it could not even name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,13 +97,13 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
         )
         if why is not None:
             failed += tuple(Failure(run_id=run.run_id, item=CONTENTS, reason=why.message) for run in page.runs)
-        nameless = any(bad.run_id is None for bad in page.bad)
+        nameless = page.empty > 0 or any(bad.run_id is None for bad in page.bad)
         yield Listed(page=page, failed=failed, last=not page.has_next, nameless=nameless)
         if not page.has_next:
             return
         size = size.after_success(
             asked=asked,
-            listed=len(page.runs) + len(page.bad),
+            listed=len(page.runs) + len(page.bad) + page.empty,
             more=page.has_next,
             characters=sum(map(_characters, page.runs)),
             seconds=time.monotonic() - started,
@@ -143,7 +143,7 @@ async def ahead(pages: AsyncGenerator[Listed, None]) -> AsyncGenerator[AsyncIter
 
 def may_be_the_size(error: MirrorError) -> bool:
     """Whether a smaller page may succeed where this one failed."""
-    if isinstance(error, RateLimited):
+    if isinstance(error, RateLimited | DocumentRefused | NotOffered):
         return False
     if isinstance(error, Unreachable):
         return error.answered

@@ -30,6 +30,7 @@ class ProjectReport(msgspec.Struct, kw_only=True):
     bytes_fetched: int = 0  # of files, exports and artifacts
     requests_ahead: int = 0  # of a dry run: GraphQL requests beside those of the listing
     cut_short: int = 0  # of a dry run: runs of whose files or artifacts only the first page is counted
+    skipped: int = 0  # places in listings where the server put nothing, or what nobody can read
     failed: list[Failure] = msgspec.field(default_factory=list)  # runs, or parts of them, left behind with the reason
     error: MirrorError | None = None  # why the pass stopped before its end
 

@@ -93,9 +93,11 @@ def _is_new(
 
 async def _all(errand: Errand, run_id: str, direction: Direction, first: ArtifactsPage) -> list[ArtifactRef]:
     refs, page = list(first.artifacts), first
+    errand.report.skipped += first.unreadable
     while page.has_more:
         page = await errand.client.artifacts_page(errand.key.entity, errand.key.project, run_id, direction, page.after)
         refs += page.artifacts
+        errand.report.skipped += page.unreadable
     return refs
 
 

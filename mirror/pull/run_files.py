@@ -54,12 +54,16 @@ async def take_files(errand: Errand, listed: RunContents, held: Mapping[str, Hel
 async def _all_files(errand: Errand, listed: RunContents) -> tuple[Sequence[ListedFile], bool]:
     """The whole list, and whether it is whole by the server's own count."""
     files, after, more = list(listed.files), listed.files_after, listed.has_more_files
+    unreadable = listed.unreadable_files
     while more:
         page = await errand.client.files_page(errand.key.entity, errand.key.project, listed.run_id, after)
         files += page.files
+        unreadable += page.unreadable
         after, more = page.after, page.has_more
     files = [msgspec.structs.replace(file, name=storable(file.name)) for file in files]  # as the lake holds them
-    return files, listed.file_count is None or len({file.name for file in files}) >= listed.file_count
+    errand.report.skipped += unreadable
+    counted = listed.file_count is None or len({file.name for file in files}) >= listed.file_count
+    return files, counted and not unreadable
 
 
 async def _take_file(errand: Errand, run_id: str, file: ListedFile, held: HeldFile | None) -> FileRow:

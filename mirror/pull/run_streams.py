@@ -64,10 +64,12 @@ async def take_console(
         first = await errand.client.log_lines(
             run.entity, run.project, run.run_id
         )  # the server cut the newest ones short
-    lines, page = list(first.lines), first
+    lines, page, unreadable = list(first.lines), first, first.unreadable
     while page.has_more and not page.is_tail:
         page = await errand.client.log_lines(run.entity, run.project, run.run_id, page.after)
         if not page.lines:
             break
         lines += page.lines
+        unreadable += page.unreadable
+    errand.report.skipped += unreadable
     return tuple(lines), (None if first.is_tail else 0)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 
-from mirror.api import BadRun, RunContents
+import msgspec
+
+from mirror.api import BadRun, RunContents, with_fingerprint
 from mirror.config import SourceSettings
 from mirror.pull import plan
 from mirror.pull.committer import Batch, Committer
@@ -22,6 +24,7 @@ from mirror.records.runs import RunRecord
 from mirror.store import contents_held, held
 from mirror.store.failures import open_failures
 
+FIELD = "field "  # how the item begins that names a field of a run
 BATCH_RUNS = 50  # runs whose contents are one commit
 BATCH_LINES = 100_000  # console lines and rows that no export holds, in memory until that commit
 
@@ -70,8 +73,11 @@ class PageTaker:
         if self.committer.is_pending(runs):  # a run that moved between pages: what is held of it is about to change
             await self.committer.settled()
         before = await self.shop.stored(held.held_runs, self.shop.lake, self.key, list(runs)) if runs else {}
+        listing = [await self._without_flaws(run) if run.flaws and run.run_id in before else run for run in listing]
+        runs = {run.run_id: run for run in listing}
         changed = {run.run_id: run for run in plan.changed_runs(listing, before)}
         self.report.listed += len(listing)
+        self.report.skipped += listed.page.empty if listed.page is not None else 0
         self.report.written += len(changed)
         self.report.new += sum(run_id not in before for run_id in changed)
         self.report.unchanged += len(listing) - len(changed)
@@ -82,6 +88,7 @@ class PageTaker:
         for number, run_ids in enumerate(stretches):
             is_first, is_last = number == 0, number == len(stretches) - 1
             outcome = await self._fetch([runs[run_id] for run_id in run_ids], contents, before, touched, failures)
+            _note_flaws(outcome, [runs[run_id] for run_id in run_ids], failures)
             if is_first:
                 outcome.failed[:0] = listed.failed
             await self.committer.hand_over(
@@ -96,6 +103,11 @@ class PageTaker:
                     expected=expected if is_last else None,
                 )
             )
+
+    async def _without_flaws(self, run: RunRecord) -> RunRecord:
+        """A run with what is held in place of the fields that the server could not serve."""
+        known = await self.shop.stored(held.held_fields, self.shop.lake, self.key, run.run_id, list(run.flaws))
+        return with_fingerprint(msgspec.structs.replace(run, **known))
 
     def _unplanned(self, runs: Sequence[RunRecord]) -> Sequence[RunRecord]:
         """Those runs of a page that were not counted before."""
@@ -172,6 +184,18 @@ class PageTaker:
             )
 
         return await self.shop.stored(read)
+
+
+def _note_flaws(outcome: Outcome, runs: Sequence[RunRecord], failures: Mapping[tuple[str, str], OpenFailure]) -> None:
+    """Name the fields that the server could not serve, and end the failures of those that it serves again."""
+    for run in runs:
+        flawed = {f"{FIELD}{name}": reason for name, reason in run.flaws.items()}
+        outcome.failed += [Failure(run_id=run.run_id, item=item, reason=reason) for item, reason in flawed.items()]
+        outcome.settled += [
+            (run_id, item)
+            for run_id, item in failures
+            if run_id == run.run_id and item.startswith(FIELD) and item not in flawed
+        ]
 
 
 def _touched(changed: Sequence[RunRecord], before: Mapping[str, Held]) -> frozenset[str]:

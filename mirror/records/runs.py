@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 
 import msgspec
 
@@ -44,6 +45,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     summary_text: str | None  # exact wire text
     system_metrics_text: str | None  # exact wire text
     fingerprint: str  # digest over everything above: equal fingerprints need no write
+    flaws: Mapping[str, str] = {}  # fields of this record that the server could not serve, with its words
 
     @property
     def path(self) -> str:

@@ -282,7 +282,7 @@ class _Round:
                     self.report.outage = error
                 else:
                     try:
-                        await self.desk.client.features()
+                        await self.desk.client.check()
                     except MirrorError as also:
                         self.report.outage = also
             return self.report.outage is not None

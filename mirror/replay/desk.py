@@ -50,4 +50,7 @@ class Desk:
             raise RefusedDelivery(f"the server has no run {'/'.join(entry.run_path)}", gone=gone)
         if isinstance(found, BadRun):
             raise RefusedDelivery(f"the server cannot show the run: {found.reason}")
+        if found.flaws:  # what cannot be read cannot be compared, nor written back whole
+            flaws = "; ".join(f"{name}: {reason}" for name, reason in found.flaws.items())
+            raise RefusedDelivery(f"the server cannot show the run whole: {flaws}")
         return found

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from mirror.errors import Forbidden, GraphQLError, MirrorError, NotFound, RefusedByServer, ServerError
+from mirror.errors import Forbidden, GraphQLError, MirrorError, NotFound, NotOffered, RefusedByServer, ServerError
 from mirror.records.contents import Direction, FileRow
 from mirror.records.receipts import Outcome
 from mirror.records.runs import RunRecord
@@ -49,7 +49,7 @@ class UnconfirmedDelivery(Exception):
 
 def is_refusal(error: MirrorError) -> bool:
     """Whether the server said no to this very operation, so that asking again cannot help."""
-    if isinstance(error, Forbidden | NotFound | RefusedByServer):
+    if isinstance(error, Forbidden | NotFound | NotOffered | RefusedByServer):
         return True
     if isinstance(error, ServerError) and error.status == 413:  # too large, in a proxy's words or in W&B's
         return True

@@ -27,6 +27,8 @@ from mirror.replay.outcomes import (
     words_of,
 )
 
+NO_STORAGE_ID = "the server names no id for the run"
+
 # Field of an edit → field of W&B's input.
 _INPUTS = {
     "display_name": "displayName",
@@ -50,7 +52,7 @@ async def edit(desk: Desk, entry: Entry, operation: Edit) -> Delivered:
         return Delivered(outcome="theirs" if yielded else "already_so", run=run, answer=yielded)
     sent = edit_input(merged)
     with _busy_elsewhere():
-        after = await desk.client.edit_run(entry.entity, entry.project, run.storage_id, sent)
+        after = await desk.client.edit_run(*entry.run_path, run.storage_id, sent)
     if isinstance(after, BadRun):
         raise UnconfirmedDelivery(f"the run cannot be read after the edit: {after.reason}")
     rest = merge_edit(operation, remote_of(after, operation), policy, loosely=True)
@@ -124,7 +126,7 @@ async def update_state(desk: Desk, entry: Entry, operation: UpdateState) -> Deli
             raise HeldDelivery(moved)
     # A transition that W&B does not know is sent all the same: its refusal, in its own words, is what the user gets.
     try:
-        await desk.client.update_state(run.storage_id, operation.state)
+        await desk.client.update_state(storage_id_of(run), operation.state)
     except MirrorError as error:
         if not is_refusal(error):
             raise
@@ -160,7 +162,7 @@ async def stop(desk: Desk, entry: Entry, _: Stop) -> Delivered:
     run = await desk.run(entry)
     if run.state not in ACTIVE_STATES:
         return Delivered(outcome="already_so", run=run, answer=f"the run is {run.state}")
-    await desk.client.stop_run(run.storage_id)
+    await desk.client.stop_run(storage_id_of(run))
     return Delivered(
         outcome="applied", run=run, sent={"stop": True}, answer="the run ends when its process hears of it"
     )
@@ -177,12 +179,23 @@ async def delete(desk: Desk, entry: Entry, operation: Delete) -> Delivered:
             )
         return Delivered(outcome="already_so", gone=True)
     storage_id = run.storage_id or entry.storage_id  # of a run that cannot be read it may be missing
-    if storage_id is None:
-        raise RefusedDelivery("the server names no id for the run")
+    if not storage_id:
+        raise RefusedDelivery(NO_STORAGE_ID)
     await desk.client.delete_run(storage_id, delete_artifacts=operation.delete_artifacts)
     if await desk.client.run(*entry.run_path) is not None:
         raise UnconfirmedDelivery("the server still shows the run")
     return Delivered(outcome="applied", gone=True, sent={"deleteArtifacts": operation.delete_artifacts})
+
+
+def storage_id_of(run: RunRecord) -> str:
+    """What a mutation names a run by.
+
+    Raises:
+        RefusedDelivery: the server does not tell it.
+    """
+    if not run.storage_id:
+        raise RefusedDelivery(NO_STORAGE_ID)
+    return run.storage_id
 
 
 def _object(text: str | None, what: str) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mirror.records.passes import Held, ProjectKey, SourceState
 from mirror.records.projects import SweepRecord
 from mirror.records.runs import ACTIVE_STATES
+from mirror.store.engine import sql_name
 from mirror.store.lake import Lake
 from mirror.store.literals import inlined
 from mirror.store.rows import naive
@@ -132,3 +133,26 @@ def held_sweeps(lake: Lake, key: ProjectKey) -> dict[str, SweepRecord]:
             )
         ).fetchall()
     return {row[2]: SweepRecord(**dict(zip(fields, (aware(value) for value in row), strict=True))) for row in rows}
+
+
+# Columns of `runs` that hold a field of a record under another name.
+_COLUMNS = {
+    "history_keys_text": "history_keys",
+    "config_text": "config_wire",
+    "summary_text": "summary_wire",
+    "system_metrics_text": "system_metrics_wire",
+}
+
+
+def held_fields(lake: Lake, key: ProjectKey, run_id: str, names: Sequence[str]) -> dict[str, Any]:
+    """Some fields of a run as the lake holds them, by their names in `RunRecord`; empty for a run that it lacks."""
+    columns = ", ".join(sql_name(_COLUMNS.get(name, name)) for name in names)
+    with lake.reading() as engine:
+        row = engine.execute(
+            inlined(
+                f"SELECT {columns} FROM lake.runs WHERE entity = ? AND project = ? AND run_id = ?",
+                [key.entity, key.project, run_id],
+            )
+        ).fetchone()
+    values = dict(zip(names, map(aware, row or ()), strict=row is not None))
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

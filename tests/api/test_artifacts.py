@@ -106,6 +106,8 @@ async def test_many_versions_are_asked_in_few_documents_and_lies_stay_alone(clie
     def lie(answer: Any) -> None:
         for node in answer["data"].values():
             if node is not None and node["id"] == ids[5]:
+                node["artifactSequence"] = "huge"
+            if node is not None and node["id"] == ids[6]:
                 node["size"] = "huge"
 
     sandbox.faults.add(Fault.lie(lie))
@@ -113,6 +115,9 @@ async def test_many_versions_are_asked_in_few_documents_and_lies_stay_alone(clie
     assert client.spent.graphql_requests == 2
     assert found["gone"] is None
     assert isinstance(found[ids[5]], BadArtifact)
+    flawed = found[ids[6]]
+    assert isinstance(flawed, ArtifactRecord)
+    assert flawed.size is None
     assert sum(isinstance(record, ArtifactRecord) for record in found.values()) == 59
     assert await client.artifacts([]) == {}
 
@@ -168,7 +173,9 @@ async def test_a_version_that_is_not_there_is_not_found(client: Client, sandbox:
         await client.artifact_manifest(made)
 
 
-@pytest.mark.parametrize("data", [{"artifact": 7}, {"artifact": {"digest": None}}, {"artifact": {"files": 7}}])
+@pytest.mark.parametrize(
+    "data", [{"artifact": 7}, {"artifact": {"digest": None}}, {"artifact": {"currentManifest": 7}}]
+)
 async def test_another_shape_is_one_clear_line(client: Client, sandbox: Sandbox, data: object) -> None:
     sandbox.faults.add(Fault.lie(lambda _: {"data": data}))
     with pytest.raises(ServerError) as raised:

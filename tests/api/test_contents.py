@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mirror.api import BadRun, Client, RunContents
 from mirror.api.content_rows import to_contents_or_bad
 from mirror.api.lenient import sound_json
-from mirror.errors import GraphQLError, NotFound, ServerError
+from mirror.errors import NotFound, ServerError
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.api.clients import TEAM, client_on, contents_of, page_of
 
@@ -169,27 +169,28 @@ def _file(contents: dict[str, Any]) -> dict[str, Any]:
     return node
 
 
-LIES: list[Callable[[dict[str, Any]], object]] = [
-    lambda run: run.update(fileCount="many"),
-    lambda run: run.update(files=[]),
-    lambda run: _file(run).update(name=7),
-    lambda run: _file(run).update(name=None),
-    lambda run: _file(run).update(sizeBytes=-1),
-    lambda run: _file(run).update(sizeBytes="big"),
-    lambda run: _file(run).update(directUrl=[]),
-    lambda run: run["files"]["edges"].append(None),
-    lambda run: run["files"]["pageInfo"].update(hasNextPage=True) or run["files"].update(edges=[]),
-    lambda run: run["parquetHistory"].update(parquetUrls="x"),
-    lambda run: run["parquetHistory"].update(parquetUrls=[None]),
-    lambda run: run["parquetHistory"].update(liveData={"_step": 1}),
-    lambda run: run.update(loggedArtifacts={"edges": 1}),
-    lambda run: run.update(logLineCount=1.5),
+# Each lie, and the part of the contents that is lost by it; None: nothing but the lying value.
+LIES: list[tuple[Callable[[dict[str, Any]], object], str | None]] = [
+    (lambda run: run.update(fileCount="many"), None),
+    (lambda run: run.update(files=[]), "files"),
+    (lambda run: _file(run).update(name=7), None),
+    (lambda run: _file(run).update(name=None), None),
+    (lambda run: _file(run).update(sizeBytes=-1), None),
+    (lambda run: _file(run).update(sizeBytes="big"), None),
+    (lambda run: _file(run).update(directUrl=[]), None),
+    (lambda run: run["files"]["edges"].append(None), None),
+    (lambda run: run["files"]["pageInfo"].update(hasNextPage=True) or run["files"].update(edges=[]), "files"),
+    (lambda run: run["parquetHistory"].update(parquetUrls="x"), "history"),
+    (lambda run: run["parquetHistory"].update(parquetUrls=[None]), None),
+    (lambda run: run["parquetHistory"].update(liveData={"_step": 1}), "history"),
+    (lambda run: run.update(loggedArtifacts={"edges": 1}), "artifacts"),
+    (lambda run: run.update(logLineCount=1.5), None),
 ]
 
 
-@pytest.mark.parametrize("lie", LIES)
-async def test_contents_that_lie_never_spoil_their_page(
-    client: Client, sandbox: Sandbox, lie: Callable[[dict[str, Any]], object]
+@pytest.mark.parametrize(("lie", "lost"), LIES)
+async def test_contents_that_lie_cost_one_part_of_one_run_at_the_most(
+    client: Client, sandbox: Sandbox, lie: Callable[[dict[str, Any]], object], lost: str | None
 ) -> None:
     for number in range(3):
         add_run(sandbox, f"r{number}", files={"a": b"1"}, created_at=f"2024-01-01T00:00:0{number}")
@@ -197,17 +198,27 @@ async def test_contents_that_lie_never_spoil_their_page(
     sandbox.faults.add(page_lie)
     page = await page_of(client, with_contents=True)
     assert len(page.runs) == 3
-    bad = page.contents["r1"]
-    assert isinstance(bad, BadRun)
-    assert bad.run_id == "r1"
-    assert "\n" not in bad.reason
-    assert isinstance(page.contents["r0"], RunContents)
-    assert isinstance(page.contents["r2"], RunContents)
+    assert [_lost(page.contents[f"r{number}"]) for number in range(3)] == [set(), {lost} - {None}, set()]
     sandbox.faults.clear()
     sandbox.faults.add(Fault.lie(lambda answer: lie(answer["data"]["project"]["r0"]) and None))
     again = await client.run_contents(TEAM, "p", ["r0", "r1"])
-    assert isinstance(again["r0"], BadRun)
-    assert isinstance(again["r1"], RunContents)
+    assert (_lost(again["r0"]), _lost(again["r1"])) == ({lost} - {None}, set())
+
+
+def _lost(contents: RunContents | BadRun | None) -> set[str]:
+    assert isinstance(contents, RunContents)
+    assert all(reason and "\n" not in reason for reason in contents.failed.values())
+    return set(contents.failed)
+
+
+async def test_a_file_that_cannot_be_read_is_counted_and_the_others_are_listed(
+    client: Client, sandbox: Sandbox
+) -> None:
+    add_run(sandbox, files={"a": b"1", "b": b"22"})
+    sandbox.faults.add(Fault.lie(lambda answer: _file(answer["data"]["project"]["r0"]).update(name=7)))
+    contents = await contents_of(client)
+    assert [file.name for file in contents.files] == ["b"]
+    assert contents.unreadable_files == 1
 
 
 async def test_a_size_may_come_as_text_or_not_at_all(client: Client, sandbox: Sandbox) -> None:
@@ -265,7 +276,7 @@ async def test_an_old_server_tells_what_runs_contain() -> None:
             contents = (await page_of(client, with_contents=True)).contents["r0"]
             assert isinstance(contents, RunContents)
             assert len(contents.logged.artifacts) == len(contents.files) == len(contents.export_urls) == 1
-            assert client.spent.graphql_requests == 1
+            assert client.spent.graphql_requests == 2  # one refusal, and never again
 
 
 async def test_files_come_page_by_page_from_where_the_contents_ended(client: Client, sandbox: Sandbox) -> None:
@@ -309,17 +320,20 @@ async def test_a_list_of_files_that_goes_nowhere_never_loops_for_ever(client: Cl
         await client.files_page(TEAM, "p", "r0", begun.after)
 
 
-async def test_a_server_without_contents_still_lists_its_runs(client: Client, sandbox: Sandbox) -> None:
-    add_run(sandbox)
+async def test_a_server_without_exports_is_not_asked_for_them_twice_and_tells_the_rest(
+    client: Client, sandbox: Sandbox
+) -> None:
+    add_run(sandbox, files={"a": b"1"})
     refused = 'Cannot query field "parquetHistory" on type "Run".'
     sandbox.faults.add(Fault.graphql_error(refused, status=400, match=Match(query="parquetHistory")))
-    assert len((await page_of(client)).runs) == 1
-    with pytest.raises(GraphQLError, match="parquetHistory"):
-        await page_of(client, with_contents=True)
-    sandbox.requests.clear()
-    with pytest.raises(GraphQLError, match="parquetHistory"):
-        await client.run_contents(TEAM, "p", [f"r{number}" for number in range(50)])
-    assert len(sandbox.requests) == 1  # not asked again in halves
+    page = await page_of(client, with_contents=True)
+    contents = page.contents["r0"]
+    assert isinstance(contents, RunContents)
+    assert ([file.name for file in contents.files], contents.export_urls) == (["a"], ())
+    assert len(sandbox.requests) == 2
+    await client.run_contents(TEAM, "p", [f"r{number}" for number in range(50)])
+    assert len(sandbox.requests) == 3
+    assert [lack.capability for lack in client.lacks] == ["history exports"]
 
 
 async def test_a_document_that_is_too_much_is_asked_in_halves_soon(client: Client, sandbox: Sandbox) -> None:
@@ -343,5 +357,5 @@ FIELDS = ["id", "name", "files", "parquetHistory", "loggedArtifacts", "usedArtif
 @given(st.dictionaries(st.sampled_from(FIELDS), values, max_size=8))
 def test_no_answer_whatever_is_more_than_a_bad_run(node: dict[str, Any]) -> None:
     sound = {"id": "s", "name": "r", "files": None, "parquetHistory": None} | dict.fromkeys(FIELDS[4:6]) | node
-    result = to_contents_or_bad(sound_json(json.dumps(sound).encode()))
+    result = to_contents_or_bad(sound_json(json.dumps(sound).encode()), files_first=50, artifacts_first=20)
     assert isinstance(result, RunContents | BadRun)

@@ -1,48 +1,60 @@
-"""Every GraphQL text that is ever sent is valid against the schema; those for old servers against theirs."""
+"""Every GraphQL text that is ever asked is valid against the schema of a current server; fitted, against any other."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import ModuleType
 
 import pytest
-from graphql import build_schema, parse, validate
+from graphql import GraphQLInputObjectType, GraphQLSchema, get_named_type, introspection_from_schema, parse, validate
 
-import mirror.sandbox
-from mirror.api import content_documents, documents
+from mirror.api import content_documents, documents, write_documents
+from mirror.api.capabilities import every_document, explained
 from mirror.api.content_documents import artifacts_document, contents_document, streams_document
 from mirror.api.documents import operation_name
+from mirror.api.expected_types import COMPOSITE, INPUTS
+from mirror.api.fitting import fit
+from mirror.api.learning import types_in
+from mirror.records.server import ServerFacts
 from mirror.sandbox.graphql_api import schema
 
-SCHEMA = build_schema((Path(mirror.sandbox.__file__).parent / "schema.graphql").read_text(encoding="utf-8"))
+SCHEMA = schema()
 OLD_SCHEMA = schema(legacy=True)
-DOCUMENTS = {**documents.DOCUMENTS, **content_documents.DOCUMENTS}
-NOT_FOR_OLD_SERVERS = {"FEATURES", "LOG_LINES", "ARTIFACT_MANIFEST"}
+DOCUMENTS = {**documents.DOCUMENTS, **content_documents.DOCUMENTS, **write_documents.DOCUMENTS}
+FOR_OLDER_SERVERS = {"UPLOAD_ADDRESSES"}
+CURRENT = ServerFacts()
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+def facts_of(asked: GraphQLSchema) -> ServerFacts:
+    """What a server with this schema says about itself."""
+    described = introspection_from_schema(asked)["__schema"]["types"]
+    return ServerFacts(types=types_in({told["name"]: told for told in described}), introspected=True)
+
+
+@pytest.mark.parametrize("name", sorted(set(DOCUMENTS) - FOR_OLDER_SERVERS))
 def test_every_document_is_valid_against_the_schema(name: str) -> None:
-    assert validate(SCHEMA, parse(DOCUMENTS[name])) == []
+    fitted = fit(DOCUMENTS[name], CURRENT)
+    assert fitted.text is not None
+    assert validate(SCHEMA, parse(fitted.text)) == []
+    assert fitted.left_out == frozenset()
 
 
-@pytest.mark.parametrize("name", sorted(set(DOCUMENTS) - NOT_FOR_OLD_SERVERS))
-def test_what_an_old_server_is_asked_is_valid_there_too(name: str) -> None:
-    assert validate(OLD_SCHEMA, parse(DOCUMENTS[name])) == []
+@pytest.mark.parametrize("asked", [SCHEMA, OLD_SCHEMA], ids=["current", "old"])
+@pytest.mark.parametrize("document", every_document(), ids=operation_name)
+def test_what_a_server_is_asked_is_valid_there(document: str, asked: GraphQLSchema) -> None:
+    text = fit(document, facts_of(asked)).text
+    assert text is None or validate(asked, parse(text)) == []
 
 
 @pytest.mark.parametrize("count", [1, 2, 50])
 def test_a_document_for_several_things_is_valid_whatever_their_number(count: int) -> None:
-    for text in (contents_document(count), streams_document(count), artifacts_document(count)):
-        assert validate(SCHEMA, parse(text)) == []
-    for text in (
-        contents_document(count),
-        streams_document(count, modern=False),
-        artifacts_document(count, modern=False),
-    ):
-        assert validate(OLD_SCHEMA, parse(text)) == []
+    old = facts_of(OLD_SCHEMA)
+    for document in (contents_document(count), streams_document(count), artifacts_document(count)):
+        assert validate(SCHEMA, parse(fit(document, CURRENT).text or "")) == []
+    for document in (contents_document(count), streams_document(count, modern=False), artifacts_document(count)):
+        assert validate(OLD_SCHEMA, parse(fit(document, old).text or "")) == []
 
 
-@pytest.mark.parametrize("module", [documents, content_documents])
+@pytest.mark.parametrize("module", [documents, content_documents, write_documents])
 def test_every_text_with_an_operation_is_listed(module: ModuleType) -> None:
     texts = {
         value for name, value in vars(module).items() if name.isupper() and name[0] != "_" and isinstance(value, str)
@@ -51,9 +63,30 @@ def test_every_text_with_an_operation_is_listed(module: ModuleType) -> None:
     assert operations == set(module.DOCUMENTS.values())
 
 
+def test_the_types_that_documents_expect_are_those_of_the_schema() -> None:
+    for parent, fields in COMPOSITE.items():
+        for field, expected in fields.items():
+            if (parent, field) == ("Run", "inputArtifacts") or parent.startswith("InputArtifact"):
+                continue  # servers differ in it
+            told = SCHEMA.type_map[parent].fields[field]  # type: ignore[attr-defined]
+            assert get_named_type(told.type).name == expected, f"{parent}.{field}"
+    for mutation, expected in INPUTS.items():
+        assert SCHEMA.mutation_type is not None
+        argument = SCHEMA.mutation_type.fields[mutation].args["input"]
+        assert get_named_type(argument.type).name == expected
+        assert isinstance(get_named_type(argument.type), GraphQLInputObjectType)
+
+
+def test_what_is_lost_on_an_old_server_is_said_in_words_of_a_person() -> None:
+    fitted = [fit(document, facts_of(OLD_SCHEMA)) for document in every_document()]
+    lost = {lack.capability: lack.without for lack in explained(name for each in fitted for name in each.left_out)}
+    assert "newest lines" in lost["paging of console lines"]
+    assert "registers uploaded files by itself" in lost["registering uploads"]
+    assert "features" not in lost["server features"]
+
+
 def test_every_operation_says_who_asks() -> None:
-    texts = [*DOCUMENTS.values(), contents_document(1), streams_document(1), artifacts_document(1)]
-    assert all(operation_name(text).startswith("Mirror") for text in texts)
+    assert all(operation_name(text).startswith("Mirror") for text in every_document())
 
 
 def test_a_document_without_a_name_is_refused() -> None:

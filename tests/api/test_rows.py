@@ -102,16 +102,27 @@ def test_a_time_that_makes_no_sense_keeps_its_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "lie",
-    [{"tags": "a"}, {"state": 3}, {"createdAt": 5}, {"user": []}, {"historyLineCount": "many"}, {"displayName": {}}],
+    ("lie", "lost"),
+    [
+        ({"tags": "a"}, {"tags"}),
+        ({"state": 3}, {"state"}),
+        ({"createdAt": 5}, {"created_at", "created_at_text"}),
+        ({"user": []}, {"user", "user_name"}),
+        ({"historyLineCount": "many"}, {"history_line_count"}),
+        ({"displayName": {}, "notes": 7}, {"display_name", "notes"}),
+    ],
 )
-def test_a_run_that_lies_about_its_types_is_named_with_its_reason(lie: dict[str, Any]) -> None:
-    bad = to_run_or_bad(json.dumps({**NODE, **lie}).encode(), "e", "p")
-    assert isinstance(bad, BadRun)
-    assert len(bad.reason) < 500
-    assert (bad.run_id, bad.storage_id) == ("abc123", "UnVuOjE=")
-    assert bad.reason
-    assert "\n" not in bad.reason
+def test_a_field_that_lies_about_its_type_is_named_and_costs_no_other(lie: dict[str, Any], lost: set[str]) -> None:
+    run, sound = run_of(**lie), run_of()
+    assert set(run.flaws) == lost
+    assert all(reason and "\n" not in reason and len(reason) < 500 for reason in run.flaws.values())
+    kept = set(run.__struct_fields__) - lost - {"flaws", "fingerprint"}
+    assert {name: getattr(run, name) for name in kept} == {name: getattr(sound, name) for name in kept}
+
+
+def test_a_field_that_the_server_could_not_serve_is_named_with_its_words() -> None:
+    run = to_run(json.dumps({**NODE, "config": None}).encode(), "e", "p", failed={"config": "it broke", "files": "no"})
+    assert run.flaws == {"config_text": "it broke"}
 
 
 @pytest.mark.parametrize(

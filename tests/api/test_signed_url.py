@@ -73,6 +73,6 @@ def test_contents_show_no_signature_either() -> None:
         "loggedArtifacts": None,
         "usedArtifacts": None,
     }
-    contents = to_contents(msgspec.json.encode(node))
+    contents = to_contents(msgspec.json.encode(node), files_first=50, artifacts_first=20)
     assert isinstance(contents, RunContents)
     assert SECRET not in repr(contents)

@@ -170,7 +170,7 @@ async def _through_an_outage(editor: Editor) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_API_KEY", env["WANDB_API_KEY"])
-        async with open_client(config, on_retry=count) as client:
+        async with open_client(config, None, on_retry=count) as client:
             teller = Teller(lambda *_: None)
             with anyio.fail_after(30):
                 async with anyio.create_task_group() as group:

@@ -1,0 +1,74 @@
+"""Rows of which the server cannot serve one field, or lies about its type: the field is named, the row stays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from mirror.api.answers import one_line
+from mirror.errors import Reported
+from mirror.typed import decode
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+Flaws = Mapping[str, str]
+"""What is wrong with single fields: the reason by the server's name of the field."""
+
+
+def failed_fields(
+    errors: Sequence[Reported], prefix: Sequence[str], behind: Sequence[str] = ()
+) -> dict[str | int, dict[str, str]] | None:
+    """Which fields of which rows failed, from the errors beside an answer's data.
+
+    Args:
+        errors: each with its path in the answer.
+        prefix: the path to the rows, such as `project.runs.edges`.
+        behind: what stands between a row's place and its fields, such as `node`.
+
+    Returns:
+        By place or alias of the row, the reason by field; None when an error is about something else.
+    """
+    found: dict[str | int, dict[str, str]] = {}
+    start, depth = len(prefix), len(prefix) + 1 + len(behind)
+    for error in errors:
+        path = error.path
+        if len(path) <= depth or path[:start] != tuple(prefix) or path[start + 1 : depth] != tuple(behind):
+            return None
+        found.setdefault(path[start], {})[str(path[depth])] = error.message
+    return found
+
+
+def decode_flawed(node: msgspec.Raw | bytes, shape: type[T]) -> tuple[T, Flaws]:
+    """A JSON object as a struct; a field of another type than declared has its default, and is named.
+
+    Args:
+        node: the bytes of one object.
+        shape: what is asked of it. A field without a default is one that no row can do without.
+
+    Raises:
+        ValueError: it is no object, or such a field is missing or of another type.
+    """
+    try:
+        return decode(node, shape), {}
+    except msgspec.ValidationError:
+        return _by_field(node, shape)
+
+
+def _by_field(node: msgspec.Raw | bytes, shape: type[T]) -> tuple[T, Flaws]:
+    values: dict[str, Any] = {}
+    flaws: dict[str, str] = {}
+    given = decode(node, dict[str, msgspec.Raw])
+    for field in msgspec.structs.fields(shape):
+        if field.encode_name not in given:
+            if field.required:
+                raise ValueError(f"it has no {field.encode_name!r}")
+            continue
+        try:
+            values[field.name] = decode(given[field.encode_name], field.type)
+        except msgspec.ValidationError as error:
+            if field.required:
+                raise
+            flaws[field.encode_name] = one_line(str(error), 200)
+    return shape(**values), flaws

@@ -1,0 +1,141 @@
+"""What a client knows of its server: documents are fitted to it, and refusals add to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from mirror.api.expected_types import INPUTS
+from mirror.api.fitted import Fitted, family, named_type
+from mirror.api.refusals import Refusal, refusal_of
+from mirror.errors import DocumentRefused, Reported
+from mirror.records.server import ServerFacts
+
+MOST_FITTED = 300  # documents that are kept; a document for several things has one text for each number of them
+
+OnLearnt = Callable[[ServerFacts], None]
+"""Told the facts whenever they changed, so that they can be kept."""
+
+# Scalars of W&B that a server may not have, and the ones of GraphQL itself that take the same values.
+_PLAIN = {"Int64": "Int", "JSONString": "String", "JSON": "String", "DateTime": "String", "ID": "String"}
+
+
+class KnownServer:
+    """Facts of one server, shared by whoever asks it.
+
+    Args:
+        facts: as they were kept; None: nothing is known, and the server is taken to be a current one.
+        on_learnt: told about new facts.
+    """
+
+    def __init__(self, facts: ServerFacts | None = None, on_learnt: OnLearnt | None = None) -> None:
+        self.facts = facts or ServerFacts()
+        self.is_stale = False  # it was upgraded since
+        self._on_learnt = on_learnt
+        self._fitted: dict[str, Fitted] = {}
+
+    def fit(self, document: str) -> Fitted:
+        """A document as this server can be asked."""
+        fitted = self._fitted.get(document)
+        if fitted is None:
+            if len(self._fitted) >= MOST_FITTED:
+                self._fitted.clear()
+            from mirror.api.fitting import fit  # takes a quarter of a second, and most commands ask nothing
+
+            fitted = self._fitted[document] = fit(document, self.facts)
+        return fitted
+
+    def knows(self, name: str) -> bool:
+        """Whether the server has `Type.field` or `Type.field(argument)`, as far as is known."""
+        place, _, argument = name.rstrip(")").partition("(")
+        if place in self.facts.lacking or name in self.facts.lacking:
+            return False
+        parent, _, field = place.partition(".")
+        described = self.facts.types.get(parent)
+        if described is None:
+            return True
+        found = described.fields.get(field)
+        return found is not None and (not argument or argument in found.arguments)
+
+    def takes(self, input_type: str, values: Mapping[str, object]) -> tuple[str, ...]:
+        """Names among `values` that the server's input does not have."""
+        return tuple(name for name in values if not self.knows(f"{input_type}.{name}"))
+
+    def learn(self, facts: ServerFacts) -> None:
+        """Take new facts in place of the old ones."""
+        self.is_stale = False
+        if facts != self.facts:
+            self.facts = facts
+            self._fitted.clear()
+            if self._on_learnt is not None:
+                self._on_learnt(facts)
+
+    def learn_from(self, fitted: Fitted, error: DocumentRefused) -> bool:
+        """Take in why a document was refused; False when that tells nothing new, so that asking again is no use."""
+        before = self.facts
+        self.learn(with_refusals(before, [fitted], error.reported))
+        return self.facts != before
+
+
+def with_refusals(facts: ServerFacts, documents: Sequence[Fitted], reported: Iterable[Reported]) -> ServerFacts:
+    """Facts with what refusals tell.
+
+    Args:
+        facts: those that the documents were fitted to.
+        documents: what was sent: one document, or several in one request.
+        reported: the server's words.
+    """
+    lacking, retyped = set(facts.lacking), dict(facts.retyped)
+    alone = len(documents) == 1  # else a place in the text does not tell the document
+    for refusal in map(refusal_of, reported):
+        for document in documents:
+            for name, value in _told(facts, document, refusal, alone=alone):
+                if value is None:
+                    lacking.add(name)
+                else:
+                    retyped[name] = value
+    return msgspec.structs.replace(facts, lacking=tuple(sorted(lacking)), retyped=retyped)
+
+
+def _told(facts: ServerFacts, document: Fitted, refusal: Refusal, *, alone: bool) -> Iterator[tuple[str, str | None]]:
+    """What a refusal tells of a document: a name that is lacking, or a variable and its type."""
+    if refusal.variable is not None and refusal.expected is not None:
+        if refusal.variable in document.variables:
+            yield f"{document.operation} ${family(refusal.variable)}", refusal.expected
+        return
+    if refusal.unknown_type is not None:
+        yield from _without_type(document, refusal.unknown_type)
+        return
+    suffix = f"({refusal.argument})" if refusal.argument is not None else ""
+    for parent, field in _meant(facts, document, refusal, alone=alone):
+        yield f"{parent}.{field}{suffix}", None
+
+
+def _meant(facts: ServerFacts, document: Fitted, refusal: Refusal, *, alone: bool) -> Iterator[tuple[str, str]]:
+    """The fields that a refusal is about, by the types of the document: a server may name a type differently."""
+    from mirror.api.fitting import field_at
+
+    named = (refusal.type or "", refusal.field or "")
+    if named in document.visited or (refusal.field is not None and named[0] in INPUTS.values()):
+        yield named
+    elif alone:
+        place = None
+        if refusal.line is not None and refusal.column is not None and document.text is not None:
+            place = field_at(document.text, facts, refusal.line, refusal.column)
+        if place is not None and refusal.field in {None, place[1]}:
+            yield place
+        else:
+            yield from (visited for visited in document.visited if visited[1] == refusal.field)
+
+
+def _without_type(document: Fitted, unknown: str) -> Iterator[tuple[str, str | None]]:
+    """What follows from a type that the server does not have: another one for variables, or a mutation less."""
+    for mutation, input_type in INPUTS.items():
+        if input_type == unknown:
+            yield f"Mutation.{mutation}", None
+    if unknown in _PLAIN:
+        for variable, kind in re.findall(r"\$(\w+): ([\w!\[\]]+)", (document.text or "").partition("{")[0]):
+            if named_type(kind) == unknown:
+                yield f"{document.operation} ${family(variable)}", kind.replace(unknown, _PLAIN[unknown])

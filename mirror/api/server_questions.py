@@ -1,0 +1,183 @@
+"""Questions about the server itself, and about the account behind the key."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from mirror.api import documents
+from mirror.api.asking import FEW_TRIES, Asking
+from mirror.api.capabilities import Lack, fitted_documents, lacks
+from mirror.api.expected_types import type_names
+from mirror.api.known_server import with_refusals
+from mirror.api.learning import (
+    everything,
+    introspection,
+    missing_types,
+    types_in,
+    with_descriptions,
+    with_features,
+)
+from mirror.api.pages import Viewer
+from mirror.api.wire import ServerData, ViewerData, WireServer
+from mirror.errors import (
+    AuthError,
+    DocumentRefused,
+    Forbidden,
+    MirrorError,
+    NotFound,
+    NotOffered,
+    ServerError,
+    Unreachable,
+)
+from mirror.records.server import ServerFacts, TypeFacts
+
+LEARN_AGAIN = dt.timedelta(days=7)  # a server that does not tell its version may have been upgraded all the same
+
+
+class ServerQuestions(Asking):
+    """The part of `Client` that learns what the server knows."""
+
+    @property
+    def facts(self) -> ServerFacts:
+        """What is known of the server."""
+        return self._known.facts
+
+    @property
+    def lacks(self) -> tuple[Lack, ...]:
+        """What the server lacks of what the mirror asks for, as far as is known."""
+        return lacks(self._known.facts)
+
+    async def viewer(self) -> Viewer:
+        """Whom the key belongs to.
+
+        Raises:
+            AuthError: the server knows nobody by this key (W&B API notes, section 1).
+            NotOffered: the server tells nobody.
+        """
+        viewer = self._read(await self._ask(documents.VIEWER), ViewerData).viewer
+        if viewer is None:
+            raise AuthError(f"{self._host} does not know this API key")
+        return Viewer(username=viewer.username or viewer.entity or "", entity=viewer.entity, teams=viewer.team_names)
+
+    async def check(self) -> None:
+        """See whether the server is there and takes the key, by the smallest question that tells.
+
+        Raises:
+            MirrorError: it is not, or does not.
+        """
+        try:
+            await self.viewer()
+        except NotOffered:
+            await self._session.graphql(documents.PING)
+
+    async def features(self) -> frozenset[str]:
+        """Names of the features that are on; empty for a server too old to tell (W&B API notes, section 3)."""
+        try:
+            told = self._read(await self._ask(documents.FEATURES), ServerData).server_info
+        except NotOffered:
+            return frozenset()
+        self._note_server(told)
+        return told.enabled if told is not None else frozenset()
+
+    async def current_features(self, now: dt.datetime) -> frozenset[str]:
+        """`features`, after which what is known of the server is up to date as well.
+
+        Args:
+            now: UTC.
+        """
+        if not await self.learn_if_due(now):
+            features = await self.features()
+            if not self._known.is_stale:
+                return features
+            await self.learn(now)
+        return frozenset(self._known.facts.features)
+
+    async def learn_if_due(self, now: dt.datetime) -> bool:
+        """`learn`, where nothing is known of the server, it was upgraded, or what is known is old.
+
+        Args:
+            now: UTC.
+
+        Returns:
+            Whether it was asked.
+        """
+        facts = self._known.facts
+        learnt_at = facts.learnt_at if facts.deployment == self._deployment.id else None
+        # A clock that was ahead once must not keep the server from being asked again.
+        is_known = learnt_at is not None and learnt_at <= now < learnt_at + LEARN_AGAIN
+        if is_known and not self._known.is_stale:
+            return False
+        await self.learn(now)
+        return True
+
+    async def learn(self, now: dt.datetime) -> None:
+        """Ask the server what it knows, and keep it: three requests at the most.
+
+        Args:
+            now: UTC.
+
+        Raises:
+            MirrorError: of the network, or the key is refused; the facts stay as they were.
+        """
+        types = await self._described(type_names())
+        facts = ServerFacts(deployment=self._deployment.id, types=types, introspected="Query" in types)
+        if not facts.introspected:
+            facts = await self._provoked(facts)
+        told, more = await self._told(facts, _unknown(facts))
+        facts = msgspec.structs.replace(facts, types={**types, **more})
+        if more and (unknown := _unknown(facts)):  # types that only those brought up
+            facts = msgspec.structs.replace(facts, types={**facts.types, **await self._described(unknown)})
+        self._known.learn(with_features(facts, features=told.enabled, version=told.version, at=now))
+
+    async def _described(self, names: Sequence[str]) -> dict[str, TypeFacts]:
+        """What a server says about types; empty when it does not describe itself."""
+        try:
+            answer = await self._session.graphql(introspection(names), attempts=FEW_TRIES)
+        except MirrorError as error:
+            if _may_be_the_question(error):
+                return {}
+            raise
+        return types_in(self._read(answer, dict[str, object]))
+
+    async def _provoked(self, facts: ServerFacts) -> ServerFacts:
+        """Facts with what the server refuses of all documents at once."""
+        fitted = fitted_documents(facts)
+        try:
+            await self._session.graphql(everything(fitted), attempts=FEW_TRIES)
+        except DocumentRefused as refused:
+            return with_refusals(facts, fitted, refused.reported)
+        except MirrorError as error:
+            if not _may_be_the_question(error):
+                raise
+        return facts  # it refuses in other words; each document is asked about when it is needed
+
+    async def _told(self, facts: ServerFacts, unknown: Sequence[str]) -> tuple[WireServer, Mapping[str, TypeFacts]]:
+        """What the server says of itself, and descriptions of some more types along with it."""
+        from mirror.api.fitting import fit
+
+        fitted = fit(documents.FEATURES, facts)
+        if fitted.text is None:
+            return WireServer(), await self._described(unknown) if unknown else {}
+        try:
+            answer = await self._session.graphql(with_descriptions(fitted.text, unknown), attempts=FEW_TRIES)
+        except MirrorError as error:
+            if _may_be_the_question(error):
+                return WireServer(), {}
+            raise
+        told = self._read(answer, ServerData).server_info or WireServer()
+        return told, types_in(self._read(answer, dict[str, object]))
+
+
+def _unknown(facts: ServerFacts) -> tuple[str, ...]:
+    """Types that the documents reach on a server that describes itself, and that it has not described yet."""
+    return missing_types(fitted_documents(facts), facts.types) if facts.introspected else ()
+
+
+def _may_be_the_question(error: MirrorError) -> bool:
+    """Whether a server that answers so may answer other questions: it, or a proxy, may want none about itself."""
+    if isinstance(error, Unreachable):
+        return error.answered
+    return isinstance(error, ServerError | NotFound | Forbidden)

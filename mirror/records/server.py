@@ -1,0 +1,40 @@
+"""What is known of the server that a home mirrors: its types as far as the mirror uses them, its features, its version.
+
+Names are those of a GraphQL schema: `Type.field`, `Type.field(argument)`, `Input.field`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+
+import msgspec
+
+
+class FieldFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A field of a type."""
+
+    type: str  # as GraphQL writes it: `[RunEdge!]!`
+    arguments: Mapping[str, str] = {}  # types by name
+    required: tuple[str, ...] = ()  # arguments that must be given
+
+
+class TypeFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A type, as the server describes it."""
+
+    kind: str  # OBJECT, INTERFACE, UNION, INPUT_OBJECT, SCALAR, ENUM
+    fields: Mapping[str, FieldFacts] = {}  # of an object; of an input object without arguments
+
+
+class ServerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a server knows. Where nothing is known of a type or field, the server is taken to be a current one."""
+
+    deployment: str = ""  # `Deployment.id`
+    learnt_at: dt.datetime | None = None  # UTC; None: it was never asked
+    version: str | None = None  # of a server of one's own; None: it does not tell
+    mark: str = ""  # digest of version and features, which an upgrade changes
+    introspected: bool = False  # `types` come from the server's own description
+    features: tuple[str, ...] = ()  # names of those that are on
+    types: Mapping[str, TypeFacts] = {}
+    lacking: tuple[str, ...] = ()  # `Type.field` and `Type.field(argument)` that the server refused
+    retyped: Mapping[str, str] = {}  # types that variables must have by the server's refusals, by `Operation $name`

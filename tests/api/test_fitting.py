@@ -1,0 +1,186 @@
+"""No document is refused for its form, whichever field, argument or input field a server lacks.
+
+The servers here are the sandbox's schema less one name; graphql-core's validation is the judge.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import pytest
+from graphql import (
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    build_schema,
+    parse,
+    print_schema,
+    validate,
+)
+
+from mirror.api.capabilities import every_document, lacks
+from mirror.api.fitted import Fitted
+from mirror.api.fitting import field_at, fit
+from mirror.api.known_server import KnownServer, with_refusals
+from mirror.api.learning import everything
+from mirror.api.write_documents import UPLOAD_ADDRESSES
+from mirror.errors import DocumentRefused, Reported
+from mirror.records.server import FieldFacts, ServerFacts, TypeFacts
+from mirror.sandbox.graphql_api import schema
+from tests.api.test_documents import facts_of
+
+SCHEMA = build_schema(print_schema(schema()), assume_valid=True)
+FACTS = facts_of(SCHEMA)
+WHOLE = {document: fit(document, ServerFacts()) for document in every_document()}
+SPARE = WHOLE[UPLOAD_ADDRESSES].visited - {
+    place for document, fitted in WHOLE.items() if document != UPLOAD_ADDRESSES for place in fitted.visited
+}  # what is asked only where another way is missing
+VISITED = sorted({place for fitted in WHOLE.values() for place in fitted.visited} - SPARE)
+
+
+@contextlib.contextmanager
+def without(names: Sequence[tuple[str, str]]) -> Iterator[GraphQLSchema]:
+    """The schema less some fields, for a while."""
+    taken = []
+    for parent, field in names:
+        found = SCHEMA.type_map[parent]
+        assert isinstance(found, GraphQLObjectType | GraphQLInterfaceType)
+        taken.append((found.fields, field, found.fields.pop(field)))
+    try:
+        yield SCHEMA
+    finally:
+        for fields, field, value in taken:
+            fields[field] = value
+
+
+def facts_without(parent: str, field: str) -> ServerFacts:
+    """What a server says about itself whose schema lacks a field."""
+    known = FACTS.types[parent]
+    fields = {name: facts for name, facts in known.fields.items() if name != field}
+    return msgspec.structs.replace(FACTS, types={**FACTS.types, parent: TypeFacts(kind=known.kind, fields=fields)})
+
+
+def refusals(asked: GraphQLSchema, text: str) -> Iterator[Reported]:
+    for error in validate(asked, parse(text)):
+        place = error.locations[0] if error.locations else None
+        yield Reported(
+            message=error.message,
+            code="GRAPHQL_VALIDATION_FAILED",
+            line=place.line if place else None,
+            column=place.column if place else None,
+        )
+
+
+def asked_of(known: KnownServer, server: GraphQLSchema, document: str, *, mute: bool = False) -> tuple[Fitted, int]:
+    """The document as the server takes it, and how often it was refused before."""
+    for refused in range(10):
+        fitted = known.fit(document)
+        errors = tuple(refusals(server, fitted.text)) if fitted.text else ()
+        if not errors:
+            return fitted, refused
+        if mute:
+            errors = tuple(Reported(message="no", code=e.code, line=e.line, column=e.column) for e in errors)
+        assert known.learn_from(fitted, DocumentRefused("no", reported=errors))
+    raise AssertionError("refused again and again")
+
+
+@pytest.mark.parametrize("hidden", VISITED, ids=".".join)
+def test_a_server_that_describes_itself_never_refuses_a_document(hidden: tuple[str, str]) -> None:
+    facts = facts_without(*hidden)
+    with without([hidden]) as server:
+        for document, whole in WHOLE.items():
+            if hidden in whole.visited:
+                fitted = fit(document, facts)
+                assert fitted.text is None or validate(server, parse(fitted.text)) == []
+                assert ".".join(hidden) in fitted.left_out
+
+
+@pytest.mark.parametrize("hidden", VISITED, ids=".".join)
+def test_whatever_a_server_lacks_is_named(hidden: tuple[str, str]) -> None:
+    assert any(".".join(hidden) in lack.names for lack in lacks(facts_without(*hidden)))
+
+
+@pytest.mark.parametrize("mute", [False, True], ids=["in words", "by place"])
+def test_a_server_that_does_not_is_understood_by_its_refusals(mute: bool) -> None:
+    for hidden in VISITED:
+        known = KnownServer()
+        with without([hidden]) as server:
+            for document, whole in WHOLE.items():
+                if hidden in whole.visited:
+                    fitted, refused = asked_of(known, server, document, mute=mute)
+                    assert refused <= 2, hidden
+                    assert hidden not in fitted.visited
+
+
+def test_one_refusal_of_all_documents_teaches_all_that_is_lacking() -> None:
+    hidden = [("Run", "parquetHistory"), ("File", "md5"), ("Mutation", "updateRunState"), ("Project", "internalId")]
+    fitted = tuple(WHOLE.values())
+    with without(hidden) as server:
+        facts = with_refusals(ServerFacts(), fitted, tuple(refusals(server, everything(fitted))))
+        assert set(facts.lacking) == {".".join(name) for name in hidden}
+        for document in WHOLE:
+            text = fit(document, facts).text
+            assert text is None or validate(server, parse(text)) == []
+
+
+def test_variables_take_the_types_that_the_server_wants() -> None:
+    document = "query Q($a: Int64!, $n0: JSONString) { run(from: $a, filters: $n0) { id } }"
+    run = FieldFacts(type="Run", arguments={"from": "Int", "filters": "String!"})
+    facts = ServerFacts(types={"Query": TypeFacts(kind="OBJECT", fields={"run": run})})
+    assert (fit(document, facts).text or "").startswith("query Q($a: Int, $n0: String!)")
+    refused = Reported(message='Variable "$n0" of type "JSONString" used in position expecting type "JSON!".')
+    told = with_refusals(ServerFacts(), [fit(document, ServerFacts())], [refused])
+    assert "$n0: JSON!" in (fit(document, told).text or "")
+
+
+def test_a_fragment_is_asked_on_whatever_type_the_server_has_in_its_place() -> None:
+    document = "query Q { run { used { ...P } } } fragment P on ArtifactConnection { edges { node { id } } total }"
+    types = {
+        "Query": TypeFacts(kind="OBJECT", fields={"run": FieldFacts(type="Run")}),
+        "Run": TypeFacts(kind="OBJECT", fields={"used": FieldFacts(type="OtherConnection!")}),
+        "OtherConnection": TypeFacts(kind="OBJECT", fields={"edges": FieldFacts(type="[OtherEdge]")}),
+    }
+    fitted = fit(document, ServerFacts(types=types))
+    assert fitted.left_out == {"OtherConnection.total"}
+    assert "OtherEdge" in fitted.types
+    assert "fragment" not in (fitted.text or "")
+    assert "..." not in (fitted.text or "")
+
+
+def test_a_field_that_needs_an_argument_or_has_another_shape_is_left_out() -> None:
+    fields = {
+        "needy": FieldFacts(type="Int", arguments={"must": "Int!"}, required=("must",)),
+        "leaf": FieldFacts(type="String"),
+        "thing": FieldFacts(type="Thing"),
+        "good": FieldFacts(type="Int"),
+    }
+    types = {
+        "Query": TypeFacts(kind="OBJECT", fields=fields),
+        "String": TypeFacts(kind="SCALAR"),
+        "Thing": TypeFacts(kind="OBJECT"),
+    }
+    fitted = fit("query Q { needy leaf { id } thing good }", ServerFacts(types=types))
+    assert fitted.left_out == {"Query.needy(must)", "Query.leaf", "Query.thing"}
+    assert fitted.visited == {("Query", "good")}
+
+
+def test_a_mutation_is_sent_even_if_its_answer_has_nothing_of_what_is_asked() -> None:
+    facts = ServerFacts(lacking=("StopRunPayload.success",))
+    document = next(text for text in WHOLE if "MirrorStopRun" in text)
+    assert "stopRun(input: $input) { __typename }" in (fit(document, facts).text or "")
+
+
+def test_nothing_is_left_of_a_document_whose_root_the_server_lacks() -> None:
+    fitted = fit("query Q($a: Int) { viewer { id } }", ServerFacts(lacking=("Query.viewer",)))
+    assert (fitted.text, fitted.variables) == (None, frozenset())
+
+
+def test_a_place_in_a_document_is_found_again() -> None:
+    fitted = fit('query Q { project(name: "p") { run(name: "r") { id files { edges { cursor } } } } }', ServerFacts())
+    text = fitted.text or ""
+    assert field_at(text, ServerFacts(), 1, text.index("cursor") + 2) == ("FileEdge", "cursor")
+    assert field_at(text, ServerFacts(), 1, text.index("files") + 1) == ("Run", "files")
+    assert field_at(text, ServerFacts(), 1, text.index('"r"') + 1) == ("Project", "run")
+    assert field_at(text, ServerFacts(), 1, 2) is None
