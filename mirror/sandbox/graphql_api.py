@@ -21,6 +21,7 @@ from graphql import (
 )
 
 from .context import Context
+from .field_faults import FieldFaults
 from .records import UserRecord
 from .schemas import SchemaForm, schema, schema_of
 from .state import SandboxState
@@ -56,7 +57,7 @@ class GraphQLEndpoint:
         self._rules = [*specified_rules, *([] if introspection else [NoIntrospection])]
         self._documents: dict[str, DocumentNode | _Refusal] = {}
 
-    def answer(self, request: Mapping[str, Any], user: UserRecord | None) -> Answer:
+    def answer(self, request: Mapping[str, Any], user: UserRecord | None, faults: FieldFaults | None = None) -> Answer:
         """Execute one request ({"query", "variables", "operationName"}) under the state's lock."""
         query = request.get("query")
         if not isinstance(query, str):
@@ -72,7 +73,10 @@ class GraphQLEndpoint:
                 context_value=context,
                 variable_values=dict(request.get("variables") or {}),
                 operation_name=request.get("operationName") or None,
+                middleware=None if faults is None else [faults],
             )
+        if faults is not None:
+            faults.punch(result.data)
         return _result_answer(result, context)
 
     def _spell_refusal(self, code: str, error: GraphQLError) -> dict[str, Any]:
