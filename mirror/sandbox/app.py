@@ -220,6 +220,8 @@ class SandboxApp:
         return read_object(self._state.bucket, key, request.headers.get("range"), request.headers.get("if-range"))
 
     def _answer_other(self, asked: _Asked) -> Answer:
+        if asked.facts.path == "/ready" and asked.facts.method == "GET":
+            return Answer(status=200, body=b"ok\n", headers={"content-type": "text/plain"})
         if asked.facts.path == "/" and asked.facts.method == "GET":
             return Answer(status=200, body=b"wandb-mirror sandbox\n", headers={"content-type": "text/plain"})
         return errors_answer(404, f"the sandbox serves no {unquote(asked.facts.path)}")

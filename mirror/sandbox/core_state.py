@@ -12,6 +12,7 @@ from typing import Any
 from .artifact_records import ArtifactRecord, CollectionRecord
 from .clock import Clock
 from .paging import PageLimits, RunListings
+from .people_records import ApiKeyRecord, Invite, OrganizationRecord, TeamRecord
 from .records import FileRecord, ProjectRecord, RunRecord, SweepRecord, UserRecord
 from .storage import Bucket, Signer
 from .wire import Moment, SandboxError, timestamp, typed_id
@@ -49,6 +50,11 @@ class CoreState:
         self.xxhash_digests = False  # whether the SDK may give new artifacts XXH128 digests
         self.exports_on_finish = True  # export the history as soon as a live run completes
         self.users: dict[str, UserRecord] = {}  # by API key
+        self.accounts: dict[str, UserRecord] = {}  # by username
+        self.api_keys: dict[str, ApiKeyRecord] = {}  # by id
+        self.teams: dict[str, TeamRecord] = {}  # by name
+        self.organizations: dict[str, OrganizationRecord] = {}  # by name
+        self.invites: dict[str, Invite] = {}  # by id
         self.projects: dict[tuple[str, str], ProjectRecord] = {}
         self.runs_by_id: dict[str, RunRecord] = {}
         self.sweeps_by_id: dict[str, SweepRecord] = {}
@@ -101,8 +107,16 @@ class CoreState:
                 everywhere=everywhere,
             )
             user.id = typed_id("User", user.number)
-            self.users[user.api_key] = user
+            self.accounts[username] = user
+            self.grant_key(user, user.api_key)
             return user
+
+    def grant_key(self, user: UserRecord, key: str, *, description: str | None = None) -> ApiKeyRecord:
+        """A key that authenticates the user from now on."""
+        record = ApiKeyRecord(id=typed_id("ApiKey", self.number()), key=key, user=user, description=description)
+        self.api_keys[record.id] = record
+        self.users[key] = user
+        return record
 
     def default_user(self) -> UserRecord | None:
         return next(iter(self.users.values()), None)

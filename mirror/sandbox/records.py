@@ -28,11 +28,13 @@ class UserRecord:
     email: str
     admin: bool = False
     everywhere: bool = False  # a member of every entity, known yet or not
+    service: bool = False  # a service account
+    full_name: str | None = None
     id: str = ""
 
     @property
     def name(self) -> str:
-        return self.username
+        return self.full_name or self.username
 
     def belongs_to(self, entity: str) -> bool:
         """Whether the key may write to the entity and read its private projects."""

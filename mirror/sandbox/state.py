@@ -15,6 +15,7 @@ from .core_state import DEFAULT_FEATURES
 from .exports import split, write_part
 from .file_state import FileShelf
 from .history import merge_rows
+from .people_state import PeopleShelf
 from .records import (
     ENDED_STATES,
     ConsoleLine,
@@ -30,7 +31,7 @@ from .wire import Moment, NonFinite, config_envelope, spell, typed_id
 __all__ = ["DEFAULT_FEATURES", "SandboxState"]
 
 
-class SandboxState(ArtifactShelf, FileShelf):
+class SandboxState(ArtifactShelf, FileShelf, PeopleShelf):
     """Users, projects and everything in them."""
 
     def add_run(
