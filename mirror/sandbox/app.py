@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from .artifact_state import CONTENT_PREFIX
 from .faults import Fault, Injector, RequestFacts
 from .filestream import apply_chunk
 from .graphql_api import GraphQLEndpoint, errors_answer, json_answer
@@ -203,7 +204,7 @@ class SandboxApp:
         user, refusal = self._authenticate(asked.request)
         if refusal is not None or user is None:
             return refusal or errors_answer(401, "user is not logged in")
-        key = f"artifacts/{asked.request.path_params['hexdigest']}"
+        key = f"{CONTENT_PREFIX}{asked.request.path_params['hexdigest']}"
         if self._state.bucket.get(key) is None:
             return errors_answer(404, "file not found")
         return Answer(status=302, headers={"location": self._state.signer.url(key)})

@@ -7,13 +7,12 @@ import random
 import secrets
 import threading
 from collections.abc import Iterable
-from typing import Any
 
 from .artifact_records import ArtifactRecord, CollectionRecord
 from .clock import Clock
 from .paging import PageLimits, RunListings
 from .people_records import ApiKeyRecord, Invite, OrganizationRecord, TeamRecord
-from .records import FileRecord, ProjectRecord, RunRecord, SweepRecord, UserRecord
+from .records import AgentRecord, FileRecord, ProjectRecord, RunRecord, SweepRecord, UserRecord
 from .storage import Bucket, Signer
 from .wire import Moment, SandboxError, timestamp, typed_id
 
@@ -31,6 +30,10 @@ DEFAULT_FEATURES: frozenset[str] = frozenset(
         "FILESTREAM_GZIP",
         "LARGE_FILENAMES",
         "CLIENT_IDS",
+        "ARTIFACT_COLLECTIONS_FILTERING_SORTING",
+        "ARTIFACT_MEMBERSHIP_IN_LINK_ARTIFACT_RESPONSE",
+        "ARTIFACT_REGISTRY_SEARCH",
+        "INCLUDE_ARTIFACT_TYPES_IN_REGISTRY_CREATION",
     }
 )
 
@@ -63,7 +66,8 @@ class CoreState:
         self.artifacts_by_id: dict[str, ArtifactRecord] = {}
         self.collections_by_id: dict[str, CollectionRecord] = {}
         self.manifests_by_id: dict[str, ArtifactRecord] = {}
-        self.agents: dict[str, dict[str, Any]] = {}
+        self.agents: dict[str, AgentRecord] = {}
+        self.deleted_run_ids: set[str] = set()  # storage ids
         self._numbers = 0
 
     def number(self) -> int:

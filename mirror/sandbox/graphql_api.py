@@ -22,6 +22,7 @@ from graphql import (
     validate,
 )
 
+from .artifact_records import CollectionRecord
 from .context import Context
 from .records import RunRecord, UserRecord
 from .state import SandboxState
@@ -72,7 +73,9 @@ def _object(built: GraphQLSchema, name: str) -> GraphQLObjectType:
 def _resolve_type(value: Any, _info: Any, _type: Any) -> str:
     if isinstance(value, RunRecord):
         return "Run"
-    return "User" if isinstance(value, UserRecord) else "ArtifactSequence"
+    if isinstance(value, CollectionRecord):
+        return "ArtifactPortfolio" if value.kind == "PORTFOLIO" else "ArtifactSequence"
+    return "User"
 
 
 class GraphQLEndpoint:

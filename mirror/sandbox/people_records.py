@@ -24,7 +24,7 @@ class ApiKeyRecord:
 
 @dataclass(kw_only=True, eq=False)
 class OrganizationRecord:
-    """An organization: its members by username with their roles, its teams, and the entity that holds its registries."""
+    """An organization: its members, its teams, and the entity that holds its registries."""
 
     id: str
     name: str

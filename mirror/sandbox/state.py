@@ -187,6 +187,7 @@ class SandboxState(ArtifactShelf, FileShelf, PeopleShelf):
         with self.lock:
             record = self.projects[entity, project].runs.pop(run)
             self.runs_by_id.pop(record.id, None)
+            self.deleted_run_ids.add(record.id)
             for held in record.files.values():
                 self.files_by_id.pop(held.id, None)
                 self.bucket.remove(held.object_key)
@@ -204,6 +205,19 @@ class SandboxState(ArtifactShelf, FileShelf, PeopleShelf):
                 self.export_history(record)
             self.changed(record, heartbeat=True)
             return record
+
+    def rewind_run(self, run: RunRecord, step: int) -> None:
+        """Forget every row after `step`, as rewindRun does: the summary tells the rows left, exports hold no more."""
+        with self.lock:
+            run.history = [row for row in run.history if int(row["_step"]) <= step]
+            run.history_version += 1
+            # The client goes on with the line after the last one that is left.
+            run.history_lines = dict(enumerate(dict(row) for row in run.history))
+            run.summary_text = spell({key: value for row in run.history for key, value in row.items()}, run.nonfinite)
+            if run.parts:
+                self.export_history(run, rows=len([row for row in run.history if row["_step"] in run.exported]))
+            run.state, run.exit_code = "running", None
+            self.changed(run, heartbeat=True)
 
     # ------------------------------------------------------------------ what runs log
 

@@ -49,7 +49,7 @@ def main() -> None:
         print(json.dumps({"base_port": sandbox.port, "fixture_port": fixtures.port}), flush=True)
         sys.stdin.read()
         if options.refusals is not None:
-            refused = [record for record in sandbox.requests.all() if record.status >= 400]
+            refused = [record for record in sandbox.requests if record.status >= 400]
             lines = [json.dumps({"status": r.status, "path": r.path, "query": r.query}) for r in refused]
             options.refusals.write_text("\n".join(lines), encoding="utf-8")
 

@@ -53,7 +53,7 @@ def _verdict(phase: str, outcome: str) -> Verdict:
 
 
 def _last_line(text: str) -> str:
-    """The line that says what was wrong: pytest marks it with E, and the last of the first block is the error itself."""
+    """The line that says what was wrong, which pytest marks with E."""
     marked = [line[1:].strip() for line in text.splitlines() if line.startswith("E ")]
     return marked[0] if marked else next((line for line in reversed(text.splitlines()) if line.strip()), "")
 
@@ -68,7 +68,7 @@ def markdown_table(results: Mapping[str, Sequence[FileResult]]) -> str:
     columns = [f"{name} ({version})" for version in versions for name in ("passed", "failed", "errors", "skipped")]
     lines = ["| file | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
     for rows in zip(*results.values(), strict=True):
-        lines.append(f"| `{rows[0].file}` | " + " | ".join(_cells(row) for row in rows) + " |")
+        lines += [f"| `{rows[0].file}` | " + " | ".join(_cells(row) for row in rows) + " |"]
     totals = [" | ".join(str(sum(r.count(v) for r in rows)) for v in _ORDER) for rows in results.values()]
     return "\n".join([*lines, "| **all** | " + " | ".join(totals) + " |", ""])
 

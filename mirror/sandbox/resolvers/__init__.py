@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 from ..context import Resolvers
-from . import artifact_mutations, artifacts, files, history, people, projects, run_mutations, runs, sweeps, unserved
+from . import (
+    agents,
+    artifact_mutations,
+    artifacts,
+    collection_mutations,
+    entities,
+    files,
+    history,
+    people,
+    people_mutations,
+    project_mutations,
+    projects,
+    registries,
+    run_mutations,
+    runs,
+    sweeps,
+    unserved,
+)
 
 TABLES: tuple[Resolvers, ...] = (
     people.RESOLVERS,
+    people_mutations.RESOLVERS,
+    entities.RESOLVERS,
     projects.RESOLVERS,
+    project_mutations.RESOLVERS,
+    registries.RESOLVERS,
     runs.RESOLVERS,
     history.RESOLVERS,
     files.RESOLVERS,
     sweeps.RESOLVERS,
+    agents.RESOLVERS,
     run_mutations.RESOLVERS,
     artifacts.RESOLVERS,
     artifact_mutations.RESOLVERS,
+    collection_mutations.RESOLVERS,
     unserved.RESOLVERS,
 )
 
