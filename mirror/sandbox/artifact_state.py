@@ -14,7 +14,7 @@ from .artifact_records import ArtifactRecord, CollectionKind, CollectionRecord, 
 from .core_state import CoreState
 from .records import ProjectRecord, RunRecord, UserRecord
 from .storage import md5_base64
-from .wire import SandboxError, spell, typed_id
+from .wire import SandboxError, number_id, spell, typed_id
 
 STORAGE_POLICY = "wandb-storage-policy-v1"
 CONTENT_PREFIX = "wandb_artifacts/"
@@ -146,7 +146,7 @@ class ArtifactShelf(CoreState):
         """A pending version."""
         number = self.number()
         artifact = ArtifactRecord(
-            id=typed_id("Artifact", number),
+            id=number_id("Artifact", number),
             number=number,
             collection=collection,
             digest=digest,

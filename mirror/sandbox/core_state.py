@@ -14,7 +14,7 @@ from .paging import PageLimits, RunListings
 from .people_records import ApiKeyRecord, Invite, OrganizationRecord, TeamRecord
 from .records import AgentRecord, FileRecord, ProjectRecord, RunRecord, SweepRecord, UserRecord
 from .storage import Bucket, Signer
-from .wire import Moment, SandboxError, timestamp, typed_id
+from .wire import Moment, SandboxError, number_id, timestamp, typed_id
 
 DEFAULT_FEATURES: frozenset[str] = frozenset(
     {
@@ -56,6 +56,7 @@ class CoreState:
         self.accounts: dict[str, UserRecord] = {}  # by username
         self.api_keys: dict[str, ApiKeyRecord] = {}  # by id
         self.teams: dict[str, TeamRecord] = {}  # by name
+        self.entity_numbers: dict[str, int] = {}  # by name
         self.organizations: dict[str, OrganizationRecord] = {}  # by name
         self.invites: dict[str, Invite] = {}  # by id
         self.projects: dict[tuple[str, str], ProjectRecord] = {}
@@ -74,6 +75,12 @@ class CoreState:
         """The next number of the server-wide sequence that ids are made of."""
         self._numbers += 1
         return self._numbers
+
+    def entity_id(self, name: str) -> str:
+        """The id of an entity, known or not; the same at every call."""
+        if name not in self.entity_numbers:
+            self.entity_numbers[name] = self.number()
+        return number_id("Entity", self.entity_numbers[name])
 
     def now_text(self) -> str:
         return timestamp(None, self.clock.now())
@@ -110,7 +117,7 @@ class CoreState:
                 admin=admin,
                 everywhere=everywhere,
             )
-            user.id = typed_id("User", user.number)
+            user.id = number_id("User", user.number)
             self.accounts[username] = user
             self.grant_key(user, user.api_key)
             return user

@@ -81,7 +81,7 @@ class PeopleShelf(CoreState):
             if name in self.teams or name in self.accounts:
                 raise SandboxError("resource already exists", status=409)
             owner = self.organizations[organization] if organization is not None else None
-            team = TeamRecord(id=typed_id("Entity", name), name=name, organization=owner)
+            team = TeamRecord(id=self.entity_id(name), name=name, organization=owner)
             if owner is not None:
                 owner.teams.append(team)
             self.teams[name] = team

@@ -15,7 +15,6 @@ from ..wire import typed_id
 def entity_value(name: str) -> dict[str, Any]:
     """An entity by name; what differs between entities is asked of the state."""
     return {
-        "id": typed_id("Entity", name),
         "name": name,
         "photoUrl": None,
         "readOnly": False,
@@ -45,6 +44,10 @@ def _is_known(ctx: Context, name: str) -> bool:
         or any(name == organization.entity for organization in state.organizations.values())
         or any(name == owner for owner, _ in state.projects)
     )
+
+
+def _id(entity: dict[str, Any], info: Info) -> str:
+    return context(info).state.entity_id(entity["name"])
 
 
 def _available(entity: dict[str, Any], info: Info) -> bool:
@@ -157,6 +160,7 @@ def _advanced_features(_organization: OrganizationRecord, _info: Info) -> dict[s
 RESOLVERS: Resolvers = {
     "Query.entity": _entity,
     "Query.organization": _organization_by_name,
+    "Entity.id": _id,
     "Entity.available": _available,
     "Entity.isTeam": _is_team,
     "Entity.entityType": _kind,
