@@ -94,6 +94,7 @@ def _next_run(ctx: Context, agent: AgentRecord) -> RunRecord | None:
         run.config_text, run.sweep_name = spell(arguments(parameters)), sweep.name
         sweep.handed_out += 1
     run.state = "running"
+    run.agent_id = agent.id
     agent.runs.append(run)
     ctx.state.changed(run)
     return run
