@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from .artifact_state import CONTENT_PREFIX
 from .faults import Fault, Injector, RequestFacts
 from .field_faults import FieldFaults
 from .filestream import apply_chunk
@@ -228,7 +229,7 @@ class SandboxApp:
         user, refusal = self._authenticate(asked.request)
         if refusal is not None or user is None:
             return refusal or errors_answer(401, "user is not logged in")
-        key = f"artifacts/{asked.request.path_params['hexdigest']}"
+        key = f"{CONTENT_PREFIX}{asked.request.path_params['hexdigest']}"
         if self._state.bucket.get(key) is None:
             return errors_answer(404, "file not found")
         return Answer(status=302, headers={"location": self._state.signer.url(key)})
@@ -245,6 +246,8 @@ class SandboxApp:
         return read_object(self._state.bucket, key, request.headers.get("range"), request.headers.get("if-range"))
 
     def _answer_other(self, asked: _Asked) -> Answer:
+        if asked.facts.path == "/ready" and asked.facts.method == "GET":
+            return Answer(status=200, body=b"ok\n", headers={"content-type": "text/plain"})
         if asked.facts.path == "/" and asked.facts.method == "GET":
             return Answer(status=200, body=b"wandb-mirror sandbox\n", headers={"content-type": "text/plain"})
         return errors_answer(404, f"the sandbox serves no {unquote(asked.facts.path)}")

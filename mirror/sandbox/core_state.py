@@ -7,15 +7,15 @@ import random
 import secrets
 import threading
 from collections.abc import Iterable
-from typing import Any
 
 from .artifact_records import ArtifactRecord, CollectionRecord
 from .clock import Clock
 from .history import LiveNumbers
 from .paging import PageLimits, RunListings
-from .records import FileRecord, ProjectRecord, RunRecord, SweepRecord, UserRecord
+from .people_records import ApiKeyRecord, Invite, OrganizationRecord, TeamRecord
+from .records import AgentRecord, FileRecord, ProjectRecord, RunRecord, SweepRecord, UserRecord
 from .storage import Bucket, Signer
-from .wire import Moment, SandboxError, timestamp, typed_id
+from .wire import Moment, SandboxError, number_id, timestamp, typed_id
 
 DEFAULT_FEATURES: frozenset[str] = frozenset(
     {
@@ -31,6 +31,10 @@ DEFAULT_FEATURES: frozenset[str] = frozenset(
         "FILESTREAM_GZIP",
         "LARGE_FILENAMES",
         "CLIENT_IDS",
+        "ARTIFACT_COLLECTIONS_FILTERING_SORTING",
+        "ARTIFACT_MEMBERSHIP_IN_LINK_ARTIFACT_RESPONSE",
+        "ARTIFACT_REGISTRY_SEARCH",
+        "INCLUDE_ARTIFACT_TYPES_IN_REGISTRY_CREATION",
     }
 )
 
@@ -54,6 +58,12 @@ class CoreState:
         self.export_delay_s = 0.0  # how long after the end of a run its history is exported; about 4 hours at W&B
         self.live_numbers: LiveNumbers = "float"  # how whole numbers stand in liveData
         self.users: dict[str, UserRecord] = {}  # by API key
+        self.accounts: dict[str, UserRecord] = {}  # by username
+        self.api_keys: dict[str, ApiKeyRecord] = {}  # by id
+        self.teams: dict[str, TeamRecord] = {}  # by name
+        self.entity_numbers: dict[str, int] = {}  # by name
+        self.organizations: dict[str, OrganizationRecord] = {}  # by name
+        self.invites: dict[str, Invite] = {}  # by id
         self.projects: dict[tuple[str, str], ProjectRecord] = {}
         self.runs_by_id: dict[str, RunRecord] = {}
         self.trash: dict[str, tuple[RunRecord, dict[str, bytes]]] = {}  # deleted runs and their bytes by storage id
@@ -63,13 +73,19 @@ class CoreState:
         self.artifacts_by_id: dict[str, ArtifactRecord] = {}
         self.collections_by_id: dict[str, CollectionRecord] = {}
         self.manifests_by_id: dict[str, ArtifactRecord] = {}
-        self.agents: dict[str, dict[str, Any]] = {}
+        self.agents: dict[str, AgentRecord] = {}
         self._numbers = 0
 
     def number(self) -> int:
         """The next number of the server-wide sequence that ids are made of."""
         self._numbers += 1
         return self._numbers
+
+    def entity_id(self, name: str) -> str:
+        """The id of an entity, known or not; the same at every call."""
+        if name not in self.entity_numbers:
+            self.entity_numbers[name] = self.number()
+        return number_id("Entity", self.entity_numbers[name])
 
     def now_text(self) -> str:
         return timestamp(None, self.clock.now())
@@ -106,9 +122,17 @@ class CoreState:
                 admin=admin,
                 everywhere=everywhere,
             )
-            user.id = typed_id("User", user.number)
-            self.users[user.api_key] = user
+            user.id = number_id("User", user.number)
+            self.accounts[username] = user
+            self.grant_key(user, user.api_key)
             return user
+
+    def grant_key(self, user: UserRecord, key: str, *, description: str | None = None) -> ApiKeyRecord:
+        """A key that authenticates the user from now on."""
+        record = ApiKeyRecord(id=typed_id("ApiKey", self.number()), key=key, user=user, description=description)
+        self.api_keys[record.id] = record
+        self.users[key] = user
+        return record
 
     def default_user(self) -> UserRecord | None:
         return next(iter(self.users.values()), None)

@@ -71,20 +71,17 @@ class HistoryShelf(CoreState):
             self.changed(record, heartbeat=heartbeat)
             return record
 
-    def rewind_run(self, entity: str, project: str, run: str, step: int) -> RunRecord:
-        """Cut off every row behind `step`. The summary is that of the rows that stay; exports are written anew."""
+    def rewind_run(self, run: RunRecord, step: int) -> None:
+        """Forget every row after `step`, as rewindRun does: the summary tells the rows left, exports hold no more."""
         with self.lock:
-            record = self.run(entity, project, run)
-            record.history = [row for row in record.history if row["_step"] <= step]
-            record.history_lines = {i: row for i, row in record.history_lines.items() if (step_of(row) or 0) <= step}
-            record.history_version += 1
-            summary: dict[str, Any] = {}
-            for row in record.history:
-                summary.update(row)
-            record.summary_text = spell(summary, record.nonfinite)
-            self._rewrite_exports(record)
-            self.changed(record, heartbeat=True)
-            return record
+            run.history = [row for row in run.history if int(row["_step"]) <= step]
+            run.history_version += 1
+            # The client goes on with the line after the last one that is left.
+            run.history_lines = dict(enumerate(dict(row) for row in run.history))
+            run.summary_text = spell({key: value for row in run.history for key, value in row.items()}, run.nonfinite)
+            self._rewrite_exports(run)
+            run.state, run.exit_code = "running", None
+            self.changed(run, heartbeat=True)
 
     def _rewrite_exports(self, run: RunRecord) -> None:
         """The exported rows once more, as they are now, in as many parts."""

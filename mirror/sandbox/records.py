@@ -26,11 +26,13 @@ class UserRecord:
     email: str
     admin: bool = False
     everywhere: bool = False  # a member of every entity, known yet or not
+    service: bool = False  # a service account
+    full_name: str | None = None
     id: str = ""
 
     @property
     def name(self) -> str:
-        return self.username
+        return self.full_name or self.username
 
     def belongs_to(self, entity: str) -> bool:
         """Whether the key may write to the entity and read its private projects."""
@@ -158,7 +160,23 @@ class SweepRecord:
     display_name: str | None = None
     description: str | None = None
     run_count_expected: int | None = None
-    prior_runs: list[str] = field(default_factory=list)
+    prior_runs: list[str] = field(default_factory=list)  # run ids
+    queued: list[RunRecord] = field(default_factory=list)  # pending runs that wait for an agent
+    handed_out: int = 0  # runs that the scheduler made
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class AgentRecord:
+    """An agent of a sweep, with the runs that it got."""
+
+    id: str
+    name: str
+    host: str
+    sweep: SweepRecord
+    created_at: str
+    heartbeat_at: str
+    state: str = "RUNNING"
+    runs: list[RunRecord] = field(default_factory=list)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -177,4 +195,8 @@ class ProjectRecord:
     sweeps: dict[str, SweepRecord] = field(default_factory=dict)
     collections: dict[str, CollectionRecord] = field(default_factory=dict)  # artifact collections by name
     artifact_types: dict[str, str] = field(default_factory=dict)  # name → created_at
+    allowed_types: set[str] | None = None  # a registry's; None allows every type
+    access: str | None = None  # as it was set; None follows `private`
+    members: dict[str, str] = field(default_factory=dict)  # a registry's users, by username → role
+    team_members: dict[str, str] = field(default_factory=dict)  # a registry's teams, by name → role
     version: int = 0  # moves with every change of any run, so that sorted listings can be kept

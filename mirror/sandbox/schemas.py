@@ -18,8 +18,9 @@ from graphql import (
 )
 
 from .ages import LACKS, LEGACY_LACKS, Age
+from .artifact_records import CollectionRecord
 from .pruning import prune, retype
-from .records import RunRecord, UserRecord
+from .records import RunRecord
 
 InputArtifactsType = Literal["ArtifactConnection", "InputArtifactConnection"]
 
@@ -78,7 +79,9 @@ def _object(built: GraphQLSchema, name: str) -> GraphQLObjectType:
 def _resolve_type(value: Any, _info: Any, _type: Any) -> str:
     if isinstance(value, RunRecord):
         return "Run"
-    return "User" if isinstance(value, UserRecord) else "ArtifactSequence"
+    if isinstance(value, CollectionRecord):
+        return "ArtifactPortfolio" if value.kind == "PORTFOLIO" else "ArtifactSequence"
+    return "User"
 
 
 def schema(

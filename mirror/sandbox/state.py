@@ -14,6 +14,7 @@ from .core_state import DEFAULT_FEATURES
 from .export_style import ColumnStyle, ExportStyle, StepType
 from .history import merge_rows
 from .history_state import HistoryShelf, in_turn
+from .people_state import PeopleShelf
 from .records import (
     ENDED_STATES,
     ConsoleLine,
@@ -28,7 +29,7 @@ from .wire import Moment, NonFinite, config_envelope, spell, typed_id
 __all__ = ["DEFAULT_FEATURES", "SandboxState"]
 
 
-class SandboxState(ArtifactShelf, HistoryShelf, Trash):
+class SandboxState(ArtifactShelf, HistoryShelf, PeopleShelf, Trash):
     """Users, projects and everything in them."""
 
     def add_run(

@@ -172,7 +172,7 @@ def test_overwritten_rows_show_in_rows_and_exports_and_nowhere_else(box: Sandbox
 
 def test_a_rewind_cuts_rows_exports_and_summary(box: Sandbox, ask: Ask) -> None:
     run = box.state.add_run("e", "p", "r", history=ROWS, parts=2)
-    box.state.rewind_run("e", "p", "r", 1)
+    box.state.rewind_run(run, 1)
     assert [row["_step"] for row in run.history] == [0, 1]
     assert run.summary["count"] == 1
     assert [value for table in parts_of(box, run) for value in table["count"].to_pylist()] == [0, 1]
