@@ -93,7 +93,7 @@ class Fault:
     field: str = ""  # Type.field that errors
     run: str | None = None  # run id of the one run whose field errors
     message: str = ""
-    code: int = 200  # HTTP status of an answer with such a field
+    http_status: int = 200  # HTTP status of an answer with such a field
     connection: Connection = "edges"
     every: int = 1
     budget: float = 0.0  # cost that a window takes
@@ -209,7 +209,7 @@ class Fault:
             field=path,
             run=run,
             message=message,
-            code=status,
+            http_status=status,
             label=f"field_error {path}",
         )
 

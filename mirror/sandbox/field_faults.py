@@ -36,7 +36,7 @@ class FieldFaults:
         for fault in self._errors:
             if fault.field == field and fault.run in (None, _run_name(source)):
                 self._note(fault)
-                raise SandboxError(fault.message, status=fault.code)
+                raise SandboxError(fault.message, status=fault.http_status)
         if info.field_name == "edges":
             for fault in self._nulls:
                 if _has_holes(fault, info.parent_type.name):

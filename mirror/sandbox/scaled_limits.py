@@ -51,12 +51,19 @@ class ScaledLimiter:
             return _headers(fault, window, now_s)
 
     def _window(self, fault: Fault, facts: RequestFacts, now_s: float) -> _Window:
-        project = project_of(facts.query, facts.variables)
+        project = _project(facts)
         key = (id(fault), f"caller {facts.caller}" if project is None else f"project {project}")
         window = self._windows.get(key)
         if window is None or now_s - window.started_s >= fault.seconds:
             window = self._windows[key] = _Window(started_s=now_s)
         return window
+
+
+def _project(facts: RequestFacts) -> str | None:
+    """The project that a request is about; it stands in the path of a file stream."""
+    if facts.kind == "file_stream":
+        return "/".join(facts.path.split("/")[2:4])
+    return project_of(facts.query, facts.variables)
 
 
 def _headers(fault: Fault, window: _Window, now_s: float) -> dict[str, str]:

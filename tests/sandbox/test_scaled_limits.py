@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from mirror.sandbox import Fault, Sandbox
+from mirror.sandbox import Fault, Match, Sandbox
 from mirror.sandbox.request_cost import Served, cost_by_rows, heavy_fields, project_of
 
 VIEWER = "{ viewer { id } }"
@@ -53,6 +53,18 @@ def test_users_of_a_project_share_its_budget_and_nothing_else(box: Sandbox) -> N
     assert post(box, RUNS, project="q").status_code == 200
     assert [post(box, VIEWER, other).status_code for _ in range(3)] == [200, 200, 429]
     assert post(box, VIEWER).status_code == 200
+
+
+def test_a_file_stream_counts_against_its_project(box: Sandbox) -> None:
+    for project in ("p", "q"):
+        box.state.add_run("e", project, "r", state="running")
+    box.faults.add(Fault.scaled_rate_limit(1, window_s=60, match=Match(kind="file_stream")))
+
+    def stream(project: str) -> httpx.Response:
+        return httpx.post(f"{box.url}/files/e/{project}/r/file_stream", json={}, auth=("api", box.api_key))
+
+    assert [stream("p").status_code, stream("q").status_code] == [200, 200]
+    assert stream("p").json() == {"error": "Filestream rate limit exceeded"}
 
 
 def test_a_dear_query_takes_more_of_the_budget(box: Sandbox) -> None:

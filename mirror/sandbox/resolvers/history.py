@@ -44,6 +44,7 @@ def _events(run: RunRecord, _info: Info, samples: int | None = None) -> list[str
 
 
 def _sampled_history(run: RunRecord, _info: Info, specs: list[str], packVersion: int | None = None) -> list[Any]:
+    """Rows by spec. How `packVersion` packs them is not known: rows always come plain."""
     _require_history(run)
     answers = []
     for text in specs:
