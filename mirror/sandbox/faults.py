@@ -7,14 +7,34 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from typing import Any, Literal
 
 from .recorder import Kind
+from .request_cost import Cost, cost_by_rows
 from .storage import Answer, xml_error
 
-Effect = Literal["answer", "latency", "expired", "rate_limit", "drop", "drop_mid_body", "truncate", "corrupt", "lie"]
+Effect = Literal[
+    "answer",
+    "latency",
+    "expired",
+    "rate_limit",
+    "scaled_rate_limit",
+    "field_error",
+    "null_node",
+    "drop",
+    "drop_mid_body",
+    "truncate",
+    "corrupt",
+    "lie",
+]
+Connection = Literal["files", "artifacts", "runs", "edges"]
+"""Where nodes are null: in these connections, or whole edges in all three."""
+
+# Effects that neither take the place of an answer nor rewrite a finished one.
+_APART = frozenset({"latency", "rate_limit", "scaled_rate_limit", "field_error", "null_node"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +58,9 @@ class RequestFacts:
     path: str
     kind: Kind
     operation: str | None = None
-    variables: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, Any] = dataclass_field(default_factory=dict)
     query: str | None = None
+    caller: str = dataclass_field(default="", repr=False)  # who is counted: the credentials, or the address without any
 
     def meets(self, match: Match) -> bool:
         return (
@@ -69,6 +90,15 @@ class Fault:
     keep: float = 0.5  # share of the body that arrives
     limit: int = 0
     edit: Callable[[Any], Any] | None = None
+    field: str = ""  # Type.field that errors
+    run: str | None = None  # run id of the one run whose field errors
+    message: str = ""
+    http_status: int = 200  # HTTP status of an answer with such a field
+    connection: Connection = "edges"
+    every: int = 1
+    budget: float = 0.0  # cost that a window takes
+    cost: Cost = cost_by_rows
+    tells_retry_after: bool = False
     label: str = ""
 
     @classmethod
@@ -131,6 +161,65 @@ class Fault:
         """`limit` requests a window, announced in RateLimit headers; over it 429 with Retry-After."""
         chosen = match or Match(kind="graphql")
         return cls(effect="rate_limit", match=chosen, limit=limit, seconds=window_s, label="rate_limit")
+
+    @classmethod
+    def scaled_rate_limit(
+        cls,
+        budget: float,
+        window_s: float,
+        *,
+        retry_after: bool = False,
+        cost: Cost = cost_by_rows,
+        match: Match | None = None,
+    ) -> Fault:
+        """`budget` units of `cost` a window, for each project and for each caller of requests without one.
+
+        Headers tell it at a scale of 1000, as W&B does; over it 429 `{"error": "rate limit exceeded"}`.
+        """
+        return cls(
+            effect="scaled_rate_limit",
+            match=match or Match(kind="graphql"),
+            budget=budget,
+            seconds=window_s,
+            cost=cost,
+            tells_retry_after=retry_after,
+            label="scaled_rate_limit",
+        )
+
+    @classmethod
+    def field_error(
+        cls,
+        path: str,
+        *,
+        run: str | None = None,
+        message: str = "internal error",
+        status: int = 200,
+        times: int | None = None,
+        match: Match | None = None,
+    ) -> Fault:
+        """The field `Type.field` errors, for one run or for all; everything else in the answer is data.
+
+        `times` counts the answers in which it shows; `status` is the HTTP status of those.
+        """
+        chosen = match or Match(kind="graphql")
+        return cls(
+            effect="field_error",
+            match=chosen,
+            times=times,
+            field=path,
+            run=run,
+            message=message,
+            http_status=status,
+            label=f"field_error {path}",
+        )
+
+    @classmethod
+    def null_node(
+        cls, connection: Connection, *, every: int = 1, times: int | None = None, match: Match | None = None
+    ) -> Fault:
+        """Every n-th `node` of a page is null; with connection "edges" every n-th edge of any."""
+        chosen = match or Match(kind="graphql")
+        return cls(effect="null_node", match=chosen, times=times, connection=connection, every=every, label="null_node")
 
     @classmethod
     def drop(cls, *, times: int | None = None, match: Match | None = None) -> Fault:
@@ -221,7 +310,7 @@ class Injector:
         """The fault that takes the place of acting, if any."""
 
         def preempts(fault: Fault) -> bool:
-            whole = fault.effect not in ("latency", "rate_limit") and fault.match.contains_run is None
+            whole = fault.effect not in _APART and fault.match.contains_run is None
             return whole and not fault.acts
 
         return next(iter(self._take(facts, preempts, most=1)), None)
@@ -231,7 +320,7 @@ class Injector:
 
         def shapes(fault: Fault) -> bool:
             run = fault.match.contains_run
-            late = fault.acts or (run is not None and fault.effect not in ("latency", "rate_limit"))
+            late = fault.acts or (run is not None and fault.effect not in _APART)
             return late and (run is None or run in run_names)
 
         return self._take(facts, shapes)
@@ -256,6 +345,22 @@ class Injector:
                     over = True
                     headers["Retry-After"] = f"{reset:.3f}"
         return headers, over
+
+    def in_force(self, facts: RequestFacts, *effects: Effect) -> list[Fault]:
+        """Faults of these effects for this request, without using them up; `spend` does that for those that showed."""
+        with self._lock:
+            return [
+                armed.fault
+                for armed in self._armed
+                if armed.fault.effect in effects and armed.left != 0 and facts.meets(armed.fault.match)
+            ]
+
+    def spend(self, faults: Collection[Fault]) -> None:
+        """Count one answer against each of `faults`."""
+        with self._lock:
+            for armed in self._armed:
+                if armed.fault in faults and armed.left is not None:
+                    armed.left = max(0, armed.left - 1)
 
     def _take(self, facts: RequestFacts, chosen: Callable[[Fault], bool], most: int | None = None) -> list[Fault]:
         taken: list[Fault] = []

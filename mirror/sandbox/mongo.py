@@ -1,4 +1,4 @@
-"""Run filters: W&B's Mongo-style objects, compiled to predicates (W&B API notes, section 5)."""
+"""Filters: W&B's Mongo-style objects, compiled to predicates of runs or else (W&B API notes, section 5)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .history import key_table, lookup
+from .history import lookup
+from .history_keys import key_table
 from .records import RunRecord
 from .wire import SandboxError
 
-Predicate = Callable[[RunRecord], bool]
-Getter = Callable[[RunRecord], Any]
+Predicate = Callable[[Any], bool]
+Getter = Callable[[Any], Any]
+Fields = Callable[[str], Getter]
+"""How to read a field, by its name in a filter."""
 
 _FIELDS: dict[str, Getter] = {
     "createdAt": lambda run: run.created_at,
@@ -20,6 +23,7 @@ _FIELDS: dict[str, Getter] = {
     "heartbeatAt": lambda run: run.heartbeat_at,
     "heartbeat_at": lambda run: run.heartbeat_at,
     "updatedAt": lambda run: run.updated_at,
+    "updated_at": lambda run: run.updated_at,
     "displayName": lambda run: run.display_name,
     "display_name": lambda run: run.display_name,
     "duration": lambda run: run.summary.get("_runtime"),
@@ -35,11 +39,14 @@ _FIELDS: dict[str, Getter] = {
     "sweep": lambda run: run.sweep_name,
     "notes": lambda run: run.notes,
 }
-_TIMES = frozenset({"createdAt", "created_at", "heartbeatAt", "heartbeat_at", "updatedAt"})
+_TIMES = frozenset({"createdAt", "created_at", "heartbeatAt", "heartbeat_at", "updatedAt", "updated_at"})
 
 
-def compile_filters(text: str | None) -> Predicate | None:
-    """The predicate of a `filters` argument; None when it keeps every run.
+def compile_filters(text: str | None, fields: Fields | None = None) -> Predicate | None:
+    """The predicate of a `filters` argument; None when it keeps everything.
+
+    Args:
+        fields: What can be filtered, where it is not runs.
 
     Raises:
         SandboxError: the text is not a JSON object, or names an unknown field or operator.
@@ -50,31 +57,46 @@ def compile_filters(text: str | None) -> Predicate | None:
         tree = json.loads(text)
     except ValueError:
         raise SandboxError("invalid filters: not JSON") from None
-    return _all_of(tree)
+    return _all_of(tree, fields or field_getter)
 
 
-def _all_of(tree: Any) -> Predicate:
+def named_fields(getters: Mapping[str, Getter]) -> Fields:
+    """The fields of a table.
+
+    Raises:
+        SandboxError: (when asked) there is no such field.
+    """
+
+    def find(key: str) -> Getter:
+        if key not in getters:
+            raise SandboxError(f"invalid filters: unknown field {key}", status=400)
+        return getters[key]
+
+    return find
+
+
+def _all_of(tree: Any, fields: Fields) -> Predicate:
     if not isinstance(tree, Mapping):
         raise SandboxError("invalid filters: expected an object")
-    clauses = [_clause(key, value) for key, value in tree.items()]
+    clauses = [_clause(key, value, fields) for key, value in tree.items()]
     return lambda run: all(clause(run) for clause in clauses)
 
 
-def _clause(key: str, value: Any) -> Predicate:
+def _clause(key: str, value: Any, fields: Fields) -> Predicate:
     if key in ("$and", "$or", "$nor"):
         if not isinstance(value, list):
             raise SandboxError(f"invalid filters: {key} needs a list")
-        parts = [_all_of(item) for item in value]
+        parts = [_all_of(item, fields) for item in value]
         if key == "$and":
             return lambda run: all(part(run) for part in parts)
         wanted = key == "$or"
         return lambda run: any(part(run) for part in parts) is wanted
     if key == "$not":
-        inner = _all_of(value)
+        inner = _all_of(value, fields)
         return lambda run: not inner(run)
     if key.startswith("$"):
         raise SandboxError(f"invalid filters: unknown operator {key}")
-    return _field_test(field_getter(key), value, is_time=key in _TIMES)
+    return _field_test(fields(key), value, is_time=key in _TIMES)
 
 
 def field_getter(key: str) -> Getter:
@@ -93,7 +115,7 @@ def field_getter(key: str) -> Getter:
     if key.startswith("keys_info.keys."):
         name = key.removeprefix("keys_info.keys.")
         return lambda run: (key_table(run) or {"keys": {}})["keys"].get(name)
-    raise SandboxError(f"invalid filters: unknown field {key}")
+    raise SandboxError(f"invalid filters: unknown column {key}", status=400)
 
 
 def _config_value(run: RunRecord, path: str) -> Any:
@@ -112,13 +134,13 @@ def _field_test(get: Getter, condition: Any, *, is_time: bool) -> Predicate:
         condition = {key: value for key, value in condition.items() if key != "$options"}
     tests = [_operator(name, operand, is_time) for name, operand in condition.items()]
     if is_time:
-        return lambda run: all(test(_plain_time(get(run))) for test in tests)
+        return lambda run: all(test(plain_time(get(run))) for test in tests)
     return lambda run: all(test(get(run)) for test in tests)
 
 
 def _operator(name: str, operand: Any, is_time: bool) -> Callable[[Any], bool]:
     if is_time:
-        operand = [_plain_time(item) for item in operand] if isinstance(operand, list) else _plain_time(operand)
+        operand = [plain_time(item) for item in operand] if isinstance(operand, list) else plain_time(operand)
     if name == "$eq":
         return lambda value: _equal(value, operand)
     if name == "$ne":
@@ -136,6 +158,8 @@ def _operator(name: str, operand: Any, is_time: bool) -> Callable[[Any], bool]:
         except re.error as error:
             raise SandboxError(f"invalid filters: bad $regex: {error}") from None
         return lambda value: any(isinstance(v, str) and pattern.search(v) is not None for v in _elements(value))
+    if name == "$contains":
+        return lambda value: any(isinstance(v, str) and str(operand) in v for v in _elements(value))
     if name == "$not":
         inner = [_operator(key, item, is_time) for key, item in dict(operand).items()]
         return lambda value: not all(test(value) for test in inner)
@@ -171,7 +195,7 @@ def _comparable(value: Any, operand: Any) -> bool:
     return both_numbers or (isinstance(value, str) and isinstance(operand, str))
 
 
-def _plain_time(value: Any) -> Any:
+def plain_time(value: Any) -> Any:
     """A time text that compares as text: no zone, no fraction's trailing zeros, T between date and time."""
     if not isinstance(value, str):
         return value

@@ -23,16 +23,23 @@ class SandboxError(Exception):
         message: Text of the GraphQL error.
         status: HTTP status of the whole answer. W&B gives resolver errors real statuses at times
             (W&B API notes, section 2: 404 from agentHeartbeat, 413 for too large documents).
+        code: `extensions.code` of the error; a refused permission has W&B's own.
     """
 
-    def __init__(self, message: str, *, status: int = 200) -> None:
+    def __init__(self, message: str, *, status: int = 200, code: str | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.code = "PERMISSION_ERROR" if code is None and status == 403 else code
 
 
 def typed_id(kind: str, *parts: object) -> str:
     """An opaque id: base64 of `Kind:v1:part:...`, the look of W&B's storage ids."""
     return base64.b64encode(":".join([kind, "v1", *map(str, parts)]).encode()).decode()
+
+
+def number_id(kind: str, number: int) -> str:
+    """An opaque id as users, entities, artifacts and files have it: base64 of `Kind:number`, which clients decode."""
+    return base64.b64encode(f"{kind}:{number}".encode()).decode()
 
 
 def timestamp(moment: Moment, now: datetime) -> str:
@@ -43,6 +50,15 @@ def timestamp(moment: Moment, now: datetime) -> str:
     if value.tzinfo is not None:
         value = value.astimezone(UTC)
     return value.strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def seconds_since_epoch(text: str) -> float | None:
+    """The moment of a wire text, a missing zone being UTC; None when it does not parse."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def spell(value: Any, nonfinite: NonFinite = "bare") -> str:

@@ -3,18 +3,55 @@
 from __future__ import annotations
 
 from ..context import Resolvers
-from . import artifact_mutations, artifacts, files, history, people, projects, run_mutations, runs, sweeps, unserved
+from . import (
+    agents,
+    artifact_edges,
+    artifact_mutations,
+    artifacts,
+    collection_mutations,
+    entities,
+    files,
+    history,
+    people,
+    people_mutations,
+    project_counts,
+    project_mutations,
+    projects,
+    registries,
+    run_batches,
+    run_connections,
+    run_mutations,
+    runs,
+    server_facts,
+    sweep_deletion,
+    sweeps,
+    unserved,
+    wide_listings,
+)
 
 TABLES: tuple[Resolvers, ...] = (
     people.RESOLVERS,
+    people_mutations.RESOLVERS,
+    entities.RESOLVERS,
     projects.RESOLVERS,
+    project_mutations.RESOLVERS,
+    registries.RESOLVERS,
+    server_facts.RESOLVERS,
+    project_counts.RESOLVERS,
+    wide_listings.RESOLVERS,
     runs.RESOLVERS,
+    run_connections.RESOLVERS,
     history.RESOLVERS,
     files.RESOLVERS,
     sweeps.RESOLVERS,
+    agents.RESOLVERS,
+    sweep_deletion.RESOLVERS,
     run_mutations.RESOLVERS,
+    run_batches.RESOLVERS,
     artifacts.RESOLVERS,
+    artifact_edges.RESOLVERS,
     artifact_mutations.RESOLVERS,
+    collection_mutations.RESOLVERS,
     unserved.RESOLVERS,
 )
 

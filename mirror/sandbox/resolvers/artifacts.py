@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..artifact_records import ArtifactRecord, CollectionRecord
-from ..artifact_state import content_key, version_by_alias
+from ..artifact_records import ArtifactRecord, CollectionRecord, MembershipRecord
+from ..artifact_state import content_key, member_by_alias
 from ..context import Context, Info, Resolvers, attribute, constant, context
-from ..paging import page
+from ..mongo import compile_filters, named_fields
+from ..paging import ordered, page
 from ..records import ProjectRecord, RunRecord
 from ..storage import guess_mimetype
 from ..wire import typed_id
 
 
-def _live(versions: list[ArtifactRecord]) -> list[ArtifactRecord]:
+def live(versions: list[ArtifactRecord]) -> list[ArtifactRecord]:
     return [artifact for artifact in versions if artifact.state == "COMMITTED"]
 
 
@@ -121,8 +122,14 @@ def _file_count(artifact: ArtifactRecord, _info: Info) -> int:
     return len(_contents(artifact))
 
 
-def _aliases(artifact: ArtifactRecord, _info: Info) -> list[dict[str, Any]]:
-    collection = artifact.collection
+def _aliases(artifact: ArtifactRecord, info: Info) -> list[dict[str, Any]]:
+    """Of the sequence and of every portfolio that the version is linked to, as far as the viewer may read them."""
+    ctx = context(info)
+    readable = [member.collection for member in artifact.memberships if ctx.may_read(member.collection.project)]
+    return [value for collection in readable for value in _aliases_in(collection, artifact)]
+
+
+def _aliases_in(collection: CollectionRecord, artifact: ArtifactRecord) -> list[dict[str, Any]]:
     return [alias_value(collection, alias) for alias, held in collection.aliases.items() if held is artifact]
 
 
@@ -138,29 +145,47 @@ def _used_by(artifact: ArtifactRecord, info: Info) -> Any:
     return page(artifact.used_by, None, None, context(info).state.limits)
 
 
-def membership(artifact: ArtifactRecord) -> dict[str, Any]:
-    return {
-        "id": typed_id("ArtifactCollectionMembership", artifact.number),
-        "versionIndex": artifact.version,
-        "createdAt": artifact.created_at,
-        "artifactCollection": artifact.collection,
-        "artifact": artifact,
-    }
+def _membership_aliases(member: MembershipRecord, _info: Info) -> list[dict[str, Any]]:
+    return _aliases_in(member.collection, member.artifact)
 
 
-def _membership_aliases(value: dict[str, Any], info: Info) -> Any:
-    return _aliases(value["artifact"], info)
-
-
-def _membership_files(value: dict[str, Any], info: Info, **arguments: Any) -> Any:
-    return _files(value["artifact"], info, **arguments)
+def _membership_files(member: MembershipRecord, info: Info, **arguments: Any) -> Any:
+    return _files(member.artifact, info, **arguments)
 
 
 def _memberships(artifact: ArtifactRecord, info: Info) -> Any:
-    return page([membership(artifact)], None, None, context(info).state.limits)
+    ctx = context(info)
+    readable = [member for member in artifact.memberships if ctx.may_read(member.collection.project)]
+    return page(readable, None, None, ctx.state.limits)
 
 
 # ---------------------------------------------------------------- collections and types
+
+
+_VERSION_FIELDS = named_fields(
+    {
+        "version_index": lambda member: member.version,
+        "versionIndex": lambda member: member.version,
+        "createdAt": lambda member: member.artifact.created_at,
+        "created_at": lambda member: member.artifact.created_at,
+        "updatedAt": lambda member: member.artifact.updated_at,
+        "updated_at": lambda member: member.artifact.updated_at,
+        "digest": lambda member: member.artifact.digest,
+        "description": lambda member: member.artifact.description,
+        "state": lambda member: member.artifact.state,
+        "tag": lambda member: member.artifact.tags,
+        "tags": lambda member: member.artifact.tags,
+        "alias": lambda member: [a for a, held in member.collection.aliases.items() if held is member.artifact],
+        "id": lambda member: member.artifact.id,
+    }
+)
+
+
+def members_shown(members: list[MembershipRecord], filters: str | None, order: str | None) -> list[MembershipRecord]:
+    """The committed ones that match, newest first unless an order says otherwise."""
+    keep = compile_filters(filters, _VERSION_FIELDS)
+    kept = [m for m in members if m.artifact.state == "COMMITTED" and (keep is None or keep(m))]
+    return ordered(kept, order, _VERSION_FIELDS) if order else list(reversed(kept))
 
 
 def _versions(
@@ -171,11 +196,10 @@ def _versions(
     after: str | None = None,
     first: int | None = None,
 ) -> Any:
-    del filters, order  # newest first is the only order served, as the SDK asks for none
-    found = list(reversed(_live(collection.versions)))
-    shown = page(found, first, after, context(info).state.limits)
+    shown = page(members_shown(collection.members, filters, order), first, after, context(info).state.limits)
     for edge in shown["edges"]:
-        edge["version"] = f"v{edge['node'].version}"
+        member = edge["node"]
+        edge["version"], edge["node"] = f"v{member.version}", member.artifact
     return shown
 
 
@@ -194,13 +218,40 @@ def _collection_tags(collection: CollectionRecord, _info: Info) -> dict[str, Any
     return {"edges": [{"node": tag_value(name)} for name in collection.tags]}
 
 
-def _collection_membership(collection: CollectionRecord, _info: Info, aliasName: str) -> Any:
-    found = version_by_alias(collection, aliasName)
-    return None if found is None else membership(found)
+def _collection_membership(collection: CollectionRecord, _info: Info, aliasName: str) -> MembershipRecord | None:
+    return member_by_alias(collection, aliasName)
+
+
+def _collection_project(collection: CollectionRecord, info: Info) -> ProjectRecord | None:
+    return collection.project if context(info).may_read(collection.project) else None
 
 
 def _latest(collection: CollectionRecord, _info: Info) -> ArtifactRecord | None:
-    return version_by_alias(collection, "latest")
+    member = member_by_alias(collection, "latest")
+    return None if member is None else member.artifact
+
+
+COLLECTION_FIELDS = named_fields(
+    {
+        "name": lambda collection: collection.name,
+        "description": lambda collection: collection.description,
+        "createdAt": lambda collection: collection.created_at,
+        "created_at": lambda collection: collection.created_at,
+        "updatedAt": lambda collection: collection.updated_at,
+        "updated_at": lambda collection: collection.updated_at,
+        "tag": lambda collection: collection.tags,
+        "tags": lambda collection: collection.tags,
+        "id": lambda collection: collection.id,
+    }
+)
+
+
+def collections_shown(
+    collections: list[CollectionRecord], filters: str | None, order: str | None
+) -> list[CollectionRecord]:
+    """Those that match, in order."""
+    keep = compile_filters(filters, COLLECTION_FIELDS)
+    return ordered([c for c in collections if keep is None or keep(c)], order, COLLECTION_FIELDS)
 
 
 def _project_collection(project: ProjectRecord, _info: Info, name: str) -> CollectionRecord | None:
@@ -215,8 +266,8 @@ def _project_collections(
     after: str | None = None,
     first: int | None = None,
 ) -> Any:
-    del filters, order
-    return page(list(project.collections.values()), first, after, context(info).state.limits)
+    found = collections_shown(list(project.collections.values()), filters, order)
+    return page(found, first, after, context(info).state.limits)
 
 
 def _type_collection(value: dict[str, Any], _info: Info, name: str) -> CollectionRecord | None:
@@ -232,9 +283,8 @@ def _type_collections(
     after: str | None = None,
     first: int | None = None,
 ) -> Any:
-    del filters, order
     found = [c for c in value["project"].collections.values() if c.type_name == value["name"]]
-    return page(found, first, after, context(info).state.limits)
+    return page(collections_shown(found, filters, order), first, after, context(info).state.limits)
 
 
 def _project_type(project: ProjectRecord, _info: Info, name: str) -> Any:
@@ -261,18 +311,24 @@ def _project_artifact(
     project: ProjectRecord, info: Info, name: str, enableTracking: bool | None = None
 ) -> ArtifactRecord | None:
     del enableTracking
-    return context(info).state.find_artifact(project, name)
+    member = context(info).state.find_member(project, name)
+    return None if member is None else member.artifact
 
 
-def _project_membership(project: ProjectRecord, info: Info, name: str) -> Any:
-    found = context(info).state.find_artifact(project, name)
-    return None if found is None else membership(found)
+def _project_membership(project: ProjectRecord, info: Info, name: str) -> MembershipRecord | None:
+    return context(info).state.find_member(project, name)
 
 
 def _artifact(_root: Any, info: Info, id: str) -> ArtifactRecord | None:  # noqa: A002 -- the schema's argument
     ctx = context(info)
     found = ctx.state.artifacts_by_id.get(id)
-    return found if found is not None and ctx.may_read(found.collection.project) else None
+    readable = found is not None and any(ctx.may_read(project) for project in projects_of(found))
+    return found if readable else None
+
+
+def projects_of(artifact: ArtifactRecord) -> list[ProjectRecord]:
+    """Where the version can be read: its sequence's project, and those of the portfolios it is linked to."""
+    return [artifact.collection.project, *(member.collection.project for member in artifact.memberships)]
 
 
 def _collection(_root: Any, info: Info, id: str) -> CollectionRecord | None:  # noqa: A002 -- the schema's argument
@@ -289,13 +345,31 @@ def _client_id(_root: Any, info: Info, clientID: str) -> dict[str, Any] | None:
 
 def _run_artifacts(attribute_name: str) -> Any:
     def read(run: RunRecord, info: Info, after: str | None = None, first: int | None = None) -> Any:
-        found = _live(getattr(run, attribute_name))
+        found = live(getattr(run, attribute_name))
         return page(found, 100 if first is None else first, after, context(info).state.limits)
 
     return read
 
 
+_COLLECTION: Resolvers = {
+    "description": attribute("description"),
+    "state": attribute("state"),
+    "createdAt": attribute("created_at"),
+    "updatedAt": attribute("updated_at"),
+    "project": _collection_project,
+    "defaultArtifactType": _collection_type,
+    "tags": _collection_tags,
+    "aliases": _collection_aliases,
+    "artifacts": _versions,
+    "artifactMembership": _collection_membership,
+}
+
 RESOLVERS: Resolvers = {
+    **{
+        f"{kind}.{name}": read
+        for kind in ("ArtifactSequence", "ArtifactPortfolio")
+        for name, read in _COLLECTION.items()
+    },
     "Query.artifact": _artifact,
     "Query.artifactCollection": _collection,
     "Query.clientIDMapping": _client_id,
@@ -309,15 +383,6 @@ RESOLVERS: Resolvers = {
     "Project.artifactCollectionMembership": _project_membership,
     "ArtifactType.artifactCollection": _type_collection,
     "ArtifactType.artifactCollections": _type_collections,
-    "ArtifactSequence.description": attribute("description"),
-    "ArtifactSequence.state": constant("READY"),
-    "ArtifactSequence.createdAt": attribute("created_at"),
-    "ArtifactSequence.updatedAt": attribute("created_at"),
-    "ArtifactSequence.defaultArtifactType": _collection_type,
-    "ArtifactSequence.tags": _collection_tags,
-    "ArtifactSequence.aliases": _collection_aliases,
-    "ArtifactSequence.artifacts": _versions,
-    "ArtifactSequence.artifactMembership": _collection_membership,
     "ArtifactSequence.latestArtifact": _latest,
     "ArtifactSequence.digestAlgorithm": attribute("digest_algorithm"),
     "Artifact.artifactSequence": attribute("collection"),
@@ -340,6 +405,9 @@ RESOLVERS: Resolvers = {
     "Artifact.currentManifest": _manifest,
     "Artifact.files": _files,
     "Artifact.filesByManifestEntries": _files_by_entries,
+    "ArtifactCollectionMembership.versionIndex": attribute("version"),
+    "ArtifactCollectionMembership.createdAt": attribute("created_at"),
+    "ArtifactCollectionMembership.artifactCollection": attribute("collection"),
     "ArtifactCollectionMembership.aliases": _membership_aliases,
     "ArtifactCollectionMembership.files": _membership_files,
 }
