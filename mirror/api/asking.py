@@ -50,7 +50,7 @@ class Asking:
         *,
         attempts: int | None = None,
         partial: bool = False,
-        needs: str | None = None,
+        needs: Sequence[str] = (),
     ) -> Answer:
         """Ask what of a document this server knows.
 
@@ -59,7 +59,7 @@ class Asking:
             variables: values by name, without `$`; those that are not asked for are not sent.
             attempts: at most so many tries; None: as configured.
             partial: take data in which single fields failed; `Answer.errors` then names them.
-            needs: `Type.field(argument)` without which another document is the one to ask.
+            needs: `Type.field` and `Type.field(argument)` without which the document is no use.
 
         Raises:
             NotOffered: the server knows nothing of it, or lacks what it needs.
@@ -68,8 +68,9 @@ class Asking:
         """
         for _ in range(MOST_REFUSALS):
             fitted = self._known.fit(document)
-            if fitted.text is None or (needs is not None and not self._known.knows(needs)):
-                raise self._not_offered(fitted.left_out)
+            missing = [name for name in needs if not self._known.knows(name)]
+            if fitted.text is None or missing:
+                raise self._not_offered(frozenset(missing) or fitted.left_out)
             sent = {name: value for name, value in (variables or {}).items() if name in fitted.variables}
             try:
                 return await self._session.graphql(fitted.text, sent, attempts=attempts, partial=partial)

@@ -188,11 +188,15 @@ def fitted_documents(facts: ServerFacts) -> tuple[Fitted, ...]:
     return tuple(fit(document, facts) for document in every_document())
 
 
+def left_out_by(facts: ServerFacts) -> tuple[str, ...]:
+    """What of all documents a server is not asked, sorted."""
+    asked = (document for document in fitted_documents(facts) if document.operation not in _SPARE)
+    return tuple(sorted({name for document in asked for name in document.left_out}))
+
+
 def lacks(facts: ServerFacts) -> tuple[Lack, ...]:
     """What a server lacks of what the mirror asks for, in the order of `CAPABILITIES`; the rest by name, at the end."""
-    documents = fitted_documents(facts)
-    left_out = {name for document in documents if document.operation not in _SPARE for name in document.left_out}
-    return explained(left_out)
+    return explained({*facts.left_out, *facts.lacking})
 
 
 def explained(left_out: Iterable[str]) -> tuple[Lack, ...]:

@@ -31,6 +31,7 @@ PROJECTS_PER_PAGE = 100
 SWEEPS_PER_PAGE = 100
 FILES_FIRST = 50  # files of a run in a page of runs: most runs have fewer
 ARTIFACTS_FIRST = 20  # artifacts of a run, each way, in a page of runs
+_TO_LIST_RUNS = ("Query.project", "Project.runs", "RunConnection.edges", "RunEdge.node", "Run.name")
 OLDEST_FIRST = "+created_at"  # stable for old runs (W&B API notes, section 5)
 
 
@@ -106,7 +107,7 @@ class ListingQuestions(Asking):
         if with_contents:
             document = documents.RUNS_WITH_CONTENTS
             variables |= {"filesFirst": files_first, "artifactsFirst": ARTIFACTS_FIRST}
-        answer = await self._ask(document, variables, attempts=attempts, partial=True)
+        answer = await self._ask(document, variables, attempts=attempts, partial=True, needs=_TO_LIST_RUNS)
         failed = self._failed_runs(answer)
         found = self._read(answer, ProjectData).project
         self._note_server(self._read(answer, ServerData).server_info)

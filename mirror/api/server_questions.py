@@ -9,7 +9,7 @@ import msgspec
 
 from mirror.api import documents
 from mirror.api.asking import FEW_TRIES, Asking
-from mirror.api.capabilities import Lack, fitted_documents, lacks
+from mirror.api.capabilities import Lack, fitted_documents, lacks, left_out_by
 from mirror.api.expected_types import type_names
 from mirror.api.known_server import with_refusals
 from mirror.api.learning import (
@@ -49,6 +49,10 @@ class ServerQuestions(Asking):
     def lacks(self) -> tuple[Lack, ...]:
         """What the server lacks of what the mirror asks for, as far as is known."""
         return lacks(self._known.facts)
+
+    def knows(self, name: str) -> bool:
+        """Whether the server has `Type.field` or `Type.field(argument)`, as far as is known."""
+        return self._known.knows(name)
 
     async def viewer(self) -> Viewer:
         """Whom the key belongs to.
@@ -130,6 +134,7 @@ class ServerQuestions(Asking):
         facts = msgspec.structs.replace(facts, types={**types, **more})
         if more and (unknown := _unknown(facts)):  # types that only those brought up
             facts = msgspec.structs.replace(facts, types={**facts.types, **await self._described(unknown)})
+        facts = msgspec.structs.replace(facts, left_out=left_out_by(facts))
         self._known.learn(with_features(facts, features=told.enabled, version=told.version, at=now))
 
     async def _described(self, names: Sequence[str]) -> dict[str, TypeFacts]:

@@ -74,7 +74,7 @@ class StreamQuestions(Asking):
         """
         where = {"entity": entity, "project": project, "run": run_id}
         try:
-            answer = await self._ask(LOG_LINES, {**where, "first": first, "after": after}, needs=_PAGING)
+            answer = await self._ask(LOG_LINES, {**where, "first": first, "after": after}, needs=[_PAGING])
             is_tail = False
         except NotOffered:
             answer = await self._ask(LOG_TAIL, {**where, "last": first})
@@ -116,7 +116,7 @@ class StreamQuestions(Asking):
         document = streams_document(len(asks), modern=modern)
         try:
             answer = await self._ask(
-                document, variables, attempts=attempts, partial=True, needs=_PAGING if modern else None
+                document, variables, attempts=attempts, partial=True, needs=[_PAGING] if modern else []
             )
         except NotOffered:
             if modern and not self._known.knows(_PAGING):  # it just said so

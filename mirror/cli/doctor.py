@@ -3,58 +3,48 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import sqlite3
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 import anyio
 import click
 import msgspec
 
-from mirror.api import Client
+from mirror.cli.doctor_server import Check, examine_server, failed
 from mirror.cli.output import plural, print_json, size, write
-from mirror.cli.setting import Setting, find_setting, known_key, open_client, setting_options
+from mirror.cli.setting import Setting, find_setting, known_key, setting_options
 from mirror.cli.statuses import ASKS_SERVER, exit_statuses
-from mirror.errors import MirrorError, NotFound, NotMirrored, StoreError
+from mirror.errors import MirrorError, NotMirrored, StoreError
 from mirror.store import connect, run_sql
 from mirror.store.engine import new_engine
 from mirror.store.filesystem import check_can_hold_lake, file_system_of
 from mirror.store.lake import is_empty, other_deployment
 from mirror.store.reading import deployment_of_lake
 
-CLOCK_TOLERANCE_S = 60.0
 FREE_BYTES_WANTED = 1_000_000_000
 MARKS = {"ok": "ok  ", "warning": "warn", "failed": "FAIL", "skipped": "skip"}
-
-
-class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One finding; a list of them is the JSON contract."""
-
-    name: str
-    outcome: Literal["ok", "warning", "failed", "skipped"]
-    detail: str
-    hint: str = ""
-    exit_code: int = 0  # of the program, when this is the first failure
 
 
 @click.command("doctor", epilog=exit_statuses(*ASKS_SERVER))
 @setting_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
 def command(home: str | None, config: str | None, as_json: bool) -> int:
-    """Check key, server, features, clock, disk, file system and extensions. Changes nothing."""
+    """Check key, server, clock, disk, file system and extensions. Changes nothing.
+
+    The server is asked what a pull and a replay ask, for one project and one run of the configured sources; what each
+    question brought is said, and what this server lacks.
+    """
     checks: list[Check] = []
     for check in examine(home, config):
         checks.append(check)
         if not as_json:
-            write(f"{MARKS[check.outcome]}  {check.name:11}  {check.detail}")
+            write(f"{MARKS[check.outcome]}  {check.name:14}  {check.detail}")
             if check.hint:
-                write(f"{'':19}hint: {check.hint}")
+                write(f"{'':22}hint: {check.hint}")
     if as_json:
         print_json([msgspec.to_builtins(check) for check in checks])
     return next((check.exit_code for check in checks if check.outcome == "failed"), 0)
@@ -67,7 +57,7 @@ def examine(home: str | None, config: str | None) -> Iterator[Check]:
     try:
         setting = find_setting(home, config)
     except MirrorError as error:
-        yield _failed("config", error)
+        yield failed("config", error)
         return
     yield _config(setting)
     yield _guarded("file system", lambda: _file_system(setting))
@@ -78,11 +68,7 @@ def examine(home: str | None, config: str | None) -> Iterator[Check]:
     if key.outcome == "failed":
         yield Check(name="server", outcome="skipped", detail="not asked without a key")
         return
-    yield from anyio.run(_server, setting)
-
-
-def _failed(name: str, error: MirrorError) -> Check:
-    return Check(name=name, outcome="failed", detail=error.message, hint=error.hint, exit_code=error.exit_code)
+    yield from anyio.run(examine_server, setting)
 
 
 def _guarded(name: str, look: Callable[[], str | Check]) -> Check:
@@ -90,7 +76,7 @@ def _guarded(name: str, look: Callable[[], str | Check]) -> Check:
     try:
         found = look()
     except MirrorError as error:
-        return _failed(name, error)
+        return failed(name, error)
     return found if isinstance(found, Check) else Check(name=name, outcome="ok", detail=found)
 
 
@@ -161,58 +147,3 @@ def _lake(setting: Setting) -> str:
         if held not in setting.deployment.names and not is_empty(engine):
             raise other_deployment(setting.home, held=held, asked=setting.deployment.id)
     return f"mirrors {held}, holds {plural(count, 'run')}"
-
-
-async def _server(setting: Setting) -> list[Check]:
-    """What only the server can tell."""
-    checks: list[Check] = []
-    try:
-        async with open_client(setting.config, setting.home) as client:
-            started = time.monotonic()
-            viewer = await client.viewer()
-            waited_ms = (time.monotonic() - started) * 1000
-            teams = f", teams {', '.join(viewer.teams)}" if viewer.teams else ""
-            host = setting.deployment.host
-            checks.append(
-                Check(name="server", outcome="ok", detail=f"{host} knows {viewer.username}{teams} ({waited_ms:.0f} ms)")
-            )
-            checks.append(_clock(client.server_time))
-            features = await client.features()
-            checks.append(
-                Check(name="features", outcome="ok", detail=", ".join(sorted(features)) or "none told (an old server)")
-            )
-            checks += [await _source(client, source.path) for source in setting.config.source]
-    except MirrorError as error:
-        checks.append(_failed("server", error))
-    return checks
-
-
-def _clock(server_time: dt.datetime | None) -> Check:
-    if server_time is None:
-        return Check(name="clock", outcome="skipped", detail="the server does not tell its time")
-    ahead = (dt.datetime.now(dt.UTC) - server_time).total_seconds()
-    if abs(ahead) <= CLOCK_TOLERANCE_S:
-        return Check(name="clock", outcome="ok", detail="agrees with the server")
-    side = "ahead of" if ahead > 0 else "behind"
-    hint = "pulls use the server's clock; correct this machine's for everything else"
-    return Check(name="clock", outcome="warning", detail=f"{abs(ahead):.0f} s {side} the server", hint=hint)
-
-
-async def _source(client: Client, path: str) -> Check:
-    entity, project = path.split("/")
-    try:
-        if any(mark in project for mark in "*?["):
-            count = 0
-            async for page in client.projects(entity):
-                count += len(page)
-            if count == 0:
-                raise NotFound(
-                    f"no project of {entity} can be read", hint="check the entity's name and whose key it is"
-                )
-            return Check(name="source", outcome="ok", detail=f"{path}: {entity} has {plural(count, 'project')}")
-        found = await client.project(entity, project)
-        if found is None:
-            raise NotFound(f"{path} does not exist, or this key may not read it", hint="check the spelling")
-    except MirrorError as error:
-        return _failed("source", error)
-    return Check(name="source", outcome="ok", detail=f"{path}: {plural(found.run_count or 0, 'run')}")

@@ -10,6 +10,7 @@ from typing import Any
 import click
 import msgspec
 
+from mirror.api import Lack, lacks
 from mirror.cli.daemon_status import daemon_lines
 from mirror.cli.health_status import SourceLag, finding_lines, lag_of, source_lines, source_statuses
 from mirror.cli.outbox_status import OutboxStatus, outbox_lines, outbox_status
@@ -23,6 +24,7 @@ from mirror.daemon.health import Finding, Vitals, judge
 from mirror.daemon.status_file import DaemonStatus, read_ended
 from mirror.daemon.status_file import read_status as read_daemon
 from mirror.errors import EXIT_PARTIAL, NotMirrored
+from mirror.server_facts import read_server_facts
 from mirror.store import connect
 from mirror.store.disk import DiskUse, disk_use
 from mirror.store.engine import store_errors
@@ -55,6 +57,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     findings: list[Finding]  # what a person should look at
     lags: list[SourceLag]  # how far behind each configured source is
     disk_free: int | None  # bytes left on the disk of the home
+    lacks: list[Lack]  # what this server cannot do, as far as was learnt
 
 
 @click.command("status", epilog=exit_statuses(5, 9))
@@ -150,6 +153,7 @@ def read_status(setting: Setting, *, held: Held | None = None, used: DiskUse | N
         disk_free=free,
     )
     findings = judge(vitals, setting.config.health)
+    facts = read_server_facts(home, setting.deployment.id)
     return Status(
         home=str(home.root),
         deployment=held.deployment,
@@ -170,6 +174,7 @@ def read_status(setting: Setting, *, held: Held | None = None, used: DiskUse | N
         findings=findings,
         lags=[lag_of(source, now, setting.config.health) for source in sources],
         disk_free=free,
+        lacks=list(lacks(facts)) if facts is not None else [],
     )
 
 
@@ -196,6 +201,7 @@ def head_lines(status: Status, now: dt.datetime) -> list[str]:
     """Everything but the projects, what matters most in front."""
     lines = [f"home    {status.home}", *finding_lines(status.findings)]
     lines += [f"disk    {disk_line(status.disk)}{free_line(status.disk_free)}", f"server  {status.base_url}"]
+    lines += [f"        has no {lack.capability}: {lack.without}" for lack in status.lacks]
     if status.writer is not None:
         lines.append(f"writing PID {status.writer.pid} ({status.writer.command}) since {status.writer.since}")
     if status.daemon is not None:

@@ -40,6 +40,7 @@ class Batch:
     project: ProjectRecord | None
     source: SourceState | None  # the progress of a walk; with the last batch of a page
     expected: int | None  # runs that the pass will see, for progress
+    taken: anyio.Event = field(default_factory=anyio.Event)  # by the task that commits
     committed: anyio.Event = field(default_factory=anyio.Event)
 
 
@@ -86,7 +87,12 @@ class Committer:
         """Let a batch be committed; waits while the one before it is."""
         assert self._send is not None, "the committer is not at work"
         self._pending.append(batch)
-        await self._send.send(batch)
+        try:
+            await self._send.send(batch)
+        except BaseException:
+            if not batch.taken.is_set():  # cancelled while it waited: nobody will ever commit it
+                self._pending.remove(batch)
+            raise
 
     async def settled(self) -> None:
         """Wait until everything that was handed over is committed."""
@@ -105,6 +111,7 @@ class Committer:
 
     async def _commit_all(self, receive: ObjectReceiveStream[Batch]) -> None:
         async for batch in receive:
+            batch.taken.set()
             self.report.phase = "writing"
             await self._commit_batch(batch)
             self.report.phase = "fetching"

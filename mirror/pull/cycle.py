@@ -104,6 +104,8 @@ async def pull(
         await _pull_named(shop, request, report)
     else:
         await _pull_sources(shop, request, report)
+    with contextlib.suppress(MirrorError):  # a pass may have seen that the server was upgraded
+        await client.learn_if_due(now())
     spent = client.spent
     report.requests = spent.graphql_requests - before.graphql_requests
     report.retries = spent.retries - before.retries

@@ -11,17 +11,25 @@ import anyio.to_thread
 import xxhash
 
 from mirror.api import ArtifactsPage, BadArtifact, RunContents
-from mirror.errors import NotFound, WrongContent
+from mirror.errors import NotFound, NotOffered, WrongContent
 from mirror.pull.contents_plan import MB
 from mirror.pull.errand import Errand
 from mirror.pull.fetch import Wanted, fetch
-from mirror.records.artifacts import ArtifactRecord, ArtifactRef, ManifestEntry, manifest_digest, parse_manifest
+from mirror.records.artifacts import (
+    ArtifactRecord,
+    ArtifactRef,
+    ManifestEntry,
+    manifest_digest,
+    parse_manifest,
+    record_of,
+)
 from mirror.records.contents import ArtifactChange, ArtifactFileRow, Direction, HeldArtifact
 from mirror.records.passes import Failure
 from mirror.store.partials import PartialKey
 from mirror.tasks import side_by_side
 
 ARTIFACTS = "artifacts"  # the name of the item that may fail
+MANIFESTS = ("Query.artifact", "Artifact.currentManifest", "ArtifactManifest.file")  # what tells a version's files
 _PREFIX = "artifact "  # of the names of items that may fail
 FILES_AT_ONCE = 64
 _HASHED_AT_ONCE = 1 << 20  # bytes
@@ -57,7 +65,7 @@ async def take_artifacts(
     new = {ref.artifact_id: ref for ref in [*logged, *used] if _is_new(listed.run_id, ref, held, errand, failing)}
     errand.outcome.claimed.update(new)
     if new:
-        records = await errand.client.artifacts(list(new))
+        records = await _records(errand, new)
         for artifact_id, record in records.items():
             if isinstance(record, BadArtifact):
                 errand.fail(listed.run_id, f"artifact {new[artifact_id].name}", record.reason)
@@ -72,6 +80,16 @@ async def take_artifacts(
     return tuple(dict.fromkeys(pairs))
 
 
+async def _records(
+    errand: Errand, refs: Mapping[str, ArtifactRef]
+) -> Mapping[str, ArtifactRecord | BadArtifact | None]:
+    """Versions by id; of a server that shows none by its id, as much as the lists of runs tell."""
+    try:
+        return await errand.client.artifacts(list(refs))
+    except NotOffered:
+        return {artifact_id: record_of(ref) for artifact_id, ref in refs.items()}
+
+
 def _is_new(
     run_id: str, ref: ArtifactRef, held: Mapping[str, HeldArtifact], errand: Errand, failing: Sequence[str]
 ) -> bool:
@@ -80,8 +98,10 @@ def _is_new(
     if not errand.is_due(run_id, f"{_PREFIX}{ref.name}"):
         return False
     before = held.get(ref.artifact_id)
-    if before is None or before.manifest is None:
+    if before is None:
         return True
+    if before.manifest is None:
+        return all(map(errand.client.knows, MANIFESTS)) or ref.aliases != before.aliases
     if (ref.digest, ref.updated_at_text, ref.aliases) != (before.digest, before.updated_at_text, before.aliases):
         return True
     if before.left_out is not None:  # the policy may want it by now
@@ -114,6 +134,9 @@ async def _take(errand: Errand, run_id: str, record: ArtifactRecord) -> None:
     """One version with its manifest; its bytes where the policy wants them."""
 
     async def action() -> ArtifactChange:
+        if not all(map(errand.client.knows, MANIFESTS)):
+            errand.report.artifacts += 1
+            return ArtifactChange(record=record)
         manifest, entries = await _manifest(errand, record)
         files = await _files(errand, run_id, record, entries)
         errand.report.artifacts += 1
@@ -152,7 +175,7 @@ async def _manifest(errand: Errand, record: ArtifactRecord) -> tuple[str, Sequen
     except ValueError as error:
         raise WrongContent(f"the manifest of {record.name} cannot be read: {error}") from error
     computed = manifest_digest(entries, record.digest_algorithm)
-    if computed is not None and computed != record.digest:
+    if computed is not None and record.digest and computed != record.digest:
         raise WrongContent(f"the manifest of {record.name} has digest {computed}, the server said {record.digest}")
     return adopted.digest, entries
 

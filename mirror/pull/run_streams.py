@@ -13,6 +13,7 @@ from mirror.records.runs import RunRecord
 # together, and forgets the others (core/internal/runconsolelogs). Other clients may go further back, and a request may
 # be late, so many more are read again while a run goes on, and all of them once when it has ended.
 OVERLAP_LINES = 1000
+UNCOUNTED_EVENTS = 100_000  # rows of system metrics to ask for where the server does not count them
 MOST_NEWEST_LINES = 5000  # in one answer for many runs
 
 HISTORY, CONSOLE, EVENTS = "history", "console", "system metrics"  # names of items that may fail
@@ -25,20 +26,22 @@ def ask_streams(errand: Errand, run: RunRecord, held: HeldHistory, plan: History
     a running run are read again, and all of one that has ended.
     """
     listed = errand.signatures.of(run.run_id)
-    lines, rows = listed.log_line_count or 0, listed.events_line_count or 0
+    lines, rows = listed.log_line_count, listed.events_line_count  # None: the server does not count them
     held_lines = 0 if held.last_console_number is None else held.last_console_number + 1
     wanted = errand.policy.streams
     moved = run.run_id in errand.touched or CONSOLE in errand.failing(run.run_id)
-    with_log = wanted and lines > 0 and (moved or lines > held_lines) and errand.is_due(run.run_id, CONSOLE)
-    with_events = wanted and rows > held.event_rows and errand.is_due(run.run_id, EVENTS)
+    has_log = moved if lines is None else lines > 0 and (moved or lines > held_lines)
+    has_events = moved if rows is None else rows > held.event_rows
+    with_log = wanted and has_log and errand.is_due(run.run_id, CONSOLE)
+    with_events = wanted and has_events and errand.is_due(run.run_id, EVENTS)
     start = plan.rows_from if plan is not None and errand.is_due(run.run_id, HISTORY) else None
     if not (with_log or with_events or start is not None):
         return None
     return StreamAsk(
         run_id=run.run_id,
-        events_samples=rows if with_events else None,
+        events_samples=(UNCOUNTED_EVENTS if rows is None else rows) if with_events else None,
         with_log=with_log,
-        log_last=_newest(run, held_lines, lines) if with_log else None,
+        log_last=_newest(run, held_lines, lines) if with_log and lines is not None else None,
         history_from=start,
         history_to=None if start is None or plan is None else min(start + HISTORY_PAGE_STEPS, plan.rows_to),
     )

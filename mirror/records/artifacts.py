@@ -83,6 +83,17 @@ class ArtifactRecord(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.sequence}:v{self.version_index}"
 
 
+def record_of(ref: ArtifactRef) -> ArtifactRecord:
+    """A version as far as the list of a run tells of it."""
+    return ArtifactRecord(
+        artifact_id=ref.artifact_id, entity=ref.entity, project=ref.project, sequence=ref.sequence, type=ref.type,
+        version_index=ref.version_index, state=COMMITTED, digest=ref.digest, digest_algorithm=None,
+        aliases=ref.aliases, tags=(), metadata_text=None, description=None, size=None, file_count=None,
+        commit_hash=None, history_step=None, created_at=None, created_at_text=None, updated_at=None,
+        updated_at_text=ref.updated_at_text,
+    )  # fmt: skip
+
+
 class ManifestEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One file of a version."""
 

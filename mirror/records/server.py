@@ -36,5 +36,6 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     introspected: bool = False  # `types` come from the server's own description
     features: tuple[str, ...] = ()  # names of those that are on
     types: Mapping[str, TypeFacts] = {}
+    left_out: tuple[str, ...] = ()  # what the mirror asks of a current server and not of this one, sorted
     lacking: tuple[str, ...] = ()  # `Type.field` and `Type.field(argument)` that the server refused
     retyped: Mapping[str, str] = {}  # types that variables must have by the server's refusals, by `Operation $name`

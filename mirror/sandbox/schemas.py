@@ -32,7 +32,7 @@ class SchemaForm:
 
     age: Age = "now"
     hide: frozenset[str] = frozenset()  # references, as `pruning` takes them
-    input_artifacts_type: InputArtifactsType = "ArtifactConnection"  # of Run.inputArtifacts
+    input_artifacts_type: InputArtifactsType = "InputArtifactConnection"  # of Run.inputArtifacts
 
     @classmethod
     def of(
@@ -40,7 +40,7 @@ class SchemaForm:
         *,
         age: Age = "now",
         hide: Iterable[str] = (),
-        input_artifacts_type: InputArtifactsType = "ArtifactConnection",
+        input_artifacts_type: InputArtifactsType = "InputArtifactConnection",
         legacy: bool = False,
     ) -> SchemaForm:
         """The form of a server's settings; `legacy` is a server without features and what came with them."""
@@ -96,7 +96,7 @@ def schema(
     legacy: bool = False,
     age: Age = "now",
     hide: Iterable[str] = (),
-    input_artifacts_type: InputArtifactsType = "ArtifactConnection",
+    input_artifacts_type: InputArtifactsType = "InputArtifactConnection",
 ) -> GraphQLSchema:
     """The executable schema of a server with these settings, for tests that validate documents against it."""
     return schema_of(SchemaForm.of(age=age, hide=hide, input_artifacts_type=input_artifacts_type, legacy=legacy))

@@ -67,7 +67,7 @@ class Sandbox:
         legacy: bool = False,
         age: Age = "now",
         hide: Iterable[str] = (),
-        input_artifacts_type: InputArtifactsType = "ArtifactConnection",
+        input_artifacts_type: InputArtifactsType = "InputArtifactConnection",
         introspection: bool = True,
         wording: Wording = "wandb",
         updated_at_moves: bool = True,

@@ -20,7 +20,7 @@ from graphql import (
     validate,
 )
 
-from mirror.api.capabilities import every_document, lacks
+from mirror.api.capabilities import every_document, explained, left_out_by
 from mirror.api.fitted import Fitted
 from mirror.api.fitting import field_at, fit
 from mirror.api.known_server import KnownServer, with_refusals
@@ -99,7 +99,7 @@ def test_a_server_that_describes_itself_never_refuses_a_document(hidden: tuple[s
 
 @pytest.mark.parametrize("hidden", VISITED, ids=".".join)
 def test_whatever_a_server_lacks_is_named(hidden: tuple[str, str]) -> None:
-    assert any(".".join(hidden) in lack.names for lack in lacks(facts_without(*hidden)))
+    assert any(".".join(hidden) in lack.names for lack in explained(left_out_by(facts_without(*hidden))))
 
 
 @pytest.mark.parametrize("mute", [False, True], ids=["in words", "by place"])

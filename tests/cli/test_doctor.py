@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mirror.sandbox import Sandbox
+from mirror.sandbox import Fault, Sandbox
 from tests.cli.conftest import Cli, Outcome
 
 
@@ -20,7 +20,25 @@ def test_a_good_setting_is_found_good_and_left_as_it_is(cli: Cli, server: Sandbo
     assert "knows sandy" in said.out
     assert "team/proj: 3 runs" in said.out
     assert "team/*: team has 2 projects" in said.out
+    assert "of history by step" in said.out
+    assert "it takes edits, states, stops" in said.out
     assert [path.name for path in cli.home.iterdir()] == ["mirror.toml"]
+
+
+def test_what_a_server_lacks_is_said_in_words_of_a_person_and_is_no_failure(cli: Cli) -> None:
+    with Sandbox.start(age="2021", introspection=False) as old:
+        old.state.add_run("team", "proj", "r", history=[{"_step": 0, "loss": 1.0}], console=["a"])
+        said = cli.at(old).configure("team/proj")("doctor", code=0)
+    assert "warn  lacks           this server has no history exports: histories come row by row" in said.out
+    assert "it does not describe itself; learnt from its refusals" in said.out
+    assert "1 row of history by step, 1 console line" in said.out
+    assert "FAIL" not in said.out
+
+
+def test_a_field_that_the_server_cannot_serve_is_found(cli: Cli, server: Sandbox) -> None:
+    server.faults.add(Fault.field_error("Run.summaryMetrics", run="r2", message="the summary is lost"))
+    said = cli.at(server).configure("team/proj")("doctor", code=7)
+    assert "FAIL  listing         team/proj/r2: summary_text: the summary is lost" in said.out
 
 
 def test_a_wrong_key_is_found(cli: Cli, server: Sandbox) -> None:
@@ -56,9 +74,9 @@ def test_a_clock_that_is_wrong_is_a_warning(cli: Cli, sandbox: Sandbox) -> None:
 
 def test_a_project_that_cannot_be_read_is_found_and_the_others_are_still_checked(cli: Cli, server: Sandbox) -> None:
     said = cli.at(server).configure("team/nope", "nobody/*", "team/proj")("doctor", code=5)
-    assert "FAIL  source       team/nope does not exist, or this key may not read it" in said.out
-    assert "FAIL  source       no project of nobody can be read" in said.out
-    assert "ok    source       team/proj: 3 runs" in said.out
+    assert "FAIL  source          team/nope does not exist, or this key may not read it" in said.out
+    assert "FAIL  source          no project of nobody can be read" in said.out
+    assert "ok    source          team/proj: 3 runs" in said.out
 
 
 def test_a_broken_configuration_is_found(cli: Cli, server: Sandbox) -> None:
