@@ -148,6 +148,7 @@ class ListingQuestions(Asking):
                 if with_contents and isinstance(row, RunRecord)
             },
             server_time=answer.server_time,
+            seconds=answer.seconds,
         )
 
     async def run(self, entity: str, project: str, run_id: str) -> RunRecord | BadRun | None:
