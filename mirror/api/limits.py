@@ -24,6 +24,7 @@ from mirror.errors import RateLimited
 
 FIRST_WAIT_S = 1.0  # after a refusal that names no time; doubled for each further one
 JITTER = 0.25  # up to this share is added to such a wait (W&B API notes, section 2)
+LEAST_HOLD_S = 0.01  # after a first refusal, whatever the server asks for
 QUIET_S = 60.0  # without a refusal for so long after the last wait, the next one is a first one again
 MOST_DOUBLINGS = 20
 LOOK_AGAIN_S = 5.0  # longest sleep for the budget's sake: an answer may have brought better news
@@ -208,7 +209,7 @@ class Limits:
             doubled_s *= 1 + JITTER * random.random()  # noqa: S311 — jitter is not a secret
             self.hold(doubled_s, charge)
         else:  # a server that says "in 0 seconds" again and again is not asked in a circle
-            self.hold(asked_s if scope.refusals == 1 else max(asked_s, min(longest_s, FIRST_WAIT_S)), charge)
+            self.hold(max(asked_s, LEAST_HOLD_S if scope.refusals == 1 else min(longest_s, FIRST_WAIT_S)), charge)
         return self.held_s(charge)
 
     def refused_for_s(self, charge: Charge = USER) -> float:
