@@ -30,6 +30,7 @@ PositiveFloat = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 ConflictPolicy = Literal["hold", "ours", "theirs"]
 Minutes = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
+PerSecond = Annotated[float, msgspec.Meta(ge=0.001, le=1e6)]  # slower than that would pass for stuck
 Days = Annotated[float, msgspec.Meta(gt=0, le=36_500)]  # a century back is still a date
 
 
@@ -59,7 +60,7 @@ class PullSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     page_size_start: PositiveInt = 100  # runs in the first page; it adapts from there
     page_size_max: PositiveInt = 1000  # runs in the largest page
     page_seconds_target: PositiveFloat = 8.0  # a page slower than this does not grow any further
-    requests_per_second: PositiveFloat | None = None  # GraphQL requests of the process at most; None: no ceiling
+    requests_per_second: PerSecond | None = None  # GraphQL requests of the process at most; None: no ceiling
     gone_fraction_max: Fraction = 0.2  # a pass that would mark more of a project's runs as gone is refused
 
 

@@ -26,7 +26,7 @@ base_url = {base_url}
 # page_size_start = 100        # runs in the first page; the size adapts from there
 # page_size_max = 1000         # runs in the largest page
 # page_seconds_target = 8.0    # pages slower than this do not grow
-#   requests_per_second = 1.0  # GraphQL requests of the process at most; default: no ceiling but what W&B asks for
+# requests_per_second = 1.0    # GraphQL requests of the process at most; default: no ceiling but what W&B asks for
 # gone_fraction_max = 0.2      # a pass that would mark more of a project's runs as gone asks first
 
 [store]
