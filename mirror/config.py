@@ -30,6 +30,7 @@ PositiveFloat = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 ConflictPolicy = Literal["hold", "ours", "theirs"]
 Minutes = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
+PerSecond = Annotated[float, msgspec.Meta(ge=0.001, le=1e6)]  # slower than that would pass for stuck
 Days = Annotated[float, msgspec.Meta(gt=0, le=36_500)]  # a century back is still a date
 
 
@@ -42,6 +43,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     timeout_s: PositiveFloat = 30.0  # one GraphQL request
     retry_attempts: PositiveInt = 6  # tries of one request, the first included
     retry_wait_max_s: PositiveFloat = 20.0  # longest wait between two tries that the server did not ask for
+    rate_limit_patience_minutes: Minutes = 15.0  # how long a request waits for a server that answers 429
     concurrent_requests: PositiveInt = 4  # GraphQL requests under way at once
     concurrent_transfers: PositiveInt = 16  # downloads under way at once, per host
 
@@ -58,6 +60,7 @@ class PullSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     page_size_start: PositiveInt = 100  # runs in the first page; it adapts from there
     page_size_max: PositiveInt = 1000  # runs in the largest page
     page_seconds_target: PositiveFloat = 8.0  # a page slower than this does not grow any further
+    requests_per_second: PerSecond | None = None  # GraphQL requests of the process at most; None: no ceiling
     gone_fraction_max: Fraction = 0.2  # a pass that would mark more of a project's runs as gone is refused
 
 

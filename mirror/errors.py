@@ -161,9 +161,19 @@ class Unreachable(MirrorError):
 
 
 class RateLimited(Unreachable):
-    """The server asked for fewer requests for longer than this call may wait."""
+    """The server asked for fewer requests for longer than this call may wait.
+
+    Args:
+        message: one sentence for a person.
+        answered: as of every `Unreachable`.
+        is_waited_out: it was waited for as long as is allowed, so that asking again soon is no use.
+    """
 
     default_hint = "wait as long as the server asks, then run the same command again; it goes on where it stopped"
+
+    def __init__(self, message: str, *, hint: str = "", answered: bool = False, is_waited_out: bool = False) -> None:
+        super().__init__(message, hint=hint, answered=answered)
+        self.is_waited_out = is_waited_out
 
 
 class ServerError(MirrorError):

@@ -54,6 +54,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     data: msgspec.Raw  # sound JSON: an object or null
     server_time: dt.datetime | None  # UTC, from the Date header
     errors: tuple[Reported, ...] = ()  # of single fields, which are null in `data`; see `read_answer`
+    seconds: float = 0.0  # from the request to the whole answer, without waits before it
 
 
 class _Envelope(msgspec.Struct):

@@ -60,7 +60,9 @@ class Client(ServerQuestions, ListingQuestions, ContentQuestions, StreamQuestion
             deployment, key, settings, limits=limits, on_retry=on_retry, transport=transport, meter=self._meter
         )
         super().__init__(deployment, session, known or KnownServer())
-        self._transfers = Transfers(deployment, key, settings, meter=self._meter, transport=transport)
+        self._transfers = Transfers(
+            deployment, key, settings, meter=self._meter, transport=transport, on_retry=on_retry
+        )
         self._uploads = Uploads(deployment, key, settings, meter=self._meter, transport=transport)
 
     async def __aenter__(self) -> Self:
@@ -81,6 +83,10 @@ class Client(ServerQuestions, ListingQuestions, ContentQuestions, StreamQuestion
     def spent(self) -> Spent:
         """Requests and bytes so far."""
         return self._meter.spent
+
+    def set_ceiling(self, requests_per_second: float | None) -> None:
+        """Ask no more questions a second than this from now on, whoever shares the limits; None: no ceiling."""
+        self._session.set_ceiling(requests_per_second)
 
     def download(self, url: SignedUrl | str, *, offset: int = 0, etag: str | None = None) -> Download:
         """Bytes of a file or an export: one attempt, as an async context manager that gives a `Body`.
@@ -118,11 +124,12 @@ class Client(ServerQuestions, ListingQuestions, ContentQuestions, StreamQuestion
         if slot.url is not None:
             await self._uploads.put(slot.url, slot.headers, source, size)
 
-    def retry_wait_s(self, error: MirrorError, tries: int) -> float | None:
+    def retry_wait_s(self, error: MirrorError, tries: int, *, refused_s: float = 0.0) -> float | None:
         """How long to wait before the same bytes are asked for again, seconds; None: it is no use.
 
         Args:
             error: what the attempt came to. Not for `UrlExpired`, which needs another address and no wait.
-            tries: attempts without a byte of progress so far, at least 1.
+            tries: attempts without a byte of progress so far, at least 1, without those that a `RateLimited` ended.
+            refused_s: seconds since the first of a row of `RateLimited`.
         """
-        return self._transfers.retry_wait_s(error, tries)
+        return self._transfers.retry_wait_s(error, tries, refused_s=refused_s)

@@ -138,6 +138,7 @@ class ListingQuestions(Asking):
                 if with_contents and isinstance(row, RunRecord)
             },
             server_time=answer.server_time,
+            seconds=answer.seconds,
         )
 
     def _failed_runs(self, answer: Answer) -> Mapping[str | int, Mapping[str, str]]:

@@ -67,3 +67,4 @@ class RunsPage(msgspec.Struct, frozen=True, kw_only=True):
     sweeps: SweepsPage | None  # first page of sweeps; None when not asked
     contents: Mapping[str, RunContents | BadRun] = {}  # by run id, for every run in `runs`; empty when not asked
     server_time: dt.datetime | None  # UTC, the answer's Date: a watermark must not trust the local clock
+    seconds: float = 0.0  # that the server took, without waits for its limits

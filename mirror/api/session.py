@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -18,11 +18,12 @@ import stamina
 import stamina.instrumentation
 
 from mirror.api.answers import Answer, Reply, is_retried, read_answer
+from mirror.api.charge import Charge, charge_of
 from mirror.api.connection import connect_reason, http_client, tls_error, tls_reason
 from mirror.api.credentials import ApiKey, authorization
 from mirror.api.deployment import Deployment
 from mirror.api.documents import operation_name
-from mirror.api.limits import Limits
+from mirror.api.limits import TOO_MANY_REQUESTS, Limits
 from mirror.api.spent import Meter, Spent
 from mirror.config import ServerSettings
 from mirror.errors import DocumentRefused, GraphQLError, MirrorError, RateLimited, Reported, ServerError, Unreachable
@@ -34,6 +35,8 @@ CONNECT_ATTEMPTS = 3  # a server that refuses connections is reported within abo
 FIRST_WAIT_S = 1.0  # doubled for each further try
 FIRST_CONNECT_WAIT_S = 0.5
 JITTER = 0.25  # up to this share is added to a wait (W&B API notes, section 2)
+# A change was decided on what was read just before: it rather fails, and is decided anew, than goes out much later.
+CHANGE_PATIENCE_S = 120.0
 DEADLINE_FACTOR = 10  # a body that trickles may take so many request timeouts in total
 BODY_CAP_BYTES = 1 << 30
 
@@ -42,13 +45,28 @@ stamina.instrumentation.set_on_retry_hooks([])
 
 
 class _FailedTryError(Exception):
-    """One try that failed. `error` is what it comes to when it was the last."""
+    """One try that failed. `error` is what it comes to when it was the last; after a 429 a `RateLimited`."""
 
     def __init__(self, error: MirrorError, *, attempts: int, first_wait_s: float) -> None:
         super().__init__(error.message)
         self.error = error
         self.attempts = attempts  # tries that this kind of failure is worth
         self.first_wait_s = first_wait_s
+
+
+@dataclass(kw_only=True)
+class _Tries:
+    """What one question has come to so far."""
+
+    charge: Charge
+    attempts: int | None  # at most so many tries; None: as configured
+    patience_s: float  # how long a 429 is waited for
+    failed: int = 0  # tries, without those that a 429 ended
+    refused_at: float | None = None  # when the first 429 came, monotonic seconds
+
+    def patience_left_s(self, now: float) -> float:
+        """How much longer the server may let it wait."""
+        return self.patience_s if self.refused_at is None else max(0.0, self.refused_at + self.patience_s - now)
 
 
 class Session:
@@ -79,6 +97,7 @@ class Session:
         self._key = key
         self._settings = settings
         self._limits = limits or Limits(concurrent=settings.concurrent_requests, host=deployment.host)
+        self._patience_s = settings.rate_limit_patience_minutes * 60
         self._on_retry = on_retry
         self._meter = meter or Meter()
         self._http = http_client(settings, deployment.base_url, transport)
@@ -109,6 +128,10 @@ class Session:
         """Requests and bytes so far."""
         return self._meter.spent
 
+    def set_ceiling(self, requests_per_second: float | None) -> None:
+        """Ask no faster than this from now on, whoever shares the limits; None: no ceiling."""
+        self._limits.set_ceiling(requests_per_second)
+
     async def graphql(
         self,
         document: str,
@@ -118,6 +141,8 @@ class Session:
         partial: bool = False,
     ) -> Answer:
         """Send one GraphQL document and return its data.
+
+        A 429 is no failed attempt: the server did nothing, and asking for less would not help. It is waited for.
 
         Args:
             document: with one named operation.
@@ -131,14 +156,22 @@ class Session:
             Unreachable: no usable answer within the tries; RateLimited when it asked for too long a wait.
             ServerError: it answered something else; GraphQLError and NotWandb say what.
         """
-        body = msgspec.json.encode(
-            {"query": document, "variables": variables or {}, "operationName": operation_name(document)}
+        operation = operation_name(document)
+        body = msgspec.json.encode({"query": document, "variables": variables or {}, "operationName": operation})
+        tries = _Tries(
+            charge=charge_of(operation, variables or {}),
+            attempts=attempts,
+            patience_s=min(self._patience_s, CHANGE_PATIENCE_S) if is_change(document) else self._patience_s,
         )
-        tries = 0
 
         def wait_before_next(error: Exception) -> bool | float:
             """Stamina's question after a failed try: the wait in seconds, or False to give up."""
-            if not isinstance(error, _FailedTryError) or tries >= min(error.attempts, attempts or error.attempts):
+            if not isinstance(error, _FailedTryError):
+                return False
+            if isinstance(error.error, RateLimited):
+                return self._wait_refusal(error, tries)
+            tries.failed += 1
+            if tries.failed >= min(error.attempts, tries.attempts or error.attempts):
                 return False
             return self._announce(error, tries)
 
@@ -146,49 +179,70 @@ class Session:
         try:
             async for attempt in stamina.retry_context(on=wait_before_next, attempts=None, timeout=None):
                 with attempt:
-                    tries += 1
-                    return self._without_key(await self._once(body, partial=partial))
+                    return self._without_key(await self._once(body, tries, partial=partial))
         except (_FailedTryError, MirrorError) as error:
             failure = error.error if isinstance(error, _FailedTryError) else error
         # Raised out here, so that no httpx exception hangs on it as context: its request holds the key.
         raise self._redacted(failure or Unreachable(f"{self._deployment.host} was not asked"))
 
-    def _announce(self, failed: _FailedTryError, tries: int) -> float:
+    def _wait_refusal(self, refused: _FailedTryError, tries: _Tries) -> bool | float:
+        """Whether a 429 is waited for; the wait itself is in `Limits`, by every request of the same budget."""
+        now = self._limits.now()
+        if tries.refused_at is None:
+            tries.refused_at = now
+        held_s = self._limits.held_s(tries.charge)
+        if now + held_s - tries.refused_at >= tries.patience_s:
+            return False
+        self._tell(refused.error, held_s)
+        return 0.0
+
+    def _announce(self, failed: _FailedTryError, tries: _Tries) -> float:
         """Tell about the next try and return the wait before it, seconds.
 
         Ours is exponential with jitter. What the server asks for replaces it, and is waited for in `Limits`, by every
-        request; so is ours after a 429 that names no time.
+        request.
         """
-        wait_s = min(self._settings.retry_wait_max_s, failed.first_wait_s * 2 ** (tries - 1))
+        wait_s = min(self._settings.retry_wait_max_s, failed.first_wait_s * 2 ** (tries.failed - 1))
         wait_s *= 1 + JITTER * random.random()  # noqa: S311 — jitter is not a secret
-        if isinstance(failed.error, RateLimited):
-            self._limits.hold(wait_s)
-        held_s = self._limits.held_for_s
-        self._meter.retries += 1
-        if self._on_retry is not None:
-            self._on_retry(self._redacted(failed.error).message, held_s or wait_s)
+        held_s = self._limits.held_s(tries.charge)
+        self._tell(failed.error, held_s or wait_s)
         return 0.0 if held_s else wait_s
 
-    async def _once(self, body: bytes, *, partial: bool) -> Answer:
+    def _tell(self, error: MirrorError, wait_s: float) -> None:
+        self._meter.retries += 1
+        if self._on_retry is not None:
+            self._on_retry(self._redacted(error).message, wait_s)
+
+    def _tell_budget(self, wait_s: float) -> None:
+        if self._on_retry is not None:
+            self._on_retry(f"{self._deployment.host} says that its rate limit is nearly used up", wait_s)
+
+    async def _once(self, body: bytes, tries: _Tries, *, partial: bool) -> Answer:
         """One try: wait for a turn, send, read, classify."""
-        host = self._deployment.host
+        host, limits, charge = self._deployment.host, self._limits, tries.charge
+        patience_s = tries.patience_left_s(limits.now())
         failed: _FailedTryError
-        async with self._limits.turn():
+        async with limits.turn(charge, patience_s=patience_s, on_wait=self._tell_budget) as turn:
             self._meter.graphql_requests += 1
             self._meter.bytes_up += len(body)
             try:
                 with anyio.fail_after(self._settings.timeout_s * DEADLINE_FACTOR):
                     reply = await self._post(body)
-                asked_wait_s = self._limits.learn(reply.headers)
             except (httpx.HTTPError, TimeoutError) as error:
                 failed = self._no_answer(error)
             else:
+                asked_wait_s = limits.learn(reply.headers, charge, status=reply.status, turn=turn)
                 try:
-                    return read_answer(reply, host, partial=partial)
+                    answer = read_answer(reply, host, partial=partial)
+                    return msgspec.structs.replace(answer, seconds=limits.now() - turn.began)
                 except MirrorError as error:
                     if not is_retried(reply.status) or isinstance(error, DocumentRefused):
                         raise
-                    self._limits.check()
+                    if reply.status == TOO_MANY_REQUESTS:
+                        longest_s = self._settings.retry_wait_max_s
+                        limits.refused(charge, began=turn.began, asked_s=asked_wait_s, longest_s=longest_s)
+                    if asked_wait_s is not None:
+                        limits.check(charge, patience_s=patience_s)
                     failed = self._retryable(error, asked_wait_s)
         raise failed
 
@@ -258,3 +312,8 @@ class Session:
     def _redacted_words(self, reported: tuple[Reported, ...]) -> tuple[Reported, ...]:
         secret = self._key.reveal()
         return tuple(replace(error, message=error.message.replace(secret, "[key]")) for error in reported)
+
+
+def is_change(document: str) -> bool:
+    """Whether a document is a mutation."""
+    return document.lstrip().startswith("mutation")

@@ -11,7 +11,7 @@ elsewhere. Nothing here puts the query of an address into a message. W&B API not
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
 
@@ -22,7 +22,7 @@ from mirror.api.body import Body
 from mirror.api.connection import connect_reason, http_client, tls_error, tls_reason
 from mirror.api.credentials import ApiKey, authorization
 from mirror.api.deployment import Deployment
-from mirror.api.limits import Limits
+from mirror.api.limits import TOO_MANY_REQUESTS, USER, Limits, Turn
 from mirror.api.signed_url import SignedUrl
 from mirror.api.spent import Meter
 from mirror.api.transfer_answers import REDIRECTS, extent, host_of, refusal
@@ -66,6 +66,7 @@ class Transfers:
         settings: timeouts, tries, how many transfers at once for each host.
         meter: counts what is spent.
         transport: replaces the network, for tests.
+        on_retry: told the reason and the wait in seconds when a host asks for fewer downloads.
     """
 
     def __init__(
@@ -76,12 +77,15 @@ class Transfers:
         *,
         meter: Meter,
         transport: httpx.AsyncBaseTransport | None = None,
+        on_retry: Callable[[str, float], None] | None = None,
     ) -> None:
         self._deployment = deployment
         self._base_host = httpx.URL(deployment.base_url).host
         self._key = key
         self._settings = settings
         self._meter = meter
+        self._on_retry = on_retry
+        self._patience_s = settings.rate_limit_patience_minutes * 60
         self._limits: dict[str, Limits] = {}
         # Each host has its own gate, so the pool itself needs no bound but for idle connections.
         pool = httpx.Limits(
@@ -105,10 +109,12 @@ class Transfers:
         """One attempt; see `Client.download`."""
         return Download(self, url.reveal() if isinstance(url, SignedUrl) else url, offset, etag)
 
-    def retry_wait_s(self, error: MirrorError, tries: int) -> float | None:
+    def retry_wait_s(self, error: MirrorError, tries: int, *, refused_s: float = 0.0) -> float | None:
         """See `Client.retry_wait_s`. A wait that the server asked for is kept by the gate, for every transfer."""
         if not error.transient or isinstance(error, UrlExpired) or tries >= self._settings.retry_attempts:
             return None
+        if isinstance(error, RateLimited):
+            return None if error.is_waited_out or refused_s >= self._patience_s else 0.0
         if isinstance(error, RangeRefused):
             return 0.0
         wait_s: float = min(self._settings.retry_wait_max_s, FIRST_WAIT_S * 2 ** (tries - 1))
@@ -133,31 +139,49 @@ class Transfers:
                 if etag and not etag.startswith("W/"):
                     headers["If-Range"] = etag
             limits = self._gate(target)
-            async with limits.turn(), self._pool() as http:
+            self._check_refusals(limits, target)
+            async with limits.turn(patience_s=self._patience_s) as turn, self._pool() as http:
                 response = await self._send(http, target, headers)
                 try:
-                    asked_wait_s = limits.learn(response.headers)
                     status = response.status_code
+                    asked_wait_s = limits.learn(response.headers, status=status, turn=turn)
                     if status in (200, 206):
                         host = host_of(target.netloc.decode("ascii"))
                         begin, total = extent(status, response.headers, offset, host)
                         yield Body(response, host=host, offset=begin, total=total)
                         return
-                    target = await self._elsewhere(response, target, limits, asked_wait_s, on_base=on_base)
+                    if status == TOO_MANY_REQUESTS:
+                        self._refused(limits, target, turn, asked_wait_s)
+                    elif asked_wait_s is not None:
+                        limits.check(patience_s=self._patience_s)
+                    target = await self._elsewhere(response, target, on_base=on_base)
                 finally:
                     self._meter.bytes_down += response.num_bytes_downloaded
                     await _close(response)
         raise ServerError(f"{self._deployment.host} redirects a file more than {MOST_REDIRECTS} times")
 
-    async def _elsewhere(
-        self,
-        response: httpx.Response,
-        source: httpx.URL,
-        limits: Limits,
-        asked_wait_s: float | None,
-        *,
-        on_base: bool,
-    ) -> httpx.URL:
+    def _refused(self, limits: Limits, target: httpx.URL, turn: Turn, asked_s: float | None) -> None:
+        """Hold a host's transfers after a 429; many are under way, so only a longer hold is told."""
+        held_s = limits.held_s()
+        longest_s = self._settings.retry_wait_max_s
+        wait_s = limits.refused(USER, began=turn.began, asked_s=asked_s, longest_s=longest_s)
+        if self._on_retry is not None and wait_s > held_s:
+            host = host_of(target.netloc.decode("ascii"))
+            self._on_retry(f"{host} asked for fewer downloads (HTTP 429)", wait_s)
+        self._check_refusals(limits, target)
+
+    def _check_refusals(self, limits: Limits, target: httpx.URL) -> None:
+        """Keep nobody waiting for a host that has refused everything for as long as is allowed.
+
+        Raises:
+            RateLimited: it did, or asks for a wait that is too long by itself.
+        """
+        limits.check(patience_s=self._patience_s)
+        if limits.held_s() and limits.refused_for_s() + limits.held_s() >= self._patience_s:
+            host = host_of(target.netloc.decode("ascii"))
+            raise RateLimited(f"{host} asked for fewer downloads and kept asking (HTTP 429)", is_waited_out=True)
+
+    async def _elsewhere(self, response: httpx.Response, source: httpx.URL, *, on_base: bool) -> httpx.URL:
         """Where a redirect goes.
 
         Raises:
@@ -167,11 +191,7 @@ class Transfers:
         start = await _start(response)
         location = response.headers.get("location")
         if response.status_code not in REDIRECTS or not location:
-            error = refusal(response.status_code, response.headers, start, host, on_base=on_base)
-            if isinstance(error, RateLimited) and asked_wait_s is None:
-                limits.hold(self.retry_wait_s(error, 1) or FIRST_WAIT_S)
-            limits.check()
-            raise error
+            raise refusal(response.status_code, response.headers, start, host, on_base=on_base)
         target: httpx.URL | None
         try:
             target = source.join(location)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from mirror.api.answers import one_line
-from mirror.api.limits import number
+from mirror.api.rate_budget import number
 from mirror.errors import (
     AuthError,
     MirrorError,

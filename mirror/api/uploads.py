@@ -14,7 +14,7 @@ import httpx
 from mirror.api.connection import connect_reason, http_client, tls_error, tls_reason
 from mirror.api.credentials import ApiKey, authorization
 from mirror.api.deployment import Deployment
-from mirror.api.limits import Limits
+from mirror.api.limits import USER, Limits
 from mirror.api.spent import Meter
 from mirror.api.transfer_answers import host_of
 from mirror.config import ServerSettings
@@ -73,7 +73,7 @@ class Uploads:
         sent = {**headers, "Content-Length": str(size), **authorization(self._deployment, self._key, str(target))}
         gate = self._limits.setdefault(host, Limits(concurrent=self._settings.concurrent_transfers, host=host))
         failed: MirrorError
-        async with gate.turn():
+        async with gate.turn() as turn:
             self._meter.transfer_requests += 1
             try:
                 response = await self._http.put(target, content=_chunks(source), headers=sent, auth=_NO_AUTH)
@@ -85,12 +85,13 @@ class Uploads:
                 failed = ServerError(f"{self._deployment.host} gave headers for an upload that cannot be sent")
             else:
                 self._meter.bytes_up += size
-                gate.learn(response.headers)
+                asked_wait_s = gate.learn(response.headers, status=response.status_code, turn=turn)
                 if response.is_success:
                     return
                 failed = _refusal(response.status_code, host, with_key="Authorization" in sent)
                 if isinstance(failed, RateLimited):
-                    gate.hold(1.0)
+                    longest_s = self._settings.retry_wait_max_s
+                    gate.refused(USER, began=turn.began, asked_s=asked_wait_s, longest_s=longest_s)
         raise failed  # outside of the handler: the foreign error holds the request, and with it key and signature
 
     def _target(self, url: str) -> httpx.URL:

@@ -44,7 +44,7 @@ async def open_view(setting: Setting) -> AsyncIterator[View]:
     async with contextlib.AsyncExitStack() as opened:
         try:
             key = known_key(setting.config)
-            once = msgspec.structs.replace(setting.config.server, retry_attempts=1)
+            once = msgspec.structs.replace(setting.config.server, retry_attempts=1, rate_limit_patience_minutes=0.0)
             known = known_server(setting.home, setting.deployment)
             async with Client(setting.deployment, key, once, known=known) as probe:
                 await probe.check()

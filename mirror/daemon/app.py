@@ -147,17 +147,17 @@ class Daemon:
         deployment = deployment_of(config.server.base_url, config.server.aliases)
         key = self._key(config)
         limits = Limits(concurrent=config.server.concurrent_requests, host=deployment.host)
-        once = msgspec.structs.replace(config.server, retry_attempts=1)
         known = KnownServer(
             read_server_facts(self._home, deployment.id), on_learnt=partial(keep_server_facts, self._home)
         )
+        # A worker that waits for a limit must not pass for one that is stuck.
+        patience = min(config.server.rate_limit_patience_minutes, config.daemon.stuck_after_minutes / 2)
+        server = msgspec.structs.replace(config.server, rate_limit_patience_minutes=patience)
+        once = msgspec.structs.replace(config.server, retry_attempts=1, rate_limit_patience_minutes=0.0)
+        told = self._on_retry
         async with (
-            Client(
-                deployment, key, config.server, limits=limits, on_retry=self._on_retry("pull"), known=known
-            ) as pulling,
-            Client(
-                deployment, key, config.server, limits=limits, on_retry=self._on_retry("replay"), known=known
-            ) as replaying,
+            Client(deployment, key, server, limits=limits, on_retry=told("pull"), known=known) as pulling,
+            Client(deployment, key, server, limits=limits, on_retry=told("replay"), known=known) as replaying,
             Client(deployment, key, once, limits=limits, known=known) as probing,
         ):
             yield pulling, replaying, probing

@@ -32,7 +32,7 @@ class PageSize:
             more: whether the server says that more follow.
             characters: how long the documents of its runs were; the next page is as many runs as keep within
                 `PAGE_CHARACTERS` if they are alike.
-            seconds: how long the request took.
+            seconds: how long the server took; waits for its limits say nothing about the size.
             target_s: a page slower than half of this does not grow, since twice the runs would miss the target.
         """
         size = self

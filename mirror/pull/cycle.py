@@ -80,6 +80,7 @@ async def pull(
         AuthError: the server refused the key before anything was listed.
     """
     started, before = time.monotonic(), client.spent
+    client.set_ceiling(config.pull.requests_per_second)
     if objects is None:
         objects = Objects(lake.home)
         if not request.dry_run:

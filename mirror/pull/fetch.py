@@ -11,7 +11,7 @@ import anyio.to_thread
 import msgspec
 
 from mirror.api import Body, Client, SignedUrl
-from mirror.errors import MirrorError, RangeRefused, StoreError, Unreachable, UrlExpired, WrongContent
+from mirror.errors import MirrorError, RangeRefused, RateLimited, StoreError, Unreachable, UrlExpired, WrongContent
 from mirror.store.objects import Adopted, Objects
 from mirror.store.partials import Mismatch, Partial, PartialKey
 
@@ -104,6 +104,7 @@ async def _fetch(
     client: Client, objects: Objects, wanted: Wanted, resign: Resign, on_bytes: Callable[[int], None]
 ) -> Adopted:
     url, tries, signatures, mark = wanted.url, 0, 0, HighMark()
+    refused_at: float | None = None  # when the first of a row of 429 came, seconds
     while True:
         tries += 1
         try:
@@ -119,9 +120,15 @@ async def _fetch(
             if renewed is None:
                 raise
             url, tries = renewed, 0
+        except RateLimited as error:  # no failed attempt: the next one waits as long as the host asks
+            tries -= 1
+            refused_at = anyio.current_time() if refused_at is None else refused_at
+            if client.retry_wait_s(error, 1, refused_s=anyio.current_time() - refused_at) is None:
+                raise
         except MirrorError as error:
             if mark.take_progress():  # further than ever before: what went wrong until then does not count
                 tries = 1
+            refused_at = None
             wait_s = client.retry_wait_s(error, tries)
             if wait_s is None or (isinstance(error, WrongContent) and tries >= TRIES_FOR_WRONG_BYTES):
                 raise

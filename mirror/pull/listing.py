@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from mirror.records.passes import Failure, ProjectKey
 from mirror.records.runs import RunRecord
 from mirror.tasks import side_by_side
 
-# A page of many runs that fails is asked again smaller rather than again alike.
+# A page of many runs that fails is asked again smaller rather than again alike. A 429 is no failure of the page: it is
+# waited for, whatever the size.
 ATTEMPTS_FOR_A_LARGE_PAGE = 2
 ATTEMPTS_FOR_ONE_RUN = 3
 CONTENTS = "contents"  # the name of a run's whole contents, as an item that may fail
@@ -58,7 +58,7 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
     size, after, extras, contents, probed = listing.size, None, listing.with_extras, True, False
     why: MirrorError | None = None  # what the contents of the one run asked for failed with
     while True:
-        asked, started = size.runs, time.monotonic()
+        asked = size.runs
         try:
             page = await client.runs_page(
                 listing.key.entity,
@@ -106,7 +106,7 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
             listed=len(page.runs) + len(page.bad) + page.empty,
             more=page.has_next,
             characters=sum(map(_characters, page.runs)),
-            seconds=time.monotonic() - started,
+            seconds=page.seconds,
             target_s=listing.target_s,
         )
         if why is not None:
@@ -173,6 +173,8 @@ async def _step_over(client: Client, listing: Listing, after: str | None, error:
             after=after,
             attempts=ATTEMPTS_FOR_ONE_RUN,
         )
+    except RateLimited:
+        raise
     except (ServerError, Unreachable):
         raise error from None
     if not cursors or cursors[0].cursor is None or cursors[0].cursor == after:

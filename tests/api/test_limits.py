@@ -7,28 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirror.api.limits import SLOWEST_INTERVAL_S, Limits, duration, http_date, retry_after_s
+from mirror.api.limits import Limits, duration, http_date, retry_after_s
+from mirror.api.rate_budget import SLOWEST_INTERVAL_S
 from mirror.errors import RateLimited
+from tests.api.clock import Clock, limits_on
 
 pytestmark = pytest.mark.anyio
-
-
-class Clock:
-    """Time that passes only while somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def now(self) -> float:
-        return self.now_s
-
-    async def sleep(self, seconds: float) -> None:
-        self.now_s = max(self.now_s, self.now_s + seconds)
-        await anyio.lowlevel.checkpoint()
-
-
-def limits_on(clock: Clock, concurrent: int = 4) -> Limits:
-    return Limits(concurrent=concurrent, host="w.example.com", now=clock.now, sleep=clock.sleep)
 
 
 async def starts(limits: Limits, clock: Clock, count: int) -> list[float]:

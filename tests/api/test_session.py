@@ -43,6 +43,7 @@ def session_on(
     retry_attempts: int = 6,
     retry_wait_max_s: float = 0.01,
     timeout_s: float = 5.0,
+    patience_s: float = 900.0,
     limits: Limits | None = None,
     on_retry: OnRetry | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
@@ -53,6 +54,7 @@ def session_on(
         retry_attempts=retry_attempts,
         retry_wait_max_s=retry_wait_max_s,
         timeout_s=timeout_s,
+        rate_limit_patience_minutes=patience_s / 60,
     )
     deployment, key = deployment_of(settings.base_url), ApiKey(sandbox.api_key, "a test")
     return Session(deployment, key, settings, limits=limits, on_retry=on_retry, transport=transport)
@@ -120,7 +122,6 @@ async def test_a_status_that_will_not_pass_is_never_tried_again(sandbox: Sandbox
     [
         (408, Unreachable),
         (418, GraphQLError),
-        (429, RateLimited),
         (500, ServerError),
         (502, Unreachable),
         (503, Unreachable),
@@ -186,7 +187,7 @@ async def test_a_retry_after_holds_the_requests_of_every_session(sandbox: Sandbo
     refused = Fault.status(429, retry_after=0.15, times=1, match=Match(operation="MirrorViewer"))
     sandbox.faults.add(refused)
     async with (
-        session_on(sandbox, limits=limits, retry_attempts=1) as one,
+        session_on(sandbox, limits=limits, patience_s=0.0) as one,
         session_on(sandbox, limits=limits) as other,
     ):
         begun = time.monotonic()
