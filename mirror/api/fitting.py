@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from graphql import (
     ArgumentNode,
@@ -34,8 +35,9 @@ from mirror.api.expected_types import composite_of
 from mirror.api.fitted import Fitted, family, named_type
 from mirror.records.server import FieldFacts, ServerFacts
 
-# Without these arguments a field still answers what is asked for; without any other it would answer something else.
-DISPENSABLE = frozenset({"Project.runs(order)"})
+# Without these arguments a field still answers what is asked for, if not in order and with more than that (the pull
+# filters what comes); without any other it would answer something else.
+DISPENSABLE = frozenset({"Project.runs(order)", "Project.runs(filters)"})
 
 # Fields that answer the same under an older name.
 OLDER_NAMES = {"File.directUrl": "url", "Project.run": "bucket"}
@@ -51,9 +53,7 @@ def fit(document: str, facts: ServerFacts) -> Fitted:
         document: one operation and its fragments, written for a current server.
         facts: what is known of the server; what it does not know of stays.
     """
-    parsed = parse(document, no_location=True)
-    fragments = {node.name.value: node for node in parsed.definitions if isinstance(node, FragmentDefinitionNode)}
-    (operation,) = (node for node in parsed.definitions if isinstance(node, OperationDefinitionNode))
+    operation, fragments = _parsed(document)
     name = operation.name.value if operation.name else ""
     fitter = _Fitter(facts=facts, fragments=fragments)
     kept = fitter.selections(operation.selection_set, _ROOTS[operation.operation])
@@ -81,6 +81,14 @@ def fit(document: str, facts: ServerFacts) -> Fitted:
         visited=frozenset(fitter.visited),
         types=frozenset(fitter.types),
     )
+
+
+@lru_cache(maxsize=128)
+def _parsed(document: str) -> tuple[OperationDefinitionNode, Mapping[str, FragmentDefinitionNode]]:
+    """The operation and its fragments by name."""
+    parsed = parse(document, no_location=True)
+    (operation,) = (node for node in parsed.definitions if isinstance(node, OperationDefinitionNode))
+    return operation, {node.name.value: node for node in parsed.definitions if isinstance(node, FragmentDefinitionNode)}
 
 
 @dataclass(kw_only=True)

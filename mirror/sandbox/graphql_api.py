@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from graphql import (
     ExecutionResult,
     FieldNode,
     GraphQLError,
+    OperationDefinitionNode,
     execute_sync,
     parse,
     specified_rules,
@@ -45,22 +47,52 @@ class _Refusal:
     errors: list[GraphQLError]
 
 
+@functools.lru_cache(maxsize=1000)
+def _document(form: SchemaForm, introspection: bool, query: str) -> DocumentNode | _Refusal:
+    """A text as the servers of a form take it: the same one for all sandboxes of a process."""
+    try:
+        document = parse(query)
+    except GraphQLError as error:
+        return _Refusal(code="GRAPHQL_PARSE_FAILED", errors=[error])
+    rules = [*specified_rules, *([] if introspection else [NoIntrospection])]
+    errors = validate(schema_of(form), document, rules)
+    return _Refusal(code="GRAPHQL_VALIDATION_FAILED", errors=errors) if errors else document
+
+
+def _asks_about_the_schema(document: DocumentNode) -> bool:
+    """Whether a document asks for nothing but descriptions of types, without variables."""
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    return (
+        len(operations) == 1
+        and not operations[0].variable_definitions
+        and all(
+            isinstance(node, FieldNode) and node.name.value in {"__schema", "__type"}
+            for node in operations[0].selection_set.selections
+        )
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _description(form: SchemaForm, query: str) -> Answer:
+    """What servers of a form say about their types: as many types as a client asks for take a while."""
+    result = execute_sync(schema_of(form), parse(query))
+    return json_answer(200, {"data": result.data})
+
+
 class GraphQLEndpoint:
     """Answers `POST /graphql`."""
 
     def __init__(self, state: SandboxState, *, form: SchemaForm, introspection: bool, wording: Wording) -> None:
         self._state = state
-        self._schema = schema_of(form)
+        self._form, self._schema = form, schema_of(form)
         self._introspection, self._wording = introspection, wording
-        self._rules = [*specified_rules, *([] if introspection else [NoIntrospection])]
-        self._documents: dict[str, DocumentNode | _Refusal] = {}
 
     def answer(self, request: Mapping[str, Any], user: UserRecord | None, faults: FieldFaults | None = None) -> Answer:
         """Execute one request ({"query", "variables", "operationName"}) under the state's lock."""
         query = request.get("query")
         if not isinstance(query, str):
             return errors_answer(400, "Must provide query string.")
-        document = self._document(query)
+        document = _document(self._form, self._introspection, query)
         if isinstance(document, _Refusal):
             # Suggestions would tell what may not be asked.
             errors = [
@@ -68,6 +100,8 @@ class GraphQLEndpoint:
                 for error in document.errors
             ]
             return json_answer(400, {"errors": errors})
+        if faults is None and _asks_about_the_schema(document):
+            return _description(self._form, query)
         context = Context(state=self._state, user=user)
         with self._state.lock:
             result = execute_sync(
@@ -104,21 +138,6 @@ class GraphQLEndpoint:
         if isinstance(original, SandboxError) and original.code is not None:
             spelled["extensions"] = {"code": original.code}
         return spelled
-
-    def _document(self, query: str) -> DocumentNode | _Refusal:
-        held = self._documents.get(query)
-        if held is None:
-            try:
-                document = parse(query)
-            except GraphQLError as error:
-                held = _Refusal(code="GRAPHQL_PARSE_FAILED", errors=[error])
-            else:
-                errors = validate(self._schema, document, self._rules)
-                held = _Refusal(code="GRAPHQL_VALIDATION_FAILED", errors=errors) if errors else document
-            if len(self._documents) > 500:
-                self._documents.clear()
-            self._documents[query] = held
-        return held
 
 
 def json_answer(status: int, body: Any, run_names: frozenset[str] = frozenset()) -> Answer:
