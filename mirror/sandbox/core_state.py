@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from .artifact_records import ArtifactRecord, CollectionRecord
 from .clock import Clock
+from .history import LiveNumbers
 from .paging import PageLimits, RunListings
 from .people_records import ApiKeyRecord, Invite, OrganizationRecord, TeamRecord
 from .records import AgentRecord, FileRecord, ProjectRecord, RunRecord, SweepRecord, UserRecord
@@ -49,10 +50,13 @@ class CoreState:
         self.shuffle = random.Random(0)  # noqa: S311 -- order of parquetUrls; seeded so that a failure repeats itself
         self.files_register_on_put = True  # False: as self-hosted servers, which wait for markRunFilesUploaded
         self.history_includes_exported = True  # whether ranged `history` repeats exported rows (unconfirmed at W&B)
+        self.sweeps_make_projects = True  # False: upsertSweep into a project that is not there is a 404
         self.updated_at_moves = True  # whether edits of a run move its updatedAt (unconfirmed at W&B)
         self.log_page_lines = 10_000  # the server's cap on a page of logLines
         self.xxhash_digests = False  # whether the SDK may give new artifacts XXH128 digests
-        self.exports_on_finish = True  # export the history as soon as a live run completes
+        self.exports_on_finish = True  # export the history of a live run that completes
+        self.export_delay_s = 0.0  # how long after the end of a run its history is exported; about 4 hours at W&B
+        self.live_numbers: LiveNumbers = "float"  # how whole numbers stand in liveData
         self.users: dict[str, UserRecord] = {}  # by API key
         self.accounts: dict[str, UserRecord] = {}  # by username
         self.api_keys: dict[str, ApiKeyRecord] = {}  # by id
@@ -170,6 +174,15 @@ class CoreState:
         """The run's record; KeyError when there is none."""
         with self.lock:
             return self.projects[entity, project].runs[run]
+
+    def changed(self, run: RunRecord, *, heartbeat: bool = False) -> None:
+        """Note a change: listings are sorted anew, `updatedAt` moves, and with `heartbeat` also `heartbeatAt`."""
+        run.project.version += 1
+        now = self.now_text()
+        if heartbeat or self.updated_at_moves:
+            run.updated_at = now
+        if heartbeat:
+            run.heartbeat_at = now
 
     # ------------------------------------------------------------------ lookups
 

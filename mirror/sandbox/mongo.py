@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .history import key_table, lookup
+from .history import lookup
+from .history_keys import key_table
 from .records import RunRecord
 from .wire import SandboxError
 

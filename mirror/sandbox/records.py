@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from .export_style import ExportStyle
 from .wire import NonFinite, parse_object
 
 if TYPE_CHECKING:
     from .artifact_records import ArtifactRecord, CollectionRecord
-
-StepType = Literal["int64", "double", "uint64", "null"]
-"""Type of the `_step` column in an exported part; "null" makes a column of nulls."""
 
 ENDED_STATES = frozenset({"finished", "crashed", "failed", "killed", "preempted"})
 
@@ -114,7 +112,10 @@ class RunRecord:
     history_lines: dict[int, dict[str, Any]] = field(default_factory=dict)  # file_stream rows by line offset
     exported: set[int] = field(default_factory=set)  # steps covered by `parts`
     parts: list[ExportPart] = field(default_factory=list)
+    export_style: ExportStyle = field(default_factory=ExportStyle)
+    export_due_s: float | None = None  # when a late export is written, seconds since the epoch
     serves_live_data: bool = True
+    history_is_lost: bool = False  # asking for its history is a 500
     events: list[dict[str, Any]] = field(default_factory=list)
     console: list[ConsoleLine] = field(default_factory=list)
     console_written: bool = False

@@ -9,6 +9,7 @@ from importlib import resources
 from typing import Any, Literal
 
 from graphql import (
+    DocumentNode,
     GraphQLInterfaceType,
     GraphQLObjectType,
     GraphQLSchema,
@@ -56,8 +57,7 @@ def schema_of(form: SchemaForm) -> GraphQLSchema:
     """
     from .resolvers import TABLES
 
-    text = resources.files(__package__).joinpath("schema.graphql").read_text(encoding="utf-8")
-    built = build_ast_schema(parse(text, no_location=True), assume_valid=True)
+    built = build_ast_schema(_document(), assume_valid=True)
     for table in TABLES:
         for path, resolver in table.items():
             type_name, _, field_name = path.partition(".")
@@ -68,6 +68,13 @@ def schema_of(form: SchemaForm) -> GraphQLSchema:
         abstract.resolve_type = _resolve_type
     retype(built, "Run.inputArtifacts", form.input_artifacts_type)
     return prune(built, form.hide | LACKS[form.age])
+
+
+@functools.cache
+def _document() -> DocumentNode:
+    """The parsed text: most of the time that a schema takes."""
+    text = resources.files(__package__).joinpath("schema.graphql").read_text(encoding="utf-8")
+    return parse(text, no_location=True)
 
 
 def _object(built: GraphQLSchema, name: str) -> GraphQLObjectType:

@@ -52,6 +52,15 @@ def timestamp(moment: Moment, now: datetime) -> str:
     return value.strftime("%Y-%m-%dT%H:%M:%S")
 
 
+def seconds_since_epoch(text: str) -> float | None:
+    """The moment of a wire text, a missing zone being UTC; None when it does not parse."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+
+
 def spell(value: Any, nonfinite: NonFinite = "bare") -> str:
     """JSON text of `value`; non-finite numbers by the given spelling."""
     if nonfinite == "text":

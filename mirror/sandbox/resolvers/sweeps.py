@@ -82,7 +82,10 @@ def _upsert(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     if held is None:
         if given.get("id"):
             raise SandboxError("sweep not found", status=404)
-        project = ctx.writable_project(given.get("entityName"), given.get("projectName") or "uncategorized")
+        name = given.get("projectName") or "uncategorized"
+        if not state.sweeps_make_projects and ctx.readable_project(given.get("entityName"), name) is None:
+            raise SandboxError("project not found", status=404)
+        project = ctx.writable_project(given.get("entityName"), name)
         held = state.add_sweep(project.entity, project.name, f"sw{state.number():06d}", state="PENDING")
         held.user = ctx.user
     elif not ctx.may_write(held.project.entity):
