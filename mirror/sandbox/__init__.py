@@ -12,7 +12,8 @@ from __future__ import annotations
 from .ages import Age
 from .clock import Clock
 from .export_style import ColumnStyle, ExportStyle, StepType
-from .faults import Fault, Injector, Match
+from .faults import Fault, Match
+from .injector import Injector
 from .recorder import Recorder, RequestRecord
 from .records import ConsoleLine, FileRecord, ProjectRecord, RunRecord, SweepRecord, UserRecord
 from .server import Sandbox

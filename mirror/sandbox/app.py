@@ -18,10 +18,11 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from .artifact_state import CONTENT_PREFIX
-from .faults import Fault, Injector, RequestFacts
+from .faults import Fault, RequestFacts
 from .field_faults import FieldFaults
 from .filestream import apply_chunk
 from .graphql_api import GraphQLEndpoint, errors_answer, json_answer
+from .injector import Injector
 from .recorder import Kind, Recorder, RequestRecord
 from .records import UserRecord
 from .scaled_limits import ScaledLimiter

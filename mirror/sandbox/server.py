@@ -17,9 +17,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from .ages import Age
 from .app import SandboxApp
 from .clock import Clock
-from .faults import Injector
 from .graphql_api import GraphQLEndpoint
 from .history import LiveNumbers
+from .injector import Injector
 from .paging import PageLimitMode, PageLimits
 from .recorder import Recorder
 from .refusals import Wording

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,10 +22,25 @@ from .results import FileResult, read_outcomes
 PLUGIN = Path(__file__).parent / "plugin"
 
 # What the tests import and wandb's list of requirements for tests leaves to its development list.
-_ALSO_NEEDED = ("pyarrow", "polars", "pillow", "boto3", "scikit-learn", "filelock", "click", "requests", "pydantic")
+_ALSO_NEEDED = (
+    "pyarrow",
+    "polars",
+    "pillow",
+    "boto3",
+    "scikit-learn",
+    "tensorboard",
+    "filelock",
+    "click",
+    "requests",
+    "pydantic",
+)
 
 # What a session takes from the checkout; nothing else of it is needed, and `wandb/` would hide the installed SDK.
 _COPIED = ("tests", "tools", "pyproject.toml")
+
+
+_POLL_S = 0.5
+_FAREWELL_S = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,20 +121,31 @@ def run_file(session: Session, file: str) -> FileResult:
     command = [python, "-m", "pytest", "-q", "-n", "0", "-p", "upstream_outcomes", "-p", "no:cacheprovider", file]
     environment = session.variables() | {"UPSTREAM_OUTCOMES": str(outcomes)}
     log = outcomes.with_suffix(".log")
-    timed_out = False
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=session.root, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
         try:
-            process.wait(session.limit_s)
-        except subprocess.TimeoutExpired:
-            timed_out = True
+            timed_out = not _wait(process, outcomes.with_suffix(".finished"), session.limit_s)
         finally:
             process.kill()
             process.wait()
             end_marked(session.mark)
     return read_outcomes(file, outcomes.read_text(encoding="utf-8").splitlines(), timed_out=timed_out)
+
+
+def _wait(process: subprocess.Popen[bytes], finished: Path, limit_s: float) -> bool:
+    """Wait until the tests are told; False when the limit came first. A session may hang on threads that it left."""
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_POLL_S)
+            return True
+        if finished.exists():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_FAREWELL_S)
+            return True
+    return False
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..context import Resolvers
 from . import (
     agents,
+    artifact_collections,
     artifact_edges,
     artifact_mutations,
     artifacts,
@@ -49,6 +50,7 @@ TABLES: tuple[Resolvers, ...] = (
     run_mutations.RESOLVERS,
     run_batches.RESOLVERS,
     artifacts.RESOLVERS,
+    artifact_collections.RESOLVERS,
     artifact_edges.RESOLVERS,
     artifact_mutations.RESOLVERS,
     collection_mutations.RESOLVERS,

@@ -7,7 +7,7 @@ from typing import Any
 from ..artifact_records import ArtifactRecord, CollectionKind, CollectionRecord
 from ..context import Context, Resolvers, mutation
 from ..wire import SandboxError
-from .artifacts import tag_value
+from .artifact_collections import tag_value
 
 
 def _collection(ctx: Context, collection_id: str, kind: CollectionKind) -> CollectionRecord:

@@ -12,7 +12,7 @@ from ..paging import page
 from ..people_records import TeamRecord
 from ..records import ProjectRecord, UserRecord
 from ..wire import SandboxError, typed_id
-from .artifacts import collections_shown, members_shown
+from .artifact_collections import collections_shown, members_shown
 from .entities import entity_value
 
 _REGISTRY_FIELDS = named_fields(

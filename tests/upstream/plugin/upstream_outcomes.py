@@ -1,7 +1,7 @@
 """A pytest plugin of ours that runs inside wandb's test session: one line of JSON for every phase of a test.
 
 Lines are written as they come, so that a session which is ended by its time limit still tells what it did. The file is
-named by UPSTREAM_OUTCOMES.
+named by UPSTREAM_OUTCOMES; its neighbour with the ending .finished says that all tests were told.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_collectreport(report: pytest.CollectReport) -> None:
     if report.outcome == "failed":
         _write(report.nodeid, "collect", report.outcome, report.longreprtext)
+
+
+def pytest_sessionfinish() -> None:
+    Path(os.environ["UPSTREAM_OUTCOMES"]).with_suffix(".finished").touch()
 
 
 def _write(test: str, phase: str, outcome: str, text: str) -> None:
