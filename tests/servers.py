@@ -12,7 +12,7 @@ from typing import Any
 from graphql import introspection_from_schema
 
 from mirror.api.capabilities import CAPABILITIES, OTHER_FIELDS, explained, left_out_by
-from mirror.api.learning import types_in
+from mirror.api.learning import by_current_names, types_in
 from mirror.records.server import ServerFacts
 from mirror.sandbox.schemas import schema
 
@@ -24,10 +24,10 @@ _HEAD = """# Which servers, which versions
 *This page is made by `python -m tests.servers`; a test compares it.*
 
 The mirror is written for a current W&B server, hosted or your own, and works with any that speaks W&B's GraphQL API.
-Nothing has to be configured for that. Once for each server and version it asks what the server knows, which costs three
-requests at the most, and keeps the answer in the home (`server.json`); from then on every document is fitted to it: what
-a server does not know is not asked for. A server that does not describe itself is understood by its refusals. An upgrade
-is noticed by the next pull, which asks again.
+Nothing has to be configured for that. Once for each server and version it asks what the server knows, which costs
+three requests at the most, and keeps the answer in the home (`server.json`); from then on every document is fitted to
+it: what a server does not know is not asked for. A server that does not describe itself is understood by its refusals.
+An upgrade is noticed by the next pull, which asks again.
 
 `wandb-mirror doctor` asks the very documents of a pull and says what each brought; `init`, `doctor` and `status` name
 what a server lacks.
@@ -58,8 +58,8 @@ Without a list of runs with their ids there is nothing to mirror: then `pull` en
 
 def facts_of(age: Any) -> ServerFacts:
     """What a server of an age says about itself."""
-    told = introspection_from_schema(schema(age=age))["__schema"]["types"]
-    return ServerFacts(types=types_in({each["name"]: each for each in told}), introspected=True)
+    described = types_in(introspection_from_schema(schema(age=age))["__schema"]["types"])
+    return ServerFacts(types=by_current_names(described).types, introspected=True)
 
 
 def page() -> str:
@@ -71,8 +71,10 @@ def page() -> str:
     for capability in [*(each.name for each in CAPABILITIES), OTHER_FIELDS]:
         cells = [lost[name].get(capability, "yes") for name in lost]
         if set(cells) != {"yes"}:
-            rows.append(f"| {' | '.join([capability, *(f'`{c[:-11]}` empty' if c.endswith(' stay empty') else c for c in cells)])} |")
-    names = [f"| {each.name} | {', '.join(f'`{name}`' for name in each.needs)} | {each.without} |" for each in CAPABILITIES]
+            rows.append(f"| {' | '.join([capability, *cells])} |")
+    names = [
+        f"| {each.name} | {', '.join(f'`{name}`' for name in each.needs)} | {each.without} |" for each in CAPABILITIES
+    ]
     return _HEAD + "\n".join(rows) + "\n" + _NAMES + "\n".join(names) + "\n" + _REST
 
 

@@ -23,6 +23,7 @@ from mirror.errors import DocumentRefused, GraphQLError, NotFound, NotOffered, R
 from mirror.typed import decode
 
 FEW_TRIES = 2  # of a document about several things: asking for fewer of them is the better next step
+ALL_FILES = 100_000
 MOST_REFUSALS = 40  # of one document in a row; each teaches something, so that fewer are left to learn
 
 _T = TypeVar("_T")
@@ -134,6 +135,10 @@ class Asking:
         if found is None or is_null(found.run):
             raise NotFound(f"{self._host} has no run {one_line(run_id, 100)} in {one_line(project, 100)}")
         return found.run
+
+    def _files_first(self, wanted: int) -> int:
+        """How many files to ask for along with a run: all, of a server that does not page them."""
+        return wanted if self._known.knows("Run.files(after)") else ALL_FILES
 
     def _files_in(self, node: msgspec.Raw, first: int) -> FilesPage:
         """The page of files in a run or an artifact, of which `first` were asked for."""

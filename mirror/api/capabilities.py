@@ -12,8 +12,7 @@ from functools import lru_cache
 
 import msgspec
 
-from mirror.api import content_documents, documents, write_documents
-from mirror.api.content_documents import artifacts_document, contents_document, streams_document
+from mirror.api.every_document import every_document
 from mirror.api.fitted import Fitted
 from mirror.records.server import ServerFacts, TypeFacts
 
@@ -169,17 +168,6 @@ CAPABILITIES = (
 )
 
 OTHER_FIELDS = "other fields"
-
-
-def every_document() -> tuple[str, ...]:
-    """Every document that the client ever asks; those for several things, for one."""
-    constants = (documents.DOCUMENTS, content_documents.DOCUMENTS, write_documents.DOCUMENTS)
-    return (
-        *(text for texts in constants for text in texts.values()),
-        contents_document(1),
-        streams_document(1),
-        artifacts_document(1),
-    )
 
 
 def fitted_documents(facts: ServerFacts) -> tuple[Fitted, ...]:

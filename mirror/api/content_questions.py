@@ -36,6 +36,8 @@ class ContentQuestions(Asking):
             For each run id its contents, a bad run with its reason, or None when there is no such run.
         """
 
+        files_first = self._files_first(files_first)
+
         async def ask(some: Sequence[str], attempts: int | None) -> Mapping[str, RunContents | BadRun | None]:
             variables: dict[str, object] = {
                 "entity": entity,

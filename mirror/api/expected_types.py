@@ -28,6 +28,7 @@ _NODES = {
     "EntityEdge": "Entity",
 }
 
+# In this order a server's types are followed, so that what a run has comes before what an artifact has.
 COMPOSITE: Mapping[str, Mapping[str, str]] = {
     "Query": {
         "viewer": "User",
@@ -91,13 +92,8 @@ INPUTS: Mapping[str, str] = {
 }
 """The input of each mutation."""
 
-# Types that are asked for along with the others, since a server may use them in place of the ones above.
-ALTERNATIVES = (
-    "InputArtifactConnectionEdge",
-    "VersionedArtifactConnection",
-    "VersionedArtifactEdge",
-    "LocalVersionInfo",
-)
+# Asked for along with the others, since servers use it in a place of theirs.
+ALTERNATIVES = ("InputArtifactConnectionEdge",)
 
 
 def type_names() -> tuple[str, ...]:

@@ -14,7 +14,6 @@ class Fitted:
     variables: frozenset[str]  # names of those that it still has, without `$`
     left_out: frozenset[str]  # `Type.field`, or `Type.field(argument)` where an argument is to blame
     visited: frozenset[tuple[str, str]]  # parent type and field of everything that is left
-    types: frozenset[str]  # every composite type in it, as the server or the documents name it
 
 
 def named_type(text: str) -> str:

@@ -32,17 +32,16 @@ from graphql import (
 )
 
 from mirror.api.expected_types import composite_of
-from mirror.api.fitted import Fitted, family, named_type
+from mirror.api.fitted import Fitted, family
 from mirror.records.server import FieldFacts, ServerFacts
 
-# Without these arguments a field still answers what is asked for, if not in order and with more than that (the pull
-# filters what comes); without any other it would answer something else.
-DISPENSABLE = frozenset({"Project.runs(order)", "Project.runs(filters)"})
+# Without these arguments a field still answers what is asked for, if with more than that and in another order: the pull
+# filters what comes, and asks for all at once. Without any other it would answer something else.
+DISPENSABLE = frozenset({"Project.runs(order)", "Project.runs(filters)", "Project.runs(after)"})
 
 # Fields that answer the same under an older name.
 OLDER_NAMES = {"File.directUrl": "url", "Project.run": "bucket"}
 
-_LEAVES = frozenset({"SCALAR", "ENUM"})
 _ROOTS = {OperationType.QUERY: "Query", OperationType.MUTATION: "Mutation"}
 
 
@@ -79,7 +78,6 @@ def fit(document: str, facts: ServerFacts) -> Fitted:
         variables=frozenset(fitter.uses),
         left_out=frozenset(fitter.left_out),
         visited=frozenset(fitter.visited),
-        types=frozenset(fitter.types),
     )
 
 
@@ -100,11 +98,9 @@ class _Fitter:
     uses: dict[str, str | None] = field(default_factory=dict)  # variables, and the type that the server wants
     left_out: set[str] = field(default_factory=set)
     visited: set[tuple[str, str]] = field(default_factory=set)
-    types: set[str] = field(default_factory=set)
 
     def selections(self, selected: SelectionSetNode, parent: str) -> tuple[SelectionNode, ...]:
         """What is left of the selections on a type."""
-        self.types.add(parent)
         kept = (self._field(node, parent) for node in self._written_out(selected))
         return tuple(node for node in kept if node is not None)
 
@@ -175,13 +171,9 @@ class _Fitter:
 
         Where neither tells, `selects` decides: whether the document asks for fields of the value.
         """
-        if facts is None:
-            return composite_of(parent, name) or (f"{parent}.{name}" if selects else None)
-        told = named_type(facts.type)
-        described = self.facts.types.get(told)
-        if described is None:
-            return told if selects else None
-        return None if described.kind in _LEAVES else told
+        if facts is not None:
+            return facts.child
+        return composite_of(parent, name) or (f"{parent}.{name}" if selects else None)
 
     def _arguments(self, node: FieldNode, path: str, facts: FieldFacts | None) -> tuple[ArgumentNode, ...] | None:
         """The arguments that the server takes; None when the field is no use without one, or lacks one."""

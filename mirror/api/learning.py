@@ -1,8 +1,9 @@
 """What to ask a server about itself, and its answers as facts. Pure; `Client.learn` does the asking.
 
-Three requests at the most: its types, by introspection; then its features and version, together with types that the
-first answer brought up. A server that does not describe itself is sent a document with every field of every document of
-ours and one that no server has: it refuses that at once, executes nothing, and its refusal names all that it lacks.
+Three requests at the most: the types that a current server has, by introspection; its features and version, together
+with all its types where it names them differently. A server that does not describe itself is sent a document with every
+field of every document of ours and one that no server has: it refuses that at once, executes nothing, and its refusal
+names all that it lacks.
 """
 
 from __future__ import annotations
@@ -11,14 +12,19 @@ import datetime as dt
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 import msgspec
 
-from mirror.api.fitted import Fitted
+from mirror.api.every_document import every_document
+from mirror.api.expected_types import COMPOSITE, INPUTS
+from mirror.api.fitted import Fitted, named_type
 from mirror.records.server import FieldFacts, ServerFacts, TypeFacts
 from mirror.typed import convert
 
 NO_SERVER_HAS_THIS = "mirrorAsksWhatIsMissing"  # a field that makes a server refuse a document
+
+ALL_TYPES = "mirrorAllTypes"  # the alias that all types are asked under
 
 _DESCRIPTION = """
 fragment Described on __Type {
@@ -33,6 +39,7 @@ fragment Named on __Type {
 
 
 _WITH_FIELDS = frozenset({"OBJECT", "INTERFACE", "INPUT_OBJECT"})
+_LEAVES = frozenset({"SCALAR", "ENUM"})
 
 
 class _Named(msgspec.Struct, rename="camel"):
@@ -76,26 +83,20 @@ class _Type(msgspec.Struct, rename="camel"):
 
 def introspection(names: Sequence[str]) -> str:
     """The document that asks a server to describe some types."""
-    return f"query MirrorSchema {{ {described(names)} }}{_DESCRIPTION}"
+    types = " ".join(f'{name}: __type(name: "{name}") {{ ...Described }}' for name in names)
+    return f"query MirrorSchema {{ {types} }}{_DESCRIPTION}"
 
 
-def described(names: Iterable[str]) -> str:
-    """Selections that ask for descriptions of types, an alias each."""
-    return " ".join(f'{name}: __type(name: "{name}") {{ ...Described }}' for name in names)
+def with_all_types(document: str | None) -> str:
+    """A query that also asks for descriptions of all types; None: for nothing but those."""
+    head, brace, rest = (document or "query MirrorSchema { }").partition("{")
+    return f"{head}{brace} {ALL_TYPES}: __schema {{ types {{ ...Described }} }} {rest}{_DESCRIPTION}"
 
 
-def with_descriptions(document: str, names: Sequence[str]) -> str:
-    """A query that also asks for descriptions of some types; `document` as it is when there are none."""
-    if not names:
-        return document
-    head, brace, rest = document.partition("{")
-    return f"{head}{brace} {described(names)} {rest}{_DESCRIPTION}"
-
-
-def types_in(data: Mapping[str, object]) -> dict[str, TypeFacts]:
-    """The types that an answer describes, by name; what is described in another shape counts as not described."""
+def types_in(described: Iterable[object]) -> dict[str, TypeFacts]:
+    """Descriptions of types, by the server's names; what comes in another shape counts as not described."""
     found: dict[str, TypeFacts] = {}
-    for name, value in data.items():
+    for value in described:
         try:
             told = convert(value, _Type)
         except msgspec.ValidationError:
@@ -105,8 +106,65 @@ def types_in(data: Mapping[str, object]) -> dict[str, TypeFacts]:
             value.name: FieldFacts(type=str(value.type), required=(value.name,) if value.is_required else ())
             for value in told.input_fields or ()
         }
-        if told.name == name and (fields or told.kind not in _WITH_FIELDS):
-            found[name] = TypeFacts(kind=told.kind, fields=fields)
+        if told.name is not None and (fields or told.kind not in _WITH_FIELDS):
+            found[told.name] = TypeFacts(kind=told.kind, fields=fields)
+    return found
+
+
+class Described(msgspec.Struct, frozen=True, kw_only=True):
+    """A server's types as far as the documents reach them, by the names that a current server has for them."""
+
+    types: dict[str, TypeFacts]
+    unknown: frozenset[str]  # types that are reached and that it has not described, by its own names
+
+
+def by_current_names(described: Mapping[str, TypeFacts]) -> Described:
+    """Follow the documents through a server's types, and name each as a current server does.
+
+    Args:
+        described: by the server's own names.
+    """
+    types: dict[str, TypeFacts] = {}
+    unknown: set[str] = set()
+    own_names: dict[str, str] = {}  # by the current ones
+
+    def follow(current: str, own: str) -> None:
+        if own not in described:
+            unknown.add(own)
+            return
+        fields = dict(described[own].fields)
+        types[current] = TypeFacts(kind=described[own].kind, fields=fields)
+        for name, expected in COMPOSITE.get(current, {}).items():
+            if name not in fields:
+                continue
+            child = named_type(fields[name].type)
+            if child in described and described[child].kind in _LEAVES:
+                continue
+            # A type that stands in place of two of a current server's keeps its own name in the second place.
+            known_as = expected if own_names.setdefault(expected, child) == child else child
+            fields[name] = msgspec.structs.replace(fields[name], child=known_as)
+            if known_as not in types:
+                follow(known_as, child)
+        for name, facts in described[own].fields.items():  # what no document asks fields of: that it has some counts
+            child = named_type(facts.type)
+            if name not in COMPOSITE.get(current, {}) and child in described and described[child].kind not in _LEAVES:
+                fields[name] = msgspec.structs.replace(facts, child=child)
+
+    for root in ("Query", "Mutation"):
+        follow(root, root)
+    inputs = _inputs_of(types.get("Mutation"))
+    types |= {current: described[own] for current, own in inputs.items() if own in described}
+    unknown |= set(inputs.values()) - described.keys()
+    return Described(types=types, unknown=frozenset(unknown))
+
+
+def _inputs_of(mutations: TypeFacts | None) -> dict[str, str]:
+    """The server's names of the inputs that its mutations take, by the current ones."""
+    found: dict[str, str] = {}
+    for mutation, expected in INPUTS.items():
+        facts = mutations.fields.get(mutation) if mutations is not None else None
+        if facts is not None and (text := facts.arguments.get("input")) is not None:
+            found[expected] = named_type(text)
     return found
 
 
@@ -117,11 +175,6 @@ def _field_facts(field: _Field) -> FieldFacts:
         arguments={argument.name: str(argument.type) for argument in arguments},
         required=tuple(argument.name for argument in arguments if argument.is_required),
     )
-
-
-def missing_types(fitted: Iterable[Fitted], types: Mapping[str, TypeFacts]) -> tuple[str, ...]:
-    """Types that the documents reach on this server and that it has not described yet."""
-    return tuple(sorted({name for document in fitted for name in document.types} - types.keys()))
 
 
 def everything(documents: Iterable[Fitted]) -> str:
@@ -146,6 +199,12 @@ def mark(version: str | None, features: Iterable[str]) -> str:
     return hashlib.blake2b("\0".join(told).encode(), digest_size=12).hexdigest()
 
 
+@cache
+def asked() -> str:
+    """A digest of the documents as they are now."""
+    return hashlib.blake2b("\0".join(every_document()).encode(), digest_size=12).hexdigest()
+
+
 def with_features(facts: ServerFacts, *, features: frozenset[str], version: str | None, at: dt.datetime) -> ServerFacts:
     """Facts with what the server says of itself.
 
@@ -156,5 +215,10 @@ def with_features(facts: ServerFacts, *, features: frozenset[str], version: str 
         at: now, UTC.
     """
     return msgspec.structs.replace(
-        facts, learnt_at=at, version=version, features=tuple(sorted(features)), mark=mark(version, features)
+        facts,
+        learnt_at=at,
+        version=version,
+        features=tuple(sorted(features)),
+        mark=mark(version, features),
+        asked=asked(),
     )

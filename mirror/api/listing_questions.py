@@ -31,6 +31,8 @@ PROJECTS_PER_PAGE = 100
 SWEEPS_PER_PAGE = 100
 FILES_FIRST = 50  # files of a run in a page of runs: most runs have fewer
 ARTIFACTS_FIRST = 20  # artifacts of a run, each way, in a page of runs
+ALL_RUNS = 1_000_000  # to ask for of a server that does not page
+_PAGING = "Project.runs(after)"
 _TO_LIST_RUNS = ("Query.project", "Project.runs", "RunConnection.edges", "RunEdge.node", "Run.name")
 OLDEST_FIRST = "+created_at"  # stable for old runs (W&B API notes, section 5)
 
@@ -97,6 +99,10 @@ class ListingQuestions(Asking):
         Returns:
             The page, or None when the project does not exist or the key may not read it.
         """
+        if not self._known.knows(_PAGING):  # then all come at once, or none
+            if after is not None:
+                raise self._not_offered(frozenset({_PAGING}))
+            first = max(first, ALL_RUNS)
         variables = {
             **_listing(entity, project, filters, order, first, after),
             "countFilters": _filter_text(count_filters),
@@ -106,6 +112,7 @@ class ListingQuestions(Asking):
         document = documents.RUNS
         if with_contents:
             document = documents.RUNS_WITH_CONTENTS
+            files_first = self._files_first(files_first)
             variables |= {"filesFirst": files_first, "artifactsFirst": ARTIFACTS_FIRST}
         answer = await self._ask(document, variables, attempts=attempts, partial=True, needs=_TO_LIST_RUNS)
         failed = self._failed_runs(answer)

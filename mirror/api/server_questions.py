@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 
@@ -13,15 +13,16 @@ from mirror.api.capabilities import Lack, fitted_documents, lacks, left_out_by
 from mirror.api.expected_types import type_names
 from mirror.api.known_server import with_refusals
 from mirror.api.learning import (
+    asked,
+    by_current_names,
     everything,
     introspection,
-    missing_types,
     types_in,
-    with_descriptions,
+    with_all_types,
     with_features,
 )
 from mirror.api.pages import Viewer
-from mirror.api.wire import ServerData, ViewerData, WireServer
+from mirror.api.wire import SelfData, ServerData, ViewerData, WireServer
 from mirror.errors import (
     AuthError,
     DocumentRefused,
@@ -111,7 +112,7 @@ class ServerQuestions(Asking):
         facts = self._known.facts
         learnt_at = facts.learnt_at if facts.deployment == self._deployment.id else None
         # A clock that was ahead once must not keep the server from being asked again.
-        is_known = learnt_at is not None and learnt_at <= now < learnt_at + LEARN_AGAIN
+        is_known = learnt_at is not None and learnt_at <= now < learnt_at + LEARN_AGAIN and facts.asked == asked()
         if is_known and not self._known.is_stale:
             return False
         await self.learn(now)
@@ -126,26 +127,26 @@ class ServerQuestions(Asking):
         Raises:
             MirrorError: of the network, or the key is refused; the facts stay as they were.
         """
-        types = await self._described(type_names())
-        facts = ServerFacts(deployment=self._deployment.id, types=types, introspected="Query" in types)
+        described = await self._described(introspection(type_names()))
+        own = by_current_names(described)
+        facts = ServerFacts(deployment=self._deployment.id, types=own.types, introspected="Query" in own.types)
         if not facts.introspected:
             facts = await self._provoked(facts)
-        told, more = await self._told(facts, _unknown(facts))
-        facts = msgspec.structs.replace(facts, types={**types, **more})
-        if more and (unknown := _unknown(facts)):  # types that only those brought up
-            facts = msgspec.structs.replace(facts, types={**facts.types, **await self._described(unknown)})
+        told, more = await self._told(facts, with_types=facts.introspected and bool(own.unknown))
+        if more:
+            facts = msgspec.structs.replace(facts, types=by_current_names({**described, **more}).types)
         facts = msgspec.structs.replace(facts, left_out=left_out_by(facts))
         self._known.learn(with_features(facts, features=told.enabled, version=told.version, at=now))
 
-    async def _described(self, names: Sequence[str]) -> dict[str, TypeFacts]:
+    async def _described(self, document: str) -> dict[str, TypeFacts]:
         """What a server says about types; empty when it does not describe itself."""
         try:
-            answer = await self._session.graphql(introspection(names), attempts=FEW_TRIES)
+            answer = await self._session.graphql(document, attempts=FEW_TRIES)
         except MirrorError as error:
             if _may_be_the_question(error):
                 return {}
             raise
-        return types_in(self._read(answer, dict[str, object]))
+        return types_in(self._read(answer, dict[str, object]).values())
 
     async def _provoked(self, facts: ServerFacts) -> ServerFacts:
         """Facts with what the server refuses of all documents at once."""
@@ -159,26 +160,24 @@ class ServerQuestions(Asking):
                 raise
         return facts  # it refuses in other words; each document is asked about when it is needed
 
-    async def _told(self, facts: ServerFacts, unknown: Sequence[str]) -> tuple[WireServer, Mapping[str, TypeFacts]]:
-        """What the server says of itself, and descriptions of some more types along with it."""
+    async def _told(self, facts: ServerFacts, *, with_types: bool) -> tuple[WireServer, Mapping[str, TypeFacts]]:
+        """What the server says of itself, and descriptions of all its types along with it."""
         from mirror.api.fitting import fit
 
-        fitted = fit(documents.FEATURES, facts)
-        if fitted.text is None:
-            return WireServer(), await self._described(unknown) if unknown else {}
+        document = fit(documents.FEATURES, facts).text
+        if with_types:
+            document = with_all_types(document)
+        if document is None:
+            return WireServer(), {}
         try:
-            answer = await self._session.graphql(with_descriptions(fitted.text, unknown), attempts=FEW_TRIES)
+            answer = await self._session.graphql(document, attempts=FEW_TRIES)
         except MirrorError as error:
             if _may_be_the_question(error):
                 return WireServer(), {}
             raise
-        told = self._read(answer, ServerData).server_info or WireServer()
-        return told, types_in(self._read(answer, dict[str, object]))
-
-
-def _unknown(facts: ServerFacts) -> tuple[str, ...]:
-    """Types that the documents reach on a server that describes itself, and that it has not described yet."""
-    return missing_types(fitted_documents(facts), facts.types) if facts.introspected else ()
+        data = self._read(answer, SelfData)
+        types = data.mirror_all_types.types if data.mirror_all_types is not None else []
+        return data.server_info or WireServer(), types_in(types)
 
 
 def _may_be_the_question(error: MirrorError) -> bool:

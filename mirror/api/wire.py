@@ -166,6 +166,16 @@ class ServerData(msgspec.Struct, rename="camel"):
     server_info: WireServer | None = None
 
 
+class _AllTypes(msgspec.Struct):
+    types: list[object] = []
+
+
+class SelfData(ServerData, rename="camel"):
+    """Data of a query that asks for the server's own facts and, under the alias `ALL_TYPES`, for its schema."""
+
+    mirror_all_types: _AllTypes | None = None
+
+
 class RunNames(msgspec.Struct, rename="camel"):
     """A run in a listing that asks for its names alone."""
 

@@ -15,6 +15,7 @@ class FieldFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A field of a type."""
 
     type: str  # as GraphQL writes it: `[RunEdge!]!`
+    child: str | None = None  # the type of its value, by the name that a current server has for it; None: a leaf
     arguments: Mapping[str, str] = {}  # types by name
     required: tuple[str, ...] = ()  # arguments that must be given
 
@@ -27,11 +28,15 @@ class TypeFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ServerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a server knows. Where nothing is known of a type or field, the server is taken to be a current one."""
+    """What a server knows. Where nothing is known of a type or field, the server is taken to be a current one.
+
+    Types have the names of a current server, whatever this one calls them.
+    """
 
     deployment: str = ""  # `Deployment.id`
     learnt_at: dt.datetime | None = None  # UTC; None: it was never asked
     version: str | None = None  # of a server of one's own; None: it does not tell
+    asked: str = ""  # digest of the documents that it was asked about, which an upgrade of the mirror changes
     mark: str = ""  # digest of version and features, which an upgrade changes
     introspected: bool = False  # `types` come from the server's own description
     features: tuple[str, ...] = ()  # names of those that are on

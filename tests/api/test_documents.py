@@ -8,12 +8,13 @@ import pytest
 from graphql import GraphQLInputObjectType, GraphQLSchema, get_named_type, introspection_from_schema, parse, validate
 
 from mirror.api import content_documents, documents, write_documents
-from mirror.api.capabilities import every_document, explained
+from mirror.api.capabilities import explained
 from mirror.api.content_documents import artifacts_document, contents_document, streams_document
 from mirror.api.documents import operation_name
+from mirror.api.every_document import every_document
 from mirror.api.expected_types import COMPOSITE, INPUTS
 from mirror.api.fitting import fit
-from mirror.api.learning import types_in
+from mirror.api.learning import by_current_names, types_in
 from mirror.records.server import ServerFacts
 from mirror.sandbox.graphql_api import schema
 
@@ -26,8 +27,8 @@ CURRENT = ServerFacts()
 
 def facts_of(asked: GraphQLSchema) -> ServerFacts:
     """What a server with this schema says about itself."""
-    described = introspection_from_schema(asked)["__schema"]["types"]
-    return ServerFacts(types=types_in({told["name"]: told for told in described}), introspected=True)
+    described = types_in(introspection_from_schema(asked)["__schema"]["types"])
+    return ServerFacts(types=by_current_names(described).types, introspected=True)
 
 
 @pytest.mark.parametrize("name", sorted(set(DOCUMENTS) - FOR_OLDER_SERVERS))

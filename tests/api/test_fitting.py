@@ -6,6 +6,7 @@ The servers here are the sandbox's schema less one name; graphql-core's validati
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -15,16 +16,18 @@ from graphql import (
     GraphQLObjectType,
     GraphQLSchema,
     build_schema,
+    introspection_from_schema,
     parse,
     print_schema,
     validate,
 )
 
-from mirror.api.capabilities import every_document, explained, left_out_by
-from mirror.api.fitted import Fitted
+from mirror.api.capabilities import explained, left_out_by
+from mirror.api.every_document import every_document
+from mirror.api.fitted import Fitted, named_type
 from mirror.api.fitting import field_at, fit
 from mirror.api.known_server import KnownServer, with_refusals
-from mirror.api.learning import everything
+from mirror.api.learning import by_current_names, everything, types_in
 from mirror.api.write_documents import UPLOAD_ADDRESSES
 from mirror.errors import DocumentRefused, Reported
 from mirror.records.server import FieldFacts, ServerFacts, TypeFacts
@@ -127,7 +130,7 @@ def test_one_refusal_of_all_documents_teaches_all_that_is_lacking() -> None:
 
 def test_variables_take_the_types_that_the_server_wants() -> None:
     document = "query Q($a: Int64!, $n0: JSONString) { run(from: $a, filters: $n0) { id } }"
-    run = FieldFacts(type="Run", arguments={"from": "Int", "filters": "String!"})
+    run = FieldFacts(type="Run", child="Run", arguments={"from": "Int", "filters": "String!"})
     facts = ServerFacts(types={"Query": TypeFacts(kind="OBJECT", fields={"run": run})})
     assert (fit(document, facts).text or "").startswith("query Q($a: Int, $n0: String!)")
     refused = Reported(message='Variable "$n0" of type "JSONString" used in position expecting type "JSON!".')
@@ -135,32 +138,62 @@ def test_variables_take_the_types_that_the_server_wants() -> None:
     assert "$n0: JSON!" in (fit(document, told).text or "")
 
 
-def test_a_fragment_is_asked_on_whatever_type_the_server_has_in_its_place() -> None:
-    document = "query Q { run { used { ...P } } } fragment P on ArtifactConnection { edges { node { id } } total }"
-    types = {
-        "Query": TypeFacts(kind="OBJECT", fields={"run": FieldFacts(type="Run")}),
-        "Run": TypeFacts(kind="OBJECT", fields={"used": FieldFacts(type="OtherConnection!")}),
-        "OtherConnection": TypeFacts(kind="OBJECT", fields={"edges": FieldFacts(type="[OtherEdge]")}),
+def test_a_server_may_name_its_types_as_it_likes() -> None:
+    def renamed(text: str) -> str:
+        return re.sub(r"(?<!Query)(?<!Mutation)(?<!Int64)\b([A-Z]\w+)(?=[!\]]*$)", r"Its\1", text)
+
+    leaves = {"String", "Int", "Float", "Boolean", "ID", "Int64", "JSON", "JSONString", "DateTime", "Duration"}
+    described = types_in(introspection_from_schema(SCHEMA)["__schema"]["types"])
+    own: dict[str, TypeFacts] = {}
+    for name, facts in described.items():
+        if facts.kind not in {"OBJECT", "INTERFACE", "UNION"}:
+            own[name] = facts
+            continue
+        fields = {
+            field: each if named_type(each.type) in leaves or described[named_type(each.type)].kind == "ENUM"
+            else msgspec.structs.replace(each, type=renamed(each.type))
+            for field, each in facts.fields.items()
+        }  # fmt: skip
+        own[name if name in {"Query", "Mutation"} else f"Its{name}"] = TypeFacts(kind=facts.kind, fields=fields)
+    found = by_current_names(own)
+    assert found.unknown == set()
+    server = ServerFacts(types=found.types)
+    for document, whole in WHOLE.items():
+        assert fit(document, server).visited == whole.visited
+
+
+def test_one_type_may_stand_where_a_current_server_has_two_and_two_where_it_has_one() -> None:
+    def thing(**fields: str) -> TypeFacts:
+        return TypeFacts(kind="OBJECT", fields={name: FieldFacts(type=text) for name, text in fields.items()})
+
+    own = {
+        "Query": thing(project="Project", artifact="Artifact"),
+        "Project": thing(run="Run"),
+        "Run": thing(
+            id="ID!", outputArtifacts="ArtifactConnection", inputArtifacts="ArtifactConnection", files="Files"
+        ),
+        "ArtifactConnection": thing(totalCount="Int"),
+        "Artifact": thing(id="ID!", files="OtherFiles"),
+        "Files": thing(edges="[E]"),
+        "OtherFiles": thing(totalCount="Int"),
+        "ID": TypeFacts(kind="SCALAR"),
+        "Int": TypeFacts(kind="SCALAR"),
     }
-    fitted = fit(document, ServerFacts(types=types))
-    assert fitted.left_out == {"OtherConnection.total"}
-    assert "OtherEdge" in fitted.types
-    assert "fragment" not in (fitted.text or "")
-    assert "..." not in (fitted.text or "")
+    found = by_current_names(own)
+    assert found.types["InputArtifactConnection"] == found.types["ArtifactConnection"]
+    assert set(found.types["FileConnection"].fields) == {"edges"}
+    assert found.types["Artifact"].fields["files"].child == "OtherFiles"
+    assert found.unknown == {"E", "Mutation"}
 
 
 def test_a_field_that_needs_an_argument_or_has_another_shape_is_left_out() -> None:
     fields = {
         "needy": FieldFacts(type="Int", arguments={"must": "Int!"}, required=("must",)),
         "leaf": FieldFacts(type="String"),
-        "thing": FieldFacts(type="Thing"),
+        "thing": FieldFacts(type="Thing", child="Thing"),
         "good": FieldFacts(type="Int"),
     }
-    types = {
-        "Query": TypeFacts(kind="OBJECT", fields=fields),
-        "String": TypeFacts(kind="SCALAR"),
-        "Thing": TypeFacts(kind="OBJECT"),
-    }
+    types = {"Query": TypeFacts(kind="OBJECT", fields=fields)}
     fitted = fit("query Q { needy leaf { id } thing good }", ServerFacts(types=types))
     assert fitted.left_out == {"Query.needy(must)", "Query.leaf", "Query.thing"}
     assert fitted.visited == {("Query", "good")}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mirror.api.capabilities import every_document
+from mirror.api.every_document import every_document
 from mirror.api.fitting import fit
 from mirror.errors import NotOffered
 from mirror.layout import Home

@@ -1,0 +1,17 @@
+"""All documents that the client ever asks, for whoever has to know what that is."""
+
+from __future__ import annotations
+
+from mirror.api import content_documents, documents, write_documents
+from mirror.api.content_documents import artifacts_document, contents_document, streams_document
+
+
+def every_document() -> tuple[str, ...]:
+    """Every document, written for a current server; those for several things, for one."""
+    constants = (documents.DOCUMENTS, content_documents.DOCUMENTS, write_documents.DOCUMENTS)
+    return (
+        *(text for texts in constants for text in texts.values()),
+        contents_document(1),
+        streams_document(1),
+        artifacts_document(1),
+    )
