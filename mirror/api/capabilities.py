@@ -131,6 +131,11 @@ CAPABILITIES = (
         needs=("Artifact.currentManifest", "ArtifactManifest.file"),
         without="which files a version holds is not mirrored",
     ),
+    Capability(
+        name="files of artifacts",
+        needs=("Artifact.files",),
+        without="bytes of artifacts are not mirrored, their manifests are",
+    ),
     Capability(name="artifact tags", needs=("Artifact.tags",), without="tags of artifacts are not mirrored"),
     Capability(name="sweeps", needs=("Project.sweeps",), without="sweeps are not mirrored"),
     Capability(

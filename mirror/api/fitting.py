@@ -39,6 +39,9 @@ from mirror.records.server import FieldFacts, ServerFacts
 # filters what comes, and asks for all at once. Without any other it would answer something else.
 DISPENSABLE = frozenset({"Project.runs(order)", "Project.runs(filters)", "Project.runs(after)"})
 
+# Without this field the others of its type mean something else: live rows are those that no export holds.
+NEEDED = {"ParquetHistory": "parquetUrls"}
+
 # Fields that answer the same under an older name.
 OLDER_NAMES = {"File.directUrl": "url", "Project.run": "bucket"}
 
@@ -136,7 +139,7 @@ class _Fitter:
             kept = self.selections(node.selection_set, child)
             if not kept and parent == "Mutation":  # what it does counts, not what it answers
                 kept = (FieldNode(name=NameNode(value="__typename")),)
-            if not kept:
+            if not kept or not _is_use(child, kept):
                 self.left_out.add(path)
                 return None
             selected = SelectionSetNode(selections=kept)
@@ -204,6 +207,12 @@ class _Fitter:
             for argument in directive.arguments or ():
                 for name in _variables_in(argument.value):
                     self.uses.setdefault(name, None)
+
+
+def _is_use(parent: str, kept: tuple[SelectionNode, ...]) -> bool:
+    """Whether what is left of the selections on a type is of use without the rest."""
+    needed = NEEDED.get(parent)
+    return needed is None or any(isinstance(node, FieldNode) and node.name.value == needed for node in kept)
 
 
 def _variables_in(value: ValueNode) -> Iterator[str]:

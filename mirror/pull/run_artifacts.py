@@ -30,6 +30,8 @@ from mirror.tasks import side_by_side
 
 ARTIFACTS = "artifacts"  # the name of the item that may fail
 MANIFESTS = ("Query.artifact", "Artifact.currentManifest", "ArtifactManifest.file")  # what tells a version's files
+FILES = ("Artifact.files", "FileConnection.edges", "FileEdge.node", "File.name")  # what tells where the bytes lie
+NO_FILES = "this server does not tell where the files of artifacts lie"
 _PREFIX = "artifact "  # of the names of items that may fail
 FILES_AT_ONCE = 64
 _HASHED_AT_ONCE = 1 << 20  # bytes
@@ -104,6 +106,8 @@ def _is_new(
         return all(map(errand.client.knows, MANIFESTS)) or ref.aliases != before.aliases
     if (ref.digest, ref.updated_at_text, ref.aliases) != (before.digest, before.updated_at_text, before.aliases):
         return True
+    if before.left_out == NO_FILES:
+        return all(map(errand.client.knows, FILES))
     if before.left_out is not None:  # the policy may want it by now
         return _is_wanted(errand, ref.sequence, ref.name) and before.left_out != _too_large(errand)
     # Bytes that failed are tried again by the run that the failures are noted for.
@@ -221,6 +225,8 @@ def _has(errand: Errand, digest: str | None) -> bool:
 
 
 def _why_left_out(errand: Errand, record: ArtifactRecord) -> str | None:
+    if not all(map(errand.client.knows, FILES)):
+        return NO_FILES
     if not _is_wanted(errand, record.sequence, record.name):
         return OPT_IN
     if record.size is not None and record.size > errand.policy.artifact_size_max_mb * MB:

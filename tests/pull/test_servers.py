@@ -25,7 +25,7 @@ EXPORTS = ("exports of", "tail of")  # rows come one by one, as a tail
 FILES = ("files of", "file ")
 LOGGED = ("artifacts of", "manifest of", "entry", "bytes of")
 MANIFESTS = ("manifest of", "entry", "bytes of")
-TAIL = ("metrics of r002", "tail of r002")  # of the run that goes on
+TAIL = ("metrics of r002", "tail of r002", "metrics of new", "tail of new")  # of runs that are not exported (whole)
 
 # What a lake may lack, or hold in another form, when a server lacks a name: beginnings of `differences`.
 LOST: dict[str, tuple[str, ...]] = {
