@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-Form = Literal["int64", "uint64", "json"]  # "json": some are no integers, or too large for 64 bits
+# What the numbers of a key are read as: integers of 64 bits or of any size, or, of "number", only those with digits.
+Form = Literal["int64", "uint64", "integer", "number"]
 DICTIONARY = "dictionary"  # the mark of a name, beside the forms of keys
 _COLUMNS = pa.schema([("key", pa.string()), ("form", pa.string()), ("row", pa.int64()), ("digits", pa.string())])
 
@@ -58,12 +59,18 @@ class EarlierForms(msgspec.Struct, frozen=True, kw_only=True):
 
     def dump(self) -> bytes:
         """As the bytes of an object; equal ones for equal values."""
-        lines: list[tuple[str, str, int | None, str | None]] = [(name, DICTIONARY, None, None) for name in sorted(self.dictionaries)]
+        lines: list[tuple[str, str, int | None, str | None]] = [
+            (name, DICTIONARY, None, None) for name in sorted(self.dictionaries)
+        ]
         for key, integers in sorted(self.integers.items()):
             lines.append((key, integers.form, None, None))
-            lines += [(key, integers.form, row, digits) for row, digits in zip(integers.rows, integers.digits, strict=True)]
+            lines += [
+                (key, integers.form, row, digits) for row, digits in zip(integers.rows, integers.digits, strict=True)
+            ]
         columns = list(zip(*lines, strict=True)) or [(), (), (), ()]
-        table = pa.table([pa.array(column, field.type) for column, field in zip(columns, _COLUMNS, strict=True)], _COLUMNS)
+        table = pa.table(
+            [pa.array(column, field.type) for column, field in zip(columns, _COLUMNS, strict=True)], _COLUMNS
+        )
         sink = io.BytesIO()
         pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
         return sink.getvalue()
@@ -135,7 +142,7 @@ def restored(column: Any, told: Sequence[Told], first: int) -> Any:
 
 def _type_with(kind: pa.DataType, path: tuple[int, ...], form: Form) -> pa.DataType:
     if not path:
-        return {"int64": pa.int64(), "uint64": pa.uint64(), "json": pa.large_binary()}[form]
+        return {"int64": pa.int64(), "uint64": pa.uint64()}.get(form, pa.large_binary())  # else JSON
     fields = list(kind)
     fields[path[0]] = fields[path[0]].with_type(_type_with(fields[path[0]].type, path[1:], form))
     return pa.struct(fields)
@@ -153,10 +160,10 @@ def _put_back(array: pa.Array, path: tuple[int, ...], integers: Integers, first:
         for row, digits in zip(integers.rows, integers.digits, strict=True)
         if first <= row < first + len(array)
     }
-    if integers.form == "json":
+    if integers.form in ("integer", "number"):
+        spell: Callable[[Any], str] = (lambda value: str(int(value))) if integers.form == "integer" else json.dumps
         texts = [
-            None if value is None else known.get(place) or json.dumps(value)
-            for place, value in enumerate(array.to_pylist())
+            None if value is None else known.get(place) or spell(value) for place, value in enumerate(array.to_pylist())
         ]
         return pa.array([None if text is None else text.encode() for text in texts], pa.large_binary())
     kind = _type_with(array.type, (), integers.form)

@@ -64,7 +64,7 @@ class ExportLeaves:
         wanted = {key: self._leaves.get(key, []) for key in keys}
         columns = self._part.columns({leaf.column for leaves in wanted.values() for leaf in leaves})
         rows = {
-            leaf: _rows_of(leaf.column, columns[leaf.column][leaf.number])
+            leaf: json_rows(leaf.column, columns[leaf.column][leaf.number])
             for leaf in {leaf for leaves in wanted.values() for leaf in leaves if leaf.path is None}
         }
         found: dict[str, Cells] = {}
@@ -79,10 +79,10 @@ class ExportLeaves:
         return found
 
     def _json_rows(self, name: str, number: int) -> list[dict[str, Any]]:
-        return _rows_of(name, self._part.columns([name])[name][number])
+        return json_rows(name, self._part.columns([name])[name][number])
 
 
-def _rows_of(name: str, column: pa.ChunkedArray) -> list[dict[str, Any]]:
+def json_rows(name: str, column: pa.ChunkedArray) -> list[dict[str, Any]]:
     """A column of JSON, each value by the keys that it has."""
     return [
         {} if item is None or (value := json_value(item)) is None else flattened({name: value})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from mirror.records.texts import parse_lenient
 from mirror.store.cells import Cells, cells_of
 from mirror.store.earlier_forms import EarlierForms, restored, restored_type
 from mirror.store.nesting import flattened, lookup
+from mirror.store.objects import Objects
 
 STEP = "_step"
 _LEAST, _MOST = -(2**63), 2**63
@@ -39,7 +41,11 @@ class Part(Protocol):
     """Rows of a history: a step for each, and cells by key, dictionaries flattened."""
 
     steps: pa.Int64Array  # null where a row has none
-    keys: frozenset[str]  # without `_step`
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Without `_step`."""
+        ...
 
     def read(self, keys: Sequence[str]) -> dict[str, Cells]:
         """Cells of these keys, as many as there are steps; of a key that is not here, absent ones."""
@@ -161,16 +167,51 @@ class RowsPart:
         self.rows = len(rows)
         self.steps = pa.array([step_of(row.get(STEP)) for row in self.parsed], pa.int64())
         self.names = frozenset(key for row in self.parsed for key in row) - {STEP}  # as they are spelled
-        self._flat = [flattened(row) for row in self.parsed]
-        self.keys = frozenset(key for row in self._flat for key in row) - {STEP}
 
-    def values(self, key: str) -> list[Any]:
-        """The parsed values of a key; None where a row lacks it."""
-        return [lookup(row, key) for row in self.parsed]
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """The keys of the rows, dictionaries flattened."""
+        return frozenset(key for row in self.flat for key in row) - {STEP}
+
+    def values(self, key: str, *, as_spelled: bool = False) -> list[Any]:
+        """The parsed values of a key; None where a row lacks it.
+
+        Args:
+            key: the key.
+            as_spelled: only under that very name; else also as a member, or with members that are spelled out.
+        """
+        return [row.get(key) if as_spelled else lookup(row, key) for row in self.parsed]
 
     def read(self, keys: Sequence[str]) -> dict[str, Cells]:
         """Cells of these keys."""
-        return {key: cells_of([row.get(key) for row in self._flat]) for key in keys}
+        return {key: cells_of([row.get(key) for row in self.flat]) for key in keys}
+
+    @cached_property
+    def flat(self) -> list[dict[str, Any]]:
+        """The rows by these keys."""
+        return [flattened(row) for row in self.parsed]
+
+
+def open_export(objects: Objects, digest: str, earlier: str | None = None) -> ExportPart:
+    """An export that is an object.
+
+    Args:
+        objects: where it is.
+        digest: of its bytes.
+        earlier: digest of what earlier forms of its rows had told.
+
+    Raises:
+        UnreadableExport: it is damaged.
+        StoreError: an object is missing.
+    """
+    if earlier is None:
+        return ExportPart(objects.path(digest))
+    path = objects.path(earlier)
+    try:
+        told = EarlierForms.load(path)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from error
+    return ExportPart(objects.path(digest), told)
 
 
 def facts_of(path: Path) -> ExportFacts:

@@ -22,7 +22,12 @@ class Base64(dict[str, str]):
 
 def is_whole(value: Any) -> bool:
     """Whether a value that is there is one value rather than several."""
-    return not isinstance(value, dict) or isinstance(value, Base64) or value.get(TYPE) is not None or all(item is None for item in value.values())
+    return (
+        not isinstance(value, dict)
+        or isinstance(value, Base64)
+        or value.get(TYPE) is not None
+        or all(item is None for item in value.values())
+    )
 
 
 def flattened(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,10 +39,7 @@ def flattened(row: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in row.items():
         if not is_whole(value):
             _spread(flat, key, value)
-    for key, value in row.items():
-        if value is not None and is_whole(value):
-            flat[key] = value
-    return flat
+    return flat | {key: value for key, value in row.items() if value is not None and is_whole(value)}
 
 
 def without_nulls(value: Any) -> Any:
