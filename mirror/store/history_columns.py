@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from mirror.store.cells import is_json
 from mirror.store.history_parts import STEP, ExportPart, RowsPart, as_steps
-from mirror.store.nesting import below_of, inner, is_whole, json_value, lookup, merged, prefixes, without_nulls
+from mirror.store.nesting import TYPE, below_of, inner, is_whole, json_value, lookup, merged, prefixes, without_nulls
 from mirror.store.python_values import Values, python_values
 
 Row = dict[str, Any]
@@ -79,8 +79,7 @@ class ExportColumns:
     def structs(self) -> Iterator[str]:
         """Columns that hold dictionaries of several values."""
         for name in self.names:
-            kind = self.part.type_of(name)
-            if pa.types.is_struct(kind) and kind.get_field_index("_type") < 0:
+            if _is_divided(self.part.type_of(name)):
                 yield name
 
     def holds_dictionaries(self, name: str) -> bool:
@@ -166,7 +165,7 @@ class ExportColumns:
     def _row_name(self, name: str, dictionaries: Mapping[str, str]) -> str:
         """The key under which a row shows a column: where its dictionary is a struct here, the name is no member's."""
         owner = dictionaries.get(name, name)
-        return name if owner in self._known and pa.types.is_struct(self.part.type_of(owner)) else owner
+        return name if owner in self._known and _is_divided(self.part.type_of(owner)) else owner
 
     def _row_place(self, key: str, dictionaries: Mapping[str, str]) -> _Place | None:
         members = [name for name in self._dotted if name != key and self._row_name(name, dictionaries) == key]
@@ -178,8 +177,8 @@ class ExportColumns:
         """Where a key is that is asked for by its name."""
         if key not in self._places:
             own = key if key in self._known else None
-            is_struct = own is not None and pa.types.is_struct(self.part.type_of(own))
-            members = [] if is_struct else [name for name in self._dotted if below_of(name, key)]
+            is_divided = own is not None and _is_divided(self.part.type_of(own))
+            members = [] if is_divided else [name for name in self._dotted if below_of(name, key)]
             inside = next((found for name in prefixes(key) if (found := self._inside(key, name)) is not None), None)
             node = _tree(key, own, members)
             self._places[key] = _Place(node, inside) if own or members or inside else None
@@ -351,7 +350,7 @@ def _as_float(value: Any) -> Any:
 
 def _tree(key: str, own: str | None, members: Sequence[str]) -> _Node:
     root = _Node(own, {})
-    for name in sorted(members):
+    for name in members:
         node = root
         path = below_of(name, key)
         for step in path[:-1]:
@@ -376,7 +375,7 @@ def _composed(members: Mapping[str, Column]) -> Column:
                 for is_present, row in zip(present.to_pylist(), zip(*columns.values(), strict=True), strict=True)
             ]
         )
-    arrays = list(members.values())
+    arrays: list[pa.Array] = list(members.values())
     fields = [pa.field(name, array.type) for name, array in zip(members, arrays, strict=True)]
     return pa.StructArray.from_arrays(arrays, fields=fields, mask=pc.invert(present))
 
@@ -384,6 +383,11 @@ def _composed(members: Mapping[str, Column]) -> Column:
 def _merged(own: Column, below: Column) -> Column:
     """A key's own values with what is spelled below it, row by row."""
     return Values([merged(left, right) for left, right in zip(python_values(own), python_values(below), strict=True)])
+
+
+def _is_divided(kind: pa.DataType) -> bool:
+    """Whether a column is a struct of several values, as writers make of dictionaries that do not flatten them."""
+    return bool(pa.types.is_struct(kind)) and kind.get_field_index(TYPE) < 0
 
 
 def _has_member(kind: pa.DataType, path: Sequence[str]) -> bool:

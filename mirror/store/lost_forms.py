@@ -111,9 +111,9 @@ class _Witness:
         for column in self._read(name)[-1:] if name else ():
             array = _member(column, path)
             if array.type.bit_width == 64:
-                beyond = pc.greater(array, EXACT)
+                beyond = pc.greater(array, pa.scalar(EXACT, array.type))
                 if pa.types.is_signed_integer(array.type):
-                    beyond = pc.or_(beyond, pc.less(array, -EXACT))
+                    beyond = pc.or_(beyond, pc.less(array, pa.scalar(-EXACT, array.type)))
                 kept = pc.fill_null(pc.and_(beyond, self._part.steps.is_valid()), False)
                 exact.update(
                     zip(self._part.steps.filter(kept).to_pylist(), array.filter(kept).to_pylist(), strict=True)
