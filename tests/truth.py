@@ -136,8 +136,18 @@ def expected_metrics(sandbox: Sandbox, run: RunRecord) -> dict[tuple[str, int], 
     """Each key of each step, from the Parquet parts as served and the live rows as the server spells them."""
     cells: dict[tuple[str, int], Cell] = {}
     for step, row in [*exported_rows(sandbox, run), *((row["_step"], row) for row in unexported_rows(run))]:
-        cells |= {(key, step): cell(value) for key, value in row.items() if key != "_step" and value is not None}
+        for key, value in row.items():
+            if key != "_step" and value is not None:
+                cells |= {(name, step): cell(leaf) for name, leaf in leaves(key, value).items()}
     return cells
+
+
+def leaves(key: str, value: Any) -> dict[str, Any]:
+    """The keys of a value as W&B flattens it: those of its members, unless it says its type or is empty."""
+    members = {name: item for name, item in value.items() if item is not None} if isinstance(value, Mapping) else {}
+    if not members or "_type" in members:
+        return {key: value}
+    return {inner: leaf for name, item in members.items() for inner, leaf in leaves(f"{key}.{name}", item).items()}
 
 
 def exported_rows(sandbox: Sandbox, run: RunRecord) -> Iterable[tuple[int, dict[str, Any]]]:

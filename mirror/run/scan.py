@@ -128,7 +128,7 @@ class HistoryScan(Iterator[Row]):
         from mirror.store.history_rows import HistoryRows
 
         if self._history is None:
-            self._history = HistoryRows(self.run._local.objects, self._stored.exports, self._stored.tail)
+            self._history = HistoryRows(self.run._local.objects, self._stored, lambda: self.run.summary_metrics)
         return self._history.batches(self.keys or None, self.page_offset, self._stop_step, self._how)
 
     def __getstate__(self) -> dict[str, Any]:

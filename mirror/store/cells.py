@@ -5,19 +5,21 @@ Every type that a Parquet file can hold comes out, and a cell that is there alwa
     float                    value               nothing in text; NaN, infinities and -0.0 are exact
     integer                  value               text has the digits beyond 2^53
     bool                     1 or 0              `true`, `false`
-    text, binary             NaN, ±inf if it     the JSON string; bytes that are no UTF-8 as {"base64": …}
+    text                     NaN, ±inf if it     the JSON string
                              says so
+    binary                   by what it says     bytes are JSON and come out as the value that they spell; those that
+                                                 are no JSON as the JSON string, those that are no UTF-8 as
+                                                 {"base64": …}
     decimal, duration        nearest double      the digits
     timestamp, date, time                        the JSON string, ISO 8601; UTC where a zone was given
-    struct, list, map                            the JSON text; members of a struct that are null are left out, since
-                                                 in a column null and absent look the same
+    struct, list, map                            the JSON text, members in the order of their names; those that are null
+                                                 are left out, since in a column null and absent look the same
 
 No value passes through Python one by one unless its type leaves no other way.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable
 from itertools import pairwise
@@ -27,6 +29,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mirror.records.texts import dump_strict, valid_unicode
+from mirror.store.nesting import json_value, text_value
 
 VALUE = pa.float64()
 TEXT = pa.large_string()
@@ -61,6 +64,18 @@ def cells_of(values: list[Any]) -> Cells:
     """Cells of parsed JSON values, by the same rules; None is absent."""
     pairs = [_cell(value) for value in values]
     return Cells(pa.array([pair[0] for pair in pairs], VALUE), pa.array([pair[1] for pair in pairs], TEXT))
+
+
+def is_json(kind: pa.DataType) -> bool:
+    """Whether the cells of a column are serialised JSON: W&B's own reader takes binary columns so."""
+    while pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_binary_view(kind)
+        or pa.types.is_fixed_size_binary(kind)
+    )
 
 
 def is_present(cells: Cells) -> pa.Array | None:
@@ -116,7 +131,8 @@ def _string(array: pa.Array) -> Cells:
     try:
         array.validate(full=True)
     except pa.ArrowInvalid:  # bytes that are no UTF-8 under the name of a text
-        return _binary(array.cast(pa.large_binary()))
+        items = array.cast(pa.large_binary()).to_pylist()
+        return cells_of([None if item is None else text_value(item) for item in items])
     if pc.any(pc.match_substring_regex(array, _NEEDS_ESCAPE)).as_py():
         text = pa.array([None if item is None else _quote(item) for item in array.to_pylist()], TEXT)
     else:
@@ -128,7 +144,7 @@ def _string(array: pa.Array) -> Cells:
 
 
 def _binary(array: pa.Array) -> Cells:
-    return cells_of([None if item is None else _bytes_value(item) for item in array.to_pylist()])
+    return cells_of([None if item is None else json_value(item) for item in array.to_pylist()])
 
 
 def _dictionary(array: pa.DictionaryArray) -> Cells:
@@ -176,14 +192,18 @@ def json_texts(array: pa.Array) -> list[str | None]:
         return _spans(array, [item or "null" for item in json_texts(array.values)], "[]")
     if pa.types.is_integer(kind):
         return [None if item is None else str(item) for item in array.to_pylist()]
+    if is_json(kind):
+        values = [None if item is None else json_value(item) for item in array.to_pylist()]
+        return [None if value is None else dump_strict(_canonical(value)) for value in values]
     cells = encode(array)
     pairs = zip(cells.value.to_pylist(), cells.text.to_pylist(), strict=True)
     return [text if text is not None or value is None else dump_strict(value) for value, text in pairs]
 
 
 def _struct_texts(array: pa.StructArray) -> list[str | None]:
-    names = [_quote(field.name) for field in array.type]
-    members = [json_texts(child) for child in array.flatten()]
+    children = sorted(zip(array.type, array.flatten(), strict=True), key=lambda child: child[0].name)
+    names = [_quote(field.name) for field, _ in children]
+    members = [json_texts(child) for _, child in children]
     rows: list[tuple[str | None, ...]] = list(zip(*members, strict=True)) if members else [()] * len(array)
     there = array.is_valid().to_pylist()
     return [
@@ -221,7 +241,7 @@ def _cell(value: Any) -> tuple[float | None, str | None]:
         return value, None
     if isinstance(value, str):
         return _SPOKEN.get(value), _quote(value)
-    return None, dump_strict(_without_nulls(value))
+    return None, dump_strict(_canonical(value))
 
 
 def _nearest(value: int) -> float:
@@ -231,20 +251,13 @@ def _nearest(value: int) -> float:
         return float("inf") if value > 0 else float("-inf")
 
 
-def _without_nulls(value: Any) -> Any:
-    """A parsed value without the members that are null: what an export of the same row would hold."""
+def _canonical(value: Any) -> Any:
+    """A parsed value as an export of the same row would hold it: no null members, in the order of their names."""
     if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+        return {key: _canonical(value[key]) for key in sorted(value) if value[key] is not None}
     if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
+        return [_canonical(item) for item in value]
     return value
-
-
-def _bytes_value(item: bytes) -> Any:
-    try:
-        return item.decode()
-    except UnicodeDecodeError:
-        return {"base64": base64.b64encode(item).decode()}
 
 
 def _quote(text: str) -> str:

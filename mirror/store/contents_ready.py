@@ -8,7 +8,7 @@ step once, since what a rebuild adds replaces everything that the run had.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,9 +30,12 @@ from mirror.records.contents import (
 from mirror.records.passes import ProjectKey
 from mirror.records.texts import storable_wire
 from mirror.store.contents_held import held_rows_at, held_tails, read_histories
+from mirror.store.earlier_forms import EarlierForms
 from mirror.store.engine import Engine
-from mirror.store.history_parts import ExportPart
+from mirror.store.held_history import earlier_forms
+from mirror.store.history_parts import ExportPart, RowsPart, open_export
 from mirror.store.lake import Lake
+from mirror.store.lost_forms import lost_forms
 from mirror.store.metric_files import MetricFile, RunKey, discard, write_metrics
 from mirror.store.metrics import Folded, fold_exports, fold_rows
 from mirror.store.objects import Objects
@@ -43,6 +46,7 @@ class ReadyHistory(msgspec.Struct, frozen=True, kw_only=True):
 
     run_id: str
     exports: tuple[ExportRow, ...] | None  # by last step; None: as held
+    earlier: Mapping[str, str] = {}  # by export: digest of what earlier forms of its rows had told
     tail: tuple[TailRow, ...]
     held: bool  # the lake has something of it
     replaces: bool  # metrics and tail that are held go first
@@ -84,6 +88,7 @@ def prepare(
         StoreError: the disk failed, or an object is missing; nothing is left behind.
     """
     objects.sync(_named_objects(runs, artifacts))
+    project = (key.entity, key.project)
     changed = [run for run in runs if run.history is not None]
     held = {run.run_id: HeldHistory() for run in changed}
     known = [run_id for run_id in held if run_id not in new]
@@ -92,8 +97,11 @@ def prepare(
         ends = _tail_ends(engine, key, changed, held)
         wanted = {run.run_id: _without_known(run.history, ends.get(run.run_id, ())) for run in changed if run.history}
         growing = {run_id for run_id, change in wanted.items() if grows(change, held[run_id])}
-        kept = [run_id for run_id in held if run_id not in growing and held[run_id].tail_rows]
+        rebuilt = [run_id for run_id in held if run_id not in growing]
+        kept = [run_id for run_id in rebuilt if held[run_id].tail_rows]
         tails = held_tails(engine, key, kept) if kept else {}
+        exported = [run_id for run_id in rebuilt if held[run_id].exports]
+        earlier = earlier_forms(engine, project, exported) if exported else {}
     histories: list[ReadyHistory] = []
     folds: list[tuple[RunKey, Folded]] = []
     for run in changed:
@@ -101,9 +109,12 @@ def prepare(
         if run.run_id in growing:
             ready, folded = _append(run.run_id, change, held[run.run_id])
         else:
-            ready, folded = _rebuild(objects, run.run_id, change, held[run.run_id], tails.get(run.run_id, []))
+            ready, folded = _rebuild(
+                objects, run.run_id, change, held[run.run_id], tails.get(run.run_id, []), earlier.get(run.run_id, {})
+            )
         histories.append(ready)
         folds.append(((key.entity, key.project, run.run_id), folded))
+    objects.sync({digest for history in histories for digest in history.earlier.values()})
     files = write_metrics(lake.home, folds) if folds else ()
     return ReadyContents(
         key=key, runs=tuple(runs), new=new, histories=tuple(histories), artifacts=tuple(artifacts), metrics=files
@@ -180,20 +191,31 @@ def _append(run_id: str, change: HistoryChange, held: HeldHistory) -> tuple[Read
 
 
 def _rebuild(
-    objects: Objects, run_id: str, change: HistoryChange, held: HeldHistory, held_tail: Sequence[tuple[int | None, str]]
+    objects: Objects,
+    run_id: str,
+    change: HistoryChange,
+    held: HeldHistory,
+    held_tail: Sequence[tuple[int | None, str]],
+    held_forms: Mapping[str, str],
 ) -> tuple[ReadyHistory, Folded]:
     exports = held.exports if change.exports is None else _in_order(change.exports)
-    paths = [objects.path(digest) for digest in dict.fromkeys(export.object for export in exports)]
+    digests = list(dict.fromkeys(export.object for export in exports))
+    parts = {digest: open_export(objects, digest, held_forms.get(digest)) for digest in digests}
+    forms = {digest: form for digest, form in held_forms.items() if digest in parts}
+    if change.exports is not None:
+        told = _forms_told(objects, parts, held, held_tail, held_forms)
+        forms |= {digest: objects.put_bytes(form.dump()) for digest, form in told.items()}
+        parts |= {digest: ExportPart(objects.path(digest), form) for digest, form in told.items()}
     tail = [] if change.replaces_tail else [TailRow(step=step, row=row) for step, row in held_tail]
     if change.tail_from is not None:
         tail = [row for row in tail if row.step is None or row.step < change.tail_from]
     tail = _once([*tail, *change.tail])
-    if tail and paths:
+    if tail and parts:
         # A ranged `history` may repeat exported rows. An export has the exact values; a row that the server calls
         # live, though an export holds its step, was written later.
-        covered = pa.concat_arrays([ExportPart(path).steps for path in paths])
+        covered = pa.concat_arrays([part.steps for part in parts.values()])
         tail = _not_in(tail, covered, frozenset(change.live_steps))
-    folded = fold_exports(paths, [row.row for row in tail])
+    folded = fold_exports(list(parts.values()), [row.row for row in tail])
     facts = folded.facts
     completeness = judge(
         change,
@@ -206,8 +228,36 @@ def _rebuild(
     is_held = held.completeness is not None
     kept = None if change.exports is None and is_held else exports
     return ReadyHistory(
-        run_id=run_id, exports=kept, tail=tuple(tail), held=is_held, replaces=is_held, completeness=completeness
-    ), folded
+        run_id=run_id, exports=kept, earlier={} if kept is None else forms, tail=tuple(tail), held=is_held,
+        replaces=is_held, completeness=completeness,
+    ), folded  # fmt: skip
+
+
+def _forms_told(
+    objects: Objects,
+    parts: Mapping[str, ExportPart],
+    held: HeldHistory,
+    held_tail: Sequence[tuple[int | None, str]],
+    held_forms: Mapping[str, str],
+) -> dict[str, EarlierForms]:
+    """What the new exports have lost of what is held, by export; of those that are known already nothing."""
+    earlier = list(_held_parts(objects, held, held_forms))
+    rows = RowsPart([row for _, row in held_tail]) if held_tail else None
+    if len(parts) < 2 and not earlier and rows is None:
+        return {}
+    told = {
+        digest: lost_forms(part, [other for other in parts.values() if other is not part], earlier, rows)
+        for digest, part in parts.items()
+        if digest not in held_forms
+    }
+    return {digest: form for digest, form in told.items() if form}
+
+
+def _held_parts(objects: Objects, held: HeldHistory, held_forms: Mapping[str, str]) -> Iterator[ExportPart]:
+    """The exports that are held. What is damaged tells nothing, and must not keep better bytes out."""
+    for digest in dict.fromkeys(export.object for export in held.exports):
+        with contextlib.suppress(StoreError):
+            yield open_export(objects, digest, held_forms.get(digest))
 
 
 def _in_order(exports: Sequence[ExportRow]) -> tuple[ExportRow, ...]:

@@ -57,6 +57,7 @@ _EXPORTS = pa.schema(
         ("synced_at", TIME),
     ]
 )
+_EARLIER_FORMS = pa.schema([*_RUN, ("export", TEXT), ("object", TEXT)])
 _TAILS = pa.schema([*_RUN, ("step", _INT), ("row", TEXT)])
 _CONSOLE = pa.schema(
     [
@@ -146,15 +147,18 @@ def _write_histories(
     replaced = [history.run_id for history in histories if history.replaces]
     _delete(engine, "metrics", key, replaced)
     _delete(engine, "tails", key, replaced)
-    _delete(
-        engine,
-        "exports",
-        key,
-        [history.run_id for history in histories if history.held and history.exports is not None],
-    )
+    exported = [history.run_id for history in histories if history.held and history.exports is not None]
+    _delete(engine, "exports", key, exported)
+    _delete(engine, "earlier_forms", key, exported)
     insert(
         engine, "exports", arrow_table(_EXPORTS, [row for history in histories for row in _exports(key, history, now)])
     )
+    forms = [
+        (*_of(key, history.run_id), export, digest)
+        for history in histories
+        for export, digest in sorted(history.earlier.items())
+    ]
+    insert(engine, "earlier_forms", arrow_table(_EARLIER_FORMS, forms))
     tails = [
         (*_of(key, history.run_id), row.step, storable_wire(row.row)) for history in histories for row in history.tail
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -37,6 +37,7 @@ class StoredHistory(msgspec.Struct, frozen=True, kw_only=True):
     facts: HistoryFacts | None = None  # None: the history was never read
     exports: tuple[str, ...] = ()  # digests, by part
     tail: tuple[str, ...] = ()  # exact JSON texts, by step
+    earlier: Mapping[str, str] = {}  # by export: digest of what earlier forms of its rows had told
 
 
 _FACTS = ", ".join(HistoryFacts.__struct_fields__)
@@ -75,12 +76,30 @@ def read_histories(reader: Reader, project: tuple[str, str], run_ids: Sequence[s
         return _read(engine, project, run_ids)
 
 
+def stored_history(engine: Engine, run: RunPath) -> StoredHistory:
+    """What is held of one run's history, on an engine that is at hand."""
+    return _read(engine, run[:2], [run[2]])[run[2]]
+
+
+def earlier_forms(engine: Engine, project: tuple[str, str], run_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    """By run and export, the objects that say what earlier forms of the export had told."""
+    query = f"SELECT 1 FROM duckdb_tables() WHERE database_name = '{LAKE}' AND table_name = 'earlier_forms'"
+    if not engine.execute(query).fetchall():  # a lake of an older version
+        return {}
+    found: dict[str, dict[str, str]] = {}
+    query = f"SELECT run_id, export, object FROM lake.earlier_forms WHERE {_RUNS}"
+    for run_id, export, digest in engine.execute(inlined(query, [*project, list(run_ids)])).fetchall():
+        found.setdefault(run_id, {})[export] = digest
+    return found
+
+
 def _read(engine: Engine, project: tuple[str, str], run_ids: Sequence[str]) -> dict[str, StoredHistory]:
     one = len(run_ids) == 1
     values: list[object] = [*project, run_ids[0] if one else list(run_ids)]
     facts: dict[str, HistoryFacts] = {}
     exports: dict[str, list[str]] = {}
     tails: dict[str, list[str]] = {}
+    earlier: dict[str, dict[str, str]] = {}
 
     def ask(columns: str, table: str, where: str, order: str = "ALL") -> list[tuple[object, ...]]:
         query = f"SELECT run_id, {columns} FROM lake.{table} WHERE {where if one else _RUNS} ORDER BY {order}"
@@ -91,12 +110,16 @@ def _read(engine: Engine, project: tuple[str, str], run_ids: Sequence[str]) -> d
     if any(fact.parts for fact in facts.values()):
         for run_id, digest in ask("object", "exports", _INLINED, "part"):
             exports.setdefault(str(run_id), []).append(str(digest))
+        earlier = earlier_forms(engine, project, run_ids)
     if any(fact.tail_rows for fact in facts.values()):
         for run_id, row in ask("row", "tails", _RUN, "step, rowid"):
             tails.setdefault(str(run_id), []).append(str(row))
     return {
         run_id: StoredHistory(
-            facts=facts.get(run_id), exports=tuple(exports.get(run_id, ())), tail=tuple(tails.get(run_id, ()))
+            facts=facts.get(run_id),
+            exports=tuple(exports.get(run_id, ())),
+            tail=tuple(tails.get(run_id, ())),
+            earlier=earlier.get(run_id, {}),
         )
         for run_id in run_ids
     }

@@ -1,8 +1,14 @@
-"""One part of a run's history: an export in Parquet, or rows in W&B's JSON. Columns are read by name, on demand."""
+"""One part of a run's history: an export in Parquet, or rows in W&B's JSON. Columns are read by name, on demand.
+
+What an earlier form of an export's rows had told, its integers above all (`earlier_forms`), is put back here, so that
+whoever reads a column sees what was logged.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +19,10 @@ import pyarrow.parquet as pq
 
 from mirror.errors import UnreadableExport
 from mirror.records.texts import parse_lenient
-from mirror.store.cells import Cells, cells_of, encode, is_present, nothing
+from mirror.store.cells import Cells, cells_of
+from mirror.store.earlier_forms import EarlierForms, restored, restored_type
+from mirror.store.nesting import flattened, lookup
+from mirror.store.objects import Objects
 
 STEP = "_step"
 _LEAST, _MOST = -(2**63), 2**63
@@ -29,10 +38,14 @@ class ExportFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Part(Protocol):
-    """Rows of a history: a step for each, and cells by key."""
+    """Rows of a history: a step for each, and cells by key, dictionaries flattened."""
 
     steps: pa.Int64Array  # null where a row has none
-    keys: frozenset[str]  # without `_step`
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Without `_step`."""
+        ...
 
     def read(self, keys: Sequence[str]) -> dict[str, Cells]:
         """Cells of these keys, as many as there are steps; of a key that is not here, absent ones."""
@@ -44,88 +57,102 @@ class ExportPart:
 
     Args:
         path: the file.
+        earlier: what earlier forms of its rows had told; None: nothing.
 
     Raises:
         UnreadableExport: it is damaged, or no Parquet.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, earlier: EarlierForms | None = None) -> None:
         self._path = path
         self.name = path.name
         self._metadata: pq.FileMetaData | None = None
-        try:
+        with self._reading():
             with self._open() as file:  # not kept open: a batch holds more parts than a process may have files
                 self._metadata = file.metadata
-                self._schema = file.schema_arrow
-            self.names: tuple[str, ...] = tuple(self._schema.names)
+                schema = file.schema_arrow
+                self._spelled = _json_texts(file.schema)
+            self.names: tuple[str, ...] = tuple(schema.names)
             self.rows = int(self._metadata.num_rows)
             self.doubled = len(set(self.names)) < len(self.names)  # some name is there twice
+            self.earlier = earlier or EarlierForms()
+            self._told = self.earlier.by_column(schema)
+            self.fields: tuple[tuple[str, pa.DataType], ...] = tuple(
+                (field.name, self._type(field.name, field.type)) for field in schema
+            )
+            self._types = dict(self.fields)  # the last one of a name that is there twice
             columns = self._columns([STEP])
             self.steps = as_steps(columns[STEP][-1]) if STEP in columns else pa.nulls(self.rows, pa.int64())
-        except (pa.ArrowException, OSError, UnicodeDecodeError, RecursionError) as error:
-            raise _unreadable(path, error) from error
-        self.keys = frozenset(self.names) - {STEP}
 
-    def read(self, keys: Sequence[str]) -> dict[str, Cells]:
-        """Cells of these keys.
+    def columns(self, names: Collection[str]) -> dict[str, list[pa.ChunkedArray]]:
+        """These columns by name; several of one name in their order.
 
         Raises:
             UnreadableExport: a page of one of them is damaged.
         """
-        try:
-            columns = self._columns([key for key in keys if key in self.keys])
-            return {
-                key: _later_wins([encode(column) for column in columns[key]]) if key in columns else nothing(self.rows)
-                for key in keys
-            }
-        except (pa.ArrowException, OSError, UnicodeDecodeError, RecursionError) as error:
-            raise _unreadable(self._path, error) from error
+        with self._reading():
+            return self._columns(names)
 
-    def arrow(self, keys: Sequence[str]) -> pa.Table:
+    def arrow(self, names: Collection[str]) -> pa.Table:
         """These columns as the export has them, the last one of a name that is there twice.
 
         Raises:
             UnreadableExport: a page of one of them is damaged.
         """
-        try:
-            columns = self._columns([key for key in keys if key in self.names])
-            return pa.table({key: columns[key][-1] for key in keys if key in columns})
-        except (pa.ArrowException, OSError, UnicodeDecodeError, RecursionError) as error:
-            raise _unreadable(self._path, error) from error
+        columns = self.columns([name for name in names if name in self._types])
+        return pa.table({name: columns[name][-1] for name in names if name in columns})
 
-    def batches(self, keys: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+    def batches(self, names: Collection[str], rows: int) -> Iterator[pa.RecordBatch]:
         """These columns, some rows at a time, in the export's order. Not for an export with a name twice.
 
         Raises:
             UnreadableExport: a page is damaged.
         """
-        try:
-            with self._open() as file:
-                for batch in file.iter_batches(batch_size=rows, columns=sorted(set(keys)), use_threads=False):
-                    yield batch.select([name for name in batch.schema.names if name in keys])
-        except (pa.ArrowException, OSError, UnicodeDecodeError, RecursionError) as error:
-            raise _unreadable(self._path, error) from error
+        first = 0
+        with self._reading(), self._open() as file:
+            for batch in file.iter_batches(batch_size=rows, columns=sorted(set(names)), use_threads=False):
+                chosen = [name for name in batch.schema.names if name in names]
+                columns = [self._as_told(name, batch.column(name), first) for name in chosen]
+                first += len(batch)
+                yield pa.record_batch(columns, names=chosen) if chosen else batch.select([])
 
-    def type_of(self, key: str) -> pa.DataType:
+    def type_of(self, name: str) -> pa.DataType:
         """The type of a column; of the last one, where a name is there twice."""
-        return [field.type for name, field in self._fields() if name == key][-1]
+        return self._types[name]
 
-    def _columns(self, keys: Sequence[str]) -> dict[str, list[pa.ChunkedArray]]:
+    def _columns(self, names: Collection[str]) -> dict[str, list[pa.ChunkedArray]]:
         """Top-level columns by name. pyarrow takes `a.b` for the column of that name, for the member `b` of a struct
         `a`, and `a` for both, so that it reads a few too many; the exact names are picked here."""
-        wanted = set(keys)
-        if not wanted or self.rows == 0 or not wanted & set(self.names):
-            return {name: [pa.chunked_array([], field.type)] for name, field in self._fields() if name in wanted}
+        wanted = set(names) & set(self.names)
+        if not wanted or self.rows == 0:
+            return {
+                name: [pa.chunked_array([], kind) for other, kind in self.fields if other == name] for name in wanted
+            }
         with self._open() as file:
             table = file.read(columns=None if self.doubled else sorted(wanted), use_threads=False)
         found: dict[str, list[pa.ChunkedArray]] = {}
         for index, name in enumerate(table.schema.names):
             if name in wanted:
-                found.setdefault(name, []).append(table.column(index))
+                found.setdefault(name, []).append(self._as_told(name, table.column(index)))
         return found
 
-    def _fields(self) -> list[tuple[str, pa.Field]]:
-        return [(field.name, field) for field in self._schema]
+    def _as_told(self, name: str, column: Any, first: int = 0) -> Any:
+        """A column from the row `first` on, with what is known of it beside its own type."""
+        if name in self._spelled:
+            column = column.cast(pa.large_binary())
+        told = self._told.get(name)
+        return column if told is None else restored(column, told, first)
+
+    def _type(self, name: str, kind: pa.DataType) -> pa.DataType:
+        told = self._told.get(name)
+        return pa.large_binary() if name in self._spelled else kind if told is None else restored_type(kind, told)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, OSError, UnicodeDecodeError, RecursionError) as error:
+            raise _unreadable(self._path, error) from error
 
     def _open(self) -> pq.ParquetFile:
         return pq.ParquetFile(self._path, metadata=self._metadata, page_checksum_verification=True, pre_buffer=False)
@@ -136,18 +163,55 @@ class RowsPart:
 
     def __init__(self, rows: Sequence[str]) -> None:
         parsed = [parse_lenient(row) for row in rows]
-        self._rows: list[dict[str, Any]] = [row if isinstance(row, dict) else {} for row in parsed]
+        self.parsed: list[dict[str, Any]] = [row if isinstance(row, dict) else {} for row in parsed]
         self.rows = len(rows)
-        self.steps = pa.array([step_of(row.get(STEP)) for row in self._rows], pa.int64())
-        self.keys = frozenset(key for row in self._rows for key in row) - {STEP}
+        self.steps = pa.array([step_of(row.get(STEP)) for row in self.parsed], pa.int64())
+        self.names = frozenset(key for row in self.parsed for key in row) - {STEP}  # as they are spelled
 
-    def values(self, key: str) -> list[Any]:
-        """The parsed values of a key; None where a row lacks it."""
-        return [row.get(key) for row in self._rows]
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """The keys of the rows, dictionaries flattened."""
+        return frozenset(key for row in self.flat for key in row) - {STEP}
+
+    def values(self, key: str, *, as_spelled: bool = False) -> list[Any]:
+        """The parsed values of a key; None where a row lacks it.
+
+        Args:
+            key: the key.
+            as_spelled: only under that very name; else also as a member, or with members that are spelled out.
+        """
+        return [row.get(key) if as_spelled else lookup(row, key) for row in self.parsed]
 
     def read(self, keys: Sequence[str]) -> dict[str, Cells]:
         """Cells of these keys."""
-        return {key: cells_of([row.get(key) for row in self._rows]) for key in keys}
+        return {key: cells_of([row.get(key) for row in self.flat]) for key in keys}
+
+    @cached_property
+    def flat(self) -> list[dict[str, Any]]:
+        """The rows by these keys."""
+        return [flattened(row) for row in self.parsed]
+
+
+def open_export(objects: Objects, digest: str, earlier: str | None = None) -> ExportPart:
+    """An export that is an object.
+
+    Args:
+        objects: where it is.
+        digest: of its bytes.
+        earlier: digest of what earlier forms of its rows had told.
+
+    Raises:
+        UnreadableExport: it is damaged.
+        StoreError: an object is missing.
+    """
+    if earlier is None:
+        return ExportPart(objects.path(digest))
+    path = objects.path(earlier)
+    try:
+        told = EarlierForms.load(path)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from error
+    return ExportPart(objects.path(digest), told)
 
 
 def facts_of(path: Path) -> ExportFacts:
@@ -195,16 +259,14 @@ def as_steps(column: pa.ChunkedArray) -> pa.Int64Array:
     return array.cast(pa.int64(), safe=False)
 
 
-def _later_wins(columns: list[Cells]) -> Cells:
-    """One column from several of the same name."""
-    merged = columns[0]
-    for later in columns[1:]:
-        there = is_present(later)
-        if there is None:
-            merged = later
-        else:
-            merged = Cells(pc.if_else(there, later.value, merged.value), pc.if_else(there, later.text, merged.text))
-    return merged
+def _json_texts(schema: pq.ParquetSchema) -> frozenset[str]:
+    """Columns that Parquet itself calls JSON; Arrow makes texts of them."""
+    columns = [schema.column(place) for place in range(len(schema))]
+    return frozenset(
+        column.path
+        for column in columns
+        if column.physical_type == "BYTE_ARRAY" and column.path == column.name and column.logical_type.type == "JSON"
+    )
 
 
 def _unreadable(path: Path, error: BaseException) -> UnreadableExport:

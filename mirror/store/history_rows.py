@@ -7,21 +7,21 @@ how W&B exports, are streamed; else the chosen columns are read whole, and made 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mirror.store.history import Sources, Wide
-from mirror.store.history_columns import ExportColumns, Row, TailRows, rows_of
-from mirror.store.history_parts import STEP, ExportPart
+from mirror.store.held_history import StoredHistory
+from mirror.store.history import Wide, opened
+from mirror.store.history_columns import Column, ExportColumns, Row, TailRows, rows_of
+from mirror.store.history_parts import STEP
 from mirror.store.metrics import rises, step_order
 from mirror.store.objects import Objects
 from mirror.store.python_values import python_values
 from mirror.store.sampling import evenly
-from mirror.store.wide_columns import JSON_MARK, tail_column
 
 BATCH_CELLS = 200_000  # cells that are Python values at once
 WINDOW_ROWS = 5_000  # rows that are merged at once
@@ -34,19 +34,20 @@ class HistoryRows:
 
     Args:
         objects: where the exports are.
-        exports: their digests.
-        tail: rows that no export holds, by step, as the server sent them.
+        stored: what the lake holds of it.
+        summary: gives the run's summary, which names keys as they were logged; asked only where that matters.
 
     Raises:
         UnreadableExport: an export is damaged.
         StoreError: an object is missing.
     """
 
-    def __init__(self, objects: Objects, exports: Sequence[str], tail: Sequence[str]) -> None:
-        self._texts = tail
-        self._sources = Sources([ExportPart(objects.path(digest)) for digest in exports], tail)
-        self._exports = [ExportColumns(part) for part in self._sources.exports]
-        self._tail = TailRows(tail, self._exports)
+    def __init__(
+        self, objects: Objects, stored: StoredHistory, summary: Callable[[], Mapping[str, Any]] = dict
+    ) -> None:
+        self._sources = opened(objects, stored, summary)
+        self._exports = self._sources.exports
+        self._tail = TailRows(self._sources.tail, self._exports)
 
     def batches(self, keys: Sequence[str] | None, min_step: int, max_step: int, how: How) -> Iterator[list[Row]]:
         """The rows, by step.
@@ -88,15 +89,7 @@ class HistoryRows:
         wide = Wide(self._sources, keys)
         batches = [batch.filter(pc.is_in(batch.column(0), value_set=steps)) for batch in wide.batches()]
         table = pa.Table.from_batches(batches, schema=wide.schema)
-        if keys is None:
-            return table
-        nested = [key for key in dict.fromkeys(keys) if key != STEP and key not in self._sources.names]
-        rows = self._rows_at(nested, steps) if nested else []
-        for key in nested:
-            held = tail_column([row.get(key) for row in rows], beside_numbers=True)
-            field = pa.field(key, held.array.type, metadata=JSON_MARK if held.is_json else None)
-            table = table.set_column(table.schema.get_field_index(key), field, held.array)
-        return table.select(list(dict.fromkeys(keys)))
+        return table if keys is None else table.select(list(dict.fromkeys(keys)))
 
     def _is_ordered(self) -> bool:
         """Whether the parts follow each other, each with rising steps, and none has a name twice."""
@@ -115,7 +108,7 @@ class HistoryRows:
         for export in self._exports:
             if not _meets(export, min_step, max_step) or not needed.may_be_in(export):
                 continue
-            for steps, columns in export.tables(keys, _batch_rows(export, keys)):
+            for steps, columns in export.tables(keys, _batch_rows(export, keys), self._sources.dictionaries):
                 kept = pc.and_(pc.greater_equal(steps, min_step), pc.less(steps, max_step))
                 yield _filtered(steps, columns, kept if needed.keys is None else pc.and_(kept, needed.mask(columns)))
         yield [row for row in self._tail.reduced(keys) if min_step <= row[STEP] < max_step]
@@ -126,7 +119,7 @@ class HistoryRows:
             found
             for export in self._exports
             if _meets(export, min_step, max_step)
-            for found in export.tables(keys, max(1, export.part.rows))
+            for found in export.tables(keys, max(1, export.part.rows), self._sources.dictionaries)
         ]
         tail = self._tail.reduced(keys)
         all_steps = pa.concat_arrays([*(steps for steps, _ in parts), pa.array(self._tail.steps, pa.int64())])
@@ -159,7 +152,7 @@ class HistoryRows:
             steps.filter(columns[key].is_valid())
             for export in self._exports
             if export.has(key)
-            for steps, columns in export.tables([key], max(1, export.part.rows))
+            for steps, columns in export.tables([key], max(1, export.part.rows), {})
         ]
         tail = [row[STEP] for row in self._tail.reduced([key]) if len(row) > 1]
         return pa.concat_arrays([*found, pa.array(tail, pa.int64())])
@@ -171,7 +164,7 @@ class HistoryRows:
         order = python_values(steps)
         for export in self._exports:
             if order and _meets(export, order[0], order[-1] + 1):
-                for held, columns in export.tables(wanted, _batch_rows(export, wanted)):
+                for held, columns in export.tables(wanted, _batch_rows(export, wanted), self._sources.dictionaries):
                     for row in _filtered(held, columns, pc.is_in(held, value_set=steps)):
                         found.setdefault(row[STEP], {}).update(row)
         chosen = set(order)
@@ -195,7 +188,7 @@ class _Needed:
     def may_be_in(self, export: ExportColumns) -> bool:
         return self.keys is None or self._how(map(export.has, self.keys))
 
-    def mask(self, columns: dict[str, pa.Array]) -> Any:
+    def mask(self, columns: dict[str, Column]) -> Any:
         there = [column.is_valid() for column in columns.values()]
         mask = there[0]
         for column in there[1:]:
@@ -212,14 +205,14 @@ def _batch_rows(export: ExportColumns, keys: Sequence[str] | None) -> int:
     return max(1, BATCH_CELLS // max(1, width))
 
 
-def _filtered(steps: pa.Array, columns: dict[str, pa.Array], kept: pa.Array) -> list[Row]:
+def _filtered(steps: pa.Array, columns: dict[str, Column], kept: pa.Array) -> list[Row]:
     """The rows for which the mask is true; a row without a step has none."""
     if pc.all(pc.fill_null(kept, False)).as_py():
         return rows_of(steps, columns)
     return rows_of(steps.filter(kept), {key: column.filter(kept) for key, column in columns.items()})
 
 
-def _picked(parts: Sequence[tuple[pa.Array, dict[str, pa.Array]]], tail: Sequence[Row], order: pa.Array) -> list[Row]:
+def _picked(parts: Sequence[tuple[pa.Array, dict[str, Column]]], tail: Sequence[Row], order: pa.Array) -> list[Row]:
     """Rows by their positions in all parts one behind the other, then the tail."""
     rows: list[Row] = [{}] * len(order)
     base = 0

@@ -35,6 +35,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "artifacts": ("artifact_id",),
     "artifact_files": ("artifact_id", "path"),
     "receipts": ("id", "ended_at"),
+    "earlier_forms": ("entity", "project", "run_id", "export"),
 }
 # The size of an object, where the row tells it: a file that is not `held` may have other bytes than those listed.
 _SIZES = {
@@ -42,6 +43,7 @@ _SIZES = {
     "exports": "bytes",
     "artifacts": "NULL",
     "artifact_files": "CASE WHEN status = 'held' THEN size END",
+    "earlier_forms": "NULL",
 }
 # Who names an object: where W&B has it, and whether W&B has it no more.
 _NAMED_BY = {
@@ -49,6 +51,7 @@ _NAMED_BY = {
     "exports": "entity || '/' || project || '/' || run_id || ': history, part ' || part, r.gone_at IS NOT NULL",
     "artifacts": "'manifest of ' || sequence || ':v' || coalesce(version_index::VARCHAR, '?'), false",
     "artifact_files": "'artifact file ' || path, false",
+    "earlier_forms": "entity || '/' || project || '/' || run_id || ': digits that exports of its history lost', true",
 }
 
 

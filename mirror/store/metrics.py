@@ -1,6 +1,7 @@
 """The fold: a run's wide history, in any number of parts, becomes long rows for the table `metrics`.
 
-A row without a step stays in its export and is counted, since a metric has its place by step. Rows that share a step
+Keys are W&B's: a dictionary is a key for each member, `a.b`, in whatever form it came (`nesting`). A row without a step
+stays in its export and is counted, since a metric has its place by step. Rows that share a step
 become one, key by key: the later one wins where it has something, later being the part with the higher last step, then
 the lower row; rows of a tail come last. `_timestamp` also fills the column `timestamp` and stays a key.
 
@@ -18,6 +19,7 @@ import pyarrow.compute as pc
 
 from mirror.records.texts import storable
 from mirror.store.cells import Cells, is_present
+from mirror.store.history_leaves import ExportLeaves
 from mirror.store.history_parts import ExportPart, Part, RowsPart
 
 TIME_KEY = "_timestamp"
@@ -167,7 +169,7 @@ class Folded:
         return int(pc.sum(equal).as_py() or 0)
 
 
-def fold_exports(parts: Sequence[Path], rows: Sequence[str] = ()) -> Folded:
+def fold_exports(parts: Sequence[Path | ExportPart], rows: Sequence[str] = ()) -> Folded:
     """Fold a run's exports, in any order, and the rows of its tail.
 
     Args:
@@ -178,7 +180,8 @@ def fold_exports(parts: Sequence[Path], rows: Sequence[str] = ()) -> Folded:
         UnreadableExport: a part is damaged, or no Parquet.
     """
     tail = [RowsPart(rows)] if rows else []
-    return Folded([*in_order([ExportPart(path) for path in parts]), *tail])
+    exports = in_order([part if isinstance(part, ExportPart) else ExportPart(part) for part in parts])
+    return Folded([*map(ExportLeaves, exports), *tail])
 
 
 def fold_rows(rows: Sequence[str]) -> Folded:

@@ -62,6 +62,7 @@ def mark_lost(engine: Engine, digests: Sequence[str], at: dt.datetime) -> int:
             f"UPDATE lake.files SET object = NULL, reason = '{_REASON}',"
             f" status = CASE WHEN status = 'held' THEN 'failed' ELSE status END WHERE object IN ({_LOST})"
         )
+        engine.execute(f"DELETE FROM lake.earlier_forms WHERE object IN ({_LOST})")  # nobody has them any more
         engine.execute(f"UPDATE lake.artifacts SET manifest = NULL WHERE manifest IN ({_LOST})")
         engine.execute(
             f"UPDATE lake.artifact_files SET object = NULL, status = 'failed', reason = '{_REASON}'"

@@ -11,6 +11,7 @@ import msgspec
 from mirror.layout import Home
 from mirror.store.engine import Engine, store_errors
 from mirror.store.history import RunKey
+from mirror.store.nesting import prefixes
 
 LISTED = 100  # files without bytes that are named one by one
 T = TypeVar("T")
@@ -172,13 +173,11 @@ def run_overview(engine: Engine, home: Home, run: RunKey) -> RunOverview | None:
 
 
 def unknown_keys(engine: Engine, home: Home, run: RunKey, keys: Sequence[str]) -> list[str]:
-    """Those of some keys that no step of a run holds; W&B's own, such as `_timestamp`, are taken as known."""
+    """Those of some keys that no step of a run holds, under that name or as a dictionary with members; W&B's own, such
+    as `_timestamp`, are taken as known."""
     with store_errors(home):
-        rows = engine.execute(
-            f"SELECT DISTINCT key FROM lake.metrics WHERE {_WHERE} AND key IN (SELECT unnest($4::VARCHAR[]))",
-            [*run, list(keys)],
-        ).fetchall()
-    known = {key for (key,) in rows}
+        rows = engine.execute(f"SELECT DISTINCT key FROM lake.metrics WHERE {_WHERE}", run).fetchall()
+    known = {name for (key,) in rows for name in (key, *prefixes(key))}
     return [key for key in keys if key not in known and not key.startswith("_")]
 
 

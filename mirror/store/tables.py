@@ -302,6 +302,17 @@ CREATE TABLE lake.receipts (
 )
 """
 
+# What earlier forms of an export's rows had told (`earlier_forms`); one row an export of which something is known.
+EARLIER_FORMS = """
+CREATE TABLE lake.earlier_forms (
+    entity VARCHAR NOT NULL,
+    project VARCHAR NOT NULL,
+    run_id VARCHAR NOT NULL,
+    export VARCHAR NOT NULL,
+    object VARCHAR NOT NULL
+)
+"""
+
 META = "CREATE TABLE lake.meta (key VARCHAR NOT NULL, value VARCHAR NOT NULL)"
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -319,6 +330,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         RUN_ARTIFACTS,
     ),
     (RECEIPTS,),  # version 3
+    (EARLIER_FORMS,),  # version 4
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 READABLE_FROM = 2  # a lake of this version or later is read as it is; an older one has to be brought up to date first
@@ -326,7 +338,7 @@ SINCE = {"receipts": 3}  # views whose tables came after READABLE_FROM: a reader
 
 # Small tables that change on every pass live inside the catalog, so that a pass that finds nothing leaves no file.
 # DuckLake takes this option only for a table that is committed.
-INLINED_TABLES = ("sources", "failures", "exports", "completeness", "receipts")
+INLINED_TABLES = ("sources", "failures", "exports", "completeness", "receipts", "earlier_forms")
 INLINED_ROWS = 1000
 
 # What `mirror.connect()` shows under plain names: the exact wire texts and bookkeeping stay in `lake.*`.

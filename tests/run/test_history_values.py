@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import decimal
 import math
@@ -34,7 +35,9 @@ COLUMNS = [
 
 
 def slow(value: Any) -> Any:
-    """pyarrow's value without the members that are null."""
+    """pyarrow's value without the members that are null; bytes are JSON, and these are none."""
+    if isinstance(value, bytes):
+        return {"base64": base64.b64encode(value).decode()}
     if isinstance(value, dict):
         return {key: slow(item) for key, item in value.items() if item is not None}
     if isinstance(value, list) and value and isinstance(value[0], tuple):

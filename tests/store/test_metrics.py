@@ -98,12 +98,20 @@ def oracle(tables: list[pa.Table]) -> dict[tuple[str, int], tuple[Any, Any, Any]
             cells = merged.setdefault(int(step), {})
             for name, values in columns.items():
                 if name != "_step" and values[row] is not None:
-                    cells[name] = cell(values[row])
+                    cells |= {key: cell(value) for key, value in leaves(name, values[row]).items()}
     return {
         (key, step): (moment(cells.get("_timestamp")), bits(value), text)
         for step, cells in merged.items()
         for key, (value, text) in cells.items()
     }
+
+
+def leaves(key: str, value: Any) -> dict[str, Any]:
+    """The keys of a value: those of its members, unless it says its type or is empty."""
+    members = {name: item for name, item in value.items() if item is not None} if isinstance(value, dict) else {}
+    if not members or "_type" in members:
+        return {key: value}
+    return {inner: leaf for name, item in members.items() for inner, leaf in leaves(f"{key}.{name}", item).items()}
 
 
 def highest(table: pa.Table) -> tuple[bool, int]:
@@ -228,12 +236,12 @@ def test_rows_that_share_a_step_share_the_time_that_its_timestamp_holds(tmp_path
 
 
 def test_columns_are_found_by_their_whole_name_beside_structs_of_the_same_spelling(tmp_path: Path) -> None:
-    table = pa.table({"a": [{"b": 1, "c": 2}], "a.b": ["dotted"], "a.c": [3.0], "_step": [0]})
+    table = pa.table({"a": [{"b": 1, "c": 2, "d": 4}], "a.b": ["dotted"], "a.c": [3.0], "_step": [0]})
     rows = fold_exports(save(tmp_path, [table])).table().to_pylist()
     assert {row["key"]: (row["value"], row["text"]) for row in rows} == {
-        "a": (None, '{"b":1,"c":2}'),
         "a.b": (None, '"dotted"'),
         "a.c": (3.0, None),
+        "a.d": (4.0, None),
     }
 
 
@@ -258,7 +266,7 @@ def test_a_tail_takes_the_liberties_of_wandbs_json() -> None:
     assert folded.facts.without_step == 4
     assert [(row["key"], row["step"], bits(row["value"]), row["text"]) for row in folded.table().to_pylist()] == [
         ("a", 0, "nan", None),
-        ("a", 1, None, '{"v":"Infinity"}'),
+        ("a.v", 1, bits(math.inf), None),
         ("b", 0, bits(math.inf), '"Infinity"'),
         ("big", 1, bits(123456789012345678901234567890.0), "123456789012345678901234567890"),
         ("c", 0, bits(-0.0), None),
