@@ -39,14 +39,23 @@ def held_runs(lake: Lake, key: ProjectKey, run_ids: Iterable[str]) -> dict[str, 
     with lake.reading() as engine:
         rows = engine.execute(
             inlined(
-                "SELECT run_id, fingerprint, gone_at IS NOT NULL, state, heartbeat_at_text FROM lake.runs"
+                "SELECT run_id, fingerprint, gone_at IS NOT NULL, state, heartbeat_at_text, updated_at_text,"
+                " storage_id, created_at FROM lake.runs"
                 " WHERE entity = ? AND project = ? AND run_id IN (SELECT unnest(?::VARCHAR[]))",
                 [key.entity, key.project, list(run_ids)],
             )
         ).fetchall()
     return {
-        run_id: Held(fingerprint=fingerprint, gone=gone, state=state, heartbeat=heartbeat)
-        for run_id, fingerprint, gone, state, heartbeat in rows
+        run_id: Held(
+            fingerprint=fingerprint,
+            gone=gone,
+            state=state,
+            heartbeat=heartbeat,
+            updated=updated,
+            storage_id=storage_id,
+            created_at=aware(created_at),
+        )
+        for run_id, fingerprint, gone, state, heartbeat, updated, storage_id, created_at in rows
     }
 
 

@@ -35,6 +35,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "artifacts": ("artifact_id",),
     "artifact_files": ("artifact_id", "path"),
     "receipts": ("id", "ended_at"),
+    "generations": ("entity", "project", "run_id", "generation"),
+    "generation_exports": ("entity", "project", "run_id", "generation", "part"),
 }
 # The size of an object, where the row tells it: a file that is not `held` may have other bytes than those listed.
 _SIZES = {
@@ -42,6 +44,8 @@ _SIZES = {
     "exports": "bytes",
     "artifacts": "NULL",
     "artifact_files": "CASE WHEN status = 'held' THEN size END",
+    "generation_exports": "bytes",
+    "generation_rows": "NULL",
 }
 # Who names an object: where W&B has it, and whether W&B has it no more.
 _NAMED_BY = {
@@ -49,6 +53,10 @@ _NAMED_BY = {
     "exports": "entity || '/' || project || '/' || run_id || ': history, part ' || part, r.gone_at IS NOT NULL",
     "artifacts": "'manifest of ' || sequence || ':v' || coalesce(version_index::VARCHAR, '?'), false",
     "artifact_files": "'artifact file ' || path, false",
+    "generation_exports": (
+        "entity || '/' || project || '/' || run_id || ': history, generation ' || generation || ', part ' || part, true"
+    ),
+    "generation_rows": "entity || '/' || project || '/' || run_id || ': a file of generation ' || generation, true",
 }
 
 
