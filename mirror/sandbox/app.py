@@ -45,10 +45,16 @@ class SandboxApp:
     """Answers every request of one sandbox."""
 
     def __init__(
-        self, *, state: SandboxState, recorder: Recorder, faults: Injector, hangup: Hangup, legacy: bool
+        self,
+        *,
+        state: SandboxState,
+        recorder: Recorder,
+        faults: Injector,
+        hangup: Hangup,
+        graphql: GraphQLEndpoint,
     ) -> None:
         self._state, self._recorder, self._faults, self._hangup = state, recorder, faults, hangup
-        self._graphql = GraphQLEndpoint(state, legacy=legacy)
+        self._graphql = graphql
         self.asgi = Starlette(
             routes=[
                 Route("/graphql", self._serve("graphql", self._answer_graphql), methods=["POST"]),

@@ -45,12 +45,14 @@ class CoreState:
         self.shuffle = random.Random(0)  # noqa: S311 -- order of parquetUrls; seeded so that a failure repeats itself
         self.files_register_on_put = True  # False: as self-hosted servers, which wait for markRunFilesUploaded
         self.history_includes_exported = True  # whether ranged `history` repeats exported rows (unconfirmed at W&B)
+        self.updated_at_moves = True  # whether edits of a run move its updatedAt (unconfirmed at W&B)
         self.log_page_lines = 10_000  # the server's cap on a page of logLines
         self.xxhash_digests = False  # whether the SDK may give new artifacts XXH128 digests
         self.exports_on_finish = True  # export the history as soon as a live run completes
         self.users: dict[str, UserRecord] = {}  # by API key
         self.projects: dict[tuple[str, str], ProjectRecord] = {}
         self.runs_by_id: dict[str, RunRecord] = {}
+        self.trash: dict[str, tuple[RunRecord, dict[str, bytes]]] = {}  # deleted runs and their bytes by storage id
         self.sweeps_by_id: dict[str, SweepRecord] = {}
         self.files_by_id: dict[str, FileRecord] = {}
         self.files_by_key: dict[str, FileRecord] = {}

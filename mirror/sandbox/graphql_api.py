@@ -2,86 +2,59 @@
 
 from __future__ import annotations
 
-import functools
 import json
+import re
 from collections.abc import Mapping
-from importlib import resources
+from dataclasses import dataclass
 from typing import Any
 
 from graphql import (
+    ASTValidationRule,
     DocumentNode,
     ExecutionResult,
+    FieldNode,
     GraphQLError,
-    GraphQLInterfaceType,
-    GraphQLObjectType,
-    GraphQLSchema,
-    GraphQLUnionType,
-    build_schema,
     execute_sync,
     parse,
+    specified_rules,
     validate,
 )
 
 from .context import Context
-from .records import RunRecord, UserRecord
+from .records import UserRecord
+from .schemas import SchemaForm, schema, schema_of
 from .state import SandboxState
 from .storage import Answer
 from .wire import SandboxError
 
-# What a server of some years ago lacks: asking for it fails validation (W&B API notes, section 3).
-_MODERN_FIELDS = {
-    "ServerInfo": ("features",),
-    "FileConnection": ("totalCount",),
-    "Artifact": ("digestAlgorithm",),
-    "Mutation": ("markRunFilesUploaded", "updateRunState", "enqueueSweepRun"),
-}
-_MODERN_ARGUMENTS = {("Run", "logLines"): "useImprovedPagination", ("Project", "sweeps"): "filters"}
+_SUGGESTION = re.compile(r" Did you mean .*\?$", re.DOTALL)
 
 
-@functools.cache
-def schema(*, legacy: bool = False) -> GraphQLSchema:
-    """The executable schema, built once a process; `legacy` is the one of an old server."""
-    from .resolvers import TABLES
+class NoIntrospection(ASTValidationRule):
+    """Refuses `__schema` and `__type`, as servers in production do."""
 
-    text = resources.files(__package__).joinpath("schema.graphql").read_text(encoding="utf-8")
-    built = build_schema(text, assume_valid=True)
-    for table in TABLES:
-        for path, resolver in table.items():
-            type_name, _, field_name = path.partition(".")
-            _object(built, type_name).fields[field_name].resolve = resolver
-    if legacy:
-        for type_name, field_names in _MODERN_FIELDS.items():
-            for name in field_names:
-                del _object(built, type_name).fields[name]
-        for (type_name, field_name), argument in _MODERN_ARGUMENTS.items():
-            del _object(built, type_name).fields[field_name].args[argument]
-    creator = built.get_type("ArtifactCreator")
-    collection = built.get_type("ArtifactCollection")
-    for abstract in (creator, collection):
-        assert isinstance(abstract, GraphQLInterfaceType | GraphQLUnionType)
-        abstract.resolve_type = _resolve_type
-    return built
+    def enter_field(self, node: FieldNode, *_arguments: Any) -> None:
+        if node.name.value in ("__schema", "__type"):
+            self.report_error(GraphQLError("GraphQL introspection is not allowed", node))
 
 
-def _object(built: GraphQLSchema, name: str) -> GraphQLObjectType:
-    found = built.get_type(name)
-    assert isinstance(found, GraphQLObjectType), name
-    return found
+@dataclass(frozen=True, kw_only=True)
+class _Refusal:
+    """Why a document is not executed."""
 
-
-def _resolve_type(value: Any, _info: Any, _type: Any) -> str:
-    if isinstance(value, RunRecord):
-        return "Run"
-    return "User" if isinstance(value, UserRecord) else "ArtifactSequence"
+    code: str
+    errors: list[GraphQLError]
 
 
 class GraphQLEndpoint:
     """Answers `POST /graphql`."""
 
-    def __init__(self, state: SandboxState, *, legacy: bool) -> None:
+    def __init__(self, state: SandboxState, *, form: SchemaForm, introspection: bool) -> None:
         self._state = state
-        self._schema = schema(legacy=legacy)
-        self._documents: dict[str, DocumentNode | list[GraphQLError]] = {}
+        self._schema = schema_of(form)
+        self._introspection = introspection
+        self._rules = [*specified_rules, *([] if introspection else [NoIntrospection])]
+        self._documents: dict[str, DocumentNode | _Refusal] = {}
 
     def answer(self, request: Mapping[str, Any], user: UserRecord | None) -> Answer:
         """Execute one request ({"query", "variables", "operationName"}) under the state's lock."""
@@ -89,9 +62,8 @@ class GraphQLEndpoint:
         if not isinstance(query, str):
             return errors_answer(400, "Must provide query string.")
         document = self._document(query)
-        if isinstance(document, list):
-            # Double quotes, as W&B spells it: the SDK looks for `field "features" on type "ServerInfo"` in the text.
-            return errors_answer(400, *(error.message.replace("'", '"') for error in document))
+        if isinstance(document, _Refusal):
+            return json_answer(400, {"errors": [self._spell_refusal(document.code, e) for e in document.errors]})
         context = Context(state=self._state, user=user)
         with self._state.lock:
             result = execute_sync(
@@ -103,15 +75,24 @@ class GraphQLEndpoint:
             )
         return _result_answer(result, context)
 
-    def _document(self, query: str) -> DocumentNode | list[GraphQLError]:
+    def _spell_refusal(self, code: str, error: GraphQLError) -> dict[str, Any]:
+        # Double quotes, as W&B spells it: the SDK looks for `field "features" on type "ServerInfo"` in the text.
+        message = error.message.replace("'", '"')
+        if not self._introspection:
+            message = _SUGGESTION.sub("", message)  # they would tell what may not be asked
+        locations = [{"line": place.line, "column": place.column} for place in error.locations or []]
+        return {"message": message, "locations": locations, "extensions": {"code": code}}
+
+    def _document(self, query: str) -> DocumentNode | _Refusal:
         held = self._documents.get(query)
         if held is None:
             try:
                 document = parse(query)
             except GraphQLError as error:
-                held = [error]
+                held = _Refusal(code="GRAPHQL_PARSE_FAILED", errors=[error])
             else:
-                held = validate(self._schema, document) or document
+                errors = validate(self._schema, document, self._rules)
+                held = _Refusal(code="GRAPHQL_VALIDATION_FAILED", errors=errors) if errors else document
             if len(self._documents) > 500:
                 self._documents.clear()
             self._documents[query] = held
@@ -135,6 +116,9 @@ def _spell_error(error: GraphQLError) -> dict[str, Any]:
     spelled: dict[str, Any] = {"message": error.message}
     if error.path:
         spelled["path"] = error.path
+    original = error.original_error
+    if isinstance(original, SandboxError) and original.code is not None:
+        spelled["extensions"] = {"code": original.code}
     return spelled
 
 

@@ -58,6 +58,23 @@ def key_table(run: RunRecord) -> dict[str, Any] | None:
     return table
 
 
+def joined_key_table(runs: Iterable[RunRecord]) -> dict[str, Any] | None:
+    """The key tables of several runs as one, type counts added up; null when nothing was logged."""
+    counts: dict[str, dict[str, int]] = {}
+    for run in runs:
+        for key, about in (key_table(run) or {"keys": {}})["keys"].items():
+            kinds = counts.setdefault(key, {})
+            for counted in about["typeCounts"]:
+                kinds[counted["type"]] = kinds.get(counted["type"], 0) + counted["count"]
+    if not counts:
+        return None
+    keys = {
+        key: {"typeCounts": [{"type": kind, "count": count} for kind, count in sorted(kinds.items())]}
+        for key, kinds in counts.items()
+    }
+    return {"keys": keys, "sets": []}
+
+
 def _leaves(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in row.items():
         if isinstance(value, dict) and "_type" not in value:

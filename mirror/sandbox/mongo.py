@@ -20,6 +20,7 @@ _FIELDS: dict[str, Getter] = {
     "heartbeatAt": lambda run: run.heartbeat_at,
     "heartbeat_at": lambda run: run.heartbeat_at,
     "updatedAt": lambda run: run.updated_at,
+    "updated_at": lambda run: run.updated_at,
     "displayName": lambda run: run.display_name,
     "display_name": lambda run: run.display_name,
     "duration": lambda run: run.summary.get("_runtime"),
@@ -35,7 +36,7 @@ _FIELDS: dict[str, Getter] = {
     "sweep": lambda run: run.sweep_name,
     "notes": lambda run: run.notes,
 }
-_TIMES = frozenset({"createdAt", "created_at", "heartbeatAt", "heartbeat_at", "updatedAt"})
+_TIMES = frozenset({"createdAt", "created_at", "heartbeatAt", "heartbeat_at", "updatedAt", "updated_at"})
 
 
 def compile_filters(text: str | None) -> Predicate | None:
@@ -93,7 +94,7 @@ def field_getter(key: str) -> Getter:
     if key.startswith("keys_info.keys."):
         name = key.removeprefix("keys_info.keys.")
         return lambda run: (key_table(run) or {"keys": {}})["keys"].get(name)
-    raise SandboxError(f"invalid filters: unknown field {key}")
+    raise SandboxError(f"invalid filters: unknown column {key}", status=400)
 
 
 def _config_value(run: RunRecord, path: str) -> Any:
@@ -112,13 +113,13 @@ def _field_test(get: Getter, condition: Any, *, is_time: bool) -> Predicate:
         condition = {key: value for key, value in condition.items() if key != "$options"}
     tests = [_operator(name, operand, is_time) for name, operand in condition.items()]
     if is_time:
-        return lambda run: all(test(_plain_time(get(run))) for test in tests)
+        return lambda run: all(test(plain_time(get(run))) for test in tests)
     return lambda run: all(test(get(run)) for test in tests)
 
 
 def _operator(name: str, operand: Any, is_time: bool) -> Callable[[Any], bool]:
     if is_time:
-        operand = [_plain_time(item) for item in operand] if isinstance(operand, list) else _plain_time(operand)
+        operand = [plain_time(item) for item in operand] if isinstance(operand, list) else plain_time(operand)
     if name == "$eq":
         return lambda value: _equal(value, operand)
     if name == "$ne":
@@ -171,7 +172,7 @@ def _comparable(value: Any, operand: Any) -> bool:
     return both_numbers or (isinstance(value, str) and isinstance(operand, str))
 
 
-def _plain_time(value: Any) -> Any:
+def plain_time(value: Any) -> Any:
     """A time text that compares as text: no zone, no fraction's trailing zeros, T between date and time."""
     if not isinstance(value, str):
         return value

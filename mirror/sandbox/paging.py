@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -42,13 +42,13 @@ def decode_cursor(text: str) -> Any:
         raise SandboxError("invalid cursor") from None
 
 
-def connection(edges: list[dict[str, Any]], *, more: bool, **extra: Any) -> dict[str, Any]:
-    """A connection value of `edges` ({"cursor", "node"})."""
+def connection(edges: list[dict[str, Any]], *, more: bool, earlier: bool = False, **extra: Any) -> dict[str, Any]:
+    """A connection value of `edges` ({"cursor", "node"}); `earlier` says that something comes before them."""
     info = {
         "startCursor": edges[0]["cursor"] if edges else None,
         "endCursor": edges[-1]["cursor"] if edges else None,
         "hasNextPage": more,
-        "hasPreviousPage": False,
+        "hasPreviousPage": earlier,
     }
     return {"edges": edges, "pageInfo": info, **extra}
 
@@ -59,7 +59,7 @@ def page(items: Sequence[Any], first: int | None, after: str | None, limits: Pag
     start = int(decode_cursor(after)) if after else 0
     chosen = items[start : start + size]
     edges = [{"cursor": encode_cursor(start + i + 1), "node": item} for i, item in enumerate(chosen)]
-    return connection(edges, more=start + size < len(items), totalCount=len(items), **extra)
+    return connection(edges, more=start + size < len(items), totalCount=len(items), matching=items, **extra)
 
 
 SortKey = tuple[int, Any, int]
@@ -74,21 +74,45 @@ class Listing:
     runs: list[RunRecord]
     descending: bool
 
-    def start_after(self, cursor: str | None) -> int:
+    def start_after(self, cursor: str) -> int:
         """Position of the first run behind the cursor, also when runs came or went meanwhile."""
-        if not cursor:
-            return 0
-        rank, value, number = decode_cursor(cursor)
-        mark: SortKey = (rank, value, number)
+        mark = _mark(cursor)
+        return self._first(lambda key: key < mark if self.descending else key > mark)
+
+    def stop_before(self, cursor: str) -> int:
+        """Position of the run of the cursor, or of the first behind where it was."""
+        mark = _mark(cursor)
+        return self._first(lambda key: key <= mark if self.descending else key >= mark)
+
+    def only(self, names: Collection[str]) -> Listing:
+        """The runs of these run ids, in the same order."""
+        kept = [(key, run) for key, run in zip(self.keys, self.runs, strict=True) if run.name in names]
+        return Listing(keys=[key for key, _ in kept], runs=[run for _, run in kept], descending=self.descending)
+
+    def _first(self, behind: Callable[[SortKey], bool]) -> int:
         low, high = 0, len(self.keys)
         while low < high:
             middle = (low + high) // 2
-            behind = self.keys[middle] < mark if self.descending else self.keys[middle] > mark
-            if behind:
+            if behind(self.keys[middle]):
                 high = middle
             else:
                 low = middle + 1
         return low
+
+
+def _mark(cursor: str) -> SortKey:
+    rank, value, number = decode_cursor(cursor)
+    return (rank, value, number)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """Which part of a listing is asked for: the paging arguments of a connection."""
+
+    first: int | None = None
+    after: str | None = None
+    last: int | None = None
+    before: str | None = None
 
 
 class RunListings:
@@ -99,6 +123,11 @@ class RunListings:
         self._keep = keep
 
     def get(self, project: ProjectRecord, filters: str | None, order: str | None) -> Listing:
+        """The listing of these filters and this order.
+
+        Raises:
+            SandboxError: filters or order do not parse, or name what runs do not have.
+        """
         key = (project.number, filters, order)
         held = self._kept.get(key)
         if held is not None and held[0] == project.version:
@@ -109,23 +138,27 @@ class RunListings:
         self._kept[key] = (project.version, listing)
         return listing
 
-    def page(
-        self,
-        project: ProjectRecord,
-        filters: str | None,
-        order: str | None,
-        first: int | None,
-        after: str | None,
-        limits: PageLimits,
-    ) -> tuple[dict[str, Any], list[RunRecord]]:
+    def page(self, listing: Listing, window: Window, limits: PageLimits) -> tuple[dict[str, Any], list[RunRecord]]:
         """A page of runs as a connection, and the runs in it."""
-        size = limits.size(first)
-        listing = self.get(project, filters, order)
-        start = listing.start_after(after)
-        runs = listing.runs[start : start + size]
-        keys = listing.keys[start : start + size]
+        start, stop = 0, len(listing.runs)
+        if window.after:
+            start = listing.start_after(window.after)
+        if window.before:
+            stop = listing.stop_before(window.before)
+        if window.last is not None and window.first is None:
+            start = max(start, stop - limits.size(window.last))
+        else:
+            stop = min(stop, start + limits.size(window.first))
+        runs, keys = listing.runs[start:stop], listing.keys[start:stop]
         edges = [{"cursor": encode_cursor(key), "node": run} for key, run in zip(keys, runs, strict=True)]
-        return connection(edges, more=start + size < len(listing.runs)), runs
+        shown = connection(
+            edges,
+            more=stop < len(listing.runs),
+            earlier=start > 0,
+            totalCount=len(listing.runs),
+            matching=listing.runs,
+        )
+        return shown, runs
 
 
 def _sort(project: ProjectRecord, filters: str | None, order: str | None) -> Listing:

@@ -98,7 +98,13 @@ class RunRecord:
     commit: str | None = None
     host: str | None = None
     program: str | None = None
+    framework: str | None = None
+    github: str | None = None
+    job_id: int | None = None
     sweep_name: str | None = None
+    agent_id: str | None = None
+    deleted_at: str | None = None
+    pending_updates: bool = False
     exit_code: int | None = None
     stop_requested: bool = False
     nonfinite: NonFinite = "bare"

@@ -14,11 +14,14 @@ import uvicorn
 from starlette.types import Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from .ages import Age
 from .app import SandboxApp
 from .clock import Clock
 from .faults import Injector
+from .graphql_api import GraphQLEndpoint
 from .paging import PageLimitMode, PageLimits
 from .recorder import Recorder
+from .schemas import InputArtifactsType, SchemaForm, schema_of
 from .state import SandboxState
 from .storage import Bucket, Signer
 
@@ -31,7 +34,7 @@ class Sandbox:
     """A running W&B-compatible server on loopback. Make it with `Sandbox.start`; use it as a context manager."""
 
     def __init__(
-        self, *, clock: Clock, state: SandboxState, api_key: str, reserved: socket.socket, legacy: bool
+        self, *, clock: Clock, state: SandboxState, api_key: str, reserved: socket.socket, graphql: GraphQLEndpoint
     ) -> None:
         self.clock = clock
         self.state = state
@@ -41,7 +44,7 @@ class Sandbox:
         self.requests = Recorder()
         self.faults = Injector()
         self._reserved = reserved
-        self._legacy = legacy
+        self._graphql = graphql
         self._failure: OSError | None = None
         self._transports: dict[tuple[str, int], asyncio.Transport] = {}
         self._loop = asyncio.new_event_loop()
@@ -60,6 +63,11 @@ class Sandbox:
         storage_url_ttl_s: float = 3600.0,
         features: Iterable[str] | None = None,
         legacy: bool = False,
+        age: Age = "now",
+        hide: Iterable[str] = (),
+        input_artifacts_type: InputArtifactsType = "ArtifactConnection",
+        introspection: bool = True,
+        updated_at_moves: bool = True,
         api_key: str | None = None,
         clock: Clock | None = None,
     ) -> Sandbox:
@@ -72,11 +80,19 @@ class Sandbox:
             storage_url_ttl_s: Seconds until a signed URL expires.
             features: Server features that are on; None takes `DEFAULT_FEATURES`.
             legacy: An old server, whose schema lacks `features` and what came with it.
+            age: The year whose schema the server has; `ages` says what each lacks.
+            hide: More that the schema lacks: `Type`, `Type.field`, `Type.field(argument)`, `InputType.field`.
+            input_artifacts_type: Type of Run.inputArtifacts; W&B's own is InputArtifactConnection.
+            introspection: False refuses `__schema` and `__type`, and gives no suggestions in validation errors.
+            updated_at_moves: False: edits of a run leave `updatedAt` alone, and heartbeats alone move it.
             api_key: Key of the default user ("sandy", entity "sandbox-team"); None makes one of 40 characters.
 
         Raises:
             OSError: the port is taken.
+            ValueError: `hide` names what the schema does not have.
         """
+        form = SchemaForm.of(age=age, hide=hide, input_artifacts_type=input_artifacts_type, legacy=legacy)
+        schema_of(form)
         # A socket that is bound and never listens keeps the port while an outage closes the listening one.
         reserved = _bind(port)
         chosen = int(reserved.getsockname()[1])
@@ -87,8 +103,10 @@ class Sandbox:
         state = SandboxState(clock=clock, bucket=Bucket(), signer=signer, base_url=base_url, limits=limits)
         if features is not None:
             state.features = set(features)
+        state.updated_at_moves = updated_at_moves
         user = state.add_user("sandy", entity="sandbox-team", api_key=api_key, everywhere=True)
-        sandbox = cls(clock=clock, state=state, api_key=user.api_key, reserved=reserved, legacy=legacy)
+        graphql = GraphQLEndpoint(state, form=form, introspection=introspection)
+        sandbox = cls(clock=clock, state=state, api_key=user.api_key, reserved=reserved, graphql=graphql)
         sandbox._thread.start()
         sandbox._ready.wait()
         if sandbox._failure is not None:
@@ -150,7 +168,7 @@ class Sandbox:
 
     async def _listen(self) -> None:
         app = SandboxApp(
-            state=self.state, recorder=self.requests, faults=self.faults, hangup=self._hangup, legacy=self._legacy
+            state=self.state, recorder=self.requests, faults=self.faults, hangup=self._hangup, graphql=self._graphql
         )
         config = uvicorn.Config(
             app.asgi,

@@ -13,7 +13,6 @@ from typing import Any
 from .artifact_state import ArtifactShelf
 from .core_state import DEFAULT_FEATURES
 from .exports import split, write_part
-from .file_state import FileShelf
 from .history import merge_rows
 from .records import (
     ENDED_STATES,
@@ -25,12 +24,13 @@ from .records import (
     SweepRecord,
     UserRecord,
 )
+from .trash import Trash
 from .wire import Moment, NonFinite, config_envelope, spell, typed_id
 
 __all__ = ["DEFAULT_FEATURES", "SandboxState"]
 
 
-class SandboxState(ArtifactShelf, FileShelf):
+class SandboxState(ArtifactShelf, Trash):
     """Users, projects and everything in them."""
 
     def add_run(
@@ -145,11 +145,13 @@ class SandboxState(ArtifactShelf, FileShelf):
         return user
 
     def changed(self, run: RunRecord, *, heartbeat: bool = False) -> None:
-        """Note a change: listings are sorted anew, `updatedAt` moves, and `heartbeatAt` when asked."""
+        """Note a change: listings are sorted anew, `updatedAt` moves, and with `heartbeat` also `heartbeatAt`."""
         run.project.version += 1
-        run.updated_at = self.now_text()
+        now = self.now_text()
+        if heartbeat or self.updated_at_moves:
+            run.updated_at = now
         if heartbeat:
-            run.heartbeat_at = run.updated_at
+            run.heartbeat_at = now
 
     def edit_run(
         self,
@@ -180,16 +182,6 @@ class SandboxState(ArtifactShelf, FileShelf):
                 setattr(record, name, list(value) if name == "tags" else value)
             self.changed(record, heartbeat=touch_heartbeat)
             return record
-
-    def delete_run(self, entity: str, project: str, run: str) -> None:
-        """Remove the run and its files, as deleteRun does."""
-        with self.lock:
-            record = self.projects[entity, project].runs.pop(run)
-            self.runs_by_id.pop(record.id, None)
-            for held in record.files.values():
-                self.files_by_id.pop(held.id, None)
-                self.bucket.remove(held.object_key)
-            record.project.version += 1
 
     def finish_run(
         self, entity: str, project: str, run: str, *, state: str = "finished", export: bool = True

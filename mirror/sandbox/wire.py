@@ -23,11 +23,13 @@ class SandboxError(Exception):
         message: Text of the GraphQL error.
         status: HTTP status of the whole answer. W&B gives resolver errors real statuses at times
             (W&B API notes, section 2: 404 from agentHeartbeat, 413 for too large documents).
+        code: `extensions.code` of the error; a refused permission has W&B's own.
     """
 
-    def __init__(self, message: str, *, status: int = 200) -> None:
+    def __init__(self, message: str, *, status: int = 200, code: str | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.code = "PERMISSION_ERROR" if code is None and status == 403 else code
 
 
 def typed_id(kind: str, *parts: object) -> str:

@@ -98,6 +98,10 @@ def _upload_headers(file: FileRecord | Mapping[str, Any], _info: Info) -> list[s
     return list(file.get("uploadHeaders") or []) if isinstance(file, Mapping) else []
 
 
+def _connection_headers(connection: Mapping[str, Any], _info: Info) -> list[str]:
+    return list(connection.get("uploadHeaders") or [])
+
+
 def _create_run_files(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     run = _target(ctx, given)
     if run is None:
@@ -153,6 +157,7 @@ RESOLVERS: Resolvers = {
     "File.directUrl": _direct_url,
     "File.uploadUrl": _upload_url,
     "File.uploadHeaders": _upload_headers,
+    "FileConnection.uploadHeaders": _connection_headers,
     "File.storagePath": _either("object_key", "storagePath"),
     "File.sizeBytes": _size,
     "File.mimetype": _either("mimetype", "mimetype"),

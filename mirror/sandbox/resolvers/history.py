@@ -12,20 +12,29 @@ from ..wire import SandboxError, finite, spell
 
 
 def _history(
-    run: RunRecord, info: Info, minStep: int | None = None, maxStep: int | None = None, samples: int | None = None
+    run: RunRecord,
+    info: Info,
+    minStep: int | None = None,
+    maxStep: int | None = None,
+    samples: int | None = None,
+    maxKeyLimit: int | None = None,
 ) -> list[str]:
+    """Rows of the steps asked for; with `maxKeyLimit` each is cut to so many keys, `_step` always among them."""
     rows = in_steps(run.history, minStep, maxStep)
     ranged = minStep is not None or maxStep is not None
     if ranged and not context(info).state.history_includes_exported:
         rows = [row for row in rows if row["_step"] not in run.exported]
-    return [spell(row, run.nonfinite) for row in sample(rows, 500 if samples is None else samples)]
+    chosen = sample(rows, 500 if samples is None else samples)
+    if maxKeyLimit is not None:
+        chosen = [{"_step": row["_step"], **dict(list(row.items())[:maxKeyLimit])} for row in chosen]
+    return [spell(row, run.nonfinite) for row in chosen]
 
 
 def _events(run: RunRecord, _info: Info, samples: int | None = None) -> list[str]:
     return [spell(row, run.nonfinite) for row in sample(run.events, 500 if samples is None else samples)]
 
 
-def _sampled_history(run: RunRecord, _info: Info, specs: list[str]) -> list[Any]:
+def _sampled_history(run: RunRecord, _info: Info, specs: list[str], packVersion: int | None = None) -> list[Any]:
     answers = []
     for text in specs:
         try:
@@ -43,7 +52,7 @@ def _parquet_history(run: RunRecord, info: Info, liveKeys: list[str]) -> dict[st
     return {"parquetUrls": urls, "liveData": live_rows(run, liveKeys)}
 
 
-def _history_keys(run: RunRecord, _info: Info) -> Any:
+def _history_keys(run: RunRecord, _info: Info, format: str | None = None) -> Any:  # noqa: A002 -- the schema's argument
     return finite(key_table(run))
 
 

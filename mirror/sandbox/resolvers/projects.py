@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..context import Info, Resolvers, attribute, constant, context
-from ..paging import page
+from ..paging import Window, page
 from ..records import ProjectRecord, RunRecord
 from ..wire import SandboxError
 from .people import entity_value
@@ -33,12 +33,19 @@ def _runs(
     info: Info,
     filters: str | None = None,
     order: str | None = None,
+    names: list[str | None] | None = None,
     after: str | None = None,
     first: int | None = None,
+    before: str | None = None,
+    last: int | None = None,
+    **_table: Any,  # groups and fields, which shape the web pages' tables: every field is there anyway
 ) -> dict[str, Any]:
     ctx = context(info)
-    order = order or "+created_at"
-    shown, runs = ctx.state.listings.page(project, filters, order, first, after, ctx.state.limits)
+    listing = ctx.state.listings.get(project, filters, order or "+created_at")
+    if names is not None:
+        listing = listing.only({name for name in names if name is not None})
+    window = Window(first=first, after=after, last=last, before=before)
+    shown, runs = ctx.state.listings.page(listing, window, ctx.state.limits)
     ctx.run_names.update(run.name for run in runs)
     return shown
 
@@ -87,7 +94,6 @@ RESOLVERS: Resolvers = {
     "Project.access": _access,
     "Project.views": constant(None),
     "Project.createdAt": attribute("created_at"),
-    "Project.updatedAt": attribute("created_at"),
     "Project.isBenchmark": constant(False),
     "Project.readOnly": _read_only,
     "Project.user": attribute("user"),

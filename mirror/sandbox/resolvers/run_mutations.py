@@ -27,6 +27,7 @@ _EDITS = {
     "commit": "commit",
     "host": "host",
     "jobProgram": "program",
+    "jobRepo": "github",
     "state": "state",
 }
 
@@ -60,7 +61,7 @@ def _upsert_bucket(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     for field, attribute in _EDITS.items():
         if given.get(field) is not None:
             value = given[field]
-            setattr(run, attribute, list(value) if field == "tags" else value)
+            setattr(run, attribute, [tag for tag in value if tag is not None] if field == "tags" else value)
             edited = True
     if edited or inserted:
         ctx.state.changed(run)
@@ -89,6 +90,9 @@ def _stop_run(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _delete_run(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
+    trashed = ctx.state.trashed_run(given["id"])
+    if trashed is not None and ctx.may_write(trashed.project.entity):
+        return {"clientMutationId": given.get("clientMutationId")}  # deleted already: no error
     run = ctx.writable_run(given["id"])
     ctx.state.delete_run(run.project.entity, run.project.name, run.name)
     if given.get("deleteArtifacts"):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..context import Info, Resolvers, attribute, context
+from ..history import lookup
 from ..paging import connection, decode_cursor, encode_cursor
-from ..records import ENDED_STATES, RunRecord
-from ..wire import SandboxError, spell
+from ..records import ENDED_STATES, RunRecord, SweepRecord
+from ..wire import SandboxError, parse_object, spell
 
 
 def _project_id(run: RunRecord, _info: Info) -> str:
@@ -22,6 +23,60 @@ def _wandb_config(run: RunRecord, _info: Info, keys: list[str] | None = None) ->
     internal = run.config.get("_wandb")
     value = internal.get("value", internal) if isinstance(internal, dict) else {}
     return spell({key: value[key] for key in (keys or value) if key in value})
+
+
+def _config(run: RunRecord, _info: Info, keys: list[str] | None = None, dotBehavior: str | None = None) -> str | None:
+    """The config as it was sent, or the part of it that `keys` name; `dotBehavior` is not known well enough to act."""
+    return run.config_text if keys is None else _only(run.config, keys)
+
+
+def _summary(run: RunRecord, _info: Info, keys: list[str] | None = None, packVersion: int | None = None) -> str | None:
+    return run.summary_text if keys is None else _only(run.summary, keys)
+
+
+def _only(values: dict[str, Any], keys: list[str]) -> str:
+    picked = {key: lookup(values, key) for key in keys}
+    return spell({key: value for key, value in picked.items() if value is not None or key in values})
+
+
+def _user_id(run: RunRecord, _info: Info) -> int | None:
+    return None if run.user is None else run.user.number
+
+
+def _sweep(run: RunRecord, _info: Info) -> SweepRecord | None:
+    return run.project.sweeps.get(run.sweep_name or "")
+
+
+def _agent(run: RunRecord, info: Info) -> Any:
+    return context(info).state.agents.get(run.agent_id or "")
+
+
+def _compute_seconds(run: RunRecord, _info: Info) -> float:
+    runtime = run.summary.get("_runtime")
+    return runtime if isinstance(runtime, int | float) else 0
+
+
+def storage_bytes(run: RunRecord, _info: Info) -> int:
+    """Bytes of the run's listed files."""
+    return sum(file.size or 0 for file in run.files.values() if file.listed)
+
+
+def _run_info(run: RunRecord, info: Info) -> dict[str, Any] | None:
+    """From wandb-metadata.json, which the SDK uploads with every run; null for a run without it."""
+    file = run.files.get("wandb-metadata.json")
+    body = context(info).state.bucket.get(file.object_key) if file is not None else None
+    if body is None:
+        return None
+    metadata = parse_object(body.decode(errors="replace"))
+    git = metadata.get("git")
+    return {
+        **{key: metadata.get(key) for key in ("program", "os", "python", "executable", "colab", "gpu")},
+        "args": [str(argument) for argument in metadata.get("args") or []],
+        "codeSaved": bool(metadata.get("codePath")),
+        "cpuCount": metadata.get("cpu_count"),
+        "gpuCount": metadata.get("gpu_count"),
+        "git": {"remote": git.get("remote"), "commit": git.get("commit")} if isinstance(git, dict) else None,
+    }
 
 
 def _log_line_count(run: RunRecord, _info: Info) -> int:
@@ -92,8 +147,21 @@ RESOLVERS: Resolvers = {
     "Run.readOnly": _read_only,
     "Run.createdAt": attribute("created_at"),
     "Run.heartbeatAt": attribute("heartbeat_at"),
-    "Run.config": attribute("config_text"),
-    "Run.summaryMetrics": attribute("summary_text"),
+    "Run.updatedAt": attribute("updated_at"),
+    "Run.deletedAt": attribute("deleted_at"),
+    "Run.host": attribute("host"),
+    "Run.framework": attribute("framework"),
+    "Run.github": attribute("github"),
+    "Run.jobId": attribute("job_id"),
+    "Run.userId": _user_id,
+    "Run.sweep": _sweep,
+    "Run.agent": _agent,
+    "Run.computeSeconds": _compute_seconds,
+    "Run.storageBytes": storage_bytes,
+    "Run.pendingUpdates": attribute("pending_updates"),
+    "Run.runInfo": _run_info,
+    "Run.config": _config,
+    "Run.summaryMetrics": _summary,
     "Run.systemMetrics": attribute("system_metrics_text"),
     "Run.wandbConfig": _wandb_config,
     "Run.exitcode": attribute("exit_code"),

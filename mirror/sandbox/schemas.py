@@ -1,0 +1,92 @@
+"""The executable schema of a server: the text with its resolvers, less what a server of its age lacks."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Literal
+
+from graphql import (
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLUnionType,
+    build_ast_schema,
+    parse,
+)
+
+from .ages import LACKS, LEGACY_LACKS, Age
+from .pruning import prune, retype
+from .records import RunRecord, UserRecord
+
+InputArtifactsType = Literal["ArtifactConnection", "InputArtifactConnection"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchemaForm:
+    """Which schema a server has."""
+
+    age: Age = "now"
+    hide: frozenset[str] = frozenset()  # references, as `pruning` takes them
+    input_artifacts_type: InputArtifactsType = "ArtifactConnection"  # of Run.inputArtifacts
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        age: Age = "now",
+        hide: Iterable[str] = (),
+        input_artifacts_type: InputArtifactsType = "ArtifactConnection",
+        legacy: bool = False,
+    ) -> SchemaForm:
+        """The form of a server's settings; `legacy` is a server without features and what came with them."""
+        hidden = frozenset(hide) | (LEGACY_LACKS if legacy else frozenset())
+        return cls(age=age, hide=hidden, input_artifacts_type=input_artifacts_type)
+
+
+@functools.lru_cache(maxsize=256)
+def schema_of(form: SchemaForm) -> GraphQLSchema:
+    """The executable schema of a form, built once a process.
+
+    Raises:
+        ValueError: `hide` names what the schema does not have.
+    """
+    from .resolvers import TABLES
+
+    text = resources.files(__package__).joinpath("schema.graphql").read_text(encoding="utf-8")
+    built = build_ast_schema(parse(text, no_location=True), assume_valid=True)
+    for table in TABLES:
+        for path, resolver in table.items():
+            type_name, _, field_name = path.partition(".")
+            _object(built, type_name).fields[field_name].resolve = resolver
+    for name in ("Initiator", "ArtifactCollection"):
+        abstract = built.get_type(name)
+        assert isinstance(abstract, GraphQLInterfaceType | GraphQLUnionType)
+        abstract.resolve_type = _resolve_type
+    retype(built, "Run.inputArtifacts", form.input_artifacts_type)
+    return prune(built, form.hide | LACKS[form.age])
+
+
+def _object(built: GraphQLSchema, name: str) -> GraphQLObjectType:
+    named = built.get_type(name)
+    assert isinstance(named, GraphQLObjectType), name
+    return named
+
+
+def _resolve_type(value: Any, _info: Any, _type: Any) -> str:
+    if isinstance(value, RunRecord):
+        return "Run"
+    return "User" if isinstance(value, UserRecord) else "ArtifactSequence"
+
+
+def schema(
+    *,
+    legacy: bool = False,
+    age: Age = "now",
+    hide: Iterable[str] = (),
+    input_artifacts_type: InputArtifactsType = "ArtifactConnection",
+) -> GraphQLSchema:
+    """The executable schema of a server with these settings, for tests that validate documents against it."""
+    return schema_of(SchemaForm.of(age=age, hide=hide, input_artifacts_type=input_artifacts_type, legacy=legacy))
