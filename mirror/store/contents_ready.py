@@ -88,7 +88,7 @@ def prepare(
         StoreError: the disk failed, or an object is missing; nothing is left behind.
     """
     objects.sync(_named_objects(runs, artifacts))
-    new |= remade
+    new = frozenset(new | remade)
     changed = [run for run in runs if run.history is not None]
     held = {run.run_id: HeldHistory() for run in changed}
     known = [run_id for run_id in held if run_id not in new]

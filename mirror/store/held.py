@@ -89,6 +89,45 @@ def count_alive_between(lake: Lake, key: ProjectKey, start: dt.datetime, end: dt
     return int(row[0]) if row else 0
 
 
+def tells_updates(lake: Lake, key: ProjectKey) -> bool:
+    """Whether every run that is held, and not gone, came with its `updatedAt`."""
+    with lake.reading() as engine:
+        rows = engine.execute(
+            inlined(
+                "SELECT 1 FROM lake.runs WHERE entity = ? AND project = ? AND gone_at IS NULL AND updated_at IS NULL"
+                " LIMIT 1",
+                [key.entity, key.project],
+            )
+        ).fetchall()
+    return not rows
+
+
+def runs_updated_after(lake: Lake, key: ProjectKey, moment: dt.datetime) -> dict[str, dt.datetime]:
+    """Runs that are held, and not gone, whose `updatedAt` is later than a moment; with it."""
+    with lake.reading() as engine:
+        rows = engine.execute(
+            inlined(
+                "SELECT run_id, updated_at FROM lake.runs WHERE entity = ? AND project = ? AND gone_at IS NULL"
+                " AND updated_at > ?",
+                [key.entity, key.project, naive(moment)],
+            )
+        ).fetchall()
+    return {run_id: aware(at) for run_id, at in rows}
+
+
+def count_moved_since(lake: Lake, key: ProjectKey, start: dt.datetime) -> int:
+    """How many runs are held, and not gone, that gave a sign of life or were created at a moment or later."""
+    with lake.reading() as engine:
+        row = engine.execute(
+            inlined(
+                "SELECT count(*) FROM lake.runs WHERE entity = ? AND project = ? AND gone_at IS NULL"
+                " AND (heartbeat_at >= ? OR created_at >= ?)",
+                [key.entity, key.project, naive(start), naive(start)],
+            )
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
 def active_runs(lake: Lake, key: ProjectKey) -> list[str]:
     """Ids of the held runs that may change by themselves, so that they are read again whatever the listing says."""
     with lake.reading() as engine:

@@ -44,7 +44,7 @@ def objects(home: Home) -> Objects:
 
 def run(**changes: Any) -> RunRecord:
     """A run of the project."""
-    nothing = dict.fromkeys(RunRecord.__struct_fields__)
+    nothing: dict[str, Any] = dict.fromkeys(RunRecord.__struct_fields__)
     made = RunRecord(
         **nothing | {"entity": "e", "project": "p", "run_id": "r", "storage_id": "s1", "tags": (), "fingerprint": "f"}
     )
