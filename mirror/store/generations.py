@@ -17,6 +17,7 @@ from mirror.records.passes import ProjectKey
 from mirror.records.runs import RunRecord, is_same_run
 from mirror.records.texts import storable
 from mirror.store.engine import Engine, sql_text
+from mirror.store.generation_tables import GENERATION_TABLES
 from mirror.store.held import aware
 from mirror.store.lake import Lake
 from mirror.store.literals import inlined
@@ -24,7 +25,6 @@ from mirror.store.metric_files import MetricFile
 from mirror.store.rows import TEXT, naive
 
 REMADE, REWOUND, OVERWRITTEN = "remade", "rewound", "overwritten"  # reasons
-TABLES = ("generations", "generation_exports", "generation_tails", "generation_metrics", "generation_rows")
 
 _MINE = "t.entity = $1 AND t.project = $2"
 _OF_RUNS = "entity = ? AND project = ? AND run_id IN (SELECT unnest(?::VARCHAR[]))"
@@ -157,7 +157,7 @@ def forget_generations(lake: Lake, keep: int) -> int:
     with lake.transaction() as engine:
         count = count_old_generations(engine, keep)
         engine.execute(f"CREATE OR REPLACE TEMP TABLE old_generations AS {_old(keep)}")
-        for table in TABLES:
+        for table in GENERATION_TABLES:
             engine.execute(
                 f"DELETE FROM lake.{table} WHERE (entity, project, run_id, generation)"
                 " IN (SELECT (entity, project, run_id, generation) FROM temp.old_generations)"

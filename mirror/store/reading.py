@@ -17,7 +17,8 @@ from mirror.errors import LakeTooNew, NotMirrored, StoreError
 from mirror.layout import Home, find_home
 from mirror.store.engine import attach_lake, new_engine, sql_name, store_errors
 from mirror.store.lake import check_catalog, lake_deployment, lake_version
-from mirror.store.tables import COLUMNS_SINCE, READABLE_FROM, SCHEMA_VERSION, SINCE, VIEWS
+from mirror.store.tables import SCHEMA_VERSION
+from mirror.store.views import COLUMNS_SINCE, READABLE_FROM, SINCE, VIEWS
 
 
 def connect(

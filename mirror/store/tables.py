@@ -7,6 +7,8 @@ would turn it into a folder.
 
 from __future__ import annotations
 
+from mirror.store.generation_tables import GENERATION_TABLES
+
 RUNS = """
 CREATE TABLE lake.runs (
     entity VARCHAR NOT NULL,
@@ -302,81 +304,6 @@ CREATE TABLE lake.receipts (
 )
 """
 
-# One row a superseded generation of a run's history, or of the whole run where it was deleted and made again under its
-# id. What it held is in the four tables below; `superseded_at` is when the mirror replaced it.
-GENERATIONS = """
-CREATE TABLE lake.generations (
-    entity VARCHAR NOT NULL,
-    project VARCHAR NOT NULL,
-    run_id VARCHAR NOT NULL,
-    generation BIGINT NOT NULL,
-    reason VARCHAR NOT NULL,
-    superseded_at TIMESTAMP NOT NULL,
-    storage_id VARCHAR,
-    created_at TIMESTAMP,
-    last_step BIGINT,
-    history_line_count BIGINT,
-    rows_held BIGINT,
-    parts BIGINT,
-    tail_rows BIGINT,
-    complete BOOLEAN
-)
-"""
-
-GENERATION_EXPORTS = """
-CREATE TABLE lake.generation_exports (
-    entity VARCHAR NOT NULL,
-    project VARCHAR NOT NULL,
-    run_id VARCHAR NOT NULL,
-    generation BIGINT NOT NULL,
-    part BIGINT NOT NULL,
-    object VARCHAR NOT NULL,
-    bytes BIGINT NOT NULL,
-    rows BIGINT NOT NULL,
-    min_step BIGINT,
-    max_step BIGINT
-)
-"""
-
-GENERATION_TAILS = """
-CREATE TABLE lake.generation_tails (
-    entity VARCHAR NOT NULL,
-    project VARCHAR NOT NULL,
-    run_id VARCHAR NOT NULL,
-    generation BIGINT NOT NULL,
-    step BIGINT,
-    row VARCHAR NOT NULL
-)
-"""
-
-GENERATION_METRICS = """
-CREATE TABLE lake.generation_metrics (
-    entity VARCHAR NOT NULL,
-    project VARCHAR NOT NULL,
-    run_id VARCHAR NOT NULL,
-    generation BIGINT NOT NULL,
-    key VARCHAR NOT NULL,
-    step BIGINT NOT NULL,
-    timestamp TIMESTAMP,
-    value DOUBLE,
-    text VARCHAR
-)
-"""
-
-# Of a run that was made again: its row, files, console lines, system metrics and artifacts, each as a JSON object whose
-# names are the columns of the table that it was in.
-GENERATION_ROWS = """
-CREATE TABLE lake.generation_rows (
-    entity VARCHAR NOT NULL,
-    project VARCHAR NOT NULL,
-    run_id VARCHAR NOT NULL,
-    generation BIGINT NOT NULL,
-    "table" VARCHAR NOT NULL,
-    object VARCHAR,
-    row JSON NOT NULL
-)
-"""
-
 META = "CREATE TABLE lake.meta (key VARCHAR NOT NULL, value VARCHAR NOT NULL)"
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -401,67 +328,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE lake.sources ADD COLUMN distrusts_updates BOOLEAN",
         "ALTER TABLE lake.completeness ADD COLUMN keys_fingerprint VARCHAR",
         "ALTER TABLE lake.completeness ADD COLUMN parts_fingerprint VARCHAR",
-        GENERATIONS,
-        GENERATION_EXPORTS,
-        GENERATION_TAILS,
-        GENERATION_METRICS,
-        GENERATION_ROWS,
+        *GENERATION_TABLES.values(),
     ),
 )
 SCHEMA_VERSION = len(MIGRATIONS)
-READABLE_FROM = 2  # a lake of this version or later is read as it is; an older one has to be brought up to date first
-_GENERATIONS = ("generations", "generation_exports", "generation_tails", "generation_metrics", "generation_rows")
-# Views whose tables came after READABLE_FROM: a reader of an older lake does without.
-SINCE = {"receipts": 3} | dict.fromkeys(_GENERATIONS, 4)
-# Columns of views that came later: a reader of an older lake sees them empty.
-COLUMNS_SINCE = {"runs": (4, "NULL::TIMESTAMP AS updated_at, NULL::VARCHAR AS host")}
-
 # Small tables that change on every pass live inside the catalog, so that a pass that finds nothing leaves no file.
 # DuckLake takes this option only for a table that is committed.
 INLINED_TABLES = (
     "sources", "failures", "exports", "completeness", "receipts", "generations", "generation_exports",
 )  # fmt: skip
 INLINED_ROWS = 1000
-
-
-def _without(table: str, *columns: str) -> str:
-    """All columns but some, whether or not the lake is new enough to have them: EXCLUDE would refuse an older one."""
-    return f"SELECT COLUMNS(c -> c NOT IN {columns}) FROM lake.{table}"
-
-
-# What `mirror.connect()` shows under plain names: the exact wire texts and bookkeeping stay in `lake.*`.
-VIEWS: dict[str, str] = {
-    "projects": "SELECT * FROM lake.projects",
-    "sweeps": (
-        "SELECT s.* EXCLUDE (created_at_text), b.best_run FROM lake.sweeps s LEFT JOIN"
-        " (SELECT entity, project, sweep_id, arg_min(run_id, score) AS best_run FROM ("
-        "   SELECT s.entity, s.project, s.sweep_id, r.run_id,"
-        "     if(s.goal = 'maximize', -1, 1) * TRY_CAST(coalesce("
-        "       json_extract_string(r.summary, '/' || replace(replace(s.metric, '~', '~0'), '/', '~1')),"
-        "       json_extract_string(r.summary, '/' || replace(s.metric, '.', '/'))) AS DOUBLE) AS score"
-        "   FROM lake.sweeps s"
-        "   JOIN lake.runs r ON r.entity = s.entity AND r.project = s.project AND r.sweep = s.sweep_id"
-        "   WHERE s.metric IS NOT NULL AND r.gone_at IS NULL"
-        " ) WHERE isfinite(score) GROUP BY entity, project, sweep_id) b"
-        " ON b.entity = s.entity AND b.project = s.project AND b.sweep_id = s.sweep_id"
-    ),
-    "runs": _without(
-        "runs",
-        *("created_at_text", "heartbeat_at_text", "updated_at_text", "config_wire", "summary_wire"),
-        *("system_metrics_wire", "fingerprint", "project_internal_id"),
-    ),
-    "sources": _without("sources", "walk_through", "surplus", "distrusts_updates"),
-    "failures": "SELECT * FROM lake.failures",
-    "files": "SELECT * EXCLUDE (updated_at_text) FROM lake.files",
-    "exports": "SELECT * FROM lake.exports",
-    "metrics": "SELECT * FROM lake.metrics",
-    "tails": "SELECT * FROM lake.tails",
-    "system_metrics": "SELECT * EXCLUDE (number) FROM lake.system_metrics",
-    "console_lines": "SELECT * EXCLUDE (timestamp_text) FROM lake.console_lines",
-    "completeness": _without("completeness", "keys_fingerprint", "parts_fingerprint"),
-    "artifacts": "SELECT * EXCLUDE (created_at_text, updated_at_text, metadata_wire) FROM lake.artifacts",
-    "artifact_files": "SELECT * FROM lake.artifact_files",
-    "run_artifacts": "SELECT * FROM lake.run_artifacts",
-    "receipts": "SELECT * FROM lake.receipts",
-    **{name: f"SELECT * FROM lake.{name}" for name in _GENERATIONS},
-}

@@ -22,7 +22,8 @@ from mirror.store import Lake, connect
 from mirror.store.lake import lake_version
 from mirror.store.maintenance import maintain
 from mirror.store.objects import Objects
-from mirror.store.tables import MIGRATIONS, VIEWS
+from mirror.store.tables import MIGRATIONS
+from mirror.store.views import VIEWS
 from mirror.store.writer import commit
 from tests.store.test_contents import AT, KEY, export, held, history, line, row, whole_run
 

@@ -131,7 +131,7 @@ def test_a_run_is_the_same_by_its_creation_and_its_storage_id() -> None:
 def test_a_fingerprint_of_keys_moves_with_values_and_not_with_order() -> None:
     first = json.loads(keys())
     shuffled = {"sets": [], "lastStep": 19, "keys": {"loss": dict(reversed(first["keys"]["loss"].items()))}}
-    shuffled["keys"]["loss"]["typeCounts"].reverse()  # type: ignore[call-overload,index]
+    shuffled["keys"]["loss"]["typeCounts"].reverse()  # type: ignore[index]
     same = [run(history_keys_text=text) for text in (keys(), json.dumps(shuffled), json.dumps(keys()))]
     assert len({keys_fingerprint(one) for one in same}) == 1
     others = [
