@@ -3,13 +3,17 @@
 It owns its schema, its state and its faults, and imports nothing from the rest of `mirror`: what it knows of W&B
 comes from the W&B API notes and from what the SDK sends, not from our own client. Words: the **state** is the truth
 that tests edit; a **fault** shapes answers on purpose; the **recorder** holds what was asked; the **bucket** holds
-bytes behind signed URLs; an **outage** is the whole server gone. It never opens a connection and never writes to disk.
+bytes behind signed URLs; an **outage** is the whole server gone; an **age** is the year whose schema a server has. It
+never opens a connection and never writes to disk.
 """
 
 from __future__ import annotations
 
+from .ages import Age
 from .clock import Clock
-from .faults import Fault, Injector, Match
+from .export_style import ColumnStyle, ExportStyle, StepType
+from .faults import Fault, Match
+from .injector import Injector
 from .recorder import Recorder, RequestRecord
 from .records import ConsoleLine, FileRecord, ProjectRecord, RunRecord, SweepRecord, UserRecord
 from .server import Sandbox
@@ -18,8 +22,11 @@ from .wire import SandboxError
 
 __all__ = [
     "DEFAULT_FEATURES",
+    "Age",
     "Clock",
+    "ColumnStyle",
     "ConsoleLine",
+    "ExportStyle",
     "Fault",
     "FileRecord",
     "Injector",
@@ -31,6 +38,7 @@ __all__ = [
     "Sandbox",
     "SandboxError",
     "SandboxState",
+    "StepType",
     "SweepRecord",
     "UserRecord",
 ]

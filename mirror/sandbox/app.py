@@ -17,11 +17,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from .faults import Fault, Injector, RequestFacts
+from .artifact_state import CONTENT_PREFIX
+from .faults import Fault, RequestFacts
+from .field_faults import FieldFaults
 from .filestream import apply_chunk
 from .graphql_api import GraphQLEndpoint, errors_answer, json_answer
+from .injector import Injector
 from .recorder import Kind, Recorder, RequestRecord
 from .records import UserRecord
+from .scaled_limits import ScaledLimiter
 from .state import SandboxState
 from .storage import Answer, read_object, xml_error
 
@@ -55,6 +59,7 @@ class SandboxApp:
     ) -> None:
         self._state, self._recorder, self._faults, self._hangup = state, recorder, faults, hangup
         self._graphql = graphql
+        self._limiter = ScaledLimiter()
         self.asgi = Starlette(
             routes=[
                 Route("/graphql", self._serve("graphql", self._answer_graphql), methods=["POST"]),
@@ -112,9 +117,14 @@ class SandboxApp:
         delay_s = self._faults.latency_s(facts)
         if delay_s:
             await asyncio.sleep(delay_s)
-        limit_headers, over = self._faults.rate_limit(facts, self._state.clock.time())
+        now_s = self._state.clock.time()
+        limit_headers, over = self._faults.rate_limit(facts, now_s)
+        scaled = self._faults.in_force(facts, "scaled_rate_limit")
+        refused = next(filter(None, (self._limiter.refusal(fault, facts, now_s) for fault in scaled)), None)
         faults: list[Fault] = []
-        if over:
+        if refused is not None:
+            given, over = refused, True
+        elif over:
             given = errors_answer(429, "rate limit exceeded")
         else:
             preempting = self._faults.before(facts)
@@ -123,11 +133,14 @@ class SandboxApp:
                 faults = self._faults.after(facts, given.run_names)
             else:
                 given, faults = Answer(status=200), [preempting]
+        if refused is None:
+            for fault in scaled:
+                limit_headers |= self._limiter.charge(fault, facts, given, now_s)
+        labels = [*given.fault_labels, *(fault.label for fault in faults), *(["rate_limit"] if over else [])]
         for fault in faults:
             given = fault.shape(given)
         given = replace(given, headers={**given.headers, **limit_headers})
         drop = next((fault for fault in faults if fault.effect in ("drop", "drop_mid_body")), None)
-        labels = [fault.label for fault in faults] + (["rate_limit"] if over else [])
         await self._send(asked, given, drop, ", ".join(labels) or None, scope, send)
 
     async def _send(
@@ -175,7 +188,15 @@ class SandboxApp:
 
     def _answer_graphql(self, asked: _Asked) -> Answer:
         user, refusal = self._authenticate(asked.request)
-        return refusal or self._graphql.answer(asked.json, user)
+        if refusal is not None:
+            return refusal
+        armed = self._faults.in_force(asked.facts, "field_error", "null_node")
+        faults = FieldFaults(armed) if armed else None
+        given = self._graphql.answer(asked.json, user, faults)
+        if faults is None or not faults.shown:
+            return given
+        self._faults.spend(faults.shown)
+        return replace(given, fault_labels=tuple(fault.label for fault in faults.shown))
 
     def _answer_file_stream(self, asked: _Asked) -> Answer:
         user, refusal = self._authenticate(asked.request)
@@ -209,7 +230,7 @@ class SandboxApp:
         user, refusal = self._authenticate(asked.request)
         if refusal is not None or user is None:
             return refusal or errors_answer(401, "user is not logged in")
-        key = f"artifacts/{asked.request.path_params['hexdigest']}"
+        key = f"{CONTENT_PREFIX}{asked.request.path_params['hexdigest']}"
         if self._state.bucket.get(key) is None:
             return errors_answer(404, "file not found")
         return Answer(status=302, headers={"location": self._state.signer.url(key)})
@@ -226,6 +247,8 @@ class SandboxApp:
         return read_object(self._state.bucket, key, request.headers.get("range"), request.headers.get("if-range"))
 
     def _answer_other(self, asked: _Asked) -> Answer:
+        if asked.facts.path == "/ready" and asked.facts.method == "GET":
+            return Answer(status=200, body=b"ok\n", headers={"content-type": "text/plain"})
         if asked.facts.path == "/" and asked.facts.method == "GET":
             return Answer(status=200, body=b"wandb-mirror sandbox\n", headers={"content-type": "text/plain"})
         return errors_answer(404, f"the sandbox serves no {unquote(asked.facts.path)}")
@@ -251,6 +274,7 @@ def _read(request: Request, kind: Kind, raw: bytes) -> _Asked:
         operation=operation,
         variables=(parsed.get("variables") or {}) if kind == "graphql" else {},
         query=parsed.get("query") if kind == "graphql" else None,
+        caller=request.headers.get("authorization") or (request.client.host if request.client else ""),
     )
     return _Asked(request=request, facts=facts, body=body, json=parsed)
 

@@ -10,13 +10,15 @@ from typing import Any
 
 import xxhash
 
-from .artifact_records import ArtifactRecord, CollectionRecord
+from .artifact_records import ArtifactRecord, CollectionKind, CollectionRecord, MembershipRecord
 from .core_state import CoreState
 from .records import ProjectRecord, RunRecord, UserRecord
 from .storage import md5_base64
-from .wire import SandboxError, spell, typed_id
+from .wire import SandboxError, number_id, spell, typed_id
 
 STORAGE_POLICY = "wandb-storage-policy-v1"
+CONTENT_PREFIX = "wandb_artifacts/"
+"""Where a server keeps the bytes of artifacts: the beginning of File.storagePath."""
 
 
 def content_key(digest: str) -> str:
@@ -25,7 +27,7 @@ def content_key(digest: str) -> str:
         name = base64.b64decode(digest, validate=True).hex()
     except ValueError:
         name = hashlib.sha256(digest.encode()).hexdigest()
-    return f"artifacts/{name}"
+    return f"{CONTENT_PREFIX}{name}"
 
 
 def manifest_digest(contents: Mapping[str, Mapping[str, Any]], digest_algorithm: str = "MANIFEST_MD5") -> str:
@@ -103,17 +105,23 @@ class ArtifactShelf(CoreState):
             artifact.state = state
             return artifact
 
-    def collection(self, project: ProjectRecord, name: str, type_name: str) -> CollectionRecord:
+    def collection(
+        self, project: ProjectRecord, name: str, type_name: str, kind: CollectionKind = "SEQUENCE"
+    ) -> CollectionRecord:
         """The collection of that name, made when it is missing.
 
         Raises:
-            SandboxError: it exists with another type.
+            SandboxError: it exists with another type, or as the other kind.
         """
         held = project.collections.get(name)
         if held is not None:
             if held.type_name != type_name:
                 raise SandboxError(f"artifact collection {name} already has type {held.type_name}", status=409)
+            if held.kind != kind:
+                raise SandboxError(f"artifact collection {name} is a {held.kind.lower()}", status=409)
             return held
+        if project.allowed_types is not None and type_name not in project.allowed_types:
+            raise SandboxError(f"artifact type {type_name} is not allowed in {project.name}", status=400)
         project.artifact_types.setdefault(type_name, self.now_text())
         made = CollectionRecord(
             id=typed_id("ArtifactCollection", self.number()),
@@ -121,6 +129,7 @@ class ArtifactShelf(CoreState):
             project=project,
             type_name=type_name,
             created_at=self.now_text(),
+            kind=kind,
         )
         project.collections[name] = made
         self.collections_by_id[made.id] = made
@@ -137,7 +146,7 @@ class ArtifactShelf(CoreState):
         """A pending version."""
         number = self.number()
         artifact = ArtifactRecord(
-            id=typed_id("Artifact", number),
+            id=number_id("Artifact", number),
             number=number,
             collection=collection,
             digest=digest,
@@ -172,14 +181,66 @@ class ArtifactShelf(CoreState):
             raise SandboxError("artifact has no manifest", status=400) from None
         collection = artifact.collection
         artifact.state = "COMMITTED"
-        artifact.version = len(collection.versions)
+        artifact.version = self._join(collection, artifact).version
         artifact.updated_at = self.now_text()
-        collection.versions.append(artifact)
         collection.digest_algorithm = artifact.digest_algorithm
         for alias in [*artifact.wanted_aliases, "latest"]:
             collection.aliases[alias] = artifact
         if isinstance(artifact.creator, RunRecord):
             self.note_logged(artifact.creator, artifact)
+
+    def _join(self, collection: CollectionRecord, artifact: ArtifactRecord) -> MembershipRecord:
+        number = self.number()
+        member = MembershipRecord(
+            id=typed_id("ArtifactCollectionMembership", number),
+            collection=collection,
+            artifact=artifact,
+            version=collection.next_version,
+            created_at=self.now_text(),
+        )
+        collection.next_version += 1
+        collection.members.append(member)
+        collection.updated_at = member.created_at
+        artifact.memberships.append(member)
+        return member
+
+    def link_artifact(
+        self, artifact: ArtifactRecord, portfolio: CollectionRecord, aliases: Iterable[str] = ()
+    ) -> MembershipRecord:
+        """Link a version into a portfolio; `latest` moves to it. A version that is linked already keeps its place."""
+        held = next((member for member in portfolio.members if member.artifact is artifact), None)
+        member = held or self._join(portfolio, artifact)
+        for alias in [*aliases, "latest"]:
+            portfolio.aliases[alias] = artifact
+        return member
+
+    def unlink_artifact(self, artifact: ArtifactRecord, portfolio: CollectionRecord) -> bool:
+        """Take a version out of a portfolio, with its aliases there; False when it is not in it."""
+        member = next((held for held in portfolio.members if held.artifact is artifact), None)
+        if member is None:
+            return False
+        portfolio.members.remove(member)
+        artifact.memberships.remove(member)
+        drop_aliases(portfolio, artifact)
+        return True
+
+    def delete_collection(self, collection: CollectionRecord) -> None:
+        """A portfolio loses its links, a sequence its versions; the name is free again."""
+        for artifact in collection.versions:
+            if collection.kind == "PORTFOLIO":
+                self.unlink_artifact(artifact, collection)
+            else:
+                self.delete_artifact(artifact)
+        collection.state = "DELETED"
+        collection.project.collections.pop(collection.name, None)
+
+    def delete_artifact(self, artifact: ArtifactRecord) -> None:
+        """Delete a version with its links and aliases; `latest` falls back to the newest version that is left."""
+        for member in list(artifact.memberships):
+            if member.collection.kind == "PORTFOLIO":
+                self.unlink_artifact(artifact, member.collection)
+        artifact.state = "DELETED"
+        drop_aliases(artifact.collection, artifact)
 
     def note_logged(self, run: RunRecord, artifact: ArtifactRecord) -> None:
         if artifact not in run.logged:
@@ -191,16 +252,28 @@ class ArtifactShelf(CoreState):
             run.used.append(artifact)
             artifact.used_by.append(run)
 
-    def find_artifact(self, project: ProjectRecord, name: str) -> ArtifactRecord | None:
-        """The version of "collection:alias", "collection:vN" or "collection" (its latest)."""
+    def find_member(self, project: ProjectRecord, name: str) -> MembershipRecord | None:
+        """The place of "collection:alias", "collection:vN" or "collection" (its latest)."""
         collection_name, _, alias = name.partition(":")
         collection = project.collections.get(collection_name)
-        return None if collection is None else version_by_alias(collection, alias or "latest")
+        return None if collection is None else member_by_alias(collection, alias or "latest")
 
 
-def version_by_alias(collection: CollectionRecord, alias: str) -> ArtifactRecord | None:
-    """The committed version that an alias or "vN" names."""
-    found = collection.aliases.get(alias)
-    if found is None and alias[:1] == "v" and alias[1:].isdigit() and int(alias[1:]) < len(collection.versions):
-        found = collection.versions[int(alias[1:])]
-    return found if found is not None and found.state == "COMMITTED" else None
+def member_by_alias(collection: CollectionRecord, alias: str) -> MembershipRecord | None:
+    """The committed member that an alias or "vN" names."""
+    named = collection.aliases.get(alias)
+    for member in collection.members:
+        if member.artifact.state != "COMMITTED":
+            continue
+        if member.artifact is named or (named is None and alias == f"v{member.version}"):
+            return member
+    return None
+
+
+def drop_aliases(collection: CollectionRecord, artifact: ArtifactRecord) -> None:
+    """Take a version's aliases away; `latest` falls back to the newest member that is left."""
+    was_latest = collection.aliases.get("latest") is artifact
+    collection.aliases = {name: held for name, held in collection.aliases.items() if held is not artifact}
+    left = [held for held in collection.versions if held.state == "COMMITTED" and held is not artifact]
+    if was_latest and left:
+        collection.aliases["latest"] = left[-1]

@@ -60,7 +60,8 @@ class Context:
         owner = entity or (self.user.entity if self.user else "")
         if not self.may_write(owner):
             raise SandboxError("permission denied", status=403)
-        return self.state.add_project(owner, name)
+        # A team's projects are private unless said otherwise (Entity.defaultAccess).
+        return self.state.add_project(owner, name, private=owner in self.state.teams)
 
 
 def context(info: Info) -> Context:

@@ -7,14 +7,15 @@ import random
 import secrets
 import threading
 from collections.abc import Iterable
-from typing import Any
 
 from .artifact_records import ArtifactRecord, CollectionRecord
 from .clock import Clock
+from .history import LiveNumbers
 from .paging import PageLimits, RunListings
-from .records import FileRecord, ProjectRecord, RunRecord, SweepRecord, UserRecord
+from .people_records import ApiKeyRecord, Invite, OrganizationRecord, TeamRecord
+from .records import AgentRecord, FileRecord, ProjectRecord, RunRecord, SweepRecord, UserRecord
 from .storage import Bucket, Signer
-from .wire import Moment, SandboxError, timestamp, typed_id
+from .wire import Moment, SandboxError, number_id, timestamp, typed_id
 
 DEFAULT_FEATURES: frozenset[str] = frozenset(
     {
@@ -30,6 +31,10 @@ DEFAULT_FEATURES: frozenset[str] = frozenset(
         "FILESTREAM_GZIP",
         "LARGE_FILENAMES",
         "CLIENT_IDS",
+        "ARTIFACT_COLLECTIONS_FILTERING_SORTING",
+        "ARTIFACT_MEMBERSHIP_IN_LINK_ARTIFACT_RESPONSE",
+        "ARTIFACT_REGISTRY_SEARCH",
+        "INCLUDE_ARTIFACT_TYPES_IN_REGISTRY_CREATION",
     }
 )
 
@@ -45,11 +50,20 @@ class CoreState:
         self.shuffle = random.Random(0)  # noqa: S311 -- order of parquetUrls; seeded so that a failure repeats itself
         self.files_register_on_put = True  # False: as self-hosted servers, which wait for markRunFilesUploaded
         self.history_includes_exported = True  # whether ranged `history` repeats exported rows (unconfirmed at W&B)
+        self.sweeps_make_projects = True  # False: upsertSweep into a project that is not there is a 404
         self.updated_at_moves = True  # whether edits of a run move its updatedAt (unconfirmed at W&B)
         self.log_page_lines = 10_000  # the server's cap on a page of logLines
         self.xxhash_digests = False  # whether the SDK may give new artifacts XXH128 digests
-        self.exports_on_finish = True  # export the history as soon as a live run completes
+        self.exports_on_finish = True  # export the history of a live run that completes
+        self.export_delay_s = 0.0  # how long after the end of a run its history is exported; about 4 hours at W&B
+        self.live_numbers: LiveNumbers = "float"  # how whole numbers stand in liveData
         self.users: dict[str, UserRecord] = {}  # by API key
+        self.accounts: dict[str, UserRecord] = {}  # by username
+        self.api_keys: dict[str, ApiKeyRecord] = {}  # by id
+        self.teams: dict[str, TeamRecord] = {}  # by name
+        self.entity_numbers: dict[str, int] = {}  # by name
+        self.organizations: dict[str, OrganizationRecord] = {}  # by name
+        self.invites: dict[str, Invite] = {}  # by id
         self.projects: dict[tuple[str, str], ProjectRecord] = {}
         self.runs_by_id: dict[str, RunRecord] = {}
         self.trash: dict[str, tuple[RunRecord, dict[str, bytes]]] = {}  # deleted runs and their bytes by storage id
@@ -59,13 +73,19 @@ class CoreState:
         self.artifacts_by_id: dict[str, ArtifactRecord] = {}
         self.collections_by_id: dict[str, CollectionRecord] = {}
         self.manifests_by_id: dict[str, ArtifactRecord] = {}
-        self.agents: dict[str, dict[str, Any]] = {}
+        self.agents: dict[str, AgentRecord] = {}
         self._numbers = 0
 
     def number(self) -> int:
         """The next number of the server-wide sequence that ids are made of."""
         self._numbers += 1
         return self._numbers
+
+    def entity_id(self, name: str) -> str:
+        """The id of an entity, known or not; the same at every call."""
+        if name not in self.entity_numbers:
+            self.entity_numbers[name] = self.number()
+        return number_id("Entity", self.entity_numbers[name])
 
     def now_text(self) -> str:
         return timestamp(None, self.clock.now())
@@ -102,9 +122,17 @@ class CoreState:
                 admin=admin,
                 everywhere=everywhere,
             )
-            user.id = typed_id("User", user.number)
-            self.users[user.api_key] = user
+            user.id = number_id("User", user.number)
+            self.accounts[username] = user
+            self.grant_key(user, user.api_key)
             return user
+
+    def grant_key(self, user: UserRecord, key: str, *, description: str | None = None) -> ApiKeyRecord:
+        """A key that authenticates the user from now on."""
+        record = ApiKeyRecord(id=typed_id("ApiKey", self.number()), key=key, user=user, description=description)
+        self.api_keys[record.id] = record
+        self.users[key] = user
+        return record
 
     def default_user(self) -> UserRecord | None:
         return next(iter(self.users.values()), None)
@@ -146,6 +174,15 @@ class CoreState:
         """The run's record; KeyError when there is none."""
         with self.lock:
             return self.projects[entity, project].runs[run]
+
+    def changed(self, run: RunRecord, *, heartbeat: bool = False) -> None:
+        """Note a change: listings are sorted anew, `updatedAt` moves, and with `heartbeat` also `heartbeatAt`."""
+        run.project.version += 1
+        now = self.now_text()
+        if heartbeat or self.updated_at_moves:
+            run.updated_at = now
+        if heartbeat:
+            run.heartbeat_at = now
 
     # ------------------------------------------------------------------ lookups
 

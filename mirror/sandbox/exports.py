@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .records import StepType
+from .export_style import PartStyle
+from .history_keys import flattened
 from .wire import spell
 
 _STEP_TYPES = {"int64": pa.int64(), "double": pa.float64(), "uint64": pa.uint64(), "null": pa.int64()}
 
 
-def write_part(rows: Sequence[dict[str, Any]], step_type: StepType = "int64") -> bytes:
+def write_part(rows: Sequence[Mapping[str, Any]], style: PartStyle) -> bytes:
     """One part: a column a key, a row a step; a file with no columns at all when there are no rows."""
+    if style.flattens:
+        rows = [dict(flattened(row)) for row in rows]
     names: dict[str, None] = {}
     for row in rows:
         names.update(dict.fromkeys(row))
-    columns = {name: _column(name, [row.get(name) for row in rows], step_type) for name in names}
+    columns = {name: _column(name, [row.get(name) for row in rows], style) for name in names}
     table = pa.table(columns) if columns else pa.table({})
     table = table.replace_schema_metadata({"wandb-compacted": "true"})
     sink = io.BytesIO()
@@ -29,16 +32,42 @@ def write_part(rows: Sequence[dict[str, Any]], step_type: StepType = "int64") ->
     return sink.getvalue()
 
 
-def _column(name: str, values: list[Any], step_type: StepType) -> pa.Array:
+def _column(name: str, values: list[Any], style: PartStyle) -> pa.Array:
     if name == "_step":
-        kept = [None] * len(values) if step_type == "null" else values
-        return pa.array(kept, type=_STEP_TYPES[step_type])
+        kept = [None] * len(values) if style.step == "null" else values
+        return pa.array(kept, type=_STEP_TYPES[style.step])
+    if style.writes_json_bytes and _needs_json(values):
+        return pa.array([None if v is None else spell(v).encode() for v in values], type=pa.binary())
+    if style.whole_numbers_as_doubles:
+        values = [_as_double(value) for value in values]
     try:
         array = pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return _stubborn_column(values)
     # The SDK's reader knows no null type; a key that holds nothing but nulls is written as a double.
     return pa.array(values, type=pa.float64()) if pa.types.is_null(array.type) else array
+
+
+def _needs_json(values: list[Any]) -> bool:
+    """Whether a column holds maps, lists, or values of more than one kind."""
+    kinds = {_kind(value) for value in values if value is not None}
+    return "nested" in kinds or len(kinds) > 1
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return "nested"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return "number"
+    return type(value).__name__
+
+
+def _as_double(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_double(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_as_double(part) for part in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _stubborn_column(values: list[Any]) -> pa.Array:

@@ -6,15 +6,31 @@ A fault wraps an answer and is never woven into it: the code that computes the r
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from typing import Any, Literal
 
 from .recorder import Kind
+from .request_cost import Cost, cost_by_rows
 from .storage import Answer, xml_error
 
-Effect = Literal["answer", "latency", "expired", "rate_limit", "drop", "drop_mid_body", "truncate", "corrupt", "lie"]
+Effect = Literal[
+    "answer",
+    "latency",
+    "expired",
+    "rate_limit",
+    "scaled_rate_limit",
+    "field_error",
+    "null_node",
+    "drop",
+    "drop_mid_body",
+    "truncate",
+    "corrupt",
+    "lie",
+]
+Connection = Literal["files", "artifacts", "runs", "edges"]
+"""Where nodes are null: in these connections, or whole edges in all three."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +54,9 @@ class RequestFacts:
     path: str
     kind: Kind
     operation: str | None = None
-    variables: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, Any] = dataclass_field(default_factory=dict)
     query: str | None = None
+    caller: str = dataclass_field(default="", repr=False)  # who is counted: the credentials, or the address without any
 
     def meets(self, match: Match) -> bool:
         return (
@@ -69,6 +86,15 @@ class Fault:
     keep: float = 0.5  # share of the body that arrives
     limit: int = 0
     edit: Callable[[Any], Any] | None = None
+    field: str = ""  # Type.field that errors
+    run: str | None = None  # run id of the one run whose field errors
+    message: str = ""
+    http_status: int = 200  # HTTP status of an answer with such a field
+    connection: Connection = "edges"
+    every: int = 1
+    budget: float = 0.0  # cost that a window takes
+    cost: Cost = cost_by_rows
+    tells_retry_after: bool = False
     label: str = ""
 
     @classmethod
@@ -133,6 +159,65 @@ class Fault:
         return cls(effect="rate_limit", match=chosen, limit=limit, seconds=window_s, label="rate_limit")
 
     @classmethod
+    def scaled_rate_limit(
+        cls,
+        budget: float,
+        window_s: float,
+        *,
+        retry_after: bool = False,
+        cost: Cost = cost_by_rows,
+        match: Match | None = None,
+    ) -> Fault:
+        """`budget` units of `cost` a window, for each project and for each caller of requests without one.
+
+        Headers tell it at a scale of 1000, as W&B does; over it 429 `{"error": "rate limit exceeded"}`.
+        """
+        return cls(
+            effect="scaled_rate_limit",
+            match=match or Match(kind="graphql"),
+            budget=budget,
+            seconds=window_s,
+            cost=cost,
+            tells_retry_after=retry_after,
+            label="scaled_rate_limit",
+        )
+
+    @classmethod
+    def field_error(
+        cls,
+        path: str,
+        *,
+        run: str | None = None,
+        message: str = "internal error",
+        status: int = 200,
+        times: int | None = None,
+        match: Match | None = None,
+    ) -> Fault:
+        """The field `Type.field` errors, for one run or for all; everything else in the answer is data.
+
+        `times` counts the answers in which it shows; `status` is the HTTP status of those.
+        """
+        chosen = match or Match(kind="graphql")
+        return cls(
+            effect="field_error",
+            match=chosen,
+            times=times,
+            field=path,
+            run=run,
+            message=message,
+            http_status=status,
+            label=f"field_error {path}",
+        )
+
+    @classmethod
+    def null_node(
+        cls, connection: Connection, *, every: int = 1, times: int | None = None, match: Match | None = None
+    ) -> Fault:
+        """Every n-th `node` of a page is null; with connection "edges" every n-th edge of any."""
+        chosen = match or Match(kind="graphql")
+        return cls(effect="null_node", match=chosen, times=times, connection=connection, every=every, label="null_node")
+
+    @classmethod
     def drop(cls, *, times: int | None = None, match: Match | None = None) -> Fault:
         """The connection goes away, nothing was done."""
         return cls(effect="drop", match=match or Match(), times=times, label="drop")
@@ -181,91 +266,3 @@ class Fault:
         if self.effect == "expired":
             return xml_error(403, "ExpiredToken")
         return self.answer or answer
-
-
-@dataclass
-class _Armed:
-    fault: Fault
-    left: int | None
-    window_started: float = 0.0
-    used: int = 0
-
-
-class Injector:
-    """The faults in force. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._armed: list[_Armed] = []
-        self._lock = threading.Lock()
-
-    def add(self, *faults: Fault) -> None:
-        """Put faults in force, behind those that already are."""
-        with self._lock:
-            self._armed.extend(_Armed(fault, fault.times) for fault in faults)
-
-    def remove(self, fault: Fault) -> None:
-        """Lift one fault; nothing happens when it is not in force."""
-        with self._lock:
-            self._armed = [armed for armed in self._armed if armed.fault is not fault]
-
-    def clear(self) -> None:
-        """Lift all faults."""
-        with self._lock:
-            self._armed.clear()
-
-    def latency_s(self, facts: RequestFacts) -> float:
-        """Seconds to wait before this request is answered."""
-        return sum(fault.seconds for fault in self._take(facts, lambda fault: fault.effect == "latency"))
-
-    def before(self, facts: RequestFacts) -> Fault | None:
-        """The fault that takes the place of acting, if any."""
-
-        def preempts(fault: Fault) -> bool:
-            whole = fault.effect not in ("latency", "rate_limit") and fault.match.contains_run is None
-            return whole and not fault.acts
-
-        return next(iter(self._take(facts, preempts, most=1)), None)
-
-    def after(self, facts: RequestFacts, run_names: frozenset[str]) -> list[Fault]:
-        """The faults that shape a finished answer."""
-
-        def shapes(fault: Fault) -> bool:
-            run = fault.match.contains_run
-            late = fault.acts or (run is not None and fault.effect not in ("latency", "rate_limit"))
-            return late and (run is None or run in run_names)
-
-        return self._take(facts, shapes)
-
-    def rate_limit(self, facts: RequestFacts, now_s: float) -> tuple[dict[str, str], bool]:
-        """RateLimit headers for this request, and whether it is over the limit."""
-        headers: dict[str, str] = {}
-        over = False
-        with self._lock:
-            for armed in self._armed:
-                fault = armed.fault
-                if fault.effect != "rate_limit" or not facts.meets(fault.match):
-                    continue
-                if now_s - armed.window_started >= fault.seconds:
-                    armed.window_started, armed.used = now_s, 0
-                armed.used += 1
-                reset = max(0.0, armed.window_started + fault.seconds - now_s)
-                headers["RateLimit-Limit"] = str(fault.limit)
-                headers["RateLimit-Remaining"] = str(max(0, fault.limit - armed.used))
-                headers["RateLimit-Reset"] = f"{reset:.3f}"
-                if armed.used > fault.limit:
-                    over = True
-                    headers["Retry-After"] = f"{reset:.3f}"
-        return headers, over
-
-    def _take(self, facts: RequestFacts, chosen: Callable[[Fault], bool], most: int | None = None) -> list[Fault]:
-        taken: list[Fault] = []
-        with self._lock:
-            for armed in self._armed:
-                if most is not None and len(taken) >= most:
-                    break
-                if armed.left == 0 or not chosen(armed.fault) or not facts.meets(armed.fault.match):
-                    continue
-                if armed.left is not None:
-                    armed.left -= 1
-                taken.append(armed.fault)
-        return taken

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .core_state import CoreState
 from .records import FileRecord, RunRecord
 from .storage import guess_mimetype, md5_base64
-from .wire import typed_id
+from .wire import number_id
 
 
 class FileShelf(CoreState):
@@ -47,7 +47,7 @@ class FileShelf(CoreState):
             return held
         number = self.number()
         record = FileRecord(
-            id=typed_id("File", run.number, number),
+            id=number_id("File", number),
             name=name,
             run=run,
             object_key=f"runs/{run.number}/files/{number}",

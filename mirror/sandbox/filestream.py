@@ -31,7 +31,7 @@ def apply_chunk(state: SandboxState, run: RunRecord, body: Mapping[str, Any]) ->
         _move_state(run, body)
         state.changed(run, heartbeat=True)
         if body.get("complete") and run.history and state.exports_on_finish:
-            state.export_history(run, parts=1)
+            state.request_export(run)
         return {"exitcode": None, "limits": {}, "stopped": run.stop_requested}
 
 

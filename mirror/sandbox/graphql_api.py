@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,13 +20,13 @@ from graphql import (
 )
 
 from .context import Context
+from .field_faults import FieldFaults
 from .records import UserRecord
+from .refusals import Wording, reword, spell_refusal
 from .schemas import SchemaForm, schema, schema_of
 from .state import SandboxState
 from .storage import Answer
 from .wire import SandboxError
-
-_SUGGESTION = re.compile(r" Did you mean .*\?$", re.DOTALL)
 
 
 class NoIntrospection(ASTValidationRule):
@@ -49,21 +48,26 @@ class _Refusal:
 class GraphQLEndpoint:
     """Answers `POST /graphql`."""
 
-    def __init__(self, state: SandboxState, *, form: SchemaForm, introspection: bool) -> None:
+    def __init__(self, state: SandboxState, *, form: SchemaForm, introspection: bool, wording: Wording) -> None:
         self._state = state
         self._schema = schema_of(form)
-        self._introspection = introspection
+        self._introspection, self._wording = introspection, wording
         self._rules = [*specified_rules, *([] if introspection else [NoIntrospection])]
         self._documents: dict[str, DocumentNode | _Refusal] = {}
 
-    def answer(self, request: Mapping[str, Any], user: UserRecord | None) -> Answer:
+    def answer(self, request: Mapping[str, Any], user: UserRecord | None, faults: FieldFaults | None = None) -> Answer:
         """Execute one request ({"query", "variables", "operationName"}) under the state's lock."""
         query = request.get("query")
         if not isinstance(query, str):
             return errors_answer(400, "Must provide query string.")
         document = self._document(query)
         if isinstance(document, _Refusal):
-            return json_answer(400, {"errors": [self._spell_refusal(document.code, e) for e in document.errors]})
+            # Suggestions would tell what may not be asked.
+            errors = [
+                spell_refusal(error, code=document.code, wording=self._wording, suggests=self._introspection)
+                for error in document.errors
+            ]
+            return json_answer(400, {"errors": errors})
         context = Context(state=self._state, user=user)
         with self._state.lock:
             result = execute_sync(
@@ -72,16 +76,34 @@ class GraphQLEndpoint:
                 context_value=context,
                 variable_values=dict(request.get("variables") or {}),
                 operation_name=request.get("operationName") or None,
+                middleware=None if faults is None else [faults],
             )
-        return _result_answer(result, context)
+        if faults is not None:
+            faults.punch(result.data)
+        return self._result_answer(result, context)
 
-    def _spell_refusal(self, code: str, error: GraphQLError) -> dict[str, Any]:
-        # Double quotes, as W&B spells it: the SDK looks for `field "features" on type "ServerInfo"` in the text.
-        message = error.message.replace("'", '"')
-        if not self._introspection:
-            message = _SUGGESTION.sub("", message)  # they would tell what may not be asked
-        locations = [{"line": place.line, "column": place.column} for place in error.locations or []]
-        return {"message": message, "locations": locations, "extensions": {"code": code}}
+    def _result_answer(self, result: ExecutionResult, context: Context) -> Answer:
+        body: dict[str, Any] = {"data": result.data}
+        status = 200
+        if result.errors:
+            body["errors"] = [self._spell_error(error) for error in result.errors]
+            for error in result.errors:
+                if isinstance(error.original_error, SandboxError):
+                    status = max(status, error.original_error.status)
+                elif result.data is None and error.path is None:
+                    status = 400  # variables that do not fit the document
+        return json_answer(status, body, frozenset(context.run_names))
+
+    def _spell_error(self, error: GraphQLError) -> dict[str, Any]:
+        spelled: dict[str, Any] = {"message": error.message}
+        if error.path is None:  # about variables, before anything was resolved
+            spelled["message"] = reword(error.message, wording=self._wording, suggests=self._introspection)
+        if error.path:
+            spelled["path"] = error.path
+        original = error.original_error
+        if isinstance(original, SandboxError) and original.code is not None:
+            spelled["extensions"] = {"code": original.code}
+        return spelled
 
     def _document(self, query: str) -> DocumentNode | _Refusal:
         held = self._documents.get(query)
@@ -97,29 +119,6 @@ class GraphQLEndpoint:
                 self._documents.clear()
             self._documents[query] = held
         return held
-
-
-def _result_answer(result: ExecutionResult, context: Context) -> Answer:
-    body: dict[str, Any] = {"data": result.data}
-    status = 200
-    if result.errors:
-        body["errors"] = [_spell_error(error) for error in result.errors]
-        for error in result.errors:
-            if isinstance(error.original_error, SandboxError):
-                status = max(status, error.original_error.status)
-            elif result.data is None and error.path is None:
-                status = 400  # variables that do not fit the document
-    return json_answer(status, body, frozenset(context.run_names))
-
-
-def _spell_error(error: GraphQLError) -> dict[str, Any]:
-    spelled: dict[str, Any] = {"message": error.message}
-    if error.path:
-        spelled["path"] = error.path
-    original = error.original_error
-    if isinstance(original, SandboxError) and original.code is not None:
-        spelled["extensions"] = {"code": original.code}
-    return spelled
 
 
 def json_answer(status: int, body: Any, run_names: frozenset[str] = frozenset()) -> Answer:

@@ -1,15 +1,18 @@
-"""History rows: merging, the key table, sampling, and the live tail (W&B API notes, section 6)."""
+"""History rows: merging, sampling, and the live tail (W&B API notes, section 6)."""
 
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
+from .history_keys import flattened
 from .records import RunRecord
 from .wire import finite
 
 Row = dict[str, Any]
+LiveNumbers = Literal["float", "int"]
+"""How whole numbers stand in liveData: all as floats, or as they were logged."""
 
 
 def step_of(row: Mapping[str, Any]) -> int | None:
@@ -35,62 +38,6 @@ def merge_rows(run: RunRecord, rows: Iterable[Row]) -> None:
             history[place] = row
         else:
             history.insert(place, row)
-
-
-def key_table(run: RunRecord) -> dict[str, Any] | None:
-    """`historyKeys`: null when nothing was logged; kept until the history changes."""
-    if run._keys[0] == run.history_version:
-        return run._keys[1]
-    counts: dict[str, dict[str, int]] = {}
-    for row in run.history:
-        for key, value in _leaves(row):
-            kinds = counts.setdefault(key, {})
-            kind = _kind(value)
-            kinds[kind] = kinds.get(kind, 0) + 1
-    table: dict[str, Any] | None = None
-    if run.history:
-        keys = {
-            key: {"typeCounts": [{"type": kind, "count": count} for kind, count in sorted(kinds.items())]}
-            for key, kinds in counts.items()
-        }
-        table = {"keys": keys, "lastStep": step_of(run.history[-1]), "sets": []}
-    run._keys = (run.history_version, table)
-    return table
-
-
-def joined_key_table(runs: Iterable[RunRecord]) -> dict[str, Any] | None:
-    """The key tables of several runs as one, type counts added up; null when nothing was logged."""
-    counts: dict[str, dict[str, int]] = {}
-    for run in runs:
-        for key, about in (key_table(run) or {"keys": {}})["keys"].items():
-            kinds = counts.setdefault(key, {})
-            for counted in about["typeCounts"]:
-                kinds[counted["type"]] = kinds.get(counted["type"], 0) + counted["count"]
-    if not counts:
-        return None
-    keys = {
-        key: {"typeCounts": [{"type": kind, "count": count} for kind, count in sorted(kinds.items())]}
-        for key, kinds in counts.items()
-    }
-    return {"keys": keys, "sets": []}
-
-
-def _leaves(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in row.items():
-        if isinstance(value, dict) and "_type" not in value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int | float):
-        return "number"
-    if isinstance(value, dict):
-        return str(value.get("_type", "map"))
-    return "list" if isinstance(value, list) else "nil" if value is None else "string"
 
 
 def lookup(row: Mapping[str, Any], key: str) -> Any:
@@ -122,22 +69,25 @@ def sample(rows: Sequence[Row], samples: int) -> Sequence[Row]:
     return [rows[round(i * (count - 1) / (samples - 1))] for i in range(samples)]
 
 
-def live_rows(run: RunRecord, keys: Sequence[str]) -> list[Row]:
-    """Rows not exported yet, reduced to `keys`, numbers as floats."""
+def live_rows(run: RunRecord, keys: Sequence[str], numbers: LiveNumbers = "float") -> list[Row]:
+    """Rows not exported yet, reduced to the dotted `keys`; `numbers` says how whole numbers are spelled."""
     if not run.serves_live_data:
         return []
+    wanted = frozenset(keys)
     rows: list[Row] = []
     for row in run.history:
         if row["_step"] in run.exported:
             continue
-        reduced = {key: _as_float(row[key]) for key in keys if key in row}
+        reduced = {key: _live_value(value, numbers) for key, value in flattened(row) if key in wanted}
         if reduced:
             rows.append(reduced)
     return rows
 
 
-def _as_float(value: Any) -> Any:
-    return finite(float(value)) if isinstance(value, int | float) and not isinstance(value, bool) else finite(value)
+def _live_value(value: Any, numbers: LiveNumbers) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float) or (numbers == "int" and isinstance(value, int)):
+        return finite(value)
+    return finite(float(value))
 
 
 def sampled_by_spec(run: RunRecord, spec: Mapping[str, Any]) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Run filters: W&B's Mongo-style objects, compiled to predicates (W&B API notes, section 5)."""
+"""Filters: W&B's Mongo-style objects, compiled to predicates of runs or else (W&B API notes, section 5)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .history import key_table, lookup
+from .history import lookup
+from .history_keys import key_table
 from .records import RunRecord
 from .wire import SandboxError
 
-Predicate = Callable[[RunRecord], bool]
-Getter = Callable[[RunRecord], Any]
+Predicate = Callable[[Any], bool]
+Getter = Callable[[Any], Any]
+Fields = Callable[[str], Getter]
+"""How to read a field, by its name in a filter."""
 
 _FIELDS: dict[str, Getter] = {
     "createdAt": lambda run: run.created_at,
@@ -39,8 +42,11 @@ _FIELDS: dict[str, Getter] = {
 _TIMES = frozenset({"createdAt", "created_at", "heartbeatAt", "heartbeat_at", "updatedAt", "updated_at"})
 
 
-def compile_filters(text: str | None) -> Predicate | None:
-    """The predicate of a `filters` argument; None when it keeps every run.
+def compile_filters(text: str | None, fields: Fields | None = None) -> Predicate | None:
+    """The predicate of a `filters` argument; None when it keeps everything.
+
+    Args:
+        fields: What can be filtered, where it is not runs.
 
     Raises:
         SandboxError: the text is not a JSON object, or names an unknown field or operator.
@@ -51,31 +57,46 @@ def compile_filters(text: str | None) -> Predicate | None:
         tree = json.loads(text)
     except ValueError:
         raise SandboxError("invalid filters: not JSON") from None
-    return _all_of(tree)
+    return _all_of(tree, fields or field_getter)
 
 
-def _all_of(tree: Any) -> Predicate:
+def named_fields(getters: Mapping[str, Getter]) -> Fields:
+    """The fields of a table.
+
+    Raises:
+        SandboxError: (when asked) there is no such field.
+    """
+
+    def find(key: str) -> Getter:
+        if key not in getters:
+            raise SandboxError(f"invalid filters: unknown field {key}", status=400)
+        return getters[key]
+
+    return find
+
+
+def _all_of(tree: Any, fields: Fields) -> Predicate:
     if not isinstance(tree, Mapping):
         raise SandboxError("invalid filters: expected an object")
-    clauses = [_clause(key, value) for key, value in tree.items()]
+    clauses = [_clause(key, value, fields) for key, value in tree.items()]
     return lambda run: all(clause(run) for clause in clauses)
 
 
-def _clause(key: str, value: Any) -> Predicate:
+def _clause(key: str, value: Any, fields: Fields) -> Predicate:
     if key in ("$and", "$or", "$nor"):
         if not isinstance(value, list):
             raise SandboxError(f"invalid filters: {key} needs a list")
-        parts = [_all_of(item) for item in value]
+        parts = [_all_of(item, fields) for item in value]
         if key == "$and":
             return lambda run: all(part(run) for part in parts)
         wanted = key == "$or"
         return lambda run: any(part(run) for part in parts) is wanted
     if key == "$not":
-        inner = _all_of(value)
+        inner = _all_of(value, fields)
         return lambda run: not inner(run)
     if key.startswith("$"):
         raise SandboxError(f"invalid filters: unknown operator {key}")
-    return _field_test(field_getter(key), value, is_time=key in _TIMES)
+    return _field_test(fields(key), value, is_time=key in _TIMES)
 
 
 def field_getter(key: str) -> Getter:
@@ -137,6 +158,8 @@ def _operator(name: str, operand: Any, is_time: bool) -> Callable[[Any], bool]:
         except re.error as error:
             raise SandboxError(f"invalid filters: bad $regex: {error}") from None
         return lambda value: any(isinstance(v, str) and pattern.search(v) is not None for v in _elements(value))
+    if name == "$contains":
+        return lambda value: any(isinstance(v, str) and str(operand) in v for v in _elements(value))
     if name == "$not":
         inner = [_operator(key, item, is_time) for key, item in dict(operand).items()]
         return lambda value: not all(test(value) for test in inner)

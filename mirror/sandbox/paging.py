@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .mongo import compile_filters, field_getter
+from .mongo import Fields, compile_filters, field_getter
 from .records import ProjectRecord, RunRecord
 from .wire import SandboxError
 
@@ -60,6 +60,14 @@ def page(items: Sequence[Any], first: int | None, after: str | None, limits: Pag
     chosen = items[start : start + size]
     edges = [{"cursor": encode_cursor(start + i + 1), "node": item} for i, item in enumerate(chosen)]
     return connection(edges, more=start + size < len(items), totalCount=len(items), matching=items, **extra)
+
+
+def ordered(items: Sequence[Any], order: str | None, fields: Fields) -> list[Any]:
+    """`items` by an order such as "name" or "-createdAt"; as they are without one. Equal ones keep their order."""
+    if not order:
+        return list(items)
+    get = fields(order.lstrip("+-"))
+    return sorted(items, key=lambda item: _rank(get(item)), reverse=order.startswith("-"))
 
 
 SortKey = tuple[int, Any, int]
@@ -177,10 +185,15 @@ def _order(order: str | None) -> tuple[Callable[[RunRecord], Any], bool]:
 
 
 def _sort_key(value: Any, run: RunRecord) -> SortKey:
+    return (*_rank(value), run.number)
+
+
+def _rank(value: Any) -> tuple[int, Any]:
+    """A value that compares with any other: by type first."""
     if isinstance(value, bool):
-        return (1, int(value), run.number)
+        return (1, int(value))
     if isinstance(value, int | float):
-        return (2, value, run.number) if value == value else (0, "", run.number)
+        return (2, value) if value == value else (0, "")
     if isinstance(value, str):
-        return (3, value, run.number)
-    return (0, "", run.number) if value is None else (4, json.dumps(value, sort_keys=True, default=str), run.number)
+        return (3, value)
+    return (0, "") if value is None else (4, json.dumps(value, sort_keys=True, default=str))

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from .export_style import ExportStyle
 from .wire import NonFinite, parse_object
 
 if TYPE_CHECKING:
     from .artifact_records import ArtifactRecord, CollectionRecord
-
-StepType = Literal["int64", "double", "uint64", "null"]
-"""Type of the `_step` column in an exported part; "null" makes a column of nulls."""
 
 ENDED_STATES = frozenset({"finished", "crashed", "failed", "killed", "preempted"})
 
@@ -28,11 +26,13 @@ class UserRecord:
     email: str
     admin: bool = False
     everywhere: bool = False  # a member of every entity, known yet or not
+    service: bool = False  # a service account
+    full_name: str | None = None
     id: str = ""
 
     @property
     def name(self) -> str:
-        return self.username
+        return self.full_name or self.username
 
     def belongs_to(self, entity: str) -> bool:
         """Whether the key may write to the entity and read its private projects."""
@@ -112,7 +112,10 @@ class RunRecord:
     history_lines: dict[int, dict[str, Any]] = field(default_factory=dict)  # file_stream rows by line offset
     exported: set[int] = field(default_factory=set)  # steps covered by `parts`
     parts: list[ExportPart] = field(default_factory=list)
+    export_style: ExportStyle = field(default_factory=ExportStyle)
+    export_due_s: float | None = None  # when a late export is written, seconds since the epoch
     serves_live_data: bool = True
+    history_is_lost: bool = False  # asking for its history is a 500
     events: list[dict[str, Any]] = field(default_factory=list)
     console: list[ConsoleLine] = field(default_factory=list)
     console_written: bool = False
@@ -157,7 +160,23 @@ class SweepRecord:
     display_name: str | None = None
     description: str | None = None
     run_count_expected: int | None = None
-    prior_runs: list[str] = field(default_factory=list)
+    prior_runs: list[str] = field(default_factory=list)  # run ids
+    queued: list[RunRecord] = field(default_factory=list)  # pending runs that wait for an agent
+    handed_out: int = 0  # runs that the scheduler made
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class AgentRecord:
+    """An agent of a sweep, with the runs that it got."""
+
+    id: str
+    name: str
+    host: str
+    sweep: SweepRecord
+    created_at: str
+    heartbeat_at: str
+    state: str = "RUNNING"
+    runs: list[RunRecord] = field(default_factory=list)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -176,4 +195,8 @@ class ProjectRecord:
     sweeps: dict[str, SweepRecord] = field(default_factory=dict)
     collections: dict[str, CollectionRecord] = field(default_factory=dict)  # artifact collections by name
     artifact_types: dict[str, str] = field(default_factory=dict)  # name → created_at
+    allowed_types: set[str] | None = None  # a registry's; None allows every type
+    access: str | None = None  # as it was set; None follows `private`
+    members: dict[str, str] = field(default_factory=dict)  # a registry's users, by username → role
+    team_members: dict[str, str] = field(default_factory=dict)  # a registry's teams, by name → role
     version: int = 0  # moves with every change of any run, so that sorted listings can be kept

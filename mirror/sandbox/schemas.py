@@ -9,6 +9,7 @@ from importlib import resources
 from typing import Any, Literal
 
 from graphql import (
+    DocumentNode,
     GraphQLInterfaceType,
     GraphQLObjectType,
     GraphQLSchema,
@@ -18,8 +19,9 @@ from graphql import (
 )
 
 from .ages import LACKS, LEGACY_LACKS, Age
+from .artifact_records import CollectionRecord
 from .pruning import prune, retype
-from .records import RunRecord, UserRecord
+from .records import RunRecord
 
 InputArtifactsType = Literal["ArtifactConnection", "InputArtifactConnection"]
 
@@ -55,8 +57,7 @@ def schema_of(form: SchemaForm) -> GraphQLSchema:
     """
     from .resolvers import TABLES
 
-    text = resources.files(__package__).joinpath("schema.graphql").read_text(encoding="utf-8")
-    built = build_ast_schema(parse(text, no_location=True), assume_valid=True)
+    built = build_ast_schema(_document(), assume_valid=True)
     for table in TABLES:
         for path, resolver in table.items():
             type_name, _, field_name = path.partition(".")
@@ -69,6 +70,13 @@ def schema_of(form: SchemaForm) -> GraphQLSchema:
     return prune(built, form.hide | LACKS[form.age])
 
 
+@functools.cache
+def _document() -> DocumentNode:
+    """The parsed text: most of the time that a schema takes."""
+    text = resources.files(__package__).joinpath("schema.graphql").read_text(encoding="utf-8")
+    return parse(text, no_location=True)
+
+
 def _object(built: GraphQLSchema, name: str) -> GraphQLObjectType:
     named = built.get_type(name)
     assert isinstance(named, GraphQLObjectType), name
@@ -78,7 +86,9 @@ def _object(built: GraphQLSchema, name: str) -> GraphQLObjectType:
 def _resolve_type(value: Any, _info: Any, _type: Any) -> str:
     if isinstance(value, RunRecord):
         return "Run"
-    return "User" if isinstance(value, UserRecord) else "ArtifactSequence"
+    if isinstance(value, CollectionRecord):
+        return "ArtifactPortfolio" if value.kind == "PORTFOLIO" else "ArtifactSequence"
+    return "User"
 
 
 def schema(

@@ -17,10 +17,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from .ages import Age
 from .app import SandboxApp
 from .clock import Clock
-from .faults import Injector
 from .graphql_api import GraphQLEndpoint
+from .history import LiveNumbers
+from .injector import Injector
 from .paging import PageLimitMode, PageLimits
 from .recorder import Recorder
+from .refusals import Wording
 from .schemas import InputArtifactsType, SchemaForm, schema_of
 from .state import SandboxState
 from .storage import Bucket, Signer
@@ -67,7 +69,10 @@ class Sandbox:
         hide: Iterable[str] = (),
         input_artifacts_type: InputArtifactsType = "ArtifactConnection",
         introspection: bool = True,
+        wording: Wording = "wandb",
         updated_at_moves: bool = True,
+        export_delay_s: float = 0.0,
+        live_numbers: LiveNumbers = "float",
         api_key: str | None = None,
         clock: Clock | None = None,
     ) -> Sandbox:
@@ -84,7 +89,10 @@ class Sandbox:
             hide: More that the schema lacks: `Type`, `Type.field`, `Type.field(argument)`, `InputType.field`.
             input_artifacts_type: Type of Run.inputArtifacts; W&B's own is InputArtifactConnection.
             introspection: False refuses `__schema` and `__type`, and gives no suggestions in validation errors.
+            wording: Whose sentences refuse a document: W&B's server's, or those of newer GraphQL libraries.
             updated_at_moves: False: edits of a run leave `updatedAt` alone, and heartbeats alone move it.
+            export_delay_s: How long after the end of a run its history is exported; until then its rows are live.
+            live_numbers: Whether whole numbers stand in liveData as floats or as integers.
             api_key: Key of the default user ("sandy", entity "sandbox-team"); None makes one of 40 characters.
 
         Raises:
@@ -103,9 +111,10 @@ class Sandbox:
         state = SandboxState(clock=clock, bucket=Bucket(), signer=signer, base_url=base_url, limits=limits)
         if features is not None:
             state.features = set(features)
-        state.updated_at_moves = updated_at_moves
+        state.updated_at_moves, state.export_delay_s = updated_at_moves, export_delay_s
+        state.live_numbers = live_numbers
         user = state.add_user("sandy", entity="sandbox-team", api_key=api_key, everywhere=True)
-        graphql = GraphQLEndpoint(state, form=form, introspection=introspection)
+        graphql = GraphQLEndpoint(state, form=form, introspection=introspection, wording=wording)
         sandbox = cls(clock=clock, state=state, api_key=user.api_key, reserved=reserved, graphql=graphql)
         sandbox._thread.start()
         sandbox._ready.wait()

@@ -7,20 +7,19 @@ One re-entrant lock guards everything. Methods take it themselves; a caller that
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from .artifact_state import ArtifactShelf
 from .core_state import DEFAULT_FEATURES
-from .exports import split, write_part
+from .export_style import ColumnStyle, ExportStyle, StepType
 from .history import merge_rows
+from .history_state import HistoryShelf, in_turn
+from .people_state import PeopleShelf
 from .records import (
     ENDED_STATES,
     ConsoleLine,
-    ExportPart,
     ProjectRecord,
     RunRecord,
-    StepType,
     SweepRecord,
     UserRecord,
 )
@@ -30,7 +29,7 @@ from .wire import Moment, NonFinite, config_envelope, spell, typed_id
 __all__ = ["DEFAULT_FEATURES", "SandboxState"]
 
 
-class SandboxState(ArtifactShelf, Trash):
+class SandboxState(ArtifactShelf, HistoryShelf, PeopleShelf, Trash):
     """Users, projects and everything in them."""
 
     def add_run(
@@ -60,7 +59,8 @@ class SandboxState(ArtifactShelf, Trash):
         history: Iterable[Mapping[str, Any]] = (),
         exported: bool | int | None = None,
         parts: int = 1,
-        step_type: StepType = "int64",
+        step_type: StepType | Sequence[StepType] = "int64",
+        column_style: ColumnStyle | Sequence[ColumnStyle] = "struct",
         live_data: bool = True,
         events: Iterable[Mapping[str, Any]] = (),
         console: Iterable[str | ConsoleLine] = (),
@@ -75,6 +75,7 @@ class SandboxState(ArtifactShelf, Trash):
             user: A username known to the sandbox, a record, "default", or None for a deleted account.
             exported: True or False, or how many rows were exported; None exports ended runs only.
             parts: How many Parquet parts the exported rows are spread over.
+            step_type, column_style: How its exports are written; several are taken part by part in turn.
             live_data: False leaves unexported rows out of parquetHistory, so that only `history` has them.
             nonfinite: Spelling of NaN and infinities in the summary and in history lines.
 
@@ -103,9 +104,13 @@ class SandboxState(ArtifactShelf, Trash):
             self.log_console(entity, project, run, console)
             for name, body in (files or {}).items():
                 self.add_file(entity, project, run, name, body)
-            rows = exported if exported is not None else state in ENDED_STATES
-            if record.history and rows is not False:
-                self.export_history(record, parts=parts, rows=None if rows is True else rows, step_type=step_type)
+            record.export_style = ExportStyle(
+                parts=parts, column_styles=in_turn(column_style), step_types=in_turn(step_type)
+            )
+            if record.history and exported is None and state in ENDED_STATES:
+                self.request_export(record, ended_at=record.heartbeat_at)
+            elif record.history and exported:
+                self.export_history(record, parts=parts, rows=None if exported is True else exported)
             if state in ENDED_STATES:
                 record.exit_code = 0 if state == "finished" else 1
             record.updated_at = record.heartbeat_at or record.created_at
@@ -144,15 +149,6 @@ class SandboxState(ArtifactShelf, Trash):
             return {held.username: held for held in self.users.values()}[user]
         return user
 
-    def changed(self, run: RunRecord, *, heartbeat: bool = False) -> None:
-        """Note a change: listings are sorted anew, `updatedAt` moves, and with `heartbeat` also `heartbeatAt`."""
-        run.project.version += 1
-        now = self.now_text()
-        if heartbeat or self.updated_at_moves:
-            run.updated_at = now
-        if heartbeat:
-            run.heartbeat_at = now
-
     def edit_run(
         self,
         entity: str,
@@ -186,77 +182,15 @@ class SandboxState(ArtifactShelf, Trash):
     def finish_run(
         self, entity: str, project: str, run: str, *, state: str = "finished", export: bool = True
     ) -> RunRecord:
-        """End the run; `export` also exports its whole history."""
+        """End the run; `export` also exports its whole history, now or when `export_delay_s` says."""
         with self.lock:
             record = self.run(entity, project, run)
             record.state = state
             record.exit_code = 0 if state == "finished" else 1
             if export and record.history:
-                self.export_history(record)
+                self.request_export(record)
             self.changed(record, heartbeat=True)
             return record
-
-    # ------------------------------------------------------------------ what runs log
-
-    def log_rows(
-        self,
-        entity: str,
-        project: str,
-        run: str,
-        rows: Iterable[Mapping[str, Any]],
-        *,
-        summarize: bool = True,
-    ) -> RunRecord:
-        """Append history rows, as a live run does: merged by `_step`, the heartbeat and the summary move."""
-        with self.lock:
-            record = self.run(entity, project, run)
-            given = [dict(row) for row in rows]
-            merge_rows(record, given)
-            if summarize and given:
-                merged = dict(record.summary)
-                for row in given:
-                    merged.update(row)
-                record.summary_text = spell(merged, record.nonfinite)
-            self.changed(record, heartbeat=True)
-            return record
-
-    def log_console(self, entity: str, project: str, run: str, lines: Iterable[str | ConsoleLine]) -> None:
-        """Append console lines; plain texts get the clock's time."""
-        with self.lock:
-            record = self.run(entity, project, run)
-            for line in lines:
-                when = self.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%f")
-                record.console.append(ConsoleLine(line=line, timestamp=when) if isinstance(line, str) else line)
-                record.console_written = True
-
-    def export_history(
-        self,
-        run: RunRecord,
-        *,
-        parts: int = 1,
-        rows: int | None = None,
-        step_type: StepType = "int64",
-        empty_part: bool = False,
-    ) -> None:
-        """Export the run's history anew: the first `rows` rows (all when None), replacing every earlier part.
-
-        Args:
-            step_type: Type of the `_step` column.
-            empty_part: Add a part with zero columns and zero rows, which W&B is known to serve.
-        """
-        with self.lock:
-            covered = [dict(row) for row in (run.history if rows is None else run.history[:rows])]
-            for part in run.parts:
-                self.bucket.remove(part.object_key)
-            run.parts = []
-            run.exported = {int(row["_step"]) for row in covered}
-            pieces: list[Sequence[dict[str, Any]]] = list(split(covered, parts))
-            if empty_part:
-                pieces.append([])
-            for piece in pieces:
-                key = f"exports/{run.number}/{self.number()}.parquet"
-                self.bucket.put(key, partial(write_part, piece, step_type))
-                run.parts.append(ExportPart(object_key=key, rows=len(piece)))
 
     # ------------------------------------------------------------------ sweeps
 

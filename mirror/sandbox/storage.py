@@ -28,6 +28,7 @@ class Answer:
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     run_names: frozenset[str] = frozenset()  # runs that the answer shows, for faults that pick on one
+    fault_labels: tuple[str, ...] = ()  # faults that showed inside it
 
 
 class Bucket:

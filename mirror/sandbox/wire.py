@@ -37,6 +37,11 @@ def typed_id(kind: str, *parts: object) -> str:
     return base64.b64encode(":".join([kind, "v1", *map(str, parts)]).encode()).decode()
 
 
+def number_id(kind: str, number: int) -> str:
+    """An opaque id as users, entities, artifacts and files have it: base64 of `Kind:number`, which clients decode."""
+    return base64.b64encode(f"{kind}:{number}".encode()).decode()
+
+
 def timestamp(moment: Moment, now: datetime) -> str:
     """Wire text of a time; without a zone by default, as W&B sends it ("2023-11-05T17:46:35")."""
     if isinstance(moment, str):
@@ -45,6 +50,15 @@ def timestamp(moment: Moment, now: datetime) -> str:
     if value.tzinfo is not None:
         value = value.astimezone(UTC)
     return value.strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def seconds_since_epoch(text: str) -> float | None:
+    """The moment of a wire text, a missing zone being UTC; None when it does not parse."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def spell(value: Any, nonfinite: NonFinite = "bare") -> str:

@@ -235,7 +235,7 @@ def test_a_broken_download_goes_on_where_it_stopped(server: Sandbox, home: Home,
 
 def test_bytes_of_an_artifact_that_failed_come_with_a_later_pull(server: Sandbox, home: Home, project: str) -> None:
     fill(server, project, runs=1)
-    bad = next(key for key in server.state.bucket._objects if key.startswith("artifacts/"))
+    bad = next(key for key in server.state.bucket._objects if key.startswith("wandb_artifacts/"))
     body = server.state.bucket.get(bad)
     server.state.bucket.remove(bad)
     mirror = mirror_of(server, home, project)

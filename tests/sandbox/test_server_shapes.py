@@ -58,7 +58,7 @@ def test_arguments_input_fields_and_whole_types_can_be_hidden() -> None:
     assert "notes" not in fields(served, "UpsertBucketInput")
     assert "tags" not in fields(served, "Artifact")
     assert "TagEdge" not in served.type_map  # nothing else is in it
-    assert "updateRunState" in served.type_map["Mutation"].fields  # the argument went, with its type
+    assert "updateRunState" in fields(served, "Mutation")  # the argument went, with its type
     with pytest.raises(ValueError, match=r"the schema has no Run\.nothing"):
         Sandbox.start(hide=["Run.nothing"])
 
@@ -98,3 +98,26 @@ def test_without_introspection_a_server_tells_nothing_of_itself(ask: Ask) -> Non
         misspelled = post(box, "{ viewer { usernam } }").json()["errors"][0]["message"]
         assert misspelled == 'Cannot query field "usernam" on type "User".'
         assert post(box, "{ viewer { __typename } }").json()["data"] == {"viewer": {"__typename": "User"}}
+
+
+@pytest.mark.parametrize(
+    ("wording", "argument", "input_field"),
+    [
+        ("wandb", 'on field "runs" of type "Project"', 'In field "nothing": Unknown field.'),
+        ("graphql-js", 'on field "Project.runs"', 'Field "nothing" is not defined by type "DeleteRunInput".'),
+    ],
+)
+def test_unknown_arguments_and_input_fields_are_refused_in_the_servers_words(
+    wording: Any, argument: str, input_field: str
+) -> None:
+    with Sandbox.start(wording=wording) as box:
+        refused = post(box, '{ project(name: "p") { runs(nothing: 1) { totalCount } } }')
+        assert refused.status_code == 400
+        assert refused.json()["errors"][0]["message"].startswith(f'Unknown argument "nothing" {argument}')
+        query = "mutation Drop($input: DeleteRunInput!) { deleteRun(input: $input) { clientMutationId } }"
+        body = {"query": query, "variables": {"input": {"id": "x", "nothing": 1}}}
+        answer = httpx.post(f"{box.url}/graphql", json=body, auth=("api", box.api_key))
+        assert answer.status_code == 400
+        assert input_field in answer.json()["errors"][0]["message"]
+        literal = 'mutation { deleteRun(input: {id: "x", nothing: 1}) { clientMutationId } }'
+        assert input_field in post(box, literal).json()["errors"][0]["message"]

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from ..context import Resolvers
 from . import (
+    agents,
+    artifact_collections,
     artifact_edges,
     artifact_mutations,
     artifacts,
+    collection_mutations,
+    entities,
     files,
     history,
     people,
+    people_mutations,
     project_counts,
+    project_mutations,
     projects,
+    registries,
     run_batches,
     run_connections,
     run_mutations,
@@ -25,8 +32,12 @@ from . import (
 
 TABLES: tuple[Resolvers, ...] = (
     people.RESOLVERS,
-    server_facts.RESOLVERS,
+    people_mutations.RESOLVERS,
+    entities.RESOLVERS,
     projects.RESOLVERS,
+    project_mutations.RESOLVERS,
+    registries.RESOLVERS,
+    server_facts.RESOLVERS,
     project_counts.RESOLVERS,
     wide_listings.RESOLVERS,
     runs.RESOLVERS,
@@ -34,12 +45,15 @@ TABLES: tuple[Resolvers, ...] = (
     history.RESOLVERS,
     files.RESOLVERS,
     sweeps.RESOLVERS,
+    agents.RESOLVERS,
     sweep_deletion.RESOLVERS,
     run_mutations.RESOLVERS,
     run_batches.RESOLVERS,
     artifacts.RESOLVERS,
+    artifact_collections.RESOLVERS,
     artifact_edges.RESOLVERS,
     artifact_mutations.RESOLVERS,
+    collection_mutations.RESOLVERS,
     unserved.RESOLVERS,
 )
 

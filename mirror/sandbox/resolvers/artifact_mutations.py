@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..artifact_records import ArtifactRecord
+from ..artifact_records import ArtifactRecord, CollectionRecord
 from ..artifact_state import content_key
 from ..context import Context, Resolvers, mutation
 from ..paging import connection, encode_cursor
 from ..records import RunRecord
 from ..wire import SandboxError
-from .artifacts import manifest_value
+from .artifacts import manifest_value, projects_of
 
 
 def _artifact(ctx: Context, artifact_id: str) -> ArtifactRecord:
@@ -100,7 +100,7 @@ def _commit(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
 
 def _use(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     artifact = ctx.state.artifacts_by_id.get(given["artifactID"])
-    if artifact is None or not ctx.may_read(artifact.collection.project):
+    if artifact is None or not any(ctx.may_read(project) for project in projects_of(artifact)):
         raise SandboxError("artifact not found", status=404)
     ctx.state.note_used(_run(ctx, given["entityName"], given["projectName"], given["runName"]), artifact)
     return {"artifact": artifact}
@@ -113,9 +113,7 @@ def _update(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     if given.get("metadata") is not None:
         artifact.metadata = given["metadata"]
     if given.get("aliases") is not None:
-        collection = artifact.collection
-        collection.aliases = {name: held for name, held in collection.aliases.items() if held is not artifact}
-        collection.aliases |= {alias["alias"]: artifact for alias in given["aliases"]}
+        _replace_aliases(artifact, given["aliases"])
     added = [tag["tagName"] for tag in given.get("tagsToAdd") or []]
     removed = {tag["tagName"] for tag in given.get("tagsToDelete") or []}
     artifact.tags = [tag for tag in dict.fromkeys([*artifact.tags, *added]) if tag not in removed]
@@ -123,30 +121,57 @@ def _update(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     return {"artifact": artifact}
 
 
+def _replace_aliases(artifact: ArtifactRecord, wanted: list[dict[str, Any]]) -> None:
+    """In every collection that is named, and in the sequence; `latest` stays where it is."""
+    names = {alias["artifactCollectionName"] for alias in wanted} | {artifact.collection.name}
+    for member in artifact.memberships:
+        collection = member.collection
+        if collection.name in names:
+            kept = {n: held for n, held in collection.aliases.items() if held is not artifact or n == "latest"}
+            own = [alias["alias"] for alias in wanted if alias["artifactCollectionName"] == collection.name]
+            collection.aliases = kept | dict.fromkeys(own, artifact)
+
+
 def _delete(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     artifact = _artifact(ctx, given["artifactID"])
-    aliases = artifact.collection.aliases
-    own = [name for name, held in aliases.items() if held is artifact]
+    own = [name for name, held in artifact.collection.aliases.items() if held is artifact]
     if own and not given.get("deleteAliases"):
         raise SandboxError(f"artifact has aliases: {', '.join(own)}", status=409)
-    for name in own:
-        del aliases[name]
-    artifact.state = "DELETED"
+    ctx.state.delete_artifact(artifact)
     return {"artifact": artifact}
 
 
+def _named_collection(ctx: Context, alias: dict[str, Any]) -> CollectionRecord:
+    project = ctx.readable_project(alias["entityName"], alias["projectName"])
+    collection = project.collections.get(alias["artifactCollectionName"]) if project is not None else None
+    if collection is None:
+        raise SandboxError("artifact collection not found", status=404)
+    if not ctx.may_write(collection.project.entity):
+        raise SandboxError("permission denied", status=403)
+    return collection
+
+
+def _member(ctx: Context, artifact_id: str, alias: dict[str, Any]) -> tuple[ArtifactRecord, CollectionRecord]:
+    """The version and the collection of an alias; writing to the collection is enough."""
+    collection = _named_collection(ctx, alias)
+    artifact = ctx.state.artifacts_by_id.get(artifact_id)
+    if artifact is None or artifact not in collection.versions:
+        raise SandboxError("artifact not found", status=404)
+    return artifact, collection
+
+
 def _add_aliases(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
-    artifact = _artifact(ctx, given["artifactID"])
     for alias in given["aliases"]:
-        artifact.collection.aliases[alias["alias"]] = artifact
+        artifact, collection = _member(ctx, given["artifactID"], alias)
+        collection.aliases[alias["alias"]] = artifact
     return {"success": True}
 
 
 def _delete_aliases(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
-    artifact = _artifact(ctx, given["artifactID"])
     for alias in given["aliases"]:
-        if artifact.collection.aliases.get(alias["alias"]) is artifact:
-            del artifact.collection.aliases[alias["alias"]]
+        artifact, collection = _member(ctx, given["artifactID"], alias)
+        if collection.aliases.get(alias["alias"]) is artifact:
+            del collection.aliases[alias["alias"]]
     return {"success": True}
 
 

@@ -4,42 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..artifact_records import ArtifactRecord, CollectionRecord
-from ..artifact_state import content_key, version_by_alias
+from ..artifact_records import ArtifactRecord, MembershipRecord
+from ..artifact_state import content_key
 from ..context import Context, Info, Resolvers, attribute, constant, context
 from ..paging import page
 from ..records import ProjectRecord, RunRecord
 from ..storage import guess_mimetype
 from ..wire import typed_id
+from .artifact_collections import aliases_in, tag_value, type_value
 
 
-def _live(versions: list[ArtifactRecord]) -> list[ArtifactRecord]:
+def live(versions: list[ArtifactRecord]) -> list[ArtifactRecord]:
     return [artifact for artifact in versions if artifact.state == "COMMITTED"]
-
-
-def alias_value(collection: CollectionRecord, alias: str) -> dict[str, Any]:
-    return {
-        "id": typed_id("ArtifactAlias", collection.id, alias),
-        "alias": alias,
-        "artifactCollection": collection,
-    }
-
-
-def tag_value(name: str) -> dict[str, Any]:
-    return {"id": typed_id("Tag", name), "name": name}
-
-
-def type_value(project: ProjectRecord, name: str) -> dict[str, Any] | None:
-    created = project.artifact_types.get(name)
-    if created is None:
-        return None
-    return {
-        "id": typed_id("ArtifactType", project.number, name),
-        "name": name,
-        "description": None,
-        "createdAt": created,
-        "project": project,
-    }
 
 
 def file_value(ctx: Context, artifact: ArtifactRecord, path: str, entry: dict[str, Any]) -> dict[str, Any]:
@@ -121,9 +97,11 @@ def _file_count(artifact: ArtifactRecord, _info: Info) -> int:
     return len(_contents(artifact))
 
 
-def _aliases(artifact: ArtifactRecord, _info: Info) -> list[dict[str, Any]]:
-    collection = artifact.collection
-    return [alias_value(collection, alias) for alias, held in collection.aliases.items() if held is artifact]
+def _aliases(artifact: ArtifactRecord, info: Info) -> list[dict[str, Any]]:
+    """Of the sequence and of every portfolio that the version is linked to, as far as the viewer may read them."""
+    ctx = context(info)
+    readable = [member.collection for member in artifact.memberships if ctx.may_read(member.collection.project)]
+    return [value for collection in readable for value in aliases_in(collection, artifact)]
 
 
 def _tags(artifact: ArtifactRecord, _info: Info) -> list[dict[str, Any]]:
@@ -138,120 +116,18 @@ def _used_by(artifact: ArtifactRecord, info: Info) -> Any:
     return page(artifact.used_by, None, None, context(info).state.limits)
 
 
-def membership(artifact: ArtifactRecord) -> dict[str, Any]:
-    return {
-        "id": typed_id("ArtifactCollectionMembership", artifact.number),
-        "versionIndex": artifact.version,
-        "createdAt": artifact.created_at,
-        "artifactCollection": artifact.collection,
-        "artifact": artifact,
-    }
+def _membership_aliases(member: MembershipRecord, _info: Info) -> list[dict[str, Any]]:
+    return aliases_in(member.collection, member.artifact)
 
 
-def _membership_aliases(value: dict[str, Any], info: Info) -> Any:
-    return _aliases(value["artifact"], info)
-
-
-def _membership_files(value: dict[str, Any], info: Info, **arguments: Any) -> Any:
-    return _files(value["artifact"], info, **arguments)
+def _membership_files(member: MembershipRecord, info: Info, **arguments: Any) -> Any:
+    return _files(member.artifact, info, **arguments)
 
 
 def _memberships(artifact: ArtifactRecord, info: Info) -> Any:
-    return page([membership(artifact)], None, None, context(info).state.limits)
-
-
-# ---------------------------------------------------------------- collections and types
-
-
-def _versions(
-    collection: CollectionRecord,
-    info: Info,
-    filters: str | None = None,
-    order: str | None = None,
-    after: str | None = None,
-    first: int | None = None,
-) -> Any:
-    del filters, order  # newest first is the only order served, as the SDK asks for none
-    found = list(reversed(_live(collection.versions)))
-    shown = page(found, first, after, context(info).state.limits)
-    for edge in shown["edges"]:
-        edge["version"] = f"v{edge['node'].version}"
-    return shown
-
-
-def _collection_aliases(
-    collection: CollectionRecord, info: Info, after: str | None = None, first: int | None = None
-) -> Any:
-    values = [alias_value(collection, alias) for alias in collection.aliases]
-    return page(values, first, after, context(info).state.limits)
-
-
-def _collection_type(collection: CollectionRecord, _info: Info) -> Any:
-    return type_value(collection.project, collection.type_name)
-
-
-def _collection_tags(collection: CollectionRecord, _info: Info) -> dict[str, Any]:
-    return {"edges": [{"node": tag_value(name)} for name in collection.tags]}
-
-
-def _collection_membership(collection: CollectionRecord, _info: Info, aliasName: str) -> Any:
-    found = version_by_alias(collection, aliasName)
-    return None if found is None else membership(found)
-
-
-def _latest(collection: CollectionRecord, _info: Info) -> ArtifactRecord | None:
-    return version_by_alias(collection, "latest")
-
-
-def _project_collection(project: ProjectRecord, _info: Info, name: str) -> CollectionRecord | None:
-    return project.collections.get(name.partition(":")[0])
-
-
-def _project_collections(
-    project: ProjectRecord,
-    info: Info,
-    filters: str | None = None,
-    order: str | None = None,
-    after: str | None = None,
-    first: int | None = None,
-) -> Any:
-    del filters, order
-    return page(list(project.collections.values()), first, after, context(info).state.limits)
-
-
-def _type_collection(value: dict[str, Any], _info: Info, name: str) -> CollectionRecord | None:
-    found: CollectionRecord | None = value["project"].collections.get(name)
-    return found if found is not None and found.type_name == value["name"] else None
-
-
-def _type_collections(
-    value: dict[str, Any],
-    info: Info,
-    filters: str | None = None,
-    order: str | None = None,
-    after: str | None = None,
-    first: int | None = None,
-) -> Any:
-    del filters, order
-    found = [c for c in value["project"].collections.values() if c.type_name == value["name"]]
-    return page(found, first, after, context(info).state.limits)
-
-
-def _project_type(project: ProjectRecord, _info: Info, name: str) -> Any:
-    return type_value(project, name)
-
-
-def _project_types(
-    project: ProjectRecord,
-    info: Info,
-    after: str | None = None,
-    first: int | None = None,
-    includeAll: bool | None = None,
-) -> Any:
-    del includeAll
-    return page(
-        [type_value(project, name) for name in project.artifact_types], first, after, context(info).state.limits
-    )
+    ctx = context(info)
+    readable = [member for member in artifact.memberships if ctx.may_read(member.collection.project)]
+    return page(readable, None, None, ctx.state.limits)
 
 
 # ---------------------------------------------------------------- by name and by id
@@ -261,24 +137,24 @@ def _project_artifact(
     project: ProjectRecord, info: Info, name: str, enableTracking: bool | None = None
 ) -> ArtifactRecord | None:
     del enableTracking
-    return context(info).state.find_artifact(project, name)
+    member = context(info).state.find_member(project, name)
+    return None if member is None else member.artifact
 
 
-def _project_membership(project: ProjectRecord, info: Info, name: str) -> Any:
-    found = context(info).state.find_artifact(project, name)
-    return None if found is None else membership(found)
+def _project_membership(project: ProjectRecord, info: Info, name: str) -> MembershipRecord | None:
+    return context(info).state.find_member(project, name)
 
 
 def _artifact(_root: Any, info: Info, id: str) -> ArtifactRecord | None:  # noqa: A002 -- the schema's argument
     ctx = context(info)
     found = ctx.state.artifacts_by_id.get(id)
-    return found if found is not None and ctx.may_read(found.collection.project) else None
+    readable = found is not None and any(ctx.may_read(project) for project in projects_of(found))
+    return found if readable else None
 
 
-def _collection(_root: Any, info: Info, id: str) -> CollectionRecord | None:  # noqa: A002 -- the schema's argument
-    ctx = context(info)
-    found = ctx.state.collections_by_id.get(id)
-    return found if found is not None and ctx.may_read(found.project) else None
+def projects_of(artifact: ArtifactRecord) -> list[ProjectRecord]:
+    """Where the version can be read: its sequence's project, and those of the portfolios it is linked to."""
+    return [artifact.collection.project, *(member.collection.project for member in artifact.memberships)]
 
 
 def _client_id(_root: Any, info: Info, clientID: str) -> dict[str, Any] | None:
@@ -289,7 +165,7 @@ def _client_id(_root: Any, info: Info, clientID: str) -> dict[str, Any] | None:
 
 def _run_artifacts(attribute_name: str) -> Any:
     def read(run: RunRecord, info: Info, after: str | None = None, first: int | None = None) -> Any:
-        found = _live(getattr(run, attribute_name))
+        found = live(getattr(run, attribute_name))
         return page(found, 100 if first is None else first, after, context(info).state.limits)
 
     return read
@@ -297,29 +173,11 @@ def _run_artifacts(attribute_name: str) -> Any:
 
 RESOLVERS: Resolvers = {
     "Query.artifact": _artifact,
-    "Query.artifactCollection": _collection,
     "Query.clientIDMapping": _client_id,
     "Run.outputArtifacts": _run_artifacts("logged"),
     "Run.inputArtifacts": _run_artifacts("used"),
     "Project.artifact": _project_artifact,
-    "Project.artifactType": _project_type,
-    "Project.artifactTypes": _project_types,
-    "Project.artifactCollection": _project_collection,
-    "Project.artifactCollections": _project_collections,
     "Project.artifactCollectionMembership": _project_membership,
-    "ArtifactType.artifactCollection": _type_collection,
-    "ArtifactType.artifactCollections": _type_collections,
-    "ArtifactSequence.description": attribute("description"),
-    "ArtifactSequence.state": constant("READY"),
-    "ArtifactSequence.createdAt": attribute("created_at"),
-    "ArtifactSequence.updatedAt": attribute("created_at"),
-    "ArtifactSequence.defaultArtifactType": _collection_type,
-    "ArtifactSequence.tags": _collection_tags,
-    "ArtifactSequence.aliases": _collection_aliases,
-    "ArtifactSequence.artifacts": _versions,
-    "ArtifactSequence.artifactMembership": _collection_membership,
-    "ArtifactSequence.latestArtifact": _latest,
-    "ArtifactSequence.digestAlgorithm": attribute("digest_algorithm"),
     "Artifact.artifactSequence": attribute("collection"),
     "Artifact.artifactType": _type,
     "Artifact.versionIndex": attribute("version"),
@@ -340,6 +198,9 @@ RESOLVERS: Resolvers = {
     "Artifact.currentManifest": _manifest,
     "Artifact.files": _files,
     "Artifact.filesByManifestEntries": _files_by_entries,
+    "ArtifactCollectionMembership.versionIndex": attribute("version"),
+    "ArtifactCollectionMembership.createdAt": attribute("created_at"),
+    "ArtifactCollectionMembership.artifactCollection": attribute("collection"),
     "ArtifactCollectionMembership.aliases": _membership_aliases,
     "ArtifactCollectionMembership.files": _membership_files,
 }

@@ -10,7 +10,19 @@ from urllib.parse import quote
 from ..context import Context, Info, Resolvers, context, mutation
 from ..paging import page
 from ..records import FileRecord, RunRecord
+from ..selections import argument_value, selected_fields
 from ..wire import SandboxError
+
+UPLOAD_HEADERS = ["X-Sandbox-Upload:run-file"]
+
+
+def asks_to_upload(info: Info) -> bool:
+    """Whether a connection of files is asked for what an upload needs."""
+    return any(
+        field.name.value in ("uploadUrl", "uploadHeaders")
+        or (field.name.value == "url" and argument_value(field, "upload", info) is True)
+        for field in selected_fields(info)
+    )
 
 
 def _listed(run: RunRecord) -> list[FileRecord]:
@@ -27,13 +39,18 @@ def _files(
 ) -> Any:
     if names and pattern:
         raise SandboxError("give names or pattern, not both")
+    ctx = context(info)
+    if names and ctx.may_write(run.project.entity) and asks_to_upload(info):
+        # The way to upload of servers without createRunFiles: asking for a file's upload URL announces the file.
+        announced = [ctx.state.announce_file(run, name) for name in names]
+        return page(announced, len(announced), None, ctx.state.limits, uploadHeaders=UPLOAD_HEADERS)
     found = _listed(run)
     if names:
         found = [record for record in found if record.name in names]
     if pattern:
         like = sql_like(pattern)
         found = [record for record in found if like.match(record.name)]
-    return page(found, first, after, context(info).state.limits)
+    return page(found, first, after, ctx.state.limits)
 
 
 def sql_like(pattern: str) -> re.Pattern[str]:
@@ -107,7 +124,7 @@ def _create_run_files(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     if run is None:
         return {"runID": "", "uploadHeaders": [], "files": []}
     files = [ctx.state.announce_file(run, name) for name in given["files"]]
-    return {"runID": run.id, "uploadHeaders": ["X-Sandbox-Upload:run-file"], "files": files}
+    return {"runID": run.id, "uploadHeaders": UPLOAD_HEADERS, "files": files}
 
 
 def _mark_uploaded(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:

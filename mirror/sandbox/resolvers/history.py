@@ -6,9 +6,17 @@ import json
 from typing import Any
 
 from ..context import Info, Resolvers, context
-from ..history import in_steps, key_table, live_rows, sample, sampled_by_spec
+from ..history import in_steps, live_rows, sample, sampled_by_spec
+from ..history_keys import key_table
 from ..records import RunRecord
 from ..wire import SandboxError, finite, spell
+
+
+def _require_history(run: RunRecord) -> None:
+    """What a server says of a run whose rows its history service cannot find."""
+    if run.history_is_lost:
+        path = f"{run.project.entity}/{run.project.name}/{run.name}"
+        raise SandboxError(f"run not found for history loading: {path}", status=500)
 
 
 def _history(
@@ -20,6 +28,7 @@ def _history(
     maxKeyLimit: int | None = None,
 ) -> list[str]:
     """Rows of the steps asked for; with `maxKeyLimit` each is cut to so many keys, `_step` always among them."""
+    _require_history(run)
     rows = in_steps(run.history, minStep, maxStep)
     ranged = minStep is not None or maxStep is not None
     if ranged and not context(info).state.history_includes_exported:
@@ -35,6 +44,8 @@ def _events(run: RunRecord, _info: Info, samples: int | None = None) -> list[str
 
 
 def _sampled_history(run: RunRecord, _info: Info, specs: list[str], packVersion: int | None = None) -> list[Any]:
+    """Rows by spec. How `packVersion` packs them is not known: rows always come plain."""
+    _require_history(run)
     answers = []
     for text in specs:
         try:
@@ -47,9 +58,11 @@ def _sampled_history(run: RunRecord, _info: Info, specs: list[str], packVersion:
 
 def _parquet_history(run: RunRecord, info: Info, liveKeys: list[str]) -> dict[str, Any]:
     state = context(info).state
+    _require_history(run)
+    state.settle_export(run)
     urls = [state.signer.url(part.object_key) for part in run.parts]
     state.shuffle.shuffle(urls)  # W&B keeps no order here from call to call
-    return {"parquetUrls": urls, "liveData": live_rows(run, liveKeys)}
+    return {"parquetUrls": urls, "liveData": live_rows(run, liveKeys, state.live_numbers)}
 
 
 def _history_keys(run: RunRecord, _info: Info, format: str | None = None) -> Any:  # noqa: A002 -- the schema's argument

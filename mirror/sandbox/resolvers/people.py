@@ -1,13 +1,13 @@
-"""The viewer, users, entities and the server's own facts."""
+"""The viewer, users and their keys, and the server's own facts."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ..context import Info, Resolvers, attribute, constant, context
-from ..paging import page
+from ..people_records import OrganizationRecord
 from ..records import UserRecord
-from ..wire import typed_id
+from .entities import entity_value
 
 
 def _viewer(_root: Any, info: Info) -> UserRecord | None:
@@ -23,92 +23,33 @@ def _server_info(_root: Any, info: Info) -> dict[str, Any]:
     }
 
 
-def entity_value(name: str) -> dict[str, Any]:
-    """An entity; the sandbox keeps names only, everything else is the same for all."""
-    return {
-        "id": typed_id("Entity", name),
-        "name": name,
-        "available": False,
-        "photoUrl": None,
-        "readOnly": False,
-        "readOnlyAdmin": False,
-        "isTeam": True,
-        "entityType": "team",
-        "privateOnly": False,
-        "storageBytes": 0,
-        "codeSavingEnabled": True,
-        "defaultAccess": "PRIVATE",
-        "isPaid": False,
-        "limits": None,
-        "organization": None,
-    }
-
-
-def _entity(_root: Any, info: Info, name: str | None = None) -> dict[str, Any] | None:
-    ctx = context(info)
-    known = {entity for entity, _ in ctx.state.projects}
-    for user in ctx.state.users.values():
-        known |= user.entities
-    wanted = name or (ctx.user.entity if ctx.user else None)
-    return entity_value(wanted) if wanted is not None and wanted in known else None
-
-
-def _xxhash_digests(_entity: dict[str, Any], info: Info) -> bool:
-    return context(info).state.xxhash_digests
-
-
-def _entity_user(entity: dict[str, Any], info: Info) -> UserRecord | None:
-    users = context(info).state.users.values()
-    return next((user for user in users if user.username == entity["name"]), None)
-
-
-def _entity_members(entity: dict[str, Any], info: Info) -> list[dict[str, Any]]:
-    return [
-        {"id": user.id, "name": user.name, "username": user.username, "email": user.email, "admin": user.admin}
-        for user in context(info).state.users.values()
-        if entity["name"] in user.entities
-    ]
-
-
-def _entity_project(entity: dict[str, Any], info: Info, name: str | None = None) -> Any:
-    return context(info).readable_project(entity["name"], name)
-
-
-def _entity_projects(
-    entity: dict[str, Any],
-    info: Info,
-    first: int | None = None,
-    after: str | None = None,
-    filters: str | None = None,
-    order: str | None = None,
-) -> Any:
-    del filters, order
-    ctx = context(info)
-    found = [p for (owner, _), p in ctx.state.projects.items() if owner == entity["name"] and ctx.may_read(p)]
-    return page(found, first, after, ctx.state.limits)
-
-
-def _teams(user: UserRecord, _info: Info) -> dict[str, Any]:
-    return {"edges": [{"node": entity_value(name)} for name in sorted(user.entities)]}
-
-
 def _users(_root: Any, info: Info, query: str | None = None) -> dict[str, Any]:
     found = [
         user
-        for user in context(info).state.users.values()
+        for user in context(info).state.accounts.values()
         if not query or query in user.username or query in user.email
     ]
     return {"edges": [{"cursor": user.id, "node": user} for user in found]}
 
 
-def _api_keys(user: UserRecord, _info: Info) -> dict[str, Any]:
-    return {"edges": [{"node": {"id": user.id, "name": f"{user.api_key[:4]}...", "description": None}}]}
+def _api_keys(user: UserRecord, info: Info) -> dict[str, Any]:
+    return {"edges": [{"node": key} for key in context(info).state.keys_of(user)]}
+
+
+def _teams(user: UserRecord, info: Info) -> dict[str, Any]:
+    """Entities that the user is a member of; an organization's own entity is none of its teams."""
+    state = context(info).state
+    hidden = {organization.entity for organization in state.organizations.values()}
+    return {"edges": [{"node": entity_value(name)} for name in sorted(user.entities - hidden)]}
+
+
+def _organizations(user: UserRecord, info: Info) -> list[OrganizationRecord]:
+    return context(info).state.organizations_of(user.username)
 
 
 RESOLVERS: Resolvers = {
     "Query.viewer": _viewer,
     "Query.serverInfo": _server_info,
-    "Query.entity": _entity,
     "Query.users": _users,
     "User.id": attribute("id"),
     "User.name": attribute("name"),
@@ -120,9 +61,5 @@ RESOLVERS: Resolvers = {
     "User.deletedAt": constant(None),
     "User.apiKeys": _api_keys,
     "User.teams": _teams,
-    "Entity.xxhashDigestsEnabled": _xxhash_digests,
-    "Entity.user": _entity_user,
-    "Entity.members": _entity_members,
-    "Entity.project": _entity_project,
-    "Entity.projects": _entity_projects,
+    "User.organizations": _organizations,
 }

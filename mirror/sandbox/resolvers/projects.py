@@ -8,7 +8,7 @@ from ..context import Info, Resolvers, attribute, constant, context
 from ..paging import Window, page
 from ..records import ProjectRecord, RunRecord
 from ..wire import SandboxError
-from .people import entity_value
+from .entities import entity_value
 
 
 def _project(_root: Any, info: Info, name: str | None = None, entityName: str | None = None) -> ProjectRecord | None:
@@ -66,7 +66,7 @@ def _bucket(project: ProjectRecord, info: Info, name: str, missingOk: bool = Fal
 
 
 def _access(project: ProjectRecord, _info: Info) -> str:
-    return "PRIVATE" if project.private else "USER_READ"
+    return project.access or ("PRIVATE" if project.private else "USER_READ")
 
 
 def _read_only(project: ProjectRecord, info: Info) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..context import Info, Resolvers, context
-from ..history import joined_key_table
+from ..history_keys import joined_key_table
 from ..mongo import plain_time
 from ..records import RunRecord
 

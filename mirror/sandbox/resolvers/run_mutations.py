@@ -1,4 +1,4 @@
-"""Writing projects and runs (W&B API notes, section 9)."""
+"""Writing runs (W&B API notes, section 9)."""
 
 from __future__ import annotations
 
@@ -30,19 +30,6 @@ _EDITS = {
     "jobRepo": "github",
     "state": "state",
 }
-
-
-def _upsert_model(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
-    if not given.get("name"):
-        raise SandboxError("upsertModel needs a name")
-    owner = given.get("entityName") or (ctx.user.entity if ctx.user else "")
-    inserted = ctx.state.find_project(owner, given["name"]) is None
-    project = ctx.writable_project(owner, given["name"])
-    if given.get("description") is not None:
-        project.description = given["description"]
-    if given.get("access") is not None:
-        project.private = given["access"] == "PRIVATE"
-    return {"project": project, "model": project, "inserted": inserted}
 
 
 def _upsert_bucket(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
@@ -97,7 +84,7 @@ def _delete_run(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     ctx.state.delete_run(run.project.entity, run.project.name, run.name)
     if given.get("deleteArtifacts"):
         for artifact in run.logged:
-            artifact.state = "DELETED"
+            ctx.state.delete_artifact(artifact)
     return {"clientMutationId": given.get("clientMutationId")}
 
 
@@ -108,11 +95,24 @@ def _alert(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     return {"success": True}
 
 
+def _rewind(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
+    """Cut a run's history off after a step; the run goes on from there."""
+    project = ctx.readable_project(given.get("entityName"), given.get("projectName"))
+    held = project.runs.get(given["runName"]) if project is not None else None
+    if held is None:
+        raise SandboxError("run not found", status=404)
+    if given["metricName"] != "_step":
+        raise SandboxError(f"cannot rewind by {given['metricName']}", status=400)
+    run = ctx.writable_run(held.id)
+    ctx.state.rewind_run(run, int(given["metricValue"]))
+    return {"rewoundRun": run}
+
+
 RESOLVERS: Resolvers = {
-    "Mutation.upsertModel": mutation(_upsert_model),
     "Mutation.upsertBucket": mutation(_upsert_bucket),
     "Mutation.updateRunState": mutation(_update_run_state),
     "Mutation.stopRun": mutation(_stop_run),
     "Mutation.deleteRun": mutation(_delete_run),
+    "Mutation.rewindRun": mutation(_rewind),
     "Mutation.notifyScriptableRunAlert": mutation(_alert),
 }

@@ -17,7 +17,7 @@ def _delete_sweep(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     if not ctx.may_write(project.entity):
         raise SandboxError("permission denied", status=403)
     runs = [run for run in project.runs.values() if run.sweep_name == sweep.name]
-    agents = [key for key, agent in state.agents.items() if agent["sweep"] is sweep]
+    agents = [key for key, agent in state.agents.items() if agent.sweep is sweep]
     if given["deleteRuns"]:
         for run in runs:
             state.delete_run(project.entity, project.name, run.name)

@@ -1,4 +1,4 @@
-"""Sweeps and their agents."""
+"""Sweeps: listed, made and edited."""
 
 from __future__ import annotations
 
@@ -7,17 +7,36 @@ from typing import Any
 
 from ..context import Context, Info, Resolvers, attribute, constant, context, mutation
 from ..history import lookup
-from ..mongo import compile_filters
+from ..mongo import compile_filters, named_fields
 from ..paging import page
 from ..records import ProjectRecord, RunRecord, SweepRecord
-from ..wire import SandboxError, spell, typed_id
+from ..sweep_plan import expected_runs, goal, parse_config
+from ..wire import SandboxError, typed_id
+
+_FIELDS = named_fields(
+    {
+        "name": lambda sweep: sweep.name,
+        "id": lambda sweep: sweep.id,
+        "displayName": lambda sweep: sweep.display_name,
+        "display_name": lambda sweep: sweep.display_name,
+        "state": lambda sweep: sweep.state,
+        "method": lambda sweep: sweep.method,
+        "description": lambda sweep: sweep.description,
+        "createdAt": lambda sweep: sweep.created_at,
+        "created_at": lambda sweep: sweep.created_at,
+        "updatedAt": lambda sweep: sweep.updated_at,
+        "updated_at": lambda sweep: sweep.updated_at,
+        "username": lambda sweep: sweep.user.username if sweep.user else None,
+    }
+)
 
 
 def _sweeps(
     project: ProjectRecord, info: Info, filters: str | None = None, after: str | None = None, first: int | None = None
 ) -> Any:
-    compile_filters(filters)  # a bad filter is an error; the sandbox lists every sweep otherwise
-    return page(list(project.sweeps.values()), first, after, context(info).state.limits)
+    keep = compile_filters(filters, _FIELDS)
+    kept = [sweep for sweep in project.sweeps.values() if keep is None or keep(sweep)]
+    return page(kept, first, after, context(info).state.limits)
 
 
 def _sweep(project: ProjectRecord, _info: Info, sweepName: str) -> SweepRecord | None:
@@ -43,11 +62,18 @@ def _run_count(sweep: SweepRecord, _info: Info) -> int:
     return len(_runs_of(sweep))
 
 
+def _prior_runs(sweep: SweepRecord, info: Info, after: str | None = None, first: int | None = None) -> Any:
+    found = [sweep.project.runs[name] for name in sweep.prior_runs if name in sweep.project.runs]
+    return page(found, first, after, context(info).state.limits)
+
+
 def _best_loss(sweep: SweepRecord, _info: Info) -> float | None:
-    """Smallest finite summary value of `loss`; the sandbox does not read the sweep's YAML."""
-    values = [lookup(run.summary, "loss") for run in _runs_of(sweep)]
-    losses = [float(v) for v in values if isinstance(v, int | float) and math.isfinite(v)]
-    return min(losses, default=None)
+    """The best finite summary value of the sweep's metric."""
+    name, best = goal(parse_config(sweep.config_text))
+    values = [lookup(run.summary, name) for run in _runs_of(sweep)]
+    finite = [float(v) for v in values if isinstance(v, int | float) and math.isfinite(v)]
+    found: float | None = best(finite, default=None)
+    return found
 
 
 def _upsert(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
@@ -56,61 +82,29 @@ def _upsert(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     if held is None:
         if given.get("id"):
             raise SandboxError("sweep not found", status=404)
-        project = ctx.writable_project(given.get("entityName"), given.get("projectName") or "uncategorized")
-        held = state.add_sweep(project.entity, project.name, f"sw{state.number():06d}")
+        name = given.get("projectName") or "uncategorized"
+        if not state.sweeps_make_projects and ctx.readable_project(given.get("entityName"), name) is None:
+            raise SandboxError("project not found", status=404)
+        project = ctx.writable_project(given.get("entityName"), name)
+        held = state.add_sweep(project.entity, project.name, f"sw{state.number():06d}", state="PENDING")
+        held.user = ctx.user
     elif not ctx.may_write(held.project.entity):
         raise SandboxError("permission denied", status=403)
     for field, attribute_name in _EDITABLE.items():
         if given.get(field) is not None:
             setattr(held, attribute_name, given[field])
+    if given.get("config") is not None:
+        config = parse_config(given["config"])
+        held.method = str(config.get("method") or held.method)
+        held.run_count_expected = expected_runs(config)
+    if given.get("priorRunsFilters"):
+        keep = compile_filters(given["priorRunsFilters"])
+        held.prior_runs = [run.name for run in held.project.runs.values() if keep is None or keep(run)]
     held.updated_at = state.now_text()
     return {"sweep": held, "configValidationWarnings": []}
 
 
 _EDITABLE = {"config": "config_text", "description": "description", "displayName": "display_name", "state": "state"}
-
-
-def _create_agent(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
-    project = ctx.writable_project(given.get("entityName"), given.get("projectName") or "uncategorized")
-    if given["sweep"] not in project.sweeps:
-        raise SandboxError("sweep not found", status=404)
-    number = ctx.state.number()
-    agent = {
-        "id": typed_id("Agent", number),
-        "name": f"agent{number}",
-        "host": given["host"],
-        "state": "RUNNING",
-        "totalRuns": 0,
-        "createdAt": ctx.state.now_text(),
-        "heartbeatAt": ctx.state.now_text(),
-        "sweep": project.sweeps[given["sweep"]],
-    }
-    ctx.state.agents[str(agent["id"])] = agent
-    return {"agent": agent}
-
-
-def _agent_heartbeat(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
-    agent = ctx.state.agents.get(given["id"])
-    if agent is None:
-        raise SandboxError("agent not found", status=404)
-    agent["heartbeatAt"] = ctx.state.now_text()
-    return {"agent": agent, "commands": spell([])}
-
-
-def _agents(sweep: SweepRecord, info: Info) -> dict[str, Any]:
-    found = [agent for agent in context(info).state.agents.values() if agent["sweep"] is sweep]
-    return {"edges": [{"cursor": agent["id"], "node": agent} for agent in found]}
-
-
-def _agent(sweep: SweepRecord, info: Info, agentName: str) -> Any:
-    held = context(info).state.agents.values()
-    return next(
-        (agent for agent in held if agent["sweep"] is sweep and agentName in (agent["name"], agent["id"])), None
-    )
-
-
-def _agent_runs(_agent: Any, info: Info, **_arguments: Any) -> Any:
-    return page([], None, None, context(info).state.limits)
 
 
 def _enqueue(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
@@ -122,6 +116,7 @@ def _enqueue(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     run.state, run.sweep_name = "pending", sweep.name
     run.display_name = given.get("displayName") or run.name
     run.config_text = given["config"]
+    sweep.queued.append(run)
     return {"id": run.id, "runQueueItemId": typed_id("RunQueueItem", run.number)}
 
 
@@ -142,17 +137,13 @@ RESOLVERS: Resolvers = {
     "Sweep.heartbeatAt": attribute("updated_at"),
     "Sweep.runCount": _run_count,
     "Sweep.runCountExpected": attribute("run_count_expected"),
+    "Sweep.priorRuns": _prior_runs,
     "Sweep.earlyStopJobRunning": constant(False),
     "Sweep.controller": constant(None),
     "Sweep.controllerRunName": constant(None),
     "Sweep.scheduler": constant(None),
     "Sweep.project": attribute("project"),
     "Sweep.runs": _runs,
-    "Sweep.agents": _agents,
-    "Sweep.agent": _agent,
-    "Agent.runs": _agent_runs,
     "Mutation.upsertSweep": mutation(_upsert),
-    "Mutation.createAgent": mutation(_create_agent),
-    "Mutation.agentHeartbeat": mutation(_agent_heartbeat),
     "Mutation.enqueueSweepRun": mutation(_enqueue),
 }

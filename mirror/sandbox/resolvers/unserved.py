@@ -7,22 +7,7 @@ from typing import Any, NoReturn
 from ..context import Info, Resolver, Resolvers
 from ..wire import SandboxError
 
-UNSERVED: frozenset[str] = frozenset(
-    {
-        "deleteModel",
-        "rewindRun",
-        "completeMultipartUploadArtifact",
-        "linkArtifact",
-        "unlinkArtifact",
-        "updateArtifactSequence",
-        "updateArtifactPortfolio",
-        "moveArtifactSequence",
-        "deleteArtifactSequence",
-        "deleteArtifactPortfolio",
-        "createArtifactCollectionTagAssignments",
-        "deleteArtifactCollectionTagAssignments",
-    }
-)
+UNSERVED: frozenset[str] = frozenset({"completeMultipartUploadArtifact"})
 
 
 def _refusal(name: str) -> Resolver:

@@ -8,7 +8,7 @@ from typing import Any
 from ..context import Context, Info, Resolvers, context
 from ..paging import page
 from ..records import ProjectRecord, UserRecord
-from .people import entity_value
+from .entities import entity_value
 
 
 def _readable(ctx: Context) -> list[ProjectRecord]:
