@@ -110,6 +110,7 @@ class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     files_days: Days = 1.0  # files of tables that no snapshot needs, for those who still read them
     objects_days: Days = 7.0  # bytes of files and exports that nothing refers to, from when they came
     partials_days: Days = 7.0  # downloads that nobody went on with
+    generations: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 3  # of a run that was overwritten or made again
 
 
 class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

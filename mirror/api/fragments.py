@@ -16,7 +16,7 @@ fragment ServerFields on ServerInfo {
 RUN_FIELDS = """
 fragment RunFields on Run {
   id name displayName sweepName state group jobType commit readOnly tags notes description
-  createdAt heartbeatAt historyLineCount projectId user { name username }
+  createdAt heartbeatAt updatedAt host historyLineCount projectId user { name username }
   config summaryMetrics systemMetrics historyKeys
 }
 """

@@ -44,6 +44,8 @@ class _Run(msgspec.Struct, rename="camel"):
     project_id: str | int | None = None
     created_at: str | None = None
     heartbeat_at: str | None = None
+    updated_at: str | None = None
+    host: str | None = None
     history_line_count: Int64 = None
     history_keys: msgspec.Raw = NULL
     config: msgspec.Raw = NULL
@@ -85,16 +87,19 @@ _MADE_OF = {
     "projectId": ("project_internal_id",),
     "createdAt": ("created_at", "created_at_text"),
     "heartbeatAt": ("heartbeat_at", "heartbeat_at_text"),
+    "updatedAt": ("updated_at", "updated_at_text"),
     "historyLineCount": ("history_line_count",),
     "historyKeys": ("history_keys_text",),
     "config": ("config_text",),
     "summaryMetrics": ("summary_text",),
     "systemMetrics": ("system_metrics_text",),
 }
+_UPDATED = frozenset({"updated_at", "updated_at_text"})
+_LATER = ("host",)  # fields that came after the first digests were stored
 _FINGERPRINTED = tuple(
     name
     for name in RunRecord.__struct_fields__
-    if name not in {"read_only", "created_at", "heartbeat_at", "fingerprint", "flaws"}
+    if name not in {"read_only", "created_at", "heartbeat_at", "fingerprint", "flaws", *_UPDATED, *_LATER}
 )
 
 
@@ -141,6 +146,9 @@ def to_run(
         created_at_text=wire.created_at,
         heartbeat_at=time_or_none(wire.heartbeat_at),
         heartbeat_at_text=wire.heartbeat_at,
+        updated_at=time_or_none(wire.updated_at),
+        updated_at_text=wire.updated_at,
+        host=wire.host,
         history_line_count=count,
         history_keys_text=json_text(wire.history_keys),
         config_text=json_text(wire.config),
@@ -219,7 +227,10 @@ def fingerprint(run: RunRecord) -> str:
 
     MessagePack is the canonical form: one copy of the large texts, no escaping, the same bytes on every Python.
     `read_only` is left out: it tells about the reader's rights and not about the run. Parsed times are left out
-    because their raw texts are in.
+    because their raw texts are in. `updatedAt` is left out and compared on its own: a run of which nothing but that
+    moved was touched in a way that no listing shows. A later field is in where the server gives it, so that a lake of
+    an older mirror is not written anew for a server that lacks it.
     """
     fields = [getattr(run, name) for name in _FINGERPRINTED]
+    fields += [{name: value} for name in _LATER if (value := getattr(run, name)) is not None]
     return hashlib.blake2b(msgspec.msgpack.encode(fields), digest_size=16).hexdigest()

@@ -38,6 +38,7 @@ base_url = {base_url}
 # files_days = 1.0             # files of tables that no snapshot needs stay so long, for those who still read them
 # objects_days = 7.0           # bytes of files and exports that nothing refers to stay so long from when they came
 # partials_days = 7.0          # downloads that nobody went on with stay so long
+# generations = 3              # of a run that W&B overwrote, rewound or made again, so many earlier states stay
 
 [daemon]
 # poll_minutes = 10.0          # between two pulls of a source

@@ -79,6 +79,7 @@ def _print(done: Maintenance) -> None:
     write(f"{plural(done.files_merged, 'small file')} of the tables {would}merged")
     write(f"{plural(done.files_rewritten, 'file')} with many deleted rows {would}written anew")
     write(f"{plural(done.rows_written_out, 'row')} of the catalog {would}written out")
+    write(f"{plural(done.generations_forgotten, 'earlier generation')} of runs {would}forgotten")
     write(f"{plural(done.snapshots_expired, 'old snapshot')} {would}forgotten")
     for kind, removed in (
         ("of the tables that no snapshot names", done.lake_files),

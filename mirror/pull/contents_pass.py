@@ -15,6 +15,7 @@ from mirror.api import LogPage, RunContents, RunStreams, StreamAsk
 from mirror.pull import run_artifacts, run_files, run_history, run_streams
 from mirror.pull.contents_plan import HistoryPlan, plan_history
 from mirror.pull.errand import Errand
+from mirror.pull.listing import CONTENTS
 from mirror.records.contents import ContentChanges, Direction, HeldArtifact, HeldFile, HeldHistory
 from mirror.records.runs import RunRecord
 from mirror.tasks import side_by_side
@@ -72,12 +73,18 @@ def plan_of(errand: Errand, run: RunRecord, held: HeldContents) -> HistoryPlan |
         return None
     if run_streams.HISTORY in errand.signatures.of(run.run_id).failed:  # what the server says of it is not all
         return None
-    touched = run.run_id in errand.touched or run_streams.HISTORY in errand.failing(run.run_id)
+    failing = set(errand.failing(run.run_id))
+    touched = run.run_id in errand.touched or run_streams.HISTORY in failing
     history = held.histories[run.run_id]
     if not all(errand.objects.has(export.object) for export in history.exports):
         history = msgspec.structs.replace(history, completeness=None)  # lost from this disk: fetched anew
     return plan_history(
-        run, errand.signatures.of(run.run_id), history, touched=touched, again=run.run_id in errand.again
+        run,
+        errand.signatures.of(run.run_id),
+        history,
+        touched=touched,
+        again=run.run_id in errand.again,
+        changed=run.run_id in errand.changed or not failing.isdisjoint((run_streams.HISTORY, CONTENTS)),
     )
 
 
@@ -110,7 +117,9 @@ async def _run(
     async def history(plan: HistoryPlan) -> None:
         rows = streams.history if streams is not None else None
         found["history"] = await errand.guarded(
-            run_id, run_streams.HISTORY, lambda: run_history.take_history(errand, run, plan, rows)
+            run_id,
+            run_streams.HISTORY,
+            lambda: run_history.take_history(errand, run, plan, held.histories[run_id], rows),
         )
 
     async def console(first: LogPage) -> None:

@@ -8,9 +8,9 @@ from fnmatch import fnmatchcase
 
 from mirror.api import ListedFile, RunContents
 from mirror.config import SourceSettings
-from mirror.records.contents import STILL_ACTIVE, HeldFile, HeldHistory
+from mirror.pull.history_marks import NAMES_TELL_NOTHING, keys_fingerprint, parsed_keys, parts_fingerprint
+from mirror.records.contents import STILL_ACTIVE, Completeness, HeldFile, HeldHistory
 from mirror.records.runs import RunRecord
-from mirror.records.texts import parse_lenient
 
 MB = 1_000_000
 HISTORY_PAGE_STEPS = 1000  # as the SDK pages (W&B API notes, section 6)
@@ -91,7 +91,13 @@ class HistoryPlan:
 
 
 def plan_history(
-    run: RunRecord, listed: RunContents, held: HeldHistory, *, touched: bool = True, again: bool = True
+    run: RunRecord,
+    listed: RunContents,
+    held: HeldHistory,
+    *,
+    touched: bool = True,
+    again: bool = True,
+    changed: bool = True,
 ) -> HistoryPlan | None:
     """Compare a run's history with what is held.
 
@@ -100,33 +106,46 @@ def plan_history(
     the lowest live step on, since they may lie between exported ones, and once that is done, from the last row held,
     which may have grown since. A run with neither is read through `history`. W&B API notes, section 6.
 
+    Rows are not final: a history that was written again under the same last step and count is read whole. What tells of
+    it is in `history_marks`.
+
     Args:
         run: as just listed.
         listed: the run's exports and live rows.
         held: what the lake holds.
         touched: the run gave a sign of life or changed its state since it was held; or its history failed before.
         again: what is lacking may be there by now, so that it is worth another look.
+        changed: the run is not listed as it was held; else what the server says of the history is the same, too.
 
     Returns:
         What to do; None when everything is held already.
     """
-    before, last_step, facts = held.completeness, last_step_of(run), _Facts(run, listed, held, touched=touched)
+    before, last_step = held.completeness, last_step_of(run)
+    facts = _Facts(run, listed, held, touched=touched, changed=changed)
     if last_step < 0 and not run.history_line_count and not listed.export_urls and not listed.has_live_rows:
         return None
     worth = touched or again
     lacking = before is not None and not before.complete and before.reason != STILL_ACTIVE and worth
-    if before is None or lacking or facts.ended or facts.rewound:
+    if before is None or lacking or facts.ended or facts.rewound or facts.overwritten:
         return facts.whole()
     plan = facts.with_live_rows() if listed.has_live_rows else facts.without_live_rows(worth=worth)
-    if plan is None and before.reason == STILL_ACTIVE and not run.is_active:  # nothing is missing: it just ended
+    just_ended = before.reason == STILL_ACTIVE and not run.is_active  # nothing is missing
+    if plan is None and (just_ended or before.keys_fingerprint is None):  # an older mirror did not note what to compare
         return HistoryPlan(exports=False, rows_from=None, rows_to=facts.end, replaces_tail=False)
     return plan
+
+
+def plan_whole_history(run: RunRecord, listed: RunContents, held: HeldHistory) -> HistoryPlan:
+    """What to do when a history turns out to be another one than the one held."""
+    facts = _Facts(run, listed, held, touched=True, changed=True)
+    facts.overwritten = True
+    return facts.whole()
 
 
 class _Facts:
     """One run's history upstream beside the one held."""
 
-    def __init__(self, run: RunRecord, listed: RunContents, held: HeldHistory, *, touched: bool) -> None:
+    def __init__(self, run: RunRecord, listed: RunContents, held: HeldHistory, *, touched: bool, changed: bool) -> None:
         before, last_step = held.completeness, last_step_of(run)
         self.listed, self.held, self.going = listed, held, run.is_active and touched
         self.end = max([last_step, *listed.live_steps]) + 1
@@ -137,10 +156,16 @@ class _Facts:
         # Steps may have been written again before it ended, and its exports may be whole now.
         self.ended = touched and not run.is_active
         self.rewound = before is not None and before.last_step is not None and before.last_step > last_step
+        self.overwritten = before is not None and changed and _is_overwritten(run, before)
         self.parts_moved = len(listed.export_urls) != len(held.exports)
+        if before is not None and before.parts_fingerprint not in (None, NAMES_TELL_NOTHING) and listed.export_urls:
+            self.parts_moved |= before.parts_fingerprint != parts_fingerprint(listed.export_urls)
 
     def whole(self) -> HistoryPlan:
         """Everything, whatever is held."""
+        if (self.overwritten or self.rewound) and not self.listed.export_urls:
+            # Exports that are held are of another history; what the server has stands in its rows, from the first on.
+            return HistoryPlan(exports=bool(self.held.exports), rows_from=0, rows_to=self.end, replaces_tail=True)
         exports = bool(self.listed.export_urls)
         if self.listed.has_live_rows:
             return self._live(exports=exports)
@@ -181,10 +206,24 @@ class _Facts:
         return HistoryPlan(exports=False, rows_from=step, rows_to=self.end, replaces_tail=False)
 
 
+def _is_overwritten(run: RunRecord, before: Completeness) -> bool:
+    """Whether rows that are held were written again, by what the server says of the history.
+
+    While a run goes on all of it moves with every row, so that only what cannot come of new rows alone is taken for it.
+    """
+    steps = before.last_step, last_step_of(run)
+    counts = before.history_line_count, run.history_line_count
+    if run.is_active:
+        if counts[0] is not None and counts[1] is not None:
+            fewer = counts[1] < counts[0]
+            if fewer or (counts[1] == counts[0] and steps[0] is not None and steps[1] > steps[0]):
+                return True
+        if steps[0] != steps[1] or counts[0] != counts[1]:
+            return False
+    return before.keys_fingerprint is not None and before.keys_fingerprint != keys_fingerprint(run)
+
+
 def last_step_of(run: RunRecord) -> int:
     """`historyKeys.lastStep`; -1 when nothing was logged."""
-    keys = parse_lenient(run.history_keys_text)
-    if isinstance(keys, str):  # some servers wrap it twice
-        keys = parse_lenient(keys)
-    step = keys.get("lastStep") if isinstance(keys, dict) else None
+    step = parsed_keys(run).get("lastStep")
     return int(step) if isinstance(step, int | float) and not isinstance(step, bool) and step == step else -1

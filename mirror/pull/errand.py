@@ -43,6 +43,7 @@ class Errand:
     policy: SourceSettings
     at: dt.datetime  # UTC
     touched: frozenset[str]  # run ids: new, or with a sign of life or another state since they were held
+    changed: frozenset[str]  # run ids: new, or not listed as they were held
     again: frozenset[str]  # run ids: what the server lacked of them may be there by now
     held_bytes: Callable[[Sequence[str]], Awaitable[Mapping[str, str]]]  # objects by digests of artifact entries
     under_way: UnderWay

@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 
 from mirror.api import Client, RunCursor, RunsPage
+from mirror.api.listing_questions import OLDEST_FIRST
 from mirror.errors import DocumentRefused, MirrorError, NotFound, NotOffered, RateLimited, ServerError, Unreachable
 from mirror.pull.budget import PageSize
 from mirror.records.passes import Failure, ProjectKey
@@ -42,11 +43,12 @@ class Listing:
     size: PageSize
     target_s: float  # a page slower than half of this does not grow
     with_extras: bool  # ask for counts and sweeps along with the first page
+    order: str = OLDEST_FIRST
     count_filters: Mapping[str, Any] | None = None  # what the first page's `counted` counts
 
 
 async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, None]:
-    """All runs that match, in order of creation.
+    """All runs that match, in the order that is asked for.
 
     Yields:
         Pages in the server's order; the last one says so.
@@ -64,6 +66,7 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
                 listing.key.entity,
                 listing.key.project,
                 filters=listing.filters,
+                order=listing.order,
                 first=asked,
                 after=after,
                 count_filters=listing.count_filters if extras else None,
@@ -169,6 +172,7 @@ async def _step_over(client: Client, listing: Listing, after: str | None, error:
             listing.key.entity,
             listing.key.project,
             filters=listing.filters,
+            order=listing.order,
             first=1,
             after=after,
             attempts=ATTEMPTS_FOR_ONE_RUN,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +11,17 @@ import msgspec
 
 from mirror.records.passes import Held, SourceState
 from mirror.records.projects import SweepRecord
-from mirror.records.runs import RunRecord
+from mirror.records.runs import RunRecord, is_same_run
 from mirror.records.texts import storable
 
 # A listing may shrink by this many runs without a question: people do delete a handful.
 ALWAYS_ALLOWED_GONE = 10
 FIRST_LOOK_AGAIN = dt.timedelta(minutes=1)  # after a run's end; each further look after twice the time
 NAMES_IN_A_FILTER = 500  # run ids that one filter names; keeps the request small
+LAST_UPDATED_FIRST = "-updatedAt"  # works together with filters; as a filter the field is not confirmed
+# Runs on the first page of a look by `updatedAt`, beside those that go on: so many whole runs are what it costs to see
+# that nothing moved.
+LOOK_ROOM = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +78,51 @@ def look_filter(since: dt.datetime, unsettled: Sequence[str]) -> dict[str, Any]:
     return {"$or": clauses}
 
 
+def moved_filter(look: Look) -> dict[str, Any]:
+    """Runs that gave a sign of life, or were created, since the overlap began.
+
+    A look by `updatedAt` has the server count them: when it counts others than the lake then holds, `updatedAt` does
+    not tell about heartbeats and creations.
+    """
+    since = {"$gte": _iso(look.overlap_from)}
+    return {"$or": [{"heartbeatAt": since}, {"createdAt": since}]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateOrder:
+    """How far a listing by `-updatedAt` came, and whether it is one."""
+
+    oldest: dt.datetime | None = None  # the least `updatedAt` so far, UTC
+    holds: bool = True  # every run has an `updatedAt`, and none a later one than the run before it
+
+    def after(self, runs: Sequence[RunRecord]) -> UpdateOrder:
+        """The same, one page on."""
+        oldest, holds = self.oldest, self.holds
+        for run in runs:
+            if run.updated_at is None or (oldest is not None and run.updated_at > oldest):
+                holds = False
+            else:
+                oldest = run.updated_at
+        return UpdateOrder(oldest=oldest, holds=holds)
+
+    def ends(self, look: Look, runs: Sequence[RunRecord], changed: Container[str]) -> bool:
+        """Whether the next page holds nothing that a look is for.
+
+        That is so once a page reaches runs that were updated before the last pass. Those of the overlap before it are
+        held as a rule, and are read on as long as one of them is not.
+
+        Args:
+            look: since when.
+            runs: the page that came last.
+            changed: ids of runs on it that were not as they are held.
+        """
+        since = whole_second(look.since)
+        if self.oldest is None or self.oldest >= since:
+            return False
+        late = any(run.run_id in changed and run.updated_at is not None and run.updated_at < since for run in runs)
+        return not late or self.oldest < whole_second(look.overlap_from)
+
+
 def overlap_filter(look: Look) -> dict[str, Any]:
     """Runs whose last sign of life lies in the overlap, that is in `[overlap_from, since)`.
 
@@ -104,8 +153,53 @@ def changed_runs(listed: Iterable[RunRecord], held: Mapping[str, Held]) -> list[
     return [
         run
         for run in last.values()
-        if (before := held.get(run.run_id)) is None or before.gone or before.fingerprint != run.fingerprint
+        if (before := held.get(run.run_id)) is None
+        or before.gone
+        or (before.fingerprint, before.updated) != (run.fingerprint, run.updated_at_text)
     ]
+
+
+def remade_runs(listed: Iterable[RunRecord], held: Mapping[str, Held]) -> frozenset[str]:
+    """Ids of those listed runs that are not the ones held under these ids."""
+    return frozenset(
+        run.run_id
+        for run in listed
+        if (before := held.get(run.run_id)) is not None
+        and not is_same_run(run, storage_id=before.storage_id, created_at=before.created_at)
+    )
+
+
+def is_touched(run: RunRecord, before: Held | None) -> bool:
+    """Whether a run is new, gave a sign of life, or changed its state: more than an edit."""
+    return before is None or before.gone or (before.state, before.heartbeat) != (run.state, run.heartbeat_at_text)
+
+
+def is_stirred(run: RunRecord, before: Held | None) -> bool:
+    """Whether nothing moved of a run that has ended but its `updatedAt`."""
+    if before is None or before.updated is None or run.updated_at_text is None or run.is_active:
+        return False
+    return before.updated != run.updated_at_text and before.fingerprint == run.fingerprint
+
+
+def speaks_against_updates(
+    run: RunRecord, before: Held | None, *, watermark: dt.datetime | None, by_update: bool
+) -> bool:
+    """Whether a run that a walk found edited shows that looks by `updatedAt` do not see edits.
+
+    It does so when its `updatedAt` is older than the last pass: the edit did not move it, or a look should have seen
+    it.
+
+    Args:
+        run: listed by a walk, and not as it is held.
+        before: what is held of it.
+        watermark: the last pass saw what moved before it, UTC.
+        by_update: the passes since the last walk listed by `updatedAt`; else only an edit that did not move it counts.
+    """
+    if is_touched(run, before) or before is None or before.updated is None:
+        return False
+    if watermark is None or run.updated_at is None or run.updated_at >= whole_second(watermark):
+        return False
+    return by_update or before.updated == run.updated_at_text
 
 
 def changed_sweeps(listed: Iterable[SweepRecord], held: Mapping[str, SweepRecord]) -> tuple[SweepRecord, ...]:

@@ -7,23 +7,37 @@ The watermark moves only when the pass ends; until then the next pass looks at e
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
 
 import msgspec
 
 from mirror.api import RunsPage, SweepsPage
 from mirror.api.times import time_or_none
 from mirror.config import SourceSettings
-from mirror.errors import MirrorError, SuspiciousListing
+from mirror.errors import MirrorError, ServerError, SuspiciousListing, Unreachable
 from mirror.pull import plan
 from mirror.pull.budget import PageSize
-from mirror.pull.listing import Listed, Listing, ahead, list_runs
+from mirror.pull.listing import Listed, Listing, ahead, list_runs, may_be_the_size
 from mirror.pull.report import ProjectReport
 from mirror.pull.take import PageTaker
 from mirror.pull.workshop import Workshop
-from mirror.records.passes import ProjectKey, SourceState
+from mirror.records.passes import Held, ProjectKey, SourceState
 from mirror.store import held
 from mirror.store.failures import open_failures
+
+
+@dataclass(kw_only=True)
+class _Seen:
+    """What a look saw."""
+
+    unseen: set[str]  # ids of runs that it has to see and has not
+    listed: set[str] = field(default_factory=set)  # ids of runs that it saw, those that could not be read with them
+    pages: int = 0
+    total: int | None = None  # runs in the project
+    counted: int | None = None  # runs that the filter of the count matches
+    oldest: dt.datetime | None = None  # the least `updatedAt` of a listing by it, UTC
 
 
 class ProjectPass:
@@ -46,6 +60,7 @@ class ProjectPass:
         self.held_before = 0
         self.held_project = False
         self.server_time: dt.datetime | None = None  # of the first answer
+        self.distrusts_updates = False  # this pass saw that `updatedAt` does not tell what moved
 
     async def run(self, *, force_walk: bool) -> None:
         """Do the pass that the project needs.
@@ -78,41 +93,130 @@ class ProjectPass:
             raise
 
     async def _look(self, look: plan.Look) -> bool:
-        """Take what moved since the watermark, and everything unsettled.
+        """Take what moved since the last pass, and everything unsettled.
 
         Returns:
             Whether the server's count shows that something was missed, so that a walk is due.
         """
         unsettled = await self._unsettled()
+        seen = _Seen(unseen=set(unsettled))
+        trusted = not self.state.distrusts_updates
+        by_update = trusted and await self.shop.stored(held.tells_updates, self.shop.lake, self.key)
+        if by_update and not await self._list_updated(look, seen, room=len(unsettled)):
+            self.distrusts_updates, by_update = True, False
+            seen = _Seen(unseen=seen.unseen)  # what came is taken; the counts belong to the answer that comes now
+        if not by_update:
+            await self._list_moved(look, unsettled, seen)
+        await self.committer.settled()
+        seen.unseen.difference_update(failure.run_id for failure in self.report.failed)
+        await self._settle_missing(sorted(seen.unseen))
+        if by_update:
+            await self._check_updates(look, seen)
+        holding = await self.shop.stored(held.count_runs, self.shop.lake, self.key)
+        if self.shop.dry_run:
+            holding += self.report.new - self.report.gone  # as it would be held now
+        # One answer held both the count and the runs: only then do they speak of the same instant.
+        if seen.pages == 1 and seen.total is not None and seen.total - holding != self.state.surplus:
+            return True
+        if not by_update:
+            await self._check_overlap(look, seen.counted)
+        await self._finish(self.server_time or self.at, surplus=self.state.surplus, total=seen.total, walked=False)
+        return False
+
+    async def _list_moved(self, look: plan.Look, unsettled: Sequence[str], seen: _Seen) -> None:
+        """List by heartbeat and creation, and the unsettled by name: what every server can."""
         chunks = list(plan.in_chunks(unsettled)) or [()]
-        unseen = set(unsettled)
-        pages, total, counted = 0, None, None
         for number, names in enumerate(chunks):
             filters = plan.look_filter(look.since, names) if number == 0 else plan.names_filter(names)
             count_filters = plan.overlap_filter(look) if number == 0 else None
             listing = self._pages(filters, with_extras=number == 0, count_filters=count_filters)
             async with ahead(listing) as listed_pages:
                 async for listed in listed_pages:
-                    pages += 1
-                    total = self._note_first(listed.page, total)
-                    if listed.page is not None and counted is None:
-                        counted = listed.page.counted
-                    await self._take_sweeps(listed.page)
-                    await self.pages.take(listed)
-                    if listed.page is not None:
-                        unseen.difference_update(run.run_id for run in listed.page.runs)
+                    await self._see(listed, seen)
+
+    async def _list_updated(self, look: plan.Look, seen: _Seen, *, room: int) -> bool:
+        """List by `updatedAt`, the latest first, until a page reaches what was updated before the last pass.
+
+        Args:
+            look: since when.
+            seen: counted up.
+            room: unsettled runs, which the first page holds as a rule.
+
+        Returns:
+            Whether the order holds, as far as can be seen; what came is taken either way.
+        """
+        settings = self.shop.settings
+        first = min(room + plan.LOOK_ROOM, settings.page_size_start)
+        listing = list_runs(
+            self.shop.client,
+            Listing(
+                key=self.key,
+                filters=None,
+                size=PageSize.starting(first, settings.page_size_max),
+                target_s=settings.page_seconds_target,
+                with_extras=True,
+                order=plan.LAST_UPDATED_FIRST,
+                count_filters=plan.moved_filter(look),
+            ),
+        )
+        order = plan.UpdateOrder()
+        try:
+            async with aclosing(listing) as pages:  # not ahead: as a rule one page is all
+                async for listed in pages:
+                    changed = await self._see(listed, seen)
+                    runs = listed.page.runs if listed.page is not None else ()
+                    order = order.after(runs)
+                    if not order.holds or order.ends(look, runs, changed):
+                        break
+        except (ServerError, Unreachable) as error:  # it has no such order, or cannot sort so many runs by it
+            if not may_be_the_size(error):
+                raise
+            return False
+        if not order.holds or seen.counted is None:
+            return False
         await self.committer.settled()
-        unseen.difference_update(failure.run_id for failure in self.report.failed)
-        await self._settle_missing(sorted(unseen))
-        holding = await self.shop.stored(held.count_runs, self.shop.lake, self.key)
-        if self.shop.dry_run:
-            holding += self.report.new - self.report.gone  # as it would be held now
-        # One answer held both the count and the runs: only then do they speak of the same instant.
-        if pages == 1 and total is not None and total - holding != self.state.surplus:
-            return True
-        await self._check_overlap(look, counted)
-        await self._finish(self.server_time or self.at, surplus=self.state.surplus, total=total, walked=False)
-        return False
+        if order.oldest is not None:
+            # Runs that are held as updated later than the last one listed are on these pages, or they are gone.
+            seen.oldest = order.oldest
+            above = await self.shop.stored(held.runs_updated_after, self.shop.lake, self.key, order.oldest)
+            seen.unseen |= above.keys() - seen.listed
+        return True
+
+    async def _see(self, listed: Listed, seen: _Seen) -> Mapping[str, Held | None]:
+        """Take a page of a look."""
+        page = listed.page
+        seen.pages += 1
+        seen.total = self._note_first(page, seen.total)
+        if page is not None and seen.counted is None:
+            seen.counted = page.counted
+        await self._take_sweeps(page)
+        changed = await self.pages.take(listed)
+        seen.listed.update(failure.run_id for failure in listed.failed)
+        if page is not None:
+            seen.listed.update(run.run_id for run in page.runs)
+            seen.unseen -= seen.listed
+        return changed
+
+    async def _check_updates(self, look: plan.Look, seen: _Seen) -> None:
+        """See whether `updatedAt` told all: no run that it should have listed was missing, and no sign of life.
+
+        What moved since the first answer is left to the next pass, and speaks against nothing.
+        """
+        until = self.server_time or self.at
+        if seen.oldest is not None:
+            above = await self.shop.stored(held.runs_updated_after, self.shop.lake, self.key, seen.oldest)
+            if any(at < until and name not in seen.listed for name, at in above.items()):
+                self.distrusts_updates = True
+        start = plan.whole_second(look.overlap_from)
+        holding = await self.shop.stored(held.count_moved_since, self.shop.lake, self.key, start)
+        if seen.counted == holding:
+            return
+        async with ahead(self._pages(plan.moved_filter(look), with_extras=False)) as pages:
+            async for listed in pages:
+                changed = await self.pages.take(listed)
+                runs = listed.page.runs if listed.page is not None else ()
+                if any(run.run_id in changed and run.updated_at and run.updated_at < until for run in runs):
+                    self.distrusts_updates = True
 
     async def _unsettled(self) -> list[str]:
         """Runs to read again whatever the listing says: they change by themselves, failed, or await their export."""
@@ -148,7 +252,8 @@ class ProjectPass:
                 await self._take_sweeps(listed.page)
                 self.state = msgspec.structs.replace(self.state, walk_started_at=started, walk_through=through)
                 project = None if listed.page is None or self.held_project else listed.page.project
-                await self.pages.take(listed, project=project, source=self.state, expected=total)
+                changed = await self.pages.take(listed, project=project, source=self.state, expected=total)
+                self._judge_updates(listed, changed)
                 self.held_project = self.held_project or project is not None
                 carry, absent = await self._compare_window(carry, listed)
                 missing += absent
@@ -159,6 +264,17 @@ class ProjectPass:
         holding = await self.shop.stored(held.count_runs, self.shop.lake, self.key)
         surplus = max(0, total - holding) if total is not None else 0
         await self._finish(started or self.at, surplus=surplus, total=total, walked=True)
+
+    def _judge_updates(self, listed: Listed, changed: Mapping[str, Held | None]) -> None:
+        """A walk sees every edit, and so whether looks by `updatedAt` would have."""
+        for run in listed.page.runs if listed.page is not None else ():
+            if run.run_id in changed and plan.speaks_against_updates(
+                run,
+                changed[run.run_id],
+                watermark=self.state.watermark,
+                by_update=not self.state.distrusts_updates,
+            ):
+                self.distrusts_updates = True
 
     def _pages(
         self,
@@ -269,6 +385,8 @@ class ProjectPass:
             last_pass_at=self.at,
             runs_upstream=total,
             surplus=surplus,
+            # Once seen it holds until a walk, which sees all edits, has nothing against it.
+            distrusts_updates=self.distrusts_updates or (not walked and self.state.distrusts_updates) or None,
         )
         await self.committer.commit(source=self.state)
 

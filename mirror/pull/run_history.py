@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import anyio.to_thread
+import msgspec
 
 from mirror.api import RunContents, SignedUrl
 from mirror.errors import NotFound, UrlExpired
-from mirror.pull.contents_plan import HISTORY_PAGE_STEPS, HistoryPlan, last_step_of
+from mirror.pull.contents_plan import HISTORY_PAGE_STEPS, HistoryPlan, last_step_of, plan_whole_history
 from mirror.pull.errand import Errand
 from mirror.pull.fetch import Wanted, fetch
-from mirror.records.contents import STILL_ACTIVE, ExportRow, HistoryChange, TailRow
+from mirror.pull.history_marks import NAMES_TELL_NOTHING, contradicts, keys_fingerprint, parts_fingerprint
+from mirror.records.contents import STILL_ACTIVE, ExportRow, HeldHistory, HistoryChange, TailRow
 from mirror.records.runs import RunRecord
 from mirror.store.history_parts import facts_of, step_of_row
 from mirror.store.partials import PartialKey
@@ -21,19 +23,46 @@ WIDEST_PAGE_STEPS = 2**30  # GraphQL's integers end at 2^31
 
 
 async def take_history(
-    errand: Errand, run: RunRecord, plan: HistoryPlan, first_rows: Sequence[str] | None
+    errand: Errand, run: RunRecord, plan: HistoryPlan, held: HeldHistory, first_rows: Sequence[str] | None
 ) -> HistoryChange:
-    """Fetch what the plan says.
+    """Fetch what the plan says; all of it when the first row that comes is not the one that is held.
 
     Args:
         errand: the batch.
         run: as listed.
         plan: what to fetch.
+        held: what the lake holds.
         first_rows: the first page of rows, when it came along with those of other runs.
 
     Raises:
         MirrorError: a part or a page cannot be had now; nothing of the history changes.
     """
+    change = await _take(errand, run, plan, first_rows)
+    last = held.last_tail_step
+    if change.tail_from is not None and change.tail_from == last and change.exports is None:
+        again = [row.row for row in change.tail if row.step == last]
+        if contradicts(held.last_tail_row, again):
+            listed = errand.signatures.of(run.run_id)
+            change = await _take(errand, run, plan_whole_history(run, listed, held), None)
+    return msgspec.structs.replace(
+        change, keys_fingerprint=keys_fingerprint(run), parts_fingerprint=_parts_mark(errand, run, held, change)
+    )
+
+
+def _parts_mark(errand: Errand, run: RunRecord, held: HeldHistory, change: HistoryChange) -> str | None:
+    """What to compare the names of the parts with at the next look."""
+    before = held.completeness.parts_fingerprint if held.completeness is not None else None
+    urls = errand.signatures.of(run.run_id).export_urls
+    if before == NAMES_TELL_NOTHING or (not urls and held.exports):
+        return before
+    now = parts_fingerprint(urls)
+    if change.exports is None:
+        return now if before is None or before == now else before
+    same = sorted(part.object for part in change.exports) == sorted(part.object for part in held.exports)
+    return NAMES_TELL_NOTHING if same and before is not None and before != now else now
+
+
+async def _take(errand: Errand, run: RunRecord, plan: HistoryPlan, first_rows: Sequence[str] | None) -> HistoryChange:
     exports = await _take_exports(errand, run) if plan.exports else None
     start = plan.rows_from
     if start is None and exports is not None:

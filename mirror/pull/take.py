@@ -26,6 +26,7 @@ from mirror.store.failures import open_failures
 
 FIELD = "field "  # how the item begins that names a field of a run
 BATCH_RUNS = 50  # runs whose contents are one commit
+STIRRED_AT_ONCE = 20  # runs of a page
 BATCH_LINES = 100_000  # console lines and rows that no export holds, in memory until that commit
 
 
@@ -53,7 +54,7 @@ class PageTaker:
         project: ProjectRecord | None = None,
         source: SourceState | None = None,
         expected: int | None = None,
-    ) -> None:
+    ) -> Mapping[str, Held | None]:
         """Fetch what is new on a page, and hand it over to be committed.
 
         Args:
@@ -61,6 +62,9 @@ class PageTaker:
             project: to be committed with the first batch.
             source: the progress of a walk, to be committed with the last batch.
             expected: runs that the pass will see, for progress.
+
+        Returns:
+            Ids of the runs that are new or changed, with what was held of them.
 
         Raises:
             MirrorError: the disk failed or the server is away; what was committed before stays.
@@ -82,12 +86,17 @@ class PageTaker:
         self.report.new += sum(run_id not in before for run_id in changed)
         self.report.unchanged += len(listing) - len(changed)
         failures = await self.shop.stored(open_failures, self.shop.lake, self.key) if runs else {}
-        touched = _touched(list(changed.values()), before)
+        remade = plan.remade_runs(changed.values(), before)
+        touched = _touched(list(changed.values()), before) | remade
+        # Nothing that is held of a run counts for another one that has its id now; the commit puts it aside.
+        same = {run_id: known for run_id, known in before.items() if run_id not in remade}
         stretches = list(batches(runs, contents)) or [[]]
         self.report.phase = "fetching"
         for number, run_ids in enumerate(stretches):
             is_first, is_last = number == 0, number == len(stretches) - 1
-            outcome = await self._fetch([runs[run_id] for run_id in run_ids], contents, before, touched, failures)
+            outcome = await self._fetch(
+                [runs[run_id] for run_id in run_ids], contents, same, touched, frozenset(changed), failures
+            )
             _note_flaws(outcome, [runs[run_id] for run_id in run_ids], failures)
             if is_first:
                 outcome.failed[:0] = listed.failed
@@ -95,7 +104,7 @@ class PageTaker:
                 Batch(
                     run_ids=run_ids,
                     changed=[changed[run_id] for run_id in run_ids if run_id in changed],
-                    new=frozenset(run_ids) - before.keys(),
+                    new=frozenset(run_ids).difference(before),
                     recovered=[run_id for run_id in run_ids if (run_id, "") in failures],
                     outcome=outcome,
                     project=project if is_first else None,
@@ -103,6 +112,7 @@ class PageTaker:
                     expected=expected if is_last else None,
                 )
             )
+        return {run_id: before.get(run_id) for run_id in changed}
 
     async def _without_flaws(self, run: RunRecord) -> RunRecord:
         """A run with what is held in place of the fields that the server could not serve."""
@@ -121,6 +131,7 @@ class PageTaker:
         contents: Mapping[str, RunContents | BadRun],
         before: Mapping[str, Held],
         touched: frozenset[str],
+        changed: frozenset[str],
         failures: dict[tuple[str, str], OpenFailure],
     ) -> Outcome:
         """Everything that some runs contain and the lake lacks."""
@@ -141,6 +152,7 @@ class PageTaker:
             policy=self.policy,
             at=self.at,
             touched=touched,
+            changed=changed,
             again=frozenset(
                 run.run_id
                 for run in readable
@@ -199,14 +211,14 @@ def _note_flaws(outcome: Outcome, runs: Sequence[RunRecord], failures: Mapping[t
 
 
 def _touched(changed: Sequence[RunRecord], before: Mapping[str, Held]) -> frozenset[str]:
-    """Runs that are new, gave a sign of life, or changed their state: more than an edit."""
-    return frozenset(
-        run.run_id
-        for run in changed
-        if (held := before.get(run.run_id)) is None
-        or held.gone
-        or (held.state, held.heartbeat) != (run.state, run.heartbeat_at_text)
-    )
+    """Runs that are new, gave a sign of life, or changed their state: more than an edit.
+
+    And those that ended and of which nothing but `updatedAt` moved: something was written that no listing shows. When
+    there are many of them it is the server's own doing, and no reason to read their histories again.
+    """
+    touched = frozenset(run.run_id for run in changed if plan.is_touched(run, before.get(run.run_id)))
+    stirred = frozenset(run.run_id for run in changed if plan.is_stirred(run, before.get(run.run_id)))
+    return touched | stirred if len(stirred) <= STIRRED_AT_ONCE else touched
 
 
 def batches(runs: Mapping[str, RunRecord], contents: Mapping[str, RunContents | BadRun]) -> Iterator[list[str]]:

@@ -63,6 +63,8 @@ class HistoryChange(msgspec.Struct, frozen=True, kw_only=True):
     last_step: int | None = None  # highest step, by the server's word (`historyKeys.lastStep`)
     history_line_count: int | None = None  # rows logged, by the server's count
     missing: str | None = None  # why something that exists upstream is not in here; None: nothing is missing
+    keys_fingerprint: str | None = None  # digest of what the server said about the values; None: it was not looked at
+    parts_fingerprint: str | None = None  # digest of the parts' names, or why they tell nothing
 
 
 class ContentChanges(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +108,8 @@ class Completeness(msgspec.Struct, frozen=True, kw_only=True):
     tail_rows: int
     complete: bool
     reason: str | None  # why it is not complete
+    keys_fingerprint: str | None = None  # of the history that is held; see `HistoryChange`
+    parts_fingerprint: str | None = None
 
 
 class HeldFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +141,7 @@ class HeldHistory(msgspec.Struct, frozen=True, kw_only=True):
     tail_rows: int = 0
     first_tail_step: int | None = None
     last_tail_step: int | None = None
+    last_tail_row: str | None = None  # JSON text of a row at `last_tail_step`
     completeness: Completeness | None = None  # None: the history was never read
     last_console_number: int | None = None
     event_rows: int = 0  # rows of system metrics, up to the last one that holds a metric
@@ -174,5 +179,6 @@ def judge(
     return Completeness(
         last_step=change.last_step, history_line_count=change.history_line_count, rows_held=rows_held,
         shared_rows=shared_rows, last_step_held=last_step_held, parts=parts, tail_rows=tail_rows,
-        complete=reason is None, reason=reason,
+        complete=reason is None, reason=reason, keys_fingerprint=change.keys_fingerprint,
+        parts_fingerprint=change.parts_fingerprint,
     )  # fmt: skip

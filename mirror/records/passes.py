@@ -33,6 +33,7 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
     last_error_at: dt.datetime | None = None
     runs_upstream: int | None = None  # runs in the project by the server's count, at the last good pass
     surplus: int = 0  # runs upstream minus runs held when the last walk ended; not 0 where counts hide something
+    distrusts_updates: bool | None = None  # `updatedAt` was seen not to tell what moved; the next walk asks again
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +80,9 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     gone: bool
     state: str | None = None
     heartbeat: str | None = None  # as the server wrote it
+    updated: str | None = None  # `updatedAt` as the server wrote it
+    storage_id: str | None = None
+    created_at: dt.datetime | None = None  # UTC
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):

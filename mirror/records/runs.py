@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from mirror.records.texts import storable
+
 # Runs in these states may change at any moment, also without a sign in the listing: `crashed` is set by the server
 # when heartbeats stop, and that does not move `heartbeatAt`. W&B API notes, section 5.
 ACTIVE_STATES = frozenset({"running", "pending", "preempting", "preempted"})
@@ -39,12 +41,15 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     created_at_text: str | None
     heartbeat_at: dt.datetime | None  # UTC
     heartbeat_at_text: str | None
+    updated_at: dt.datetime | None  # UTC; None where the server does not tell
+    updated_at_text: str | None
+    host: str | None  # name of the machine that it ran on
     history_line_count: int | None  # rows logged, by the server's count
     history_keys_text: str | None  # JSON text of `historyKeys`
     config_text: str | None  # exact wire text
     summary_text: str | None  # exact wire text
     system_metrics_text: str | None  # exact wire text
-    fingerprint: str  # digest over everything above: equal fingerprints need no write
+    fingerprint: str  # digest over what is above but `updated_at`: see `api.rows.fingerprint`
     flaws: Mapping[str, str] = {}  # fields of this record that the server could not serve, with its words
 
     @property
@@ -56,3 +61,18 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     def is_active(self) -> bool:
         """Whether the run may still change by itself."""
         return self.state in ACTIVE_STATES
+
+
+def is_same_run(run: RunRecord, *, storage_id: str | None, created_at: dt.datetime | None) -> bool:
+    """Whether a run that is held is the one listed, and not one that was deleted and made again under its id.
+
+    Some servers make the storage id of the run's path, so that the time of creation has to agree, too.
+
+    Args:
+        run: as listed.
+        storage_id: of the one held.
+        created_at: of the one held, UTC.
+    """
+    if storage_id is not None and storage_id != storable(run.storage_id):
+        return False
+    return created_at is None or run.created_at is None or created_at == run.created_at

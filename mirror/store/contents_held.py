@@ -43,7 +43,7 @@ def read_histories(engine: Engine, key: ProjectKey, run_ids: list[str]) -> dict[
     ):
         row = ExportRow(**dict(zip(ExportRow.__struct_fields__, values, strict=True)))
         exports.setdefault(run_id, []).append(row)
-    tails = _by_run(engine, "count(*), min(step), max(step)", "tails", key, run_ids)
+    tails = _by_run(engine, "count(*), min(step), max(step), arg_max(row, step)", "tails", key, run_ids)
     fields = Completeness.__struct_fields__
     facts = {
         run_id: Completeness(**dict(zip(fields, values, strict=True)))
@@ -51,14 +51,16 @@ def read_histories(engine: Engine, key: ProjectKey, run_ids: list[str]) -> dict[
             engine, f"SELECT run_id, {', '.join(fields)} FROM lake.completeness WHERE {_RUNS}", key, run_ids
         )
     }
+    nothing = (0, None, None, None)
     console = _by_run(engine, "max(number)", "console_lines", key, run_ids)
     events = _by_run(engine, "max(number) + 1", "system_metrics", key, run_ids)
     return {
         run_id: HeldHistory(
             exports=tuple(exports.get(run_id, ())),
-            tail_rows=tails.get(run_id, (0, None, None))[0],
-            first_tail_step=tails.get(run_id, (0, None, None))[1],
-            last_tail_step=tails.get(run_id, (0, None, None))[2],
+            tail_rows=tails.get(run_id, nothing)[0],
+            first_tail_step=tails.get(run_id, nothing)[1],
+            last_tail_step=tails.get(run_id, nothing)[2],
+            last_tail_row=tails.get(run_id, nothing)[3],
             completeness=facts.get(run_id),
             last_console_number=console.get(run_id, (None,))[0],
             event_rows=events.get(run_id, (0,))[0],

@@ -32,6 +32,7 @@ from mirror.records.texts import storable_wire
 from mirror.store.contents_held import held_rows_at, held_tails, read_histories
 from mirror.store.earlier_forms import EarlierForms
 from mirror.store.engine import Engine
+from mirror.store.generations import superseded_histories
 from mirror.store.held_history import earlier_forms
 from mirror.store.history_parts import ExportPart, RowsPart, open_export
 from mirror.store.lake import Lake
@@ -62,6 +63,7 @@ class ReadyContents(msgspec.Struct, frozen=True, kw_only=True):
     histories: tuple[ReadyHistory, ...]
     artifacts: tuple[ArtifactChange, ...]
     metrics: tuple[MetricFile, ...]
+    superseded: Mapping[str, str]  # reason by run id: histories that lose rows or values that are held
 
 
 def prepare(
@@ -72,6 +74,7 @@ def prepare(
     artifacts: Sequence[ArtifactChange] = (),
     *,
     new: frozenset[str] = frozenset(),
+    remade: frozenset[str] = frozenset(),
 ) -> ReadyContents:
     """Make everything ready that needs no transaction.
 
@@ -82,12 +85,14 @@ def prepare(
         runs: each run once.
         artifacts: each version once.
         new: ids of runs of which the lake holds nothing, so that it is not asked.
+        remade: ids of runs of which the transaction removes everything first, so that nothing of it counts as held.
 
     Raises:
         UnreadableExport: a part is damaged; nothing is left behind.
         StoreError: the disk failed, or an object is missing; nothing is left behind.
     """
     objects.sync(_named_objects(runs, artifacts))
+    new = frozenset(new | remade)
     project = (key.entity, key.project)
     changed = [run for run in runs if run.history is not None]
     held = {run.run_id: HeldHistory() for run in changed}
@@ -116,9 +121,19 @@ def prepare(
         folds.append(((key.entity, key.project, run.run_id), folded))
     objects.sync({digest for history in histories for digest in history.earlier.values()})
     files = write_metrics(lake.home, folds) if folds else ()
+    try:
+        replaced = [history.run_id for history in histories if history.replaces]
+        superseded: dict[str, str] = {}
+        if replaced:
+            with lake.reading() as engine:
+                superseded = superseded_histories(engine, key, replaced, files)
+    except BaseException:
+        discard(files)
+        raise
     return ReadyContents(
-        key=key, runs=tuple(runs), new=new, histories=tuple(histories), artifacts=tuple(artifacts), metrics=files
-    )
+        key=key, runs=tuple(runs), new=new, histories=tuple(histories), artifacts=tuple(artifacts), metrics=files,
+        superseded=superseded,
+    )  # fmt: skip
 
 
 def give_up(lake: Lake, ready: ReadyContents) -> None:

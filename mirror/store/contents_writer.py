@@ -5,7 +5,8 @@ The order of writes, and what a crash leaves at each point:
     1. bytes come in below partial/             crash: they are resumed
     2. objects staged, flushed, named           crash: objects that no row names; a later pull finds them there
     3. metrics written as Parquet files         crash: files that no snapshot names; maintenance removes them
-    4. BEGIN; what is replaced is deleted, what is new is added, the Parquet files are registered
+    4. BEGIN; what is superseded is copied into a generation of its own; what is replaced is deleted,
+       what is new is added, the Parquet files are registered
                                                 crash: files that no snapshot names
     5. every new file and folder of the lake flushed, COMMIT
                                                 crash before: the old contents, whole; after: the new ones, whole
@@ -29,6 +30,7 @@ from mirror.records.texts import document_json, storable, storable_wire
 from mirror.store.contents_ready import ReadyContents, ReadyHistory
 from mirror.store.engine import Engine
 from mirror.store.events import EVENT_COLUMNS, fold_events
+from mirror.store.generations import keep_histories
 from mirror.store.metric_files import register
 from mirror.store.rows import TEXT, TIME, arrow_table, insert, merge, naive, put
 
@@ -75,6 +77,7 @@ _COMPLETENESS = pa.schema(
         ("complete", pa.bool_()),
         ("reason", TEXT),
         ("synced_at", TIME),
+        *((name, TEXT) for name in ("keys_fingerprint", "parts_fingerprint")),
     ]
 )
 _ARTIFACTS = pa.schema(
@@ -116,6 +119,7 @@ def commit_contents(engine: Engine, ready: ReadyContents, at: dt.datetime) -> No
     """
     now = naive(at)
     _write_files(engine, ready, now)
+    keep_histories(engine, ready.key, ready.superseded, at)
     _write_histories(engine, ready.key, ready.histories, now)
     register(engine, ready.metrics)
     _write_events(engine, ready.key, ready.runs)
@@ -167,6 +171,7 @@ def _write_histories(
         (
             *_of(key, history.run_id), fact.last_step, fact.history_line_count, fact.rows_held, fact.shared_rows,
             fact.last_step_held, fact.parts, fact.tail_rows, fact.complete, fact.reason, now,
+            fact.keys_fingerprint, fact.parts_fingerprint,
         )
         for history in histories
         for fact in [history.completeness]

@@ -40,14 +40,23 @@ def held_runs(lake: Lake, key: ProjectKey, run_ids: Iterable[str]) -> dict[str, 
     with lake.reading() as engine:
         rows = engine.execute(
             inlined(
-                "SELECT run_id, fingerprint, gone_at IS NOT NULL, state, heartbeat_at_text FROM lake.runs"
+                "SELECT run_id, fingerprint, gone_at IS NOT NULL, state, heartbeat_at_text, updated_at_text,"
+                " storage_id, created_at FROM lake.runs"
                 " WHERE entity = ? AND project = ? AND run_id IN (SELECT unnest(?::VARCHAR[]))",
                 [key.entity, key.project, list(run_ids)],
             )
         ).fetchall()
     return {
-        run_id: Held(fingerprint=fingerprint, gone=gone, state=state, heartbeat=heartbeat)
-        for run_id, fingerprint, gone, state, heartbeat in rows
+        run_id: Held(
+            fingerprint=fingerprint,
+            gone=gone,
+            state=state,
+            heartbeat=heartbeat,
+            updated=updated,
+            storage_id=storage_id,
+            created_at=aware(created_at),
+        )
+        for run_id, fingerprint, gone, state, heartbeat, updated, storage_id, created_at in rows
     }
 
 
@@ -76,6 +85,45 @@ def count_alive_between(lake: Lake, key: ProjectKey, start: dt.datetime, end: dt
                 "SELECT count(*) FROM lake.runs WHERE entity = ? AND project = ? AND gone_at IS NULL"
                 " AND heartbeat_at >= ? AND heartbeat_at < ?",
                 [key.entity, key.project, naive(start), naive(end)],
+            )
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def tells_updates(lake: Lake, key: ProjectKey) -> bool:
+    """Whether every run that is held, and not gone, came with its `updatedAt`."""
+    with lake.reading() as engine:
+        rows = engine.execute(
+            inlined(
+                "SELECT 1 FROM lake.runs WHERE entity = ? AND project = ? AND gone_at IS NULL AND updated_at IS NULL"
+                " LIMIT 1",
+                [key.entity, key.project],
+            )
+        ).fetchall()
+    return not rows
+
+
+def runs_updated_after(lake: Lake, key: ProjectKey, moment: dt.datetime) -> dict[str, dt.datetime]:
+    """Runs that are held, and not gone, whose `updatedAt` is later than a moment; with it."""
+    with lake.reading() as engine:
+        rows = engine.execute(
+            inlined(
+                "SELECT run_id, updated_at FROM lake.runs WHERE entity = ? AND project = ? AND gone_at IS NULL"
+                " AND updated_at > ?",
+                [key.entity, key.project, naive(moment)],
+            )
+        ).fetchall()
+    return {run_id: aware(at) for run_id, at in rows}
+
+
+def count_moved_since(lake: Lake, key: ProjectKey, start: dt.datetime) -> int:
+    """How many runs are held, and not gone, that gave a sign of life or were created at a moment or later."""
+    with lake.reading() as engine:
+        row = engine.execute(
+            inlined(
+                "SELECT count(*) FROM lake.runs WHERE entity = ? AND project = ? AND gone_at IS NULL"
+                " AND (heartbeat_at >= ? OR created_at >= ?)",
+                [key.entity, key.project, naive(start), naive(start)],
             )
         ).fetchone()
     return int(row[0]) if row else 0

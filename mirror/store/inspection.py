@@ -36,6 +36,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "artifact_files": ("artifact_id", "path"),
     "receipts": ("id", "ended_at"),
     "earlier_forms": ("entity", "project", "run_id", "export"),
+    "generations": ("entity", "project", "run_id", "generation"),
+    "generation_exports": ("entity", "project", "run_id", "generation", "part"),
 }
 # The size of an object, where the row tells it: a file that is not `held` may have other bytes than those listed.
 _SIZES = {
@@ -44,6 +46,8 @@ _SIZES = {
     "artifacts": "NULL",
     "artifact_files": "CASE WHEN status = 'held' THEN size END",
     "earlier_forms": "NULL",
+    "generation_exports": "bytes",
+    "generation_rows": "NULL",
 }
 # Who names an object: where W&B has it, and whether W&B has it no more.
 _NAMED_BY = {
@@ -52,6 +56,10 @@ _NAMED_BY = {
     "artifacts": "'manifest of ' || sequence || ':v' || coalesce(version_index::VARCHAR, '?'), false",
     "artifact_files": "'artifact file ' || path, false",
     "earlier_forms": "entity || '/' || project || '/' || run_id || ': digits that exports of its history lost', true",
+    "generation_exports": (
+        "entity || '/' || project || '/' || run_id || ': history, generation ' || generation || ', part ' || part, true"
+    ),
+    "generation_rows": "entity || '/' || project || '/' || run_id || ': a file of generation ' || generation, true",
 }
 
 

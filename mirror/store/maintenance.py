@@ -2,6 +2,8 @@
 
 The order, and what a crash leaves at each point:
 
+    0. generations of runs forgotten, but for the newest
+                                              crash before COMMIT: they are there; after: they are not
     1. rows inside the catalog written out, files with many deleted rows written anew, small files merged; each
        flushed before its COMMIT              crash: files no snapshot names, removed as step 4 does
     2. old snapshots forgotten                crash before COMMIT: they are there; after: their files wait for step 4
@@ -26,6 +28,7 @@ from mirror.config import RetentionSettings
 from mirror.layout import Home
 from mirror.store.disk import DiskUse, disk_use
 from mirror.store.engine import Engine, store_errors
+from mirror.store.generations import count_old_generations, forget_generations
 from mirror.store.lake import Lake
 from mirror.store.maintenance_catalog import expirable, named_files
 from mirror.store.maintenance_files import Removed, measured, remove_unneeded, unneeded_files
@@ -47,6 +50,7 @@ class Maintenance(msgspec.Struct, frozen=True, kw_only=True):
     rows_written_out: int  # of tables that grew inside the catalog
     files_rewritten: int  # of the lake, of whose rows many were deleted
     files_merged: int  # of the lake, small ones
+    generations_forgotten: int  # earlier generations of runs, beyond those that are kept
     snapshots_expired: int  # of the lake
     lake_files: Removed  # that no snapshot named any more
     orphans: Removed  # files of the lake that killed commits left
@@ -74,6 +78,7 @@ def maintain(lake: Lake, settings: RetentionSettings, *, needed: Needed, now: dt
     before = measure(home)
     with lake.reading() as engine:
         named_files(engine, home)  # nothing is begun in a lake of which something is missing
+    forgotten = forget_generations(lake, settings.generations)
     written_out, rewritten, merged = write_out(lake), rewrite(lake), merge(lake)
     expired = expire(lake, _ago(now, settings.snapshots_days))
     with lake.reading() as engine:
@@ -88,6 +93,7 @@ def maintain(lake: Lake, settings: RetentionSettings, *, needed: Needed, now: dt
         rows_written_out=written_out,
         files_rewritten=rewritten,
         files_merged=merged,
+        generations_forgotten=forgotten,
         snapshots_expired=expired,
         lake_files=lake_files,
         orphans=orphans,
@@ -125,6 +131,7 @@ def plan_maintenance(
             rows_written_out=sum(work.flush.values()),
             files_rewritten=sum(work.rewrite.values()),
             files_merged=sum(work.merge.values()),
+            generations_forgotten=count_old_generations(engine, settings.generations),
             snapshots_expired=len(numbers),
             lake_files=measured(files.unnamed),
             orphans=measured(files.orphans),

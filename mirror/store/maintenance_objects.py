@@ -26,9 +26,14 @@ from mirror.store.maintenance_files import Removed, is_older
 
 # Every column that names an object; a test compares this with the tables.
 REFERENCES = (
-    ("files", "object"), ("exports", "object"), ("artifacts", "manifest"), ("artifact_files", "object"),
+    ("files", "object"),
+    ("exports", "object"),
+    ("artifacts", "manifest"),
+    ("artifact_files", "object"),
     ("earlier_forms", "object"),
-)  # fmt: skip
+    ("generation_exports", "object"),
+    ("generation_rows", "object"),
+)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 Needed = Callable[[], Iterable[str]]  # digests that entries of the outbox need

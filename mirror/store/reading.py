@@ -17,7 +17,8 @@ from mirror.errors import LakeTooNew, NotMirrored, StoreError
 from mirror.layout import Home, find_home
 from mirror.store.engine import attach_lake, new_engine, sql_name, store_errors
 from mirror.store.lake import check_catalog, lake_deployment, lake_version
-from mirror.store.tables import READABLE_FROM, SCHEMA_VERSION, SINCE, VIEWS
+from mirror.store.tables import SCHEMA_VERSION
+from mirror.store.views import COLUMNS_SINCE, READABLE_FROM, SINCE, VIEWS
 
 
 def connect(
@@ -48,7 +49,9 @@ def connect(
             version = lake_version(engine)
             for name, query in VIEWS.items():
                 if SINCE.get(name, 0) <= version:
-                    engine.execute(f"CREATE VIEW {sql_name(name)} AS {query}")
+                    since, columns = COLUMNS_SINCE.get(name, (0, ""))
+                    whole = query if since <= version else f"SELECT *, {columns} FROM ({query})"
+                    engine.execute(f"CREATE VIEW {sql_name(name)} AS {whole}")
         except BaseException:
             engine.close()
             raise

@@ -63,6 +63,9 @@ def mark_lost(engine: Engine, digests: Sequence[str], at: dt.datetime) -> int:
             f" status = CASE WHEN status = 'held' THEN 'failed' ELSE status END WHERE object IN ({_LOST})"
         )
         engine.execute(f"DELETE FROM lake.earlier_forms WHERE object IN ({_LOST})")  # nobody has them any more
+        # Of an earlier generation there is nothing to fetch: W&B has it no more.
+        engine.execute(f"DELETE FROM lake.generation_exports WHERE object IN ({_LOST})")
+        engine.execute(f"UPDATE lake.generation_rows SET object = NULL WHERE object IN ({_LOST})")
         engine.execute(f"UPDATE lake.artifacts SET manifest = NULL WHERE manifest IN ({_LOST})")
         engine.execute(
             f"UPDATE lake.artifact_files SET object = NULL, status = 'failed', reason = '{_REASON}'"

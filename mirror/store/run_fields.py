@@ -40,6 +40,7 @@ RUN_COLUMNS = (
     *("entity", "project", "run_id", "storage_id", "display_name", "state", "tags", "group", "job_type", "sweep"),
     *("notes", "description", "commit", "user", "user_name", "read_only", "created_at", "heartbeat_at"),
     *("history_line_count", "history_keys", "config", "summary", "system_metrics", "gone_at", "synced_at"),
+    *("updated_at", "host"),
 )
 
 _COLUMNS: dict[str, tuple[Kind, str]] = {
@@ -61,9 +62,11 @@ _COLUMNS: dict[str, tuple[Kind, str]] = {
     "description": ("text", "description"),
     "notes": ("text", "notes"),
     "commit": ("text", "commit"),
+    "host": ("text", "host"),
 }
 _DURATION = '(epoch_us("heartbeat_at") - epoch_us("created_at")) / 1e6'
 _UPDATED = ("updatedAt", "updated_at")  # known orders, not known as filters
+_LAST_CHANGE = 'coalesce("updated_at", "heartbeat_at")'
 
 # Prefix of a key → column, and where the keys are in the column's document.
 _DOCUMENTS = {
@@ -82,10 +85,6 @@ def filter_field(name: str) -> RunField:
     Raises:
         ConfigError: W&B has no such field, or the mirror does not hold it.
     """
-    if name == "host":
-        raise ConfigError(
-            "the mirror does not hold the filter field 'host'", hint="W&B filters by it but does not list it with runs"
-        )
     found = _column(name) or _document(name, _DOCUMENTS)
     if found is None:
         raise _unknown("filter field", name, _KNOWN)
@@ -93,12 +92,14 @@ def filter_field(name: str) -> RunField:
 
 
 def order_field(name: str) -> RunField:
-    """The field that an order names; `updatedAt`, which W&B never shows, is the heartbeat.
+    """The field that an order names; where the server does not show `updatedAt`, it is the heartbeat.
 
     Raises:
         ConfigError: W&B has no such field.
     """
-    found = _column("heartbeat_at" if name in _UPDATED else name) or _document(name, _DOCUMENTS)
+    if name in _UPDATED:
+        return RunField(name=name, kind="time", value=Fragment(_LAST_CHANGE))
+    found = _column(name) or _document(name, _DOCUMENTS)
     if found is None:
         raise _unknown("order field", name, (*_KNOWN, "updatedAt"))
     return found

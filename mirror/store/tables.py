@@ -7,6 +7,8 @@ would turn it into a folder.
 
 from __future__ import annotations
 
+from mirror.store.generation_tables import GENERATION_TABLES
+
 RUNS = """
 CREATE TABLE lake.runs (
     entity VARCHAR NOT NULL,
@@ -330,48 +332,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         RUN_ARTIFACTS,
     ),
     (RECEIPTS,),  # version 3
-    (EARLIER_FORMS,),  # version 4
+    (  # version 4
+        "ALTER TABLE lake.runs ADD COLUMN updated_at TIMESTAMP",
+        "ALTER TABLE lake.runs ADD COLUMN updated_at_text VARCHAR",
+        "ALTER TABLE lake.runs ADD COLUMN host VARCHAR",
+        "ALTER TABLE lake.sources ADD COLUMN distrusts_updates BOOLEAN",
+        "ALTER TABLE lake.completeness ADD COLUMN keys_fingerprint VARCHAR",
+        "ALTER TABLE lake.completeness ADD COLUMN parts_fingerprint VARCHAR",
+        *GENERATION_TABLES.values(),
+        EARLIER_FORMS,
+    ),
 )
 SCHEMA_VERSION = len(MIGRATIONS)
-READABLE_FROM = 2  # a lake of this version or later is read as it is; an older one has to be brought up to date first
-SINCE = {"receipts": 3}  # views whose tables came after READABLE_FROM: a reader of an older lake does without
-
 # Small tables that change on every pass live inside the catalog, so that a pass that finds nothing leaves no file.
 # DuckLake takes this option only for a table that is committed.
-INLINED_TABLES = ("sources", "failures", "exports", "completeness", "receipts", "earlier_forms")
+INLINED_TABLES = (
+    "sources", "failures", "exports", "completeness", "receipts", "generations", "generation_exports", "earlier_forms",
+)  # fmt: skip
 INLINED_ROWS = 1000
-
-# What `mirror.connect()` shows under plain names: the exact wire texts and bookkeeping stay in `lake.*`.
-VIEWS: dict[str, str] = {
-    "projects": "SELECT * FROM lake.projects",
-    "sweeps": (
-        "SELECT s.* EXCLUDE (created_at_text), b.best_run FROM lake.sweeps s LEFT JOIN"
-        " (SELECT entity, project, sweep_id, arg_min(run_id, score) AS best_run FROM ("
-        "   SELECT s.entity, s.project, s.sweep_id, r.run_id,"
-        "     if(s.goal = 'maximize', -1, 1) * TRY_CAST(coalesce("
-        "       json_extract_string(r.summary, '/' || replace(replace(s.metric, '~', '~0'), '/', '~1')),"
-        "       json_extract_string(r.summary, '/' || replace(s.metric, '.', '/'))) AS DOUBLE) AS score"
-        "   FROM lake.sweeps s"
-        "   JOIN lake.runs r ON r.entity = s.entity AND r.project = s.project AND r.sweep = s.sweep_id"
-        "   WHERE s.metric IS NOT NULL AND r.gone_at IS NULL"
-        " ) WHERE isfinite(score) GROUP BY entity, project, sweep_id) b"
-        " ON b.entity = s.entity AND b.project = s.project AND b.sweep_id = s.sweep_id"
-    ),
-    "runs": (
-        "SELECT * EXCLUDE (created_at_text, heartbeat_at_text, config_wire, summary_wire, system_metrics_wire,"
-        " fingerprint, project_internal_id) FROM lake.runs"
-    ),
-    "sources": "SELECT * EXCLUDE (walk_through, surplus) FROM lake.sources",
-    "failures": "SELECT * FROM lake.failures",
-    "files": "SELECT * EXCLUDE (updated_at_text) FROM lake.files",
-    "exports": "SELECT * FROM lake.exports",
-    "metrics": "SELECT * FROM lake.metrics",
-    "tails": "SELECT * FROM lake.tails",
-    "system_metrics": "SELECT * EXCLUDE (number) FROM lake.system_metrics",
-    "console_lines": "SELECT * EXCLUDE (timestamp_text) FROM lake.console_lines",
-    "completeness": "SELECT * FROM lake.completeness",
-    "artifacts": "SELECT * EXCLUDE (created_at_text, updated_at_text, metadata_wire) FROM lake.artifacts",
-    "artifact_files": "SELECT * FROM lake.artifact_files",
-    "run_artifacts": "SELECT * FROM lake.run_artifacts",
-    "receipts": "SELECT * FROM lake.receipts",
-}

@@ -22,6 +22,7 @@ from mirror.records.texts import config_json, document_json, storable, storable_
 from mirror.store.contents_ready import give_up, prepare
 from mirror.store.contents_writer import commit_contents
 from mirror.store.failures import write_failures
+from mirror.store.generations import remade_runs, supersede_runs
 from mirror.store.lake import Lake
 from mirror.store.objects import Objects
 from mirror.store.receipts import Delivered, write_delivered
@@ -43,6 +44,8 @@ _RUN_COLUMNS = pa.schema(
         ("synced_at", TIME),
         *((name, TEXT) for name in ("project_internal_id", "created_at_text", "heartbeat_at_text")),
         *((name, TEXT) for name in ("config_wire", "summary_wire", "system_metrics_wire", "fingerprint")),
+        ("updated_at", TIME),
+        *((name, TEXT) for name in ("updated_at_text", "host")),
     ]
 )
 
@@ -95,15 +98,21 @@ def commit(
         UnreadableExport: a history part is damaged; the error names its object. The lake stays at its last commit.
         StoreError: the lake stays at its last commit.
     """
+    # Decided here, whoever writes the row: a replay may be the first to see that a run was made again.
+    remade = remade_runs(lake, changes.key, (run for run in changes.runs if run.run_id not in changes.new))
     if not contents and not artifacts:
         if not changes.is_empty or delivered:
             with lake.transaction() as engine:
+                supersede_runs(engine, changes.key, remade, changes.at)
                 _write(engine, changes)
                 write_delivered(engine, changes.key, delivered)
         return
-    ready = prepare(lake, changes.key, objects or Objects(lake.home), contents, artifacts, new=changes.new)
+    ready = prepare(
+        lake, changes.key, objects or Objects(lake.home), contents, artifacts, new=changes.new, remade=remade
+    )
     try:
         with lake.transaction() as engine:
+            supersede_runs(engine, changes.key, remade, changes.at)
             _write(engine, changes)
             commit_contents(engine, ready, changes.at)
             write_delivered(engine, changes.key, delivered)
@@ -142,7 +151,7 @@ def _run_row(run: RunRecord, at: dt.datetime | None) -> tuple[Any, ...]:
         document_json(run.history_keys_text), config_json(run.config_text), document_json(run.summary_text),
         document_json(run.system_metrics_text), None, at, run.project_internal_id, run.created_at_text,
         run.heartbeat_at_text, storable_wire(run.config_text), storable_wire(run.summary_text),
-        storable_wire(run.system_metrics_text), run.fingerprint,
+        storable_wire(run.system_metrics_text), run.fingerprint, naive(run.updated_at), run.updated_at_text, run.host,
     )  # fmt: skip
 
 

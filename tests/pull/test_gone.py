@@ -23,8 +23,8 @@ def test_a_deleted_run_is_kept_and_marked_and_unmarked_when_it_comes_back(sandbo
     before = mirror.run("r0002")
     record = sandbox.state.run(ENTITY, PROJECT, "r0002")
     sandbox.state.delete_run(ENTITY, PROJECT, "r0002")
-    (project,) = mirror.pull().projects  # the count tells, no walk has to be asked for
-    assert (project.error, project.kind, project.gone) == (None, "walk", 1)
+    (project,) = mirror.pull().projects  # it is missing among the runs updated last, and no walk has to be asked for
+    assert (project.error, project.kind, project.gone) == (None, "look", 1)
     marked = mirror.run("r0002")
     assert marked["gone_at"] is not None
     assert {**marked, "gone_at": None} == before
@@ -33,6 +33,14 @@ def test_a_deleted_run_is_kept_and_marked_and_unmarked_when_it_comes_back(sandbo
     mirror.pull(force_walk=True)
     assert mirror.run("r0002")["gone_at"] is None
     assert mirror.run_ids() == [f"r{number:04}" for number in range(5)]
+
+
+def test_a_deleted_run_that_no_look_lists_is_found_by_the_count(sandbox: Sandbox, mirror: Mirror) -> None:
+    fill(sandbox, 25)
+    mirror.pull()
+    sandbox.state.delete_run(ENTITY, PROJECT, "r0000")
+    (project,) = mirror.pull().projects
+    assert (project.error, project.kind, project.gone) == (None, "walk", 1)
 
 
 def test_a_run_that_was_replaced_by_a_new_one_is_marked_by_a_walk(sandbox: Sandbox, mirror: Mirror) -> None:

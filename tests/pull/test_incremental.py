@@ -33,7 +33,12 @@ def test_heartbeats_creations_and_silent_crashes_are_seen_by_a_plain_second_pull
     assert mirror.run("beats")["summary"]["loss"] == 0.5
 
 
-def test_an_edit_of_an_ended_run_is_seen_by_a_walk(sandbox: Sandbox, mirror: Mirror) -> None:
+def test_an_edit_of_an_ended_run_that_leaves_updated_at_alone_is_seen_by_a_walk(
+    sandbox: Sandbox, mirror: Mirror
+) -> None:
+    sandbox.state.updated_at_moves = False
+    for number in range(20):  # more than the first page of a look shows
+        sandbox.state.add_run(ENTITY, PROJECT, f"r{number}", created_at="2024-01-02T00:00:00")
     sandbox.state.add_run(ENTITY, PROJECT, "old", heartbeat_at="2024-01-01T00:00:00", created_at="2024-01-01T00:00:00")
     mirror.pull()
     sandbox.state.edit_run(ENTITY, PROJECT, "old", tags=["new"], config={"lr": 1})

@@ -13,7 +13,7 @@ from mirror.sandbox import Sandbox
 from mirror.store import Lake
 from mirror.store.maintenance import Maintenance, maintain, plan_maintenance
 from mirror.store.reading import open_lake
-from mirror.store.tables import VIEWS
+from mirror.store.views import VIEWS
 from tests.mirroring import ENGINE, ENTITY, PROJECT, Mirror
 from tests.pull.contents import history
 
