@@ -218,3 +218,7 @@ def test_every_default_that_the_example_shows_for_a_watch_is_the_default(tmp_pat
 def test_every_link_of_the_readme_into_the_repository_leads_somewhere() -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_page_about_servers_is_the_one_that_the_capabilities_make() -> None:
+    assert servers.PAGE.read_text(encoding="utf-8") == servers.page(), "run `python -m tests.servers`"

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio
+import msgspec
 
 from mirror.api import Client, RunCursor, RunsPage
 from mirror.api.listing_questions import OLDEST_FIRST
 from mirror.errors import DocumentRefused, MirrorError, NotFound, NotOffered, RateLimited, ServerError, Unreachable
 from mirror.pull.budget import PageSize
+from mirror.pull.local_filter import matches
 from mirror.records.passes import Failure, ProjectKey
 from mirror.records.runs import RunRecord
 from mirror.tasks import side_by_side
@@ -94,6 +96,9 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
             continue
         if page is None:
             raise project_not_found(listing.key)
+        listed_runs = len(page.runs) + len(page.bad) + page.empty
+        if not client.knows("Project.runs(filters)"):  # it listed every run
+            page = _matching(page, listing.filters)
         failed = tuple(
             Failure(run_id=bad.run_id or f"(unnamed, storage id {bad.storage_id})", reason=bad.reason)
             for bad in page.bad
@@ -106,7 +111,7 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
             return
         size = size.after_success(
             asked=asked,
-            listed=len(page.runs) + len(page.bad) + page.empty,
+            listed=listed_runs,
             more=page.has_next,
             characters=sum(map(_characters, page.runs)),
             seconds=page.seconds,
@@ -115,6 +120,13 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
         if why is not None:
             size = size.after_stepping_over()
         after, extras, contents, probed, why = page.after, False, True, False, None
+
+
+def _matching(page: RunsPage, filters: Mapping[str, Any] | None) -> RunsPage:
+    """A page without the runs that were not asked for."""
+    runs = tuple(run for run in page.runs if matches(run, filters))
+    contents = {run.run_id: page.contents[run.run_id] for run in runs if run.run_id in page.contents}
+    return msgspec.structs.replace(page, runs=runs, contents=contents)
 
 
 def _characters(run: RunRecord) -> int:

@@ -45,6 +45,7 @@ _AS_JSON = {
 }
 _CONTENTS = (
     "files", "exports", "tails", "metrics", "completeness", "console_lines", "system_metrics", "run_artifacts",
+    "earlier_forms",
 )  # fmt: skip
 
 
