@@ -18,6 +18,7 @@ from mirror.config import SourceSettings, load_config
 from mirror.sandbox import Sandbox
 from mirror.store.views import VIEWS
 from mirror.watch_settings import WatchSettings
+from tests import servers
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
