@@ -206,6 +206,7 @@ def test_an_export_that_comes_late_without_a_sign_of_life_is_looked_for_with_gro
     server.clock.advance(1)
     for number in range(15):  # so that the next looks begin behind the run's last heartbeat, and end before it
         server.state.add_run(ENTITY, project, f"newer{number}")
+    server.clock.advance(2)
     mirror.pull()
     server.clock.advance(600)
     server.state.add_run(ENTITY, project, "newest")
