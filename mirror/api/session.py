@@ -238,12 +238,12 @@ class Session:
                 except MirrorError as error:
                     if not is_retried(reply.status) or isinstance(error, DocumentRefused):
                         raise
-                    if reply.status == TOO_MANY_REQUESTS:
-                        longest_s = self._settings.retry_wait_max_s
-                        limits.refused(charge, began=turn.began, asked_s=asked_wait_s, longest_s=longest_s)
-                    if asked_wait_s is not None:
-                        limits.check(charge, patience_s=patience_s)
                     failed = self._retryable(error, asked_wait_s)
+                if reply.status == TOO_MANY_REQUESTS:
+                    longest_s = self._settings.retry_wait_max_s
+                    limits.refused(charge, began=turn.began, asked_s=asked_wait_s, longest_s=longest_s)
+                if asked_wait_s is not None:
+                    limits.check(charge, patience_s=patience_s)
         raise failed
 
     async def _post(self, body: bytes) -> Reply:

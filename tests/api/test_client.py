@@ -159,9 +159,13 @@ async def test_a_run_that_lies_never_spoils_its_page(client: Client, sandbox: Sa
 
     sandbox.faults.add(Fault.lie(lie, match=Match(operation="MirrorRuns")))
     page = await page_of(client)
-    assert [run.run_id for run in page.runs] == ["r0", "r4"]
-    assert [bad.run_id for bad in page.bad] == ["r1", "r2", None]
-    assert all("\n" not in bad.reason for bad in page.bad)
+    assert {run.run_id: set(run.flaws) for run in page.runs} == {
+        "r0": set(),
+        "r1": {"tags"},
+        "r2": {"history_line_count"},
+        "r4": set(),
+    }
+    assert (page.bad, page.empty) == ((), 1)
 
 
 async def test_bare_tokens_and_broken_texts_are_read_all_the_same(client: Client, sandbox: Sandbox) -> None:
@@ -179,12 +183,12 @@ async def test_bare_tokens_and_broken_texts_are_read_all_the_same(client: Client
     assert json.loads(page.runs[0].summary_text or "") == {"loss": "NaN"}
 
 
-async def test_one_run_that_lies_is_a_bad_run(client: Client, sandbox: Sandbox) -> None:
+async def test_one_run_whose_name_cannot_be_read_is_a_bad_run(client: Client, sandbox: Sandbox) -> None:
     add_runs(sandbox, 1)
-    sandbox.faults.add(Fault.lie(lambda answer: answer["data"]["project"]["run"].update(createdAt=7)))
+    sandbox.faults.add(Fault.lie(lambda answer: answer["data"]["project"]["run"].update(name=7)))
     bad = await client.run(TEAM, "p", "r0")
     assert isinstance(bad, BadRun)
-    assert bad.run_id == "r0"
+    assert bad.storage_id is not None
 
 
 async def test_cursors_step_over_a_run_that_cannot_be_served(client: Client, sandbox: Sandbox) -> None:
@@ -232,7 +236,8 @@ async def test_a_sweep_that_lies_is_left_out_with_its_reason(client: Client, san
     sandbox.state.add_sweep(TEAM, "p", "s1")
 
     def lie(answer: Any) -> None:
-        answer["data"]["project"]["sweeps"]["edges"][0]["node"]["bestLoss"] = []
+        answer["data"]["project"]["sweeps"]["edges"][0]["node"]["name"] = []
+        answer["data"]["project"]["sweeps"]["edges"][1]["node"]["bestLoss"] = []
 
     sandbox.faults.add(Fault.lie(lie))
     page = await client.sweeps(TEAM, "p")
