@@ -78,7 +78,7 @@ def test_artifact_bytes_come_when_a_policy_asks_for_them_and_no_digest_twice(
     server.state.add_artifact(ENTITY, project, "set0", files=files, run="r000")
     mirror.pull(force_walk=True)
     assert_equal(server, mirror, project)
-    assert server.requests.count(kind="storage", path="/artifacts/") == 1
+    assert server.requests.count(kind="storage", path="artifacts/") == 1
 
 
 def test_equal_bytes_are_held_once(server: Sandbox, home: Home, project: str) -> None:

@@ -204,6 +204,11 @@ def test_a_server_without_create_run_files_gives_upload_urls_for_names(bare: htt
         assert [edge["node"]["name"] for edge in outsider["edges"]] == ["old"]
         answer = httpx.post(f"{box.url}/graphql", json=body, auth=("api", box.api_key)).json()
         files = answer["data"]["project"]["run"]["files"]
+        reading = """query Read($upload: Boolean = false) { project(name: "p", entityName: "e") { run(name: "r") {
+          files(names: ["nobody's"]) { edges { node { url(upload: $upload) } } } } } }"""
+        assert httpx.post(f"{box.url}/graphql", json={"query": reading}, auth=("api", box.api_key)).json() == {
+            "data": {"project": {"run": {"files": {"edges": []}}}}
+        }
         assert files["uploadHeaders"] == ["X-Sandbox-Upload:run-file"]
         assert [edge["node"]["name"] for edge in files["edges"]] == ["new/file", "old"]
         assert not box.state.run("e", "p", "r").files["new/file"].listed

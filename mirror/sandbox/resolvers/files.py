@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from graphql import ArgumentNode, BooleanValueNode
-
 from ..context import Context, Info, Resolvers, context, mutation
 from ..paging import page
 from ..records import FileRecord, RunRecord
-from ..selections import selected_fields
+from ..selections import argument_value, selected_fields
 from ..wire import SandboxError
 
 UPLOAD_HEADERS = ["X-Sandbox-Upload:run-file"]
@@ -20,14 +18,9 @@ UPLOAD_HEADERS = ["X-Sandbox-Upload:run-file"]
 
 def asks_to_upload(info: Info) -> bool:
     """Whether a connection of files is asked for what an upload needs."""
-
-    def uploads(argument: ArgumentNode) -> bool:
-        value = argument.value
-        return argument.name.value == "upload" and not (isinstance(value, BooleanValueNode) and not value.value)
-
     return any(
         field.name.value in ("uploadUrl", "uploadHeaders")
-        or (field.name.value == "url" and any(uploads(argument) for argument in field.arguments or ()))
+        or (field.name.value == "url" and argument_value(field, "upload", info) is True)
         for field in selected_fields(info)
     )
 
