@@ -36,7 +36,7 @@ def main() -> None:
             results[version] = []
             for file in options.files:
                 with backend(session, [sys.executable, "-m", "tests.upstream.backend"]):
-                    result = run_file(session, f"tests/system_tests/{file}")
+                    result = run_file(session, file)
                 counts = ", ".join(f"{result.count(v)} {v}" for v in ("passed", "failed", "error", "skipped"))
                 print(f"{version} {file}: {counts}", file=sys.stderr, flush=True)
                 results[version].append(result)

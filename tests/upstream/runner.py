@@ -95,15 +95,14 @@ def backend(session: Session, command: Sequence[str]) -> Iterator[None]:
     assert process.stdout is not None
     try:
         ports = json.loads(process.stdout.readline())
-        tool = ["python", "tools/local_wandb_server.py"]
-        register = [*tool, "start", "--hostname", "localhost"]
-        register += ["--base-port", str(ports["base_port"]), "--fixture-port", str(ports["fixture_port"])]
-        executable = str(session.environment / "bin" / "python")
-        subprocess.run([executable, *register[1:]], cwd=session.root, env=session.variables(), check=True)
+        tool = [str(session.environment / "bin" / "python"), "tools/local_wandb_server.py"]
+        start = ["start", "--hostname", "localhost"]
+        start += ["--base-port", str(ports["base_port"]), "--fixture-port", str(ports["fixture_port"])]
+        subprocess.run([*tool, *start], cwd=session.root, env=session.variables(), check=True)
         try:
             yield
         finally:
-            subprocess.run([executable, *tool[1:], "stop"], cwd=session.root, env=session.variables(), check=True)
+            subprocess.run([*tool, "stop"], cwd=session.root, env=session.variables(), check=True)
     finally:
         process.stdin.close()
         try:
@@ -114,11 +113,12 @@ def backend(session: Session, command: Sequence[str]) -> Iterator[None]:
 
 
 def run_file(session: Session, file: str) -> FileResult:
-    """Run one file of tests (or one node id) in a session of its own, within the time limit."""
+    """Run one file below tests/system_tests, or one node id, in a session of its own, within the time limit."""
     outcomes = session.scratch / f"{secrets.token_hex(4)}.jsonl"
     outcomes.touch()
     python = str(session.environment / "bin" / "python")
-    command = [python, "-m", "pytest", "-q", "-n", "0", "-p", "upstream_outcomes", "-p", "no:cacheprovider", file]
+    command = [python, "-m", "pytest", "-q", "-n", "0", "-p", "upstream_outcomes", "-p", "no:cacheprovider"]
+    command.append(f"tests/system_tests/{file}")
     environment = session.variables() | {"UPSTREAM_OUTCOMES": str(outcomes)}
     log = outcomes.with_suffix(".log")
     with log.open("wb") as output:
