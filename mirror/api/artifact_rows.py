@@ -6,7 +6,7 @@ import msgspec
 
 from mirror.api.contents import ArtifactsPage
 from mirror.api.flaws import decode_flawed
-from mirror.api.scalars import NULL, Int64, NonEmpty, int_or_none, is_null, json_text
+from mirror.api.scalars import NULL, Int64, NonEmpty, int_or_none, json_text
 from mirror.api.times import time_or_none
 from mirror.api.wire import WirePageInfo
 from mirror.records.artifacts import COMMITTED, ArtifactRecord, ArtifactRef
@@ -111,10 +111,8 @@ def artifacts_page(wire: WireArtifacts | None, first: int) -> ArtifactsPage:
     if more and not (after and edges):
         raise ValueError("a list of artifacts promises more but gives no place to continue from")
     refs: list[ArtifactRef] = []
-    unreadable = 0
+    unreadable = len(wire.edges or ()) - len(edges)
     for edge in edges:
-        if is_null(edge.node):
-            continue
         try:
             ref = decode_flawed(edge.node, _Ref)[0]
         except (ValueError, RecursionError):

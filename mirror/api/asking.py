@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -24,6 +24,8 @@ from mirror.typed import decode
 
 FEW_TRIES = 2  # of a document about several things: asking for fewer of them is the better next step
 ALL_FILES = 100_000
+# Fields of a run that have another name in answers.
+ANSWERED_AS = {"loggedArtifacts": "outputArtifacts", "usedArtifacts": "inputArtifacts", "logTail": "logLines"}
 MOST_REFUSALS = 40  # of one document in a row; each teaches something, so that fewer are left to learn
 
 _T = TypeVar("_T")
@@ -52,6 +54,7 @@ class Asking:
         attempts: int | None = None,
         partial: bool = False,
         needs: Sequence[str] = (),
+        without: Iterable[str] = (),
     ) -> Answer:
         """Ask what of a document this server knows.
 
@@ -60,6 +63,7 @@ class Asking:
             variables: values by name, without `$`; those that are not asked for are not sent.
             attempts: at most so many tries; None: as configured.
             partial: take data in which single fields failed; `Answer.errors` then names them.
+            without: fields of runs, by their names in answers, that the server cannot serve this time.
             needs: `Type.field` and `Type.field(argument)` without which the document is no use.
 
         Raises:
@@ -68,7 +72,7 @@ class Asking:
             MirrorError: what `Session.graphql` raises.
         """
         for _ in range(MOST_REFUSALS):
-            fitted = self._known.fit(document)
+            fitted = self._known.fit(document, [f"Run.{ANSWERED_AS.get(name, name)}" for name in without])
             missing = [name for name in needs if not self._known.knows(name)]
             if fitted.text is None or missing:
                 raise self._not_offered(frozenset(missing) or fitted.left_out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from mirror.api.asking import Asking
 from mirror.api.content_documents import FILES, FILES_BY_NAME, contents_document
@@ -38,7 +39,9 @@ class ContentQuestions(Asking):
 
         files_first = self._files_first(files_first)
 
-        async def ask(some: Sequence[str], attempts: int | None) -> Mapping[str, RunContents | BadRun | None]:
+        async def ask(
+            some: Sequence[str], attempts: int | None, without: Mapping[str, str] = MappingProxyType({})
+        ) -> Mapping[str, RunContents | BadRun | None]:
             variables: dict[str, object] = {
                 "entity": entity,
                 "project": project,
@@ -46,21 +49,25 @@ class ContentQuestions(Asking):
                 "artifactsFirst": ARTIFACTS_FIRST,
                 **{f"r{n}": run_id for n, run_id in enumerate(some)},
             }
-            answer = await self._ask(contents_document(len(some)), variables, attempts=attempts, partial=True)
+            document = contents_document(len(some))
+            answer = await self._ask(document, variables, attempts=attempts, partial=True, without=without)
             failed = self._failed_aliases(answer)
             runs = self._read(answer, AliasedData).project or {}
-            nodes = {run_id: (f"r{n}", runs.get(f"r{n}", NULL)) for n, run_id in enumerate(some)}
-            return {
-                run_id: None
-                if is_null(node)
-                else to_contents_or_bad(
-                    node,
-                    files_first=files_first,
-                    artifacts_first=ARTIFACTS_FIRST,
-                    failed=failed.get(alias, {}),
-                )
-                for run_id, (alias, node) in nodes.items()
-            }
+            found: dict[str, RunContents | BadRun | None] = {}
+            for n, run_id in enumerate(some):
+                node, fields = runs.get(f"r{n}", NULL), failed.get(f"r{n}", {})
+                if not is_null(node):
+                    found[run_id] = to_contents_or_bad(
+                        node,
+                        files_first=files_first,
+                        artifacts_first=ARTIFACTS_FIRST,
+                        failed={**without, **fields},
+                    )
+                elif fields.keys() - without.keys():  # a field that may not be null took the run along
+                    found |= await ask([run_id], attempts, {**without, **fields})
+                else:
+                    found[run_id] = None if not fields else bad(run_id, "; ".join(fields.values()))
+            return found
 
         def bad(run_id: str, reason: str) -> RunContents | BadRun | None:
             return BadRun(run_id=run_id, storage_id=None, reason=reason)

@@ -36,8 +36,18 @@ class KnownServer:
         self._on_learnt = on_learnt
         self._fitted: dict[str, Fitted] = {}
 
-    def fit(self, document: str) -> Fitted:
-        """A document as this server can be asked."""
+    def fit(self, document: str, without: Sequence[str] = ()) -> Fitted:
+        """A document as this server can be asked.
+
+        Args:
+            document: written for a current server.
+            without: `Type.field` that is not to be asked this time.
+        """
+        if without:
+            from mirror.api.fitting import fit
+
+            lacking = (*self.facts.lacking, *without)
+            return fit(document, msgspec.structs.replace(self.facts, lacking=lacking))
         fitted = self._fitted.get(document)
         if fitted is None:
             if len(self._fitted) >= MOST_FITTED:
@@ -107,6 +117,11 @@ def _told(facts: ServerFacts, document: Fitted, refusal: Refusal, *, alone: bool
         return
     if refusal.unknown_type is not None:
         yield from _without_type(document, refusal.unknown_type)
+        return
+    if refusal.input is not None:
+        yield from (
+            (f"{INPUTS[field]}.{refusal.input}", None) for parent, field in document.visited if parent == "Mutation"
+        )
         return
     suffix = f"({refusal.argument})" if refusal.argument is not None else ""
     for parent, field in _meant(facts, document, refusal, alone=alone):

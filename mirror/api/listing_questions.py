@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
 
 import msgspec
 
@@ -79,6 +80,7 @@ class ListingQuestions(Asking):
         with_contents: bool = False,
         files_first: int = FILES_FIRST,
         attempts: int | None = None,
+        without: Mapping[str, str] = MappingProxyType({}),
     ) -> RunsPage | None:
         """One page of a project's runs, whole.
 
@@ -95,6 +97,7 @@ class ListingQuestions(Asking):
             with_contents: ask for what each run contains, too.
             files_first: files of each run that come along with its contents.
             attempts: at most so many tries; None: as configured.
+            without: fields that the server could not serve for these runs, with its words; they are not asked again.
 
         Returns:
             The page, or None when the project does not exist or the key may not read it.
@@ -114,18 +117,24 @@ class ListingQuestions(Asking):
             document = documents.RUNS_WITH_CONTENTS
             files_first = self._files_first(files_first)
             variables |= {"filesFirst": files_first, "artifactsFirst": ARTIFACTS_FIRST}
-        answer = await self._ask(document, variables, attempts=attempts, partial=True, needs=_TO_LIST_RUNS)
+        answer = await self._ask(
+            document, variables, attempts=attempts, partial=True, needs=_TO_LIST_RUNS, without=without
+        )
         failed = self._failed_runs(answer)
         found = self._read(answer, ProjectData).project
         self._note_server(self._read(answer, ServerData).server_info)
         if found is None:
             return None
+        if answer.errors and found.runs is None:  # a field that may not be null took all of them along
+            raise self._reported(answer.errors)
         listing = self._listed(found.runs, "runs", after, first)
         places = [
-            (failed.get(place, {}), edge.node)
+            ({**without, **failed.get(place, {})}, edge.node)
             for place, edge in enumerate(listing.edges or ())
             if edge is not None and (place in failed or not is_null(edge.node))
         ]
+        if any(fields and is_null(node) for fields, node in places):  # likewise, one of them
+            raise self._reported(answer.errors)
         rows = [to_run_or_bad(node, entity, project, failed=fields) for fields, node in places]
         return RunsPage(
             project=found.record(entity, project),

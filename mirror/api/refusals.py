@@ -21,6 +21,7 @@ _UNKNOWN_FIELD = (
     rf"field {_Q}(?P<field>\w+){_Q} in type {_Q}(?P<type>\w+){_Q} is undefined",
     rf"field {_Q}(?P<field>\w+){_Q} (?:is )?not (?:found|defined) (?:in|by|on) (?:type:? )?{_Q}(?P<type>\w+)",
 )
+_UNKNOWN_INPUT = (rf"in field {_Q}(?P<input>\w+){_Q}: unknown field",)
 _UNKNOWN_ARGUMENT = (
     rf"unknown argument {_Q}(?P<argument>\w+){_Q} on field {_Q}(?P<type>\w+)\.(?P<field>\w+)",
     rf"unknown argument {_Q}(?P<argument>\w+){_Q} on field {_Q}(?P<field>\w+){_Q} of type {_Q}(?P<type>\w+)",
@@ -47,6 +48,7 @@ class Refusal:
     variable: str | None = None  # without `$`
     expected: str | None = None  # the type that the variable must have, as GraphQL writes it
     unknown_type: str | None = None
+    input: str | None = None  # a field of the input that a variable holds
     line: int | None = None  # place in the document, from 1
     column: int | None = None
 
@@ -55,7 +57,7 @@ def _compiled(*patterns: str) -> tuple[re.Pattern[str], ...]:
     return tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns)
 
 
-_PATTERNS = _compiled(*_VARIABLE_TYPE, *_UNKNOWN_ARGUMENT, *_UNKNOWN_FIELD, *_UNUSABLE_FIELD)
+_PATTERNS = _compiled(*_VARIABLE_TYPE, *_UNKNOWN_ARGUMENT, *_UNKNOWN_FIELD, *_UNUSABLE_FIELD, *_UNKNOWN_INPUT)
 _TYPE_PATTERNS = _compiled(*_UNKNOWN_TYPE)
 
 
@@ -74,6 +76,7 @@ def refusal_of(error: Reported) -> Refusal:
         variable=groups.get("variable"),
         expected=groups.get("expected"),
         unknown_type=groups.get("unknown_type"),
+        input=groups.get("input"),
         line=error.line,
         column=error.column,
     )

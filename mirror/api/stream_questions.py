@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from mirror.api.asking import Asking
 from mirror.api.content_documents import EVENTS, HISTORY, LOG_LINES, LOG_TAIL, streams_document
@@ -106,7 +107,12 @@ class StreamQuestions(Asking):
         return await self._by_name(list(by_run), ASKS_PER_DOCUMENT, ask, bad)
 
     async def _streams(
-        self, entity: str, project: str, asks: Sequence[StreamAsk], attempts: int | None
+        self,
+        entity: str,
+        project: str,
+        asks: Sequence[StreamAsk],
+        attempts: int | None,
+        without: Mapping[str, str] = MappingProxyType({}),
     ) -> Mapping[str, RunStreams | BadRun | None]:
         """One document, in the way that this server understands."""
         modern = self._known.knows(_PAGING)
@@ -114,29 +120,34 @@ class StreamQuestions(Asking):
         for n, ask in enumerate(asks):
             variables |= _variables(n, ask, modern=modern)
         document = streams_document(len(asks), modern=modern)
+        needs = [_PAGING] if modern else []
         try:
-            answer = await self._ask(
-                document, variables, attempts=attempts, partial=True, needs=[_PAGING] if modern else []
-            )
+            answer = await self._ask(document, variables, attempts=attempts, partial=True, needs=needs, without=without)
         except NotOffered:
             if modern and not self._known.knows(_PAGING):  # it just said so
-                return await self._streams(entity, project, asks, attempts)
+                return await self._streams(entity, project, asks, attempts, without)
             raise
         failed = self._failed_aliases(answer)
         runs = self._read(answer, AliasedData).project or {}
-        nodes = [(f"r{n}", runs.get(f"r{n}", NULL)) for n in range(len(asks))]
-        return {
-            ask.run_id: None
-            if is_null(node)
-            else to_streams_or_bad(
-                node,
-                with_log=ask.with_log,
-                log_after=ask.log_after,
-                is_tail=not modern or ask.log_last is not None,
-                failed=failed.get(alias, {}),
-            )
-            for ask, (alias, node) in zip(asks, nodes, strict=True)
-        }
+        found: dict[str, RunStreams | BadRun | None] = {}
+        for n, ask in enumerate(asks):
+            node, fields = runs.get(f"r{n}", NULL), failed.get(f"r{n}", {})
+            if not is_null(node):
+                is_tail = not modern or ask.log_last is not None
+                found[ask.run_id] = to_streams_or_bad(
+                    node,
+                    with_log=ask.with_log,
+                    log_after=ask.log_after,
+                    is_tail=is_tail,
+                    failed={**without, **fields},
+                )
+            elif fields.keys() - without.keys():  # a field that may not be null took the run along
+                found |= await self._streams(entity, project, [ask], attempts, {**without, **fields})
+            elif fields:
+                found[ask.run_id] = BadRun(run_id=ask.run_id, storage_id=None, reason="; ".join(fields.values()))
+            else:
+                found[ask.run_id] = None
+        return found
 
 
 def _variables(n: int, ask: StreamAsk, *, modern: bool) -> dict[str, object]:

@@ -132,7 +132,7 @@ async def _run(
 
     async def artifacts() -> None:
         found["artifacts"] = await errand.guarded(
-            run_id, run_artifacts.ARTIFACTS, lambda: run_artifacts.take_artifacts(errand, listed, held.artifacts)
+            run_id, run_artifacts.ARTIFACTS, lambda: run_artifacts.take_artifacts(errand, listed, held.artifacts, links)
         )
 
     lost, links = _lost(listed, streams), held.links.get(run_id, ())

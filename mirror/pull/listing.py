@@ -12,7 +12,16 @@ import msgspec
 
 from mirror.api import Client, RunCursor, RunsPage
 from mirror.api.listing_questions import OLDEST_FIRST
-from mirror.errors import DocumentRefused, MirrorError, NotFound, NotOffered, RateLimited, ServerError, Unreachable
+from mirror.errors import (
+    DocumentRefused,
+    GraphQLError,
+    MirrorError,
+    NotFound,
+    NotOffered,
+    RateLimited,
+    ServerError,
+    Unreachable,
+)
 from mirror.pull.budget import PageSize
 from mirror.pull.local_filter import matches
 from mirror.records.passes import Failure, ProjectKey
@@ -61,6 +70,7 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
     """
     size, after, extras, contents, probed = listing.size, None, listing.with_extras, True, False
     why: MirrorError | None = None  # what the contents of the one run asked for failed with
+    without: dict[str, str] = {}  # fields that the server cannot serve for the one run asked for, with its words
     while True:
         asked = size.runs
         try:
@@ -76,6 +86,7 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
                 with_sweeps=extras,
                 with_contents=contents,
                 attempts=ATTEMPTS_FOR_A_LARGE_PAGE if asked > 1 else ATTEMPTS_FOR_ONE_RUN,
+                without=without,
             )
         except (ServerError, Unreachable) as error:
             if not may_be_the_size(error):
@@ -86,25 +97,23 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
             if asked > 1:
                 size = size.after_failure(asked=asked)
                 continue
+            if (fields := fields_of(error)).keys() - without.keys():  # the run may be had without them
+                without |= fields
+                continue
             if contents:  # the run itself may be fine, and only what it contains be at fault
                 contents, why = False, error
                 continue
             step = await _step_over(client, listing, after, error)
             failure = _failure(step, after, error)
             yield Listed(page=None, failed=(failure,), last=False, nameless=step.run_id is None)
-            after, size, contents, why = step.cursor, size.after_stepping_over(), True, None
+            after, size, contents, why, without = step.cursor, size.after_stepping_over(), True, None, {}
             continue
         if page is None:
             raise project_not_found(listing.key)
         listed_runs = len(page.runs) + len(page.bad) + page.empty
         if not client.knows("Project.runs(filters)"):  # it listed every run
             page = _matching(page, listing.filters)
-        failed = tuple(
-            Failure(run_id=bad.run_id or f"(unnamed, storage id {bad.storage_id})", reason=bad.reason)
-            for bad in page.bad
-        )
-        if why is not None:
-            failed += tuple(Failure(run_id=run.run_id, item=CONTENTS, reason=why.message) for run in page.runs)
+        failed = _failures_on(page, why)
         nameless = page.empty > 0 or any(bad.run_id is None for bad in page.bad)
         yield Listed(page=page, failed=failed, last=not page.has_next, nameless=nameless)
         if not page.has_next:
@@ -117,9 +126,19 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
             seconds=page.seconds,
             target_s=listing.target_s,
         )
-        if why is not None:
+        if why is not None or without:
             size = size.after_stepping_over()
-        after, extras, contents, probed, why = page.after, False, True, False, None
+        after, extras, contents, probed, why, without = page.after, False, True, False, None, {}
+
+
+def _failures_on(page: RunsPage, why: MirrorError | None) -> tuple[Failure, ...]:
+    """Runs of a page that cannot be read, and those whose contents were given up for a reason."""
+    failed = [
+        Failure(run_id=bad.run_id or f"(unnamed, storage id {bad.storage_id})", reason=bad.reason) for bad in page.bad
+    ]
+    if why is not None:
+        failed += [Failure(run_id=run.run_id, item=CONTENTS, reason=why.message) for run in page.runs]
+    return tuple(failed)
 
 
 def _matching(page: RunsPage, filters: Mapping[str, Any] | None) -> RunsPage:
@@ -154,6 +173,17 @@ async def ahead(pages: AsyncGenerator[Listed, None]) -> AsyncGenerator[AsyncIter
         group.start_soon(produce)
         yield receive
         group.cancel_scope.cancel()
+
+
+def fields_of(error: MirrorError) -> dict[str, str]:
+    """The fields of runs that an error about a page is about, by their names in answers, with the server's words."""
+    reported = error.reported if isinstance(error, GraphQLError) else ()
+    place = ("project", "runs", "edges")
+    return {
+        str(each.path[5]): each.message
+        for each in reported
+        if len(each.path) > 5 and each.path[:3] == place and each.path[4] == "node"
+    }
 
 
 def may_be_the_size(error: MirrorError) -> bool:

@@ -41,12 +41,21 @@ OPT_IN = "artifact bytes are mirrored where artifacts_include says so"
 def concerns(listed: RunContents, held: Sequence[tuple[str, Direction]]) -> bool:
     """Whether a run's artifacts need a look: there are some, or there were."""
     return bool(
-        listed.logged.artifacts or listed.used.artifacts or listed.logged.has_more or listed.used.has_more or held
+        listed.logged.unreadable
+        or listed.used.unreadable
+        or listed.logged.artifacts
+        or listed.used.artifacts
+        or listed.logged.has_more
+        or listed.used.has_more
+        or held
     )
 
 
 async def take_artifacts(
-    errand: Errand, listed: RunContents, held: Mapping[str, HeldArtifact]
+    errand: Errand,
+    listed: RunContents,
+    held: Mapping[str, HeldArtifact],
+    links: Sequence[tuple[str, Direction]],
 ) -> tuple[tuple[str, Direction], ...]:
     """Take every version that the run logged or used and that is not held as it is now.
 
@@ -54,15 +63,18 @@ async def take_artifacts(
         errand: the batch; versions go into its outcome, each once.
         listed: the first pages of the run's versions.
         held: versions that the lake holds, by id.
+        links: ids and directions that the lake holds of the run.
 
     Returns:
-        Ids and directions of all of them.
+        Ids and directions of all of them; those that are held, too, where the lists cannot be read whole.
 
     Raises:
         MirrorError: a list could not be read to its end, or a version is bad.
     """
-    logged = await _all(errand, listed.run_id, "logged", listed.logged)
-    used = await _all(errand, listed.run_id, "used", listed.used)
+    logged, unreadable = await _all(errand, listed.run_id, "logged", listed.logged)
+    used, more = await _all(errand, listed.run_id, "used", listed.used)
+    unreadable += more
+    errand.report.skipped += unreadable
     failing = errand.failing(listed.run_id)
     new = {ref.artifact_id: ref for ref in [*logged, *used] if _is_new(listed.run_id, ref, held, errand, failing)}
     errand.outcome.claimed.update(new)
@@ -79,6 +91,7 @@ async def take_artifacts(
             errand.settle(listed.run_id, item)  # held by now, or no longer an artifact of this run
     pairs: list[tuple[str, Direction]] = [(ref.artifact_id, "logged") for ref in logged]
     pairs += [(ref.artifact_id, "used") for ref in used]
+    pairs += links if unreadable else ()
     return tuple(dict.fromkeys(pairs))
 
 
@@ -115,14 +128,15 @@ def _is_new(
     return before.failed_files > 0 and any(errand.is_due(run_id, item) for item in mine)
 
 
-async def _all(errand: Errand, run_id: str, direction: Direction, first: ArtifactsPage) -> list[ArtifactRef]:
-    refs, page = list(first.artifacts), first
-    errand.report.skipped += first.unreadable
+async def _all(
+    errand: Errand, run_id: str, direction: Direction, first: ArtifactsPage
+) -> tuple[list[ArtifactRef], int]:
+    refs, page, unreadable = list(first.artifacts), first, first.unreadable
     while page.has_more:
         page = await errand.client.artifacts_page(errand.key.entity, errand.key.project, run_id, direction, page.after)
         refs += page.artifacts
-        errand.report.skipped += page.unreadable
-    return refs
+        unreadable += page.unreadable
+    return refs, unreadable
 
 
 def count_artifacts(errand: Errand, listed: RunContents, held: Mapping[str, HeldArtifact]) -> int:

@@ -24,6 +24,7 @@ WORDS = [
         'Variable "$input" got invalid value {...}; Field "notes" is not defined by type "UpsertBucketInput".',
         Refusal(type="UpsertBucketInput", field="notes"),
     ),
+    ('Variable "$input" got invalid value. In field "notes": Unknown field.', Refusal(input="notes")),
     (
         'Variable "$from" of type "Int64!" used in position expecting type "Int".',
         Refusal(variable="from", expected="Int"),

@@ -1,0 +1,96 @@
+"""A field that the server cannot serve costs that field of that run: named, tried again, and what was held stays."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from mirror.layout import Home
+from mirror.sandbox import Fault, Sandbox
+from tests.mirroring import ENTITY
+from tests.pull.contents import assert_equal, failures, fill, mirror_of
+
+
+@pytest.fixture
+def server() -> Any:
+    with Sandbox.start() as sandbox:
+        fill(sandbox, "p")
+        yield sandbox
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize(
+    ("field", "item"),
+    [
+        ("Run.summaryMetrics", "field summary_text"),
+        ("Run.config", "field config_text"),
+        ("Run.files", "files"),
+        ("Run.parquetHistory", "history"),
+        ("Run.outputArtifacts", "artifacts"),
+        ("Run.logLines", "console"),
+        ("Run.events", "system metrics"),
+    ],
+)
+def test_a_field_that_fails_for_one_run_costs_that_field_alone(
+    server: Sandbox, home: Home, field: str, item: str, status: int
+) -> None:
+    mirror = mirror_of(server, home, "p")
+    fault = Fault.field_error(field, run="r000", message="it broke", status=status)
+    server.faults.add(fault)
+    report = mirror.pull()
+    assert report.errors == []
+    assert set(failures(mirror)) == {("r000", item)}
+    assert "it broke" in failures(mirror)["r000", item]["reason"]
+    assert mirror.run_ids() == ["r000", "r001", "r002", "r003"]
+    server.faults.remove(fault)
+    assert mirror.pull().failures == 0
+    assert failures(mirror) == {}
+    assert_equal(server, mirror, "p")
+
+
+def test_what_was_held_of_a_field_stays_when_the_server_cannot_serve_it_any_more(server: Sandbox, home: Home) -> None:
+    server.state.edit_run(ENTITY, "p", "r000", summary={"best": 1}, tags=["a", "b"])
+    mirror = mirror_of(server, home, "p")
+    assert mirror.pull().failures == 0
+    server.faults.add(Fault.field_error("Run.summaryMetrics", run="r000", message="it broke"))
+    server.state.edit_run(ENTITY, "p", "r000", notes="moved", summary={"best": 2}, touch_heartbeat=True)
+    server.clock.advance(60)
+    mirror.pull()
+    held = mirror.run("r000")
+    assert (held["notes"], held["summary"], held["tags"]) == ("moved", {"best": 1}, ["a", "b"])
+    server.faults.clear()
+    mirror.pull()
+    assert mirror.run("r000")["summary"] == {"best": 2}
+    assert failures(mirror) == {}
+
+
+def test_places_without_anything_are_skipped_and_counted_and_nothing_is_gone(server: Sandbox, home: Home) -> None:
+    mirror = mirror_of(server, home, "p")
+    assert mirror.pull().failures == 0
+    places: list[tuple[Any, int]] = [("runs", 2), ("files", 2), ("artifacts", 1), ("edges", 2)]
+    for connection, every in places:
+        server.faults.clear()
+        server.faults.add(Fault.null_node(connection, every=every))
+        report = mirror.pull(force_walk=True)
+        assert report.errors == []
+        assert sum(project.skipped for project in report.projects) > 0, connection
+        assert mirror.run_ids() == ["r000", "r001", "r002", "r003"], connection
+        assert mirror.ask("SELECT count(*) AS gone FROM files WHERE status = 'gone'") == [{"gone": 0}], connection
+        assert mirror.ask("SELECT count(*) AS links FROM run_artifacts") == [{"links": 2}], connection
+    server.faults.clear()
+    mirror.pull(force_walk=True)
+    assert_equal(server, mirror, "p")
+
+
+def test_a_refusal_of_the_form_is_no_size_problem_and_no_bad_run(server: Sandbox, home: Home) -> None:
+    mirror = mirror_of(server, home, "p")
+    mirror.pull()
+    server.faults.add(Fault.graphql_error('Cannot query field "never" on type "Nothing".', status=400))
+    server.requests.clear()
+    (error,) = mirror.pull(force_walk=True).errors
+    assert "never" in error.message
+    assert len(server.requests) <= 3  # not in halves, and not run by run
+    assert failures(mirror) == {}
+    assert json.loads(home.server_facts.read_text()).get("lacking", []) == []

@@ -1,0 +1,99 @@
+"""Deliveries to servers that lack what a current one has: the older way, or a clear refusal, kept in the outbox."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from mirror.layout import Home
+from mirror.outbox import OutboxReader
+from mirror.records.operations import Change, Create, Delete, Edit, Operation, Stop, UpdateState
+from mirror.sandbox import Fault, Sandbox
+from tests.mirroring import ENTITY, PROJECT, Mirror
+from tests.replaying import Sender
+
+
+def pair_of(server: Sandbox, home: Home) -> tuple[Mirror, Sender]:
+    mirror = Mirror(url=server.url, api_key=server.api_key, home=home)
+    return mirror, Sender(url=server.url, api_key=server.api_key, home=home)
+
+
+def dead(home: Home) -> list[str]:
+    """Why entries were refused; each is still in the outbox."""
+    return [placed.entry.reason or "" for placed in OutboxReader(home).entries("dead")]
+
+
+@pytest.mark.parametrize("introspection", [True, False], ids=["describes itself", "does not"])
+@pytest.mark.parametrize("age", ["2024", "2023", "2021"])
+def test_an_older_server_takes_edits_states_uploads_and_deletions(age: Any, introspection: bool, home: Home) -> None:
+    with Sandbox.start(age=age, introspection=introspection) as server:
+        state = server.state
+        for name in ("edited", "failed", "stopped", "deleted"):
+            state.add_run(ENTITY, PROJECT, name, state="running" if name == "stopped" else "failed")
+        mirror, sender = pair_of(server, home)
+        mirror.pull()
+        sender.put("edited", Edit(fields={"notes": Change(base=None, value="seen")}, config={"lr": Change(value=2)}))
+        sender.put("edited", sender.upload("notes/a.txt", b"the bytes"))
+        sender.put("failed", UpdateState(state="pending", base="failed"))
+        sender.put("stopped", Stop())
+        sender.put("deleted", Delete(delete_artifacts=False))
+        sender.put("made", Create(state="running", display_name="made here"))
+        report = sender.replay()
+        assert (report.applied, report.buried, report.put_back) == (6, 0, 0), dead(home)
+        edited = state.run(ENTITY, PROJECT, "edited")
+        assert edited.notes == "seen"
+        assert json.loads(edited.config_text or "{}")["lr"]["value"] == 2
+        assert state.bucket.get(edited.files["notes/a.txt"].object_key) == b"the bytes"
+        assert state.run(ENTITY, PROJECT, "failed").state == "pending"
+        assert state.run(ENTITY, PROJECT, "stopped").stop_requested
+        assert "deleted" not in state.project(ENTITY, PROJECT).runs
+        assert state.run(ENTITY, PROJECT, "made").display_name == "made here"
+
+
+@pytest.mark.parametrize(
+    ("hidden", "words"),
+    [
+        ("Mutation.upsertBucket", "editing runs"),
+        ("UpsertBucketInput.notes", "takes no notes"),
+        ("Mutation.stopRun", "stopping runs"),
+        ("Mutation.deleteRun", "deleting runs"),
+    ],
+)
+@pytest.mark.parametrize("introspection", [True, False], ids=["describes itself", "does not"])
+def test_what_a_server_cannot_do_is_refused_in_clear_words_and_kept(
+    hidden: str, words: str, introspection: bool, home: Home
+) -> None:
+    with Sandbox.start(hide=[hidden], introspection=introspection) as server:
+        server.state.add_run(ENTITY, PROJECT, "r", state="running")
+        mirror, sender = pair_of(server, home)
+        mirror.pull()
+        operations: dict[str, Operation] = {
+            "Mutation.stopRun": Stop(),
+            "Mutation.deleteRun": Delete(delete_artifacts=False),
+        }
+        sender.put("r", operations.get(hidden, Edit(fields={"notes": Change(base=None, value="seen")})))
+        assert sender.replay().buried == 1
+        (reason,) = dead(home)
+        assert words in reason
+        assert server.state.run(ENTITY, PROJECT, "r").notes is None
+
+
+def test_nothing_is_written_to_a_run_that_cannot_be_read_whole(
+    sandbox: Sandbox, mirror: Mirror, sender: Sender
+) -> None:
+
+    sandbox.state.add_run(ENTITY, PROJECT, "r", tags=["a"])
+    mirror.pull()
+
+    def lie(answer: Any) -> None:
+        run = (answer.get("data") or {}).get("project", {}).get("run")
+        if run:
+            run["tags"] = 7
+
+    sandbox.faults.add(Fault.lie(lie))
+    sender.put("r", Edit(fields={"tags": Change(base=["a"], value=["a", "b"])}))
+    assert sender.replay().buried == 1
+    assert "cannot show the run whole: tags" in dead(mirror.home)[0]
+    assert sandbox.state.run(ENTITY, PROJECT, "r").tags == ["a"]
