@@ -14,6 +14,7 @@ import msgspec
 from mirror.api import ApiKey, Client, deployment_of
 from mirror.cli.setting import known_server
 from mirror.config import Config, PullSettings, ServerSettings, SourceSettings, StoreSettings
+from mirror.errors import MirrorError
 from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport, PullRequest, Silent, Watcher, pull
 from mirror.pull.cycle import utc_now
@@ -82,6 +83,8 @@ class Mirror:
         known = known_server(self.home, deployment)
         async with Client(deployment, ApiKey(self.api_key, "a test"), self.server, known=known) as client:
             with Lake(self.home, deployment=deployment.id, app_url=deployment.app_url, settings=ENGINE) as lake:
+                with contextlib.suppress(MirrorError):  # so that reports count what pulls ask, and not the learning
+                    await client.learn_if_due(self.now())
                 return await pull(client, lake, config, request, watcher=watcher, now=self.now)
 
     def ask(self, query: str, *parameters: Any) -> list[dict[str, Any]]:

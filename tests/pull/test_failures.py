@@ -21,7 +21,7 @@ def fill(sandbox: Sandbox, count: int, project: str = PROJECT) -> None:
 
 def heavy(run_id: str) -> Match:
     """Answers that show the run with its documents; the server can still list that it exists."""
-    return Match(kind="graphql", contains_run=run_id, query="RunFields")
+    return Match(kind="graphql", contains_run=run_id, query="summaryMetrics")
 
 
 @pytest.mark.parametrize("status", [200, 502])
