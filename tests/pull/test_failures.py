@@ -55,7 +55,7 @@ def test_the_first_and_the_last_run_may_be_poisoned_together(sandbox: Sandbox, m
 
 
 @pytest.mark.parametrize("field", ["tags", "config", "name", "historyLineCount"])
-def test_a_run_that_lies_about_its_types_is_left_behind_alone(sandbox: Sandbox, mirror: Mirror, field: str) -> None:
+def test_a_field_that_lies_about_its_type_is_left_behind_alone(sandbox: Sandbox, mirror: Mirror, field: str) -> None:
     fill(sandbox, 5)
     lies: dict[str, Any] = {"tags": 7, "config": {"a": {"value": 1}}, "historyLineCount": "many", "user": "sandy"}
 
@@ -68,7 +68,7 @@ def test_a_run_that_lies_about_its_types_is_left_behind_alone(sandbox: Sandbox, 
     report = mirror.pull()
     assert report.errors == []
     # A config that is an object and not a text is what some servers send: it is taken.
-    assert len(mirror.run_ids()) == (5 if field == "config" else 4)
+    assert len(mirror.run_ids()) == (4 if field == "name" else 5)
     assert report.failures == (0 if field == "config" else 1)
     sandbox.faults.clear()
     mirror.pull(force_walk=True)
@@ -127,7 +127,7 @@ def test_large_documents_make_small_pages(sandbox: Sandbox, mirror: Mirror) -> N
 
 def test_a_429_with_retry_after_is_waited_for(sandbox: Sandbox, mirror: Mirror) -> None:
     fill(sandbox, 3)
-    sandbox.faults.add(Fault.status(429, retry_after=0.15, times=1))
+    sandbox.faults.add(Fault.status(429, retry_after=0.15, times=1, match=Match(operation="MirrorRuns")))
     report = mirror.pull()
     assert (report.errors, report.retries, len(mirror.run_ids())) == ([], 1, 3)
     assert report.seconds >= 0.15

@@ -143,7 +143,9 @@ def test_a_project_that_became_null_is_not_found_and_nothing_changes(sandbox: Sa
 def test_deleted_runs_that_were_never_held_raise_no_suspicion(sandbox: Sandbox, mirror: Mirror) -> None:
     fill(sandbox, 6)
     for number in range(3):
-        sandbox.faults.add(Fault.graphql_error("boom", match=Match(contains_run=f"r{number:04}", query="summaryMetrics")))
+        sandbox.faults.add(
+            Fault.graphql_error("boom", match=Match(contains_run=f"r{number:04}", query="summaryMetrics"))
+        )
     assert mirror.pull().failures == 3
     for number in range(3):
         sandbox.state.delete_run(ENTITY, PROJECT, f"r{number:04}")
