@@ -13,7 +13,7 @@ QUICK = "[pull]\npage_size_start = 1\n"
 CASES = [
     (Fault.html(200), 7, "answered a web page (HTML) instead of W&B's JSON"),
     (Fault.html(502), 6, "is not available now (HTTP 502)"),
-    (Fault.status(500), 7, "answered with HTTP 500"),
+    (Fault.status(500), 7, "reports (HTTP 500)"),
     (Fault.status(302), 7, "redirects instead of answering (HTTP 302)"),
     (Fault.status(403), 4, "does not allow this to the API key (HTTP 403)"),
     (Fault.status(404), 5, "does not find it (HTTP 404)"),

@@ -69,12 +69,12 @@ def test_schemas_of_different_servers_do_not_touch_each_other() -> None:
     assert schema(hide=["Run.notes"]) is schema(hide=["Run.notes"])
 
 
-def test_inputs_of_a_run_have_their_own_connection_where_asked() -> None:
+def test_inputs_of_a_run_have_their_own_connection_unless_asked() -> None:
     spread = parse("""
       { project(name: "p") { run(name: "r") { inputArtifacts { ...Page } } } }
       fragment Page on ArtifactConnection { totalCount }""")
-    assert validate(schema(), spread) == []
-    (refusal,) = validate(schema(input_artifacts_type="InputArtifactConnection"), spread)
+    assert validate(schema(input_artifacts_type="ArtifactConnection"), spread) == []
+    (refusal,) = validate(schema(), spread)
     assert "can never be of type" in refusal.message
     with Sandbox.start(input_artifacts_type="InputArtifactConnection") as box:
         run = box.state.add_run("sandbox-team", "p", "r")
