@@ -14,13 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mirror.store.cells import is_json
-from mirror.store.history_parts import STEP, ExportPart, RowsPart, as_steps
-from mirror.store.nesting import TYPE, below_of, inner, is_whole, json_value, lookup, merged, prefixes, without_nulls
+from mirror.store.history_parts import STEP, ExportPart, as_steps
+from mirror.store.nesting import TYPE, below_of, inner, is_whole, json_value, merged, prefixes
 from mirror.store.python_values import Values, python_values
 
 Row = dict[str, Any]
-_SPOKEN = frozenset({"NaN", "Infinity", "-Infinity"})
-_EXACT = 2**53
 
 
 Column: TypeAlias = pa.Array | Values
@@ -259,57 +257,6 @@ class ExportColumns:
         return None if any(kind is None for kind in kinds.values()) else pa.struct(kinds)
 
 
-class TailRows:
-    """Rows that no export holds, in the types that their keys have once they are exported.
-
-    W&B spells the floats of JSON as it likes: a NaN is the text `"NaN"`, and 1.0 may be `1`. A key whose values are
-    numbers and such texts holds numbers; where one of them is a float, or an export has floats, all are floats that a
-    float can hold. So does a member of a dictionary.
-
-    Args:
-        part: the rows; None: there are none.
-        exports: the run's exports.
-    """
-
-    def __init__(self, part: RowsPart | None, exports: Sequence[ExportColumns]) -> None:
-        steps = [] if part is None else part.steps.to_pylist()
-        stepped = (
-            []
-            if part is None
-            else [(step, row) for step, row in zip(steps, part.parsed, strict=True) if step is not None]
-        )
-        values: dict[str, list[Any]] = {}
-        for _, row in stepped:
-            for key, value in row.items():
-                if key != STEP:
-                    _gather(values, key, value)
-        self._numbers = {
-            key: number for key, found in values.items() if (number := _number_of(key, found, exports)) is not None
-        }
-        self.steps: list[int] = [step for step, _ in stepped]
-        self.rows: list[Row] = [
-            {STEP: step}
-            | {key: value for key, item in row.items() if key != STEP and (value := self._typed(key, item)) is not None}
-            for step, row in stepped
-        ]
-
-    def reduced(self, keys: Sequence[str] | None) -> list[Row]:
-        """The rows with some keys alone, and their steps; copies."""
-        if keys is None:
-            return [dict(row) for row in self.rows]
-        return [
-            {STEP: row[STEP]} | {key: value for key in keys if (value := lookup(row, key)) is not None}
-            for row in self.rows
-        ]
-
-    def _typed(self, key: str, value: Any) -> Any:
-        if not is_whole(value):
-            members = {name: self._typed(f"{key}.{name}", item) for name, item in value.items() if item is not None}
-            return {name: item for name, item in members.items() if item is not None}
-        number = self._numbers.get(key)
-        return without_nulls(value) if number is None or value is None else number(value)
-
-
 def rows_of(steps: pa.Array, columns: Mapping[str, Column]) -> list[Row]:
     """Rows of columns; a key that is null in a row is not in it."""
     names = [STEP, *columns]
@@ -320,32 +267,6 @@ def rows_of(steps: pa.Array, columns: Mapping[str, Column]) -> list[Row]:
         {name: value for name, value in zip(names, row) if value is not None}  # noqa: B905
         for row in zip(*values)  # noqa: B905
     ]
-
-
-def _gather(values: dict[str, list[Any]], key: str, value: Any) -> None:
-    """Take the values of a key, or of the members of a dictionary, to those of its name."""
-    if not is_whole(value):
-        for name, item in value.items():
-            _gather(values, f"{key}.{name}", item)
-    elif value is not None:
-        values.setdefault(key, []).append(value)
-
-
-def _number_of(key: str, values: Sequence[Any], exports: Sequence[ExportColumns]) -> Any:
-    """What makes a value of a key in a tail the number that it is; None to leave it."""
-    spoken = [value for value in values if isinstance(value, str)]
-    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    if len(spoken) + len(numbers) < len(values) or not _SPOKEN.issuperset(spoken):
-        return None
-    exported = [kind for part in exports if (kind := part.is_floating(key)) is not None]
-    if not numbers and not exported:
-        return None
-    return _as_float if spoken or any(exported) or any(isinstance(value, float) for value in numbers) else None
-
-
-def _as_float(value: Any) -> Any:
-    """A number, or W&B's text for one, as a float; an integer that no float holds stays one."""
-    return value if isinstance(value, int) and abs(value) > _EXACT else float(value)
 
 
 def _tree(key: str, own: str | None, members: Sequence[str]) -> _Node:

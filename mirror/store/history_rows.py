@@ -16,12 +16,13 @@ import pyarrow.compute as pc
 
 from mirror.store.held_history import StoredHistory
 from mirror.store.history import Wide, opened
-from mirror.store.history_columns import Column, ExportColumns, Row, TailRows, rows_of
+from mirror.store.history_columns import Column, ExportColumns, Row, rows_of
 from mirror.store.history_parts import STEP
 from mirror.store.metrics import rises, step_order
 from mirror.store.objects import Objects
 from mirror.store.python_values import python_values
 from mirror.store.sampling import evenly
+from mirror.store.tail_rows import TailRows
 
 BATCH_CELLS = 200_000  # cells that are Python values at once
 WINDOW_ROWS = 5_000  # rows that are merged at once

@@ -39,7 +39,7 @@ def test_a_dry_run_tells_the_plan_and_leaves_no_trace(cli: Cli, sandbox: Sandbox
     said = script("pull", "--dry-run", code=0)
     row = next(line.split() for line in said.out.splitlines() if line.startswith("team/proj"))
     assert row == ["team/proj", "3", "0", "0", "6", "303", "B", "3", "0", "0"]
-    assert said.out.splitlines()[-1].endswith("this look took 1 request and changed nothing")
+    assert said.out.splitlines()[-1].endswith("this look took 3 requests and changed nothing")
     assert "9 downloads" in said.out
     assert [path.name for path in script.home.iterdir()] == ["mirror.toml"]
 

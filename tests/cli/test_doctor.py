@@ -35,10 +35,11 @@ def test_what_a_server_lacks_is_said_in_words_of_a_person_and_is_no_failure(cli:
     assert "FAIL" not in said.out
 
 
-def test_a_field_that_the_server_cannot_serve_is_found(cli: Cli, server: Sandbox) -> None:
-    server.faults.add(Fault.field_error("Run.summaryMetrics", run="r2", message="the summary is lost"))
-    said = cli.at(server).configure("team/proj")("doctor", code=7)
-    assert "FAIL  listing         team/proj/r2: summary_text: the summary is lost" in said.out
+def test_a_field_that_the_server_cannot_serve_is_found(cli: Cli, sandbox: Sandbox) -> None:
+    sandbox.state.add_run("team", "proj", "broken")
+    sandbox.faults.add(Fault.field_error("Run.summaryMetrics", run="broken", message="the summary is lost"))
+    said = cli.at(sandbox).configure("team/proj")("doctor", code=7)
+    assert "FAIL  listing         team/proj/broken: summary_text: the summary is lost" in said.out
 
 
 def test_a_wrong_key_is_found(cli: Cli, server: Sandbox) -> None:
