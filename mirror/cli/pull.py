@@ -100,7 +100,7 @@ def _sources(setting: Setting, paths: tuple[str, ...]) -> tuple[SourceSettings, 
 
 async def _pull(setting: Setting, request: PullRequest, watcher: Watcher) -> PullReport:
     deployment = setting.deployment
-    async with open_client(setting.config, setting.home) as client:
+    async with open_client(setting.config, setting.home, keeps=not request.dry_run) as client:
         with _home_of(setting, request) as home:
             lake = Lake(
                 home,

@@ -59,13 +59,16 @@ OnRetry = Callable[[str, float], None]
 
 
 @contextlib.asynccontextmanager
-async def open_client(config: Config, home: Home | None, on_retry: OnRetry | None = None) -> AsyncIterator[Client]:
+async def open_client(
+    config: Config, home: Home | None, on_retry: OnRetry | None = None, *, keeps: bool = True
+) -> AsyncIterator[Client]:
     """A client that tells about its retries: on standard error, if nobody else is named.
 
     Args:
         config: names the server.
         home: keeps what is known of the server; None: nothing is kept.
         on_retry: told about each retry.
+        keeps: what is learnt of the server is kept in the home.
     """
     deployment = deployment_of(config.server.base_url, config.server.aliases)
     async with Client(
@@ -73,14 +76,15 @@ async def open_client(config: Config, home: Home | None, on_retry: OnRetry | Non
         known_key(config),
         config.server,
         on_retry=on_retry or tell_retry,
-        known=known_server(home, deployment) if home is not None else None,
+        known=known_server(home, deployment, keeps=keeps) if home is not None else None,
     ) as client:
         yield client
 
 
-def known_server(home: Home, deployment: Deployment) -> KnownServer:
-    """What a home knows of its server; what is learnt is kept there."""
-    return KnownServer(read_server_facts(home, deployment.id), on_learnt=partial(keep_server_facts, home))
+def known_server(home: Home, deployment: Deployment, *, keeps: bool = True) -> KnownServer:
+    """What a home knows of its server; what is learnt is kept there, unless nothing is to be changed."""
+    on_learnt = partial(keep_server_facts, home) if keeps else None
+    return KnownServer(read_server_facts(home, deployment.id), on_learnt=on_learnt)
 
 
 def tell_retry(reason: str, wait_s: float) -> None:

@@ -34,7 +34,7 @@ PROJECT = "everything"
 Row = dict[str, Any]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def mirrored(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Mirror:
     """Hostile runs, and a mirror of all of them after one pull."""
     server.faults.clear()
@@ -53,7 +53,7 @@ def mirrored(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Mirro
     return mirror
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sdk_runs(server: Sandbox, mirrored: Mirror) -> list[Any]:
     """The same runs as the SDK reads them."""
     import wandb

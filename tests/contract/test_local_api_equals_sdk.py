@@ -35,7 +35,7 @@ PATH = f"{ENTITY}/local proj"
 Call = Callable[[Any], Any]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def mirrored(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Mirror:
     """Hostile runs with sweeps, metadata and users, and a mirror of them."""
     server.faults.clear()
@@ -65,17 +65,17 @@ def mirrored(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Mirro
     return place
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def theirs(server: Sandbox, mirrored: Mirror) -> Any:
     return wandb.Api(overrides={"entity": ENTITY, "base_url": server.url}, timeout=30)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ours(mirrored: Mirror) -> Any:
     return mirror.Api(mirrored.home, overrides={"entity": ENTITY})
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pairs(server: Sandbox, theirs: Any, ours: Any) -> list[tuple[Any, Any]]:
     """Each run as both sides have it, in one order."""
     found = list(theirs.runs(PATH, lazy=False, per_page=RUNS))
