@@ -52,6 +52,14 @@ Any other field that a server lacks stays empty. A field that a server has and c
 error, or a value of another type) costs that field of that run: it is named in `failures` and tried again, and what was
 mirrored of it before stays.
 
+## Servers of others
+
+A server that nobody here wrote is pulled from in `tests/contract/test_openwandb.py` (opt in with `-m soak`): openwandb
+0.5.25, which names its types differently, pages and filters nothing, and has neither exports nor rows of histories
+over this API. Its runs with config, summary, tags and files are mirrored, edits and uploads are delivered; the rest is
+named.
+W&B's own tests judge the server that our tests stand on: [their results](upstream-tests.md).
+
 Without a list of runs with their ids there is nothing to mirror: then `pull` ends with status 7 and says so.
 """
 
