@@ -41,7 +41,7 @@ def slow(cli: Cli, sandbox: Sandbox) -> Iterator[Cli]:
 def test_a_second_pull_is_told_which_process_writes_and_readers_go_on(slow: Cli, sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault.latency(2.0, match=Match(kind="graphql")))  # longer than another program takes to start
     with slow.start("pull", stderr=subprocess.DEVNULL) as first:
-        wait_until(lambda: sandbox.requests.count(kind="graphql") >= 2)
+        wait_until(lambda: sandbox.requests.count("MirrorRuns") >= 2)
         said = slow.fails(8, "pull")
         assert f"PID {first.pid} " in said.error
         assert "wait until it is done" in said.hint
@@ -54,7 +54,7 @@ def test_a_second_pull_is_told_which_process_writes_and_readers_go_on(slow: Cli,
 
 def test_an_interrupted_pull_says_one_line_and_the_next_one_completes(slow: Cli, sandbox: Sandbox) -> None:
     with slow.start("pull", stderr=subprocess.PIPE) as process:
-        wait_until(lambda: sandbox.requests.count(kind="graphql") >= 3)
+        wait_until(lambda: sandbox.requests.count("MirrorRuns") >= 3)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         said = process.stderr.read().decode()

@@ -92,7 +92,7 @@ def asking(name: str) -> Match:
     def is_it(given: Mapping[str, Any]) -> bool:
         if name in {"edit", "create"}:
             return ("name" in given["input"]) == (name == "create")
-        return given.get("run") == name or "upload" not in name
+        return given["input"].get("runName") == name or "upload" not in name
 
     return Match(operation=MUTATIONS[name], variables=is_it)
 
@@ -328,7 +328,9 @@ def test_a_run_whose_entry_backs_off_keeps_its_order_while_others_go_on(sandbox:
     assert (report.waiting, report.applied) == (2, 1)
     assert sandbox.state.run(ENTITY, PROJECT, "r").state == "running"
     assert sender.later(hours=1).replay().applied == 2
-    assert [one.variables["state"] for one in sandbox.requests.select("MirrorUpdateState") if one.status == 200] == [
+    assert [
+        one.variables["input"]["state"] for one in sandbox.requests.select("MirrorUpdateState") if one.status == 200
+    ] == [
         "pending",
         "failed",
     ]
