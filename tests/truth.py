@@ -144,6 +144,8 @@ def expected_metrics(sandbox: Sandbox, run: RunRecord) -> dict[tuple[str, int], 
 
 def leaves(key: str, value: Any) -> dict[str, Any]:
     """The keys of a value as W&B flattens it: those of its members, unless it says its type or is empty."""
+    if isinstance(value, bytes):  # JSON, as W&B's own reader takes binary columns
+        return leaves(key, json.loads(value))
     members = {name: item for name, item in value.items() if item is not None} if isinstance(value, Mapping) else {}
     if not members or "_type" in members:
         return {key: value}

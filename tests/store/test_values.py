@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.records.contents import ContentChanges, ExportRow, HistoryChange, TailRow
 from mirror.records.passes import Changes
@@ -20,8 +21,11 @@ from mirror.store import Lake, connect
 from mirror.store.held_history import StoredHistory, stored_history
 from mirror.store.history_parts import facts_of
 from mirror.store.history_rows import HistoryRows
+from mirror.store.inspection import referrers
 from mirror.store.metrics import fold_exports
 from mirror.store.objects import Objects
+from mirror.store.repairs import mark_lost
+from mirror.store.tables import MIGRATIONS
 from mirror.store.wide_columns import JSON_MARK
 from mirror.store.writer import commit
 from tests.store.test_contents import AT, KEY
@@ -288,9 +292,64 @@ def test_a_compaction_changes_nothing_that_was_held(home: Home) -> None:
             with connect(home) as engine:
                 for name in before:
                     stored = stored_history(engine, ("e", "p", name))
-                    rows = [row for batch in HistoryRows(objects, stored).batches(None, 0, 99, "any") for row in batch]
-                    assert repr(rows) == repr(numbers), (style, name)
+                    assert repr(read_rows(objects, stored)) == repr(numbers), (style, name)
                     metrics = engine.execute(
                         "SELECT key, step, value, text FROM metrics WHERE run_id = ?", [name]
                     ).fetchall()
                     assert read_metrics(metrics) == expected_metrics(numbers), (style, name)
+
+
+def test_digits_whose_object_is_lost_are_missed_until_a_repair_lets_them_go(home: Home) -> None:
+    numbers: list[Row] = [{"_step": 0, "big": WIDE}, {"_step": 1, "big": 2}]
+    objects = Objects(home)
+    with Lake(home, deployment="d") as lake:
+        for doubles in (False, True):
+            change = HistoryChange(
+                exports=(put(objects, some("struct", numbers, doubles=doubles)),), replaces_tail=True
+            )
+            commit(lake, Changes(key=KEY, at=AT), [ContentChanges(run_id="r", history=change)], objects=objects)
+        with lake.reading() as engine:
+            stored = stored_history(engine, ("e", "p", "r"))
+            (lost,) = stored.earlier.values()
+            named = referrers(engine, ["runs", "exports", "earlier_forms"], [lost])
+        assert named[lost].shown == ("e/p/r: digits that exports of its history lost",)
+        assert read_rows(objects, stored) == numbers
+        objects.path(lost).unlink()
+        with pytest.raises(StoreError, match=lost):
+            HistoryRows(objects, stored)
+        with lake.transaction() as engine:
+            assert mark_lost(engine, [lost], AT) == 0
+        with lake.reading() as engine:
+            assert read_rows(objects, stored_history(engine, ("e", "p", "r"))) == [
+                {"_step": 0, "big": float(WIDE)},
+                {"_step": 1, "big": 2.0},
+            ]
+
+
+def test_numbers_that_changed_are_not_taken_for_what_they_were(home: Home) -> None:
+    before: list[Row] = [{"_step": 0, "big": WIDE, "n": 1}, {"_step": 1, "big": 2, "n": 2}]
+    after: list[Row] = [{"_step": 0, "big": 2.0**61, "n": 1.5}, {"_step": 1, "big": 2, "n": 2}]
+    objects = Objects(home)
+    with Lake(home, deployment="d") as lake:
+        for rows, doubles in ((before, False), (after, True)):
+            change = HistoryChange(exports=(put(objects, some("struct", rows, doubles=doubles)),), replaces_tail=True)
+            commit(lake, Changes(key=KEY, at=AT), [ContentChanges(run_id="r", history=change)], objects=objects)
+        with lake.reading() as engine:
+            found = read_rows(objects, stored_history(engine, ("e", "p", "r")))
+    assert repr(found) == repr([{"_step": 0, "big": 2**61, "n": 1.5}, {"_step": 1, "big": 2, "n": 2.0}])
+
+
+def test_a_lake_that_keeps_nothing_beside_exports_yet_is_read(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mirror.store.lake.MIGRATIONS", MIGRATIONS[:3])
+    monkeypatch.setattr("mirror.store.lake.INLINED_TABLES", ("exports", "completeness"))
+    objects = Objects(home)
+    with Lake(home, deployment="d") as lake:
+        change = HistoryChange(exports=(put(objects, some("dotted", LOGGED)),))
+        contents = [ContentChanges(run_id="r", history=change)]
+        commit(lake, Changes(key=KEY, at=AT), contents, objects=objects)
+    with connect(home) as engine:
+        assert len(read_rows(objects, stored_history(engine, ("e", "p", "r")))) == len(LOGGED)
+
+
+def read_rows(objects: Objects, stored: StoredHistory) -> list[Row]:
+    return [row for batch in HistoryRows(objects, stored).batches(None, 0, 99, "any") for row in batch]
