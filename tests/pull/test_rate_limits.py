@@ -36,7 +36,7 @@ def test_a_storm_of_429_ends_in_a_complete_pull_at_every_page_size(
     sandbox: Sandbox, mirror: Mirror, size: int, retry_after: float | None
 ) -> None:
     fill(sandbox, 12)
-    storm = Fault.status(429, retry_after=retry_after, times=20, match=GRAPHQL, body='{"error": "rate limit exceeded"}')
+    storm = Fault.status(429, retry_after=retry_after, times=20, match=RUNS, body='{"error": "rate limit exceeded"}')
     sandbox.faults.add(storm)
     report = mirror.using(page_size_start=size).pull()
     assert (report.errors, report.failures, report.retries) == ([], 0, 20)
