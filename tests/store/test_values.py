@@ -203,15 +203,15 @@ SCALARS = st.one_of(
     st.floats(width=64), st.sampled_from(["", "x", "{}", "[1]", "null", "é☃", '"q"']),
 )  # fmt: skip
 NAMES = st.sampled_from(["a", "b", "é/x", "_x"])
-VALUES = st.recursive(
-    SCALARS,
-    lambda inside: st.one_of(
-        st.lists(inside, max_size=3),
-        st.dictionaries(NAMES, inside, max_size=3),
-        st.dictionaries(NAMES, inside, max_size=2).map(lambda value: {"_type": "thing", **value}),
-    ),
-    max_leaves=6,
-)
+
+
+def nested(inside: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Lists and dictionaries, some of them of W&B's kinds, around other values."""
+    things = st.dictionaries(NAMES, inside, max_size=2).map(lambda value: {"_type": "thing", **value})
+    return st.lists(inside, max_size=3) | st.dictionaries(NAMES, inside, max_size=3) | things
+
+
+VALUES = SCALARS | nested(SCALARS | nested(SCALARS))
 ROWS = st.lists(st.dictionaries(NAMES, VALUES, max_size=3), max_size=5).map(
     lambda rows: [{"_step": 3 * place, **row} for place, row in enumerate(rows)]
 )
