@@ -6,6 +6,7 @@ wrong where a server names a type differently; variables take the types that the
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLSyntaxError,
     InlineFragmentNode,
     NameNode,
     OperationDefinitionNode,
@@ -238,7 +240,10 @@ def _definitions(
         if variable not in uses:
             continue
         wanted = facts.retyped.get(f"{name} ${family(variable)}") or uses[variable]
-        kind = node.type if wanted is None else parse_type(wanted, no_location=True)
+        kind = node.type
+        if wanted is not None:
+            with contextlib.suppress(GraphQLSyntaxError):  # a server may say what it likes
+                kind = parse_type(wanted, no_location=True)
         yield VariableDefinitionNode(
             variable=VariableNode(name=NameNode(value=variable)), type=kind, directives=node.directives
         )

@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from typing import Annotated
 
 import msgspec
 
@@ -42,13 +43,17 @@ _WITH_FIELDS = frozenset({"OBJECT", "INTERFACE", "INPUT_OBJECT"})
 _LEAVES = frozenset({"SCALAR", "ENUM"})
 
 
+# GraphQL's own rule; what a server names otherwise would reach documents and terminals.
+_Name = Annotated[str, msgspec.Meta(pattern="^[_A-Za-z][_0-9A-Za-z]*$", max_length=200)]
+
+
 class _Named(msgspec.Struct, rename="camel"):
     kind: str
-    name: str | None = None
+    name: _Name | None = None
     of_type: _Named | None = None
 
     def __str__(self) -> str:
-        inner = str(self.of_type) if self.of_type is not None else ""
+        inner = str(self.of_type) if self.of_type is not None else "Unknown"  # wrapped more often than was asked
         match self.kind:
             case "NON_NULL":
                 return f"{inner}!"
@@ -59,7 +64,7 @@ class _Named(msgspec.Struct, rename="camel"):
 
 
 class _Value(msgspec.Struct, rename="camel"):
-    name: str
+    name: _Name
     type: _Named
     default_value: str | None = None
 
@@ -69,14 +74,14 @@ class _Value(msgspec.Struct, rename="camel"):
 
 
 class _Field(msgspec.Struct):
-    name: str
+    name: _Name
     type: _Named
     args: list[_Value] | None = None
 
 
 class _Type(msgspec.Struct, rename="camel"):
     kind: str
-    name: str | None = None
+    name: _Name | None = None
     fields: list[_Field] | None = None
     input_fields: list[_Value] | None = None
 

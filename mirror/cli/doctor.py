@@ -14,6 +14,7 @@ import anyio
 import click
 import msgspec
 
+from mirror.api.answers import one_line
 from mirror.cli.doctor_server import Check, examine_server, failed
 from mirror.cli.output import plural, print_json, size, write
 from mirror.cli.setting import Setting, find_setting, known_key, setting_options
@@ -25,6 +26,7 @@ from mirror.store.filesystem import check_can_hold_lake, file_system_of
 from mirror.store.lake import is_empty, other_deployment
 from mirror.store.reading import deployment_of_lake
 
+LONGEST_DETAIL = 2000  # characters; parts of it are the server's words
 FREE_BYTES_WANTED = 1_000_000_000
 MARKS = {"ok": "ok  ", "warning": "warn", "failed": "FAIL", "skipped": "skip"}
 
@@ -42,7 +44,7 @@ def command(home: str | None, config: str | None, as_json: bool) -> int:
     for check in examine(home, config):
         checks.append(check)
         if not as_json:
-            write(f"{MARKS[check.outcome]}  {check.name:14}  {check.detail}")
+            write(f"{MARKS[check.outcome]}  {check.name:14}  {one_line(check.detail, LONGEST_DETAIL)}")
             if check.hint:
                 write(f"{'':22}hint: {check.hint}")
     if as_json:

@@ -217,3 +217,14 @@ def test_a_place_in_a_document_is_found_again() -> None:
     assert field_at(text, ServerFacts(), 1, text.index("files") + 1) == ("Run", "files")
     assert field_at(text, ServerFacts(), 1, text.index('"r"') + 1) == ("Project", "run")
     assert field_at(text, ServerFacts(), 1, 2) is None
+
+
+def test_names_that_graphql_does_not_have_reach_neither_documents_nor_people() -> None:
+    told = {"kind": "SCALAR", "name": "Int"}
+    fine = {"kind": "OBJECT", "name": "Run", "fields": [{"name": "id", "type": told, "args": []}]}
+    evil = {"kind": "OBJECT", "name": "Query", "fields": [{"name": "run\x1b[2J", "type": told, "args": []}]}
+    assert set(types_in([fine, evil])) == {"Run"}
+    run = FieldFacts(type="Run", child="Run", arguments={"from": "[]"})
+    facts = ServerFacts(types={"Query": TypeFacts(kind="OBJECT", fields={"run": run})})
+    fitted = fit("query Q($a: Int64!) { run(from: $a) { id } }", facts)
+    assert (fitted.text or "").startswith("query Q($a: Int64!)")
