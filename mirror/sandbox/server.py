@@ -48,6 +48,7 @@ class Sandbox:
         self._reserved = reserved
         self._graphql = graphql
         self._failure: OSError | None = None
+        self._away = True  # a connection that was accepted while the server went is dropped as well
         self._transports: dict[tuple[str, int], asyncio.Transport] = {}
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -170,10 +171,12 @@ class Sandbox:
             self._ready.set()
         await self._stopping.wait()
         await self._close()
+        # A connection that was being accepted is closed by its cancelled task, in the round of the loop after it.
         pending = asyncio.all_tasks() - {asyncio.current_task()}
         for task in pending:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
+        await self._close()
 
     async def _listen(self) -> None:
         app = SandboxApp(
@@ -194,6 +197,7 @@ class Sandbox:
         config.load()
         server_state = uvicorn.server.ServerState()
         transports = self._transports
+        sandbox = self
 
         class TrackedProtocol(H11Protocol):
             """Remembers the transport of each peer, so that faults can close a connection under an answer."""
@@ -202,12 +206,17 @@ class Sandbox:
                 assert isinstance(transport, asyncio.Transport)
                 super().connection_made(transport)
                 transports[tuple(transport.get_extra_info("peername")[:2])] = transport
+                if sandbox._away:
+                    transport.abort()
 
             def connection_lost(self, exc: Exception | None) -> None:
-                transports.pop(tuple(self.transport.get_extra_info("peername")[:2]), None)
+                peer = tuple(self.transport.get_extra_info("peername")[:2])
+                if transports.get(peer) is self.transport:  # a peer may have come back by the same port
+                    transports.pop(peer)
                 super().connection_lost(exc)
 
         sock = _bind(self.port)
+        self._away = False
         self._server = await self._loop.create_server(
             lambda: TrackedProtocol(config=config, server_state=server_state, app_state={}, _loop=self._loop),
             sock=sock,
@@ -215,11 +224,13 @@ class Sandbox:
         )
 
     async def _close(self) -> None:
+        self._away = True
         if self._server is not None:
             self._server.close()
             self._server = None
         for transport in list(self._transports.values()):
             transport.abort()
+        await asyncio.sleep(0)
         await asyncio.sleep(0)
 
     def _hangup(self, scope: Scope, flush: bool) -> None:

@@ -8,7 +8,6 @@ since a value is written by its type: the quotes of a text are doubled, and Duck
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,7 +34,7 @@ def _literal(value: Any) -> str:
     if isinstance(value, bool | int):
         return str(value).lower()
     if isinstance(value, float):
-        return repr(value) + "::DOUBLE" if math.isfinite(value) else f"'{value}'::DOUBLE"
+        return f"'{float.__repr__(value)}'::DOUBLE"  # as text: a bare 0.1 is a DECIMAL, whose cast may miss by one in the last place
     if isinstance(value, str):
         return sql_text(storable(value))
     if isinstance(value, dt.datetime):
