@@ -34,7 +34,7 @@ def _literal(value: Any) -> str:
     if isinstance(value, bool | int):
         return str(value).lower()
     if isinstance(value, float):
-        return f"'{float.__repr__(value)}'::DOUBLE"  # as text: a bare 0.1 is a DECIMAL, whose cast may miss by one in the last place
+        return f"'{float.__repr__(value)}'::DOUBLE"  # a bare 0.1 is a DECIMAL, whose cast misses by an ulp
     if isinstance(value, str):
         return sql_text(storable(value))
     if isinstance(value, dt.datetime):
