@@ -31,6 +31,7 @@ from mirror.typed import decode
 
 # The SDK retries every other status from 400 on.
 NOT_RETRIED = frozenset({400, 401, 403, 404, 409, 410, 413, 422, 501})
+TOO_LARGE = 413
 _TRY_LATER = frozenset({408, 425, 502, 503, 504})
 _LONGEST_WORDS = 400  # characters of the server's own words in a message
 _NO_MESSAGE = "an error without a message"
@@ -128,7 +129,7 @@ def _refusal(reply: Reply, host: str, reported: tuple[Reported, ...]) -> MirrorE
         return Unreachable(f"{host} is not available now (HTTP {status}){said}", answered=True)
     if status in {403, 404}:
         return _forbidden_or_missing(reply, host, reported, said)
-    if status == 413:
+    if status == TOO_LARGE:
         hint = "the server takes no document of this size; ask for less, or let its operator raise the limit"
         return ServerError(f"{host} finds this too large (HTTP 413){said}", hint=hint, status=status)
     if reported:

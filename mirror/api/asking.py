@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from mirror.api.answers import Answer, one_line
+from mirror.api.answers import TOO_LARGE, Answer, one_line
 from mirror.api.capabilities import words_for
 from mirror.api.content_rows import WireFiles
 from mirror.api.contents import FilesPage
@@ -193,4 +193,4 @@ def may_be_too_much(error: ServerError | Unreachable) -> bool:
         return False
     if isinstance(error, Unreachable):
         return error.answered
-    return isinstance(error, GraphQLError) or error.status >= 500 or error.status == 413
+    return isinstance(error, GraphQLError) or error.status >= 500 or error.status == TOO_LARGE
