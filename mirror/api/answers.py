@@ -37,7 +37,6 @@ _LONGEST_WORDS = 400  # characters of the server's own words in a message
 _NO_MESSAGE = "an error without a message"
 _UNKNOWN_KEY = frozenset({"UNAUTHENTICATED", "AUTHENTICATION_ERROR"})  # `extensions.code`
 _NO_RIGHT = frozenset({"PERMISSION_ERROR", "FORBIDDEN", "PERMISSION_DENIED"})
-FIELD_DEPTH = 3  # steps of a path that leads to a field of one thing: `project.r0.files`
 FORBIDDEN_HINT = "check that this account may read or write the project, or use another API key"
 
 
@@ -54,7 +53,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     data: msgspec.Raw  # sound JSON: an object or null
     server_time: dt.datetime | None  # UTC, from the Date header
-    errors: tuple[Reported, ...] = ()  # of single fields, which are null in `data`; see `read_answer`
+    errors: tuple[Reported, ...] = ()  # reported beside the data; see `read_answer`
+    failure: MirrorError | None = None  # what the errors come to for whom the data are no use
     seconds: float = 0.0  # from the request to the whole answer, without waits before it
 
 
@@ -75,15 +75,20 @@ def read_answer(reply: Reply, host: str, *, partial: bool = False) -> Answer:
     Args:
         reply: the HTTP answer.
         host: named in messages.
-        partial: take data in which single fields failed; who reads it gives each error its place.
+        partial: take data beside which errors are reported; who reads it gives each error its place.
 
     Raises:
         MirrorError: the answer is no data; the class says what it is instead.
     """
     envelope = _envelope(reply.body)
     reported = _reported(envelope) if envelope is not None else ()
-    if partial and envelope is not None and reported and _is_partial(envelope, reported):
-        return Answer(data=_data(envelope, host), server_time=http_date(reply.headers.get("date")), errors=reported)
+    if partial and envelope is not None and reported and _has_data(envelope):
+        return Answer(
+            data=_data(envelope, host),
+            server_time=http_date(reply.headers.get("date")),
+            errors=reported,
+            failure=_refusal(reply, host, reported),
+        )
     if reply.status != 200 or reported:
         raise _refusal(reply, host, reported)
     if envelope is None:
@@ -97,10 +102,14 @@ def _data(envelope: _Envelope, host: str) -> msgspec.Raw:
     return envelope.data
 
 
-def _is_partial(envelope: _Envelope, reported: tuple[Reported, ...]) -> bool:
-    """Whether there are data beside errors that each tell which field they are about."""
-    has_data = not isinstance(envelope.data, msgspec.UnsetType) and bytes(envelope.data).strip() != b"null"
-    return has_data and all(len(error.path) >= FIELD_DEPTH for error in reported)
+def _has_data(envelope: _Envelope) -> bool:
+    """Whether something came beside errors; of a document that is refused nothing does."""
+    if isinstance(envelope.data, msgspec.UnsetType):
+        return False
+    try:
+        return any(bytes(value).strip() != b"null" for value in decode(envelope.data, dict[str, msgspec.Raw]).values())
+    except ValueError:
+        return False
 
 
 def one_line(text: str, longest: int = _LONGEST_WORDS) -> str:

@@ -14,12 +14,25 @@ from mirror.api.content_rows import WireFiles
 from mirror.api.contents import FilesPage
 from mirror.api.deployment import Deployment
 from mirror.api.flaws import failed_fields
+from mirror.api.frames import decode_frame
 from mirror.api.known_server import KnownServer
 from mirror.api.learning import mark
 from mirror.api.scalars import is_null
 from mirror.api.session import Session
 from mirror.api.wire import ProjectData, WireServer
-from mirror.errors import DocumentRefused, GraphQLError, NotFound, NotOffered, Reported, ServerError, Unreachable
+from mirror.errors import (
+    AuthError,
+    DocumentRefused,
+    Forbidden,
+    GraphQLError,
+    MirrorError,
+    NotFound,
+    NotOffered,
+    RateLimited,
+    Reported,
+    ServerError,
+    Unreachable,
+)
 from mirror.typed import decode
 
 FEW_TRIES = 2  # of a document about several things: asking for fewer of them is the better next step
@@ -63,7 +76,7 @@ class Asking:
             variables: values by name, without `$`; those that are not asked for are not sent.
             attempts: at most so many tries; None: as configured.
             partial: take data in which single fields failed; `Answer.errors` then names them.
-            without: fields of runs, by their names in answers, that the server cannot serve this time.
+            without: what the server cannot serve this time: `Type.field`, or a field of runs by its name in answers.
             needs: `Type.field` and `Type.field(argument)` without which the document is no use.
 
         Raises:
@@ -72,7 +85,7 @@ class Asking:
             MirrorError: what `Session.graphql` raises.
         """
         for _ in range(MOST_REFUSALS):
-            fitted = self._known.fit(document, [f"Run.{ANSWERED_AS.get(name, name)}" for name in without])
+            fitted = self._known.fit(document, [_field_of(name) for name in without])
             missing = [name for name in needs if not self._known.knows(name)]
             if fitted.text is None or missing:
                 raise self._not_offered(frozenset(missing) or fitted.left_out)
@@ -87,8 +100,16 @@ class Asking:
     def _not_offered(self, names: frozenset[str]) -> NotOffered:
         return NotOffered(f"{self._host} cannot do this: {words_for(names)}")
 
-    def _reported(self, errors: Sequence[Reported]) -> GraphQLError:
-        """An error for what a server reports beside data that are no use without it."""
+    def _reported(self, answer: Answer, errors: Sequence[Reported] | None = None) -> MirrorError:
+        """An error for what a server reports beside data that are no use without it.
+
+        Args:
+            answer: what came.
+            errors: those that are to blame; None: all.
+        """
+        if isinstance(answer.failure, AuthError | Forbidden | NotFound | RateLimited):
+            return answer.failure
+        errors = answer.errors if errors is None else errors
         words = one_line("; ".join(error.message for error in errors))
         return GraphQLError(f"{self._host} reports: {words}", reported=tuple(errors))
 
@@ -100,7 +121,7 @@ class Asking:
         """
         failed = failed_fields(answer.errors, ("project",))
         if failed is None:
-            raise self._reported(answer.errors)
+            raise self._reported(answer)
         return failed
 
     def _note_server(self, told: WireServer | None) -> None:
@@ -114,9 +135,9 @@ class Asking:
 
     def _read(self, answer: Answer, shape: type[_T]) -> _T:
         self.server_time = answer.server_time or self.server_time
-        return self._decode(answer.data, shape)
+        return self._decode(answer.data, shape, decode_frame)
 
-    def _decode(self, data: msgspec.Raw, shape: type[_T]) -> _T:
+    def _decode(self, data: msgspec.Raw, shape: type[_T], how: Callable[[msgspec.Raw, type[_T]], _T] = decode) -> _T:
         """Raw JSON as a shape of `wire`.
 
         Raises:
@@ -124,7 +145,7 @@ class Asking:
         """
         why = ""
         try:
-            return decode(data, shape)
+            return how(data, shape)
         except (ValueError, RecursionError) as error:
             why = one_line(str(error))
         raise ServerError(f"{self._host} answered in a shape that W&B does not use: {why}")
@@ -185,6 +206,11 @@ class Asking:
                 else:
                     raise
         return found
+
+
+def _field_of(name: str) -> str:
+    """`Type.field` for what may be the name of a run's field in an answer."""
+    return name if "." in name else f"Run.{ANSWERED_AS.get(name, name)}"
 
 
 def may_be_too_much(error: ServerError | Unreachable) -> bool:
