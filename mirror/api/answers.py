@@ -6,13 +6,14 @@ W&B API notes, section 2, and the evidence, section 3, are the law here.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import msgspec
 
 from mirror.api.lenient import sound_json, without_surrogates
-from mirror.api.limits import http_date
+from mirror.api.limits import TOO_MANY_REQUESTS, http_date
 from mirror.api.refusals import is_about_form
 from mirror.errors import (
     AuthError,
@@ -33,6 +34,10 @@ from mirror.typed import decode
 NOT_RETRIED = frozenset({400, 401, 403, 404, 409, 410, 413, 422, 501})
 TOO_LARGE = 413
 _TRY_LATER = frozenset({408, 425, 502, 503, 504})
+_FORM = frozenset({200, 400, 422})  # with these a document may be refused in words that nobody here knows
+_TOO_MANY = frozenset({"RATE_LIMITED", "RATE_LIMIT_EXCEEDED", "TOO_MANY_REQUESTS", "THROTTLED"})  # `extensions.code`
+_LIMIT_WORDS = re.compile(r"^\W*(?:api )?rate.?limit|rate.?limit\w* (?:\w+ )?(?:exceeded|reached)|too many requests")
+_OPERATION = re.compile(r"(query|mutation|fragment)\b")  # how a path may begin that leads through a document
 _LONGEST_WORDS = 400  # characters of the server's own words in a message
 _NO_MESSAGE = "an error without a message"
 _UNKNOWN_KEY = frozenset({"UNAUTHENTICATED", "AUTHENTICATION_ERROR"})  # `extensions.code`
@@ -128,8 +133,8 @@ def _refusal(reply: Reply, host: str, reported: tuple[Reported, ...]) -> MirrorE
     said = f": {words}" if words else ""
     if status == 401 or any(error.code in _UNKNOWN_KEY for error in reported):
         return AuthError(f"{host} refused the API key (HTTP {status}){said}")
-    if status == 429:
-        return RateLimited(f"{host} asked for fewer requests and kept asking (HTTP 429){said}")
+    if status == TOO_MANY_REQUESTS or any(map(_is_about_limits, reported)):
+        return RateLimited(f"{host} asked for fewer requests and kept asking{_of(status)}{said}")
     if reported and any(map(is_about_form, reported)):
         return DocumentRefused(f"{host} does not know what it is asked for{said}", reported=reported, status=status)
     if any(_is_forbidden(error) for error in reported):
@@ -142,12 +147,22 @@ def _refusal(reply: Reply, host: str, reported: tuple[Reported, ...]) -> MirrorE
         hint = "the server takes no document of this size; ask for less, or let its operator raise the limit"
         return ServerError(f"{host} finds this too large (HTTP 413){said}", hint=hint, status=status)
     if reported:
-        return GraphQLError(f"{host} reports{_of(status)}: {words}", reported=reported, status=status)
+        may_be_about_form = status in _FORM and not any(error.path for error in reported)
+        return GraphQLError(
+            f"{host} reports{_of(status)}: {words}",
+            reported=reported,
+            may_be_about_form=may_be_about_form,
+            status=status,
+        )
     return ServerError(f"{host} answered with HTTP {status} and {_looks(reply)}", status=status)
 
 
 def _of(status: int) -> str:
     return "" if status == 200 else f" (HTTP {status})"
+
+
+def _is_about_limits(error: Reported) -> bool:
+    return error.code in _TOO_MANY or bool(_LIMIT_WORDS.search(error.message.lower()))
 
 
 def _is_forbidden(error: Reported) -> bool:
@@ -186,9 +201,12 @@ def _report(error: object) -> Reported:
     extensions, locations = error.get("extensions"), error.get("locations")
     code = extensions.get("code") if isinstance(extensions, dict) else None
     place = locations[0] if isinstance(locations, list) and locations and isinstance(locations[0], dict) else {}
+    steps = tuple(step for step in path if isinstance(step, str | int)) if isinstance(path, list) else ()
+    if steps and isinstance(steps[0], str) and _OPERATION.match(steps[0]):
+        steps = ()  # a way through the document, as graphql-ruby tells it, is none through an answer
     return Reported(
         message=one_line(message) if isinstance(message, str) and message else _NO_MESSAGE,
-        path=tuple(step for step in path if isinstance(step, str | int)) if isinstance(path, list) else (),
+        path=steps,
         code=one_line(code, 60) if isinstance(code, str) else None,
         line=_whole(place.get("line")),
         column=_whole(place.get("column")),

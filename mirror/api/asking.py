@@ -13,12 +13,13 @@ from mirror.api.capabilities import words_for
 from mirror.api.content_rows import WireFiles
 from mirror.api.contents import FilesPage
 from mirror.api.deployment import Deployment
+from mirror.api.fitted import Fitted
 from mirror.api.flaws import failed_fields
 from mirror.api.frames import decode_frame
 from mirror.api.known_server import KnownServer
 from mirror.api.learning import mark
 from mirror.api.scalars import is_null
-from mirror.api.session import Session
+from mirror.api.session import Session, is_change
 from mirror.api.wire import ProjectData, WireServer
 from mirror.errors import (
     AuthError,
@@ -89,13 +90,48 @@ class Asking:
             missing = [name for name in needs if not self._known.knows(name)]
             if fitted.text is None or missing:
                 raise self._not_offered(frozenset(missing) or fitted.left_out)
-            sent = {name: value for name, value in (variables or {}).items() if name in fitted.variables}
+            sent = fitted.values(variables or {})
             try:
-                return await self._session.graphql(fitted.text, sent, attempts=attempts, partial=partial)
-            except DocumentRefused as error:
-                if not self._known.learn_from(fitted, error):
+                answer = await self._session.graphql(fitted.text, sent, attempts=attempts, partial=partial)
+            except GraphQLError as error:
+                if isinstance(error, DocumentRefused):
+                    if self._known.learn_from(fitted, error):
+                        continue
+                elif not error.may_be_about_form or self._known.was_taken(fitted):
                     raise
+                if not await self._found_out(document, fitted, sent):
+                    raise
+            else:
+                self._known.note_taken(fitted)
+                return answer
         raise ServerError(f"{self._host} keeps refusing what it is asked for, for other reasons each time")
+
+    async def _found_out(self, document: str, fitted: Fitted, variables: Mapping[str, object]) -> bool:
+        """Find out by smaller documents what a server does not know, where its words do not tell.
+
+        Returns:
+            Whether that taught something, so that asking again is of use.
+        """
+        if fitted.text is None or is_change(fitted.text):  # what changes something is not tried out
+            return False
+        from mirror.api.probing import Probe
+
+        lacking = await Probe(document, self._known.facts, variables, self._takes_form).lacking()
+        if lacking is None:
+            self._known.note_taken(fitted)
+        return bool(lacking) and self._known.learn_lacking(lacking or ())
+
+    async def _takes_form(self, text: str, variables: Mapping[str, object]) -> bool:
+        """Whether the server takes the form of a document, whatever it answers."""
+        try:
+            await self._session.graphql(text, variables, attempts=FEW_TRIES, partial=True)
+        except DocumentRefused:
+            return False
+        except GraphQLError as error:
+            return not error.may_be_about_form
+        except (NotFound, Forbidden):
+            return True
+        return True
 
     def _not_offered(self, names: frozenset[str]) -> NotOffered:
         return NotOffered(f"{self._host} cannot do this: {words_for(names)}")
@@ -127,7 +163,8 @@ class Asking:
     def _note_server(self, told: WireServer | None) -> None:
         """Compare what a server says of itself by the way with what is known: an upgrade is asked about again."""
         facts = self._known.facts
-        if told is not None and facts.learnt_at is not None and mark(told.version, told.enabled) != facts.mark:
+        # A server that told nothing of itself when it was asked is not taken for another one when it tells something.
+        if told is not None and facts.mark and mark(told.version, told.enabled) != facts.mark:
             self._known.is_stale = True
 
     def _stuck(self, what: str) -> ServerError:

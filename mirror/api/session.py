@@ -24,7 +24,7 @@ from mirror.api.credentials import ApiKey, authorization
 from mirror.api.decoding import Undecodable, decoder_of
 from mirror.api.deployment import Deployment
 from mirror.api.documents import operation_name
-from mirror.api.limits import TOO_MANY_REQUESTS, Limits
+from mirror.api.limits import Limits
 from mirror.api.spent import Meter, Spent
 from mirror.config import ServerSettings
 from mirror.errors import DocumentRefused, GraphQLError, MirrorError, RateLimited, Reported, ServerError, Unreachable
@@ -236,10 +236,11 @@ class Session:
                     answer = read_answer(reply, host, partial=partial)
                     return msgspec.structs.replace(answer, seconds=limits.now() - turn.began)
                 except MirrorError as error:
-                    if not is_retried(reply.status) or isinstance(error, DocumentRefused):
+                    is_limit = isinstance(error, RateLimited)  # which some servers tell with status 200
+                    if not (is_limit or is_retried(reply.status)) or isinstance(error, DocumentRefused):
                         raise
                     failed = self._retryable(error, asked_wait_s)
-                if reply.status == TOO_MANY_REQUESTS:
+                if is_limit:
                     longest_s = self._settings.retry_wait_max_s
                     limits.refused(charge, began=turn.began, asked_s=asked_wait_s, longest_s=longest_s)
                 if asked_wait_s is not None:

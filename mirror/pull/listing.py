@@ -68,7 +68,7 @@ class _Question:
     extras: bool  # counts and sweeps as well
     contents: bool = True
     why: MirrorError | None = None  # what the contents of the one run asked for failed with
-    without: Mapping[str, str] = field(default_factory=dict)  # fields that the server cannot serve for it, with its words
+    without: Mapping[str, str] = field(default_factory=dict)  # fields that the server cannot serve for it: why
 
     def less(self, error: MirrorError) -> _Question | None:
         """What is asked for after a failure: one thing less. None when nothing is left that may be at fault."""
