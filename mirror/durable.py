@@ -57,13 +57,13 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_replace(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+def write_replace(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Give `path` this content, whole or not at all.
 
     Args:
         path: the target; its folder must exist.
         content: all bytes of the new file.
-        mode: permission bits of the new file (before the umask).
+        mode: permission bits of the new file (before the umask); as a rule nobody else may read what is ours.
 
     Raises:
         OSError: nothing changed at `path`; no temporary file is left.
@@ -93,7 +93,7 @@ def append(path: Path, content: bytes) -> None:
         OSError: some of it may have been added.
     """
     is_new = not path.exists()
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     with os.fdopen(descriptor, "r+b", buffering=0) as file:
         if file.seek(0, os.SEEK_END) and os.pread(descriptor, 1, file.tell() - 1) != b"\n":
             content = b"\n" + content
@@ -121,7 +121,7 @@ class Unflushed(OSError):
     """It was done, the disk refused to flush it, and it could not be undone: all see it, a power cut may undo it."""
 
 
-def write_new(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+def write_new(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Write and flush a file that nobody reads under this name; `move` gives it the name that counts.
 
     Raises:
@@ -238,14 +238,14 @@ def _undone_unless_flushed(undo: Callable[[], object], *folders: Path) -> Iterat
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder with its missing parents, and make their names durable."""
+    """Create a folder with its missing parents, its owner's alone, and make their names durable."""
     missing = []
     probe = folder
     while not probe.exists():
         missing.append(probe)
         probe = probe.parent
     for new in reversed(missing):
-        new.mkdir(exist_ok=True)
+        new.mkdir(0o700, exist_ok=True)
         sync_folder(new.parent)
 
 

@@ -53,7 +53,7 @@ class ProcessLock:
         self._holder = holder
         self._busy = busy
         self._hint = hint
-        self._lock = filelock.FileLock(lock, timeout=0)
+        self._lock = filelock.FileLock(lock, timeout=0, mode=0o600)
 
     def __enter__(self) -> Self:
         """Take the lock and say who holds it.
@@ -97,7 +97,7 @@ def holder_of(lock: Path, holder: Path) -> Holder | None:
     if not lock.exists():
         return None
     try:
-        with filelock.FileLock(lock, timeout=0):
+        with filelock.FileLock(lock, timeout=0, mode=0o600):
             return None
     except filelock.Timeout:
         return _read(holder)
@@ -136,7 +136,7 @@ def locked(path: Path, *, shared: bool = False) -> Iterator[int]:
 
 def _acquired(path: Path, *, shared: bool) -> int:
     while True:
-        descriptor = os.open(path, os.O_RDONLY if shared else os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(path, os.O_RDONLY if shared else os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if fcntl is not None:
                 fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)

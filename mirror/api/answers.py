@@ -133,7 +133,7 @@ def _refusal(reply: Reply, host: str, reported: tuple[Reported, ...]) -> MirrorE
     said = f": {words}" if words else ""
     if status == 401 or any(error.code in _UNKNOWN_KEY for error in reported):
         return AuthError(f"{host} refused the API key (HTTP {status}){said}")
-    if status == TOO_MANY_REQUESTS or any(map(_is_about_limits, reported)):
+    if status == TOO_MANY_REQUESTS or (status < 500 and any(map(_is_about_limits, reported))):
         return RateLimited(f"{host} asked for fewer requests and kept asking{_of(status)}{said}")
     if reported and any(map(is_about_form, reported)):
         return DocumentRefused(f"{host} does not know what it is asked for{said}", reported=reported, status=status)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
+from mirror.api.fitted import Fitted
 from mirror.api.fitting import DISPENSABLE, fit
 from mirror.api.learning import NO_SERVER_HAS_THIS
 from mirror.records.server import ServerFacts
@@ -18,6 +19,7 @@ from mirror.records.server import ServerFacts
 MOST_PROBES = 80  # of one document
 # What a document on several things cannot do without, tried in this order.
 _BONES = (frozenset({"id", "name", "edges", "node", "cursor"}), frozenset({"name", "edges", "node"}), frozenset({"id"}))
+_WAYS = frozenset({"Query.project", "Project.runs", "Project.run", "Query.artifact", "Query.models", "Query.viewer"})
 _KEPT = frozenset({"filters", "countFilters", "order"})  # variables whose values have a form of their own
 
 Passes = Callable[[str, Mapping[str, object]], Awaitable[bool]]
@@ -54,7 +56,7 @@ class Probe:
             return None
         for bones in _BONES:
             frame = [name for name in self._names if name.partition(".")[2] in bones or self._leads(name)]
-            if frame and await self._takes(frame):
+            if self._with(frame).text is not None and await self._takes(frame):
                 self._taken.update(frame)
                 return frozenset(await self._search([name for name in self._names if name not in self._taken]))
         return frozenset()
@@ -69,9 +71,8 @@ class Probe:
         return [*await self._search(names[:middle]), *await self._search(names[middle:])]
 
     async def _takes(self, names: Sequence[str]) -> bool:
-        """Whether the server takes the form of a document with these names alone."""
-        without = tuple(name for name in self._names if name not in names)
-        fitted = fit(self._document, msgspec.structs.replace(self._facts, lacking=(*self._facts.lacking, *without)))
+        """Whether the server takes the form of a document with these names alone; nothing is taken by all."""
+        fitted = self._with(names)
         if fitted.text is None:
             return True
         if fitted.text not in self._known:
@@ -81,9 +82,13 @@ class Probe:
             self._known[fitted.text] = await self._passes(fitted.text, fitted.values(self._variables))
         return self._known[fitted.text]
 
+    def _with(self, names: Sequence[str]) -> Fitted:
+        without = tuple(name for name in self._names if name not in names)
+        return fit(self._document, msgspec.structs.replace(self._facts, lacking=(*self._facts.lacking, *without)))
+
     def _leads(self, name: str) -> bool:
         """Whether a name is the way to others: it is asked for only with one of them."""
-        return name in {"Query.project", "Project.runs", "Project.run", "Query.artifact", "Query.models"}
+        return name in _WAYS
 
 
 def harmless(name: str, value: object) -> object:

@@ -27,6 +27,7 @@ from mirror.errors import (
     AuthError,
     DocumentRefused,
     Forbidden,
+    GraphQLError,
     MirrorError,
     NotFound,
     NotOffered,
@@ -84,6 +85,8 @@ class ServerQuestions(Asking):
             told = self._read(await self._ask(documents.FEATURES), ServerData).server_info
         except NotOffered:
             return frozenset()
+        except GraphQLError:  # of other questions it may answer all; what it told before holds
+            return frozenset(self._known.facts.features)
         self._note_server(told)
         return told.enabled if told is not None else frozenset()
 

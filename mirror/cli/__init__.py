@@ -16,6 +16,7 @@ import click
 from mirror.cli.output import say, say_hint, use_utf8
 from mirror.cli.statuses import MEANINGS, exit_statuses
 from mirror.errors import MirrorError
+from mirror.private import UMASK
 
 COMMANDS = {
     "init": "Set up a home: write its configuration and check the key.",
@@ -39,6 +40,9 @@ COMMANDS = {
     "demo": "Train, mirror, go offline, ask, edit, deliver: the whole story.",
 }
 
+# The others may write files that the user asked for, as open as he wants them.
+WRITE_HOME = frozenset({"init", "pull", "edit", "upload", "outbox", "replay", "maintain", "repair", "daemon"})
+
 DEBUG_VARIABLE = "WANDB_MIRROR_DEBUG"
 
 
@@ -55,6 +59,15 @@ class Program(click.Group):
             return None
         found = importlib.import_module(f"mirror.cli.{cmd_name}").command
         assert isinstance(found, click.Command)
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; one that writes nothing but a home writes it for its owner alone."""
+        found = super().resolve_command(ctx, args)
+        if found[0] in WRITE_HOME:
+            os.umask(UMASK)
         return found
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sqlite3
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from mirror.cli.output import plural, print_json, size, write
 from mirror.cli.setting import Setting, find_setting, known_key, setting_options
 from mirror.cli.statuses import ASKS_SERVER, exit_statuses
 from mirror.errors import MirrorError, NotMirrored, StoreError
+from mirror.private import is_open
 from mirror.store import connect, run_sql
 from mirror.store.engine import new_engine
 from mirror.store.filesystem import check_can_hold_lake, file_system_of
@@ -63,6 +65,7 @@ def examine(home: str | None, config: str | None) -> Iterator[Check]:
         return
     yield _config(setting)
     yield _guarded("file system", lambda: _file_system(setting))
+    yield from _privacy(setting)
     yield _guarded("disk", lambda: _disk(setting))
     yield _guarded("lake", lambda: _lake(setting))
     key = _guarded("key", lambda: f"found in {known_key(setting.config).source}")
@@ -124,6 +127,13 @@ def _file_system(setting: Setting) -> str:
         raise StoreError(f"{place} cannot hold a shared catalog", hint="choose a home on a local disk")
     system = file_system_of(root)
     return f"{root} is on {system.type} ({system.mount_point}) and holds a write-ahead log"
+
+
+def _privacy(setting: Setting) -> Iterator[Check]:
+    if is_open(setting.home):
+        hint = f"`wandb-mirror pull` and `init` make it private, or: chmod -R go= {shlex.quote(str(setting.home.root))}"
+        detail = f"{setting.home.root} is open to other users of this machine"
+        yield Check(name="privacy", outcome="warning", detail=detail, hint=hint)
 
 
 def _disk(setting: Setting) -> Check:

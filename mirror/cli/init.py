@@ -16,6 +16,7 @@ from mirror.cli.statuses import ASKS_SERVER, exit_statuses
 from mirror.config import Config, SourceSettings, check_source, load_config, parse_config
 from mirror.durable import make_folder, write_replace
 from mirror.errors import ConfigError, NotFound, NotOffered, OtherDeployment, Unreachable
+from mirror.private import tighten
 from mirror.records.server import ServerFacts
 from mirror.server_facts import keep_server_facts
 from mirror.store.engine import store_errors
@@ -54,6 +55,8 @@ def command(
             say(f"this server has no {lack.capability}: {lack.without}")
     with store_errors(setting.home):
         make_folder(setting.home.root)
+        if tighten(setting.home):
+            say(f"{setting.home.root} was open to other users of this machine; it is yours alone now")
         write_replace(setting.config_path, text.encode())
     if answers is not None:
         keep_server_facts(setting.home, answers.facts)

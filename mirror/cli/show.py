@@ -88,7 +88,7 @@ def _check_page(page: Path, as_json: bool) -> None:
 
 def _write_page(page: Path, content: bytes) -> None:
     try:
-        write_replace(page, content)
+        write_replace(page, content, mode=0o666)  # the user's own file, as open as he wants it
     except OSError as error:
         raise HomeUnusable(
             f"{page} cannot be written: {error.strerror or error}", hint="name a file in a folder of your own"

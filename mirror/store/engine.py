@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import tempfile
+import shutil
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import duckdb
 from mirror.config import StoreSettings
 from mirror.errors import HomeBusy, HomeUnusable, LakeTooNew, StoreError
 from mirror.layout import Home
+from mirror.store.spill import spill_folder
 
 EXTENSION_PACKAGES = ("duckdb_extension_sqlite_scanner", "duckdb_extension_ducklake")
 Engine = duckdb.DuckDBPyConnection
@@ -42,19 +44,21 @@ def extension_file(package: str) -> Path:
     return found[0]
 
 
-def new_engine(settings: StoreSettings | None = None) -> duckdb.DuckDBPyConnection:
+def new_engine(settings: StoreSettings | None = None, home: Home | None = None) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB with the extensions loaded and every download forbidden.
 
     Args:
         settings: memory and threads; without them DuckDB takes what the machine has.
+        home: whose data it is about.
     """
+    spill, is_made = spill_folder(home)
     limits: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         # The extensions are files of installed wheels, trusted like DuckDB's own; checking their signatures would cost
         # 0.2 s at each opening (ADR 9). Nothing is ever downloaded: see the two lines above.
         "allow_unsigned_extensions": True,
-        "temp_directory": str(Path(tempfile.gettempdir()) / f"wandb-mirror-{os.getpid()}"),
+        "temp_directory": str(spill),
     }
     if settings is not None:
         limits["memory_limit"] = f"{settings.memory_limit_mb}MB"
@@ -62,6 +66,8 @@ def new_engine(settings: StoreSettings | None = None) -> duckdb.DuckDBPyConnecti
         if settings.threads is not None:
             limits["threads"] = settings.threads
     engine = duckdb.connect(config=limits)
+    if is_made:
+        weakref.finalize(engine, shutil.rmtree, spill, ignore_errors=True)
     for package in EXTENSION_PACKAGES:
         engine.execute(f"LOAD {sql_text(str(extension_file(package)))}")
     return engine

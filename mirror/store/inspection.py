@@ -101,7 +101,7 @@ def inspected(home: Home, copy: Path, settings: StoreSettings) -> Iterator[Engin
     Raises:
         StoreError: it cannot be read.
     """
-    with store_errors(home), contextlib.closing(new_engine(settings)) as engine:
+    with store_errors(home), contextlib.closing(new_engine(settings, home)) as engine:
         attach_lake(engine, copy, home.lake_data, read_only=True)
         yield engine
 

@@ -25,11 +25,13 @@ from mirror.config import StoreSettings
 from mirror.durable import file_names, make_folder, sync_new_files
 from mirror.errors import LakeTooNew, OtherDeployment, StoreError
 from mirror.layout import Home
+from mirror.private import tighten
 from mirror.store.catalog_seal import break_seal, seal, unsealed
 from mirror.store.engine import LAKE, attach_lake, new_engine, sql_text, store_errors
 from mirror.store.filesystem import check_can_hold_lake
 from mirror.store.lake_digests import complete_digests, record_digests
 from mirror.store.literals import inlined
+from mirror.store.spill import remove_stale_spills
 from mirror.store.tables import INLINED_ROWS, INLINED_TABLES, MIGRATIONS, SCHEMA_VERSION
 from mirror.store.writer_lock import WriterLock
 
@@ -77,11 +79,13 @@ class Lake:
             check_can_hold_lake(self.home.root)
             self._closing.enter_context(WriterLock(self.home))
             opening.callback(self._closing.close)
+            tighten(self.home)
+            remove_stale_spills(self.home)
             make_folder(self.home.lake_data)
             check_catalog(self.home)
             break_seal(self.home)
             self._closing.callback(seal, self.home)
-            self._engine = new_engine(self._settings)
+            self._engine = new_engine(self._settings, self.home)
             self._closing.callback(self._engine.close)
             if not _uses_wal(self._engine, self.home):
                 _use_wal(self.home)

@@ -168,7 +168,7 @@ class Objects:
             if digest in self._staged or self._final(digest).exists():
                 whole.unlink()
                 return digest
-            whole.chmod(0o444)
+            whole.chmod(0o400)
             whole.replace(self.home.staged / _checked(digest))
             self._staged.add(digest)
         return digest
@@ -186,7 +186,7 @@ class Objects:
         with store_errors(self.home):
             final = self._final(digest)
             make_folder(final.parent)
-            whole.chmod(0o444)
+            whole.chmod(0o400)
             sync_file(whole)
             with locked(self.home.objects_lock):  # of equal bytes, those that maintenance is about to remove
                 whole.replace(final)
@@ -213,7 +213,7 @@ class Objects:
             sync_files([self.home.staged / digest for digest in moving], self.home.staged)
             finals = [self._final(digest) for digest in moving]
             for folder in {final.parent for final in finals}:
-                folder.mkdir(exist_ok=True)
+                folder.mkdir(0o700, exist_ok=True)
             for digest, final in zip(moving, finals, strict=True):
                 (self.home.staged / digest).replace(final)
             sync_files(finals, self.home.objects)

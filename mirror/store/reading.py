@@ -68,7 +68,7 @@ def open_lake(home: Home, settings: StoreSettings | None = None) -> duckdb.DuckD
         if not home.catalog.exists():
             raise _nothing_yet(home)
         check_catalog(home)
-        engine = new_engine(settings)
+        engine = new_engine(settings, home)
         try:
             _attach(engine, home)
             _check_version(lake_version(engine), home)

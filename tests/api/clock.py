@@ -16,6 +16,8 @@ from mirror.config import ServerSettings
 
 URL = "https://w.example.com"
 
+REFUSED = httpx.ByteStream(b'{"error": "rate limit exceeded"}')  # a body of a 429
+
 
 class Clock:
     """Time that passes only while somebody sleeps."""
@@ -90,8 +92,8 @@ class Counting(httpx.AsyncBaseTransport):
         if over and self.retry_after:
             headers["retry-after"] = f"{reset_s:.3f}"
         if over:
-            return httpx.Response(429, headers=headers, json={"error": "rate limit exceeded"})
-        return httpx.Response(200, headers=headers, json={"data": {}})
+            return httpx.Response(429, headers=headers, stream=REFUSED)
+        return httpx.Response(200, headers=headers, stream=httpx.ByteStream(b'{"data": {}}'))
 
 
 def session_on(

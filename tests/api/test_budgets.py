@@ -15,7 +15,7 @@ from mirror.api.limits import Limits
 from mirror.api.rate_budget import LONGEST_WINDOW_S, RateBudget
 from mirror.api.session import CHANGE_PATIENCE_S
 from mirror.errors import RateLimited, Unreachable
-from tests.api.clock import Clock, Counting, limits_on, project, session_on
+from tests.api.clock import REFUSED, Clock, Counting, limits_on, project, session_on
 
 pytestmark = pytest.mark.anyio
 
@@ -217,7 +217,11 @@ class Refusing(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.count += 1
-        return httpx.Response(self.status, headers=self.headers, json={"error": "rate limit exceeded"})
+        return httpx.Response(
+            self.status,
+            headers=self.headers,
+            stream=REFUSED,
+        )
 
 
 @pytest.mark.parametrize("headers", [{}, {"retry_after": "0"}, {"retry_after": "7"}, {"retry_after": "soon"}])

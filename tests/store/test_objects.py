@@ -48,7 +48,7 @@ def test_equal_bytes_are_held_once_and_read_only(home: Home) -> None:
     assert objects.put_bytes(b"x") == digest
     assert files_below(home.root) == [digest]
     assert objects.path(digest) == home.objects / digest[:2] / digest
-    assert objects.path(digest).stat().st_mode & 0o777 == 0o444
+    assert objects.path(digest).stat().st_mode & 0o777 == 0o400
     assert read(objects, digest) == b"x"
     assert objects.size(digest) == 1
 
