@@ -11,6 +11,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
+from mirror.api.scalars import is_null
 from mirror.typed import decode
 
 T = TypeVar("T")
@@ -65,10 +66,14 @@ def _struct(data: msgspec.Raw | bytes, shape: type[msgspec.Struct]) -> msgspec.S
     for field in msgspec.structs.fields(shape):
         if field.encode_name in given:
             try:
-                values[field.name] = _as_far_as(given[field.encode_name], field.type)
+                value = _as_far_as(given[field.encode_name], field.type)
             except _UnreadableError:
                 if field.required:
                     raise
+                continue
+            if value is None and field.required and not is_null(given[field.encode_name]):
+                raise _UnreadableError  # null would say that there is none
+            values[field.name] = value
         elif field.required:
             raise _UnreadableError
     return shape(**values)
