@@ -56,6 +56,15 @@ def decode_flawed(node: msgspec.Raw | bytes, shape: type[T]) -> tuple[T, Flaws]:
         return _by_field(node, shape)
 
 
+def names_in(node: msgspec.Raw | bytes) -> frozenset[str]:
+    """The names of a JSON object: what an answer does not have was not asked, since the server does not know it.
+
+    Raises:
+        ValueError: it is no object.
+    """
+    return frozenset(decode(node, dict[str, msgspec.Raw]))
+
+
 def _by_field(node: msgspec.Raw | bytes, shape: type[T]) -> tuple[T, Flaws]:
     values: dict[str, Any] = {}
     flaws: dict[str, str] = {}
