@@ -69,20 +69,21 @@ def is_retried(status: int) -> bool:
     return status >= 400 and status not in NOT_RETRIED
 
 
-def read_answer(reply: Reply, host: str, *, partial: bool = False) -> Answer:
+def read_answer(reply: Reply, host: str, *, partial: bool = False, depth: int = FIELD_DEPTH) -> Answer:
     """The data of an answer. The body counts, whatever the status: resolvers' errors come with statuses of their own.
 
     Args:
         reply: the HTTP answer.
         host: named in messages.
         partial: take data in which single fields failed; who reads it gives each error its place.
+        depth: steps of a path, at the least, that leads to such a field.
 
     Raises:
         MirrorError: the answer is no data; the class says what it is instead.
     """
     envelope = _envelope(reply.body)
     reported = _reported(envelope) if envelope is not None else ()
-    if partial and envelope is not None and reported and _is_partial(envelope, reported):
+    if partial and envelope is not None and reported and _is_partial(envelope, reported, depth):
         return Answer(data=_data(envelope, host), server_time=http_date(reply.headers.get("date")), errors=reported)
     if reply.status != 200 or reported:
         raise _refusal(reply, host, reported)
@@ -97,10 +98,10 @@ def _data(envelope: _Envelope, host: str) -> msgspec.Raw:
     return envelope.data
 
 
-def _is_partial(envelope: _Envelope, reported: tuple[Reported, ...]) -> bool:
+def _is_partial(envelope: _Envelope, reported: tuple[Reported, ...], depth: int) -> bool:
     """Whether there are data beside errors that each tell which field they are about."""
     has_data = not isinstance(envelope.data, msgspec.UnsetType) and bytes(envelope.data).strip() != b"null"
-    return has_data and all(len(error.path) >= FIELD_DEPTH for error in reported)
+    return has_data and all(len(error.path) >= depth for error in reported)
 
 
 def one_line(text: str, longest: int = _LONGEST_WORDS) -> str:

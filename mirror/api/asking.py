@@ -8,15 +8,16 @@ from typing import TypeVar
 
 import msgspec
 
-from mirror.api.answers import TOO_LARGE, Answer, one_line
+from mirror.api.answers import FIELD_DEPTH, TOO_LARGE, Answer, one_line
 from mirror.api.capabilities import words_for
-from mirror.api.content_rows import WireFiles
 from mirror.api.contents import FilesPage
 from mirror.api.deployment import Deployment
-from mirror.api.flaws import failed_fields
+from mirror.api.file_rows import files_page
+from mirror.api.flaws import Flaws, failed_fields, inside
 from mirror.api.known_server import KnownServer
 from mirror.api.learning import mark
-from mirror.api.scalars import is_null
+from mirror.api.lists import NO_FLAWS
+from mirror.api.scalars import ABSENT, is_null
 from mirror.api.session import Session
 from mirror.api.wire import ProjectData, WireServer
 from mirror.errors import DocumentRefused, GraphQLError, NotFound, NotOffered, Reported, ServerError, Unreachable
@@ -33,7 +34,7 @@ _V = TypeVar("_V")
 
 
 class _WithFiles(msgspec.Struct):
-    files: WireFiles | None = None
+    files: msgspec.Raw = ABSENT
 
 
 class Asking:
@@ -53,6 +54,7 @@ class Asking:
         *,
         attempts: int | None = None,
         partial: bool = False,
+        depth: int = FIELD_DEPTH,
         needs: Sequence[str] = (),
         without: Iterable[str] = (),
     ) -> Answer:
@@ -63,7 +65,8 @@ class Asking:
             variables: values by name, without `$`; those that are not asked for are not sent.
             attempts: at most so many tries; None: as configured.
             partial: take data in which single fields failed; `Answer.errors` then names them.
-            without: fields of runs, by their names in answers, that the server cannot serve this time.
+            depth: steps of a path, at the least, that leads to such a field.
+            without: fields that the server cannot serve this time: `Type.field`, or of runs their names in answers.
             needs: `Type.field` and `Type.field(argument)` without which the document is no use.
 
         Raises:
@@ -72,13 +75,14 @@ class Asking:
             MirrorError: what `Session.graphql` raises.
         """
         for _ in range(MOST_REFUSALS):
-            fitted = self._known.fit(document, [f"Run.{ANSWERED_AS.get(name, name)}" for name in without])
+            lacking = [name if "." in name else f"Run.{ANSWERED_AS.get(name, name)}" for name in without]
+            fitted = self._known.fit(document, lacking)
             missing = [name for name in needs if not self._known.knows(name)]
             if fitted.text is None or missing:
                 raise self._not_offered(frozenset(missing) or fitted.left_out)
             sent = {name: value for name, value in (variables or {}).items() if name in fitted.variables}
             try:
-                return await self._session.graphql(fitted.text, sent, attempts=attempts, partial=partial)
+                return await self._session.graphql(fitted.text, sent, attempts=attempts, partial=partial, depth=depth)
             except DocumentRefused as error:
                 if not self._known.learn_from(fitted, error):
                     raise
@@ -102,6 +106,21 @@ class Asking:
         if failed is None:
             raise self._reported(answer.errors)
         return failed
+
+    def _flaws_of(self, answer: Answer, *prefix: str) -> Flaws:
+        """What failed of the one thing that an answer is about, by field or by path.
+
+        Args:
+            answer: of a question about one thing.
+            prefix: the path to it.
+
+        Raises:
+            GraphQLError: something else failed.
+        """
+        found = failed_fields(answer.errors, prefix[:-1])
+        if found is None:
+            raise self._reported(answer.errors)
+        return found.get(prefix[-1], NO_FLAWS)
 
     def _note_server(self, told: WireServer | None) -> None:
         """Compare what a server says of itself by the way with what is known: an upgrade is asked about again."""
@@ -144,14 +163,50 @@ class Asking:
         """How many files to ask for along with a run: all, of a server that does not page them."""
         return wanted if self._known.knows("Run.files(after)") else ALL_FILES
 
-    def _files_in(self, node: msgspec.Raw, first: int) -> FilesPage:
-        """The page of files in a run or an artifact, of which `first` were asked for."""
+    def _files_in(self, node: msgspec.Raw, first: int, failed: Flaws = NO_FLAWS) -> FilesPage:
+        """The page of files in a run or an artifact, of which `first` were asked for.
+
+        Raises:
+            ServerError: the server could not list them, or they have another shape.
+        """
         files = self._decode(node, _WithFiles).files
+        if "files" in failed:
+            raise ServerError(f"{self._host} cannot list the files: {failed['files']}")
         try:
-            return files.page(first) if files else FilesPage(files=(), after=None, has_more=False)
+            return files_page(files, first, inside(failed, "files"))
         except ValueError as error:
             why = one_line(str(error))
         raise ServerError(f"{self._host} answered in a shape that W&B does not use: {why}")
+
+    async def _files_page(
+        self,
+        document: str,
+        variables: Mapping[str, object],
+        owner: Callable[[Answer], msgspec.Raw],
+        *path: str,
+        depth: int = FIELD_DEPTH,
+    ) -> FilesPage:
+        """One page of files; fields that fail and take files along are left out.
+
+        Args:
+            document: asks for the files of one thing.
+            variables: `first` among them.
+            owner: gives the bytes of the thing that has the files.
+            path: the path to that thing.
+            depth: steps of the path to a field of it.
+        """
+        without: frozenset[str] = frozenset()
+        flaw: str | None = None
+        while True:
+            lacking = [f"File.{name}" for name in without]
+            answer = await self._ask(document, variables, partial=True, depth=depth, without=lacking)
+            first = variables["first"]
+            assert isinstance(first, int)
+            page = self._files_in(owner(answer), first, self._flaws_of(answer, *path))
+            flaw = flaw or page.flaw
+            if page.lost_to <= without:
+                return msgspec.structs.replace(page, flaw=flaw)
+            without |= page.lost_to
 
     async def _by_name(
         self,

@@ -28,7 +28,8 @@ def failed_fields(
         behind: what stands between a row's place and its fields, such as `node`.
 
     Returns:
-        By place or alias of the row, the reason by field; None when an error is about something else.
+        By place or alias of the row, the reason by field, or by the path from the field on, such as `user.name`; None
+        when an error is about something else.
     """
     found: dict[str | int, dict[str, str]] = {}
     start, depth = len(prefix), len(prefix) + 1 + len(behind)
@@ -36,8 +37,18 @@ def failed_fields(
         path = error.path
         if len(path) <= depth or path[:start] != tuple(prefix) or path[start + 1 : depth] != tuple(behind):
             return None
-        found.setdefault(path[start], {})[str(path[depth])] = error.message
+        found.setdefault(path[start], {})[".".join(map(str, path[depth:]))] = error.message
     return found
+
+
+def fields_of(flaws: Flaws) -> Flaws:
+    """The fields that flaws are of, whether these or something inside of them is wrong."""
+    return {path.partition(".")[0]: reason for path, reason in flaws.items()}
+
+
+def inside(flaws: Flaws, field: str) -> Flaws:
+    """What is wrong inside of a field, by the path from there on."""
+    return {path.removeprefix(f"{field}."): why for path, why in flaws.items() if path.startswith(f"{field}.")}
 
 
 def decode_flawed(node: msgspec.Raw | bytes, shape: type[T]) -> tuple[T, Flaws]:

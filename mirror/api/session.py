@@ -17,7 +17,7 @@ import msgspec
 import stamina
 import stamina.instrumentation
 
-from mirror.api.answers import TOO_LARGE, Answer, Reply, is_retried, read_answer
+from mirror.api.answers import FIELD_DEPTH, TOO_LARGE, Answer, Reply, is_retried, read_answer
 from mirror.api.charge import Charge, charge_of
 from mirror.api.connection import connect_reason, http_client, tls_error, tls_reason
 from mirror.api.credentials import ApiKey, authorization
@@ -139,6 +139,7 @@ class Session:
         *,
         attempts: int | None = None,
         partial: bool = False,
+        depth: int = FIELD_DEPTH,
     ) -> Answer:
         """Send one GraphQL document and return its data.
 
@@ -149,6 +150,7 @@ class Session:
             variables: values by name, without `$`.
             attempts: at most so many tries, where the caller has something better to do than ask again.
             partial: take data in which single fields failed; `Answer.errors` names them.
+            depth: steps of a path, at the least, that leads to such a field.
 
         Raises:
             AuthError: the key was refused.
@@ -179,7 +181,7 @@ class Session:
         try:
             async for attempt in stamina.retry_context(on=wait_before_next, attempts=None, timeout=None):
                 with attempt:
-                    return self._without_key(await self._once(body, tries, partial=partial))
+                    return self._without_key(await self._once(body, tries, partial=partial, depth=depth))
         except (_FailedTryError, MirrorError) as error:
             failure = error.error if isinstance(error, _FailedTryError) else error
         # Raised out here, so that no httpx exception hangs on it as context: its request holds the key.
@@ -217,7 +219,7 @@ class Session:
         if self._on_retry is not None:
             self._on_retry(f"{self._deployment.host} says that its rate limit is nearly used up", wait_s)
 
-    async def _once(self, body: bytes, tries: _Tries, *, partial: bool) -> Answer:
+    async def _once(self, body: bytes, tries: _Tries, *, partial: bool, depth: int) -> Answer:
         """One try: wait for a turn, send, read, classify."""
         host, limits, charge = self._deployment.host, self._limits, tries.charge
         patience_s = tries.patience_left_s(limits.now())
@@ -233,7 +235,7 @@ class Session:
             else:
                 asked_wait_s = limits.learn(reply.headers, charge, status=reply.status, turn=turn)
                 try:
-                    answer = read_answer(reply, host, partial=partial)
+                    answer = read_answer(reply, host, partial=partial, depth=depth)
                     return msgspec.structs.replace(answer, seconds=limits.now() - turn.began)
                 except MirrorError as error:
                     if not is_retried(reply.status) or isinstance(error, DocumentRefused):

@@ -65,7 +65,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     def tells(self, field: str) -> bool:
         """Whether the server told a field this time; else it is empty, or what was held of it before."""
-        return field not in self.flaws and field not in self.untold
+        return field not in (self.flaws or ()) and field not in (self.untold or ())
 
 
 def is_same_run(run: RunRecord, *, storage_id: str | None, created_at: dt.datetime | None) -> bool:

@@ -40,7 +40,7 @@ def everything(mirror: Mirror) -> dict[str, Any]:
         }
 
 
-def edits(change: Callable[[dict[str, Any]], None]) -> Callable[[Any], None]:
+def edits(change: Callable[[dict[str, Any]], object]) -> Callable[[Any], None]:
     """A lie about every run of an answer, whichever document it answers."""
 
     def edit(body: Any) -> None:
@@ -65,6 +65,18 @@ def setting(field: str, value: Any) -> Callable[[Any], None]:
         ("Run.config", "Run.summaryMetrics", "Run.tags", "Run.notes", "Run.historyKeys", "Run.updatedAt", "Run.user"),
         ("Run.createdAt", "Run.heartbeatAt", "Run.state", "User.name", "Run.historyLineCount"),
         ("Run.id",),
+        ("Run.files", "Run.fileCount"),
+        ("Run.outputArtifacts", "Run.inputArtifacts"),
+        (
+            "File.md5",
+            "File.updatedAt",
+            "Artifact.aliases",
+            "Artifact.updatedAt",
+            "Artifact.tags",
+            "Artifact.metadata",
+            "Artifact.digest",
+            "LogLine.level",
+        ),
         ("Run.events", "Run.logLines", "Run.parquetHistory", "Run.history"),
     ],
     ids=lambda names: names[0],
