@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
 
 from mirror.api.answers import Answer, one_line
-from mirror.api.artifact_rows import WireArtifacts, artifacts_page, to_artifact
+from mirror.api.artifact_rows import artifacts_page, to_artifact
 from mirror.api.asking import Asking
 from mirror.api.content_documents import (
     ARTIFACT_FILES,
@@ -19,8 +20,10 @@ from mirror.api.content_documents import (
     artifacts_document,
 )
 from mirror.api.contents import ArtifactsPage, FilesPage, ListedFile, ManifestFile
+from mirror.api.flaws import Flaws, failed_fields, fields_of, inside
+from mirror.api.lists import NO_FLAWS
 from mirror.api.pages import BadArtifact
-from mirror.api.scalars import NULL, Int64, int_or_none, is_null
+from mirror.api.scalars import ABSENT, NULL, Int64, int_or_none, is_null, is_told
 from mirror.api.signed_url import SignedUrl
 from mirror.errors import NotFound, ServerError
 from mirror.records.artifacts import ArtifactRecord
@@ -34,7 +37,7 @@ Direction = Literal["logged", "used"]
 
 
 class _RunArtifacts(msgspec.Struct):
-    artifacts: WireArtifacts | None = None
+    artifacts: msgspec.Raw = ABSENT
 
 
 class _ArtifactData(msgspec.Struct):
@@ -77,17 +80,37 @@ class ArtifactQuestions(Asking):
         """
         document = LOGGED_ARTIFACTS if direction == "logged" else USED_ARTIFACTS
         variables = {"entity": entity, "project": project, "run": run_id, "first": ARTIFACTS_PER_PAGE, "after": after}
-        answer = await self._ask(document, variables)
-        wire = self._decode(self._run_of(answer, run_id, project), _RunArtifacts)
-        try:
-            page = artifacts_page(wire.artifacts, ARTIFACTS_PER_PAGE)
-        except ValueError as error:
-            page, why = None, one_line(str(error))
-        if page is None:
-            raise ServerError(f"{self._host} answered in a shape that W&B does not use: {why}")
+        without: frozenset[str] = frozenset()
+        flaw: str | None = None
+        while True:  # fields that fail and take versions along are left out
+            lacking = [f"Artifact.{name}" for name in without]
+            answer = await self._ask(document, variables, partial=True, without=lacking)
+            page = self._artifacts_in(answer, run_id, project)
+            flaw = flaw or page.flaw
+            if page.lost_to <= without:
+                break
+            without |= page.lost_to
+        page = msgspec.structs.replace(page, flaw=flaw)
         if page.has_more and page.after == after:
             raise self._stuck("artifacts")
         return page
+
+    def _artifacts_in(self, answer: Answer, run_id: str, project: str) -> ArtifactsPage:
+        """The page of versions in an answer about one run.
+
+        Raises:
+            NotFound: there is no such run.
+            ServerError: the server could not list them, or they have another shape.
+        """
+        failed = self._flaws_of(answer, "project", "run")
+        wire = self._decode(self._run_of(answer, run_id, project), _RunArtifacts)
+        if "artifacts" in fields_of(failed) and not is_told(wire.artifacts):
+            raise self._reported(answer)
+        try:
+            return artifacts_page(wire.artifacts, ARTIFACTS_PER_PAGE, inside(failed, "artifacts"))
+        except ValueError as error:
+            why = one_line(str(error))
+        raise ServerError(f"{self._host} answered in a shape that W&B does not use: {why}")
 
     async def artifacts(self, artifact_ids: Sequence[str]) -> Mapping[str, ArtifactRecord | BadArtifact | None]:
         """Versions whole, by id: one request for each 50.
@@ -99,11 +122,30 @@ class ArtifactQuestions(Asking):
             For each id the version (whatever its state), a bad one with its reason, or None when there is none.
         """
 
-        async def ask(some: Sequence[str], attempts: int | None) -> Mapping[str, ArtifactRecord | BadArtifact | None]:
+        async def ask(
+            some: Sequence[str], attempts: int | None, without: Mapping[str, str] = MappingProxyType({})
+        ) -> Mapping[str, ArtifactRecord | BadArtifact | None]:
             variables = {f"a{n}": artifact_id for n, artifact_id in enumerate(some)}
-            answer = await self._ask(artifacts_document(len(some)), variables, attempts=attempts)
+            document = artifacts_document(len(some))
+            answer = await self._ask(
+                document,
+                variables,
+                attempts=attempts,
+                partial=True,
+                without=[f"Artifact.{name}" for name in without],
+            )
+            failed = failed_fields(answer.errors, ())
+            if failed is None:
+                raise self._reported(answer)
             nodes = self._read(answer, dict[str, msgspec.Raw])
-            return {artifact_id: _artifact(nodes.get(f"a{n}", NULL), artifact_id) for n, artifact_id in enumerate(some)}
+            found: dict[str, ArtifactRecord | BadArtifact | None] = {}
+            for n, artifact_id in enumerate(some):
+                node, fields = nodes.get(f"a{n}", NULL), failed.get(f"a{n}", NO_FLAWS)
+                if is_null(node) and (lost := fields_of(fields)).keys() - without.keys() - {"id"}:
+                    found |= await ask([artifact_id], attempts, {**without, **lost})  # it took the version along
+                else:
+                    found[artifact_id] = _artifact(node, artifact_id, {**without, **fields})
+            return found
 
         def bad(artifact_id: str, reason: str) -> ArtifactRecord | BadArtifact | None:
             return BadArtifact(artifact_id=artifact_id, reason=reason)
@@ -116,7 +158,7 @@ class ArtifactQuestions(Asking):
         Raises:
             NotFound: there is no such version, or it has no manifest (yet).
         """
-        answer = await self._ask(ARTIFACT_MANIFEST, {"artifact": artifact_id})
+        answer = await self._manifest(artifact_id)
         wire = self._decode(self._artifact_in(answer), _WithManifest)
         file = wire.current_manifest.file if wire.current_manifest is not None else None
         url = (file.direct_url or file.url) if file is not None else None
@@ -129,6 +171,24 @@ class ArtifactQuestions(Asking):
             digest_algorithm=wire.digest_algorithm,
         )
 
+    async def _manifest(self, artifact_id: str) -> Answer:
+        """The answer about a manifest; fields of its file that fail and take it along are left out.
+
+        Raises:
+            GraphQLError: it cannot be had without what fails.
+        """
+        without: frozenset[str] = frozenset()
+        variables = {"artifact": artifact_id}
+        while True:
+            answer = await self._ask(ARTIFACT_MANIFEST, variables, partial=True, without=sorted(without))
+            failed = self._flaws_of(answer, "artifact")
+            lost = frozenset(f"File.{name}" for name in fields_of(inside(failed, "currentManifest.file")))
+            if not lost - without:
+                if "currentManifest" in fields_of(failed):
+                    raise self._reported(answer)
+                return answer
+            without |= lost
+
     async def artifact_files(
         self, artifact_id: str, after: str | None = None, *, first: int = ARTIFACT_FILES_PER_PAGE
     ) -> FilesPage:
@@ -138,7 +198,7 @@ class ArtifactQuestions(Asking):
             NotFound: there is no such version.
         """
         variables = {"artifact": artifact_id, "first": first, "after": after}
-        page = self._files_in(self._artifact_in(await self._ask(ARTIFACT_FILES, variables)), first)
+        page = await self._files_page(ARTIFACT_FILES, variables, self._artifact_in, "artifact")
         if page.has_more and page.after == after:
             raise self._stuck("files")
         return page
@@ -152,9 +212,9 @@ class ArtifactQuestions(Asking):
         found: tuple[ListedFile, ...] = ()
         for start in range(0, len(names), NAMES_PER_DOCUMENT):  # no names at all would mean every file
             some = list(names[start : start + NAMES_PER_DOCUMENT])
-            variables = {"artifact": artifact_id, "names": some, "first": len(some)}
-            answer = await self._ask(ARTIFACT_FILES_BY_NAME, variables)
-            found += self._files_in(self._artifact_in(answer), len(some) + 1).files
+            variables = {"artifact": artifact_id, "names": some, "first": len(some) + 1}
+            page = await self._files_page(ARTIFACT_FILES_BY_NAME, variables, self._artifact_in, "artifact")
+            found += page.files
         return FilesPage(files=found, after=None, has_more=False)
 
     def _artifact_in(self, answer: Answer) -> msgspec.Raw:
@@ -164,11 +224,11 @@ class ArtifactQuestions(Asking):
         return found
 
 
-def _artifact(node: msgspec.Raw, artifact_id: str) -> ArtifactRecord | BadArtifact | None:
+def _artifact(node: msgspec.Raw, artifact_id: str, failed: Flaws) -> ArtifactRecord | BadArtifact | None:
     if is_null(node):
-        return None
+        return BadArtifact(artifact_id=artifact_id, reason="; ".join(failed.values())) if failed else None
     try:
-        return to_artifact(node)
+        return to_artifact(node, failed)
     except (ValueError, RecursionError) as error:
         reason = one_line(f"the server's answer for this artifact: {error}")
         return BadArtifact(artifact_id=artifact_id, reason=reason)

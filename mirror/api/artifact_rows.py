@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from mirror.api.answers import one_line
 from mirror.api.contents import ArtifactsPage
-from mirror.api.flaws import decode_flawed
+from mirror.api.flaws import Flaws, decode_flawed, fields_of, names_in
+from mirror.api.lists import NO_FLAWS, flaws_by_place, lost_to, read_list
 from mirror.api.scalars import NULL, Int64, NonEmpty, int_or_none, json_text
 from mirror.api.times import time_or_none
-from mirror.api.wire import WirePageInfo, cursor_text
 from mirror.records.artifacts import COMMITTED, ArtifactRecord, ArtifactRef
 
 
@@ -19,7 +20,7 @@ class _Project(msgspec.Struct, rename="camel"):
 
 class _Sequence(msgspec.Struct):
     name: str
-    project: _Project | None = None
+    project: _Project | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class _Named(msgspec.Struct):
@@ -34,7 +35,7 @@ class _Alias(msgspec.Struct, rename="camel"):
 class _Ref(msgspec.Struct, rename="camel"):
     id: NonEmpty
     artifact_sequence: _Sequence
-    digest: str = ""
+    digest: str | None = None
     artifact_type: _Named | None = None
     state: str | None = None
     version_index: Int64 = None
@@ -51,7 +52,7 @@ class _Ref(msgspec.Struct, rename="camel"):
             if alias and (alias.artifact_collection is None or alias.artifact_collection.name in {None, own})
         )
 
-    def ref(self) -> ArtifactRef:
+    def ref(self, untold: frozenset[str]) -> ArtifactRef:
         project = self.artifact_sequence.project or _Project()
         return ArtifactRef(
             artifact_id=self.id,
@@ -60,9 +61,10 @@ class _Ref(msgspec.Struct, rename="camel"):
             sequence=self.artifact_sequence.name,
             type=(self.artifact_type.name if self.artifact_type else None) or "",
             version_index=int_or_none(self.version_index),
-            digest=self.digest,
+            digest=self.digest or "",
             aliases=self.own_aliases,
             updated_at_text=self.updated_at,
+            untold=untold,
         )
 
 
@@ -78,61 +80,76 @@ class _Artifact(_Ref):
     created_at: str | None = None
 
 
-class _RefEdge(msgspec.Struct):
-    node: msgspec.Raw = NULL
-    cursor: str | None = None
+# Fields of a record that come of fields of the server's, where their names differ.
+_MADE_OF = {
+    "versionIndex": ("version_index",),
+    "updatedAt": ("updated_at", "updated_at_text"),
+    "createdAt": ("created_at", "created_at_text"),
+    "artifactType": ("type",),
+    "artifactSequence": ("entity", "project", "sequence"),
+    "digestAlgorithm": ("digest_algorithm",),
+    "metadata": ("metadata_text",),
+    "fileCount": ("file_count",),
+    "commitHash": ("commit_hash",),
+    "historyStep": ("history_step",),
+}
 
 
-class WireArtifacts(msgspec.Struct, rename="camel"):
-    """One page of a run's artifacts."""
-
-    edges: list[_RefEdge | None] | None = None
-    page_info: WirePageInfo | None = None
-    total_count: Int64 = None
-
-
-def artifacts_page(wire: WireArtifacts | None, first: int) -> ArtifactsPage:
+def artifacts_page(raw: msgspec.Raw, first: int, flaws: Flaws = NO_FLAWS) -> ArtifactsPage:
     """A page of refs, without versions that nobody can read: pending and deleted ones.
 
     Args:
-        wire: the page; None for none.
+        raw: the bytes of the list.
         first: versions that were asked for.
+        flaws: what the server could not serve inside of it, by path.
 
     Raises:
-        ValueError: it promises more and gives no place to continue from.
+        ValueError: it is no list, or promises more and gives no place to continue from.
     """
-    if wire is None:
-        return ArtifactsPage.empty()
-    edges = [edge for edge in wire.edges or () if edge is not None]
-    info = wire.page_info or WirePageInfo()
-    # The SDK continues artifacts from `endCursor`.
-    after = cursor_text(info.end_cursor) or (edges[-1].cursor if edges else None)
-    more = len(edges) >= first if info.has_next_page is None else info.has_next_page
-    if more and not (after and edges):
-        raise ValueError("a list of artifacts promises more but gives no place to continue from")
+    listed = read_list(raw)
+    failed, flaw = flaws_by_place(flaws)
     refs: list[ArtifactRef] = []
-    unreadable = len(wire.edges or ()) - len(edges)
-    for edge in edges:
+    unreadable = 0
+    for place, node in enumerate(listed.nodes):
         try:
-            ref = decode_flawed(edge.node, _Ref)[0]
-        except (ValueError, RecursionError):
+            if node is None:
+                raise ValueError("the list has a place without a version")
+            ref, lies = decode_flawed(node, _Ref)
+        except (ValueError, RecursionError) as error:
             unreadable += 1
+            flaw = flaw or (None if node is None else str(error))
             continue
         if ref.state in {None, COMMITTED}:
-            refs.append(ref.ref())
+            wrong = {**lies, **failed.get(place, NO_FLAWS)}
+            refs.append(ref.ref(_untold(node, ref, wrong) & frozenset(ArtifactRef.__struct_fields__)))
+            flaw = flaw or next((f"{refs[-1].name}: {why}" for why in wrong.values()), None)
+    # The SDK continues artifacts from `endCursor`.
+    after = listed.end_cursor or listed.last_cursor
     return ArtifactsPage(
-        artifacts=tuple(refs), total=int_or_none(wire.total_count), after=after, has_more=more, unreadable=unreadable
+        artifacts=tuple(refs),
+        total=listed.total,
+        after=after,
+        has_more=listed.goes_on(after, first),
+        unreadable=unreadable,
+        told=listed.told,
+        flaw=None if flaw is None else one_line(flaw),
+        lost_to=lost_to(listed, failed, frozenset({"id", "artifactSequence"})),
     )
 
 
-def to_artifact(node: msgspec.Raw | bytes) -> ArtifactRecord:
+def to_artifact(node: msgspec.Raw | bytes, failed: Flaws = NO_FLAWS) -> ArtifactRecord:
     """One version, from a node that the fragment `ArtifactFields` asked for.
 
+    Args:
+        node: the bytes of one version.
+        failed: what the server could not serve of it, by path.
+
     Raises:
-        ValueError: it lies about its types.
+        ValueError: it cannot be told which version it is.
     """
-    wire, _ = decode_flawed(node, _Artifact)
+    wire, lies = decode_flawed(node, _Artifact)
     project = wire.artifact_sequence.project or _Project()
+    wrong = {**lies, **failed}
     return ArtifactRecord(
         artifact_id=wire.id,
         entity=project.entity_name,
@@ -141,7 +158,7 @@ def to_artifact(node: msgspec.Raw | bytes) -> ArtifactRecord:
         type=(wire.artifact_type.name if wire.artifact_type else None) or "",
         version_index=int_or_none(wire.version_index),
         state=wire.state or COMMITTED,
-        digest=wire.digest,
+        digest=wire.digest or "",
         digest_algorithm=wire.digest_algorithm,
         aliases=wire.own_aliases,
         tags=tuple(tag.name for tag in wire.tags or () if tag and tag.name),
@@ -155,4 +172,16 @@ def to_artifact(node: msgspec.Raw | bytes) -> ArtifactRecord:
         created_at_text=wire.created_at,
         updated_at=time_or_none(wire.updated_at),
         updated_at_text=wire.updated_at,
+        untold=_untold(node, wire, wrong),
+        flaw=next((one_line(f"{name}: {why}") for name, why in wrong.items()), None),
     )
+
+
+def _untold(node: msgspec.Raw | bytes, wire: _Ref, wrong: Flaws) -> frozenset[str]:
+    """The fields of a record that the server did not tell: it lacks them, or what it says of them is wrong."""
+    asked = {field.encode_name for field in msgspec.structs.fields(type(wire))}
+    lacking = (asked - names_in(node)) | fields_of(wrong).keys()
+    untold = {made for name in lacking for made in _MADE_OF.get(name, (name,))} - {"state"}
+    if isinstance(wire.artifact_sequence.project, msgspec.UnsetType):
+        untold |= {"entity", "project"}
+    return frozenset(untold)

@@ -10,15 +10,16 @@ import msgspec
 
 from mirror.api.answers import TOO_LARGE, Answer, one_line
 from mirror.api.capabilities import words_for
-from mirror.api.content_rows import WireFiles
 from mirror.api.contents import FilesPage
 from mirror.api.deployment import Deployment
+from mirror.api.file_rows import files_page
 from mirror.api.fitted import Fitted
-from mirror.api.flaws import failed_fields
+from mirror.api.flaws import Flaws, failed_fields, inside
 from mirror.api.frames import decode_frame
 from mirror.api.known_server import KnownServer
 from mirror.api.learning import mark
-from mirror.api.scalars import is_null
+from mirror.api.lists import NO_FLAWS
+from mirror.api.scalars import ABSENT, is_null
 from mirror.api.session import Session, is_change
 from mirror.api.wire import ProjectData, WireServer
 from mirror.errors import (
@@ -47,7 +48,7 @@ _V = TypeVar("_V")
 
 
 class _WithFiles(msgspec.Struct):
-    files: WireFiles | None = None
+    files: msgspec.Raw = ABSENT
 
 
 class Asking:
@@ -160,6 +161,21 @@ class Asking:
             raise self._reported(answer)
         return failed
 
+    def _flaws_of(self, answer: Answer, *prefix: str) -> Flaws:
+        """What failed of the one thing that an answer is about, by field or by path.
+
+        Args:
+            answer: of a question about one thing.
+            prefix: the path to it.
+
+        Raises:
+            GraphQLError: something else failed.
+        """
+        found = failed_fields(answer.errors, prefix[:-1])
+        if found is None:
+            raise self._reported(answer)
+        return found.get(prefix[-1], NO_FLAWS)
+
     def _note_server(self, told: WireServer | None) -> None:
         """Compare what a server says of itself by the way with what is known: an upgrade is asked about again."""
         facts = self._known.facts
@@ -202,14 +218,48 @@ class Asking:
         """How many files to ask for along with a run: all, of a server that does not page them."""
         return wanted if self._known.knows("Run.files(after)") else ALL_FILES
 
-    def _files_in(self, node: msgspec.Raw, first: int) -> FilesPage:
-        """The page of files in a run or an artifact, of which `first` were asked for."""
+    def _files_in(self, node: msgspec.Raw, first: int, failed: Flaws = NO_FLAWS) -> FilesPage:
+        """The page of files in a run or an artifact, of which `first` were asked for.
+
+        Raises:
+            ServerError: the server could not list them, or they have another shape.
+        """
         files = self._decode(node, _WithFiles).files
+        if "files" in failed:
+            raise ServerError(f"{self._host} cannot list the files: {failed['files']}")
         try:
-            return files.page(first) if files else FilesPage(files=(), after=None, has_more=False)
+            return files_page(files, first, inside(failed, "files"))
         except ValueError as error:
             why = one_line(str(error))
         raise ServerError(f"{self._host} answered in a shape that W&B does not use: {why}")
+
+    async def _files_page(
+        self,
+        document: str,
+        variables: Mapping[str, object],
+        owner: Callable[[Answer], msgspec.Raw],
+        *path: str,
+    ) -> FilesPage:
+        """One page of files; fields that fail and take files along are left out.
+
+        Args:
+            document: asks for the files of one thing.
+            variables: `first` among them.
+            owner: gives the bytes of the thing that has the files.
+            path: the path to that thing.
+        """
+        without: frozenset[str] = frozenset()
+        flaw: str | None = None
+        while True:
+            lacking = [f"File.{name}" for name in without]
+            answer = await self._ask(document, variables, partial=True, without=lacking)
+            first = variables["first"]
+            assert isinstance(first, int)
+            page = self._files_in(owner(answer), first, self._flaws_of(answer, *path))
+            flaw = flaw or page.flaw
+            if page.lost_to <= without:
+                return msgspec.structs.replace(page, flaw=flaw)
+            without |= page.lost_to
 
     async def _by_name(
         self,

@@ -9,10 +9,12 @@ from mirror.api.asking import Asking
 from mirror.api.content_documents import FILES, FILES_BY_NAME, contents_document
 from mirror.api.content_rows import to_contents_or_bad
 from mirror.api.contents import FilesPage, ListedFile, RunContents
+from mirror.api.flaws import fields_of, lost_with
 from mirror.api.listing_questions import ARTIFACTS_FIRST, FILES_FIRST
 from mirror.api.pages import BadRun
 from mirror.api.scalars import NULL, is_null
 from mirror.api.wire import AliasedData
+from mirror.errors import GraphQLError
 
 RUNS_PER_DOCUMENT = 50
 FILES_PER_PAGE = 500
@@ -50,7 +52,13 @@ class ContentQuestions(Asking):
                 **{f"r{n}": run_id for n, run_id in enumerate(some)},
             }
             document = contents_document(len(some))
-            answer = await self._ask(document, variables, attempts=attempts, partial=True, without=without)
+            try:
+                answer = await self._ask(document, variables, attempts=attempts, partial=True, without=without)
+            except GraphQLError as error:  # a field that may not be null took the project along
+                lost = lost_with(error, alone=len(some) == 1)
+                if not lost.keys() - without.keys():
+                    raise
+                return await ask(some, attempts, {**without, **lost})
             failed = self._failed_aliases(answer)
             runs = self._read(answer, AliasedData).project or {}
             found: dict[str, RunContents | BadRun | None] = {}
@@ -63,8 +71,8 @@ class ContentQuestions(Asking):
                         artifacts_first=ARTIFACTS_FIRST,
                         failed={**without, **fields},
                     )
-                elif fields.keys() - without.keys():  # a field that may not be null took the run along
-                    found |= await ask([run_id], attempts, {**without, **fields})
+                elif (lost := fields_of(fields)).keys() - without.keys():  # what may not be null took the run along
+                    found |= await ask([run_id], attempts, {**without, **lost})
                 else:
                     found[run_id] = None if not fields else bad(run_id, "; ".join(fields.values()))
             return found
@@ -90,7 +98,9 @@ class ContentQuestions(Asking):
             NotFound: there is no such run.
         """
         variables = {"entity": entity, "project": project, "run": run_id, "first": first, "after": after}
-        page = self._files_in(self._run_of(await self._ask(FILES, variables), run_id, project), first)
+        page = await self._files_page(
+            FILES, variables, lambda answer: self._run_of(answer, run_id, project), "project", "run"
+        )
         if page.has_more and page.after == after:
             raise self._stuck("files")
         return page
@@ -110,7 +120,9 @@ class ContentQuestions(Asking):
         found: tuple[ListedFile, ...] = ()
         for start in range(0, len(names), NAMES_PER_DOCUMENT):  # no names at all would mean every file
             some = list(names[start : start + NAMES_PER_DOCUMENT])
-            variables = {"entity": entity, "project": project, "run": run_id, "names": some, "first": len(some)}
-            answer = await self._ask(FILES_BY_NAME, variables)
-            found += self._files_in(self._run_of(answer, run_id, project), len(some) + 1).files
+            variables = {"entity": entity, "project": project, "run": run_id, "names": some, "first": len(some) + 1}
+            page = await self._files_page(
+                FILES_BY_NAME, variables, lambda answer: self._run_of(answer, run_id, project), "project", "run"
+            )
+            found += page.files
         return FilesPage(files=found, after=None, has_more=False)

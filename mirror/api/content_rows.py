@@ -1,163 +1,48 @@
 """What a run contains: the bytes of a node become values.
 
-Each part of it stands alone: a list of files that lies about its types costs the files, and never the history.
+Each part of it stands alone: a list of files that lies about its types costs the files, and never the history. Within a
+list each row does, and within a row each field (`lists`, `file_rows`, `artifact_rows`, `stream_rows`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from mirror.api.answers import one_line
-from mirror.api.artifact_rows import WireArtifacts, artifacts_page
-from mirror.api.contents import ArtifactsPage, FilesPage, ListedFile, LogPage, RunContents, RunStreams
-from mirror.api.flaws import decode_flawed
+from mirror.api.artifact_rows import artifacts_page
+from mirror.api.contents import ArtifactsPage, FilesPage, RunContents, RunStreams
+from mirror.api.file_rows import files_page
+from mirror.api.flaws import Flaws, decode_flawed, inside
 from mirror.api.pages import BadRun
 from mirror.api.rows import names_of
-from mirror.api.scalars import NULL, Int64, NonEmpty, int_or_none, is_null, to_int
+from mirror.api.scalars import ABSENT, Int64, NonEmpty, int_or_none, is_told
 from mirror.api.signed_url import SignedUrl
-from mirror.api.times import time_or_none
-from mirror.api.wire import WirePageInfo, cursor_text
-from mirror.records.console import ConsoleLine
+from mirror.api.stream_rows import to_streams
+from mirror.records.texts import parse_lenient
 from mirror.typed import decode
 
 _T = TypeVar("_T")
 
 
-class _File(msgspec.Struct, rename="camel"):
-    name: str
-    id: str | None = None
-    size_bytes: Int64 = None
-    md5: str | None = None
-    mimetype: str | None = None
-    updated_at: str | None = None
-    direct_url: str | None = None
-    url: str | None = None
-
-    def listed(self) -> ListedFile:
-        size = int_or_none(self.size_bytes)
-        return ListedFile(
-            name=self.name,
-            file_id=self.id,
-            size=size if size is not None and size >= 0 else None,  # what makes no sense says nothing
-            md5=self.md5 or None,
-            mimetype=self.mimetype,
-            updated_at=time_or_none(self.updated_at),
-            updated_at_text=self.updated_at,
-            url=SignedUrl(self.direct_url or self.url or ""),
-        )
-
-
-class _FileEdge(msgspec.Struct):
-    node: msgspec.Raw = NULL
-    cursor: str | None = None
-
-
-class WireFiles(msgspec.Struct, rename="camel"):
-    """One page of files."""
-
-    edges: list[_FileEdge | None] | None = None
-    page_info: WirePageInfo | None = None
-
-    def page(self, first: int) -> FilesPage:
-        """As a value. The SDK continues from the last edge's cursor (W&B API notes, section 7).
-
-        Args:
-            first: files that were asked for.
-
-        Raises:
-            ValueError: it promises more, but gives no place to continue from.
-        """
-        edges = [edge for edge in self.edges or () if edge is not None]
-        files: list[ListedFile] = []
-        unreadable = len(self.edges or ()) - len(edges)
-        for edge in edges:
-            try:
-                files.append(decode_flawed(edge.node, _File)[0].listed())
-            except (ValueError, RecursionError):
-                unreadable += 1
-        after = (edges[-1].cursor if edges else None) or cursor_text(
-            self.page_info.end_cursor if self.page_info else None
-        )
-        return FilesPage(
-            files=tuple(files),
-            after=after,
-            has_more=goes_on(self.page_info, after, rows=len(self.edges or ()), first=first),
-            unreadable=unreadable,
-        )
-
-
 class _Export(msgspec.Struct, rename="camel"):
-    parquet_urls: list[str | None] | None = None
-    live_data: list[dict[str, object] | None] | None = None
+    parquet_urls: msgspec.Raw = ABSENT
+    live_data: msgspec.Raw = ABSENT
 
 
 class _Contents(msgspec.Struct, rename="camel"):
     name: NonEmpty
     id: str = ""
-    files: msgspec.Raw = NULL
-    parquet_history: msgspec.Raw = NULL
-    logged_artifacts: msgspec.Raw = NULL
-    used_artifacts: msgspec.Raw = NULL
+    files: msgspec.Raw = ABSENT
+    parquet_history: msgspec.Raw = ABSENT
+    logged_artifacts: msgspec.Raw = ABSENT
+    used_artifacts: msgspec.Raw = ABSENT
     file_count: Int64 = None
     events_line_count: Int64 = None
     log_line_count: Int64 = None
-
-
-class _Line(msgspec.Struct):
-    number: int | float
-    timestamp: str | None = None
-    level: str | None = None
-    label: str | None = None
-    line: str | None = None
-
-
-class _LineEdge(msgspec.Struct):
-    node: msgspec.Raw = NULL
-
-
-class WireLog(msgspec.Struct, rename="camel"):
-    """One page of console lines."""
-
-    edges: list[_LineEdge | None] | None = None
-    page_info: WirePageInfo | None = None
-
-
-class WireStreams(msgspec.Struct, rename="camel"):
-    """What was asked of a run's streams; what was not asked is not there."""
-
-    id: str = ""
-    name: str = ""
-    events: list[str | None] | None = None
-    history: list[str | None] | None = None
-    log_lines: WireLog | None = None
-    log_tail: WireLog | None = None
-    log_line_count: Int64 = None
-
-
-# The server's fields, and what each is part of.
-_STREAMS = {
-    "events": "system metrics",
-    "history": "history",
-    "logLines": "console",
-    "logTail": "console",
-}
-
-
-def goes_on(page_info: WirePageInfo | None, after: str | None, *, rows: int, first: int) -> bool:
-    """Whether a list continues; where the server does not tell, a page as long as asked for is not the last.
-
-    Raises:
-        ValueError: it promises more, but gives no place to continue from: a walk along it would never end.
-    """
-    told = page_info.has_next_page if page_info is not None else None
-    more = rows >= first if told is None else told
-    if more and not (after and rows):
-        raise ValueError("a list promises more but gives no place to continue from")
-    return more
 
 
 def to_contents(
@@ -173,22 +58,37 @@ def to_contents(
         node: the bytes of one run.
         files_first: files that were asked for.
         artifacts_first: artifacts that were asked for, each way.
-        failed: fields that the server could not serve, with its words.
+        failed: what the server could not serve, with its words, by field or by path.
 
     Raises:
         ValueError: it is no run.
     """
     wire, _ = decode_flawed(node, _Contents)
     found = _Parts(failed)
-    files = found.part("files", wire.files, lambda raw: decode(raw, WireFiles).page(files_first)) or FilesPage.empty()
-    export = found.part("history", wire.parquet_history, lambda raw: decode(raw, _Export), field="parquetHistory")
-    live = [row for row in (export.live_data if export else None) or () if row is not None]
+    count = int_or_none(wire.file_count)
 
-    def artifacts(raw: msgspec.Raw) -> ArtifactsPage:
-        return artifacts_page(decode(raw, WireArtifacts), artifacts_first)
+    def listed_files(raw: msgspec.Raw, flaws: Flaws) -> FilesPage:
+        page = files_page(raw, files_first, flaws)
+        if page.lost_to:  # all of them can be had without what failed: the list is asked for from its beginning
+            return FilesPage(files=(), after=None, has_more=True, flaw=page.flaw)
+        if page.told or not count:
+            return msgspec.structs.replace(page, told=page.told or count == 0)
+        raise ValueError(f"it counts {count} files and lists none")
 
-    logged = found.part("artifacts", wire.logged_artifacts, artifacts, field="loggedArtifacts")
-    used = found.part("artifacts", wire.used_artifacts, artifacts, field="usedArtifacts")
+    def artifacts(raw: msgspec.Raw, flaws: Flaws) -> ArtifactsPage:
+        page = artifacts_page(raw, artifacts_first, flaws)
+        if page.lost_to:  # likewise
+            return ArtifactsPage(artifacts=(), total=page.total, after=None, has_more=True, flaw=page.flaw)
+        return page
+
+    files = found.part("files", "files", wire.files, listed_files) or FilesPage.untold()
+    logged = found.part("artifacts", "loggedArtifacts", wire.logged_artifacts, artifacts) or ArtifactsPage.untold()
+    used = found.part("artifacts", "usedArtifacts", wire.used_artifacts, artifacts) or ArtifactsPage.untold()
+    for name, flaw in (("files", files.flaw), ("artifacts", logged.flaw or used.flaw)):
+        if flaw is not None:
+            found.flawed[name] = flaw
+    urls, live = found.exports(wire.parquet_history)
+    steps = tuple(None if row is None else _step(row) for row in live or ())
     return RunContents(
         run_id=wire.name,
         storage_id=wire.id,
@@ -196,15 +96,18 @@ def to_contents(
         files_after=files.after,
         has_more_files=files.has_more,
         unreadable_files=files.unreadable,
-        file_count=int_or_none(wire.file_count),
-        export_urls=tuple(SignedUrl(url) for url in (export.parquet_urls if export else None) or () if url),
-        live_steps=tuple(step for row in live if (step := _whole(row.get("_step"))) is not None),
+        files_told=files.told,
+        file_count=count,
+        export_urls=tuple(map(SignedUrl, urls)),
+        live_steps=tuple(step for step in steps if step is not None),
         has_live_rows=bool(live),
+        live_told=live is not None and None not in steps,
         events_line_count=int_or_none(wire.events_line_count),
         log_line_count=int_or_none(wire.log_line_count),
-        logged=logged or ArtifactsPage.empty(),
-        used=used or ArtifactsPage.empty(),
+        logged=logged,
+        used=used,
         failed=found.reasons,
+        flawed=found.flawed,
     )
 
 
@@ -213,20 +116,80 @@ class _Parts:
 
     def __init__(self, failed: Mapping[str, str]) -> None:
         self._failed = failed
-        self.reasons: dict[str, str] = {}  # by part
+        self.reasons: dict[str, str] = {}  # by part that cannot be had
+        self.flawed: dict[str, str] = {}  # by part of which something cannot be had
 
-    def part(
-        self, name: str, raw: msgspec.Raw, read: Callable[[msgspec.Raw], _T], *, field: str | None = None
-    ) -> _T | None:
+    def part(self, name: str, field: str, raw: msgspec.Raw, read: Callable[[msgspec.Raw, Flaws], _T]) -> _T | None:
         """One part; None when it is not there, or cannot be read, which is noted under its name."""
-        if (reason := self._failed.get(field or name)) is not None:
-            self.reasons[name] = reason
-        elif not is_null(raw):
+        flaws = inside(self._failed, field)
+        if field in self._failed or (flaws and not is_told(raw)):
+            self.reasons[name] = self._failed.get(field) or next(iter(flaws.values()))
+        elif raw != ABSENT:
             try:
-                return read(raw)
+                return read(raw, flaws)
             except (ValueError, RecursionError) as error:
                 self.reasons[name] = one_line(f"the server's answer for it: {error}")
         return None
+
+    def exports(self, raw: msgspec.Raw) -> tuple[list[str], list[dict[str, Any] | None] | None]:
+        """Addresses of the parts of a history, and rows that are in none; None for these where they are not told.
+
+        Either may fail alone, and nothing of it costs the history: what it does not tell comes row by row.
+        """
+        field = "parquetHistory"
+        wire = _Export()
+        try:
+            if is_told(raw):
+                wire, _ = decode_flawed(raw, _Export)
+            urls = _addresses(wire.parquet_urls) if is_told(wire.parquet_urls) else []
+        except (ValueError, RecursionError) as error:
+            urls, self.reasons["history"] = [], one_line(f"the server's answer for its exports: {error}")
+        try:
+            live = _live_rows(wire.live_data) if is_told(wire.live_data) else None
+        except (ValueError, RecursionError) as error:
+            live, self.reasons["history"] = None, one_line(f"the server's answer for its newest rows: {error}")
+        why = self._failed.get(field) or next(iter(inside(self._failed, field).values()), None)
+        if why is not None:
+            self.reasons["history"] = why
+        return urls, live
+
+
+def _addresses(raw: msgspec.Raw) -> list[str]:
+    """`parquetUrls`.
+
+    Raises:
+        ValueError: it is no list, or a part among others has no address: the rest would pass for the whole.
+    """
+    given = decode(raw, list[str | None])
+    urls = [url for url in given if url]
+    if urls and len(urls) < len(given):
+        raise ValueError(f"{len(given) - len(urls)} of {len(given)} parts have no address")
+    return urls
+
+
+def _live_rows(raw: msgspec.Raw) -> list[dict[str, Any] | None]:
+    """`liveData`: a list of objects; any of it may be JSON in a text. None in place of a row that is no object.
+
+    Raises:
+        ValueError: it is no list.
+    """
+    value = _parsed(decode(raw, object))
+    if not isinstance(value, list):
+        raise ValueError("it is no list")  # noqa: TRY004 — what a server sends, not what a caller gives
+    rows = map(_parsed, value)
+    return [row if isinstance(row, dict) else None for row in rows]
+
+
+def _parsed(value: object) -> Any:
+    return parse_lenient(value) if isinstance(value, str) else value
+
+
+def _step(row: Mapping[str, Any]) -> int | None:
+    """A step of `liveData`: floats on the wire (W&B API notes, section 6); None for what is no whole number."""
+    value = row.get("_step")
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    return int_or_none(value)
 
 
 def to_contents_or_bad(
@@ -252,84 +215,12 @@ def to_streams_or_bad(
     is_tail: bool,
     failed: Mapping[str, str] = MappingProxyType({}),
 ) -> RunStreams | BadRun:
-    """What was asked of a run's streams.
-
-    Args:
-        node: the bytes of one run.
-        with_log: whether console lines were asked for; a run that never wrote any gives null.
-        log_after: the cursor that they were asked behind.
-        is_tail: the newest ones were asked for.
-        failed: fields that the server could not serve, with its words.
-    """
+    """`to_streams`, with a named reason in place of an exception."""
 
     def read(node: msgspec.Raw | bytes) -> RunStreams:
-        wire, flaws = decode_flawed(node, WireStreams)
-        reasons = {_STREAMS[name]: reason for name, reason in {**flaws, **failed}.items() if name in _STREAMS}
-        return RunStreams(
-            run_id=wire.name,
-            storage_id=wire.id,
-            events=None if wire.events is None else lines_of(wire.events),
-            log=to_log_page(wire, after=log_after, is_tail=is_tail) if with_log and "console" not in reasons else None,
-            history=None if wire.history is None else lines_of(wire.history),
-            failed=reasons,
-        )
+        return to_streams(node, with_log=with_log, log_after=log_after, is_tail=is_tail, failed=failed)
 
     return _or_bad(read, node, "this run's streams")
-
-
-def lines_of(texts: list[str | None]) -> tuple[str, ...]:
-    """The rows of a stream that are there."""
-    return tuple(text for text in texts if text is not None)
-
-
-def to_log_page(wire: WireStreams, *, after: str | None, is_tail: bool) -> LogPage:
-    """A page of console lines. W&B API notes, section 6, says when there are more."""
-    count = int_or_none(wire.log_line_count)
-    log = wire.log_tail or wire.log_lines
-    found = [_line(edge.node) for edge in (log.edges if log else None) or () if edge is not None]
-    lines = tuple(line for line in found if line is not None)
-    page_info = (log.page_info if log else None) or WirePageInfo()
-    end = cursor_text(page_info.end_cursor)
-    # A page may be cut short by a size budget with `hasNextPage: false`.
-    behind = bool(lines) and count is not None and lines[-1].number + 1 < count
-    goes_on = bool(end) and end != after and (behind or bool(page_info.has_next_page))
-    return LogPage(
-        lines=lines,
-        after=end or after,
-        has_more=goes_on and not is_tail,
-        line_count=count,
-        unreadable=len(found) - len(lines),
-        is_tail=is_tail,
-    )
-
-
-def _line(node: msgspec.Raw) -> ConsoleLine | None:
-    """A console line; None for one without a place among the others."""
-    try:
-        wire = decode_flawed(node, _Line)[0]
-        number = to_int(wire.number)
-    except (ValueError, RecursionError):
-        return None
-    if number is None or number < 0:
-        return None
-    return ConsoleLine(
-        number=number,
-        at=time_or_none(wire.timestamp),
-        at_text=wire.timestamp,
-        level=wire.level or "",
-        label=wire.label or "",
-        line=wire.line or "",
-    )
-
-
-def _whole(value: object) -> int | None:
-    """A step of `liveData`: floats on the wire (W&B API notes, section 6); None for what is no whole number."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return to_int(value)
-    except ValueError:
-        return None
 
 
 def _or_bad(read: Callable[[msgspec.Raw | bytes], _T], node: msgspec.Raw | bytes, what: str) -> _T | BadRun:

@@ -27,6 +27,7 @@ class ListedFile(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: dt.datetime | None  # UTC
     updated_at_text: str | None
     url: SignedUrl  # expires; the reference itself for a reference file
+    untold: frozenset[str] = frozenset()  # of size, md5 and updated_at_text, those that the server did not tell
 
 
 class FilesPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,11 +37,14 @@ class FilesPage(msgspec.Struct, frozen=True, kw_only=True):
     after: str | None  # cursor to continue from
     has_more: bool
     unreadable: int = 0  # places in the list without a file, or with one that cannot be read
+    told: bool = True  # False: the server did not say what is in the list
+    flaw: str | None = None  # what it could not tell of single files, in its words
+    lost_to: frozenset[str] = frozenset()  # the server's fields that failed and took whole files along
 
     @classmethod
-    def empty(cls) -> Self:
-        """Of a run without files, or of a server that does not list them."""
-        return cls(files=(), after=None, has_more=False)
+    def untold(cls) -> Self:
+        """Of a server that does not list the files."""
+        return cls(files=(), after=None, has_more=False, told=False)
 
 
 class ArtifactsPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,11 +55,14 @@ class ArtifactsPage(msgspec.Struct, frozen=True, kw_only=True):
     after: str | None  # cursor to continue from
     has_more: bool
     unreadable: int = 0  # places in the list with a version that cannot be read
+    told: bool = True  # False: the server did not say what is in the list
+    flaw: str | None = None  # what it could not tell of single versions, in its words
+    lost_to: frozenset[str] = frozenset()  # the server's fields that failed and took whole versions along
 
     @classmethod
-    def empty(cls) -> Self:
-        """Of a run without artifacts, or of a server that does not list them."""
-        return cls(artifacts=(), total=None, after=None, has_more=False)
+    def untold(cls) -> Self:
+        """Of a server that does not list the artifacts."""
+        return cls(artifacts=(), total=None, after=None, has_more=False, told=False)
 
 
 class RunContents(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,15 +74,19 @@ class RunContents(msgspec.Struct, frozen=True, kw_only=True):
     files_after: str | None  # cursor to continue from with `Client.files_page`
     has_more_files: bool
     unreadable_files: int = 0  # places in the first page without a file, or with one that cannot be read
+    files_told: bool = True  # False: the server did not say which files there are
     file_count: int | None  # by the server's count
     export_urls: tuple[SignedUrl, ...]  # parts of the history export; their order differs from call to call
     live_steps: tuple[int, ...]  # steps that are not exported yet, as far as they are whole numbers
     has_live_rows: bool  # rows are not exported yet, whether or not their steps can be read
+    live_told: bool = True  # False: the server did not say, or not of all, which rows are not exported yet
     events_line_count: int | None
     log_line_count: int | None
     logged: ArtifactsPage
     used: ArtifactsPage
-    failed: Mapping[str, str] = {}  # parts that the server could not serve: "files", "history", "artifacts"
+    # Parts that the server could not serve, with its words: "files", and of "history" and "artifacts" some or all.
+    failed: Mapping[str, str] = {}
+    flawed: Mapping[str, str] = {}  # parts of which it could not serve single rows or fields: "files", "artifacts"
 
 
 class LogPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +98,7 @@ class LogPage(msgspec.Struct, frozen=True, kw_only=True):
     line_count: int | None  # lines that the run has, by the server's count
     unreadable: int = 0  # lines without a number, which have no place among the others
     is_tail: bool  # these are the newest lines: as they were asked for, or from an old server, which has no others
+    flaw: str | None = None  # what the server could not tell of single lines, in its words
 
 
 class StreamAsk(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,14 +114,15 @@ class StreamAsk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunStreams(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked of one run; None where nothing was asked."""
+    """What was asked of one run; None where nothing was asked, or the server lacks it."""
 
     run_id: str
     storage_id: str
-    events: tuple[str, ...] | None  # one JSON text a row, as sent
+    events: tuple[str | None, ...] | None  # one JSON text a row, as sent; None in place of one that cannot be read
     log: LogPage | None
-    history: tuple[str, ...] | None  # one JSON text a row, as sent
+    history: tuple[str | None, ...] | None  # likewise
     failed: Mapping[str, str] = {}  # streams that the server could not serve: "history", "console", "system metrics"
+    flawed: Mapping[str, str] = {}  # streams of which it could not serve something: the rest is here
 
 
 class ManifestFile(msgspec.Struct, frozen=True, kw_only=True):

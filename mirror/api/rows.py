@@ -13,9 +13,9 @@ from types import MappingProxyType
 import msgspec
 
 from mirror.api.answers import one_line
-from mirror.api.flaws import decode_flawed
+from mirror.api.flaws import decode_flawed, names_in
 from mirror.api.pages import BadRun
-from mirror.api.scalars import NULL, Int64, NonEmpty, int_or_none, json_text, to_int
+from mirror.api.scalars import NULL, Int64, NonEmpty, int_or_none, is_null, json_text, to_int
 from mirror.api.times import time_or_none
 from mirror.records.projects import SweepRecord
 from mirror.records.runs import RunRecord
@@ -39,7 +39,7 @@ class _Run(msgspec.Struct, rename="camel"):
     notes: str | None = None
     description: str | None = None
     commit: str | None = None
-    user: _User | None = None
+    user: msgspec.Raw = NULL
     read_only: bool | None = None
     project_id: str | int | None = None
     created_at: str | None = None
@@ -79,10 +79,14 @@ class _Names(msgspec.Struct):
 
 # Fields of the record that come of a field of the server's, where their names differ.
 _MADE_OF = {
+    "name": ("run_id",),
+    "id": ("storage_id",),
     "displayName": ("display_name",),
     "jobType": ("job_type",),
     "sweepName": ("sweep",),
     "user": ("user", "user_name"),
+    "user.username": ("user",),
+    "user.name": ("user_name",),
     "readOnly": ("read_only",),
     "projectId": ("project_internal_id",),
     "createdAt": ("created_at", "created_at_text"),
@@ -94,12 +98,19 @@ _MADE_OF = {
     "summaryMetrics": ("summary_text",),
     "systemMetrics": ("system_metrics_text",),
 }
+
+
+def made_of(name: str) -> tuple[str, ...]:
+    """The fields of a record that come of a field of the server's."""
+    return _MADE_OF.get(name, (name,))
+
+
 _UPDATED = frozenset({"updated_at", "updated_at_text"})
 _LATER = ("host",)  # fields that came after the first digests were stored
 _FINGERPRINTED = tuple(
     name
     for name in RunRecord.__struct_fields__
-    if name not in {"read_only", "created_at", "heartbeat_at", "fingerprint", "flaws", *_UPDATED, *_LATER}
+    if name not in {"read_only", "created_at", "heartbeat_at", "fingerprint", "flaws", "untold", *_UPDATED, *_LATER}
 )
 
 
@@ -118,12 +129,19 @@ def to_run(
         ValueError: the node is not a run, or its names cannot be read.
     """
     wire, decode_flaws = decode_flawed(node, _Run)
-    flaws = {**decode_flaws, **{name: reason for name, reason in failed.items() if name in _asked}}
+    flaws = {**decode_flaws, **{name: reason for name, reason in failed.items() if name.partition(".")[0] in _asked}}
+    untold = _asked - names_in(node)
+    user = _User()
+    if not is_null(wire.user):
+        user, user_flaws, user_untold = _user(wire.user)
+        flaws |= user_flaws
+        untold |= user_untold
+    elif any(name.startswith("user.") for name in flaws):  # a name that may not be null took the account along
+        flaws["user"] = next(reason for name, reason in flaws.items() if name.startswith("user."))
     try:
         count = to_int(wire.history_line_count)
     except ValueError as error:
         count, flaws["historyLineCount"] = None, str(error)
-    user = wire.user or _User()
     run = RunRecord(
         entity=entity,
         project=project,
@@ -155,9 +173,21 @@ def to_run(
         summary_text=json_text(wire.summary_metrics),
         system_metrics_text=json_text(wire.system_metrics),
         fingerprint="",
-        flaws={made: reason for name, reason in flaws.items() for made in _MADE_OF.get(name, (name,))},
+        flaws={made: reason for name, reason in flaws.items() for made in made_of(name)},
+        untold=frozenset(made for name in untold - flaws.keys() for made in made_of(name)),
     )
     return with_fingerprint(run)
+
+
+def _user(node: msgspec.Raw) -> tuple[_User, Mapping[str, str], frozenset[str]]:
+    """Who started a run, what of it is wrong, and what is not there, by the server's names."""
+    try:
+        user, flaws = decode_flawed(node, _User)
+        there = names_in(node)
+    except ValueError as error:
+        return _User(), {"user": one_line(str(error), 200)}, frozenset()
+    lacking = frozenset(field.encode_name for field in msgspec.structs.fields(_User)) - there
+    return user, {f"user.{name}": why for name, why in flaws.items()}, frozenset(f"user.{name}" for name in lacking)
 
 
 def to_run_or_bad(

@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 
 NULL = msgspec.Raw(b"null")
+ABSENT = msgspec.Raw(b"")  # of a field that an answer does not have
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1, pattern="^[^\\0]+$")]  # no request could name a NUL
 
 # W&B API notes, section 4: Int64 is a number or a numeric string; a number may come with `.0`.
@@ -21,6 +22,11 @@ _INT64 = range(-(2**63), 2**63)
 def is_null(raw: msgspec.Raw) -> bool:
     """Whether a value that was kept raw is null or was not there."""
     return bytes(raw).strip() == b"null"
+
+
+def is_told(raw: msgspec.Raw) -> bool:
+    """Whether a value that was kept raw is there, and not null."""
+    return bytes(raw).strip() not in {b"", b"null"}
 
 
 def json_text(raw: msgspec.Raw) -> str | None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from mirror.api.answers import Answer, one_line
 from mirror.api.asking import Asking
 from mirror.api.content_documents import EVENTS, HISTORY, LOG_LINES, LOG_TAIL, streams_document
-from mirror.api.content_rows import WireStreams, lines_of, to_log_page, to_streams_or_bad
+from mirror.api.content_rows import to_streams_or_bad
 from mirror.api.contents import LogPage, RunStreams, StreamAsk
+from mirror.api.flaws import fields_of, lost_with
 from mirror.api.pages import BadRun
-from mirror.api.scalars import NULL, is_null
+from mirror.api.scalars import NULL, is_null, is_told
+from mirror.api.stream_rows import WireStreams, rows_of, to_log_page
 from mirror.api.wire import AliasedData
-from mirror.errors import NotOffered
+from mirror.errors import GraphQLError, NotOffered, ServerError
 
 ASKS_PER_DOCUMENT = 20
 LINES_PER_PAGE = 5000
@@ -24,8 +27,10 @@ class StreamQuestions(Asking):
 
     async def history_rows(
         self, entity: str, project: str, run_id: str, min_step: int, max_step: int
-    ) -> tuple[str, ...]:
+    ) -> tuple[str | None, ...]:
         """Every row of a range of steps, each a JSON text as the server sent it: bare NaN and float steps come.
+
+        None stands in place of a row that the server could not serve, or that is no JSON object.
 
         Args:
             entity: W&B entity.
@@ -39,10 +44,10 @@ class StreamQuestions(Asking):
         """
         variables = {"entity": entity, "project": project, "run": run_id, "minStep": min_step, "maxStep": max_step}
         variables["samples"] = max(1, max_step - min_step)  # fewer, and the server leaves rows out
-        answer = await self._ask(HISTORY, variables)
-        return lines_of(self._decode(self._run_of(answer, run_id, project), WireStreams).history or [])
+        answer = await self._ask(HISTORY, variables, partial=True)
+        return self._rows_in(answer, run_id, project, "history")
 
-    async def events(self, entity: str, project: str, run_id: str, samples: int) -> tuple[str, ...]:
+    async def events(self, entity: str, project: str, run_id: str, samples: int) -> tuple[str | None, ...]:
         """System metrics, one JSON text a row. No paging is known: ask for at least `RunContents.events_line_count`.
 
         Args:
@@ -55,8 +60,26 @@ class StreamQuestions(Asking):
             NotFound: there is no such run.
         """
         variables = {"entity": entity, "project": project, "run": run_id, "samples": max(1, samples)}
-        answer = await self._ask(EVENTS, variables)
-        return lines_of(self._decode(self._run_of(answer, run_id, project), WireStreams).events or [])
+        answer = await self._ask(EVENTS, variables, partial=True)
+        return self._rows_in(answer, run_id, project, "events")
+
+    def _rows_in(self, answer: Answer, run_id: str, project: str, field: str) -> tuple[str | None, ...]:
+        """The rows of one stream of one run.
+
+        Raises:
+            NotFound: there is no such run.
+            ServerError: the server could not serve them, or they have another shape.
+        """
+        failed = self._flaws_of(answer, "project", "run")
+        wire = self._decode(self._run_of(answer, run_id, project), WireStreams)
+        rows = wire.history if field == "history" else wire.events
+        if field in fields_of(failed) and not is_told(rows):
+            raise self._reported(answer)
+        try:
+            return rows_of(rows)
+        except ValueError as error:
+            why = one_line(str(error))
+        raise ServerError(f"{self._host} answered in a shape that W&B does not use: {why}")
 
     async def log_lines(
         self, entity: str, project: str, run_id: str, after: str | None = None, *, first: int = LINES_PER_PAGE
@@ -75,13 +98,22 @@ class StreamQuestions(Asking):
         """
         where = {"entity": entity, "project": project, "run": run_id}
         try:
-            answer = await self._ask(LOG_LINES, {**where, "first": first, "after": after}, needs=[_PAGING])
+            answer = await self._ask(
+                LOG_LINES, {**where, "first": first, "after": after}, needs=[_PAGING], partial=True
+            )
             is_tail = False
         except NotOffered:
-            answer = await self._ask(LOG_TAIL, {**where, "last": first})
+            answer = await self._ask(LOG_TAIL, {**where, "last": first}, partial=True)
             is_tail = True
         wire = self._decode(self._run_of(answer, run_id, project), WireStreams)
-        return to_log_page(wire, after=after, is_tail=is_tail)
+        failed = self._flaws_of(answer, "project", "run")
+        if "logLines" in failed:
+            raise self._reported(answer)
+        try:
+            return to_log_page(wire, after=after, is_tail=is_tail, failed=failed)
+        except (ValueError, RecursionError) as error:
+            why = one_line(str(error))
+        raise ServerError(f"{self._host} answered in a shape that W&B does not use: {why}")
 
     async def run_streams(
         self, entity: str, project: str, asks: Sequence[StreamAsk]
@@ -127,6 +159,11 @@ class StreamQuestions(Asking):
             if modern and not self._known.knows(_PAGING):  # it just said so
                 return await self._streams(entity, project, asks, attempts, without)
             raise
+        except GraphQLError as error:  # a field that may not be null took the project along
+            lost = lost_with(error, alone=len(asks) == 1)
+            if not lost.keys() - without.keys():
+                raise
+            return await self._streams(entity, project, asks, attempts, {**without, **lost})
         failed = self._failed_aliases(answer)
         runs = self._read(answer, AliasedData).project or {}
         found: dict[str, RunStreams | BadRun | None] = {}
@@ -141,8 +178,8 @@ class StreamQuestions(Asking):
                     is_tail=is_tail,
                     failed={**without, **fields},
                 )
-            elif fields.keys() - without.keys():  # a field that may not be null took the run along
-                found |= await self._streams(entity, project, [ask], attempts, {**without, **fields})
+            elif (lost := fields_of(fields)).keys() - without.keys():  # what may not be null took the run along
+                found |= await self._streams(entity, project, [ask], attempts, {**without, **lost})
             elif fields:
                 found[ask.run_id] = BadRun(run_id=ask.run_id, storage_id=None, reason="; ".join(fields.values()))
             else:

@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from mirror.api import LogPage, RunContents, RunStreams, StreamAsk
+from mirror.api import LogPage, RunStreams, StreamAsk
 from mirror.pull import run_artifacts, run_files, run_history, run_streams
-from mirror.pull.contents_plan import HistoryPlan, plan_history
-from mirror.pull.errand import Errand
+from mirror.pull.contents_plan import HISTORY, HistoryPlan, plan_history
+from mirror.pull.errand import Errand, in_part
 from mirror.pull.listing import CONTENTS
 from mirror.records.contents import ContentChanges, Direction, HeldArtifact, HeldFile, HeldHistory
 from mirror.records.runs import RunRecord
@@ -57,7 +57,7 @@ async def gather(errand: Errand, runs: Sequence[RunRecord], held: HeldContents) 
             if ask is not None and ask.events_samples is not None:
                 errand.fail(run.run_id, run_streams.EVENTS, answer.reason)
             answer = None  # rows of the history are then asked for alone
-        change = await _run(errand, run, plans[run.run_id], answer, held)
+        change = await _run(errand, run, plans[run.run_id], answer, ask, held)
         _settle_needless(errand, run.run_id, plans[run.run_id], ask)
         if change != ContentChanges(run_id=run.run_id):
             errand.outcome.contents.append(change)
@@ -71,105 +71,160 @@ def plan_of(errand: Errand, run: RunRecord, held: HeldContents) -> HistoryPlan |
     """What to do about a run's history; None: nothing, or not wanted."""
     if not errand.policy.history:
         return None
-    if run_streams.HISTORY in errand.signatures.of(run.run_id).failed:  # what the server says of it is not all
-        return None
     failing = set(errand.failing(run.run_id))
-    touched = run.run_id in errand.touched or run_streams.HISTORY in failing
+    touched = run.run_id in errand.touched or HISTORY in failing
     history = held.histories[run.run_id]
     if not all(errand.objects.has(export.object) for export in history.exports):
         history = msgspec.structs.replace(history, completeness=None)  # lost from this disk: fetched anew
+    if errand.lacks_part(run.run_id, HISTORY):
+        history = msgspec.structs.replace(history, completeness=None)  # rows that could not be read: all are read again
     return plan_history(
         run,
         errand.signatures.of(run.run_id),
         history,
         touched=touched,
         again=run.run_id in errand.again,
-        changed=run.run_id in errand.changed or not failing.isdisjoint((run_streams.HISTORY, CONTENTS)),
+        changed=run.run_id in errand.changed or not failing.isdisjoint((HISTORY, CONTENTS)),
     )
 
 
 def _settle_needless(errand: Errand, run_id: str, plan: HistoryPlan | None, ask: StreamAsk | None) -> None:
     """End failures of what is not needed any more: nothing is left to try."""
     failing = set(errand.failing(run_id)) - errand.signatures.of(run_id).failed.keys()
-    if plan is None and run_streams.HISTORY in failing:
-        errand.settle(run_id, run_streams.HISTORY)
+    if plan is None:
+        for item in failing.intersection((HISTORY, in_part(HISTORY))):
+            errand.settle(run_id, item)
     for item, is_asked in (
         (run_streams.CONSOLE, ask is not None and ask.with_log),
         (run_streams.EVENTS, ask is not None and ask.events_samples is not None),
     ):
-        if item in failing and not is_asked and errand.is_due(run_id, item):
-            errand.settle(run_id, item)
+        for name in failing.intersection((item, in_part(item))):
+            if not is_asked and errand.is_due(run_id, name):
+                errand.settle(run_id, name)
 
 
 async def _run(
-    errand: Errand, run: RunRecord, plan: HistoryPlan | None, streams: RunStreams | None, held: HeldContents
+    errand: Errand,
+    run: RunRecord,
+    plan: HistoryPlan | None,
+    streams: RunStreams | None,
+    ask: StreamAsk | None,
+    held: HeldContents,
 ) -> ContentChanges:
     """Everything of one run, side by side; each part ends in a field of the change, or in a failure."""
-    listed, run_id = errand.signatures.of(run.run_id), run.run_id
-    found: dict[str, Any] = {}
-
-    async def files() -> None:
-        rows = await errand.guarded(
-            run_id, FILES, lambda: run_files.take_files(errand, listed, held.files.get(run_id, {}))
-        )
-        found["files"] = tuple(rows or ())
-
-    async def history(plan: HistoryPlan) -> None:
-        rows = streams.history if streams is not None else None
-        found["history"] = await errand.guarded(
-            run_id,
-            run_streams.HISTORY,
-            lambda: run_history.take_history(errand, run, plan, held.histories[run_id], rows),
-        )
-
-    async def console(first: LogPage) -> None:
-        held_lines = held.histories[run_id]
-        lines = await errand.guarded(
-            run_id, run_streams.CONSOLE, lambda: run_streams.take_console(errand, run, first, held_lines)
-        )
-        if lines is not None:
-            found["console"], found["console_from"] = lines
-
-    async def artifacts() -> None:
-        found["artifacts"] = await errand.guarded(
-            run_id, run_artifacts.ARTIFACTS, lambda: run_artifacts.take_artifacts(errand, listed, held.artifacts, links)
-        )
-
-    lost, links = _lost(listed, streams), held.links.get(run_id, ())
-    for item, reason in lost.items():
-        errand.fail(run_id, item, reason)
-    wants_artifacts = run_artifacts.ARTIFACTS not in lost and run_artifacts.concerns(listed, links)
+    taking = _Taking(errand, run, streams, held)
+    lost = taking.note_lost()
     async with side_by_side() as group:
         if FILES not in lost:
-            group.start_soon(files)
+            group.start_soon(taking.files)
         if plan is not None:
-            group.start_soon(history, plan)
+            group.start_soon(taking.history, plan)
         if streams is not None and streams.log is not None:
-            group.start_soon(console, streams.log)
-        if wants_artifacts:
-            group.start_soon(artifacts)
-    if not wants_artifacts and run_artifacts.ARTIFACTS not in lost:
-        errand.settle(run_id, run_artifacts.ARTIFACTS)
-    return _changes(errand, found, streams, run_id, links)
+            group.start_soon(taking.console, streams.log)
+        if run_artifacts.concerns(taking.listed, taking.links):
+            group.start_soon(taking.artifacts)
+        else:
+            errand.settle(run.run_id, run_artifacts.ARTIFACTS)
+    if plan is None:
+        taking.note_history()
+    if streams is not None and ask is not None and ask.events_samples is not None:
+        taking.events(streams)
+    return taking.changes()
 
 
-def _changes(
-    errand: Errand,
-    found: dict[str, Any],
-    streams: RunStreams | None,
-    run_id: str,
-    links: Sequence[tuple[str, Direction]],
-) -> ContentChanges:
-    """What was fetched of a run, system metrics with it; artifacts that are linked already are no change."""
-    if streams is not None and streams.events is not None:
-        errand.settle(run_id, run_streams.EVENTS)
-        found["events"] = streams.events or None
-    if found.get("artifacts") is not None and sorted(found["artifacts"]) == sorted(links):
-        del found["artifacts"]
-    return msgspec.structs.replace(ContentChanges(run_id=run_id), **found)
+class _Taking:
+    """The contents of one run, as they are taken."""
 
+    def __init__(self, errand: Errand, run: RunRecord, streams: RunStreams | None, held: HeldContents) -> None:
+        self.errand, self.run, self.run_id, self.streams, self.held = errand, run, run.run_id, streams, held
+        self.listed = errand.signatures.of(run.run_id)
+        self.links = held.links.get(run.run_id, ())
+        self.found: dict[str, Any] = {}  # fields of the change
 
-def _lost(listed: RunContents, streams: RunStreams | None) -> dict[str, str]:
-    """Parts of a run that the server could not serve, with its words; rows of a history are then asked for alone."""
-    failed = streams.failed if streams is not None else {}
-    return {**listed.failed, **{item: reason for item, reason in failed.items() if item != run_streams.HISTORY}}
+    def note_lost(self) -> dict[str, str]:
+        """Parts of which the server could serve nothing, with its words.
+
+        What it can serve of a history and of the artifacts is taken all the same.
+        """
+        failed = {**self.listed.failed, **(self.streams.failed if self.streams is not None else {})}
+        lost = {item: why for item, why in failed.items() if item not in {HISTORY, run_artifacts.ARTIFACTS}}
+        for item, reason in lost.items():
+            self.errand.fail(self.run_id, item, reason)
+        return lost
+
+    def note_history(self) -> None:
+        """Name a history of which the server could not tell all, though nothing was to be fetched of it."""
+        reason = self.listed.failed.get(HISTORY)
+        if reason is not None and self.errand.policy.history and self.errand.is_due(self.run_id, HISTORY):
+            self.errand.fail(self.run_id, HISTORY, reason)
+
+    async def files(self) -> None:
+        """The files that are new or changed."""
+        known = self.held.files.get(self.run_id, {})
+        taken = await self.errand.guarded(
+            self.run_id, FILES, lambda: run_files.take_files(self.errand, self.listed, known)
+        )
+        if taken is not None:
+            self.found["files"] = taken.rows
+            self.errand.note_part(self.run_id, FILES, taken.flaw)
+
+    async def history(self, plan: HistoryPlan) -> None:
+        """What the plan says of the history."""
+        rows = self.streams.history if self.streams is not None else None
+        taken = await self.errand.guarded(
+            self.run_id,
+            HISTORY,
+            lambda: run_history.take_history(self.errand, self.run, plan, self.held.histories[self.run_id], rows),
+            why=self.listed.failed.get(HISTORY),
+        )
+        if taken is not None:
+            self.found["history"] = taken.change
+            if taken.flaw is not None or plan.replaces_tail:  # else older rows were not looked at
+                self.errand.note_part(self.run_id, HISTORY, taken.flaw)
+
+    async def console(self, first: LogPage) -> None:
+        """The console lines, of which the first page came."""
+        item, known = run_streams.CONSOLE, self.held.histories[self.run_id]
+        taken = await self.errand.guarded(
+            self.run_id, item, lambda: run_streams.take_console(self.errand, self.run, first, known)
+        )
+        if taken is None:
+            return
+        if taken.flaw is not None or taken.replace_from is not None:  # else older lines were not looked at
+            self.errand.note_part(self.run_id, item, taken.flaw)
+        if taken.lines or not taken.is_partial:
+            self.found["console"], self.found["console_from"] = taken.lines, taken.replace_from
+            self.found["console_partial"] = taken.is_partial
+
+    async def artifacts(self) -> None:
+        """The versions that the run logged and used; those that are linked already are no change."""
+        item = run_artifacts.ARTIFACTS
+        taken = await self.errand.guarded(
+            self.run_id,
+            item,
+            lambda: run_artifacts.take_artifacts(self.errand, self.listed, self.held.artifacts, self.links),
+            why=self.listed.failed.get(item),
+        )
+        if taken is not None:
+            self.errand.note_part(self.run_id, item, taken.flaw)
+            if sorted(taken.links) != sorted(self.links):
+                self.found["artifacts"] = taken.links
+
+    def events(self, streams: RunStreams) -> None:
+        """The rows of system metrics that came; those that could not be read are noted."""
+        item, rows, counted = run_streams.EVENTS, streams.events, self.listed.events_line_count
+        if item in streams.failed or rows is None:  # the server does not know them
+            return
+        if not rows and counted:
+            self.errand.fail(self.run_id, item, f"the server counts {counted} rows and gives none")
+            return
+        self.errand.settle(self.run_id, item)
+        lost = sum(row is None for row in rows)
+        self.errand.report.skipped += lost
+        why = streams.flawed.get(item) or f"{lost} of {len(rows)} rows cannot be read"
+        self.errand.note_part(self.run_id, item, why if lost else None)
+        self.found["events"] = rows or None
+
+    def changes(self) -> ContentChanges:
+        """What was fetched."""
+        return msgspec.structs.replace(ContentChanges(run_id=self.run_id), **self.found)

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from mirror.api import ListedFile, RunContents
 from mirror.config import SourceSettings
-from mirror.pull.history_marks import NAMES_TELL_NOTHING, keys_fingerprint, parsed_keys, parts_fingerprint
+from mirror.pull.history_marks import (
+    NAMES_TELL_NOTHING,
+    keys_fingerprint,
+    parsed_keys,
+    parts_fingerprint,
+    tells_keys,
+)
 from mirror.records.contents import STILL_ACTIVE, Completeness, HeldFile, HeldHistory
 from mirror.records.runs import RunRecord
+from mirror.records.texts import parse_lenient
+from mirror.store.history_parts import step_of
 
 MB = 1_000_000
+HISTORY = "history"  # the name of an item that may fail
 HISTORY_PAGE_STEPS = 1000  # as the SDK pages (W&B API notes, section 6)
 
 
@@ -65,7 +74,8 @@ def plan_files(
 
 def same_file(listed: ListedFile, held: HeldFile) -> bool:
     """Whether the bytes held are the ones listed, as far as the listing tells."""
-    return (listed.size, listed.md5, listed.updated_at_text) == (held.size, held.md5, held.updated_at_text)
+    marks = {"size", "md5", "updated_at_text"} - listed.untold
+    return all(getattr(listed, mark) == getattr(held, mark) for mark in marks)
 
 
 def why_left_out(file: ListedFile, policy: SourceSettings) -> str | None:
@@ -86,8 +96,9 @@ class HistoryPlan:
 
     exports: bool  # fetch all parts anew; they replace those that are held
     rows_from: int | None  # read rows of the API from this step on; None: none
-    rows_to: int  # the step behind the last row
+    rows_to: int | None  # the step behind the last row; None: not known, they are read until none comes any more
     replaces_tail: bool  # the rows read are the whole tail
+    renews: bool = field(default=False, compare=False)  # what is held is of another history: nothing of it stays
 
 
 def plan_history(
@@ -104,7 +115,8 @@ def plan_history(
     The exports are fetched anew whenever the server's facts about the history moved, since parts are replaced,
     compacted and reordered upstream and no part can be told from its address. Rows that are not exported are read from
     the lowest live step on, since they may lie between exported ones, and once that is done, from the last row held,
-    which may have grown since. A run with neither is read through `history`. W&B API notes, section 6.
+    which may have grown since. A run with neither is read through `history`, and so is one of which the server does not
+    tell what is exported, or how far it goes. W&B API notes, section 6.
 
     Rows are not final: a history that was written again under the same last step and count is read whole. What tells of
     it is in `history_marks`.
@@ -120,10 +132,12 @@ def plan_history(
     Returns:
         What to do; None when everything is held already.
     """
-    before, last_step = held.completeness, last_step_of(run)
+    before = held.completeness
     facts = _Facts(run, listed, held, touched=touched, changed=changed)
-    if last_step < 0 and not run.history_line_count and not listed.export_urls and not listed.has_live_rows:
+    if facts.nothing_logged and not listed.export_urls and not listed.has_live_rows:
         return None
+    if (facts.rewound or facts.overwritten) and held.exports and HISTORY in listed.failed:
+        return None  # what takes their place cannot be told
     worth = touched or again
     lacking = before is not None and not before.complete and before.reason != STILL_ACTIVE and worth
     if before is None or lacking or facts.ended or facts.rewound or facts.overwritten:
@@ -146,16 +160,17 @@ class _Facts:
     """One run's history upstream beside the one held."""
 
     def __init__(self, run: RunRecord, listed: RunContents, held: HeldHistory, *, touched: bool, changed: bool) -> None:
-        before, last_step = held.completeness, last_step_of(run)
+        before, last_step, count = held.completeness, last_step_of(run), line_count_of(run)
         self.listed, self.held, self.going = listed, held, run.is_active and touched
-        self.end = max([last_step, *listed.live_steps]) + 1
-        self.moved = before is None or (before.last_step, before.history_line_count) != (
-            last_step,
-            run.history_line_count,
-        )
+        self.nothing_logged = count == 0 if last_step is None else last_step < 0 and not count
+        knows_end = last_step is not None or (listed.has_live_rows and listed.live_told)
+        self.end = max([-1 if last_step is None else last_step, *listed.live_steps]) + 1 if knows_end else None
+        self.moved = before is None or _is_more_or_less(before, last_step, count)
+        self.moved |= touched and last_step is None and count is None  # nothing tells
         # Steps may have been written again before it ended, and its exports may be whole now.
         self.ended = touched and not run.is_active
-        self.rewound = before is not None and before.last_step is not None and before.last_step > last_step
+        earlier = None if before is None else before.last_step
+        self.rewound = earlier is not None and last_step is not None and earlier > last_step
         self.overwritten = before is not None and changed and _is_overwritten(run, before)
         self.parts_moved = len(listed.export_urls) != len(held.exports)
         if before is not None and before.parts_fingerprint not in (None, NAMES_TELL_NOTHING) and listed.export_urls:
@@ -163,13 +178,16 @@ class _Facts:
 
     def whole(self) -> HistoryPlan:
         """Everything, whatever is held."""
-        if (self.overwritten or self.rewound) and not self.listed.export_urls:
+        renews, exports = self.overwritten or self.rewound, bool(self.listed.export_urls)
+        if renews and not exports:
             # Exports that are held are of another history; what the server has stands in its rows, from the first on.
-            return HistoryPlan(exports=bool(self.held.exports), rows_from=0, rows_to=self.end, replaces_tail=True)
-        exports = bool(self.listed.export_urls)
+            return HistoryPlan(
+                exports=bool(self.held.exports), rows_from=0, rows_to=self.end, replaces_tail=True, renews=True
+            )
         if self.listed.has_live_rows:
             return self._live(exports=exports)
-        return HistoryPlan(exports=exports, rows_from=None if exports else 0, rows_to=self.end, replaces_tail=True)
+        start = None if exports else 0
+        return HistoryPlan(exports=exports, rows_from=start, rows_to=self.end, replaces_tail=True, renews=renews)
 
     def with_live_rows(self) -> HistoryPlan | None:
         """A run that goes on, or whose export does not hold everything yet."""
@@ -200,10 +218,26 @@ class _Facts:
         steps = list(self.listed.live_steps) or [0]
         if not exports and not self.rewound and self.held.first_tail_step is not None:
             steps.append(self.held.first_tail_step)
-        return HistoryPlan(exports=exports, rows_from=min(steps), rows_to=self.end, replaces_tail=True)
+        return HistoryPlan(
+            exports=exports,
+            rows_from=min(steps),
+            rows_to=self.end,
+            replaces_tail=True,
+            renews=self.overwritten or self.rewound,
+        )
 
     def _from(self, step: int) -> HistoryPlan:
         return HistoryPlan(exports=False, rows_from=step, rows_to=self.end, replaces_tail=False)
+
+
+def _is_more_or_less(before: Completeness, last_step: int | None, count: int | None) -> bool:
+    """Whether the server tells of other rows than it did; what it did not tell then is compared with what is held."""
+    held = before.last_step_held if before.last_step is None else before.last_step
+    if last_step is not None and last_step != (-1 if held is None else held):
+        return True
+    if count is None or before.history_line_count is None:
+        return count is not None and count > before.rows_held + before.shared_rows
+    return count != before.history_line_count
 
 
 def _is_overwritten(run: RunRecord, before: Completeness) -> bool:
@@ -212,18 +246,40 @@ def _is_overwritten(run: RunRecord, before: Completeness) -> bool:
     While a run goes on all of it moves with every row, so that only what cannot come of new rows alone is taken for it.
     """
     steps = before.last_step, last_step_of(run)
-    counts = before.history_line_count, run.history_line_count
+    counts = before.history_line_count, line_count_of(run)
     if run.is_active:
         if counts[0] is not None and counts[1] is not None:
-            fewer = counts[1] < counts[0]
-            if fewer or (counts[1] == counts[0] and steps[0] is not None and steps[1] > steps[0]):
+            further = steps[0] is not None and steps[1] is not None and steps[1] > steps[0]
+            if counts[1] < counts[0] or (counts[1] == counts[0] and further):
                 return True
         if steps[0] != steps[1] or counts[0] != counts[1]:
             return False
+    if not tells_keys(run):
+        return False
     return before.keys_fingerprint is not None and before.keys_fingerprint != keys_fingerprint(run)
 
 
-def last_step_of(run: RunRecord) -> int:
-    """`historyKeys.lastStep`; -1 when nothing was logged."""
-    step = parsed_keys(run).get("lastStep")
-    return int(step) if isinstance(step, int | float) and not isinstance(step, bool) and step == step else -1
+def last_step_of(run: RunRecord) -> int | None:
+    """`historyKeys.lastStep`; -1 when nothing was logged, None where the server does not tell.
+
+    A server has no table of keys for a run that logged nothing. That there is none says nothing where it counts rows,
+    or where the summary shows the step of one.
+    """
+    if not run.tells("history_keys_text"):
+        return None
+    table = parsed_keys(run)
+    step = step_of(table.get("lastStep"))
+    if step is not None and step >= 0:
+        return step
+    return None if table.get("keys") or line_count_of(run) or summary_step_of(run) is not None else -1
+
+
+def line_count_of(run: RunRecord) -> int | None:
+    """Rows logged, by the server's count; None where it does not tell."""
+    return run.history_line_count if run.tells("history_line_count") else None
+
+
+def summary_step_of(run: RunRecord) -> int | None:
+    """The step of the last row, as far as the summary shows it."""
+    summary = parse_lenient(run.summary_text)
+    return step_of(summary.get("_step")) if isinstance(summary, dict) else None

@@ -69,8 +69,17 @@ class Errand:
         before = self.open_failures.get((run_id, storable(item)))
         return before is None or before.is_due(self.at, retry_quarantined=self.retry_quarantined)
 
-    async def guarded(self, run_id: str, item: str, action: Callable[[], Awaitable[T]]) -> T | None:
+    async def guarded(
+        self, run_id: str, item: str, action: Callable[[], Awaitable[T]], *, why: str | None = None
+    ) -> T | None:
         """Do one small thing; its failure is noted under its name and stops nothing else.
+
+        Args:
+            run_id: the run.
+            item: the name of the thing.
+            action: does it.
+            why: the server could not serve all that it takes, in its words: that is noted, and what can be had is taken
+                whenever the run is looked at.
 
         Returns:
             What the action gave; None when it is not due, or failed.
@@ -79,12 +88,14 @@ class Errand:
             StoreError: the disk failed.
             Unreachable: the server is away altogether.
         """
-        if not self.is_due(run_id, item):
+        if why is None and not self.is_due(run_id, item):
             return None
-        found = await self.tried(run_id, item, action)
+        found = await self.tried(run_id, item, action, why=why)
         return None if isinstance(found, Failure) else found
 
-    async def tried(self, run_id: str, item: str, action: Callable[[], Awaitable[T]]) -> T | Failure:
+    async def tried(
+        self, run_id: str, item: str, action: Callable[[], Awaitable[T]], *, why: str | None = None
+    ) -> T | Failure:
         """The same, whether or not it is due, and with the failure as the answer."""
         try:
             value = await action()
@@ -92,8 +103,27 @@ class Errand:
             if stops_everything(error):
                 raise
             return self.fail(run_id, item, error.message)
-        self.settle(run_id, item)
+        if why is None:
+            self.settle(run_id, item)
+        elif self.is_due(run_id, item):
+            self.fail(run_id, item, why)
         return value
+
+    def note_part(self, run_id: str, item: str, reason: str | None) -> None:
+        """Note that something of a thing could not be had though the rest was, or that nothing is lacking any more.
+
+        That has a name of its own: the thing itself is not put off because of it.
+        """
+        part = in_part(item)
+        if reason is None:
+            self.settle(run_id, part)
+        elif self.is_due(run_id, part):
+            self.fail(run_id, part, reason)
+
+    def lacks_part(self, run_id: str, item: str) -> bool:
+        """Whether something of a thing could not be had before, and is to be tried now."""
+        part = in_part(item)
+        return (run_id, storable(part)) in self.open_failures and self.is_due(run_id, part)
 
     def fail(self, run_id: str, item: str, reason: str) -> Failure:
         """Note a failure."""
@@ -104,6 +134,11 @@ class Errand:
     def count_bytes(self, count: int) -> None:
         """Bytes came, for progress."""
         self.report.bytes_fetched += count
+
+
+def in_part(item: str) -> str:
+    """The name under which it is noted that something of an item could not be had."""
+    return f"{item} (in part)"
 
 
 def stops_everything(error: MirrorError) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mirror.api import RunContents
 from mirror.pull.contents_pass import HeldContents, plan_of
-from mirror.pull.contents_plan import HISTORY_PAGE_STEPS, plan_files
+from mirror.pull.contents_plan import HISTORY_PAGE_STEPS, HistoryPlan, plan_files
 from mirror.pull.errand import Errand
 from mirror.pull.run_artifacts import count_artifacts
 from mirror.pull.run_streams import ask_streams
@@ -40,10 +40,17 @@ def forecast(errand: Errand, runs: Sequence[RunRecord], held: HeldContents) -> N
         asks += ask is not None
         if plan is not None:
             report.parts += len(listed.export_urls) if plan.exports else 0
-            rows = plan.rows_to - plan.rows_from if plan.rows_from is not None else 0
+            rows = _rows_ahead(plan, run)
             report.rows += rows
             report.requests_ahead += max(0, -(-rows // HISTORY_PAGE_STEPS) - 1)
     report.requests_ahead += -(-asks // ASKS_PER_REQUEST)
+
+
+def _rows_ahead(plan: HistoryPlan, run: RunRecord) -> int:
+    """How many rows would be read, at the most; by the server's count where it does not tell the last step."""
+    if plan.rows_from is None:
+        return 0
+    return (run.history_line_count or 0) if plan.rows_to is None else plan.rows_to - plan.rows_from
 
 
 def _further_pages(listed: RunContents) -> int:

@@ -35,6 +35,11 @@ def keys_fingerprint(run: RunRecord) -> str:
     return _digest([table.get("lastStep"), run.history_line_count, facts, last])
 
 
+def tells_keys(run: RunRecord) -> bool:
+    """Whether the server told all that the digest over the keys is made of; else that says nothing."""
+    return all(map(run.tells, ("history_keys_text", "history_line_count", "summary_text")))
+
+
 def parts_fingerprint(urls: Iterable[SignedUrl]) -> str:
     """Digest of the names of the parts, without the host that serves them and in any order."""
     return _digest(sorted(_path(url.part_key) for url in urls))

@@ -102,6 +102,7 @@ class ProjectPass:
         unsettled = await self._unsettled()
         seen = _Seen(unseen=set(unsettled))
         trusted = not self.state.distrusts_updates
+        trusted = trusted and self.shop.client.knows("Run.updatedAt")
         by_update = trusted and await self.shop.stored(held.tells_updates, self.shop.lake, self.key)
         if by_update and not await self._list_updated(look, seen, room=len(unsettled)):
             self.distrusts_updates, by_update = True, False

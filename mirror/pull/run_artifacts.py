@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import msgspec
 import xxhash
 
 from mirror.api import ArtifactsPage, BadArtifact, RunContents
@@ -42,7 +43,8 @@ OPT_IN = "artifact bytes are mirrored where artifacts_include says so"
 def concerns(listed: RunContents, held: Sequence[tuple[str, Direction]]) -> bool:
     """Whether a run's artifacts need a look: there are some, or there were."""
     return bool(
-        listed.logged.unreadable
+        ARTIFACTS in listed.failed
+        or listed.logged.unreadable
         or listed.used.unreadable
         or listed.logged.artifacts
         or listed.used.artifacts
@@ -52,12 +54,28 @@ def concerns(listed: RunContents, held: Sequence[tuple[str, Direction]]) -> bool
     )
 
 
+class TakenArtifacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the artifacts of a run came to."""
+
+    links: tuple[tuple[str, Direction], ...]  # all of them; those held, too, of a list that cannot be read whole
+    flaw: str | None  # what the server could not tell of single versions, in its words
+
+
+class _Refs(msgspec.Struct, frozen=True, kw_only=True):
+    """All versions that a run logged or used."""
+
+    refs: Sequence[ArtifactRef]
+    unreadable: int
+    whole: bool  # what is not among them is not a version of the run any more
+    flaw: str | None
+
+
 async def take_artifacts(
     errand: Errand,
     listed: RunContents,
     held: Mapping[str, HeldArtifact],
     links: Sequence[tuple[str, Direction]],
-) -> tuple[tuple[str, Direction], ...]:
+) -> TakenArtifacts:
     """Take every version that the run logged or used and that is not held as it is now.
 
     Args:
@@ -66,18 +84,16 @@ async def take_artifacts(
         held: versions that the lake holds, by id.
         links: ids and directions that the lake holds of the run.
 
-    Returns:
-        Ids and directions of all of them; those that are held, too, where the lists cannot be read whole.
-
     Raises:
         MirrorError: a list could not be read to its end, or a version is bad.
     """
-    logged, unreadable = await _all(errand, listed.run_id, "logged", listed.logged)
-    used, more = await _all(errand, listed.run_id, "used", listed.used)
-    unreadable += more
-    errand.report.skipped += unreadable
+    logged = await _all(errand, listed.run_id, "logged", listed.logged)
+    used = await _all(errand, listed.run_id, "used", listed.used)
+    errand.report.skipped += logged.unreadable + used.unreadable
     failing = errand.failing(listed.run_id)
-    new = {ref.artifact_id: ref for ref in [*logged, *used] if _is_new(listed.run_id, ref, held, errand, failing)}
+    new = {
+        ref.artifact_id: ref for ref in [*logged.refs, *used.refs] if _is_new(listed.run_id, ref, held, errand, failing)
+    }
     errand.outcome.claimed.update(new)
     if new:
         records = await _records(errand, new)
@@ -90,10 +106,11 @@ async def take_artifacts(
         wanted = any(item == f"{_PREFIX}{ref.name}" or item.startswith(f"{_PREFIX}{ref.name} ") for ref in new.values())
         if item.startswith(_PREFIX) and not wanted and errand.is_due(listed.run_id, item):
             errand.settle(listed.run_id, item)  # held by now, or no longer an artifact of this run
-    pairs: list[tuple[str, Direction]] = [(ref.artifact_id, "logged") for ref in logged]
-    pairs += [(ref.artifact_id, "used") for ref in used]
-    pairs += links if unreadable else ()
-    return tuple(dict.fromkeys(pairs))
+    pairs: list[tuple[str, Direction]] = [(ref.artifact_id, "logged") for ref in logged.refs]
+    pairs += [(ref.artifact_id, "used") for ref in used.refs]
+    unsure = {"logged": not logged.whole, "used": not used.whole}
+    pairs += [(artifact_id, direction) for artifact_id, direction in links if unsure[direction]]
+    return TakenArtifacts(links=tuple(dict.fromkeys(pairs)), flaw=logged.flaw or used.flaw)
 
 
 async def _records(
@@ -116,9 +133,13 @@ def _is_new(
     before = held.get(ref.artifact_id)
     if before is None:
         return True
+    if errand.lacks_part(run_id, f"{_PREFIX}{ref.name}"):
+        return True
+    marks = {"digest", "updated_at_text", "aliases"} - ref.untold
+    moved = {mark for mark in marks if getattr(ref, mark) != getattr(before, mark)}
     if before.manifest is None:
-        return all(map(errand.client.knows, MANIFESTS)) or ref.aliases != before.aliases
-    if (ref.digest, ref.updated_at_text, ref.aliases) != (before.digest, before.updated_at_text, before.aliases):
+        return all(map(errand.client.knows, MANIFESTS)) or "aliases" in moved
+    if moved:
         return True
     if before.left_out == NO_FILES:
         return all(map(errand.client.knows, FILES))
@@ -129,15 +150,14 @@ def _is_new(
     return before.failed_files > 0 and any(errand.is_due(run_id, item) for item in mine)
 
 
-async def _all(
-    errand: Errand, run_id: str, direction: Direction, first: ArtifactsPage
-) -> tuple[list[ArtifactRef], int]:
-    refs, page, unreadable = list(first.artifacts), first, first.unreadable
+async def _all(errand: Errand, run_id: str, direction: Direction, first: ArtifactsPage) -> _Refs:
+    refs, page, unreadable, flaw = list(first.artifacts), first, first.unreadable, first.flaw
     while page.has_more:
         page = await errand.client.artifacts_page(errand.key.entity, errand.key.project, run_id, direction, page.after)
         refs += page.artifacts
         unreadable += page.unreadable
-    return refs, unreadable
+        flaw = flaw or page.flaw
+    return _Refs(refs=refs, unreadable=unreadable, whole=first.told and page.told and not unreadable, flaw=flaw)
 
 
 def count_artifacts(errand: Errand, listed: RunContents, held: Mapping[str, HeldArtifact]) -> int:
@@ -161,7 +181,8 @@ async def _take(errand: Errand, run_id: str, record: ArtifactRecord) -> None:
         errand.report.artifacts += 1
         return ArtifactChange(record=record, manifest=manifest, files=files)
 
-    change = await errand.guarded(run_id, f"artifact {record.name}", action)
+    change = await errand.guarded(run_id, f"{_PREFIX}{record.name}", action)
+    errand.note_part(run_id, f"{_PREFIX}{record.name}", record.flaw)
     errand.outcome.artifacts[record.artifact_id] = change or ArtifactChange(record=record)
 
 

@@ -8,6 +8,7 @@ import anyio
 import msgspec
 
 from mirror.api import ListedFile, RunContents, SignedUrl
+from mirror.errors import NotFound
 from mirror.pull.contents_plan import MB, plan_files
 from mirror.pull.errand import Errand
 from mirror.pull.fetch import Wanted, fetch
@@ -20,16 +21,20 @@ _PREFIX = "file "  # of the name of an item that may fail
 FILES_AT_ONCE = 64  # tasks of one run; the client's own limit decides how many are on the wire
 
 
-async def take_files(errand: Errand, listed: RunContents, held: Mapping[str, HeldFile]) -> list[FileRow]:
-    """Fetch a run's new and changed files.
+class TakenFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """What the files of a run came to."""
 
-    Returns:
-        Rows to write: fetched, left out, failed, gone.
+    rows: tuple[FileRow, ...]  # to write: fetched, left out, failed, gone
+    flaw: str | None  # what the server could not tell of single files, in its words
+
+
+async def take_files(errand: Errand, listed: RunContents, held: Mapping[str, HeldFile]) -> TakenFiles:
+    """Fetch a run's new and changed files.
 
     Raises:
         MirrorError: the list of files could not be read to its end.
     """
-    files, whole = await _all_files(errand, listed)
+    files, whole, flaw = await _all_files(errand, listed)
     plan = plan_files(files, held, errand.policy, whole=whole)
     rows = [_left_out(left.file, held.get(left.file.name), left.reason) for left in plan.left_out]
     rows += [_gone(name, held[name]) for name in plan.gone]
@@ -48,31 +53,40 @@ async def take_files(errand: Errand, listed: RunContents, held: Mapping[str, Hel
     async with side_by_side() as group:
         for file in wanted:
             group.start_soon(one, file)
-    return rows
+    return TakenFiles(rows=tuple(rows), flaw=flaw)
 
 
-async def _all_files(errand: Errand, listed: RunContents) -> tuple[Sequence[ListedFile], bool]:
-    """The whole list, and whether it is whole by the server's own count."""
+async def _all_files(errand: Errand, listed: RunContents) -> tuple[Sequence[ListedFile], bool, str | None]:
+    """The whole list, whether it is whole by the server's own count, and what it could not tell of single files."""
     files, after, more = list(listed.files), listed.files_after, listed.has_more_files
-    unreadable = listed.unreadable_files
+    unreadable, flaw, told = listed.unreadable_files, listed.flawed.get("files"), listed.files_told
     while more:
         page = await errand.client.files_page(errand.key.entity, errand.key.project, listed.run_id, after)
         files += page.files
         unreadable += page.unreadable
+        flaw = flaw or page.flaw or (None if page.told else "a page of the list is missing")
+        told = told and page.told
         after, more = page.after, page.has_more
     files = [msgspec.structs.replace(file, name=storable(file.name)) for file in files]  # as the lake holds them
     errand.report.skipped += unreadable
     counted = listed.file_count is None or len({file.name for file in files}) >= listed.file_count
-    return files, counted and not unreadable
+    return files, told and counted and not unreadable, flaw
 
 
 async def _take_file(errand: Errand, run_id: str, file: ListedFile, held: HeldFile | None) -> FileRow:
     generation = errand.signatures.generation
 
+    async def address() -> SignedUrl:
+        """The one that was listed, else one that is asked for: no address at all would be the server's own."""
+        url = file.url if file.url.reveal() else await resign()
+        if url is None or not url.reveal():
+            raise NotFound(f"the server gives no address of {file.name!r}")
+        return url
+
     async def resign() -> SignedUrl | None:
         renewed = await errand.signatures.renew(run_id, generation)
         found = renewed.files if renewed is not None else ()
-        if not any(again.name == file.name for again in found):
+        if not any(again.name == file.name and again.url.reveal() for again in found):
             page = await errand.client.file_urls(errand.key.entity, errand.key.project, run_id, [file.name])
             found = page.files
         return next((again.url for again in found if again.name == file.name), None)
@@ -85,7 +99,7 @@ async def _take_file(errand: Errand, run_id: str, file: ListedFile, held: HeldFi
         adopted = await fetch(
             errand.client,
             errand.objects,
-            Wanted(key=key, url=file.url, most=errand.policy.file_size_max_mb * MB),
+            Wanted(key=key, url=await address(), most=errand.policy.file_size_max_mb * MB),
             resign=resign,
             on_bytes=errand.count_bytes,
             under_way=errand.under_way,

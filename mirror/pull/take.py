@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 
-import msgspec
-
 from mirror.api import BadRun, RunContents, with_fingerprint
 from mirror.config import SourceSettings
 from mirror.pull import plan
@@ -78,7 +76,7 @@ class PageTaker:
         if self.committer.is_pending(runs):  # a run that moved between pages: what is held of it is about to change
             await self.committer.settled()
         before = await self.shop.stored(held.held_runs, self.shop.lake, self.key, list(runs)) if runs else {}
-        listing = [await self._without_flaws(run) if run.flaws and run.run_id in before else run for run in listing]
+        listing = await self._with_held(listing, before)
         runs = {run.run_id: run for run in listing}
         changed = {run.run_id: run for run in plan.changed_runs(listing, before)}
         self.report.listed += len(listing)
@@ -115,10 +113,18 @@ class PageTaker:
             )
         return {run_id: before.get(run_id) for run_id in changed}
 
-    async def _without_flaws(self, run: RunRecord) -> RunRecord:
-        """A run with what is held in place of the fields that the server could not serve."""
-        known = await self.shop.stored(held.held_fields, self.shop.lake, self.key, run.run_id, list(run.flaws))
-        return with_fingerprint(msgspec.structs.replace(run, **known))
+    async def _with_held(self, listing: Sequence[RunRecord], before: Mapping[str, Held]) -> Sequence[RunRecord]:
+        """The runs, with what is held in place of the fields that the server did not tell.
+
+        A field that it lacks altogether is empty in the lake as a rule: then the run is as it is held, and not asked
+        for.
+        """
+        moved = {run.run_id for run in plan.changed_runs(listing, before)}
+        lacking = [run for run in listing if run.run_id in before and (run.flaws or run.run_id in moved)]
+        if not any(run.flaws or run.untold for run in lacking):
+            return listing
+        filled = await self.shop.stored(held.with_held, self.shop.lake, self.key, lacking)
+        return [with_fingerprint(filled[run.run_id]) if run.run_id in filled else run for run in listing]
 
     def _unplanned(self, runs: Sequence[RunRecord]) -> Sequence[RunRecord]:
         """Those runs of a page that were not counted before."""

@@ -45,6 +45,7 @@ class ArtifactRef(msgspec.Struct, frozen=True, kw_only=True):
     digest: str  # hex, over the whole manifest
     aliases: tuple[str, ...]  # names in the sequence that point to this version now; they move
     updated_at_text: str | None
+    untold: frozenset[str] = frozenset()  # fields that the server did not tell this time
 
     @property
     def name(self) -> str:
@@ -76,6 +77,8 @@ class ArtifactRecord(msgspec.Struct, frozen=True, kw_only=True):
     created_at_text: str | None
     updated_at: dt.datetime | None  # UTC
     updated_at_text: str | None
+    untold: frozenset[str] = frozenset()  # fields that the server did not tell this time: what is held of them stays
+    flaw: str | None = None  # why it could not tell one that it was asked for, in its words
 
     @property
     def name(self) -> str:
@@ -91,7 +94,12 @@ def record_of(ref: ArtifactRef) -> ArtifactRecord:
         aliases=ref.aliases, tags=(), metadata_text=None, description=None, size=None, file_count=None,
         commit_hash=None, history_step=None, created_at=None, created_at_text=None, updated_at=None,
         updated_at_text=ref.updated_at_text,
+        untold=ref.untold | _NOT_LISTED,
     )  # fmt: skip
+
+
+# What the list of a run does not tell of a version.
+_NOT_LISTED = frozenset(ArtifactRecord.__struct_fields__) - frozenset(ArtifactRef.__struct_fields__) - {"state", "flaw"}
 
 
 class ManifestEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,3 +16,4 @@ class ConsoleLine(msgspec.Struct, frozen=True, kw_only=True):
     level: str  # "error" for stderr, else ""
     label: str
     line: str
+    untold: frozenset[str] = frozenset()  # fields that the server did not tell: what is held of them stays

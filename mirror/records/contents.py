@@ -58,6 +58,7 @@ class HistoryChange(msgspec.Struct, frozen=True, kw_only=True):
     exports: tuple[ExportRow, ...] | None = None  # the whole set, in any order; None: as held
     tail: tuple[TailRow, ...] = ()
     replaces_tail: bool = False  # `tail` is the whole tail; else it comes on top of what is held
+    is_partial: bool = False  # rows are missing from `tail`: held ones at steps that are not in it stay
     tail_from: int | None = None  # `tail` is all there is from this step on: what is held from there is replaced
     live_steps: tuple[int, ...] = ()  # steps that no export holds, by the server's word: their rows win over exports
     last_step: int | None = None  # highest step, by the server's word (`historyKeys.lastStep`)
@@ -73,9 +74,10 @@ class ContentChanges(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
     files: tuple[FileRow, ...] = ()  # new, changed, or gone; those not named stay
     history: HistoryChange | None = None
-    events: tuple[str, ...] | None = None  # all rows of system metrics, exact JSON texts
+    events: tuple[str | None, ...] | None = None  # all rows of system metrics, exact JSON texts; None: as held there
     console: tuple[ConsoleLine, ...] | None = None  # replace all lines from the first number on
     console_from: int | None = None  # replace from this number on; None: from the first of `console`
+    console_partial: bool = False  # lines are missing from `console`: those that are held and not in it stay
     artifacts: tuple[tuple[str, Direction], ...] | None = None  # ids of all versions that the run logged or used
 
 

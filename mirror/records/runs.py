@@ -51,6 +51,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     system_metrics_text: str | None  # exact wire text
     fingerprint: str  # digest over what is above but `updated_at`: see `api.rows.fingerprint`
     flaws: Mapping[str, str] = {}  # fields of this record that the server could not serve, with its words
+    untold: frozenset[str] = frozenset()  # fields of this record that the answer did not have: the server lacks them
 
     @property
     def path(self) -> str:
@@ -62,17 +63,22 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the run may still change by itself."""
         return self.state in ACTIVE_STATES
 
+    def tells(self, field: str) -> bool:
+        """Whether the server told a field this time; else it is empty, or what was held of it before."""
+        return field not in (self.flaws or ()) and field not in (self.untold or ())
+
 
 def is_same_run(run: RunRecord, *, storage_id: str | None, created_at: dt.datetime | None) -> bool:
     """Whether a run that is held is the one listed, and not one that was deleted and made again under its id.
 
-    Some servers make the storage id of the run's path, so that the time of creation has to agree, too.
+    Some servers make the storage id of the run's path, so that the time of creation has to agree, too. What is missing
+    on either side tells nothing: a server may begin or cease to tell it.
 
     Args:
         run: as listed.
         storage_id: of the one held.
         created_at: of the one held, UTC.
     """
-    if storage_id is not None and storage_id != storable(run.storage_id):
+    if storage_id and run.storage_id and storage_id != storable(run.storage_id):
         return False
     return created_at is None or run.created_at is None or created_at == run.created_at

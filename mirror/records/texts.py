@@ -13,6 +13,10 @@ import json
 import math
 from typing import Any
 
+import msgspec
+
+from mirror.typed import decode
+
 # Keys of a config that W&B keeps for itself; `run.config` of the SDK leaves them out.
 INTERNAL_CONFIG_KEYS = frozenset({"_wandb", "wandb_version"})
 
@@ -38,6 +42,17 @@ def parse_lenient(text: str | None, otherwise: Any = None) -> Any:
 def is_malformed(text: str | None) -> bool:
     """Whether a wire text is there but is not JSON even to a lenient parser."""
     return _parse(text) is _UNPARSED
+
+
+def is_object(text: str) -> bool:
+    """Whether a wire text is a JSON object; most are found so without building it."""
+    if not text.lstrip().startswith("{"):
+        return False
+    try:
+        decode(text.encode(), msgspec.Raw)
+    except (ValueError, RecursionError):
+        return isinstance(parse_lenient(text), dict)
+    return True
 
 
 def config_json(text: str | None) -> str | None:

@@ -20,6 +20,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from mirror.api import with_fingerprint
 from mirror.outbox import Outbox
 from mirror.records.contents import ContentChanges, Direction, FileRow
 from mirror.records.operations import Entry
@@ -29,6 +30,7 @@ from mirror.records.runs import RunRecord
 from mirror.replay.desk import Desk
 from mirror.replay.outcomes import Delivered
 from mirror.store import receipts
+from mirror.store.held import with_held
 from mirror.store.writer import commit
 
 MOST_TOGETHER = 200  # deliveries that one commit writes down
@@ -164,6 +166,7 @@ def _commit(desk: Desk, key: ProjectKey, ended: Sequence[Ended]) -> None:
             gone[run_id] = None
         files[run_id] |= {row.name: row for row in one.delivered.files}
         links += [(run_id, *link) for link in one.delivered.links]
+    runs |= {run_id: with_fingerprint(run) for run_id, run in with_held(desk.lake, key, runs.values()).items()}
     commit(
         desk.lake,
         Changes(key=key, at=desk.now(), runs=tuple(runs.values()), gone=tuple(gone)),

@@ -173,7 +173,7 @@ def _without_known(change: HistoryChange, ends: Sequence[str]) -> HistoryChange:
 
 def grows(change: HistoryChange, held: HeldHistory) -> bool:
     """Whether a change only adds rows behind everything that is held."""
-    if change.exports is not None or change.replaces_tail or held.completeness is None:
+    if change.exports is not None or change.replaces_tail or change.is_partial or held.completeness is None:
         return False
     if change.tail_from is not None and held.last_tail_step is not None and held.last_tail_step >= change.tail_from:
         return False
@@ -221,8 +221,13 @@ def _rebuild(
         told = _forms_told(objects, parts, held, held_tail, held_forms)
         forms |= {digest: objects.put_bytes(form.dump()) for digest, form in told.items()}
         parts |= {digest: ExportPart(objects.path(digest), form) for digest, form in told.items()}
-    tail = [] if change.replaces_tail else [TailRow(step=step, row=row) for step, row in held_tail]
-    if change.tail_from is not None:
+    tail = [TailRow(step=step, row=row) for step, row in held_tail]
+    if change.is_partial:
+        came = {row.step for row in change.tail}
+        tail = [row for row in tail if row.step is None or row.step not in came]
+    elif change.replaces_tail:
+        tail = []
+    elif change.tail_from is not None:
         tail = [row for row in tail if row.step is None or row.step < change.tail_from]
     tail = _once([*tail, *change.tail])
     if tail and parts:

@@ -21,9 +21,11 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from mirror.records.artifacts import ArtifactRecord
+from mirror.records.console import ConsoleLine
 from mirror.records.contents import ArtifactChange, ContentChanges, FileRow
 from mirror.records.passes import ProjectKey
 from mirror.records.texts import document_json, storable, storable_wire
@@ -31,6 +33,7 @@ from mirror.store.contents_ready import ReadyContents, ReadyHistory
 from mirror.store.engine import Engine
 from mirror.store.events import EVENT_COLUMNS, fold_events
 from mirror.store.generations import keep_histories
+from mirror.store.held import aware
 from mirror.store.metric_files import register
 from mirror.store.rows import TEXT, TIME, arrow_table, insert, merge, naive, put
 
@@ -189,8 +192,15 @@ def _exports(key: ProjectKey, history: ReadyHistory, now: dt.datetime | None) ->
 
 def _write_events(engine: Engine, key: ProjectKey, runs: Sequence[ContentChanges]) -> None:
     changed = [run for run in runs if run.events is not None]
-    _delete(engine, "system_metrics", key, [run.run_id for run in changed])
-    tables = [fold_events(_of(key, run.run_id), run.events) for run in changed if run.events]
+    _delete(engine, "system_metrics", key, [run.run_id for run in changed if None not in (run.events or ())])
+    for run in changed:
+        if run.events is not None and None in run.events:  # what is held of rows that could not be read stays
+            came = [number for number, row in enumerate(run.events) if row is not None]
+            engine.execute(
+                f"DELETE FROM lake.system_metrics WHERE {_OF_RUNS} AND number IN (SELECT unnest(?::BIGINT[]))",
+                [key.entity, key.project, [run.run_id], came],
+            )
+    tables = [fold_events(_of(key, run.run_id), [row or "" for row in run.events]) for run in changed if run.events]
     if tables:
         insert(engine, "system_metrics", pa.concat_tables([EVENT_COLUMNS.empty_table(), *tables]))
 
@@ -202,8 +212,14 @@ def _write_console(engine: Engine, key: ProjectKey, runs: Sequence[ContentChange
         if run.console is None:
             continue
         lines = {line.number: line for line in run.console}
+        lines |= _with_held(engine, key, run.run_id, [line for line in lines.values() if line.untold])
         first = min(lines, default=None) if run.console_from is None else run.console_from
-        if first is not None:
+        if run.console_partial:
+            engine.execute(
+                f"DELETE FROM lake.console_lines WHERE {_OF_RUNS} AND number IN (SELECT unnest(?::BIGINT[]))",
+                [key.entity, key.project, [run.run_id], list(lines)],
+            )
+        elif first is not None:
             starts.append((run.run_id, first))
         rows += [
             (*_of(key, run.run_id), line.number, naive(line.at), line.at_text, line.level, line.label, line.line)
@@ -223,6 +239,26 @@ def _write_console(engine: Engine, key: ProjectKey, runs: Sequence[ContentChange
     insert(engine, "console_lines", arrow_table(_CONSOLE, rows))
 
 
+def _with_held(engine: Engine, key: ProjectKey, run_id: str, lines: Sequence[ConsoleLine]) -> dict[int, ConsoleLine]:
+    """Lines by number, with what is held in place of what the server did not tell of them."""
+    if not lines:
+        return {}
+    rows = engine.execute(
+        f"SELECT number, timestamp, timestamp_text, level, label, line FROM lake.console_lines WHERE {_OF_RUNS}"
+        " AND number IN (SELECT unnest(?::BIGINT[]))",
+        [key.entity, key.project, [run_id], [line.number for line in lines]],
+    ).fetchall()
+    known = {
+        number: {"at": aware(at), "at_text": at_text, "level": level or "", "label": label or "", "line": text or ""}
+        for number, at, at_text, level, label, text in rows
+    }
+    return {
+        line.number: msgspec.structs.replace(line, **{name: known[line.number][name] for name in line.untold})
+        for line in lines
+        if line.number in known
+    }
+
+
 def _write_run_artifacts(engine: Engine, key: ProjectKey, runs: Sequence[ContentChanges]) -> None:
     changed = [run for run in runs if run.artifacts is not None]
     _delete(engine, "run_artifacts", key, [run.run_id for run in changed])
@@ -237,6 +273,7 @@ def _write_run_artifacts(engine: Engine, key: ProjectKey, runs: Sequence[Content
 def _write_artifacts(engine: Engine, changes: Sequence[ArtifactChange], now: dt.datetime | None) -> None:
     if not changes:
         return
+    changes = _with_held_versions(engine, changes)
     unnamed = [change.record.artifact_id for change in changes if change.manifest is None]
     known = dict(
         engine.execute(
@@ -257,6 +294,38 @@ def _write_artifacts(engine: Engine, changes: Sequence[ArtifactChange], now: dt.
     engine.execute("DELETE FROM lake.artifact_files WHERE artifact_id IN (SELECT unnest(?::VARCHAR[]))", [list(listed)])
     files = [row for change in listed.values() for row in _artifact_files(change, now)]
     insert(engine, "artifact_files", arrow_table(_ARTIFACT_FILES, files))
+
+
+# Columns of `artifacts` that hold a field of a record under another name.
+_ARTIFACT_COLUMNS = {"metadata_text": "coalesce(metadata_wire, metadata::VARCHAR)"}
+
+
+def _with_held_versions(engine: Engine, changes: Sequence[ArtifactChange]) -> list[ArtifactChange]:
+    """The changes, with what is held in place of what the server did not tell of a version."""
+    names = sorted({name for change in changes for name in change.record.untold})
+    if not names:
+        return list(changes)
+    columns = ", ".join(_ARTIFACT_COLUMNS.get(name, name) for name in names)
+    rows = engine.execute(
+        f"SELECT artifact_id, {columns} FROM lake.artifacts WHERE artifact_id IN (SELECT unnest(?::VARCHAR[]))",
+        [[change.record.artifact_id for change in changes if change.record.untold]],
+    ).fetchall()
+    known = {row[0]: dict(zip(names, map(_as_recorded, row[1:]), strict=True)) for row in rows}
+    return [
+        msgspec.structs.replace(
+            change,
+            record=msgspec.structs.replace(
+                change.record, **{name: known[change.record.artifact_id][name] for name in change.record.untold}
+            ),
+        )
+        if change.record.artifact_id in known
+        else change
+        for change in changes
+    ]
+
+
+def _as_recorded(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else aware(value)
 
 
 def _artifact_row(record: ArtifactRecord, manifest: str | None, now: dt.datetime | None) -> tuple[Any, ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
+
+import msgspec
 
 from mirror.records.passes import Held, ProjectKey, SourceState
 from mirror.records.projects import SweepRecord
-from mirror.records.runs import ACTIVE_STATES
+from mirror.records.runs import ACTIVE_STATES, RunRecord, is_same_run
 from mirror.store.engine import sql_name
 from mirror.store.lake import Lake
 from mirror.store.literals import inlined
@@ -192,15 +194,41 @@ _COLUMNS = {
 }
 
 
-def held_fields(lake: Lake, key: ProjectKey, run_id: str, names: Sequence[str]) -> dict[str, Any]:
-    """Some fields of a run as the lake holds them, by their names in `RunRecord`; empty for a run that it lacks."""
+def with_held(lake: Lake, key: ProjectKey, runs: Iterable[RunRecord]) -> dict[str, RunRecord]:
+    """Runs with what is held in place of the fields that the server did not tell; their fingerprints are left to do.
+
+    What is held under the id of another run that was deleted since is no such value.
+
+    Args:
+        lake: read.
+        key: the project of the runs.
+        runs: as the server told them.
+
+    Returns:
+        By run id; runs of which everything was told, or nothing is held, are left out.
+    """
+    lacking = {run.run_id: run for run in runs if run.flaws or run.untold}
+    if not lacking:
+        return {}
+    names = sorted({name for run in lacking.values() for name in [*run.flaws, *run.untold]})
     columns = ", ".join(sql_name(_COLUMNS.get(name, name)) for name in names)
     with lake.reading() as engine:
-        row = engine.execute(
+        rows = engine.execute(
             inlined(
-                f"SELECT {columns} FROM lake.runs WHERE entity = ? AND project = ? AND run_id = ?",
-                [key.entity, key.project, run_id],
+                f"SELECT run_id, storage_id, created_at, {columns} FROM lake.runs WHERE entity = ? AND project = ?"
+                " AND run_id IN (SELECT unnest(?::VARCHAR[]))",
+                [key.entity, key.project, list(lacking)],
             )
-        ).fetchone()
-    values = dict(zip(names, map(aware, row or ()), strict=row is not None))
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        ).fetchall()
+    found: dict[str, RunRecord] = {}
+    for run_id, storage_id, created_at, *values in rows:
+        run = lacking[run_id]
+        if is_same_run(run, storage_id=storage_id, created_at=aware(created_at)):
+            known = zip(names, map(_as_recorded, values), strict=True)
+            found[run_id] = msgspec.structs.replace(run, **{name: at for name, at in known if not run.tells(name)})
+    return found
+
+
+def _as_recorded(value: Any) -> Any:
+    """A value of the lake as `RunRecord` has it."""
+    return tuple(value) if isinstance(value, list) else aware(value)

@@ -26,6 +26,7 @@ from mirror.store.objects import Objects
 
 STEP = "_step"
 _LEAST, _MOST = -(2**63), 2**63
+_LONGEST_STEP = 30  # characters of one that is a text
 
 
 class ExportFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,19 +229,30 @@ def facts_of(path: Path) -> ExportFacts:
 
 
 def step_of_row(row: str) -> int | None:
-    """The step of a row of W&B's `history`; None when it has none."""
+    """The step of a row of W&B's `history`; None when it has none that can be read."""
     parsed = parse_lenient(row)
     return step_of(parsed.get(STEP)) if isinstance(parsed, dict) else None
 
 
 def step_of(value: Any) -> int | None:
-    """A step as W&B spells it: an integer, or a float such as `12.0`."""
+    """A step as W&B spells it: an integer, a float such as `12.0`, or a text with one of them."""
+    if isinstance(value, str):
+        value = _number(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if isinstance(value, float) and not _LEAST <= value < _MOST:  # NaN is neither
         return None
     whole = int(value)
     return whole if _LEAST <= whole < _MOST else None
+
+
+def _number(text: str) -> int | float | None:
+    if len(text) > _LONGEST_STEP:
+        return None
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return None
 
 
 def as_steps(column: pa.ChunkedArray) -> pa.Int64Array:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mirror.api.lenient import sound_json
 from mirror.api.pages import BadRun
-from mirror.api.rows import to_run, to_run_or_bad, to_sweep
+from mirror.api.rows import made_of, to_run, to_run_or_bad, to_sweep
 from mirror.api.scalars import to_int
 from mirror.records.runs import RunRecord
 
@@ -116,7 +116,7 @@ def test_a_field_that_lies_about_its_type_is_named_and_costs_no_other(lie: dict[
     run, sound = run_of(**lie), run_of()
     assert set(run.flaws) == lost
     assert all(reason and "\n" not in reason and len(reason) < 500 for reason in run.flaws.values())
-    kept = set(run.__struct_fields__) - lost - {"flaws", "fingerprint"}
+    kept = set(run.__struct_fields__) - lost - {"flaws", "fingerprint", "untold"}
     assert {name: getattr(run, name) for name in kept} == {name: getattr(sound, name) for name in kept}
 
 
@@ -190,3 +190,25 @@ def test_a_fingerprint_moves_with_every_field_but_the_readers_rights() -> None:
 
 def test_a_fingerprint_is_the_same_on_every_python() -> None:
     assert run_of().fingerprint == "f0b5623888d31625d29efcd95f9935b6"
+
+
+def test_what_a_run_is_made_of_are_fields_of_its_record() -> None:
+    nested = {"user.name", "user.username"}
+    made = {made for name in [*FIELDS, "updatedAt", "host", *nested] for made in made_of(name)}
+    assert made <= set(RunRecord.__struct_fields__)
+    assert {"storage_id", "user_name"} <= made
+
+
+def test_what_an_answer_does_not_have_is_untold_and_what_is_null_is_told() -> None:
+    node = {name: value for name, value in NODE.items() if name not in {"tags", "createdAt", "id"}}
+    run = to_run(json.dumps({**node, "notes": None, "user": {"username": "sandy"}}).encode(), "e", "p")
+    assert {"tags", "created_at", "created_at_text", "storage_id", "user_name"} <= run.untold
+    assert not run.untold & {"notes", "user", "state"}
+    assert run.tells("notes")
+    assert not run.tells("tags")
+
+
+def test_a_name_of_the_user_that_cannot_be_read_costs_that_name_alone() -> None:
+    assert set(run_of(user={"name": 7, "username": "sandy"}).flaws) == {"user_name"}
+    run = to_run(json.dumps(NODE).encode(), "e", "p", failed={"user.name": "it broke"})
+    assert (run.flaws, run.user) == ({"user_name": "it broke"}, "sandy")

@@ -181,3 +181,29 @@ def test_a_project_that_may_not_be_read_is_not_called_missing(server: Sandbox, p
 
     server.faults.add(Fault.lie(forbid, match=RUNS))
     assert isinstance(mirror_of(server, home, project).pull().errors[0], Forbidden)
+
+
+@pytest.mark.parametrize("operation", ["MirrorRunStreams", "MirrorRunContents"])
+def test_a_field_of_one_run_that_takes_its_project_along_costs_no_other_run(
+    server: Sandbox, project: str, home: Home, operation: str
+) -> None:
+    field = "logLines" if operation == "MirrorRunStreams" else "files"
+
+    def climb(body: dict[str, Any]) -> None:  # nulls climb from the field through `Project.run: Run!`
+        for alias, run in (body["data"].get("project") or {}).items():
+            if isinstance(run, dict) and run.get("name") == "r001" and run.get(field) is not None:
+                body["data"]["project"] = None
+                body["errors"] = [{"message": "no such shard", "path": ["project", alias, field]}]
+                return
+
+    server.faults.add(Fault.lie(climb, match=Match(kind="graphql", operation=operation)))
+    mirror = mirror_of(server, home, project)
+    (report,) = mirror.pull().projects
+    assert report.error is None
+    assert {failure.run_id for failure in report.failed} <= {"r001"}
+    lines = mirror.ask("SELECT run_id, count(*) AS n FROM lake.console GROUP BY ALL ORDER BY ALL")
+    assert [(row["run_id"], row["n"]) for row in lines if row["run_id"] != "r001"] == [("r000", 4), ("r002", 4)]
+    assert mirror.ask("SELECT * FROM lake.system_metrics WHERE run_id = 'r001'"), "the rest of the run is there"
+    server.faults.clear()
+    mirror.pull(force_walk=True)
+    assert_equal(server, mirror, project)
