@@ -231,7 +231,7 @@ class RunEdits(RunContents):
         return changed
 
     def _changed_config(self) -> dict[str, Change]:
-        if "config" not in self._attrs:  # nobody looked at it, so nobody changed it
+        if "config" not in self._attrs:  # nobody could look at it, so nobody changed it
             return {}
         changed = changed_keys(self._config_as_seen(), self.config)
         if own := INTERNAL_CONFIG_KEYS & changed.keys():

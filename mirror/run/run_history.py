@@ -181,4 +181,4 @@ class RunHistory(RunEdits):
         from mirror.store.history_rows import HistoryRows
 
         stored = held_history(self, stored)
-        return HistoryRows(self._local.objects, stored, lambda: self.summary_metrics)
+        return HistoryRows(self._local.objects, stored, self._known_summary)

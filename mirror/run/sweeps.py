@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -88,7 +89,11 @@ class Sweep(Attrs):
     @property
     def name(self) -> str:
         """The name that a user gave it, else the one in its config, else its id."""
-        return str(self._attrs.get("displayName") or self._definition.get("name") or self.id)
+        given = self._attrs.get("displayName")
+        if not given:
+            with contextlib.suppress(CommError):  # of its config alone
+                given = self._definition.get("name")
+        return str(given or self.id)
 
     @property
     def state(self) -> str | None:
