@@ -44,6 +44,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     retry_attempts: PositiveInt = 6  # tries of one request, the first included
     retry_wait_max_s: PositiveFloat = 20.0  # longest wait between two tries that the server did not ask for
     rate_limit_patience_minutes: Minutes = 15.0  # how long a request waits for a server that answers 429
+    answer_max_mb: PositiveInt = 256  # the longest answer to one GraphQL request, when it is decompressed
     concurrent_requests: PositiveInt = 4  # GraphQL requests under way at once
     concurrent_transfers: PositiveInt = 16  # downloads under way at once, per host
 
@@ -60,6 +61,7 @@ class PullSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     page_size_start: PositiveInt = 100  # runs in the first page; it adapts from there
     page_size_max: PositiveInt = 1000  # runs in the largest page
     page_seconds_target: PositiveFloat = 8.0  # a page slower than this does not grow any further
+    export_size_max_mb: PositiveFloat = 100_000.0  # the largest part of a history export
     requests_per_second: PerSecond | None = None  # GraphQL requests of the process at most; None: no ceiling
     gone_fraction_max: Fraction = 0.2  # a pass that would mark more of a project's runs as gone is refused
 

@@ -205,11 +205,27 @@ class Reported:
 
 
 class GraphQLError(ServerError):
-    """The server reported errors in GraphQL's form; `reported` holds them, `messages` their words."""
+    """The server reported errors in GraphQL's form; `reported` holds them, `messages` their words.
 
-    def __init__(self, message: str, *, reported: tuple[Reported, ...], hint: str = "", status: int = 200) -> None:
+    Args:
+        message: one sentence for a person.
+        reported: the errors.
+        may_be_about_form: nothing tells that anything was executed, so that the document itself may be to blame.
+        status: the HTTP status of the answer.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reported: tuple[Reported, ...],
+        may_be_about_form: bool = False,
+        hint: str = "",
+        status: int = 200,
+    ) -> None:
         super().__init__(message, hint=hint, status=status)
         self.reported = reported
+        self.may_be_about_form = may_be_about_form
 
     @property
     def messages(self) -> tuple[str, ...]:

@@ -6,13 +6,14 @@ W&B API notes, section 2, and the evidence, section 3, are the law here.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import msgspec
 
 from mirror.api.lenient import sound_json, without_surrogates
-from mirror.api.limits import http_date
+from mirror.api.limits import TOO_MANY_REQUESTS, http_date
 from mirror.api.refusals import is_about_form
 from mirror.errors import (
     AuthError,
@@ -31,12 +32,16 @@ from mirror.typed import decode
 
 # The SDK retries every other status from 400 on.
 NOT_RETRIED = frozenset({400, 401, 403, 404, 409, 410, 413, 422, 501})
+TOO_LARGE = 413
 _TRY_LATER = frozenset({408, 425, 502, 503, 504})
+_FORM = frozenset({200, 400, 422})  # with these a document may be refused in words that nobody here knows
+_TOO_MANY = frozenset({"RATE_LIMITED", "RATE_LIMIT_EXCEEDED", "TOO_MANY_REQUESTS", "THROTTLED"})  # `extensions.code`
+_LIMIT_WORDS = re.compile(r"^\W*(?:api )?rate.?limit|rate.?limit\w* (?:\w+ )?(?:exceeded|reached)|too many requests")
+_OPERATION = re.compile(r"(query|mutation|fragment)\b")  # how a path may begin that leads through a document
 _LONGEST_WORDS = 400  # characters of the server's own words in a message
 _NO_MESSAGE = "an error without a message"
 _UNKNOWN_KEY = frozenset({"UNAUTHENTICATED", "AUTHENTICATION_ERROR"})  # `extensions.code`
 _NO_RIGHT = frozenset({"PERMISSION_ERROR", "FORBIDDEN", "PERMISSION_DENIED"})
-FIELD_DEPTH = 3  # steps of a path that leads to a field of one thing: `project.r0.files`
 FORBIDDEN_HINT = "check that this account may read or write the project, or use another API key"
 
 
@@ -53,7 +58,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     data: msgspec.Raw  # sound JSON: an object or null
     server_time: dt.datetime | None  # UTC, from the Date header
-    errors: tuple[Reported, ...] = ()  # of single fields, which are null in `data`; see `read_answer`
+    errors: tuple[Reported, ...] = ()  # reported beside the data; see `read_answer`
+    failure: MirrorError | None = None  # what the errors come to for whom the data are no use
     seconds: float = 0.0  # from the request to the whole answer, without waits before it
 
 
@@ -74,15 +80,20 @@ def read_answer(reply: Reply, host: str, *, partial: bool = False) -> Answer:
     Args:
         reply: the HTTP answer.
         host: named in messages.
-        partial: take data in which single fields failed; who reads it gives each error its place.
+        partial: take data beside which errors are reported; who reads it gives each error its place.
 
     Raises:
         MirrorError: the answer is no data; the class says what it is instead.
     """
     envelope = _envelope(reply.body)
     reported = _reported(envelope) if envelope is not None else ()
-    if partial and envelope is not None and reported and _is_partial(envelope, reported):
-        return Answer(data=_data(envelope, host), server_time=http_date(reply.headers.get("date")), errors=reported)
+    if partial and envelope is not None and reported and _has_data(envelope):
+        return Answer(
+            data=_data(envelope, host),
+            server_time=http_date(reply.headers.get("date")),
+            errors=reported,
+            failure=_refusal(reply, host, reported),
+        )
     if reply.status != 200 or reported:
         raise _refusal(reply, host, reported)
     if envelope is None:
@@ -96,10 +107,14 @@ def _data(envelope: _Envelope, host: str) -> msgspec.Raw:
     return envelope.data
 
 
-def _is_partial(envelope: _Envelope, reported: tuple[Reported, ...]) -> bool:
-    """Whether there are data beside errors that each tell which field they are about."""
-    has_data = not isinstance(envelope.data, msgspec.UnsetType) and bytes(envelope.data).strip() != b"null"
-    return has_data and all(len(error.path) >= FIELD_DEPTH for error in reported)
+def _has_data(envelope: _Envelope) -> bool:
+    """Whether something came beside errors; of a document that is refused nothing does."""
+    if isinstance(envelope.data, msgspec.UnsetType):
+        return False
+    try:
+        return any(bytes(value).strip() != b"null" for value in decode(envelope.data, dict[str, msgspec.Raw]).values())
+    except ValueError:
+        return False
 
 
 def one_line(text: str, longest: int = _LONGEST_WORDS) -> str:
@@ -118,8 +133,8 @@ def _refusal(reply: Reply, host: str, reported: tuple[Reported, ...]) -> MirrorE
     said = f": {words}" if words else ""
     if status == 401 or any(error.code in _UNKNOWN_KEY for error in reported):
         return AuthError(f"{host} refused the API key (HTTP {status}){said}")
-    if status == 429:
-        return RateLimited(f"{host} asked for fewer requests and kept asking (HTTP 429){said}")
+    if status == TOO_MANY_REQUESTS or any(map(_is_about_limits, reported)):
+        return RateLimited(f"{host} asked for fewer requests and kept asking{_of(status)}{said}")
     if reported and any(map(is_about_form, reported)):
         return DocumentRefused(f"{host} does not know what it is asked for{said}", reported=reported, status=status)
     if any(_is_forbidden(error) for error in reported):
@@ -128,16 +143,26 @@ def _refusal(reply: Reply, host: str, reported: tuple[Reported, ...]) -> MirrorE
         return Unreachable(f"{host} is not available now (HTTP {status}){said}", answered=True)
     if status in {403, 404}:
         return _forbidden_or_missing(reply, host, reported, said)
-    if status == 413:
+    if status == TOO_LARGE:
         hint = "the server takes no document of this size; ask for less, or let its operator raise the limit"
         return ServerError(f"{host} finds this too large (HTTP 413){said}", hint=hint, status=status)
     if reported:
-        return GraphQLError(f"{host} reports{_of(status)}: {words}", reported=reported, status=status)
+        may_be_about_form = status in _FORM and not any(error.path for error in reported)
+        return GraphQLError(
+            f"{host} reports{_of(status)}: {words}",
+            reported=reported,
+            may_be_about_form=may_be_about_form,
+            status=status,
+        )
     return ServerError(f"{host} answered with HTTP {status} and {_looks(reply)}", status=status)
 
 
 def _of(status: int) -> str:
     return "" if status == 200 else f" (HTTP {status})"
+
+
+def _is_about_limits(error: Reported) -> bool:
+    return error.code in _TOO_MANY or bool(_LIMIT_WORDS.search(error.message.lower()))
 
 
 def _is_forbidden(error: Reported) -> bool:
@@ -176,9 +201,12 @@ def _report(error: object) -> Reported:
     extensions, locations = error.get("extensions"), error.get("locations")
     code = extensions.get("code") if isinstance(extensions, dict) else None
     place = locations[0] if isinstance(locations, list) and locations and isinstance(locations[0], dict) else {}
+    steps = tuple(step for step in path if isinstance(step, str | int)) if isinstance(path, list) else ()
+    if steps and isinstance(steps[0], str) and _OPERATION.match(steps[0]):
+        steps = ()  # a way through the document, as graphql-ruby tells it, is none through an answer
     return Reported(
         message=one_line(message) if isinstance(message, str) and message else _NO_MESSAGE,
-        path=tuple(step for step in path if isinstance(step, str | int)) if isinstance(path, list) else (),
+        path=steps,
         code=one_line(code, 60) if isinstance(code, str) else None,
         line=_whole(place.get("line")),
         column=_whole(place.get("column")),

@@ -8,7 +8,7 @@ from mirror.api.contents import ArtifactsPage
 from mirror.api.flaws import decode_flawed
 from mirror.api.scalars import NULL, Int64, NonEmpty, int_or_none, json_text
 from mirror.api.times import time_or_none
-from mirror.api.wire import WirePageInfo
+from mirror.api.wire import WirePageInfo, cursor_text
 from mirror.records.artifacts import COMMITTED, ArtifactRecord, ArtifactRef
 
 
@@ -106,7 +106,7 @@ def artifacts_page(wire: WireArtifacts | None, first: int) -> ArtifactsPage:
     edges = [edge for edge in wire.edges or () if edge is not None]
     info = wire.page_info or WirePageInfo()
     # The SDK continues artifacts from `endCursor`.
-    after = info.end_cursor or (edges[-1].cursor if edges else None)
+    after = cursor_text(info.end_cursor) or (edges[-1].cursor if edges else None)
     more = len(edges) >= first if info.has_next_page is None else info.has_next_page
     if more and not (after and edges):
         raise ValueError("a list of artifacts promises more but gives no place to continue from")

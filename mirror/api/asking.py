@@ -8,18 +8,32 @@ from typing import TypeVar
 
 import msgspec
 
-from mirror.api.answers import Answer, one_line
+from mirror.api.answers import TOO_LARGE, Answer, one_line
 from mirror.api.capabilities import words_for
 from mirror.api.content_rows import WireFiles
 from mirror.api.contents import FilesPage
 from mirror.api.deployment import Deployment
+from mirror.api.fitted import Fitted
 from mirror.api.flaws import failed_fields
+from mirror.api.frames import decode_frame
 from mirror.api.known_server import KnownServer
 from mirror.api.learning import mark
 from mirror.api.scalars import is_null
-from mirror.api.session import Session
+from mirror.api.session import Session, is_change
 from mirror.api.wire import ProjectData, WireServer
-from mirror.errors import DocumentRefused, GraphQLError, NotFound, NotOffered, Reported, ServerError, Unreachable
+from mirror.errors import (
+    AuthError,
+    DocumentRefused,
+    Forbidden,
+    GraphQLError,
+    MirrorError,
+    NotFound,
+    NotOffered,
+    RateLimited,
+    Reported,
+    ServerError,
+    Unreachable,
+)
 from mirror.typed import decode
 
 FEW_TRIES = 2  # of a document about several things: asking for fewer of them is the better next step
@@ -63,7 +77,7 @@ class Asking:
             variables: values by name, without `$`; those that are not asked for are not sent.
             attempts: at most so many tries; None: as configured.
             partial: take data in which single fields failed; `Answer.errors` then names them.
-            without: fields of runs, by their names in answers, that the server cannot serve this time.
+            without: what the server cannot serve this time: `Type.field`, or a field of runs by its name in answers.
             needs: `Type.field` and `Type.field(argument)` without which the document is no use.
 
         Raises:
@@ -72,23 +86,66 @@ class Asking:
             MirrorError: what `Session.graphql` raises.
         """
         for _ in range(MOST_REFUSALS):
-            fitted = self._known.fit(document, [f"Run.{ANSWERED_AS.get(name, name)}" for name in without])
+            fitted = self._known.fit(document, [_field_of(name) for name in without])
             missing = [name for name in needs if not self._known.knows(name)]
             if fitted.text is None or missing:
                 raise self._not_offered(frozenset(missing) or fitted.left_out)
-            sent = {name: value for name, value in (variables or {}).items() if name in fitted.variables}
+            sent = fitted.values(variables or {})
             try:
-                return await self._session.graphql(fitted.text, sent, attempts=attempts, partial=partial)
-            except DocumentRefused as error:
-                if not self._known.learn_from(fitted, error):
+                answer = await self._session.graphql(fitted.text, sent, attempts=attempts, partial=partial)
+            except GraphQLError as error:
+                if isinstance(error, DocumentRefused):
+                    if self._known.learn_from(fitted, error):
+                        continue
+                elif not error.may_be_about_form or self._known.was_taken(fitted):
                     raise
+                if not await self._found_out(document, fitted, sent):
+                    raise
+            else:
+                self._known.note_taken(fitted)
+                return answer
         raise ServerError(f"{self._host} keeps refusing what it is asked for, for other reasons each time")
+
+    async def _found_out(self, document: str, fitted: Fitted, variables: Mapping[str, object]) -> bool:
+        """Find out by smaller documents what a server does not know, where its words do not tell.
+
+        Returns:
+            Whether that taught something, so that asking again is of use.
+        """
+        if fitted.text is None or is_change(fitted.text):  # what changes something is not tried out
+            return False
+        from mirror.api.probing import Probe
+
+        lacking = await Probe(document, self._known.facts, variables, self._takes_form).lacking()
+        if lacking is None:
+            self._known.note_taken(fitted)
+        return bool(lacking) and self._known.learn_lacking(lacking or ())
+
+    async def _takes_form(self, text: str, variables: Mapping[str, object]) -> bool:
+        """Whether the server takes the form of a document, whatever it answers."""
+        try:
+            await self._session.graphql(text, variables, attempts=FEW_TRIES, partial=True)
+        except DocumentRefused:
+            return False
+        except GraphQLError as error:
+            return not error.may_be_about_form
+        except (NotFound, Forbidden):
+            return True
+        return True
 
     def _not_offered(self, names: frozenset[str]) -> NotOffered:
         return NotOffered(f"{self._host} cannot do this: {words_for(names)}")
 
-    def _reported(self, errors: Sequence[Reported]) -> GraphQLError:
-        """An error for what a server reports beside data that are no use without it."""
+    def _reported(self, answer: Answer, errors: Sequence[Reported] | None = None) -> MirrorError:
+        """An error for what a server reports beside data that are no use without it.
+
+        Args:
+            answer: what came.
+            errors: those that are to blame; None: all.
+        """
+        if isinstance(answer.failure, AuthError | Forbidden | NotFound | RateLimited):
+            return answer.failure
+        errors = answer.errors if errors is None else errors
         words = one_line("; ".join(error.message for error in errors))
         return GraphQLError(f"{self._host} reports: {words}", reported=tuple(errors))
 
@@ -100,13 +157,14 @@ class Asking:
         """
         failed = failed_fields(answer.errors, ("project",))
         if failed is None:
-            raise self._reported(answer.errors)
+            raise self._reported(answer)
         return failed
 
     def _note_server(self, told: WireServer | None) -> None:
         """Compare what a server says of itself by the way with what is known: an upgrade is asked about again."""
         facts = self._known.facts
-        if told is not None and facts.learnt_at is not None and mark(told.version, told.enabled) != facts.mark:
+        # A server that told nothing of itself when it was asked is not taken for another one when it tells something.
+        if told is not None and facts.mark and mark(told.version, told.enabled) != facts.mark:
             self._known.is_stale = True
 
     def _stuck(self, what: str) -> ServerError:
@@ -114,9 +172,9 @@ class Asking:
 
     def _read(self, answer: Answer, shape: type[_T]) -> _T:
         self.server_time = answer.server_time or self.server_time
-        return self._decode(answer.data, shape)
+        return self._decode(answer.data, shape, decode_frame)
 
-    def _decode(self, data: msgspec.Raw, shape: type[_T]) -> _T:
+    def _decode(self, data: msgspec.Raw, shape: type[_T], how: Callable[[msgspec.Raw, type[_T]], _T] = decode) -> _T:
         """Raw JSON as a shape of `wire`.
 
         Raises:
@@ -124,7 +182,7 @@ class Asking:
         """
         why = ""
         try:
-            return decode(data, shape)
+            return how(data, shape)
         except (ValueError, RecursionError) as error:
             why = one_line(str(error))
         raise ServerError(f"{self._host} answered in a shape that W&B does not use: {why}")
@@ -187,10 +245,15 @@ class Asking:
         return found
 
 
+def _field_of(name: str) -> str:
+    """`Type.field` for what may be the name of a run's field in an answer."""
+    return name if "." in name else f"Run.{ANSWERED_AS.get(name, name)}"
+
+
 def may_be_too_much(error: ServerError | Unreachable) -> bool:
     """Whether asking for less may help: the server is there, is one of W&B's, and knows what it is asked for."""
     if isinstance(error, DocumentRefused | NotOffered):
         return False
     if isinstance(error, Unreachable):
         return error.answered
-    return isinstance(error, GraphQLError) or error.status >= 500 or error.status == 413
+    return isinstance(error, GraphQLError) or error.status >= 500 or error.status == TOO_LARGE

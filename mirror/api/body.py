@@ -41,15 +41,15 @@ class Body:
         size = seen = 0
         try:
             decoder = decoder_of(self._response.headers.get("content-encoding", ""))
-            async for piece in self._response.aiter_raw():
-                data = decoder.decode(piece)
-                parts.append(data)
-                size += len(data)
-                if size >= CHUNK_BYTES:
-                    seen += size
-                    chunk = b"".join(parts) if len(parts) > 1 else parts[0]
-                    parts, size = [], 0
-                    yield chunk
+            async for received in self._response.aiter_raw():
+                for piece in decoder.pieces(received):
+                    parts.append(piece)
+                    size += len(piece)
+                    if size >= CHUNK_BYTES:
+                        seen += size
+                        chunk = b"".join(parts) if len(parts) > 1 else parts[0]
+                        parts, size = [], 0
+                        yield chunk
             decoder.close()
             if size:
                 seen += size

@@ -20,7 +20,7 @@ from mirror.api.rows import names_of
 from mirror.api.scalars import NULL, Int64, NonEmpty, int_or_none, is_null, to_int
 from mirror.api.signed_url import SignedUrl
 from mirror.api.times import time_or_none
-from mirror.api.wire import WirePageInfo
+from mirror.api.wire import WirePageInfo, cursor_text
 from mirror.records.console import ConsoleLine
 from mirror.typed import decode
 
@@ -79,7 +79,9 @@ class WireFiles(msgspec.Struct, rename="camel"):
                 files.append(decode_flawed(edge.node, _File)[0].listed())
             except (ValueError, RecursionError):
                 unreadable += 1
-        after = (edges[-1].cursor if edges else None) or (self.page_info.end_cursor if self.page_info else None)
+        after = (edges[-1].cursor if edges else None) or cursor_text(
+            self.page_info.end_cursor if self.page_info else None
+        )
         return FilesPage(
             files=tuple(files),
             after=after,
@@ -287,7 +289,7 @@ def to_log_page(wire: WireStreams, *, after: str | None, is_tail: bool) -> LogPa
     found = [_line(edge.node) for edge in (log.edges if log else None) or () if edge is not None]
     lines = tuple(line for line in found if line is not None)
     page_info = (log.page_info if log else None) or WirePageInfo()
-    end = page_info.end_cursor
+    end = cursor_text(page_info.end_cursor)
     # A page may be cut short by a size budget with `hasNextPage: false`.
     behind = bool(lines) and count is not None and lines[-1].number + 1 < count
     goes_on = bool(end) and end != after and (behind or bool(page_info.has_next_page))

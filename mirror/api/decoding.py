@@ -1,8 +1,14 @@
-"""Transport compression undone: the stored bytes come out, and a stream that ends too early is noticed."""
+"""Transport compression undone: the stored bytes come out in small pieces, and a stream that ends too early is noticed.
+
+A few kilobytes may be gigabytes when they are decoded, so nothing is decoded further than the reader has come.
+"""
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+
+PIECE_BYTES = 256 * 1024  # the longest piece that is decoded at once
 
 _GZIP_OR_ZLIB = 47  # zlib's window bits: either header is recognised
 _RAW_DEFLATE = -15
@@ -15,9 +21,9 @@ class Undecodable(ValueError):
 class Identity:
     """Bytes that were not compressed."""
 
-    def decode(self, data: bytes) -> bytes:
+    def pieces(self, data: bytes) -> Iterator[bytes]:
         """`data` itself."""
-        return data
+        yield data
 
     def close(self) -> None:
         """Nothing can be missing."""
@@ -30,20 +36,20 @@ class Inflate:
         self._one = zlib.decompressobj(_GZIP_OR_ZLIB)
         self._begun = False
 
-    def decode(self, data: bytes) -> bytes:
-        """What comes out of `data`.
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        """What comes out of `data`, in pieces of `PIECE_BYTES` at most.
 
         Raises:
             Undecodable: it is not compressed this way.
         """
-        out: list[bytes] = []
-        while data:
+        piece = b""
+        while data or len(piece) == PIECE_BYTES:  # a full piece may have left something behind
             if self._one.eof:
                 if not data.strip(b"\0"):
                     break  # padding behind the last member
                 self._one = zlib.decompressobj(_GZIP_OR_ZLIB)
             try:
-                out.append(self._one.decompress(data))
+                piece = self._one.decompress(data, PIECE_BYTES)
             except zlib.error:
                 if self._begun:
                     raise Undecodable("the body is not compressed as announced") from None
@@ -51,8 +57,9 @@ class Inflate:
                 self._one, self._begun = zlib.decompressobj(_RAW_DEFLATE), True
                 continue
             self._begun = True
-            data = self._one.unused_data
-        return out[0] if len(out) == 1 else b"".join(out)
+            if piece:
+                yield piece
+            data = self._one.unused_data if self._one.eof else self._one.unconsumed_tail
 
     def close(self) -> None:
         """Check that the stream came to its end.

@@ -62,8 +62,8 @@ def fit(document: str, facts: ServerFacts) -> Fitted:
     fitter = _Fitter(facts=facts, fragments=fragments)
     kept = fitter.selections(operation.selection_set, _ROOTS[operation.operation])
     text = None
+    definitions = tuple(_definitions(operation, name, fitter.uses, facts))
     if kept:
-        definitions = tuple(_definitions(operation, name, fitter.uses, facts))
         text = print_ast(
             DocumentNode(
                 definitions=(
@@ -80,9 +80,9 @@ def fit(document: str, facts: ServerFacts) -> Fitted:
     return Fitted(
         text=None if text is None else re.sub(r"\s+", " ", text),
         operation=name,
-        variables=frozenset(fitter.uses),
+        variables={node.variable.name.value: print_ast(node.type) for node in definitions},
         left_out=frozenset(fitter.left_out),
-        visited=frozenset(fitter.visited),
+        in_order=tuple(name for name in fitter.met if name in fitter.visited),
     )
 
 
@@ -103,6 +103,7 @@ class _Fitter:
     uses: dict[str, str | None] = field(default_factory=dict)  # variables, and the type that the server wants
     left_out: set[str] = field(default_factory=set)
     visited: set[tuple[str, str]] = field(default_factory=set)
+    met: dict[tuple[str, str], None] = field(default_factory=dict)  # parents before their children
 
     def selections(self, selected: SelectionSetNode, parent: str) -> tuple[SelectionNode, ...]:
         """What is left of the selections on a type."""
@@ -129,6 +130,7 @@ class _Fitter:
         if path in self.facts.lacking or (known is not None and facts is None):
             self.left_out.add(path)
             return self._under_older_name(node, parent, path)
+        self.met.setdefault((parent, name))
         arguments = self._arguments(node, path, facts)
         if arguments is None:
             return None

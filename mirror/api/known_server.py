@@ -35,6 +35,7 @@ class KnownServer:
         self.is_stale = False  # it was upgraded since
         self._on_learnt = on_learnt
         self._fitted: dict[str, Fitted] = {}
+        self._taken: set[str] = set()  # texts whose form the server took
 
     def fit(self, document: str, without: Sequence[str] = ()) -> Fitted:
         """A document as this server can be asked.
@@ -79,8 +80,25 @@ class KnownServer:
         if facts != self.facts:
             self.facts = facts
             self._fitted.clear()
+            self._taken.clear()
             if self._on_learnt is not None:
                 self._on_learnt(facts)
+
+    def was_taken(self, fitted: Fitted) -> bool:
+        """Whether the server took this text before, so that its form is not to blame for what failed."""
+        return fitted.text in self._taken
+
+    def note_taken(self, fitted: Fitted) -> None:
+        """The server took this text."""
+        if fitted.text is not None and len(self._taken) < MOST_FITTED:
+            self._taken.add(fitted.text)
+
+    def learn_lacking(self, names: Iterable[str]) -> bool:
+        """Take in names that the server does not know; False when that is nothing new."""
+        before = self.facts
+        lacking = tuple(sorted({*before.lacking, *names}))
+        self.learn(msgspec.structs.replace(before, lacking=lacking))
+        return self.facts != before
 
     def learn_from(self, fitted: Fitted, error: DocumentRefused) -> bool:
         """Take in why a document was refused; False when that tells nothing new, so that asking again is no use."""
@@ -141,8 +159,9 @@ def _meant(facts: ServerFacts, document: Fitted, refusal: Refusal, *, alone: boo
             place = field_at(document.text, facts, refusal.line, refusal.column)
         if place is not None and refusal.field in {None, place[1]}:
             yield place
-        else:
-            yield from (visited for visited in document.visited if visited[1] == refusal.field)
+        else:  # a name alone may be that of several, most of which it knows; then asking for parts tells
+            meant = [visited for visited in document.visited if visited[1] == refusal.field]
+            yield from meant if len(meant) == 1 else ()
 
 
 def _without_type(document: Fitted, unknown: str) -> Iterator[tuple[str, str | None]]:

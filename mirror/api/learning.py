@@ -210,14 +210,16 @@ def asked() -> str:
     return hashlib.blake2b("\0".join(every_document()).encode(), digest_size=12).hexdigest()
 
 
-def with_features(facts: ServerFacts, *, features: frozenset[str], version: str | None, at: dt.datetime) -> ServerFacts:
+def with_features(
+    facts: ServerFacts, *, features: frozenset[str], version: str | None, at: dt.datetime | None
+) -> ServerFacts:
     """Facts with what the server says of itself.
 
     Args:
         facts: as learnt so far.
         features: names of those that are on.
         version: of a server of one's own.
-        at: now, UTC.
+        at: now, UTC; None: it is to be asked again.
     """
     return msgspec.structs.replace(
         facts,

@@ -12,6 +12,7 @@ from mirror.api.answers import Answer, one_line
 from mirror.api.asking import Asking
 from mirror.api.content_rows import to_contents_or_bad
 from mirror.api.flaws import failed_fields
+from mirror.api.frames import decode_frame
 from mirror.api.pages import BadRun, RunCursor, RunsPage, SweepsPage
 from mirror.api.rows import to_run_or_bad, to_sweep
 from mirror.api.scalars import int_or_none, is_null
@@ -23,6 +24,7 @@ from mirror.api.wire import (
     ServerData,
     WireConnection,
     WireProject,
+    cursor_text,
 )
 from mirror.errors import DocumentRefused, NotOffered, Reported, ServerError
 from mirror.records.projects import ProjectRecord, SweepRecord
@@ -54,7 +56,7 @@ class ListingQuestions(Asking):
             if not listing.goes_on(PROJECTS_PER_PAGE):
                 return
             # The SDK continues projects from `endCursor` (W&B API notes, section 5).
-            after = (listing.page_info.end_cursor if listing.page_info else None) or listing.last_cursor
+            after = listing.end_cursor or listing.last_cursor
             if after is None or after in seen:
                 raise self._stuck("projects")
             seen.add(after)
@@ -106,7 +108,7 @@ class ListingQuestions(Asking):
             if after is not None:
                 raise self._not_offered(frozenset({_PAGING}))
             first = max(first, ALL_RUNS)
-        variables = {
+        variables: dict[str, object] = {
             **_listing(entity, project, filters, order, first, after),
             "countFilters": _filter_text(count_filters),
             "withCounts": with_counts,
@@ -117,16 +119,11 @@ class ListingQuestions(Asking):
             document = documents.RUNS_WITH_CONTENTS
             files_first = self._files_first(files_first)
             variables |= {"filesFirst": files_first, "artifactsFirst": ARTIFACTS_FIRST}
-        answer = await self._ask(
-            document, variables, attempts=attempts, partial=True, needs=_TO_LIST_RUNS, without=without
-        )
-        failed = self._failed_runs(answer)
-        found = self._read(answer, ProjectData).project
-        self._note_server(self._read(answer, ServerData).server_info)
+        answer, found = await self._listed_runs(document, variables, attempts, without)
         if found is None:
             return None
-        if answer.errors and found.runs is None:  # a field that may not be null took all of them along
-            raise self._reported(answer.errors)
+        failed = self._failed_runs(answer)
+        self._note_server(self._read(answer, ServerData).server_info)
         listing = self._listed(found.runs, "runs", after, first)
         places = [
             ({**without, **failed.get(place, {})}, edge.node)
@@ -134,7 +131,7 @@ class ListingQuestions(Asking):
             if edge is not None and (place in failed or not is_null(edge.node))
         ]
         if any(fields and is_null(node) for fields, node in places):  # likewise, one of them
-            raise self._reported(answer.errors)
+            raise self._reported(answer)
         rows = [to_run_or_bad(node, entity, project, failed=fields) for fields, node in places]
         return RunsPage(
             project=found.record(entity, project),
@@ -157,17 +154,42 @@ class ListingQuestions(Asking):
             seconds=answer.seconds,
         )
 
-    def _failed_runs(self, answer: Answer) -> Mapping[str | int, Mapping[str, str]]:
-        """What failed of single runs of a page, by place.
+    async def _listed_runs(
+        self, document: str, variables: Mapping[str, object], attempts: int | None, without: Mapping[str, str]
+    ) -> tuple[Answer, WireProject | None]:
+        """A page of runs as it came. What fails beside the runs and takes them along is not asked again.
+
+        Returns:
+            The answer and the project in it; None when the project does not exist or the key may not read it.
 
         Raises:
-            GraphQLError: something else failed, for which the runs cannot be had. Counts, sweeps and facts about the
-                server that come along with them are no such thing.
+            GraphQLError: runs failed, and took all of them along.
         """
-        errors = [error for error in answer.errors if not _came_along(error)]
+        beside: set[str] = set()  # fields of other types, of which the server could not serve a part
+        while True:
+            asked = {**variables, **{_SWITCHES[name]: False for name in beside & _SWITCHES.keys()}}
+            left_out = [*without, *(name for name in beside if name not in _SWITCHES)]
+            answer = await self._ask(
+                document, asked, attempts=attempts, partial=True, needs=_TO_LIST_RUNS, without=left_out
+            )
+            found = self._read(answer, ProjectData).project
+            if not answer.errors or (found is not None and found.runs is not None and found.runs.edges is not None):
+                return answer, found
+            more = {_BESIDE[error.path[:2]] for error in answer.errors if error.path[:2] in _BESIDE} - beside
+            if not more:
+                raise self._reported(answer)
+            beside |= more
+
+    def _failed_runs(self, answer: Answer) -> Mapping[str | int, Mapping[str, str]]:
+        """What failed of single runs of a page, by place. What failed beside them is not told, and no more.
+
+        Raises:
+            GraphQLError: a run failed as a whole.
+        """
+        errors = [error for error in answer.errors if _is_about_a_run(error)]
         failed = failed_fields(errors, ("project", "runs", "edges"), ("node",))
         if failed is None:
-            raise self._reported(errors)
+            raise self._reported(answer, errors)
         return failed
 
     async def run(self, entity: str, project: str, run_id: str) -> RunRecord | BadRun | None:
@@ -204,10 +226,10 @@ class ListingQuestions(Asking):
             return ()
         cursors: list[RunCursor] = []
         for edge in self._listed(found.runs, "runs", after, first).rows:
-            names = RunNames() if is_null(edge.node) else self._decode(edge.node, RunNames)
+            names = RunNames() if is_null(edge.node) else self._decode(edge.node, RunNames, decode_frame)
             cursors.append(
                 RunCursor(
-                    cursor=edge.cursor,
+                    cursor=cursor_text(edge.cursor),
                     run_id=names.name,
                     storage_id=names.id,
                     created_at=time_or_none(names.created_at),
@@ -222,17 +244,19 @@ class ListingQuestions(Asking):
         return self._sweeps_page(None if found is None else found.sweeps, entity, project, after)
 
     def _listed_project(self, node: msgspec.Raw, entity: str) -> ProjectRecord:
-        wire = self._decode(node, WireProject)
+        wire = self._decode(node, WireProject, decode_frame)
         if not wire.name:
             raise ServerError(f"{self._host} listed a project without a name")
         return wire.record(entity, wire.name)
 
     def _sweeps_page(self, listing: WireConnection | None, entity: str, project: str, after: str | None) -> SweepsPage:
+        """What can be had of a page of sweeps; what cannot never costs the runs that came along."""
         if listing is None:
             return SweepsPage(sweeps=(), bad=(), after=None, has_next=False)
-        self._listed(listing, "sweeps", after, SWEEPS_PER_PAGE)
         sweeps: list[SweepRecord] = []
         bad: list[str] = []
+        if listing.edges is None:
+            bad.append("the server gave a project without its sweeps")
         for edge in listing.rows:
             if is_null(edge.node):
                 bad.append("the server listed a place without a sweep")
@@ -241,13 +265,12 @@ class ListingQuestions(Asking):
                 sweeps.append(to_sweep(edge.node, entity, project))
             except (ValueError, RecursionError) as error:
                 bad.append(f"the server's answer for a sweep: {one_line(str(error))}")
-        return SweepsPage(
-            sweeps=tuple(sweeps),
-            bad=tuple(bad),
-            # The SDK continues sweeps from `endCursor` (W&B API notes, section 5).
-            after=(listing.page_info.end_cursor if listing.page_info else None) or listing.last_cursor,
-            has_next=listing.goes_on(SWEEPS_PER_PAGE),
-        )
+        # The SDK continues sweeps from `endCursor` (W&B API notes, section 5).
+        goes_on, place = listing.goes_on(SWEEPS_PER_PAGE), listing.end_cursor or listing.last_cursor
+        if goes_on and (place is None or place == after):
+            bad.append("the server promises more sweeps but gives no place to continue from")
+            goes_on = False
+        return SweepsPage(sweeps=tuple(sweeps), bad=tuple(bad), after=place, has_next=goes_on)
 
     def _listed(self, listing: WireConnection | None, what: str, after: str | None, first: int) -> WireConnection:
         """The listing, if a walk along it gets anywhere.
@@ -263,12 +286,25 @@ class ListingQuestions(Asking):
         return listing
 
 
-def _came_along(error: Reported) -> bool:
-    """Whether an error is about something that a page of runs can do without."""
-    return error.path[:1] == ("serverInfo",) or error.path[:2] in _CAME_ALONG
+def _is_about_a_run(error: Reported) -> bool:
+    """Whether an error is about a run of a page, and not about its place or what stands around the page."""
+    return error.path[:3] == ("project", "runs", "edges") and len(error.path) > 3 and error.path[4:] != ("cursor",)
 
 
-_CAME_ALONG = {("project", name) for name in ("counted", "held", "sweeps")}
+# What stands beside the runs of a page, by its path in the answer: a field, or what a variable switches off.
+_BESIDE: Mapping[tuple[str | int, ...], str] = {
+    ("project", "counted"): "counts",
+    ("project", "held"): "counts",
+    ("project", "sweeps"): "sweeps",
+    ("project", "id"): "Project.id",
+    ("project", "internalId"): "Project.internalId",
+    ("project", "name"): "Project.name",
+    ("project", "createdAt"): "Project.createdAt",
+    ("serverInfo", "features"): "Query.serverInfo",
+    ("serverInfo", "latestLocalVersionInfo"): "Query.serverInfo",
+    ("serverInfo",): "Query.serverInfo",
+}
+_SWITCHES = {"counts": "withCounts", "sweeps": "withSweeps"}
 
 
 def _listing(

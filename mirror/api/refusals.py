@@ -17,7 +17,8 @@ _TYPE = r"[\w!\[\]]+"
 
 _UNKNOWN_FIELD = (
     rf"cannot query field {_Q}(?P<field>\w+){_Q} on type {_Q}(?P<type>\w+)",
-    rf"field {_Q}(?P<field>\w+){_Q} does(?:n't| not) exist on type {_Q}(?P<type>\w+)",
+    rf"field {_Q}(?P<field>\w+){_Q} does(?:n't| not) exist on (?:the )?type {_Q}(?P<type>\w+)",
+    rf"unknown field {_Q}(?P<field>\w+){_Q} on (?:the )?type {_Q}(?P<type>\w+)",
     rf"field {_Q}(?P<field>\w+){_Q} in type {_Q}(?P<type>\w+){_Q} is undefined",
     rf"field {_Q}(?P<field>\w+){_Q} (?:is )?not (?:found|defined) (?:in|by|on) (?:type:? )?{_Q}(?P<type>\w+)",
 )
@@ -35,7 +36,7 @@ _UNUSABLE_FIELD = (  # it is there, with another shape than the document takes i
 _VARIABLE_TYPE = (
     rf"variable {_Q}\$(?P<variable>\w+){_Q} of type {_Q}{_TYPE}{_Q} used in position .*type {_Q}(?P<expected>{_TYPE})",
 )
-_UNKNOWN_TYPE = (rf"unknown type {_Q}(?P<type>\w+)",)
+_UNKNOWN_TYPE = (rf"^(?:validation error[^:]*: *)?unknown type {_Q}(?P<type>\w+){_Q}\W*(?:did you mean.*)?$",)
 
 
 @dataclass(frozen=True, kw_only=True)

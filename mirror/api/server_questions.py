@@ -129,17 +129,28 @@ class ServerQuestions(Asking):
         Raises:
             MirrorError: of the network, or the key is refused; the facts stay as they were.
         """
-        described = await self._described(introspection(type_names()))
+        troubles: list[MirrorError] = []
+        facts, told = await self._learnt(troubles)
+        if any(isinstance(trouble, Unreachable) for trouble in troubles):
+            # It may pass: what was known stays, and where nothing was known it is asked again with the next pull.
+            if self._known.facts.deployment == self._deployment.id and self._known.facts.learnt_at is not None:
+                return
+            self._known.learn(with_features(facts, features=told.enabled, version=told.version, at=None))
+            return
+        self._known.learn(with_features(facts, features=told.enabled, version=told.version, at=now))
+
+    async def _learnt(self, troubles: list[MirrorError]) -> tuple[ServerFacts, WireServer]:
+        """What the server tells of its schema and of itself; whether something was in the way is told."""
+        described = await self._described(introspection(type_names()), troubles)
         own = by_current_names(described)
         facts = ServerFacts(deployment=self._deployment.id, types=own.types, introspected="Query" in own.types)
         if not facts.introspected:
-            facts = await self._provoked(facts)
-        told, more = await self._told(facts, with_types=facts.introspected and bool(own.unknown))
+            facts = await self._provoked(facts, troubles)
+        told, more = await self._told(facts, troubles, with_types=facts.introspected and bool(own.unknown))
         if more:
             facts = msgspec.structs.replace(facts, types=by_current_names({**described, **more}).types)
-        facts = msgspec.structs.replace(facts, left_out=left_out_by(facts))
-        facts = msgspec.structs.replace(facts, viewer=await self._viewer_by(facts))
-        self._known.learn(with_features(facts, features=told.enabled, version=told.version, at=now))
+        facts = msgspec.structs.replace(facts, left_out=left_out_by(facts), viewer=await self._viewer_by(facts))
+        return facts, told
 
     async def _viewer_by(self, facts: ServerFacts) -> Viewer | None:
         """Whom the key belongs to, for those who read offline; a server that does not tell is no reason to stop."""
@@ -156,17 +167,16 @@ class ServerQuestions(Asking):
             return before
         return answer.viewer.known if answer.viewer is not None else before
 
-    async def _described(self, document: str) -> dict[str, TypeFacts]:
+    async def _described(self, document: str, troubles: list[MirrorError]) -> dict[str, TypeFacts]:
         """What a server says about types; empty when it does not describe itself."""
         try:
             answer = await self._session.graphql(document, attempts=FEW_TRIES)
+            return types_in(self._read(answer, dict[str, object]).values())
         except MirrorError as error:
-            if _may_be_the_question(error):
-                return {}
-            raise
-        return types_in(self._read(answer, dict[str, object]).values())
+            _note(error, troubles)
+            return {}
 
-    async def _provoked(self, facts: ServerFacts) -> ServerFacts:
+    async def _provoked(self, facts: ServerFacts, troubles: list[MirrorError]) -> ServerFacts:
         """Facts with what the server refuses of all documents at once."""
         fitted = fitted_documents(facts)
         try:
@@ -174,11 +184,12 @@ class ServerQuestions(Asking):
         except DocumentRefused as refused:
             return with_refusals(facts, fitted, refused.reported)
         except MirrorError as error:
-            if not _may_be_the_question(error):
-                raise
+            _note(error, troubles)
         return facts  # it refuses in other words; each document is asked about when it is needed
 
-    async def _told(self, facts: ServerFacts, *, with_types: bool) -> tuple[WireServer, Mapping[str, TypeFacts]]:
+    async def _told(
+        self, facts: ServerFacts, troubles: list[MirrorError], *, with_types: bool
+    ) -> tuple[WireServer, Mapping[str, TypeFacts]]:
         """What the server says of itself, and descriptions of all its types along with it."""
         from mirror.api.fitting import fit
 
@@ -188,14 +199,24 @@ class ServerQuestions(Asking):
         if document is None:
             return WireServer(), {}
         try:
-            answer = await self._session.graphql(document, attempts=FEW_TRIES)
+            answer = await self._session.graphql(document, attempts=FEW_TRIES, partial=True)
+            data = self._read(answer, SelfData)
         except MirrorError as error:
-            if _may_be_the_question(error):
-                return WireServer(), {}
-            raise
-        data = self._read(answer, SelfData)
+            _note(error, troubles)
+            return WireServer(), {}
         types = data.mirror_all_types.types if data.mirror_all_types is not None else []
         return data.server_info or WireServer(), types_in(types)
+
+
+def _note(error: MirrorError, troubles: list[MirrorError]) -> None:
+    """Note why a server does not tell about itself, if it may still answer other questions.
+
+    Raises:
+        MirrorError: it is away, or takes no question of ours.
+    """
+    if not _may_be_the_question(error):
+        raise error
+    troubles.append(error)
 
 
 def _may_be_the_question(error: MirrorError) -> bool:

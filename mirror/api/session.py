@@ -17,13 +17,14 @@ import msgspec
 import stamina
 import stamina.instrumentation
 
-from mirror.api.answers import Answer, Reply, is_retried, read_answer
+from mirror.api.answers import TOO_LARGE, Answer, Reply, is_retried, read_answer
 from mirror.api.charge import Charge, charge_of
 from mirror.api.connection import connect_reason, http_client, tls_error, tls_reason
 from mirror.api.credentials import ApiKey, authorization
+from mirror.api.decoding import Undecodable, decoder_of
 from mirror.api.deployment import Deployment
 from mirror.api.documents import operation_name
-from mirror.api.limits import TOO_MANY_REQUESTS, Limits
+from mirror.api.limits import Limits
 from mirror.api.spent import Meter, Spent
 from mirror.config import ServerSettings
 from mirror.errors import DocumentRefused, GraphQLError, MirrorError, RateLimited, Reported, ServerError, Unreachable
@@ -38,7 +39,6 @@ JITTER = 0.25  # up to this share is added to a wait (W&B API notes, section 2)
 # A change was decided on what was read just before: it rather fails, and is decided anew, than goes out much later.
 CHANGE_PATIENCE_S = 120.0
 DEADLINE_FACTOR = 10  # a body that trickles may take so many request timeouts in total
-BODY_CAP_BYTES = 1 << 30
 
 # Its default hook logs what is retried through `logging`; retries are announced through `on_retry` alone.
 stamina.instrumentation.set_on_retry_hooks([])
@@ -228,7 +228,7 @@ class Session:
             try:
                 with anyio.fail_after(self._settings.timeout_s * DEADLINE_FACTOR):
                     reply = await self._post(body)
-            except (httpx.HTTPError, TimeoutError) as error:
+            except (httpx.HTTPError, Undecodable, TimeoutError) as error:
                 failed = self._no_answer(error)
             else:
                 asked_wait_s = limits.learn(reply.headers, charge, status=reply.status, turn=turn)
@@ -236,10 +236,11 @@ class Session:
                     answer = read_answer(reply, host, partial=partial)
                     return msgspec.structs.replace(answer, seconds=limits.now() - turn.began)
                 except MirrorError as error:
-                    if not is_retried(reply.status) or isinstance(error, DocumentRefused):
+                    is_limit = isinstance(error, RateLimited)  # which some servers tell with status 200
+                    if not (is_limit or is_retried(reply.status)) or isinstance(error, DocumentRefused):
                         raise
                     failed = self._retryable(error, asked_wait_s)
-                if reply.status == TOO_MANY_REQUESTS:
+                if is_limit:
                     longest_s = self._settings.retry_wait_max_s
                     limits.refused(charge, began=turn.began, asked_s=asked_wait_s, longest_s=longest_s)
                 if asked_wait_s is not None:
@@ -247,22 +248,30 @@ class Session:
         raise failed
 
     async def _post(self, body: bytes) -> Reply:
-        """Send the request and read the whole body, bounded."""
+        """Send the request and read the whole body, bounded in the form that it has when it is decoded."""
         async with self._http.stream("POST", self._url, content=body, headers=self._headers) as response:
-            parts: list[bytes] = []
-            size = 0
+            answer = bytearray()
+            most = self._settings.answer_max_mb * 10**6
             try:
-                async for part in response.aiter_bytes():
-                    parts.append(part)
-                    size += len(part)
-                    if size > BODY_CAP_BYTES:
-                        raise ServerError(
-                            f"{self._deployment.host} sent an answer of more than {BODY_CAP_BYTES >> 20} MiB",
-                            status=response.status_code,
-                        )
+                decoder = decoder_of(response.headers.get("content-encoding", ""))
+                async for received in response.aiter_raw():
+                    for piece in decoder.pieces(received):
+                        answer += piece
+                        if len(answer) > most:
+                            raise self._too_long()
+                decoder.close()
             finally:
                 self._meter.bytes_down += response.num_bytes_downloaded
-            return Reply(status=response.status_code, headers=response.headers, body=b"".join(parts))
+            return Reply(status=response.status_code, headers=response.headers, body=bytes(answer))
+
+    def _too_long(self) -> ServerError:
+        """An answer that nobody can be made to hold: what was asked for is asked for in smaller parts."""
+        most = self._settings.answer_max_mb
+        return ServerError(
+            f"{self._deployment.host} sent an answer of more than {most:,} MB",
+            hint="server.answer_max_mb in the configuration allows more",
+            status=TOO_LARGE,
+        )
 
     def _retryable(self, error: MirrorError, asked_wait_s: float | None) -> _FailedTryError:
         """A status that may pass; `error` is what it comes to when it does not."""
@@ -270,7 +279,7 @@ class Session:
         first_wait_s = FIRST_WAIT_S if asked_wait_s is None else 0.0
         return _FailedTryError(error, attempts=self._settings.retry_attempts, first_wait_s=first_wait_s)
 
-    def _no_answer(self, error: httpx.HTTPError | TimeoutError) -> _FailedTryError:
+    def _no_answer(self, error: httpx.HTTPError | Undecodable | TimeoutError) -> _FailedTryError:
         """What a failed connection or a broken answer means, in words that hold no URL."""
         host = self._deployment.host
         attempts, first_wait_s = self._settings.retry_attempts, FIRST_WAIT_S
@@ -290,7 +299,7 @@ class Session:
             what, answered = f"{host} did not finish its answer within {seconds:g} s", True
         elif isinstance(error, httpx.TimeoutException):
             what, answered = f"{host} did not answer within {self._settings.timeout_s:g} s", True
-        elif isinstance(error, httpx.DecodingError):
+        elif isinstance(error, Undecodable):
             what = f"the answer of {host} is compressed in a way that cannot be read"
         else:
             what, answered = f"the connection to {host} broke before the answer was whole", True

@@ -1,6 +1,7 @@
 """The answers' shapes: listings, projects, people, features. What is in a row is in `rows`.
 
-The shapes ask only for what the mirror needs, so that a server may add fields. A listing keeps its rows raw.
+The shapes ask only for what the mirror needs, so that a server may add fields. A listing keeps its rows raw. What may
+be missing has a default, so that it may also be of another type (`frames`).
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ from mirror.api.times import time_or_none
 from mirror.records.projects import ProjectRecord
 from mirror.records.server import Viewer
 
+Cursor = str | int | float | None
+"""W&B's are texts; it is for the server to say how its places are written."""
+
 
 class WirePageInfo(msgspec.Struct, rename="camel"):
     """Whether a listing goes on."""
 
-    end_cursor: str | None = None
+    end_cursor: Cursor = None
     has_next_page: bool | None = None
 
 
 class WireEdge(msgspec.Struct):
     """One row of a listing; the row itself stays raw."""
 
-    cursor: str | None = None
+    cursor: Cursor = None
     node: msgspec.Raw = NULL
 
 
@@ -42,7 +46,12 @@ class WireConnection(msgspec.Struct, rename="camel"):
     def last_cursor(self) -> str | None:
         """Where to continue: the SDK does so from the last edge (W&B API notes, section 5)."""
         rows = self.rows
-        return (rows[-1].cursor if rows else None) or (self.page_info.end_cursor if self.page_info else None)
+        return cursor_text(rows[-1].cursor if rows else None) or self.end_cursor
+
+    @property
+    def end_cursor(self) -> str | None:
+        """Where projects and sweeps continue, as the SDK does (W&B API notes, section 5)."""
+        return cursor_text(self.page_info.end_cursor if self.page_info else None)
 
     def goes_on(self, first: int) -> bool:
         """Whether more rows follow; where the server does not tell, a page as long as asked for is not the last.
@@ -53,6 +62,11 @@ class WireConnection(msgspec.Struct, rename="camel"):
         if self.page_info is not None and self.page_info.has_next_page is not None:
             return self.page_info.has_next_page
         return len(self.edges or ()) >= first
+
+
+def cursor_text(cursor: Cursor) -> str | None:
+    """A place in a listing as it goes into `after`; None where there is none."""
+    return None if cursor is None or cursor == "" else str(cursor)
 
 
 class WireProject(msgspec.Struct, rename="camel"):

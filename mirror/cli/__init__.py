@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from mirror.cli.output import say, use_utf8
+from mirror.cli.output import say, say_hint, use_utf8
 from mirror.cli.statuses import MEANINGS, exit_statuses
 from mirror.errors import MirrorError
 
@@ -110,7 +110,7 @@ def show_error(error: MirrorError) -> None:
     """One line, and the hint below it."""
     say(f"error: {error.message}")
     if error.hint:
-        say(f"hint: {error.hint}")
+        say_hint(error.hint)
     if os.environ.get(DEBUG_VARIABLE):
         traceback.print_exception(error)
 

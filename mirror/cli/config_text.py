@@ -16,6 +16,7 @@ base_url = {base_url}
 # retry_attempts = 6           # tries of one request, the first included
 # retry_wait_max_s = 20.0      # longest wait between two tries that the server did not ask for
 # rate_limit_patience_minutes = 15.0  # how long a request waits for a server that answers 429 (too many requests)
+# answer_max_mb = 256          # the longest answer to one GraphQL request, when it is decompressed
 # concurrent_requests = 4      # requests under way at once
 # concurrent_transfers = 16    # downloads under way at once, per host
 # The API key comes from WANDB_API_KEY, from netrc (`wandb login`) or from a service manager's credential.
@@ -26,6 +27,7 @@ base_url = {base_url}
 # page_size_start = 100        # runs in the first page; the size adapts from there
 # page_size_max = 1000         # runs in the largest page
 # page_seconds_target = 8.0    # pages slower than this do not grow
+# export_size_max_mb = 100000.0  # the largest part of a history export
 # requests_per_second = 1.0    # GraphQL requests of the process at most; default: no ceiling but what W&B asks for
 # gone_fraction_max = 0.2      # a pass that would mark more of a project's runs as gone asks first
 

@@ -19,7 +19,7 @@ from mirror.api import Client, deployment_of, find_api_key
 from mirror.cli.config_text import new_config_text
 from mirror.cli.demo_edits import Paths, compare, deliver, edit_by_somebody_else, edit_offline
 from mirror.cli.history import collect
-from mirror.cli.output import plural, say, write
+from mirror.cli.output import plural, say_lines, write, write_lines
 from mirror.cli.plot import draw
 from mirror.cli.setting import Setting
 from mirror.cli.tables import print_table
@@ -105,17 +105,19 @@ def tell_story(home: Home) -> None:
         with sandbox.outage():
             if not _refuses(sandbox.port):
                 raise MirrorError(f"the sandbox still answers on port {sandbox.port}: nothing offline can be shown")
-            write(f"4. The server is gone: port {sandbox.port} refuses connections. What follows is from the mirror.\n")
+            write_lines(
+                f"4. The server is gone: port {sandbox.port} refuses connections. What follows is from the mirror.\n"
+            )
             _answer(home)
             best = _draw_best(home)
             _check_out_weights(home, best)
             paths = Paths(best=best, failed=_failed(home))
             edit_offline(setting, paths)
             edit_by_somebody_else(sandbox, paths)
-        write("7. The server is back. What waits is looked at, merged, written, and read back:\n")
+        write_lines("7. The server is back. What waits is looked at, merged, written, and read back:\n")
         deliver(setting)
         compare(setting, paths, _run_with_sdk(sandbox, "mirror.cli.demo_judge", best, paths.failed))
-    write("Go on with:\n")
+    write_lines("Go on with:\n")
     write(f"  export WANDB_MIRROR_HOME={home.root}")
     write("  wandb-mirror status")
     write(f"  wandb-mirror history {best} --keys loss,test/loss --plot")
@@ -124,7 +126,7 @@ def tell_story(home: Home) -> None:
     write("  wandb-mirror runs --columns run_id,display_name,config.learning_rate,summary.loss")
     write('  wandb-mirror sql "SELECT display_name, config, summary FROM runs LIMIT 1" --json')
     write("  wandb-mirror sql            # a prompt")
-    write(f"\nThe demo's only trace is {home.root}; remove the folder when you are done.")
+    write_lines(f"\nThe demo's only trace is {home.root}; remove the folder when you are done.")
 
 
 def _train(sandbox: Sandbox) -> list[str]:
@@ -155,7 +157,7 @@ def _run_with_sdk(sandbox: Sandbox, module: str, *arguments: str) -> str:
             check=False,
         )
     if process.returncode != 0:
-        say(process.stderr)
+        say_lines(process.stderr)
         raise MirrorError(f"{module} failed; what it said stands above")
     return process.stdout
 
@@ -193,8 +195,8 @@ def _answer(home: Home) -> None:
     try:
         for question, query in QUESTIONS:
             result = run_sql(engine, query)
-            write(f"{question}\n")
-            write("  " + query.replace("\n", "\n  "))
+            write_lines(f"{question}\n")
+            write_lines("  " + query.replace("\n", "\n  "))
             print_table([column.name for column in result.columns], result.rows())
     finally:
         engine.close()
@@ -216,7 +218,7 @@ def _draw_best(home: Home) -> str:
         )
         reader = wide_history(engine, home, (entity, project, run_id), keys=["test/loss"])
         series = collect(WideRows(reader))["test/loss"]
-    write(f"How did the best one, {name}, learn?\n")
+    write_lines(f"How did the best one, {name}, learn?\n")
     for line in draw(series, width=72, height=8):
         write(f"  {line}")
     write("")
@@ -240,9 +242,9 @@ def _check_out_weights(home: Home, path: str) -> None:
     folder = home.root / "best-model"
     held = [HeldBytes(name=file.name, object=file.object) for file in files if file.object is not None]
     written = [file for file in check_out(Objects(home), held, folder) if file.outcome == "written"]
-    write(f"Its {plural(len(written), 'file')}, checked out of the mirror into {folder}:\n")
+    write_lines(f"Its {plural(len(written), 'file')}, checked out of the mirror into {folder}:\n")
     for file in written:
         write(f"  {file.size:>8,} B  {file.name}")
     with np.load(folder / "weights.npz") as weights:
         count = sum(weights[name].size for name in weights.files)
-    write(f"\nNumPy reads weights.npz back: {count:,} parameters.\n")
+    write_lines(f"\nNumPy reads weights.npz back: {count:,} parameters.\n")

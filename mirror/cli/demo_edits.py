@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from mirror.cli.entries import path_of, wish
-from mirror.cli.output import plural, write
+from mirror.cli.output import plural, write, write_lines
 from mirror.cli.replay_round import Rounds, Teller
 from mirror.cli.setting import Setting, open_client
 from mirror.errors import MirrorError
@@ -47,12 +47,12 @@ def edit_offline(home: Setting, paths: Paths) -> None:
 
     again, failed = Api(home.home).run(paths.best), Api(home.home).run(paths.failed)
     write(f"5. Still offline, {best.name} is edited with mirror.Api() and gets a file; the failed run is to run again.")
-    write("   Any process on this machine sees it so already:\n")
+    write_lines("   Any process on this machine sees it so already:\n")
     write(f"  {again.name:16} tags {', '.join(again.tags)}; notes {again.notes!r}; reviewed {again.config['reviewed']}")
     with again.file(REPORT).download(root=str(home.home.root / "offline"), replace=True) as copy:
         write(f"  {REPORT:16} {copy.read().splitlines()[-1]}")
-    write(f"  {failed.name:16} state {failed.state}\n")
-    write("   and run.pending says what the server does not have:\n")
+    write_lines(f"  {failed.name:16} state {failed.state}\n")
+    write_lines("   and run.pending says what the server does not have:\n")
     for pending in (*again.pending, *failed.pending):
         write(f"  {path_of(pending.entry)}  {wish(pending.operation)}")
     write("")
@@ -118,8 +118,8 @@ def compare(home: Setting, paths: Paths, judged: str) -> None:
     right = {"best", COLLEAGUES_TAG} <= set(best["tags"]) and best["config"]["reviewed"] is True
     if not right or REPORT not in best["files"] or failed["state"] != "pending":
         raise MirrorError(f"the server does not show what was asked: {theirs}")
-    write("8. The real wandb SDK reads the runs from the server, and finds what the mirror says:\n")
+    write_lines("8. The real wandb SDK reads the runs from the server, and finds what the mirror says:\n")
     write(f"  tags   {', '.join(best['tags'])}   (ours and Ada's)")
     write(f"  notes  {best['notes']}")
     write(f"  files  {plural(len(best['files']), 'file')}, {REPORT} among them")
-    write(f"  state  {failed['state']}   ({api.run(paths.failed).name} is to run again)\n")
+    write_lines(f"  state  {failed['state']}   ({api.run(paths.failed).name} is to run again)\n")

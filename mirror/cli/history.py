@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import click
 
-from mirror.cli.output import UTF8, plural, say, write
+from mirror.cli.output import UTF8, plural, say, write, write_json_text, write_lines
 from mirror.cli.plot import Series, draw
 from mirror.cli.results import TABLE_ROWS
 from mirror.cli.run_paths import not_mirrored, parse_run_path
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.statuses import exit_statuses
-from mirror.cli.tables import print_table
+from mirror.cli.tables import print_table, write_csv
 from mirror.errors import ConfigError, NotMirrored
 from mirror.layout import Home
 from mirror.records.passes import ProjectKey
@@ -168,18 +166,19 @@ def print_table_of(rows: WideRows) -> None:
 
 def print_csv_of(rows: WideRows) -> None:
     """RFC 4180 with a header: texts as they are, everything else as JSON has it."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(rows.names)
-    writer.writerows(
-        ["" if text is None else json.loads(text) if text.startswith('"') else text for text in row]
-        for row in rows.json_rows()
+    write_csv(
+        rows.names,
+        (
+            ["" if text is None else json.loads(text) if text.startswith('"') else text for text in row]
+            for row in rows.json_rows()
+        ),
     )
 
 
 def print_jsonl_of(rows: WideRows) -> None:
     """One object a line."""
     for line in _objects(rows):
-        write(line)
+        write_json_text(line)
 
 
 def print_json_of(rows: WideRows) -> None:
@@ -187,9 +186,9 @@ def print_json_of(rows: WideRows) -> None:
     opening = "["
     for line in _objects(rows):
         write(opening)
-        sys.stdout.write(line)
+        write_json_text(line, end="")
         opening = ","
-    write("[]" if opening == "[" else "\n]")
+    write_lines("[]" if opening == "[" else "\n]")
 
 
 FORMS = {"table": print_table_of, "csv": print_csv_of, "jsonl": print_jsonl_of, "json": print_json_of}

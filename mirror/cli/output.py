@@ -1,4 +1,7 @@
-"""How answers are printed: answers on stdout, remarks on stderr, in UTF-8. Light to import; tables are in `tables`."""
+"""How answers are printed: answers on stdout, remarks on stderr, in UTF-8. Light to import; tables are in `tables`.
+
+All that is written for people and as JSON goes through here, for it may hold texts of others: see `records.visible`.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,34 @@ import click
 
 from mirror.errors import ConfigError
 from mirror.records.spans import span
+from mirror.records.visible import visible, visible_json
 
 
 def say(text: str) -> None:
-    """A remark for the person, on standard error."""
-    sys.stderr.write(f"{text}\n")
+    """A remark for the person, on standard error: one line."""
+    sys.stderr.write(f"{visible(text)}\n")
 
 
 def write(text: str) -> None:
     """A line of the answer, on standard output."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{visible(text)}\n")
+
+
+def say_lines(text: str) -> None:
+    """A remark of several lines."""
+    for line in text.split("\n"):
+        say(line)
+
+
+def say_hint(text: str) -> None:
+    """What to do; further lines, such as those in which DuckDB points at a place, stand below the first."""
+    say_lines("\n      ".join(f"hint: {text}".split("\n")))
+
+
+def write_lines(text: str) -> None:
+    """Several lines of the answer."""
+    for line in text.split("\n"):
+        write(line)
 
 
 def use_utf8() -> None:
@@ -64,7 +85,7 @@ def on_terminal() -> bool:
 
 def print_json(value: Any) -> None:
     """One JSON document, indented; numbers exact."""
-    write(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+    write_json_text(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
 
 
 def print_json_rows(rows: Iterable[dict[str, Any]]) -> None:
@@ -72,9 +93,14 @@ def print_json_rows(rows: Iterable[dict[str, Any]]) -> None:
     opening = "["
     for row in rows:
         write(opening)
-        sys.stdout.write(json.dumps(row, ensure_ascii=False, allow_nan=False))
+        write_json_text(json.dumps(row, ensure_ascii=False, allow_nan=False), end="")
         opening = ","
-    write("[]" if opening == "[" else "\n]")
+    write_lines("[]" if opening == "[" else "\n]")
+
+
+def write_json_text(text: str, *, end: str = "\n") -> None:
+    """JSON of the answer; what a terminal would act on is escaped, which changes no value."""
+    sys.stdout.write(f"{visible_json(text)}{end}")
 
 
 def with_zone(value: Any) -> Any:

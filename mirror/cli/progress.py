@@ -20,6 +20,7 @@ from rich.progress import (
 
 from mirror.cli.output import plural, say, size
 from mirror.pull import ProjectReport
+from mirror.records.visible import visible
 
 SECONDS_BETWEEN_LINES = 5.0
 RATE_SECONDS = 5.0  # the rate shown is that of so many last seconds
@@ -55,7 +56,7 @@ class Bars:
     def pass_started(self, report: ProjectReport) -> None:
         """A new bar."""
         self._tasks[id(report)] = self._progress.add_task(
-            escape(str(report.key)), total=None, note="", left="", report=report, rate=Rate()
+            escape(visible(str(report.key))), total=None, note="", left="", report=report, rate=Rate()
         )
 
     def page_done(self, report: ProjectReport, expected: int | None) -> None:
@@ -64,7 +65,7 @@ class Bars:
     def pass_ended(self, report: ProjectReport) -> None:
         """Take the bar away and leave its line."""
         self._progress.remove_task(self._tasks.pop(id(report)))
-        self._progress.console.print(escape(describe(report)), highlight=False, soft_wrap=True)
+        self._progress.console.print(escape(visible(describe(report))), highlight=False, soft_wrap=True)
 
 
 class _LiveProgress(Progress):

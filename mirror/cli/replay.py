@@ -13,7 +13,7 @@ import msgspec
 
 from mirror.cli.entries import counted, path_of, time_text, wish
 from mirror.cli.outbox_diff import show_outlook
-from mirror.cli.output import on_terminal, plural, print_json, say, size, write
+from mirror.cli.output import on_terminal, plural, print_json, say, size, write_json_text
 from mirror.cli.replay_round import Left, Rounds, Teller, spent_since, stopped_by_signals
 from mirror.cli.replay_watch import watch
 from mirror.cli.setting import Setting, find_setting, open_client, setting_options
@@ -138,7 +138,7 @@ def _say_trouble(entry: Entry, ending: Result, words: str | None) -> None:
 
 def _print_line(entry: Entry, ending: Result, words: str | None) -> None:
     line = {"at": time_text(utc_now()), **_left_json(entry.id, path_of(entry), wish(entry.operation), ending, words)}
-    write(json.dumps(line, ensure_ascii=False))
+    write_json_text(json.dumps(line, ensure_ascii=False))
     sys.stdout.flush()
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.json import JSON
+from rich.highlighter import JSONHighlighter
 
 from mirror.cli.entries import entry_json
 from mirror.cli.outbox_status import print_pending
-from mirror.cli.output import UTF8, print_json, say, size, write
+from mirror.cli.output import UTF8, print_json, say, size, write, write_lines
 from mirror.cli.run_paths import not_mirrored, parse_run_path
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.shown_run import shown_run
@@ -23,6 +23,7 @@ from mirror.durable import write_replace
 from mirror.errors import ConfigError, HomeUnusable, RunNotFoundError
 from mirror.layout import Home
 from mirror.records.passes import ProjectKey
+from mirror.records.visible import visible_json
 
 DOCUMENTS = ("config", "summary", "system_metrics", "history_keys")
 
@@ -102,5 +103,6 @@ def _print(run: dict[str, Any]) -> None:
     console = Console(highlight=False)
     for name in DOCUMENTS:
         if run[name] is not None:
-            write(f"\n{name}")
-            console.print(JSON(json.dumps(run[name], ensure_ascii=False), ensure_ascii=False), soft_wrap=True)
+            write_lines(f"\n{name}")
+            text = visible_json(json.dumps(run[name], ensure_ascii=False, indent=2))
+            console.print(JSONHighlighter()(text), soft_wrap=True)

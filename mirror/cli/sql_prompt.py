@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 
-from mirror.cli.output import say
+from mirror.cli.output import say, say_hint
 from mirror.cli.results import show
 from mirror.errors import MirrorError
 from mirror.store import Engine, run_sql
@@ -48,7 +48,7 @@ def answer(engine: Engine, text: str) -> None:
     except MirrorError as error:
         say(f"error: {error.message}")
         if error.hint:
-            say(error.hint)
+            say_hint(error.hint)
     except KeyboardInterrupt:
         engine.interrupt()
         say("interrupted")

@@ -27,6 +27,7 @@ from mirror.cli.setting import Setting
 from mirror.cli.status import Held, Status, head_lines, read_held, read_status
 from mirror.daemon.status_file import read_status as read_daemon
 from mirror.errors import MirrorError
+from mirror.records.visible import visible
 from mirror.store.disk import DiskUse, disk_use
 from mirror.store.engine import store_errors
 from mirror.store.overview import ProjectOverview
@@ -161,7 +162,7 @@ def view(status: Status, now: dt.datetime, error: str = "") -> RenderableType:
         error: why the last look failed; what is shown is older then.
     """
     head = Text(f"wandb-mirror  {now:%Y-%m-%d %H:%M:%S} UTC  Ctrl-C ends", style="dim", no_wrap=True)
-    failed = [Text(f"error: {error}", style="red")] if error else []
+    failed = [Text(visible(f"error: {error}"), style="red")] if error else []
     lines = [_styled(line) for line in head_lines(status, now)]
     body: list[RenderableType] = [head, *failed, *lines, Text("")]
     body.append(_projects(status.projects, now) if status.projects else Text("nothing pulled yet"))
@@ -170,7 +171,8 @@ def view(status: Status, now: dt.datetime, error: str = "") -> RenderableType:
     return Group(*body)
 
 
-def _styled(line: str) -> Text:
+def _styled(text: str) -> Text:
+    line = visible(text)
     if line.startswith("health"):
         return Text(line, style="bold green" if line.startswith("health  good") else "bold red")
     style = next((style for word, style in STYLES.items() if word in line[:60]), "")
@@ -187,7 +189,9 @@ def _projects(projects: list[ProjectOverview], now: dt.datetime) -> Table:
     for one in recent:
         figures = (one.runs, one.active, one.files, one.failures)
         table.add_row(
-            Text(f"{one.entity}/{one.project}"), *(f"{figure:,}" for figure in figures), ago(one.last_pass_at, now)
+            Text(visible(f"{one.entity}/{one.project}")),
+            *(f"{figure:,}" for figure in figures),
+            ago(one.last_pass_at, now),
         )
     return table
 

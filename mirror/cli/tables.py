@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mirror.cli.output import write
+from mirror.records.visible import visible, visible_json
 from mirror.store.query import plain
 
 COLUMN_READABLE = 10  # characters; narrower columns are no table any more
@@ -25,9 +26,15 @@ UNLIMITED = 100_000  # characters; wider than any row that a person reads
 
 def print_csv(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """RFC 4180 with a header; values as JSON has them, an absent one is an empty field."""
+    write_csv(names, ([_field(value) for value in row] for row in rows))
+
+
+def write_csv(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Fields as they are for programs; a terminal gets none that it would act on."""
+    shown = visible if sys.stdout.isatty() else str
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([_field(value) for value in row] for row in rows)
+    writer.writerow([shown(name) for name in names])
+    writer.writerows([shown(field) for field in row] for row in rows)
 
 
 def _field(value: Any) -> str:
@@ -52,7 +59,7 @@ def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]], *, title: s
         numbers = bool(held) and all(isinstance(row[index], int | float | None) for row in held)
         whole = max((len(cell(row[index])) for row in held), default=0) if index == 0 else 0
         table.add_column(
-            escape(str(name)),
+            escape(visible(str(name))),
             justify="right" if numbers else "left",
             overflow="fold",
             min_width=min(whole, width // 3),  # the first column is what people copy
@@ -71,7 +78,7 @@ def _print_records(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def cell(value: Any) -> str:
-    """A value in a table for people: numbers rounded, on one line."""
+    """A value in a table for people: numbers rounded, on one line, nothing in it that a terminal acts on."""
     if value is None:
         return ""
     if isinstance(value, float) and not math.isfinite(value):
@@ -83,5 +90,5 @@ def cell(value: Any) -> str:
     if isinstance(value, dt.datetime):
         return value.isoformat(sep=" ", timespec="seconds")
     if isinstance(value, list | dict):
-        return json.dumps(plain(value), ensure_ascii=False)
-    return str(value).replace("\n", "⏎")
+        return visible_json(json.dumps(plain(value), ensure_ascii=False))
+    return visible(str(value))

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 import mirror
-from mirror.cli.output import UTF8, say, write
+from mirror.cli.output import UTF8, say, write, write_lines
 from mirror.cli.statuses import exit_statuses
 from mirror.errors import ConfigError, HomeUnusable
 
@@ -40,7 +40,7 @@ def command(home: str | None, name: str | None, user: bool) -> None:
         raise ConfigError(f"there is no unit {name!r}", hint=f"one of: {', '.join(names)}")
     program = _program()
     text = _STARTED.sub(lambda match: match[1] + program, (folder / name).read_text(encoding="utf-8"))
-    write((_serving(text, home or os.environ.get("WANDB_MIRROR_HOME")) if user else text).rstrip("\n"))
+    write_lines((_serving(text, home or os.environ.get("WANDB_MIRROR_HOME")) if user else text).rstrip("\n"))
     if not user and "ProtectHome=yes" in text and _lies_in_a_home(program):
         say("note: this program lies in a home, which this unit does not see; install it elsewhere, such as in /opt")
 

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 import structlog
 
 from mirror.daemon.events import Event
+from mirror.records.visible import visible, visible_json
 
 HIDDEN = "***"
 # Signed addresses carry their permission behind the `?`; user names and passwords stand before the `@`.
@@ -64,10 +65,10 @@ class Log:
         self.redactor = Redactor()
         if readable is None:
             readable = out.isatty() and "JOURNAL_STREAM" not in os.environ
-        last: Any = (
-            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+        last: list[Any] = (
+            [_visible, structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
             if readable
-            else structlog.processors.JSONRenderer(ensure_ascii=False)
+            else [structlog.processors.JSONRenderer(ensure_ascii=False), _visible_json]
         )
         self._log = structlog.wrap_logger(
             structlog.PrintLogger(out),
@@ -76,7 +77,7 @@ class Log:
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
                 structlog.processors.format_exc_info,
                 self.redactor,
-                last,
+                *last,
             ],
             wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
             cache_logger_on_first_use=False,
@@ -93,3 +94,15 @@ class Log:
     def alarm(self, event: Event, *, exc: BaseException | None = None, **fields: Any) -> None:
         """Something that a person should look at."""
         self._log.error(event.value, exc_info=exc, **fields)
+
+
+def _visible(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A structlog processor: texts of others for a terminal. A traceback keeps its lines."""
+    shown = {name: visible(value) if isinstance(value, str) else value for name, value in event.items()}
+    if "exception" in event:
+        shown["exception"] = "\n".join(map(visible, event["exception"].split("\n")))
+    return shown
+
+
+def _visible_json(_logger: Any, _method: str, line: str) -> str:
+    return visible_json(line)

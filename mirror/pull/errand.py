@@ -41,6 +41,7 @@ class Errand:
     objects: Objects
     key: ProjectKey
     policy: SourceSettings
+    export_max_bytes: float  # of one part of an export
     at: dt.datetime  # UTC
     touched: frozenset[str]  # run ids: new, or with a sign of life or another state since they were held
     changed: frozenset[str]  # run ids: new, or not listed as they were held

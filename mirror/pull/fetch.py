@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -24,11 +25,17 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     key: PartialKey  # names them, with the size and MD5 that were listed
     url: SignedUrl | str
+    most: float  # bytes that the configuration allows; where a size is listed, that is the bound
 
     @property
     def size(self) -> int | None:
         """The listed size. 0 says nothing: self-hosted servers list it for a file that was not marked as uploaded."""
         return self.key.size or None
+
+    @property
+    def bound(self) -> float:
+        """No more bytes than this are taken, whatever the server sends."""
+        return self.size or self.most
 
 
 class UnderWay:
@@ -171,7 +178,7 @@ async def _attempt(
             async with client.download(url, offset=partial.offset) as body:
                 if body.offset != partial.offset:
                     partial.restart()
-                await _receive(body, partial, on_bytes, mark)
+                await _receive(body, partial, wanted, on_bytes, mark)
             whole = wanted.size or body.total
         except RangeRefused as refused:
             if not partial.offset or refused.total != partial.offset:
@@ -182,14 +189,29 @@ async def _attempt(
         return await anyio.to_thread.run_sync(partial.finish, whole)
 
 
-async def _receive(body: Body, partial: Partial, on_bytes: Callable[[int], None], mark: HighMark) -> None:
+async def _receive(
+    body: Body, partial: Partial, wanted: Wanted, on_bytes: Callable[[int], None], mark: HighMark
+) -> None:
+    bound = min(wanted.bound, math.inf if body.total is None else body.total)
     async for chunk in body:
+        if partial.offset + len(chunk) > bound:
+            partial.restart()  # what came is of something else
+            raise WrongContent(f"{wanted.key.name}: more came than {_bound(wanted, body)}")
         if partial.fits(len(chunk)):
             partial.write(chunk)
         else:
             await anyio.to_thread.run_sync(partial.write, chunk)
         on_bytes(len(chunk))
         mark.note(partial.offset)
+
+
+def _bound(wanted: Wanted, body: Body) -> str:
+    """What bounds a download, in words."""
+    if wanted.size is not None:
+        return f"the {wanted.size:,} bytes that are listed"
+    if body.total is not None and body.total <= wanted.most:
+        return f"the {body.total:,} bytes that were announced"
+    return f"the {wanted.most / 1e6:,.0f} MB that the configuration allows"
 
 
 def _forget(objects: Objects, wanted: Wanted) -> None:

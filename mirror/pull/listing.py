@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
@@ -24,6 +24,7 @@ from mirror.errors import (
 )
 from mirror.pull.budget import PageSize
 from mirror.pull.local_filter import matches
+from mirror.pull.path import Path
 from mirror.records.passes import Failure, ProjectKey
 from mirror.records.runs import RunRecord
 from mirror.tasks import side_by_side
@@ -58,6 +59,30 @@ class Listing:
     count_filters: Mapping[str, Any] | None = None  # what the first page's `counted` counts
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Question:
+    """What is asked for next."""
+
+    size: PageSize
+    after: str | None = None
+    extras: bool  # counts and sweeps as well
+    contents: bool = True
+    why: MirrorError | None = None  # what the contents of the one run asked for failed with
+    without: Mapping[str, str] = field(default_factory=dict)  # fields that the server cannot serve for it: why
+
+    def less(self, error: MirrorError) -> _Question | None:
+        """What is asked for after a failure: one thing less. None when nothing is left that may be at fault."""
+        if self.size.runs > 1:
+            return replace(self, size=self.size.after_failure(asked=self.size.runs))
+        if self.extras:
+            return replace(self, extras=False)
+        if (fields := fields_of(error)).keys() - self.without.keys():  # the run may be had without them
+            return replace(self, without={**self.without, **fields})
+        if self.contents:  # the run itself may be fine, and only what it contains be at fault
+            return replace(self, contents=False, why=error)
+        return None
+
+
 async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, None]:
     """All runs that match, in the order that is asked for.
 
@@ -66,69 +91,65 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
 
     Raises:
         NotFound: the project does not exist or may not be read.
-        MirrorError: the server could not list even one run at this place.
+        MirrorError: the server could not list even one run at this place, or lists in circles.
     """
-    size, after, extras, contents, probed = listing.size, None, listing.with_extras, True, False
-    why: MirrorError | None = None  # what the contents of the one run asked for failed with
-    without: dict[str, str] = {}  # fields that the server cannot serve for the one run asked for, with its words
+    ask, probed = _Question(size=listing.size, extras=listing.with_extras), False
+    path = Path(f"runs of {listing.key}")
     while True:
-        asked = size.runs
         try:
-            page = await client.runs_page(
-                listing.key.entity,
-                listing.key.project,
-                filters=listing.filters,
-                order=listing.order,
-                first=asked,
-                after=after,
-                count_filters=listing.count_filters if extras else None,
-                with_counts=extras,
-                with_sweeps=extras,
-                with_contents=contents,
-                attempts=ATTEMPTS_FOR_A_LARGE_PAGE if asked > 1 else ATTEMPTS_FOR_ONE_RUN,
-                without=without,
-            )
+            page = await _ask(client, listing, ask)
         except (ServerError, Unreachable) as error:
             if not may_be_the_size(error):
                 raise
             if not probed:  # a server that cannot even list one cursor is in trouble: no smaller page will help
-                await _step_over(client, listing, after, error)
+                await _step_over(client, listing, ask.after, error)
                 probed = True
-            if asked > 1:
-                size = size.after_failure(asked=asked)
+            if (less := ask.less(error)) is not None:
+                ask = less
                 continue
-            if (fields := fields_of(error)).keys() - without.keys():  # the run may be had without them
-                without |= fields
-                continue
-            if contents:  # the run itself may be fine, and only what it contains be at fault
-                contents, why = False, error
-                continue
-            step = await _step_over(client, listing, after, error)
-            failure = _failure(step, after, error)
+            step = await _step_over(client, listing, ask.after, error)
+            failure = _failure(step, ask.after, error)
             yield Listed(page=None, failed=(failure,), last=False, nameless=step.run_id is None)
-            after, size, contents, why, without = step.cursor, size.after_stepping_over(), True, None, {}
+            ask = _Question(size=ask.size.after_stepping_over(), after=step.cursor, extras=ask.extras)
             continue
         if page is None:
             raise project_not_found(listing.key)
+        path.step(page.after if page.has_next else None, [run.storage_id or run.run_id for run in page.runs])
         listed_runs = len(page.runs) + len(page.bad) + page.empty
         if not client.knows("Project.runs(filters)"):  # it listed every run
             page = _matching(page, listing.filters)
-        failed = _failures_on(page, why)
         nameless = page.empty > 0 or any(bad.run_id is None for bad in page.bad)
-        yield Listed(page=page, failed=failed, last=not page.has_next, nameless=nameless)
+        yield Listed(page=page, failed=_failures_on(page, ask.why), last=not page.has_next, nameless=nameless)
         if not page.has_next:
             return
-        size = size.after_success(
-            asked=asked,
+        size = ask.size.after_success(
+            asked=ask.size.runs,
             listed=listed_runs,
             more=page.has_next,
             characters=sum(map(_characters, page.runs)),
             seconds=page.seconds,
             target_s=listing.target_s,
         )
-        if why is not None or without:
+        if ask.why is not None or ask.without:
             size = size.after_stepping_over()
-        after, extras, contents, probed, why, without = page.after, False, True, False, None, {}
+        ask, probed = _Question(size=size, after=page.after, extras=False), False
+
+
+async def _ask(client: Client, listing: Listing, ask: _Question) -> RunsPage | None:
+    return await client.runs_page(
+        listing.key.entity,
+        listing.key.project,
+        filters=listing.filters,
+        order=listing.order,
+        first=ask.size.runs,
+        after=ask.after,
+        count_filters=listing.count_filters if ask.extras else None,
+        with_counts=ask.extras,
+        with_sweeps=ask.extras,
+        with_contents=ask.contents,
+        attempts=ATTEMPTS_FOR_A_LARGE_PAGE if ask.size.runs > 1 else ATTEMPTS_FOR_ONE_RUN,
+        without=ask.without,
+    )
 
 
 def _failures_on(page: RunsPage, why: MirrorError | None) -> tuple[Failure, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from mirror.api import RunsPage, SweepsPage
+from mirror.api import RunsPage
 from mirror.api.times import time_or_none
 from mirror.config import SourceSettings
 from mirror.errors import MirrorError, ServerError, SuspiciousListing, Unreachable
@@ -21,6 +21,7 @@ from mirror.pull import plan
 from mirror.pull.budget import PageSize
 from mirror.pull.listing import Listed, Listing, ahead, list_runs, may_be_the_size
 from mirror.pull.report import ProjectReport
+from mirror.pull.sweeps_pass import take_sweeps
 from mirror.pull.take import PageTaker
 from mirror.pull.workshop import Workshop
 from mirror.records.passes import Held, ProjectKey, SourceState
@@ -189,8 +190,8 @@ class ProjectPass:
         seen.total = self._note_first(page, seen.total)
         if page is not None and seen.counted is None:
             seen.counted = page.counted
-        await self._take_sweeps(page)
         changed = await self.pages.take(listed)
+        await self._take_sweeps(page)
         seen.listed.update(failure.run_id for failure in listed.failed)
         if page is not None:
             seen.listed.update(run.run_id for run in page.runs)
@@ -249,10 +250,10 @@ class ProjectPass:
             async for listed in pages:
                 total = self._note_first(listed.page, total)
                 started = started or self.server_time or self.at
-                await self._take_sweeps(listed.page)
                 self.state = msgspec.structs.replace(self.state, walk_started_at=started, walk_through=through)
                 project = None if listed.page is None or self.held_project else listed.page.project
                 changed = await self.pages.take(listed, project=project, source=self.state, expected=total)
+                await self._take_sweeps(listed.page)
                 self._judge_updates(listed, changed)
                 self.held_project = self.held_project or project is not None
                 carry, absent = await self._compare_window(carry, listed)
@@ -358,24 +359,8 @@ class ProjectPass:
         self.report.gone += len(gone)
         await self.committer.commit(gone=gone, recovered=tuple(absent))
 
-    async def _take_sweeps(self, first: RunsPage | None) -> None:
-        """Take all sweeps of the project; the first page of them came along with the runs."""
-        if first is None or first.sweeps is None:
-            return
-        before = await self.shop.stored(held.held_sweeps, self.shop.lake, self.key)
-        listed: set[str] = set()
-        page: SweepsPage = first.sweeps
-        whole = True
-        while True:
-            listed.update(sweep.sweep_id for sweep in page.sweeps)
-            whole = whole and not page.bad
-            await self.committer.commit(sweeps=plan.changed_sweeps(page.sweeps, before))
-            if not page.has_next:
-                break
-            page = await self.shop.client.sweeps(self.key.entity, self.key.project, page.after)
-        # A listing that is suddenly empty says nothing; one with a bad row may hide a sweep.
-        if whole and listed:
-            await self.committer.commit(gone_sweeps=tuple(sorted(set(before) - listed)))
+    async def _take_sweeps(self, page: RunsPage | None) -> None:
+        await take_sweeps(self.shop, self.committer, self.report, page.sweeps if page is not None else None)
 
     async def _finish(self, watermark: dt.datetime, *, surplus: int, total: int | None, walked: bool) -> None:
         """Move the watermark: everything that moved before it is held."""

@@ -35,6 +35,7 @@ NO_FILES = "this server does not tell where the files of artifacts lie"
 _PREFIX = "artifact "  # of the names of items that may fail
 FILES_AT_ONCE = 64
 _HASHED_AT_ONCE = 1 << 20  # bytes
+MANIFEST_MAX_BYTES = 1 << 30  # it is read whole; one of a million files has some 200 MB
 OPT_IN = "artifact bytes are mirrored where artifacts_include says so"
 
 
@@ -182,7 +183,7 @@ async def _manifest(errand: Errand, record: ArtifactRecord) -> tuple[str, Sequen
     adopted = await fetch(
         errand.client,
         errand.objects,
-        Wanted(key=key, url=found.url),
+        Wanted(key=key, url=found.url, most=MANIFEST_MAX_BYTES),
         resign=resign,
         on_bytes=errand.count_bytes,
         under_way=errand.under_way,
@@ -283,7 +284,7 @@ async def _take_entry(
         adopted = await fetch(
             errand.client,
             errand.objects,
-            Wanted(key=key, url=urls[entry.path]),
+            Wanted(key=key, url=urls[entry.path], most=errand.policy.artifact_size_max_mb * MB),
             resign=resign,
             on_bytes=errand.count_bytes,
             under_way=errand.under_way,

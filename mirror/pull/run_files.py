@@ -8,7 +8,7 @@ import anyio
 import msgspec
 
 from mirror.api import ListedFile, RunContents, SignedUrl
-from mirror.pull.contents_plan import plan_files
+from mirror.pull.contents_plan import MB, plan_files
 from mirror.pull.errand import Errand
 from mirror.pull.fetch import Wanted, fetch
 from mirror.records.contents import FileRow, FileStatus, HeldFile
@@ -85,7 +85,7 @@ async def _take_file(errand: Errand, run_id: str, file: ListedFile, held: HeldFi
         adopted = await fetch(
             errand.client,
             errand.objects,
-            Wanted(key=key, url=file.url),
+            Wanted(key=key, url=file.url, most=errand.policy.file_size_max_mb * MB),
             resign=resign,
             on_bytes=errand.count_bytes,
             under_way=errand.under_way,

@@ -128,7 +128,7 @@ async def _take_part(errand: Errand, run: RunRecord, url: SignedUrl) -> ExportRo
     adopted = await fetch(
         errand.client,
         errand.objects,
-        Wanted(key=key, url=url),
+        Wanted(key=key, url=url, most=errand.export_max_bytes),
         resign=resign,
         on_bytes=errand.count_bytes,
         under_way=errand.under_way,

@@ -12,6 +12,7 @@ from mirror.config import SourceSettings
 from mirror.pull import plan
 from mirror.pull.committer import Batch, Committer
 from mirror.pull.contents_pass import HeldContents, gather
+from mirror.pull.contents_plan import MB
 from mirror.pull.errand import Errand, Outcome, Signatures
 from mirror.pull.forecast import forecast
 from mirror.pull.listing import CONTENTS, Listed
@@ -150,6 +151,7 @@ class PageTaker:
             objects=self.shop.objects,
             key=self.key,
             policy=self.policy,
+            export_max_bytes=self.shop.settings.export_size_max_mb * MB,
             at=self.at,
             touched=touched,
             changed=changed,

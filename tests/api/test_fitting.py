@@ -207,7 +207,7 @@ def test_a_mutation_is_sent_even_if_its_answer_has_nothing_of_what_is_asked() ->
 
 def test_nothing_is_left_of_a_document_whose_root_the_server_lacks() -> None:
     fitted = fit("query Q($a: Int) { viewer { id } }", ServerFacts(lacking=("Query.viewer",)))
-    assert (fitted.text, fitted.variables) == (None, frozenset())
+    assert (fitted.text, fitted.variables) == (None, {})
 
 
 def test_a_place_in_a_document_is_found_again() -> None:
@@ -228,3 +228,14 @@ def test_names_that_graphql_does_not_have_reach_neither_documents_nor_people() -
     facts = ServerFacts(types={"Query": TypeFacts(kind="OBJECT", fields={"run": run})})
     fitted = fit("query Q($a: Int64!) { run(from: $a) { id } }", facts)
     assert (fitted.text or "").startswith("query Q($a: Int64!)")
+
+
+def test_what_is_not_asked_this_time_has_a_value_where_the_server_wants_one() -> None:
+    fields = {"run": FieldFacts(type="Run", child="Run", arguments={"from": "Int64!", "names": "[String!]!"})}
+    facts = ServerFacts(types={"Query": TypeFacts(kind="OBJECT", fields=fields)})
+    document = (
+        "query Q($a: Int64, $b: [String], $with: Boolean!) { run(from: $a, names: $b) @include(if: $with) { id } }"
+    )
+    fitted = fit(document, facts)
+    assert fitted.values({"a": None, "b": None, "with": False, "gone": 1}) == {"a": 0, "b": [], "with": False}
+    assert fit(document, ServerFacts()).values({"a": None}) == {"a": None}

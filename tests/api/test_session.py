@@ -388,13 +388,6 @@ async def test_a_broken_proxy_setting_is_a_configuration_error(
         session_on(sandbox)
 
 
-async def test_a_body_beyond_all_bounds_is_refused(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mirror.api.session.BODY_CAP_BYTES", 1 << 20)
-    sandbox.faults.add(answered(200, b'{"data": "' + b"x" * (2 << 20) + b'"}'))
-    error = await viewer_error(sandbox)
-    assert "more than 1 MiB" in error.message
-
-
 async def test_what_was_spent_is_counted(sandbox: Sandbox) -> None:
     async with session_on(sandbox) as session:
         await session.graphql(VIEWER)

@@ -55,7 +55,7 @@ def test_columns_of_one_name_are_all_kept(filled: Cli) -> None:
 def test_a_syntax_error_is_one_line_and_a_pointer(filled: Cli) -> None:
     said = filled.fails(3, "sql", "SELEC 1")
     assert said.error == 'error: Parser Error: syntax error at or near "SELEC"'
-    assert said.hint == "LINE 1: SELEC 1\n        ^\n"
+    assert said.hint == "LINE 1: SELEC 1\n              ^\n"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,183 @@
+"""What stands around the runs of a page never costs the runs: errors, lies and circles in the frame of an answer."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from mirror.errors import Forbidden, ServerError
+from mirror.layout import Home
+from mirror.sandbox import Fault, Match, Sandbox
+from tests.mirroring import ENTITY
+from tests.pull.contents import assert_equal, fill, mirror_of
+
+RUNS = Match(kind="graphql", operation="MirrorRuns")
+Lie = Callable[[dict[str, Any]], Any]
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Sandbox]:
+    """One sandbox for this file."""
+    with Sandbox.start() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def project(server: Sandbox) -> Iterator[str]:
+    """A project of its own, of three runs with something of everything."""
+    name = f"frames-{next(_numbers)}"
+    fill(server, name, runs=3)
+    yield name
+    server.faults.clear()
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "Query.serverInfo",
+        "ServerInfo.features",
+        "Project.runCount",
+        "Project.sweeps",
+        "Project.internalId",
+        "Project.createdAt",
+        "Project.id",
+    ],
+)
+def test_a_field_beside_the_runs_that_fails_costs_itself_alone(
+    server: Sandbox, project: str, home: Home, field: str
+) -> None:
+    mirror = mirror_of(server, home, project)
+    server.faults.add(Fault.field_error(field, message="it broke", match=RUNS))
+    (report,) = mirror.pull().projects
+    assert report.error is None
+    assert [failure for failure in report.failed if failure.run_id != "(sweeps)"] == []
+    server.faults.clear()
+    assert_equal(server, mirror, project)
+
+
+def in_project(edit: Lie) -> Lie:
+    """Edit the project of an answer, where there is one."""
+
+    def lie(body: dict[str, Any]) -> None:
+        if found := (body.get("data") or {}).get("project"):
+            edit(found)
+
+    return lie
+
+
+def of_edges(edit: Lie) -> Lie:
+    def lie(project: dict[str, Any]) -> None:
+        for edge in (project.get("runs") or {}).get("edges") or []:
+            edit(edge)
+
+    return in_project(lie)
+
+
+def info(**values: Any) -> Lie:
+    return in_project(lambda project: project["runs"]["pageInfo"].update(values))
+
+
+def told(**values: Any) -> Lie:
+    return in_project(lambda project: project.update({name: values[name] for name in values if name in project}))
+
+
+def features(value: Any) -> Lie:
+    def lie(body: dict[str, Any]) -> None:
+        if (server := (body.get("data") or {}).get("serverInfo")) is not None:
+            server["features"] = value
+
+    return lie
+
+
+def with_error(path: list[str | int] | None, edit: Lie = lambda _: None) -> Lie:
+    def lie(body: dict[str, Any]) -> None:
+        in_project(edit)(body)
+        body["errors"] = [{"message": "slow query"} | ({"path": path} if path is not None else {})]
+
+    return lie
+
+
+LIES: Mapping[str, Lie] = {
+    "createdAt a number": told(createdAt=17),
+    "id a list": told(id=["x"]),
+    "internalId an object": told(internalId={}),
+    "a count that is a list": told(held=[4], counted=[4]),
+    "cursors that are numbers": of_edges(lambda edge: edge.update(cursor=7)),
+    "hasNextPage a text": info(hasNextPage="false"),
+    "endCursor a number": info(endCursor=3),
+    "sweeps an object": told(sweeps={"edges": {}}),
+    "sweeps null": told(sweeps={"edges": None}),
+    "sweeps that go on nowhere": told(sweeps={"edges": [], "pageInfo": {"hasNextPage": True, "endCursor": None}}),
+    "features texts": features(["A"]),
+    "features with numbers": features([{"name": "A", "isEnabled": 1}]),
+    "an error without a path": with_error(None),
+    "pageInfo fails": with_error(["project", "runs", "pageInfo"], lambda p: p["runs"].update(pageInfo=None)),
+    "a cursor fails": with_error(
+        ["project", "runs", "edges", 0, "cursor"], lambda p: p["runs"]["edges"][0].update(cursor=None)
+    ),
+}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())
+def test_a_lie_around_the_runs_costs_none_of_them(server: Sandbox, project: str, home: Home, lie: Lie) -> None:
+    mirror = mirror_of(server, home, project)
+    server.faults.add(Fault.lie(lie, match=RUNS))
+    (report,) = mirror.pull().projects
+    assert report.error is None
+    assert [failure for failure in report.failed if failure.run_id != "(sweeps)"] == []
+    server.faults.clear()
+    assert_equal(server, mirror, project)
+
+
+def test_sweeps_whose_second_page_fails_are_named_and_the_runs_are_taken(
+    server: Sandbox, project: str, home: Home
+) -> None:
+    for number in range(130):
+        server.state.add_sweep(ENTITY, project, f"sw{number:03}")
+    mirror = mirror_of(server, home, project)
+    server.faults.add(Fault.graphql_error("sweeps broke", match=Match(kind="graphql", operation="MirrorSweeps")))
+    (report,) = mirror.pull().projects
+    assert report.error is None
+    assert [(failure.run_id, "sweeps broke" in failure.reason) for failure in report.failed] == [("(sweeps)", True)]
+    assert len(mirror.ask("SELECT * FROM lake.sweeps")) == 100
+    server.faults.clear()
+    assert mirror.pull().failures == 0
+    assert_equal(server, mirror, project)
+
+
+@pytest.mark.parametrize("places", [["A", "B"], None], ids=["places that come again", "fresh places"])
+def test_a_listing_that_goes_in_circles_ends_with_an_error(
+    server: Sandbox, project: str, home: Home, places: list[str] | None
+) -> None:
+    numbers, canned = itertools.count(), dict[str, str]()
+
+    def circle(body: dict[str, Any]) -> Any:
+        body = json.loads(canned.setdefault("body", json.dumps(body)))
+        runs, number = body["data"]["project"]["runs"], next(numbers)
+        place = places[number % len(places)] if places else f"place {number}"
+        runs["pageInfo"] = {"hasNextPage": True, "endCursor": place}
+        for edge in runs["edges"]:
+            edge["cursor"] = place
+        return body
+
+    server.faults.add(Fault.lie(circle, match=RUNS))
+    mirror = mirror_of(server, home, project)
+    report = mirror.pull()
+    assert isinstance(report.errors[0], ServerError)
+    assert "in circles" in report.errors[0].message
+    assert report.requests < 25
+    assert len(mirror.ask("SELECT * FROM lake.runs")) == 3, "what came is kept"
+
+
+def test_a_project_that_may_not_be_read_is_not_called_missing(server: Sandbox, project: str, home: Home) -> None:
+    def forbid(body: dict[str, Any]) -> None:
+        body["data"]["project"] = None
+        body["errors"] = [{"message": "permission denied", "path": ["project"]}]
+
+    server.faults.add(Fault.lie(forbid, match=RUNS))
+    assert isinstance(mirror_of(server, home, project).pull().errors[0], Forbidden)

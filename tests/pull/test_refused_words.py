@@ -1,0 +1,74 @@
+"""Whatever words a server refuses a document in, everything that it knows is mirrored, and it is asked about once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import get_args
+
+import msgspec
+import pytest
+
+from mirror.layout import Home
+from mirror.sandbox import Fault, Match, Sandbox
+from mirror.sandbox.refusals import Wording
+from tests.pull.contents import assert_equal, fill, mirror_of
+
+HIDDEN = (
+    ["Run.host", "Artifact.updatedAt"],
+    ["Run.files(after)"],
+    ["Project.internalId", "File.mimetype", "Sweep.priorRuns"],
+)
+
+
+@pytest.mark.parametrize("hide", HIDDEN, ids=" ".join)
+@pytest.mark.parametrize("wording", get_args(Wording))
+def test_a_refusal_in_any_words_costs_what_the_server_lacks(home: Home, wording: Wording, hide: Sequence[str]) -> None:
+    with Sandbox.start(introspection=False, wording=wording, hide=hide) as sandbox:
+        fill(sandbox, "p", runs=3)
+        mirror = mirror_of(sandbox, home, "p")
+        report = mirror.pull()
+        assert report.errors == []
+        assert report.failures == 0
+        assert_equal(sandbox, mirror, "p")
+        assert mirror.pull().requests == 1, "what was learnt is kept"
+
+
+def test_what_fails_for_another_reason_is_taken_for_no_refusal(home: Home) -> None:
+    with Sandbox.start(introspection=False, wording="mute") as sandbox:
+        fill(sandbox, "p", runs=4)
+        mirror = mirror_of(sandbox, home, "p")
+        sandbox.faults.add(
+            Fault.graphql_error(
+                "invalid query", status=400, match=Match(kind="graphql", contains_run="r001", query="summaryMetrics")
+            )
+        )
+        (report,) = mirror.pull().projects
+        assert report.error is None
+        assert [failure.run_id for failure in report.failed] == ["r001"]
+        sandbox.faults.clear()
+        assert mirror.pull().failures == 0
+        assert_equal(sandbox, mirror, "p")
+
+
+def test_a_server_in_passing_trouble_is_asked_about_itself_again(home: Home) -> None:
+    with Sandbox.start(hide=["Run.host"], wording="mute") as sandbox:
+        fill(sandbox, "p", runs=2)
+        mirror = mirror_of(sandbox, home, "p")
+        sandbox.faults.add(Fault.status(503, match=Match(kind="graphql", query="__type"), times=4))
+        mirror.pull()
+        sandbox.faults.clear()
+        assert mirror.pull().failures == 0
+        assert_equal(sandbox, mirror, "p")
+
+
+def test_a_limit_that_is_told_in_the_body_is_waited_for(home: Home) -> None:
+    def limit(_: object) -> object:
+        return {"data": None, "errors": [{"message": "rate limit exceeded", "extensions": {"code": "RATE_LIMITED"}}]}
+
+    with Sandbox.start() as sandbox:
+        fill(sandbox, "p", runs=3)
+        mirror = mirror_of(sandbox, home, "p")
+        mirror.server = msgspec.structs.replace(mirror.server, rate_limit_patience_minutes=1.0)
+        sandbox.faults.add(Fault.lie(limit, match=Match(kind="graphql", operation="MirrorRuns"), times=4))
+        assert mirror.pull().failures == 0
+        assert_equal(sandbox, mirror, "p")
