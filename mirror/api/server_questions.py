@@ -66,7 +66,7 @@ class ServerQuestions(Asking):
             raise AuthError(f"{self._host} does not know this API key")
         found = viewer.known
         if self._known.facts.deployment == self._deployment.id:  # else nothing is known of it that could be kept
-            self._known.learn(msgspec.structs.replace(self._known.facts, viewer=found))
+            self._known.note_viewer(found)
         return found
 
     async def check(self) -> None:
