@@ -117,5 +117,5 @@ def test_numbers_that_json_lacks_are_folded_and_kept_as_numbers() -> None:
     assert isinstance(folded, Edit)
     assert folded.config["k"].wish == math.inf
     assert folded.config["k"].base == 0
-    wish = folded.config["kept"].wish
+    wish: Any = folded.config["kept"].wish
     assert (math.isnan(wish["a/b"][0]), wish["a/b"][1:]) == (True, ["word", "NaN"])
