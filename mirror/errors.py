@@ -113,6 +113,7 @@ class IncompleteRunHistoryError(NotMirrored):
 
 
 _SDK_ERRORS = {
+    "ArtifactFinalizedError": "wandb.sdk.artifacts.exceptions",
     "CommError": "wandb.errors",
     "RunNotFoundError": "wandb.apis.public.runs",
     "IncompleteRunHistoryError": "wandb.apis.public.runhistory.downloads",

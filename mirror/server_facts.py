@@ -8,7 +8,7 @@ import msgspec
 
 from mirror.durable import write_replace
 from mirror.layout import Home
-from mirror.records.server import ServerFacts
+from mirror.records.server import ServerFacts, Viewer
 from mirror.typed import decode
 
 
@@ -19,11 +19,14 @@ def read_server_facts(home: Home, deployment: str) -> ServerFacts | None:
         home: where it is kept.
         deployment: `Deployment.id` of the server.
     """
-    try:
-        facts = decode(home.server_facts.read_bytes(), ServerFacts)
-    except (OSError, ValueError, RecursionError):
-        return None
-    return facts if facts.deployment == deployment else None
+    facts = _kept(home)
+    return facts if facts is not None and facts.deployment == deployment else None
+
+
+def read_viewer(home: Home) -> Viewer | None:
+    """Whom the server knew by the key when it was asked last; None when that is not known."""
+    facts = _kept(home)
+    return facts.viewer if facts is not None else None
 
 
 def keep_server_facts(home: Home, facts: ServerFacts) -> None:
@@ -31,3 +34,10 @@ def keep_server_facts(home: Home, facts: ServerFacts) -> None:
     if home.root.is_dir():
         with contextlib.suppress(OSError):
             write_replace(home.server_facts, msgspec.json.encode(facts), mode=0o600)
+
+
+def _kept(home: Home) -> ServerFacts | None:
+    try:
+        return decode(home.server_facts.read_bytes(), ServerFacts)
+    except (OSError, ValueError, RecursionError):
+        return None

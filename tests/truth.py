@@ -65,7 +65,8 @@ def differences(  # noqa: C901 -- one plain comparison after the other
             where = events.setdefault(run, {})
             if (number, key) in where:
                 found.append(f"system_metrics of {run}: {number} {key} is there twice")
-            where[number, key] = with_minus_zero((repr(value), None if text is None else json.loads(text)))
+            if key != "_wandb":
+                where[number, key] = as_spelled((repr(value), None if text is None else json.loads(text)))
         links = rows("SELECT run_id, artifact_id, direction FROM lake.run_artifacts")
         entries = {
             (artifact, path): rest
@@ -82,7 +83,7 @@ def differences(  # noqa: C901 -- one plain comparison after the other
             lines = sorted(row[1:] for row in console if row[0] == name)
             differ(f"console of {name}", lines, [(n, x.line, x.level, x.label) for n, x in enumerate(run.console)])
             true_events = {
-                (number, key): with_minus_zero(cell(value))
+                (number, key): as_spelled(cell(value))
                 for number, row in enumerate(run.events)
                 for key, value in row.items()
                 if key not in {"_timestamp", "_wandb"} and value is not None
@@ -187,9 +188,9 @@ def cell(value: Any) -> Cell:
     return repr(None), strict(value)
 
 
-def with_minus_zero(of: Cell) -> Cell:
-    """A system metric: -0.0 may be 0.0 beside a text that says so."""
-    return ("-0.0", None) if of in {("0.0", -0.0), ("-0.0", -0.0)} and repr(of[1]) == "-0.0" else of
+def as_spelled(of: Cell) -> Cell:
+    """A system metric: a whole float has a text that spells it, and -0.0 may be 0.0 beside one."""
+    return (repr(of[1]), None) if isinstance(of[1], float) else of
 
 
 def strict(value: Any) -> Any:

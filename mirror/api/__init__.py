@@ -36,7 +36,7 @@ from mirror.api.credentials import ApiKey, find_api_key
 from mirror.api.deployment import Deployment, deployment_of
 from mirror.api.known_server import KnownServer
 from mirror.api.limits import Limits
-from mirror.api.pages import BadArtifact, BadRun, RunCursor, RunsPage, SweepsPage, Viewer
+from mirror.api.pages import BadArtifact, BadRun, RunCursor, RunsPage, SweepsPage
 from mirror.api.rows import with_fingerprint
 from mirror.api.session import OnRetry
 from mirror.api.signed_url import SignedUrl
@@ -68,7 +68,6 @@ __all__ = [
     "Spent",
     "StreamAsk",
     "SweepsPage",
-    "Viewer",
     "deployment_of",
     "find_api_key",
     "lacks",

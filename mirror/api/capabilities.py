@@ -51,7 +51,11 @@ CAPABILITIES = (
         without="every pull lists all runs",
     ),
     Capability(name="project listings", needs=("Query.models",), without="sources with globs cannot be resolved"),
-    Capability(name="the key's owner", needs=("Query.viewer",), without="a refused key shows only with the first pull"),
+    Capability(
+        name="the key's owner",
+        needs=("Query.viewer",),
+        without="a refused key shows only with the first pull, and `mirror.Api().viewer` is not known",
+    ),
     Capability(
         name="counts of runs",
         needs=("Project.runCount",),

@@ -16,7 +16,7 @@ from mirror.api.fragments import CONTENT_FIELDS, RUN_FIELDS, SERVER_FIELDS, SWEE
 
 VIEWER = """
 query MirrorViewer {
-  viewer { id username entity teams { edges { node { name } } } }
+  viewer { id name username email admin entity teams { edges { node { name } } } }
 }
 """
 

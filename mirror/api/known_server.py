@@ -11,7 +11,7 @@ from mirror.api.expected_types import INPUTS
 from mirror.api.fitted import Fitted, family, named_type
 from mirror.api.refusals import Refusal, refusal_of
 from mirror.errors import DocumentRefused, Reported
-from mirror.records.server import ServerFacts
+from mirror.records.server import ServerFacts, Viewer
 
 MOST_FITTED = 300  # documents that are kept; a document for several things has one text for each number of them
 
@@ -99,6 +99,13 @@ class KnownServer:
         lacking = tuple(sorted({*before.lacking, *names}))
         self.learn(msgspec.structs.replace(before, lacking=lacking))
         return self.facts != before
+
+    def note_viewer(self, viewer: Viewer) -> None:
+        """Take in whom the key belongs to; no document depends on it."""
+        if viewer != self.facts.viewer:
+            self.facts = msgspec.structs.replace(self.facts, viewer=viewer)
+            if self._on_learnt is not None:
+                self._on_learnt(self.facts)
 
     def learn_from(self, fitted: Fitted, error: DocumentRefused) -> bool:
         """Take in why a document was refused; False when that tells nothing new, so that asking again is no use."""

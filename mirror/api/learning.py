@@ -1,9 +1,9 @@
 """What to ask a server about itself, and its answers as facts. Pure; `Client.learn` does the asking.
 
-Three requests at the most: the types that a current server has, by introspection; its features and version, together
-with all its types where it names them differently. A server that does not describe itself is sent a document with every
-field of every document of ours and one that no server has: it refuses that at once, executes nothing, and its refusal
-names all that it lacks.
+Three requests at the most, beside the one for the key's owner: the types that a current server has, by introspection;
+its features and version, together with all its types where it names them differently. A server that does not describe
+itself is sent a document with every field of every document of ours and one that no server has: it refuses that at
+once, executes nothing, and its refusal names all that it lacks.
 """
 
 from __future__ import annotations

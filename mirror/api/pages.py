@@ -12,14 +12,6 @@ from mirror.records.projects import ProjectRecord, SweepRecord
 from mirror.records.runs import RunRecord
 
 
-class Viewer(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom the API key belongs to."""
-
-    username: str
-    entity: str | None  # default entity
-    teams: tuple[str, ...]  # names of the teams, in the server's order
-
-
 class BadRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run that the server listed in a shape that W&B does not have; it never spoils its page."""
 

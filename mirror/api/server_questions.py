@@ -21,7 +21,6 @@ from mirror.api.learning import (
     with_all_types,
     with_features,
 )
-from mirror.api.pages import Viewer
 from mirror.api.wire import SelfData, ServerData, ViewerData, WireServer
 from mirror.errors import (
     AuthError,
@@ -34,7 +33,7 @@ from mirror.errors import (
     ServerError,
     Unreachable,
 )
-from mirror.records.server import ServerFacts, TypeFacts
+from mirror.records.server import ServerFacts, TypeFacts, Viewer
 
 LEARN_AGAIN = dt.timedelta(days=7)  # a server that does not tell its version may have been upgraded all the same
 
@@ -66,7 +65,10 @@ class ServerQuestions(Asking):
         viewer = self._read(await self._ask(documents.VIEWER), ViewerData).viewer
         if viewer is None:
             raise AuthError(f"{self._host} does not know this API key")
-        return Viewer(username=viewer.username or viewer.entity or "", entity=viewer.entity, teams=viewer.team_names)
+        found = viewer.known
+        if self._known.facts.deployment == self._deployment.id:  # else nothing is known of it that could be kept
+            self._known.note_viewer(found)
+        return found
 
     async def check(self) -> None:
         """See whether the server is there and takes the key, by the smallest question that tells.
@@ -122,7 +124,7 @@ class ServerQuestions(Asking):
         return True
 
     async def learn(self, now: dt.datetime) -> None:
-        """Ask the server what it knows, and keep it: three requests at the most.
+        """Ask the server what it knows, and keep it, with whom the key belongs to: four requests at the most.
 
         Args:
             now: UTC.
@@ -150,7 +152,23 @@ class ServerQuestions(Asking):
         told, more = await self._told(facts, troubles, with_types=facts.introspected and bool(own.unknown))
         if more:
             facts = msgspec.structs.replace(facts, types=by_current_names({**described, **more}).types)
-        return msgspec.structs.replace(facts, left_out=left_out_by(facts)), told
+        facts = msgspec.structs.replace(facts, left_out=left_out_by(facts), viewer=await self._viewer_by(facts))
+        return facts, told
+
+    async def _viewer_by(self, facts: ServerFacts) -> Viewer | None:
+        """Whom the key belongs to, for those who read offline; a server that does not tell is no reason to stop."""
+        from mirror.api.fitting import fit
+
+        known = self._known.facts
+        before = known.viewer if known.deployment == facts.deployment else None
+        document = fit(documents.VIEWER, facts).text
+        if document is None:
+            return None
+        try:
+            answer = self._read(await self._session.graphql(document, attempts=FEW_TRIES), ViewerData)
+        except MirrorError:
+            return before
+        return answer.viewer.known if answer.viewer is not None else before
 
     async def _described(self, document: str, troubles: list[MirrorError]) -> dict[str, TypeFacts]:
         """What a server says about types; empty when it does not describe itself."""

@@ -11,6 +11,7 @@ import msgspec
 from mirror.api.scalars import NULL, Int64, int_or_none
 from mirror.api.times import time_or_none
 from mirror.records.projects import ProjectRecord
+from mirror.records.server import Viewer
 
 Cursor = str | int | float | None
 """W&B's are texts; it is for the server to say how its places are written."""
@@ -128,15 +129,31 @@ class _Teams(msgspec.Struct):
 class WireViewer(msgspec.Struct):
     """The account behind a key."""
 
+    id: object = None  # the first four are for people alone: of no form do they spoil the answer
+    name: object = None
+    email: object = None
+    admin: object = None
     username: str | None = None
     entity: str | None = None
     teams: _Teams | None = None
 
     @property
-    def team_names(self) -> tuple[str, ...]:
-        """Names of the teams that have one."""
+    def known(self) -> Viewer:
+        """The same, of any server: teams without a name are left out."""
         edges = (self.teams.edges if self.teams else None) or []
-        return tuple(edge.node.name for edge in edges if edge and edge.node and edge.node.name)
+        return Viewer(
+            username=self.username or self.entity or "",
+            entity=self.entity or None,
+            teams=tuple(edge.node.name for edge in edges if edge and edge.node and edge.node.name),
+            id=_text_or_none(self.id),
+            name=_text_or_none(self.name),
+            email=_text_or_none(self.email),
+            admin=self.admin if isinstance(self.admin, bool) else None,
+        )
+
+
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 class ViewerData(msgspec.Struct):

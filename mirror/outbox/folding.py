@@ -85,7 +85,7 @@ def _both(key: str, first: Change, then: Change) -> Change:
     if key == "tags" and not _same(first.value, then.base):
         wish = merged_tags(_listed(then.base), _listed(then.value), _listed(first.value))
         return Change(base=first.base, value=wish)
-    return Change(base=first.base, value=then.value)
+    return Change(base=first.base, value=then.value, numbers=then.numbers)
 
 
 def _listed(value: Any) -> list[str]:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import msgspec
 import xxhash
 
-from mirror.records.texts import dump_strict
+from mirror.records.texts import dump_strict, parse_lenient
 from mirror.typed import convert, decode
 
 COMMITTED = "COMMITTED"  # the one state of a version that can be read; PENDING and DELETED cannot
@@ -115,7 +115,7 @@ class ManifestEntry(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def algorithm(self) -> str:
         """What the digest of these bytes is made with: "md5", or what `extra.alg` says, in lower case."""
-        noted = json.loads(self.extra) if self.extra else None
+        noted = parse_lenient(self.extra)
         named = noted.get("alg") if isinstance(noted, dict) else None
         return named.lower() if isinstance(named, str) and named else "md5"
 

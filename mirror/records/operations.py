@@ -4,7 +4,7 @@ An operation carries the **base**, the values its user saw, beside those that ar
 with what the server has now, and so tells "nobody touched it" from "somebody else changed it meanwhile".
 
 Values of config and summary are JSON values as `records.texts` reads them: integers of any size, and non-finite numbers
-as W&B's strings `"NaN"`, `"Infinity"`, `"-Infinity"`.
+as W&B's strings `"NaN"`, `"Infinity"`, `"-Infinity"`; where a user gave the number itself, a change notes the place.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from mirror.records.nonfinite import with_numbers
 from mirror.records.texts import dump_strict
 from mirror.typed import convert
 
@@ -41,6 +42,13 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     base: Any | UnsetType = UNSET
     value: Any | UnsetType = UNSET
+    # JSON pointers into `value`: texts there stand for NaN and infinities, which strict JSON lacks. Left out when none.
+    numbers: tuple[str, ...] | UnsetType = UNSET
+
+    @property
+    def wish(self) -> Any | UnsetType:
+        """`value` as it is to be sent: numbers that are not finite are numbers."""
+        return self.value if self.numbers is UNSET else with_numbers(self.value, frozenset(self.numbers))
 
 
 class UpdateState(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="update_state"):

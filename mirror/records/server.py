@@ -1,4 +1,5 @@
-"""What is known of the server that a home mirrors: its types as far as the mirror uses them, its features, its version.
+"""What is known of the server that a home mirrors: its types as far as the mirror uses them, its features, its version,
+and whom it knows by the key.
 
 Names are those of a GraphQL schema: `Type.field`, `Type.field(argument)`, `Input.field`.
 """
@@ -27,6 +28,18 @@ class TypeFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fields: Mapping[str, FieldFacts] = {}  # of an object; of an input object without arguments
 
 
+class Viewer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whom the API key belongs to."""
+
+    username: str
+    entity: str | None = None  # the default entity
+    teams: tuple[str, ...] = ()  # names of the teams, in the server's order
+    id: str | None = None  # W&B's opaque id
+    name: str | None = None  # the name that people see
+    email: str | None = None
+    admin: bool | None = None  # of the whole server
+
+
 class ServerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a server knows. Where nothing is known of a type or field, the server is taken to be a current one.
 
@@ -43,4 +56,5 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     types: Mapping[str, TypeFacts] = {}
     left_out: tuple[str, ...] = ()  # what the mirror asks of a current server and not of this one, sorted
     lacking: tuple[str, ...] = ()  # `Type.field` and `Type.field(argument)` that the server refused
+    viewer: Viewer | None = None  # by the key that asked last; None: it was never asked, or does not tell
     retyped: Mapping[str, str] = {}  # types that variables must have by the server's refusals, by `Operation $name`

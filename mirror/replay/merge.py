@@ -98,7 +98,7 @@ def _decide(
     clashes: list[Clash] = []
     for key, change in changes.items():
         now = remote.get(key, UNSET)
-        wish = change.value
+        wish = change.wish
         if prefix == "" and key == "tags":
             wish = merged_tags(_listed(change.base), _listed(wish), _listed(now))
             if wish != _listed(now):

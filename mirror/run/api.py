@@ -1,65 +1,37 @@
-"""`Api`: the entry, as `wandb.Api()` is, answered from a home with no network at all."""
+"""`Api`: the entry, as `wandb.Api()` is, answered from a home with no network at all.
+
+Each member has its place: defaults and paths in `api_paths`, artifacts in `api_artifacts`, what a mirror cannot answer
+in `server_only`.
+"""
 
 from __future__ import annotations
 
-import os
 import secrets
 import string
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from mirror.errors import CommError, NotMirrored
-from mirror.layout import Home, find_home
 from mirror.records.operations import Create
-from mirror.run.artifacts import Artifact
+from mirror.run.absent import only_server_knows
+from mirror.run.api_artifacts import ApiArtifacts
 from mirror.run.calls import as_comm_error
-from mirror.run.local import LocalMirror
-from mirror.run.paths import parse_path, parse_project_path
 from mirror.run.projects import Project, Projects
 from mirror.run.run import Run
 from mirror.run.runs import Runs
+from mirror.run.server_only import ServerOnly
 from mirror.run.sweeps import Sweep
-from mirror.store.run_rows import mirrored_projects
+from mirror.run.user import User
 
 _ID_LETTERS = string.ascii_lowercase + string.digits
 _ID_LENGTH = 8  # as W&B's own ids
 
 
-class Api:
+class Api(ApiArtifacts, ServerOnly):
     """Reads a mirror as `wandb.Api` reads a server, and queues what would be written there.
 
-    Args:
-        home: the mirror's directory; else `WANDB_MIRROR_HOME`, else the user's data folder.
-        overrides: `{"entity": …, "project": …}` for paths that leave them out; else `WANDB_ENTITY` and
-            `WANDB_PROJECT`, else the only ones that are mirrored.
-
-    Raises:
-        ConfigError: `home` is no path.
+    It takes the SDK's arguments, beside `home`; see `ApiPaths`.
     """
-
-    def __init__(
-        self,
-        home: str | os.PathLike[str] | Home | None = None,
-        overrides: Mapping[str, str | None] | None = None,
-    ) -> None:
-        self._local = LocalMirror(home if isinstance(home, Home) else find_home(home))
-        given = overrides or {}
-        self._entity = given.get("entity") or os.environ.get("WANDB_ENTITY")
-        self._project = given.get("project") or os.environ.get("WANDB_PROJECT")
-        self._held: dict[str, Any] = {}
-
-    @property
-    def home(self) -> Home:
-        """The mirror's directory."""
-        return self._local.home
-
-    @property
-    def default_entity(self) -> str | None:
-        """The entity of paths that name none: as given, else the only one that is mirrored."""
-        if self._entity is None:
-            entities = {entity for entity, _ in mirrored_projects(self._local.reader)}
-            return entities.pop() if len(entities) == 1 else None
-        return self._entity
 
     @as_comm_error
     def run(self, path: str = "") -> Run:
@@ -142,21 +114,34 @@ class Api:
         return found
 
     @as_comm_error
-    def artifact(self, name: str, type: str | None = None) -> Artifact:  # noqa: A002 - the SDK's name
-        """A version of an artifact.
-
-        Args:
-            name: `entity/project/collection:v3`, or an alias in place of the version; parts that have a default may be
-                left out, and so may the version, which is then `latest`.
-            type: what it must be, if given.
+    def from_path(self, path: str) -> Project | Run | Sweep:
+        """What a path names: a project of one or two parts, a run of three, a run or a sweep of four.
 
         Raises:
-            NotMirrored: no such version is in this mirror.
-            CommError: it is of another type.
+            NotMirrored: it is not in this mirror, or is a report.
+            CommError: it names nothing that there can be.
         """
-        return Artifact.named(
-            self._local, name, type, entity=self._entity, project=self._project, default=self._only_project
-        )
+        parts = path.strip("/ ").split("/")
+        if len(parts) <= 2:
+            return self.project(parts[-1], parts[0] if len(parts) == 2 else None)
+        if len(parts) == 3 or (len(parts) == 4 and parts[2].startswith("run")):
+            return self.run(path)
+        if len(parts) == 4 and parts[2].startswith("sweep"):
+            return self.sweep(path)
+        if len(parts) == 4 and parts[2].startswith("report"):
+            raise only_server_knows(f"the report {path!r} is")
+        raise CommError("Invalid path, should be TEAM/PROJECT/TYPE/ID where TYPE is runs, sweeps, or reports")
+
+    def user(self, username_or_email: str) -> User | None:
+        """The key's owner, by name or address.
+
+        Raises:
+            NotMirrored: it is somebody else, of whom only the server can tell whether there are such.
+        """
+        viewer = self._local.viewer
+        if viewer is not None and username_or_email in (viewer.username, viewer.email):
+            return self.viewer
+        raise only_server_knows(f"the user {username_or_email!r} is")
 
     def create_run(
         self,
@@ -194,25 +179,3 @@ class Api:
         except NotMirrored:
             self._local.enqueue(path, None, Create(state=state))
             return Run(self._local, path)
-
-    def _run_path(self, path: str) -> tuple[str, str, str]:
-        return parse_path(path, entity=self._entity, project=self._project, default=self._only_project)
-
-    def _project_path(self, path: str | None) -> tuple[str, str]:
-        return parse_project_path(path, entity=self._entity, project=self._project, default=self._only_project)
-
-    def _only_project(self) -> tuple[str | None, str | None]:
-        """Entity and project where just one is mirrored."""
-        known = mirrored_projects(self._local.reader)
-        entities = {entity for entity, _ in known}
-        return (entities.pop() if len(entities) == 1 else None, known[0][1] if len(known) == 1 else None)
-
-    def _needed_entity(self, name: str | None) -> str:
-        entity = self.default_entity
-        if not entity:
-            raise ValueError(f"no entity is given{f' for {name}' if name else ''}, and not just one is mirrored")
-        return entity
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the objects that were handed out."""
-        return {**self.__dict__, "_held": {}}

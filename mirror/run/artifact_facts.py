@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
+from mirror.errors import CommError
 from mirror.records.artifacts import MANIFEST_MD5
 from mirror.records.texts import parse_lenient
 from mirror.run.local import LocalMirror
 from mirror.store.artifact_rows import VersionRow
 
+_MALFORMED = "malformed"  # no object; a text, so that it stays the same one in another process
 _VERSION = re.compile(r"v\d+")
 
 
@@ -40,8 +42,8 @@ class ArtifactFacts:
         self._name = name
         self._aliases = [alias for alias in dict.fromkeys([*row.aliases, *aliases]) if not _VERSION.fullmatch(alias)]
         self._tags = list(dict.fromkeys([*row.tags, *tags]))
-        metadata = parse_lenient(row.metadata)
-        self._metadata: dict[str, Any] = metadata if isinstance(metadata, dict) else {}
+        metadata = parse_lenient(row.metadata, otherwise=_MALFORMED)
+        self._metadata: Any = metadata if isinstance(metadata, dict) or metadata == _MALFORMED else {}
 
     # What it is called.
 
@@ -125,8 +127,18 @@ class ArtifactFacts:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What its maker noted."""
-        return self._metadata
+        """What its maker noted.
+
+        Raises:
+            CommError: it is not JSON.
+        """
+        if self._metadata == _MALFORMED:
+            raise CommError(
+                f"the metadata of {self.source_qualified_name} is not JSON",
+                hint="the text that W&B sent is in `lake.artifacts`, which `mirror.connect()` asks in SQL",
+            )
+        found: dict[str, Any] = self._metadata
+        return found
 
     @property
     def description(self) -> str | None:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import mimetypes
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,9 +76,16 @@ class ArtifactFiles(SizedPages[File]):
             "mimetype": mimetypes.guess_type(row.path)[0] or "",
             "updatedAt": self.artifact.created_at,
             "digest": row.digest,
-            "md5": row.digest if manifest_entry(row).md5_hex is not None else None,
+            "md5": row.digest,  # as W&B has it: of a reference whatever stands for its bytes
         }
         return File(self._local, attrs, content_of(self.artifact, row))
+
+
+def files_below(root: str) -> Iterator[Path]:
+    """Files of a folder and of all below it, as paths from it."""
+    for folder, _, names in os.walk(root):
+        for name in names:
+            yield Path(folder, name).relative_to(root)
 
 
 def verify_folder(artifact: Artifact, root: str) -> None:
@@ -88,10 +95,9 @@ def verify_folder(artifact: Artifact, root: str) -> None:
         ValueError: a file is missing, is too many, or has other bytes.
     """
     entries = artifact.manifest.entries
-    for folder, _, names in os.walk(root):
-        for path in (Path(folder, name) for name in names):
-            if storable(path.relative_to(root).as_posix()) not in entries:
-                raise ValueError(f"Found file {path} which is not a member of artifact {artifact.name}")
+    for path in files_below(root):
+        if storable(path.as_posix()) not in entries:
+            raise ValueError(f"Found file {Path(root, path)} which is not a member of artifact {artifact.name}")
     for entry in entries.values():
         if entry.ref is not None:
             continue

@@ -2,57 +2,54 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mirror.errors import NotMirrored
 from mirror.records.texts import storable
-from mirror.run.artifact_facts import ArtifactFacts
-from mirror.run.artifact_files import ArtifactFiles, verify_folder
+from mirror.run.absent import only_server_knows, unmirrored_field
+from mirror.run.artifact_changes import ArtifactChanges
+from mirror.run.artifact_files import ArtifactFiles, files_below, verify_folder
 from mirror.run.downloads import check_name, write_out
 from mirror.run.local import LocalMirror
 from mirror.run.manifest import ArtifactManifest, ArtifactManifestEntry
+from mirror.run.pages import check_start
 from mirror.store.artifact_rows import find_version, read_entries, runs_of_version
 from mirror.store.run_rows import is_mirrored
 
 if TYPE_CHECKING:
     from mirror.run.collections import ArtifactCollection
+    from mirror.run.logged_objects import Logged
     from mirror.run.run import Run
 
 
-class Artifact(ArtifactFacts):
+class Artifact(ArtifactChanges):
     """A version of an artifact that exists upstream, for reading."""
 
     @classmethod
     def named(
         cls,
         local: LocalMirror,
-        name: str,
+        path: tuple[str, str, str],
         type: str | None = None,  # noqa: A002 - the SDK's name
-        *,
-        entity: str | None,
-        project: str | None,
-        default: Callable[[], tuple[str | None, str | None]],
     ) -> Artifact:
         """A version by its path.
 
         Args:
             local: the mirror.
-            name: `entity/project/collection:v3`, with an alias in place of the version, or without; then it is
-                `latest`. What is left out in front is stood in for.
+            path: entity, project and `collection:v3`, with an alias in place of the version, or without; then it is
+                `latest`.
             type: what it must be.
-            entity: stands in where the path names none.
-            project: stands in where the path names none.
-            default: asked for what is still needed then.
 
         Raises:
             NotMirrored: there is no such version here.
-            ValueError: the path is none, or the version is of another type.
+            ValueError: the version is of another type.
         """
-        entity, project, wanted = _parsed(name, entity, project, default)
+        entity, project, wanted = path
         sequence, _, version = wanted.partition(":")
         row = find_version(local.reader, entity, project, storable(sequence), storable(version or "latest"))
         if row is None:
@@ -71,7 +68,7 @@ class Artifact(ArtifactFacts):
         """The collection that it was made in."""
         from mirror.run.collections import ArtifactCollection
 
-        return ArtifactCollection(self._local, self.entity, self.project, self._row.sequence, self.type)
+        return ArtifactCollection(self._local, self.entity, self.project, self._row.sequence, self.type, listed=True)
 
     source_collection = collection
 
@@ -122,13 +119,63 @@ class Artifact(ArtifactFacts):
         """The same as `get_entry`."""
         return self.get_entry(name)
 
-    def files(self, names: Sequence[str] | None = None, per_page: int = 50) -> ArtifactFiles:
+    def get(self, name: str) -> Logged | None:
+        """What was logged into the version under a name: a table, a picture, …; see `logged_objects`.
+
+        Args:
+            name: as it was given to `Artifact.add`, or the key that `wandb.log` had.
+
+        Returns:
+            A `Table` with `columns`, `data` and `get_dataframe()`, and no object of the SDK's; None when the version
+            has nothing of that name.
+
+        Raises:
+            NotMirrored: its bytes are not held.
+            CommError: its file is not what its name says.
+        """
+        from mirror.run.logged_objects import get
+
+        return get(self, name)
+
+    def __getitem__(self, name: str) -> Logged | None:
+        """The same as `get`."""
+        return self.get(name)
+
+    @property
+    def linked_at(self) -> str | None:
+        """None: it is no link."""
+        return None
+
+    @property
+    def linked_artifacts(self) -> list[Artifact]:
+        """Never an answer.
+
+        Raises:
+            NotMirrored: only the server knows who links to a version.
+        """
+        raise only_server_knows(f"links to {self} are")
+
+    @property
+    def ttl(self) -> dt.timedelta | None:
+        """Never an answer.
+
+        Raises:
+            NotMirrored: only the server knows when a version ends; also an `AttributeError`.
+        """
+        raise unmirrored_field("ttl", self)
+
+    def files(self, names: Sequence[str] | None = None, per_page: int = 50, start: str | None = None) -> ArtifactFiles:
         """Its files, by path.
 
         Args:
             names: only these; none for all.
             per_page: files read at a time.
+            start: not possible here: a cursor is the server's.
+
+        Raises:
+            CommError: a cursor is given.
         """
+        check_start(start)
         return ArtifactFiles(self._local, self, names, per_page)
 
     def file(self, root: str | None = None) -> str:
@@ -188,6 +235,29 @@ class Artifact(ArtifactFacts):
         write_out(self._local.objects, contents, folder, replace=True)
         return folder
 
+    def checkout(self, root: str | None = None) -> str:
+        """Make a folder hold the version's files and no others: **files that are not its own are removed**.
+
+        Args:
+            root: the folder; None: `./artifacts/NAME`.
+
+        Returns:
+            The folder.
+
+        Raises:
+            NotMirrored: bytes are not held; nothing was removed or written.
+            ValueError: a path would leave the folder.
+            StoreError: the mirror's bytes are damaged, or the disk is full.
+        """
+        folder = root or self._default_root(with_version=False)
+        for entry in self.manifest.entries.values():
+            entry.content.held()
+            check_name(entry.path, "artifact path")
+        for path in list(files_below(folder)):
+            if storable(path.as_posix()) not in self.manifest.entries:
+                Path(folder, path).unlink()
+        return self.download(folder)
+
     def verify(self, root: str | None = None) -> None:
         """Compare a folder with the manifest: every file and nothing else, byte for byte; references are not looked at.
 
@@ -230,29 +300,11 @@ class Artifact(ArtifactFacts):
         found = runs_of_version(reader, self.id, "logged") or runs_of_version(reader, self.id, "used")
         return "/".join(found[0]) if found else f"--source {self.entity}/{self.project}"
 
-    def _default_root(self) -> str:
+    def _default_root(self, *, with_version: bool = True) -> str:
         check_name(self.source_name[2:] if self.source_name[1:2] == ":" else self.source_name, "artifact name")
-        name = self.source_name.replace(":", "-") if os.name == "nt" else self.source_name
+        name = self.source_name if with_version else self._row.sequence
+        name = name.replace(":", "-") if os.name == "nt" else name
         return str(Path(os.path.abspath(os.environ.get("WANDB_ARTIFACT_DIR") or "artifacts"), name))
-
-
-def _parsed(
-    name: str, entity: str | None, project: str | None, default: Callable[[], tuple[str | None, str | None]]
-) -> tuple[str, str, str]:
-    """Entity, project and `collection:version` out of a path; an alias may hold slashes."""
-    if not name:
-        raise ValueError("You must specify name= to fetch an artifact.")
-    place, mark, alias = name.partition(":")
-    parts = place.split("/")
-    if len(parts) > 3 or not all(parts):
-        raise ValueError(f"Invalid artifact path: {name!r}")
-    given: list[str | None] = [entity, project]
-    given = [*given[: 3 - len(parts)], *parts[:-1]]
-    if not all(given):
-        given = [chosen or known for chosen, known in zip(given, default(), strict=True)]
-    if not given[0]:
-        raise ValueError("Could not determine entity. Please include the entity as part of the artifact name path.")
-    return given[0], given[1] or "uncategorized", f"{parts[-1]}{mark}{alias}"
 
 
 def _missing(local: LocalMirror, entity: str, project: str, wanted: str) -> NotMirrored:

@@ -223,15 +223,18 @@ class RunEdits(RunContents):
         before = overlaid(self._seen.run, self._seen.operations)
         old: dict[str, Any] = {name: getattr(before, name) for name in _FIELDS}
         new: dict[str, Any] = {name: getattr(self, attribute) for name, attribute in _FIELDS.items()}
-        new["tags"] = list(new["tags"] or ())
+        for name in [name for name, value in new.items() if value is None]:
+            del old[name], new[name]  # W&B leaves a field alone that is null: "" clears it, and [] clears tags
+        if "tags" in new:
+            new["tags"] = list(new["tags"])
         _check_fields(new)
         changed: dict[Any, Change] = changed_keys(old, new)
-        if set(old["tags"]) == set(new["tags"]):  # tags are a set upstream
+        if set(old.get("tags", ())) == set(new.get("tags", ())):  # tags are a set upstream
             changed.pop("tags", None)
         return changed
 
     def _changed_config(self) -> dict[str, Change]:
-        if "config" not in self._attrs:  # nobody looked at it, so nobody changed it
+        if "config" not in self._attrs:  # nobody could look at it, so nobody changed it
             return {}
         changed = changed_keys(self._config_as_seen(), self.config)
         if own := INTERNAL_CONFIG_KEYS & changed.keys():

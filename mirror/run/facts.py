@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -21,7 +21,14 @@ from mirror.run.overlay import created_run, overlaid, overlaid_config, overlaid_
 from mirror.run.user import User
 from mirror.store.run_rows import Documents, LightRun, read_run
 
-_DOCUMENT_FIELDS = frozenset({"historyKeys", "summaryMetrics", "systemMetrics"})
+# Documents by the server's names of their fields, and what people call them.
+_DOCUMENTS = {
+    "config": "config",
+    "rawconfig": "config",
+    "summaryMetrics": "summary",
+    "systemMetrics": "system metrics",
+    "historyKeys": "list of history keys",
+}
 NO_DOCUMENTS = Documents(config=None, summary=None, system_metrics=None, history_keys=None)
 
 
@@ -160,44 +167,41 @@ class RunFacts(Attrs):
         """Whether the server has deleted the run; the mirror keeps it. The SDK has no such member."""
         return self._seen.run.gone
 
-    # Documents.
+    # Documents. One that is not JSON is a `CommError` that names it, when it is asked for; the rest of the run answers,
+    # where the SDK's run is lost with it.
 
     @property
     def config(self) -> dict[str, Any]:
         """The hyperparameters, without W&B's own keys. A live dictionary: `update()` sends what changed in it."""
-        self._read_documents()
-        found: dict[str, Any] = self._attrs["config"]
+        found: dict[str, Any] = self._document("config")
         return found
 
     @property
     def rawconfig(self) -> dict[str, Any]:
         """The hyperparameters with W&B's own keys, `_wandb` and `wandb_version`."""
-        self._read_documents()
-        found: dict[str, Any] = self._attrs["rawconfig"]
+        found: dict[str, Any] = self._document("rawconfig")
         return found
 
     @property
     def json_config(self) -> str:
         """The config as W&B takes it, as JSON. Unlike the SDK's it keeps `wandb_version` and descriptions of keys."""
-        self._read_documents()
+        config = self.config
         wire = {key: value for key, value in self._wire_config().items() if key in INTERNAL_CONFIG_KEYS}
         described = {key: item for key, item in self._wire_config().items() if _is_pair(item)}
-        for key, value in self.config.items():
+        for key, value in config.items():
             wire[key] = {**described.get(key, {"desc": None}), "value": value}
         return json.dumps(wire)
 
     @property
     def summary_metrics(self) -> dict[str, Any]:
         """The summary as a plain dictionary."""
-        self._read_documents()
-        found: dict[str, Any] = self._attrs["summaryMetrics"]
+        found: dict[str, Any] = self._document("summaryMetrics")
         return found
 
     @property
     def system_metrics(self) -> dict[str, Any]:
         """The last system metrics."""
-        self._read_documents()
-        found: dict[str, Any] = self._attrs["systemMetrics"]
+        found: dict[str, Any] = self._document("systemMetrics")
         return found
 
     # Reading.
@@ -213,7 +217,7 @@ class RunFacts(Attrs):
         return self._attrs
 
     def load_full_data(self, force: bool = False) -> dict[str, Any]:
-        """The run's fields with its documents.
+        """The run's fields with its documents; one that is not JSON is left out.
 
         Raises:
             RunNotFoundError: the run is not in this mirror.
@@ -231,8 +235,10 @@ class RunFacts(Attrs):
 
     def __getattr__(self, name: str) -> Any:
         """A field of the server, in either spelling; documents are read when they are asked for."""
-        if "_seen" in self.__dict__ and self.snake_to_camel(name) in _DOCUMENT_FIELDS:
-            self._read_documents()
+        if "_seen" in self.__dict__:
+            for field in (self.snake_to_camel(name), name):
+                if field in _DOCUMENTS:
+                    return self._document(field)
         return super().__getattr__(name)
 
     def __repr__(self) -> str:
@@ -267,26 +273,64 @@ class RunFacts(Attrs):
         """Make these the run's fields."""
         operations = tuple(item.operation for item in waiting if item.is_shown)
         self._seen = Seen(run=run, documents=documents, operations=operations)
+        self._malformed: dict[str, str] | None = None  # why, by field; None: the documents are not read yet
         run = overlaid(run, operations)
         self._state = run.state or "not found"
         self._attrs = _wire_fields(run)
         self.user = User(self._attrs["user"]) if self._attrs["user"] is not None else None
 
+    def _document(self, field: str) -> Any:
+        """A document, parsed.
+
+        Raises:
+            CommError: it is not JSON.
+        """
+        self._read_documents()
+        reason = (self._malformed or {}).get(field)
+        if reason is not None:
+            raise CommError(
+                f"the {_DOCUMENTS[field]} of {'/'.join(self._run_path)} cannot be read as JSON: {reason}",
+                hint="the text that W&B sent is in `lake.runs`, which `mirror.connect()` asks in SQL",
+            )
+        return self._attrs[field]
+
+    def _known_document(self, field: str) -> Any:
+        """The same; None for one that is not JSON."""
+        self._read_documents()
+        return self._attrs.get(field)
+
+    def _known_summary(self) -> dict[str, Any]:
+        """The summary; empty when it is not JSON."""
+        found: dict[str, Any] = self._known_document("summaryMetrics") or {}
+        return found
+
+    @property
+    def _malformed_documents(self) -> list[str]:
+        """What people call the documents that are not JSON."""
+        self._read_documents()
+        return list(dict.fromkeys(_DOCUMENTS[field] for field in self._malformed or ()))
+
     def _read_documents(self) -> None:
-        if "config" in self._attrs:
+        if self._malformed is not None:
             return
         documents = self._seen.documents
         if documents is None:
             documents = self._later.documents(self.id) if self._later is not None else NO_DOCUMENTS
             self._later = None
             self._seen = msgspec.structs.replace(self._seen, documents=documents)
-        self._attrs["config"] = self._config_as_seen()
-        self._attrs["rawconfig"] = {
-            key: item["value"] if _is_pair(item) else item for key, item in self._wire_config().items()
+        self._malformed = {}
+        readers: dict[str, Callable[[], Any]] = {
+            "config": self._config_as_seen,
+            "rawconfig": self._rawconfig_as_seen,
+            "summaryMetrics": self._summary_as_seen,
+            "systemMetrics": lambda: _as_dict(documents.system_metrics),
+            "historyKeys": lambda: None if documents.history_keys is None else json.loads(documents.history_keys),
         }
-        self._attrs["summaryMetrics"] = self._summary_as_seen()
-        self._attrs["systemMetrics"] = _as_dict(documents.system_metrics)
-        self._attrs["historyKeys"] = None if documents.history_keys is None else json.loads(documents.history_keys)
+        for field, read in readers.items():
+            try:
+                self._attrs[field] = read()
+            except (ValueError, RecursionError) as error:
+                self._malformed[field] = str(error)
 
     def _wire_config(self) -> dict[str, Any]:
         """The config as it was seen, in W&B's envelopes."""
@@ -295,6 +339,9 @@ class RunFacts(Attrs):
 
     def _config_as_seen(self) -> dict[str, Any]:
         return unwrap_config(self._wire_config())
+
+    def _rawconfig_as_seen(self) -> dict[str, Any]:
+        return {key: item["value"] if _is_pair(item) else item for key, item in self._wire_config().items()}
 
     def _summary_as_seen(self) -> dict[str, Any]:
         documents = self._seen.documents or NO_DOCUMENTS
@@ -328,14 +375,9 @@ def _as_dict(text: str | None) -> dict[str, Any]:
     """A document as the SDK parses it; one that is not an object counts as empty.
 
     Raises:
-        CommError: the text is not JSON.
+        ValueError, RecursionError: the text is not JSON.
     """
-    if text is None:
-        return {}
-    try:
-        value = json.loads(text, strict=False)
-    except (ValueError, RecursionError) as error:
-        raise CommError(f"a document of this run is not JSON: {error}") from error
+    value = None if text is None else json.loads(text, strict=False)
     return value if isinstance(value, dict) else {}
 
 

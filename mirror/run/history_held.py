@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 from mirror.errors import NotMirrored
 from mirror.records.contents import STILL_ACTIVE
@@ -11,8 +12,20 @@ from mirror.store.held_history import StoredHistory, failure_of, read_history
 
 
 def last_history_step(run: RunFacts) -> int:
-    """The last step that was logged, by the server's word; -1 when nothing was."""
-    keys = run.load_full_data().get("historyKeys")
+    """The last step that was logged, by the server's word; -1 when nothing was.
+
+    Raises:
+        CommError: the server's word is not JSON.
+    """
+    return _last_step(run._document("historyKeys"))
+
+
+def known_last_step(run: RunFacts) -> int:
+    """The same; -1 also when the server's word is not JSON."""
+    return _last_step(run._known_document("historyKeys"))
+
+
+def _last_step(keys: Any) -> int:
     step = keys.get("lastStep") if isinstance(keys, dict) else None
     return int(step) if isinstance(step, int | float) and not isinstance(step, bool) and step == step else -1
 
@@ -47,7 +60,7 @@ def held_history(run: RunFacts, stored: StoredHistory | None = None) -> StoredHi
 def system_metrics_not_mirrored(run: RunFacts) -> NotMirrored | None:
     """What to say of a run without a row of system metrics; None when it measured nothing."""
     reason = failure_of(run._local.reader, run._run_path, ["system metrics"])
-    if reason is None and not run.system_metrics:
+    if reason is None and not run._known_document("systemMetrics"):
         return None
     return _not_mirrored(run, "system metrics", reason)
 

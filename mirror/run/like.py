@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+_FLAGS = re.DOTALL | re.IGNORECASE
+
 
 def like(pattern: str) -> Callable[[str], bool]:
     """A test of whole names: `%` stands for any text, `_` for one character, a backslash takes the next one as it is.
 
     Args:
-        pattern: upper and lower case differ.
+        pattern: upper and lower case are one, as in MySQL.
     """
     pieces: list[list[str]] = [[]]  # the regular expressions between the `%`
     marks = iter(pattern)
@@ -23,12 +25,12 @@ def like(pattern: str) -> Callable[[str], bool]:
             pieces[-1].append("." if mark == "_" else re.escape(mark))
     first, *between = ["".join(piece) for piece in pieces]
     if not between:
-        whole = re.compile(first, re.DOTALL)
+        whole = re.compile(first, _FLAGS)
         return lambda name: whole.fullmatch(name) is not None
     *middle, last = between
-    head = re.compile(first, re.DOTALL)
-    parts = [re.compile(part, re.DOTALL) for part in middle if part]
-    tail = re.compile(last, re.DOTALL)
+    head = re.compile(first, _FLAGS)
+    parts = [re.compile(part, _FLAGS) for part in middle if part]
+    tail = re.compile(last, _FLAGS)
     tail_length = len(pieces[-1])
 
     def matches(name: str) -> bool:

@@ -13,6 +13,8 @@ from mirror.errors import ConfigError
 from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.records.operations import Entry, EntryState, Operation, RunPath
+from mirror.records.server import Viewer
+from mirror.server_facts import read_viewer
 from mirror.store.objects import Objects
 from mirror.store.reader import Reader
 from mirror.store.run_rows import app_url
@@ -79,6 +81,11 @@ class LocalMirror:
     def app_url(self) -> str:
         """The address of the server's pages, with a trailing slash."""
         return app_url(self.reader) or "https://wandb.ai/"
+
+    @cached_property
+    def viewer(self) -> Viewer | None:
+        """Whom the server knew by the key at an earlier pull; None when that is not known."""
+        return read_viewer(self.home)
 
     def source(self, entity: str, project: str) -> SourceSettings | None:
         """What is wanted of a project's runs by the configuration as it is now; None where it does not say."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from mirror.records.artifacts import ManifestEntry, manifest_digest
+from mirror.records.texts import parse_lenient
 from mirror.run.downloads import Content, check_name, write_out
 from mirror.store.artifact_rows import EntryRow
 
@@ -30,7 +30,7 @@ class ArtifactManifestEntry:
         self.size = row.size
         self.ref = row.ref
         self.birth_artifact_id = row.birth_artifact_id
-        extra = json.loads(row.extra) if row.extra else {}
+        extra = parse_lenient(row.extra)
         self.extra: dict[str, Any] = extra if isinstance(extra, dict) else {}
         self._artifact = artifact
         self._row = row

@@ -84,11 +84,11 @@ def _changed(
 def _wrapped(before: Any, change: Change) -> dict[str, Any]:
     """A value in W&B's envelope."""
     described = before if isinstance(before, dict) and "value" in before else {"desc": None}
-    return {**described, "value": _own(change.value)}
+    return {**described, "value": _own(change.wish)}
 
 
 def _bare(_: Any, change: Change) -> Any:
-    return _own(change.value)
+    return _own(change.wish)
 
 
 def _overlaid_fields(edit: Edit, tags: Sequence[str]) -> dict[str, Any]:

@@ -63,8 +63,8 @@ def run_page(run: RunFacts) -> RunPage:
             )
         ),
         metrics=len(spans),
-        config=run.config,
-        summary={key: value for key, value in run.summary_metrics.items() if key != "_wandb"},
+        config=run._known_document("config") or {},
+        summary={key: value for key, value in run._known_summary().items() if key != "_wandb"},
         synced=f"{gaps.synced_at:%Y-%m-%d %H:%M} UTC" if gaps.synced_at is not None else None,
     )
 
@@ -134,7 +134,7 @@ def _facts(run: RunFacts, spans: Sequence[KeySpan]) -> Iterator[tuple[str, str]]
     created, heartbeat = (_moment(run._attrs.get(name)) for name in ("createdAt", "heartbeatAt"))
     if run._attrs.get("createdAt"):
         yield "Created", f"{created:%Y-%m-%d %H:%M} UTC" if created is not None else str(run._attrs["createdAt"])
-    seconds = _seconds(run.summary_metrics)
+    seconds = _seconds(run._known_summary())
     if seconds is None and created is not None and heartbeat is not None and heartbeat >= created:
         seconds = (heartbeat - created).total_seconds()
     if seconds is not None:
@@ -172,7 +172,8 @@ def _notices(run: RunFacts, waiting: Sequence[Pending], gaps: RunGaps) -> Iterat
     if waiting:
         title = f"{plural(len(waiting), 'change')} the server does not have yet"
         yield Notice(kind="pending", title=title, lines=tuple(map(_waiting, waiting)))
-    missing = list(_missing("/".join(run._run_path), gaps))
+    missing = [f"its {name}: W&B sent no JSON" for name in run._malformed_documents]
+    missing += _missing("/".join(run._run_path), gaps)
     if missing:
         yield Notice(kind="missing", title="Not in this mirror", lines=tuple(missing))
 

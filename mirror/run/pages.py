@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar, overload
 from weakref import WeakValueDictionary
 
+from mirror.errors import CommError
+
 T = TypeVar("T")
 
 PAGES_KEPT = 20  # pages whose elements stay in memory; an element that somebody holds is never made twice
@@ -129,3 +131,13 @@ class SizedPages(Pages[T]):
     def __len__(self) -> int:
         """How many elements there are."""
         return self._count()
+
+
+def check_start(start: str | None) -> None:
+    """Refuse a cursor of the server's to begin at.
+
+    Raises:
+        CommError: one is given.
+    """
+    if start is not None:
+        raise CommError("a mirror has no cursors to start from", hint="take a slice of the list instead")

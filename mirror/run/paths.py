@@ -58,3 +58,24 @@ def parse_project_path(path: str | None, *, entity: str | None, project: str | N
         if not part:
             raise ValueError(f"Invalid path: {path!r} (missing {name})")
     return found[0], found[1]
+
+
+def parse_artifact_path(name: str, *, entity: str | None, project: str | None, default: Known) -> tuple[str, str, str]:
+    """Entity, project and `collection:version` out of `entity/project/collection:version`; an alias may hold slashes.
+
+    Raises:
+        ValueError: it is no path, or there is no entity.
+    """
+    if not name:
+        raise ValueError("You must specify name= to fetch an artifact.")
+    place, mark, alias = name.partition(":")
+    parts = place.split("/")
+    if len(parts) > 3 or not all(parts):
+        raise ValueError(f"Invalid artifact path: {name!r}")
+    given: list[str | None] = [entity, project]
+    given = [*given[: 3 - len(parts)], *parts[:-1]]
+    if not all(given):
+        given = [chosen or known for chosen, known in zip(given, default(), strict=True)]
+    if not given[0]:
+        raise ValueError("Could not determine entity. Please include the entity as part of the artifact name path.")
+    return given[0], given[1] or "uncategorized", f"{parts[-1]}{mark}{alias}"

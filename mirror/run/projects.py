@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from mirror.errors import CommError, NotMirrored
+from mirror.errors import NotMirrored
 from mirror.run.absent import FieldNotMirrored, ProjectNotMirrored
 from mirror.run.attrs import Attrs
 from mirror.run.calls import as_comm_error
-from mirror.run.collections import ArtifactCollection, ArtifactType, collections_of
+from mirror.run.collection_lists import ArtifactCollections, ArtifactTypes
 from mirror.run.local import LocalMirror
 from mirror.run.pages import Pages
 from mirror.run.server_page import iframe
@@ -70,33 +70,31 @@ class Project(Attrs):
         raise NotMirrored(f"the owner of {self} is not mirrored", hint="only the server knows them")
 
     @as_comm_error
-    def artifacts_types(self, per_page: int = 50) -> list[ArtifactType]:
+    def artifacts_types(self, per_page: int = 50) -> ArtifactTypes:
         """The types of the artifacts that are mirrored, by name.
 
         Args:
-            per_page: of no effect.
+            per_page: types read at a time.
         """
-        del per_page
-        return [ArtifactType(self._local, self.entity, self.name, name) for name in sorted(self._collections)]
+        self._load()
+        return ArtifactTypes(self._local, self.entity, self.name, per_page)
 
     @as_comm_error
     def collections(
         self, filters: Mapping[str, Any] | None = None, order: str | None = None, per_page: int = 50
-    ) -> list[ArtifactCollection]:
+    ) -> ArtifactCollections:
         """The collections that hold a mirrored version, by type and name.
 
         Args:
             filters: not possible here.
-            order: not possible here.
-            per_page: of no effect.
+            order: `+name` or `-name`.
+            per_page: collections read at a time.
 
         Raises:
-            CommError: a filter or an order is given.
+            CommError: filters or another order are given.
         """
-        del per_page
-        if filters or order:
-            raise CommError("a mirror cannot filter or order collections", hint="ask `artifacts` in SQL")
-        return [found for _, group in sorted(self._collections.items()) for found in group]
+        self._load()
+        return ArtifactCollections(self._local, self.entity, self.name, None, filters, order, per_page)
 
     @as_comm_error
     def sweeps(self, per_page: int = 50, filters: Mapping[str, Any] | None = None, order: str | None = None) -> Sweeps:
@@ -140,11 +138,6 @@ class Project(Attrs):
             if self.snake_to_camel(name) in _ELSEWHERE:
                 raise FieldNotMirrored(f"{name} of {self} is not mirrored", hint="only the server knows it")
         return super().__getattr__(name)
-
-    @property
-    def _collections(self) -> dict[str, list[ArtifactCollection]]:
-        self._load()
-        return collections_of(self._local, self.entity, self.name)
 
     def _load(self) -> None:
         if self._is_loaded:

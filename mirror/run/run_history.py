@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import warnings
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from mirror.run.calls import as_comm_error, deprecated
@@ -69,7 +70,8 @@ class RunHistory(RunEdits):
             return []
         if arrow:
             return self._sampled_table(samples, keys, x_axis, stream)
-        rows = self._sampled(samples, keys, x_axis, stream)
+        history = self._rows() if stream == "default" else None
+        rows = self._sampled(samples, keys, x_axis, stream, history=history)
         if not pandas:
             return rows
         try:
@@ -77,7 +79,8 @@ class RunHistory(RunEdits):
         except ImportError:
             warnings.warn("Unable to load pandas, call history with pandas=False", UserWarning, stacklevel=3)
             return rows
-        return module.DataFrame.from_records(rows)
+        frame = module.DataFrame.from_records(rows)
+        return frame if keys or history is None or not rows else frame[_as_logged(frame.columns, history)]
 
     @as_comm_error
     def scan_history(
@@ -152,13 +155,21 @@ class RunHistory(RunEdits):
         return write_exports(self, download_dir, require_complete_history)
 
     def _sampled(
-        self, samples: int, keys: list[str] | None, x_axis: str, stream: str, stored: StoredHistory | None = None
+        self,
+        samples: int,
+        keys: list[str] | None,
+        x_axis: str,
+        stream: str,
+        stored: StoredHistory | None = None,
+        *,
+        history: HistoryRows | None = None,
     ) -> list[Row]:
         """Rows of one of the two streams.
 
         Args:
             samples, keys, x_axis, stream: as for `history`.
             stored: what the lake holds of this run's history, if that was read already.
+            history: its rows, if they were opened already.
         """
         if stream != "default":
             from mirror.store.system_rows import sample_system_metrics
@@ -168,7 +179,7 @@ class RunHistory(RunEdits):
             if missing is not None:
                 raise missing
             return rows
-        return self._rows(stored).sample([x_axis, *keys] if keys else None, samples)
+        return (history or self._rows(stored)).sample([x_axis, *keys] if keys else None, samples)
 
     def _sampled_table(self, samples: int, keys: list[str] | None, x_axis: str, stream: str) -> Table:
         if stream != "default":
@@ -181,4 +192,12 @@ class RunHistory(RunEdits):
         from mirror.store.history_rows import HistoryRows
 
         stored = held_history(self, stored)
-        return HistoryRows(self._local.objects, stored, lambda: self.summary_metrics)
+        return HistoryRows(self._local.objects, stored, self._known_summary)
+
+
+def _as_logged(columns: Iterable[str], history: HistoryRows) -> list[str]:
+    """Columns with `_step` where it was logged; rows begin with it."""
+    before = set(history.keys_before_step())
+    others = [name for name in columns if name != "_step"]
+    place = max((index + 1 for index, name in enumerate(others) if name in before), default=0)
+    return [*others[:place], "_step", *others[place:]]

@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mirror.run.facts import RunFacts
-from mirror.run.history_held import held_history, last_history_step
+from mirror.run.history_held import held_history, known_last_step
 
 if TYPE_CHECKING:
     from mirror.store.history_rows import HistoryRows
@@ -61,7 +61,7 @@ class HistoryScan(Iterator[Row]):
         facts = self._stored.facts
         # What is held may be newer than the run's own word for it, and older.
         held = -1 if facts is None or facts.last_step_held is None else facts.last_step_held
-        behind = max(held, last_history_step(run)) + 1
+        behind = max(held, known_last_step(run)) + 1
         self._stop_step = behind if max_step is None else min(max_step, behind)
         self._history: HistoryRows | None = None
         self.__iter__()
@@ -128,7 +128,7 @@ class HistoryScan(Iterator[Row]):
         from mirror.store.history_rows import HistoryRows
 
         if self._history is None:
-            self._history = HistoryRows(self.run._local.objects, self._stored, lambda: self.run.summary_metrics)
+            self._history = HistoryRows(self.run._local.objects, self._stored, self.run._known_summary)
         return self._history.batches(self.keys or None, self.page_offset, self._stop_step, self._how)
 
     def __getstate__(self) -> dict[str, Any]:

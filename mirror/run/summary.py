@@ -1,8 +1,8 @@
 """`run.summary`: a dictionary whose `update()` queues what changed.
 
 Better than the SDK's: a deleted key is gone at once, also for `get`; a missing attribute is an `AttributeError`, so
-that `hasattr` works; NaN stays `"NaN"`, W&B's own text for it, where the SDK writes null; and `update()` queues the
-changed keys alone, where the SDK sends the whole document over what others wrote meanwhile.
+that `hasattr` works; NaN stays NaN, where the SDK writes null; a large array reads as what W&B keeps of it; and
+`update()` queues the changed keys alone, where the SDK sends the whole document over what others wrote meanwhile.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class SummarySubDict:
                     self._locked.add(name)
 
     def _put(self, key: str, value: Any) -> None:
-        self._values[key] = plain(value)
+        self._values[key] = plain(value, stub=True)
 
     def _commit(self) -> None:
         raise NotImplementedError("the root of a summary queues")  # pragma: no cover - only Summary has no root

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -88,7 +89,11 @@ class Sweep(Attrs):
     @property
     def name(self) -> str:
         """The name that a user gave it, else the one in its config, else its id."""
-        return str(self._attrs.get("displayName") or self._definition.get("name") or self.id)
+        given = self._attrs.get("displayName")
+        if not given:
+            with contextlib.suppress(CommError):  # of its config alone
+                given = self._definition.get("name")
+        return str(given or self.id)
 
     @property
     def state(self) -> str | None:
@@ -130,7 +135,7 @@ class Sweep(Attrs):
 
         Args:
             order: `+key` or `-key` of the summary, or `config.key`; without a sign the largest value comes first. A run
-                without the value is never better than one with it.
+                without the value is never better than one with it, as it is where the server puts it first.
         """
         from mirror.run.runs import Runs
 
@@ -139,10 +144,14 @@ class Sweep(Attrs):
             _log.warning("no order was given and none is in the sweep's config: this is the most recent run")
         else:
             _log.info("Sorting runs by %s", chosen)
-        found = Runs(
-            self._local, self._entity, self.project, self._its_runs, chosen or "-created_at", per_page=1, lazy=False
-        )
-        return found[0] if len(found) else None
+        ranked = [{chosen[1:]: {"$ne": None}}] if chosen is not None else []
+        for among in ([*self._its_runs["$and"], *ranked], self._its_runs["$and"]):  # an ascending order begins without
+            found = Runs(
+                self._local, self._entity, self.project, {"$and": among}, chosen or "-created_at", 1, lazy=False
+            )
+            if len(found):
+                return found[0]
+        return None
 
     @property
     def expected_run_count(self) -> int | None:

@@ -1,12 +1,35 @@
-"""Who made a run."""
+"""Users: who made a run, and whom the key belongs to."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from mirror.errors import NotMirrored
+from mirror.run.absent import only_server_can, only_server_knows, unmirrored_field
 from mirror.run.attrs import Attrs
+
+if TYPE_CHECKING:
+    from mirror.run.api import Api
+    from mirror.run.local import LocalMirror
+
+_ELSEWHERE = ("admin", "email", "entity", "id", "teams")  # of a user whom only a listing of runs names
 
 
 class User(Attrs):
-    """A user, as far as a listing of runs names them."""
+    """A user, as far as a listing of runs names them, or the server told of the key's owner."""
+
+    @classmethod
+    def of_key(cls, local: LocalMirror) -> User:
+        """Whom the API key belongs to.
+
+        Raises:
+            NotMirrored: no pull asked yet, or the server does not tell.
+        """
+        if local.viewer is None:
+            raise NotMirrored("whom the API key belongs to is not known here", hint="the next pull asks the server")
+        return cls({**msgspec.structs.asdict(local.viewer), "teams": list(local.viewer.teams)})
 
     @property
     def name(self) -> str | None:
@@ -18,6 +41,70 @@ class User(Attrs):
         """The name in addresses."""
         return self._attrs.get("username")
 
+    @property
+    def teams(self) -> list[str]:
+        """Names of the teams, in the server's order.
+
+        Raises:
+            NotMirrored: they are known of the key's owner alone.
+        """
+        if "teams" not in self._attrs:
+            raise unmirrored_field("teams", self)
+        return list(self._attrs["teams"])
+
+    @property
+    def api_keys(self) -> list[str]:
+        """Never an answer.
+
+        Raises:
+            NotMirrored: a mirror holds no keys.
+        """
+        raise only_server_knows(f"the API keys of {self} are")
+
+    @property
+    def user_api(self) -> Api | None:
+        """None: a mirror holds no key to make another `Api` with."""
+        return None
+
+    @classmethod
+    def create(cls, api: Api, email: str, admin: bool | None = False) -> User:
+        """Never done.
+
+        Raises:
+            CommError: always.
+        """
+        del api, admin
+        raise only_server_can(f"creating the user {email!r}")
+
+    def generate_api_key(self, description: str | None = None) -> str | None:
+        """Never done.
+
+        Raises:
+            CommError: always.
+        """
+        del description
+        raise only_server_can(f"making an API key for {self}")
+
+    def delete_api_key(self, api_key: str) -> bool:
+        """Never done.
+
+        Raises:
+            CommError: always.
+        """
+        del api_key
+        raise only_server_can(f"deleting an API key of {self}")
+
+    def __getattr__(self, name: str) -> Any:
+        """A field of the server, in either spelling.
+
+        Raises:
+            NotMirrored: it is known of the key's owner alone; also an `AttributeError`.
+            AttributeError: there is no such field.
+        """
+        if name in _ELSEWHERE and name not in self.__dict__.get("_attrs", {name: None}):
+            raise unmirrored_field(name, self)
+        return super().__getattr__(name)
+
     def __repr__(self) -> str:
         """As the SDK shows it."""
-        return f"<User {self.username}>"
+        return f"<User {self._attrs.get('email') or self.username}>"

@@ -36,12 +36,14 @@ _SIGNS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 _GROUPS = ("$and", "$or", "$nor")
 _OPERATORS = ("$eq", "$ne", *_SIGNS, "$in", "$nin", "$exists", "$regex", "$not")
 
-# Order of values of different types in one field: numbers, booleans, texts, the rest, and last what is missing.
+# Order of values of different types in one field, as the server has it: what is missing or no number, booleans,
+# numbers, texts, the rest.
 _RANK = (
-    "CASE json_type({0}) WHEN 'BIGINT' THEN 0 WHEN 'UBIGINT' THEN 0 WHEN 'DOUBLE' THEN 0 WHEN 'BOOLEAN' THEN 1"
-    " WHEN 'VARCHAR' THEN 2 WHEN 'ARRAY' THEN 3 WHEN 'OBJECT' THEN 3 ELSE 4 END"
+    "CASE json_type({0}) WHEN 'BOOLEAN' THEN 1 WHEN 'BIGINT' THEN 2 WHEN 'UBIGINT' THEN 2 WHEN 'DOUBLE' THEN 2"
+    " WHEN 'VARCHAR' THEN CASE json_extract_string({0}, '$') WHEN 'NaN' THEN 0 WHEN 'Infinity' THEN 2"
+    " WHEN '-Infinity' THEN 2 ELSE 3 END WHEN 'ARRAY' THEN 4 WHEN 'OBJECT' THEN 4 ELSE 0 END"
 )
-_TIES = '"created_at" ASC NULLS LAST, "run_id" ASC, "entity" ASC, "project" ASC'
+_TIES = ("created_at", "run_id", "entity", "project")  # a server has runs in the order in which they were made
 
 Test = Callable[[str], Fragment]  # of an expression that may be repeated
 
@@ -61,7 +63,8 @@ def compile_filter(filters: Mapping[str, Any] | None) -> Fragment:
 def compile_order(order: str | None) -> Fragment:
     """An order as the terms of `ORDER BY`, total, so that pages never overlap.
 
-    Missing values come last and numbers before texts, up or down; ties go by `created_at`, then by run id.
+    As the server's: runs without the value come first where it ascends, and last where it descends; ties go the way of
+    the first field, by `created_at`, then by run id, since no answer tells the server's own number of a run.
 
     Args:
         order: `+field` or `-field`, several separated by commas; a single field without a sign is ascending, as the
@@ -71,29 +74,34 @@ def compile_order(order: str | None) -> Fragment:
         ConfigError: an unknown field, named with those that look like it.
     """
     terms: list[Fragment] = []
-    for part in re.split(r",(?=\s*[+-])", (order or "").strip() or OLDEST_FIRST):
-        text = part.strip()
-        direction = "DESC" if text.startswith("-") else "ASC"
-        terms += _order_terms(order_field(text[1:].strip() if text[:1] in ("+", "-") else text), direction)
-    sql = ", ".join([*(term.sql for term in terms), _TIES])
+    parts = [part.strip() for part in re.split(r",(?=\s*[+-])", (order or "").strip() or OLDEST_FIRST)]
+    for text in parts:
+        field = order_field(text[1:].strip() if text[:1] in ("+", "-") else text)
+        terms += _order_terms(field, _direction(text))
+    sql = ", ".join([*(term.sql for term in terms), *(f'"{name}" {_direction(parts[0])}' for name in _TIES)])
     return Fragment(sql, tuple(value for term in terms for value in term.parameters))
 
 
-def _order_terms(field: RunField, direction: str) -> list[Fragment]:
+def _direction(part: str) -> str:
+    return "DESC NULLS LAST" if part.startswith("-") else "ASC NULLS FIRST"
+
+
+def _order_terms(field: RunField, suffix: str) -> list[Fragment]:
     value, parameters = field.value.sql, field.value.parameters
-    suffix = f"{direction} NULLS LAST"
     if field.kind == "tags":
         return [Fragment(f"CASE WHEN len({value}) > 0 THEN {value} END {suffix}")]
     if field.kind != "json":
         return [Fragment(f"{value} {suffix}", parameters)]
     text = f"json_extract_string({value}, '$')"
+    often = _RANK.count("{0}") + 1  # how often the value stands in a term
     # Doubles first; what falls together there differs as an integer.
-    number = f"CASE WHEN {_RANK.format(value)} = 0 THEN TRY_CAST({text} AS {{0}}) END"
+    number = f"CASE WHEN {_RANK.format(value)} = 2 THEN TRY_CAST({text} AS {{0}}) END"
+    rest = f"CASE WHEN {_RANK.format(value)} IN (1, 3, 4) THEN {text} END"
     return [
-        Fragment(f"{_RANK.format(value)} ASC", parameters),
-        Fragment(f"{number.format('DOUBLE')} {suffix}", parameters * 2),
-        Fragment(f"{number.format('HUGEINT')} {suffix}", parameters * 2),
-        Fragment(f"CASE WHEN {_RANK.format(value)} > 0 THEN {text} END {suffix}", parameters * 2),
+        Fragment(f"{_RANK.format(value)} {suffix}", parameters * _RANK.count("{0}")),
+        Fragment(f"{number.format('DOUBLE')} {suffix}", parameters * often),
+        Fragment(f"{number.format('HUGEINT')} {suffix}", parameters * often),
+        Fragment(f"{rest} {suffix}", parameters * often),
     ]
 
 

@@ -84,6 +84,14 @@ class HistoryRows:
                 del row[STEP]
         return rows
 
+    def keys_before_step(self) -> list[str]:
+        """The keys that were logged before `_step` in a row: in the first export, else in the first row of the tail."""
+        names = next((list(export.part.names) for export in self._exports if export.part.rows), None)
+        if names is None:
+            tail = self._sources.tail
+            names = list(tail.parsed[0]) if tail is not None and tail.parsed else []
+        return names[: names.index(STEP)] if STEP in names else []
+
     def sample_table(self, keys: Sequence[str] | None, samples: int) -> pa.Table:
         """The rows of `sample` as a table, in the types of `wide_history`."""
         steps = self._sampled_steps(keys, samples)

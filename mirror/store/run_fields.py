@@ -65,7 +65,7 @@ _COLUMNS: dict[str, tuple[Kind, str]] = {
     "host": ("text", "host"),
 }
 _DURATION = '(epoch_us("heartbeat_at") - epoch_us("created_at")) / 1e6'
-_UPDATED = ("updatedAt", "updated_at")  # known orders, not known as filters
+_UPDATED = ("updatedAt", "updated_at")
 _LAST_CHANGE = 'coalesce("updated_at", "heartbeat_at")'
 
 # Prefix of a key → column, and where the keys are in the column's document.
@@ -76,7 +76,7 @@ _DOCUMENTS = {
     "keys_info.keys.": ("history_keys", "/keys"),
 }
 _MORE_DOCUMENTS = {"summary.": ("summary", ""), "system_metrics.": ("system_metrics", "")}
-_KNOWN = (*_COLUMNS, "duration", "config.KEY", "summary_metrics.KEY", "keys_info.keys.KEY")
+_KNOWN = (*_COLUMNS, "duration", "updatedAt", "config.KEY", "summary_metrics.KEY", "keys_info.keys.KEY")
 
 
 def filter_field(name: str) -> RunField:
@@ -85,24 +85,16 @@ def filter_field(name: str) -> RunField:
     Raises:
         ConfigError: W&B has no such field, or the mirror does not hold it.
     """
-    found = _column(name) or _document(name, _DOCUMENTS)
-    if found is None:
-        raise _unknown("filter field", name, _KNOWN)
-    return found
+    return _field("filter field", name)
 
 
 def order_field(name: str) -> RunField:
-    """The field that an order names; where the server does not show `updatedAt`, it is the heartbeat.
+    """The field that an order names.
 
     Raises:
         ConfigError: W&B has no such field.
     """
-    if name in _UPDATED:
-        return RunField(name=name, kind="time", value=Fragment(_LAST_CHANGE))
-    found = _column(name) or _document(name, _DOCUMENTS)
-    if found is None:
-        raise _unknown("order field", name, (*_KNOWN, "updatedAt"))
-    return found
+    return _field("order field", name)
 
 
 def run_expression(field: str) -> Fragment:
@@ -136,6 +128,16 @@ def near_names(name: str, known: Iterable[str]) -> str:
     known = sorted(set(known))
     near = difflib.get_close_matches(name, known, n=3)
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+
+
+def _field(what: str, name: str) -> RunField:
+    """A field of a run; where the server does not show `updatedAt`, it is the heartbeat."""
+    if name in _UPDATED:
+        return RunField(name=name, kind="time", value=Fragment(_LAST_CHANGE))
+    found = _column(name) or _document(name, _DOCUMENTS)
+    if found is None:
+        raise _unknown(what, name, _KNOWN)
+    return found
 
 
 def _column(name: str) -> RunField | None:

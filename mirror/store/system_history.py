@@ -10,6 +10,7 @@ import pyarrow as pa
 from mirror.layout import Home
 from mirror.records.texts import dump_strict
 from mirror.store.engine import Engine, store_errors
+from mirror.store.events import MARK, SPELLING, spelled
 from mirror.store.history import RunKey
 from mirror.store.wide_columns import JSON_MARK
 
@@ -34,7 +35,10 @@ def system_history(
         metadata, `wide_columns.JSON_MARK`.
     """
     with store_errors(home):
-        query = f"SELECT key, bool_or(text IS NOT NULL) FROM lake.system_metrics WHERE {_RUN} GROUP BY 1 ORDER BY 1"
+        query = (
+            f"SELECT key, bool_or(text IS NOT NULL AND NOT {SPELLING}) FROM lake.system_metrics"
+            f" WHERE {_RUN} AND key <> '{MARK}' GROUP BY 1 ORDER BY 1"
+        )
         known = dict(engine.execute(query, run).fetchall())
     chosen = list(known) if keys is None else [key for key in dict.fromkeys(keys) if key != TIMESTAMP]
     fields = [
@@ -67,7 +71,10 @@ def _batches(
                     rows.append([timestamp, *[None] * len(keys)])
                     last = number
                 index = place[key]
-                rows[-1][index] = value if not is_json[index] else text if text is not None else dump_strict(value)
+                if is_json[index]:
+                    rows[-1][index] = text if text is not None else dump_strict(spelled(value))
+                else:
+                    rows[-1][index] = value if text is None else float(text)
         if rows:
             yield _batch(rows, schema)
 

@@ -1,17 +1,20 @@
 """A run's system metrics as dictionaries, sampled: one row an instant, with W&B's keys.
 
-The lake holds them as numbers beside their times: `_timestamp` is exact to the microsecond, all other numbers but
-integers that no double holds are floats, and W&B's mark `_wandb` is not held.
+`_timestamp` is exact to the microsecond. A number is an integer where it was spelled as one; in a mirror of earlier
+versions every whole number is. W&B's mark `_wandb` is there where it was logged, and earlier versions left it out.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
 
 from mirror.records.operations import RunPath
 from mirror.records.texts import parse_lenient
+from mirror.store.events import MARK, spelled
 from mirror.store.reader import Reader
 from mirror.store.sampling import evenly
 from mirror.store.wide_columns import JSON_MARK, tail_column
@@ -37,12 +40,29 @@ def sample_system_metrics(reader: Reader, run: RunPath, samples: int) -> list[di
         " AND number IN (SELECT unnest(?::BIGINT[])) ORDER BY number, key",
         [*run, chosen],
     )
-    rows: dict[int, dict[str, Any]] = {}
-    for number, micros, key, value, text in cells:
-        if number not in rows:
-            rows[number] = {} if micros is None else {TIMESTAMP: micros / 1e6}
-        rows[number][key] = value if text is None else _exact(text, value)
-    return list(rows.values())
+    times = {number: micros for number, micros, *_ in cells}
+    rows: dict[int, dict[str, Any]] = {number: {} for number in times}
+    for number, _, key, value, text in cells:
+        if key != MARK:
+            rows[number][key] = spelled(value) if text is None else _exact(text, value)
+    for number, mark in _marks(reader, run, list(rows)).items():
+        rows[number][MARK] = mark
+    return [
+        ({} if times[number] is None else {TIMESTAMP: times[number] / 1e6}) | dict(sorted(row.items()))
+        for number, row in rows.items()
+    ]
+
+
+def _marks(reader: Reader, run: RunPath, numbers: list[int]) -> dict[int, Any]:
+    """The marks of events by number; a row of the lake holds until the next."""
+    query = f"SELECT number, text FROM lake.system_metrics WHERE {_RUN} AND key = '{MARK}' ORDER BY number"
+    changes = [(int(number), parse_lenient(text)) for number, text in reader.rows(query, run)]
+    found: dict[int, Any] = {}
+    for number in numbers:
+        place = bisect_right(changes, number, key=itemgetter(0))
+        if place and changes[place - 1][1] is not None:
+            found[number] = changes[place - 1][1]
+    return found
 
 
 def table_of(rows: list[dict[str, Any]]) -> pa.Table:

@@ -43,7 +43,7 @@ VIEWS: dict[str, str] = {
     "exports": "SELECT * FROM lake.exports",
     "metrics": "SELECT * FROM lake.metrics",
     "tails": "SELECT * FROM lake.tails",
-    "system_metrics": "SELECT * EXCLUDE (number) FROM lake.system_metrics",
+    "system_metrics": "SELECT * EXCLUDE (number) FROM lake.system_metrics WHERE key <> '_wandb'",
     "console_lines": "SELECT * EXCLUDE (timestamp_text) FROM lake.console_lines",
     "completeness": _without("completeness", "keys_fingerprint", "parts_fingerprint"),
     "artifacts": "SELECT * EXCLUDE (created_at_text, updated_at_text, metadata_wire) FROM lake.artifacts",

@@ -40,7 +40,7 @@ def test_an_edit_keeps_what_was_seen_beside_what_is_wanted(editor: Editor) -> No
             "layers": {"value": [64, 10]},
             "opt": {"value": "adam"},
         },
-        "summary": {"loss": {"base": 1.5, "value": "NaN"}},
+        "summary": {"loss": {"base": 1.5, "value": "NaN", "numbers": [""]}},
     }
 
 

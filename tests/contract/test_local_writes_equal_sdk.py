@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 import mirror as local
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
 from mirror.sandbox.records import RunRecord
-from tests.contract.both import no_sockets
+from tests.contract.both import no_sockets, typed
 from tests.contract.conftest import ENTITY
 from tests.mirroring import Mirror
 from tests.replaying import Sender
@@ -54,7 +56,38 @@ def _upload(run: Any, folder: Path) -> None:
     source.write_bytes(b"changed afterwards")
 
 
+def _nothing(run: Any, _: Path) -> None:
+    for name in ("notes", "description", "name", "group", "job_type", "tags"):
+        setattr(run, name, None)
+    run.update()
+
+
+def _cleared(run: Any, _: Path) -> None:
+    run.tags, run.name = [], ""
+    run.update()
+
+
+def _not_finite(run: Any, _: Path) -> None:
+    run.config["nan"] = math.nan
+    run.config["deep"] = [1.5, {"a/b~": math.inf, "c": [-math.inf, "NaN"]}]
+    run.config["word"] = "NaN"
+    run.summary.update({"list": [math.nan, 1], "word": "Infinity"})
+    run.update()
+
+
+def _arrays(run: Any, _: Path) -> None:
+    big = numpy.linspace(-1, 3, 100)
+    run.summary.update(
+        {"small": numpy.arange(32), "big": big, "whole": numpy.arange(50), "square": numpy.ones((9, 9), "float32"),
+         "nested": {"big": big, "one": numpy.float32(1.5)}, "true": numpy.bool_(True), "list": [numpy.int64(3)]}
+    )  # fmt: skip
+
+
 WRITES: dict[str, Write] = {
+    "no fields": _nothing,
+    "cleared fields": _cleared,
+    "not finite": _not_finite,
+    "arrays": _arrays,
     "fields": _fields,
     "config": _config,
     "summary": _summary,
@@ -104,13 +137,14 @@ def test_a_write_ends_on_the_server_as_the_sdks(
         assert WRITES[name](run, tmp_path / "ours") == returned
         again = local.Api(place.home).run(f"{ENTITY}/{project}/ours")
         assert [item.id for item in again.pending] == [item.id for item in run.pending]
-        assert (again.state, again.tags, again.config) == (run.state, run.tags, run.config)
+        assert (again.state, typed(again.config)) == (run.state, typed(run.config))
+        assert typed(again.summary_metrics) == typed(run.summary_metrics)
     assert _shown(server.state.run(ENTITY, project, "ours")) == before  # nothing was sent yet
     sender = Sender(url=server.url, api_key=server.api_key, home=place.home)
     replayed = sender.replay()
     assert (replayed.buried, replayed.held, replayed.put_back, sender.counts()) == (0, 0, 0, {})
     runs = server.state.project(ENTITY, project).runs
-    assert _shown(runs.get("ours")) == _shown(runs.get("theirs"))
+    assert typed(_shown(runs.get("ours"))) == typed(_shown(runs.get("theirs")))
 
 
 def test_a_run_made_offline_is_the_run_that_the_sdk_makes(

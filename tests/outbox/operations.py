@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from mirror.records.operations import Change, Edit, Operation, Stop, UploadFile
 
 RUNS = [("e", "p", "one"), ("e", "p", "two"), ("e", "q", "one")]
@@ -15,8 +17,7 @@ def edit(mark: str, key: str | None = None, after: str | None = None) -> Edit:
         key: None: the mark.
         after: the mark that its author saw there; None: none.
     """
-    base = {} if after is None else {"base": after}
-    return Edit(config={key or mark: Change(value=mark, **base)})
+    return Edit(config={key or mark: Change(value=mark, base=UNSET if after is None else after)})
 
 
 def upload(mark: str) -> UploadFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import math
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from msgspec.structs import replace
 from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.outbox.folding import MOST_FOLDED, can_take, fold
-from mirror.records.operations import Change, Edit, Entry, Stop
+from mirror.records.operations import Change, Edit, Entry, Stop, entry_json, entry_of_json
 from tests.outbox.operations import RUNS, edit
 
 RUN = RUNS[0]
@@ -106,3 +107,15 @@ def test_what_was_folded_after_it_was_listed_is_in_what_is_claimed(home: Home) -
     now = Outbox(home).put(RUN, "s", edit("b"))
     assert outbox.claim(listed) == now
     assert outbox.put(RUN, "s", edit("c")).id != now.id
+
+
+def test_numbers_that_json_lacks_are_folded_and_kept_as_numbers() -> None:
+    other = Change(base=1, value={"a/b": ["NaN", "word", "NaN"]}, numbers=("/a~1b/0",))
+    first = Edit(config={"k": Change(base=0, value="-Infinity", numbers=("",)), "kept": other})
+    then = Edit(config={"k": Change(base="-Infinity", value="Infinity", numbers=("",))})
+    folded = entry_of_json(entry_json(fold(entry(first), "later", then))).operation
+    assert isinstance(folded, Edit)
+    assert folded.config["k"].wish == math.inf
+    assert folded.config["k"].base == 0
+    wish: Any = folded.config["kept"].wish
+    assert (math.isnan(wish["a/b"][0]), wish["a/b"][1:]) == (True, ["word", "NaN"])

@@ -103,6 +103,7 @@ def test_files_of_a_version_are_those_of_the_sdk_but_for_signed_addresses(world:
         return repr(files), [({name: file._attrs[name] for name in fields}, repr(file), file.size) for file in files]
 
     world.same("maker", listed)
+    world.same("maker", lambda run: [(f.md5, f.digest, f.url) for f in run.logged_artifacts()[3].files(["far"])])
     world.same("maker", lambda run: [f.name for f in run.logged_artifacts()[0].files(names=["a.txt", "nothing"])])
     with offline():
         file = world.run("maker").logged_artifacts()[0].files()[0]

@@ -13,9 +13,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+import mirror
 from mirror.errors import CommError, NotMirrored
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
+from mirror.store.system_history import system_history
+from tests.contract.both import typed
 from tests.contract.conftest import ENTITY
 from tests.contract.test_everything_equals_sdk import typed_value
 from tests.run.history_world import (
@@ -251,11 +254,7 @@ def test_data_frames_are_those_of_the_sdk(world: Histories, run_id: str, options
     import pandas as pd
 
     theirs, mine = world.both(run_id, lambda run: run.history(**options))
-    expected = theirs[1].drop(columns="_wandb", errors="ignore")  # a mark that the lake does not hold
-    if options == {"stream": "system"} and run_id == "measured":
-        expected = expected.astype(float)  # W&B spells whole numbers without a point
-    pd.testing.assert_frame_equal(mine[1], expected)
-    assert mine[1].shape == expected.shape
+    pd.testing.assert_frame_equal(mine[1], theirs[1])
 
 
 def test_without_pandas_history_warns_and_is_a_list(world: Histories, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,11 +280,34 @@ def test_a_table_holds_the_same_rows(world: Histories, run_id: str) -> None:
 
 def test_the_system_stream_is_sampled_alike(world: Histories) -> None:
     theirs, mine = world.both("measured", lambda run: run.history(stream="system", pandas=False))
-    assert [{**row, "_wandb": True} for row in mine[1]] == theirs[1]  # the mark says nothing, and is not held
+    assert typed(mine[1]) == typed(theirs[1])
     some = world.run("measured").history(stream="anything", samples=5, pandas=False)
     assert [row["_runtime"] for row in some] == [0, 10, 20, 29, 39]
     assert world.run("measured").history(stream="system", arrow=True).num_rows == 40
     assert world.run("plain").history(stream="system", pandas=False) == []
+
+
+def test_system_metrics_keep_their_types_and_their_mark(server: Sandbox, tmp_path: Path) -> None:
+    project = "run-history-measured"
+    values = [3, 3.0, -0.0, 0, 2**60, 1e16, 1.5, True, "x"]
+    events = [
+        {"_timestamp": float(n), "_runtime": n, "system.some": value} | ({"_wandb": n < 7} if n not in (4, 5) else {})
+        for n, value in enumerate(values)
+    ]
+    numbers = [{"_timestamp": float(n), "system.n": value} for n, value in enumerate([1, 2.0, -0.0, 2.5])]
+    server.state.add_run(ENTITY, project, "mixed", events=events)
+    server.state.add_run(ENTITY, project, "numbers", events=numbers)
+    found = histories_of(server, Home(tmp_path / "home"), project)
+    for run_id in ("mixed", "numbers"):
+        theirs, mine = found.both(run_id, lambda run: run.history(stream="system", pandas=False))
+        assert typed([sorted(row.items()) for row in mine[1]]) == typed([sorted(row.items()) for row in theirs[1]])
+    table = found.run("numbers").history(stream="system", arrow=True)
+    assert table.column("system.n").to_pylist() == [1, 2, 0, 2.5]
+    with mirror.connect(found.mirror.home) as engine:
+        assert "_wandb" not in {key for (key,) in engine.execute("SELECT DISTINCT key FROM system_metrics").fetchall()}
+        wide = system_history(engine, found.mirror.home, (ENTITY, project, "numbers")).read_all()
+    assert wide.column_names == ["_timestamp", "system.n"]
+    assert typed(wide.column("system.n").to_pylist()) == typed([1.0, 2.0, -0.0, 2.5])
 
 
 @pytest.mark.parametrize("run_id", ["plain", "live", "both", "empty", "gap", "mixed", *HOSTILE[:6]])

@@ -147,7 +147,7 @@ def test_committing_the_same_again_changes_nothing(lake: Lake, objects: Objects)
         commit(lake, Changes(key=KEY, at=AT), contents, [artifact_change(objects)], objects=objects)
         seen = everything(lake)
         assert {table: len(rows) for table, rows in seen.items()} == {
-            "files": 4, "exports": 2, "metrics": 6, "tails": 2, "system_metrics": 4, "console_lines": 4,
+            "files": 4, "exports": 2, "metrics": 6, "tails": 2, "system_metrics": 8, "console_lines": 4,
             "completeness": 2, "artifacts": 1, "artifact_files": 1, "run_artifacts": 4,
         }  # fmt: skip
     assert [item[1:] for item in seen["metrics"] if item[0] == "r"] == [

@@ -54,7 +54,7 @@ def _files(
 
 
 def sql_like(pattern: str) -> re.Pattern[str]:
-    """SQL LIKE as a regular expression: % is any text, _ one character, a backslash takes the next one as it is."""
+    """MySQL's LIKE, case aside, as an expression: % any text, _ one character, a backslash the next one as it is."""
     parts, i = [], 0
     while i < len(pattern):
         sign = pattern[i]
@@ -64,7 +64,7 @@ def sql_like(pattern: str) -> re.Pattern[str]:
         else:
             parts.append({"%": ".*", "_": "."}.get(sign) or re.escape(sign))
         i += 1
-    return re.compile("".join(parts) + r"\Z", re.DOTALL)
+    return re.compile("".join(parts) + r"\Z", re.DOTALL | re.IGNORECASE)
 
 
 def _file_count(run: RunRecord, _info: Info) -> int:
