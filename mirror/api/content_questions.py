@@ -71,8 +71,8 @@ class ContentQuestions(Asking):
                         artifacts_first=ARTIFACTS_FIRST,
                         failed={**without, **fields},
                     )
-                elif (lost := fields_of(fields)).keys() - without.keys():  # what may not be null took the run along
-                    found |= await ask([run_id], attempts, {**without, **lost})
+                elif (taken := fields_of(fields)).keys() - without.keys():  # what may not be null took the run along
+                    found |= await ask([run_id], attempts, {**without, **taken})
                 else:
                     found[run_id] = None if not fields else bad(run_id, "; ".join(fields.values()))
             return found

@@ -178,8 +178,8 @@ class StreamQuestions(Asking):
                     is_tail=is_tail,
                     failed={**without, **fields},
                 )
-            elif (lost := fields_of(fields)).keys() - without.keys():  # what may not be null took the run along
-                found |= await self._streams(entity, project, [ask], attempts, {**without, **lost})
+            elif (taken := fields_of(fields)).keys() - without.keys():  # what may not be null took the run along
+                found |= await self._streams(entity, project, [ask], attempts, {**without, **taken})
             elif fields:
                 found[ask.run_id] = BadRun(run_id=ask.run_id, storage_id=None, reason="; ".join(fields.values()))
             else:

@@ -201,7 +201,7 @@ def test_a_field_of_one_run_that_takes_its_project_along_costs_no_other_run(
     (report,) = mirror.pull().projects
     assert report.error is None
     assert {failure.run_id for failure in report.failed} <= {"r001"}
-    lines = mirror.ask("SELECT run_id, count(*) AS n FROM lake.console GROUP BY ALL ORDER BY ALL")
+    lines = mirror.ask("SELECT run_id, count(*) AS n FROM lake.console_lines GROUP BY ALL ORDER BY ALL")
     assert [(row["run_id"], row["n"]) for row in lines if row["run_id"] != "r001"] == [("r000", 4), ("r002", 4)]
     assert mirror.ask("SELECT * FROM lake.system_metrics WHERE run_id = 'r001'"), "the rest of the run is there"
     server.faults.clear()
