@@ -26,6 +26,7 @@ FEW_TRIES = 2  # of a document about several things: asking for fewer of them is
 ALL_FILES = 100_000
 # Fields of a run that have another name in answers.
 ANSWERED_AS = {"loggedArtifacts": "outputArtifacts", "usedArtifacts": "inputArtifacts", "logTail": "logLines"}
+NOT_TOLD = "the server does not tell it"
 MOST_REFUSALS = 40  # of one document in a row; each teaches something, so that fewer are left to learn
 
 _T = TypeVar("_T")
@@ -102,6 +103,11 @@ class Asking:
         if failed is None:
             raise self._reported(answer.errors)
         return failed
+
+    def _untold(self, document: str) -> dict[str, str]:
+        """The fields of runs that are not asked for in a document, since the server does not have them."""
+        names = (name.partition(".") for name in self._known.fit(document).left_out)
+        return {name: NOT_TOLD for parent, _, name in names if parent == "Run" and "(" not in name}
 
     def _note_server(self, told: WireServer | None) -> None:
         """Compare what a server says of itself by the way with what is known: an upgrade is asked about again."""

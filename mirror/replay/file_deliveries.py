@@ -94,8 +94,7 @@ def _source(desk: Desk, upload: UploadFile) -> Path:
 
 
 async def _file(desk: Desk, entry: Entry, name: str) -> ListedFile | None:
-    page = await desk.client.file_urls(*entry.run_path, [name])
-    return next((file for file in page.files if file.name == name), None)
+    return await desk.client.listed_file(*entry.run_path, name)
 
 
 def _row(file: ListedFile | None, upload: UploadFile) -> FileRow:

@@ -20,6 +20,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from mirror.api import with_fingerprint
 from mirror.outbox import Outbox
 from mirror.records.contents import ContentChanges, Direction, FileRow
 from mirror.records.operations import Entry
@@ -28,7 +29,9 @@ from mirror.records.receipts import Ending, Receipt
 from mirror.records.runs import RunRecord
 from mirror.replay.desk import Desk
 from mirror.replay.outcomes import Delivered
+from mirror.replay.readable import FIELD_OF
 from mirror.store import receipts
+from mirror.store.held import held_fields
 from mirror.store.writer import commit
 
 MOST_TOGETHER = 200  # deliveries that one commit writes down
@@ -157,7 +160,7 @@ def _commit(desk: Desk, key: ProjectKey, ended: Sequence[Ended]) -> None:
     for one in ended:
         run_id = one.entry.run_id
         if one.delivered.run is not None:
-            runs[run_id] = one.delivered.run
+            runs[run_id] = _whole(desk, key, one.delivered.run)
             gone.pop(run_id, None)
         if one.delivered.gone:
             runs.pop(run_id, None)
@@ -172,6 +175,14 @@ def _commit(desk: Desk, key: ProjectKey, ended: Sequence[Ended]) -> None:
         delivered=receipts.Delivered(receipts=tuple(one.receipt for one in ended), links=tuple(links)),
     )
     desk.fresh.written(key, [*runs, *gone])
+
+
+def _whole(desk: Desk, key: ProjectKey, run: RunRecord) -> RunRecord:
+    """A run with what is held in place of the fields that the server did not show."""
+    names = [field for name in run.flaws if (field := FIELD_OF.get(name, name)) in RunRecord.__struct_fields__]
+    if not names:
+        return run
+    return with_fingerprint(msgspec.structs.replace(run, **held_fields(desk.lake, key, run.run_id, names)))
 
 
 def _contents(desk: Desk, key: ProjectKey, files: dict[str, dict[str, FileRow]]) -> list[ContentChanges]:
