@@ -72,8 +72,9 @@ class Asking:
             DocumentRefused: it refuses the document in words that tell nothing new.
             MirrorError: what `Session.graphql` raises.
         """
+        hidden = [f"Run.{ANSWERED_AS.get(name, name)}" for name in without]
         for _ in range(MOST_REFUSALS):
-            fitted = self._known.fit(document, [f"Run.{ANSWERED_AS.get(name, name)}" for name in without])
+            fitted = self._known.fit(document, hidden)
             missing = [name for name in needs if not self._known.knows(name)]
             if fitted.text is None or missing:
                 raise self._not_offered(frozenset(missing) or fitted.left_out)
@@ -81,7 +82,8 @@ class Asking:
             try:
                 return await self._session.graphql(fitted.text, sent, attempts=attempts, partial=partial)
             except DocumentRefused as error:
-                if not self._known.learn_from(fitted, error):
+                # What it learns of a mutation's input is for who made the input: the same text is not asked again.
+                if not self._known.learn_from(fitted, error) or self._known.fit(document, hidden).text == fitted.text:
                     raise
         raise ServerError(f"{self._host} keeps refusing what it is asked for, for other reasons each time")
 
