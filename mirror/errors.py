@@ -13,7 +13,8 @@
     │   └── RateLimited            the server asked for fewer requests                 (transient)
     ├── ServerError            7   the server answered, but not with what W&B answers
     │   ├── GraphQLError           the server reported errors in GraphQL's form
-    │   │   └── DocumentRefused        it does not know something that the document asks for
+    │   │   ├── DocumentRefused        it does not know something that the document asks for
+    │   │   └── ChangeRefused          it says no to a change, which was not made
     │   ├── NotOffered             this server, by its age or kind, has no way to do it
     │   ├── RefusedByServer        the server answered a change without making it
     │   ├── UrlExpired             a signed address is no longer good: ask for a new one   (transient)
@@ -237,6 +238,10 @@ class DocumentRefused(GraphQLError):
     """The server does not know a field, argument or type that the document asks for; nothing was executed."""
 
     default_hint = "`wandb-mirror doctor` tells what this server knows; please report it with these words"
+
+
+class ChangeRefused(GraphQLError):
+    """The server says no to a change, in words of its own; nothing was changed."""
 
 
 class NotOffered(ServerError):

@@ -36,6 +36,7 @@ from mirror.api.credentials import ApiKey, find_api_key
 from mirror.api.deployment import Deployment, deployment_of
 from mirror.api.known_server import KnownServer
 from mirror.api.limits import Limits
+from mirror.api.look_questions import Look
 from mirror.api.pages import BadArtifact, BadRun, RunCursor, RunsPage, SweepsPage
 from mirror.api.rows import with_fingerprint
 from mirror.api.session import OnRetry
@@ -58,6 +59,7 @@ __all__ = [
     "Limits",
     "ListedFile",
     "LogPage",
+    "Look",
     "ManifestFile",
     "OnRetry",
     "RunContents",

@@ -15,6 +15,7 @@ import msgspec
 from mirror.api.lenient import sound_json, without_surrogates
 from mirror.api.limits import TOO_MANY_REQUESTS, http_date
 from mirror.api.refusals import is_about_form
+from mirror.api.scalars import NULL, is_null
 from mirror.errors import (
     AuthError,
     DocumentRefused,
@@ -74,19 +75,26 @@ def is_retried(status: int) -> bool:
     return status >= 400 and status not in NOT_RETRIED
 
 
-def read_answer(reply: Reply, host: str, *, partial: bool = False) -> Answer:
+def read_answer(reply: Reply, host: str, *, partial: bool = False, changes: str | None = None) -> Answer:
     """The data of an answer. The body counts, whatever the status: resolvers' errors come with statuses of their own.
 
     Args:
         reply: the HTTP answer.
         host: named in messages.
         partial: take data beside which errors are reported; who reads it gives each error its place.
+        changes: the mutation that was asked for; None: a query. A payload says that it was done, whatever is beside.
 
     Raises:
+        Unreachable: the mutation may have been done, and its answer is lost.
         MirrorError: the answer is no data; the class says what it is instead.
     """
     envelope = _envelope(reply.body)
     reported = _reported(envelope) if envelope is not None else ()
+    if changes is not None and envelope is not None and _has_payload(envelope, changes, reply.status):
+        return Answer(data=_data(envelope, host), server_time=http_date(reply.headers.get("date")), errors=reported)
+    if changes is not None and any(error.path[:1] == (changes,) and len(error.path) > 1 for error in reported):
+        words = one_line("; ".join(error.message for error in reported))
+        raise Unreachable(f"{host} may have done it, but its answer cannot be read: {words}", answered=True)
     if partial and envelope is not None and reported and _has_data(envelope):
         return Answer(
             data=_data(envelope, host),
@@ -112,8 +120,24 @@ def _has_data(envelope: _Envelope) -> bool:
     if isinstance(envelope.data, msgspec.UnsetType):
         return False
     try:
-        return any(bytes(value).strip() != b"null" for value in decode(envelope.data, dict[str, msgspec.Raw]).values())
+        return not all(map(is_null, decode(envelope.data, dict[str, msgspec.Raw]).values()))
     except ValueError:
+        return False
+
+
+def _has_payload(envelope: _Envelope, changes: str, status: int) -> bool:
+    """Whether a mutation answered something: it was executed, even if the server could not show all of what it did.
+
+    Under a status of failure a payload counts that says something.
+    """
+    if isinstance(envelope.data, msgspec.UnsetType):
+        return False
+    try:
+        payload = decode(envelope.data, dict[str, msgspec.Raw]).get(changes, NULL)
+        if status == 200 or is_null(payload):
+            return not is_null(payload)
+        return not all(map(is_null, decode(payload, dict[str, msgspec.Raw]).values()))
+    except (ValueError, RecursionError):
         return False
 
 

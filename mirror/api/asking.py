@@ -20,7 +20,7 @@ from mirror.api.known_server import KnownServer
 from mirror.api.learning import mark
 from mirror.api.lists import NO_FLAWS
 from mirror.api.scalars import ABSENT, is_null
-from mirror.api.session import Session, is_change
+from mirror.api.session import Session, changed_by
 from mirror.api.wire import ProjectData, WireServer
 from mirror.errors import (
     AuthError,
@@ -41,6 +41,7 @@ FEW_TRIES = 2  # of a document about several things: asking for fewer of them is
 ALL_FILES = 100_000
 # Fields of a run that have another name in answers.
 ANSWERED_AS = {"loggedArtifacts": "outputArtifacts", "usedArtifacts": "inputArtifacts", "logTail": "logLines"}
+NOT_TOLD = "the server does not tell it"
 MOST_REFUSALS = 40  # of one document in a row; each teaches something, so that fewer are left to learn
 
 _T = TypeVar("_T")
@@ -86,8 +87,9 @@ class Asking:
             DocumentRefused: it refuses the document in words that tell nothing new.
             MirrorError: what `Session.graphql` raises.
         """
+        hidden = [_field_of(name) for name in without]
         for _ in range(MOST_REFUSALS):
-            fitted = self._known.fit(document, [_field_of(name) for name in without])
+            fitted = self._known.fit(document, hidden)
             missing = [name for name in needs if not self._known.knows(name)]
             if fitted.text is None or missing:
                 raise self._not_offered(frozenset(missing) or fitted.left_out)
@@ -96,7 +98,9 @@ class Asking:
                 answer = await self._session.graphql(fitted.text, sent, attempts=attempts, partial=partial)
             except GraphQLError as error:
                 if isinstance(error, DocumentRefused):
-                    if self._known.learn_from(fitted, error):
+                    # What it learns of a mutation's input is for who made the input: that text is not asked again.
+                    taught = self._known.learn_from(fitted, error)
+                    if taught and self._known.fit(document, hidden).text != fitted.text:
                         continue
                 elif not error.may_be_about_form or self._known.was_taken(fitted):
                     raise
@@ -113,7 +117,7 @@ class Asking:
         Returns:
             Whether that taught something, so that asking again is of use.
         """
-        if fitted.text is None or is_change(fitted.text):  # what changes something is not tried out
+        if fitted.text is None or changed_by(fitted.text) is not None:  # what changes something is not tried out
             return False
         from mirror.api.probing import Probe
 
@@ -175,6 +179,11 @@ class Asking:
         if found is None:
             raise self._reported(answer)
         return found.get(prefix[-1], NO_FLAWS)
+
+    def _untold(self, document: str) -> dict[str, str]:
+        """The fields of runs that are not asked for in a document, since the server does not have them."""
+        names = (name.partition(".") for name in self._known.fit(document).left_out)
+        return {name: NOT_TOLD for parent, _, name in names if parent == "Run" and "(" not in name}
 
     def _note_server(self, told: WireServer | None) -> None:
         """Compare what a server says of itself by the way with what is known: an upgrade is asked about again."""

@@ -15,6 +15,7 @@ from mirror.api.deployment import Deployment
 from mirror.api.known_server import KnownServer
 from mirror.api.limits import Limits
 from mirror.api.listing_questions import ListingQuestions
+from mirror.api.look_questions import LookQuestions
 from mirror.api.server_questions import ServerQuestions
 from mirror.api.session import OnRetry, Session
 from mirror.api.signed_url import SignedUrl
@@ -22,12 +23,21 @@ from mirror.api.spent import Meter, Spent
 from mirror.api.stream_questions import StreamQuestions
 from mirror.api.transfer import Download, Transfers
 from mirror.api.uploads import Uploads
-from mirror.api.write_questions import UploadSlot, WriteQuestions
+from mirror.api.write_answers import UploadSlot
+from mirror.api.write_questions import WriteQuestions
 from mirror.config import ServerSettings
 from mirror.errors import MirrorError
 
 
-class Client(ServerQuestions, ListingQuestions, ContentQuestions, StreamQuestions, ArtifactQuestions, WriteQuestions):
+class Client(
+    ServerQuestions,
+    ListingQuestions,
+    ContentQuestions,
+    StreamQuestions,
+    ArtifactQuestions,
+    LookQuestions,
+    WriteQuestions,
+):
     """One deployment, read and written with one API key. An async context manager.
 
     Every question may raise what `Session.graphql` raises: AuthError, NotFound, Unreachable, RateLimited, ServerError,

@@ -6,6 +6,7 @@ A request passes through three layers: `Limits` says when, `_once` sends and cla
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -158,10 +159,11 @@ class Session:
         """
         operation = operation_name(document)
         body = msgspec.json.encode({"query": document, "variables": variables or {}, "operationName": operation})
+        changes = changed_by(document)
         tries = _Tries(
             charge=charge_of(operation, variables or {}),
             attempts=attempts,
-            patience_s=min(self._patience_s, CHANGE_PATIENCE_S) if is_change(document) else self._patience_s,
+            patience_s=self._patience_s if changes is None else min(self._patience_s, CHANGE_PATIENCE_S),
         )
 
         def wait_before_next(error: Exception) -> bool | float:
@@ -179,7 +181,7 @@ class Session:
         try:
             async for attempt in stamina.retry_context(on=wait_before_next, attempts=None, timeout=None):
                 with attempt:
-                    return self._without_key(await self._once(body, tries, partial=partial))
+                    return self._without_key(await self._once(body, tries, partial=partial, changes=changes))
         except (_FailedTryError, MirrorError) as error:
             failure = error.error if isinstance(error, _FailedTryError) else error
         # Raised out here, so that no httpx exception hangs on it as context: its request holds the key.
@@ -217,7 +219,7 @@ class Session:
         if self._on_retry is not None:
             self._on_retry(f"{self._deployment.host} says that its rate limit is nearly used up", wait_s)
 
-    async def _once(self, body: bytes, tries: _Tries, *, partial: bool) -> Answer:
+    async def _once(self, body: bytes, tries: _Tries, *, partial: bool, changes: str | None) -> Answer:
         """One try: wait for a turn, send, read, classify."""
         host, limits, charge = self._deployment.host, self._limits, tries.charge
         patience_s = tries.patience_left_s(limits.now())
@@ -230,10 +232,14 @@ class Session:
                     reply = await self._post(body)
             except (httpx.HTTPError, Undecodable, TimeoutError) as error:
                 failed = self._no_answer(error)
+            except ServerError as error:  # longer than anybody can be made to hold
+                if changes is None:
+                    raise
+                raise Unreachable(f"{host} may have done it: {error.message}", hint=error.hint, answered=True) from None
             else:
                 asked_wait_s = limits.learn(reply.headers, charge, status=reply.status, turn=turn)
                 try:
-                    answer = read_answer(reply, host, partial=partial)
+                    answer = read_answer(reply, host, partial=partial, changes=changes)
                     return msgspec.structs.replace(answer, seconds=limits.now() - turn.began)
                 except MirrorError as error:
                     is_limit = isinstance(error, RateLimited)  # which some servers tell with status 200
@@ -323,6 +329,7 @@ class Session:
         return tuple(replace(error, message=error.message.replace(secret, "[key]")) for error in reported)
 
 
-def is_change(document: str) -> bool:
-    """Whether a document is a mutation."""
-    return document.lstrip().startswith("mutation")
+def changed_by(document: str) -> str | None:
+    """The mutation that a document asks for; None for a query."""
+    found = re.match(r"\s*mutation\b[^{]*\{\s*(\w+)", document)
+    return found[1] if found is not None else None

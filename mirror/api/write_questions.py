@@ -1,79 +1,62 @@
 """What changes the server: each method is one mutation, sent once.
 
 Nothing is sent twice on its own: after an answer that got lost only a look tells whether the server acted, and the look
-is the caller's (`replay`). So every method may raise `Unreachable` with the effect there all the same.
+is the caller's (`replay`). So every method may raise `Unreachable` with the effect there all the same. A mutation that
+answered something was executed, whatever errors stand beside; those are about what the server could not show of it.
+`RefusedByServer` and `ChangeRefused` mean that it was not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from http import HTTPStatus
+from typing import Any
 
 import msgspec
 
 from mirror.api import write_documents as documents
+from mirror.api.answers import TOO_LARGE
 from mirror.api.asking import Asking
 from mirror.api.expected_types import INPUTS, composite_of
 from mirror.api.pages import BadRun
+from mirror.api.passing import is_passing
 from mirror.api.rows import to_run_or_bad
 from mirror.api.scalars import NULL, is_null
-from mirror.errors import DocumentRefused, NotOffered, RefusedByServer, ServerError
+from mirror.api.write_answers import (
+    Bucket,
+    Done,
+    ListedSlots,
+    Slots,
+    Success,
+    UploadSlot,
+    WithArtifact,
+    WithSlots,
+    headers_in,
+    words_in,
+)
+from mirror.errors import (
+    ChangeRefused,
+    DocumentRefused,
+    GraphQLError,
+    NotOffered,
+    RefusedByServer,
+    Reported,
+    ServerError,
+    Unreachable,
+)
 from mirror.records.runs import RunRecord
-
-_T = TypeVar("_T")
 
 # Fields that help a newer server, and that an older one does the same without.
 _DISPENSABLE = frozenset({"DeleteFilesInput.projectId"})
 
-
-class UploadSlot(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the bytes of one file go."""
-
-    url: str | None  # signed, or relative to the base URL; None: the server wants no bytes
-    headers: Mapping[str, str]
-
-
-class _Success(msgspec.Struct):
-    success: bool | None = None
-
-
-class _Bucket(msgspec.Struct):
-    bucket: msgspec.Raw = NULL
-    inserted: bool | None = None
-
-
-class _Slot(msgspec.Struct, rename="camel"):
-    name: str
-    upload_url: str | None = None
-    url: str | None = None  # to write to, where it was asked for so
-
-
-class _SlotEdge(msgspec.Struct):
-    node: _Slot | None = None
-
-
-class _ListedSlots(msgspec.Struct, rename="camel"):
-    upload_headers: list[str | None] | None = None
-    edges: list[_SlotEdge | None] | None = None
-
-
-class _WithSlots(msgspec.Struct):
-    files: _ListedSlots | None = None
-
-
-class _Slots(msgspec.Struct, rename={"run_id": "runID", "upload_headers": "uploadHeaders"}):
-    run_id: str | None = None
-    upload_headers: list[str | None] | None = None
-    files: list[_Slot | None] | None = None
-
-
-class _Artifact(msgspec.Struct):
-    id: str
-    state: str | None = None
-
-
-class _WithArtifact(msgspec.Struct):
-    artifact: _Artifact | None = None
+# Values that say no more than a field that is left out; any other value counts, also an empty one: it clears a field.
+_HARMLESS: Mapping[str, object] = {
+    "CreateArtifactInput.aliases": [],
+    "CreateArtifactInput.tags": [],
+    "UseArtifactInput.usedAs": None,
+    "DeleteRunInput.deleteArtifacts": False,
+}
+_MAY_BE_BUSY = frozenset({HTTPStatus.CONFLICT, HTTPStatus.LOCKED, HTTPStatus.TOO_EARLY})
 
 
 class WriteQuestions(Asking):
@@ -110,7 +93,7 @@ class WriteQuestions(Asking):
         """Set the state of a run; on a server that has no mutation for it, along with the run's other fields.
 
         Raises:
-            GraphQLError: the server knows no such transition; its words say so.
+            ChangeRefused: the server knows no such transition; its words say so.
             RefusedByServer: it answered without success.
             NotOffered: the server has neither way.
         """
@@ -118,7 +101,7 @@ class WriteQuestions(Asking):
         try:
             await self._succeeds(documents.UPDATE_STATE, "updateRunState", fields)
         except NotOffered:
-            await self._mutate(documents.UPSERT_RUN, "upsertBucket", fields)
+            await self._upserted(fields)
 
     async def stop_run(self, storage_id: str) -> None:
         """Ask a run to end.
@@ -142,14 +125,16 @@ class WriteQuestions(Asking):
         """
         fields = {"entityName": entity, "projectName": project, "runName": run_id, "files": list(names)}
         try:
-            answer = await self._mutate(documents.CREATE_FILES, "createRunFiles", fields)
+            done = await self._mutate(documents.CREATE_FILES, "createRunFiles", fields)
         except NotOffered:
             return await self._listed_slots(entity, project, run_id, names)
-        found = self._only(answer, "createRunFiles", _Slots)
-        if not found.run_id and self._known.knows("CreateRunFilesPayload.runID"):
-            raise RefusedByServer(f"{self._host} lets this key upload nothing into {entity}/{project}/{run_id}")
-        headers = _headers(found.upload_headers)
+        found = self._decode(done.payload, Slots)
+        headers = headers_in(found.upload_headers)
         slots = {slot.name: UploadSlot(url=slot.upload_url, headers=headers) for slot in found.files or () if slot}
+        if done.errors and not set(names) <= set(slots):  # addresses change nothing: they are asked for again
+            raise self._refused(done.errors)
+        if not found.run_id and not done.errors and self._known.knows("CreateRunFilesPayload.runID"):
+            raise RefusedByServer(f"{self._host} lets this key upload nothing into {entity}/{project}/{run_id}")
         self._check_whole(slots, names)
         return slots
 
@@ -159,8 +144,8 @@ class WriteQuestions(Asking):
         """The older way: files that are not there yet are listed with an address to write to."""
         variables = {"entity": entity, "project": project, "run": run_id, "names": list(names), "first": len(names)}
         answer = await self._ask(documents.UPLOAD_ADDRESSES, variables)
-        listed = self._decode(self._run_of(answer, run_id, project), _WithSlots).files or _ListedSlots()
-        headers = _headers(listed.upload_headers)
+        listed = self._decode(self._run_of(answer, run_id, project), WithSlots).files or ListedSlots()
+        headers = headers_in(listed.upload_headers)
         nodes = [edge.node for edge in listed.edges or () if edge is not None and edge.node is not None]
         slots = {node.name: UploadSlot(url=node.upload_url or node.url, headers=headers) for node in nodes}
         self._check_whole(slots, names)
@@ -195,14 +180,14 @@ class WriteQuestions(Asking):
             fields: of `CreateArtifactInput`.
 
         Returns:
-            The state of the version: "COMMITTED" when the server had it already.
+            The state of the version: "COMMITTED" when the server had it already; None when it does not tell.
         """
         given = dict(fields)
         names = given.get("artifactCollectionNames") or ()
         if len(names) == 1 and not self._known.knows("CreateArtifactInput.artifactCollectionNames"):
             given["artifactCollectionName"] = given.pop("artifactCollectionNames")[0]  # as older servers name it
-        answer = await self._mutate(documents.ATTACH_ARTIFACT, "createArtifact", given)
-        found = self._only(answer, "createArtifact", _WithArtifact).artifact
+        done = await self._mutate(documents.ATTACH_ARTIFACT, "createArtifact", given)
+        found = self._decode(done.payload, WithArtifact).artifact
         return found.state if found is not None else None
 
     async def use_artifact(self, fields: Mapping[str, Any]) -> None:
@@ -214,37 +199,68 @@ class WriteQuestions(Asking):
         await self._mutate(documents.USE_ARTIFACT, "useArtifact", fields)
 
     async def _upsert(self, entity: str, project: str, fields: Mapping[str, Any]) -> RunRecord | BadRun:
-        answer = await self._mutate(documents.UPSERT_RUN, "upsertBucket", fields)
-        found = self._only(answer, "upsertBucket", _Bucket)
-        if not is_null(found.bucket):
-            return to_run_or_bad(found.bucket, entity, project)
-        if self._known.knows("UpsertBucketPayload.bucket"):
-            raise RefusedByServer(f"{self._host} changed no run and did not say why")
-        return BadRun(run_id=None, storage_id=None, reason="the server shows no run that it changed")
+        done, bucket = await self._upserted(fields)
+        if is_null(bucket):
+            return BadRun(run_id=None, storage_id=None, reason=done.words or "the server shows no run that it changed")
+        failed = {**self._untold(documents.UPSERT_RUN), **done.failed("bucket")}
+        return to_run_or_bad(bucket, entity, project, failed=failed)
+
+    async def _upserted(self, fields: Mapping[str, Any]) -> tuple[Done, msgspec.Raw]:
+        """Change a run's fields; also the run as it is afterwards, null where the server cannot show it."""
+        done = await self._mutate(documents.UPSERT_RUN, "upsertBucket", fields)
+        bucket = self._decode(done.payload, Bucket).bucket
+        if is_null(bucket) and not done.is_unread:
+            if done.errors:
+                raise self._refused(done.errors)
+            if self._known.knows("UpsertBucketPayload.bucket"):
+                raise RefusedByServer(f"{self._host} changed no run and did not say why")
+        return done, bucket
 
     async def _succeeds(self, document: str, name: str, fields: Mapping[str, Any]) -> None:
-        found = self._only(await self._mutate(document, name, fields), name, _Success)
-        payload = composite_of("Mutation", name)
-        if not found.success and self._known.knows(f"{payload}.success"):
-            raise RefusedByServer(f"{self._host} answered {name} without success")
+        done = await self._mutate(document, name, fields)
+        found = self._decode(done.payload, Success)
+        if found.success or not self._known.knows(f"{composite_of('Mutation', name)}.success"):
+            return
+        if found.success is None and done.is_unread:
+            raise Unreachable(f"{self._host} may have done it, but does not show: {done.words}", answered=True)
+        if done.errors:
+            raise self._refused(done.errors)
+        raise RefusedByServer(f"{self._host} answered {name} without success")
 
-    async def _mutate(self, document: str, name: str, fields: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
+    async def _mutate(self, document: str, name: str, fields: Mapping[str, Any]) -> Done:
         """Send one mutation, with what its input has on this server.
 
         Raises:
             NotOffered: the server does not have the mutation, or its input lacks a field that counts.
+            ChangeRefused: it says no; an error of the moment is a plain `GraphQLError`.
+            RefusedByServer: it says no without words, or takes nothing of this size.
+            Unreachable: it may have been done, and the answer is lost.
         """
-        before: Mapping[str, Any] | None = None
         while True:
             given = self._input(name, fields)
             try:
                 answer = await self._ask(document, {"input": given}, attempts=1)
             except DocumentRefused:  # before anything was done
-                if given == before:
+                if self._input(name, fields) == given:
                     raise
-                before = given
                 continue
-            return self._read(answer, dict[str, msgspec.Raw])
+            except GraphQLError as error:
+                if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.status in _MAY_BE_BUSY:
+                    raise
+                raise self._refused(error.reported, status=error.status) from None
+            except ServerError as error:
+                if error.status == TOO_LARGE:
+                    raise RefusedByServer(error.message, hint=error.hint, status=error.status) from None
+                raise
+            payload = self._read(answer, dict[str, msgspec.Raw]).get(name, NULL)
+            if is_null(payload):
+                raise RefusedByServer(f"{self._host} answered {name} with nothing")
+            return Done(name=name, payload=payload, errors=answer.errors)
+
+    def _refused(self, reported: Sequence[Reported], *, status: int = 200) -> GraphQLError:
+        """What errors of a change mean: a no, or a failure of the moment."""
+        kind = GraphQLError if is_passing(reported) else ChangeRefused
+        return kind(f"{self._host} reports: {words_in(reported)}", reported=tuple(reported), status=status)
 
     def _input(self, name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of a mutation's input that this server has.
@@ -253,18 +269,12 @@ class WriteQuestions(Asking):
             NotOffered: it lacks one that counts.
         """
         lacking = self._known.takes(INPUTS[name], fields)
-        counting = [field for field in lacking if fields[field] and f"{INPUTS[name]}.{field}" not in _DISPENSABLE]
+        counting = [field for field in lacking if _counts(f"{INPUTS[name]}.{field}", fields[field])]
         if counting:
             raise NotOffered(f"{self._host} takes no {', '.join(counting)} in {name}")
         return {field: value for field, value in fields.items() if field not in lacking}
 
-    def _only(self, data: Mapping[str, msgspec.Raw], name: str, shape: type[_T]) -> _T:
-        payload = data.get(name, NULL)
-        if is_null(payload):
-            raise RefusedByServer(f"{self._host} answered {name} with nothing")
-        return self._decode(payload, shape)
 
-
-def _headers(lines: Sequence[str | None] | None) -> dict[str, str]:
-    """Headers of an upload, from `Name:value` lines."""
-    return dict(line.split(":", 1) for line in lines or () if line and ":" in line)
+def _counts(name: str, value: object) -> bool:
+    """Whether a mutation says something else without this field of its input."""
+    return name not in _DISPENSABLE and not (name in _HARMLESS and _HARMLESS[name] == value)

@@ -72,7 +72,9 @@ def missing_objects(home: Home, named: Iterable[tuple[str, int | None]], *, quic
     return missing, other
 
 
-def told_object(digest: str, names: Referrers | None, *, damaged: bool, known: bool = True) -> Finding:
+def told_object(
+    digest: str, names: Referrers | None, *, damaged: bool, known: bool = True, set_aside: bool = False
+) -> Finding:
     """What is to be said about an object that is damaged or missing.
 
     Args:
@@ -80,12 +82,17 @@ def told_object(digest: str, names: Referrers | None, *, damaged: bool, known: b
         names: the rows that name it; None: there are none.
         damaged: it is there with other bytes; else it is missing.
         known: the rows could be read.
+        set_aside: a file that was set aside in the outbox may need it, so that it stays where it is.
     """
     path = f"objects/sha256/{digest[:2]}/{digest}"
     hint = f"restore {path} from a backup"
     if names is None:
         lost = _NOBODY if known else _UNKNOWN
-        hint = "`wandb-mirror repair` moves it out of the way" if known else hint
+        if set_aside:
+            lost = "the bytes of an upload, if what is set aside in the outbox is one"
+            hint += "; or remove what is set aside from HOME/outbox/aside, then `wandb-mirror repair`"
+        elif known:
+            hint = "`wandb-mirror repair` moves it out of the way"
     else:
         more = f" and {names.count - len(names.shown)} more" if names.count > len(names.shown) else ""
         lost = f"the bytes of {', '.join(names.shown)}{more}"

@@ -15,11 +15,19 @@ from mirror.records.operations import Entry, EntryState, UploadFile
 from mirror.store.maintenance_objects import object_path
 
 
+class HurtUpload(msgspec.Struct, frozen=True, kw_only=True):
+    """A queued upload whose bytes are damaged or gone."""
+
+    entry: Entry
+    upload: UploadFile
+    damaged: bool  # else gone
+
+
 class OutboxCheck(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it."""
 
     entries: int
-    uploads: frozenset[str]  # digests of damaged objects that queued uploads need; they are told
+    hurt: tuple[HurtUpload, ...]  # the caller tells them: what can be done depends on who else has the bytes
 
 
 def check_outbox(home: Home, findings: Findings, meter: Meter, damaged: Collection[str]) -> OutboxCheck:
@@ -36,8 +44,8 @@ def check_outbox(home: Home, findings: Findings, meter: Meter, damaged: Collecti
     """
     folders = Folders(home, lambda _: None)
     count = 0
-    uploads: set[str] = set()
-    hurt = frozenset(damaged)
+    hurt: list[HurtUpload] = []
+    bad = frozenset(damaged)
     for state, name in _names(folders):
         state, found = _followed(folders, state, name)
         if found is None:  # delivered meanwhile
@@ -56,11 +64,9 @@ def check_outbox(home: Home, findings: Findings, meter: Meter, damaged: Collecti
                 )
             )
         elif isinstance(found.operation, UploadFile):
-            if found.operation.object in hurt:
-                uploads.add(found.operation.object)
-                findings.add(_told_upload(found, found.operation, damaged=True))
-            elif _is_missing(home, folders, found, name):
-                findings.add(_told_upload(found, found.operation, damaged=False))
+            is_damaged = found.operation.object in bad
+            if is_damaged or _is_missing(home, folders, found, name):
+                hurt.append(HurtUpload(entry=found, upload=found.operation, damaged=is_damaged))
     for name in OutboxReader(home).asides():
         findings.add(
             Finding(
@@ -71,7 +77,7 @@ def check_outbox(home: Home, findings: Findings, meter: Meter, damaged: Collecti
                 hint="upgrade wandb-mirror and run `wandb-mirror replay`; or queue the change again, remove the file",
             )
         )
-    return OutboxCheck(entries=count, uploads=frozenset(uploads))
+    return OutboxCheck(entries=count, hurt=tuple(hurt))
 
 
 def _names(folders: Folders) -> Iterator[tuple[EntryState, str]]:
@@ -94,12 +100,26 @@ def _is_missing(home: Home, folders: Folders, entry: Entry, name: str) -> bool:
     return not object_path(home, entry.operation.object).exists() and folders.place(name) is not None
 
 
-def _told_upload(entry: Entry, upload: UploadFile, *, damaged: bool) -> Finding:
+def told_upload(home: Home, hurt: HurtUpload, *, upstream: bool) -> Finding:
+    """What is to be said about it.
+
+    Args:
+        home: where `repair` moved damaged objects.
+        hurt: the upload.
+        upstream: W&B has the same bytes in something that is mirrored, so that they can be fetched again.
+    """
+    entry, upload = hurt.entry, hurt.upload
     path = f"objects/sha256/{upload.object[:2]}/{upload.object}"
+    hint = f"restore {path} from a backup; or `wandb-mirror outbox drop {entry.id}` and upload the file again"
+    if upstream:
+        hint = "`wandb-mirror repair`, then `wandb-mirror pull`: the same bytes are mirrored"
+    elif not hurt.damaged and any(home.damaged.glob(f"*/{upload.object}")):
+        hint = f"`wandb-mirror pull`, if `repair` moved it away just now; else {hint}"
     return Finding(
-        kind="object_damaged" if damaged else "object_missing",
+        kind="object_damaged" if hurt.damaged else "object_missing",
         path=path,
-        wrong=f"the queued upload {entry.id} needs it, and {'its bytes are others' if damaged else 'it is not there'}",
+        wrong=f"the queued upload {entry.id} needs it, and"
+        f" {'its bytes are others' if hurt.damaged else 'it is not there'}",
         lost=f"the upload of {upload.name} to {'/'.join(entry.run_path)}",
-        hint=f"restore {path} from a backup; or `wandb-mirror outbox drop {entry.id}` and upload the file again",
+        hint=hint,
     )

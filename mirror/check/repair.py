@@ -6,7 +6,8 @@ The order, and what a crash leaves:
     2. its rows marked, in one commit          crash before: the same; after: the next pull fetches it
 
 Nothing is removed. What W&B no longer has stays where it is, damaged: nothing could take its place. Tables, the catalog
-and the outbox are no business of this: a backup is, or the person who queued something.
+and the outbox are no business of this: a backup is, or the person who queued something. A queued upload of bytes that
+W&B has, too, gets them back with the next pull.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from mirror.check.findings import Finding
+from mirror.check.findings import Finding, FindingKind
 from mirror.check.verify import Report
 from mirror.durable import make_folder, move
 from mirror.layout import Home
@@ -48,28 +49,36 @@ def plan_repair(engine: Engine, report: Report, needed: Iterable[str]) -> Plan:
     Args:
         engine: with the lake attached.
         report: of a whole check.
-        needed: digests that the outbox needs.
+        needed: digests that the outbox needs. What W&B has, too, is fetched again, and is there for both.
     """
     tables = tables_of(engine)
     blocked = frozenset(needed)
-    objects = {one.path.rpartition("/")[2]: one for one in report.findings if one.kind == "object_damaged"}
-    absent = {one.path.rpartition("/")[2]: one for one in report.findings if one.kind == "object_missing"}
+    objects, absent = _by_object(report, "object_damaged"), _by_object(report, "object_missing")
     names = referrers(engine, tables, [*objects, *absent])
     aside, missing = [], []
     left = [one for one in report.findings if one.kind not in ("object_damaged", "object_missing")]
-    for digest, finding in objects.items():
+    for digest, findings in objects.items():
         held = names.get(digest)
-        if digest in blocked or (held is not None and not held.upstream):
-            left.append(finding)
-        else:
+        if (held is None and digest not in blocked) or (held is not None and held.upstream):
             aside.append(digest)
-    for digest, finding in absent.items():
+        else:
+            left += findings
+    for digest, findings in absent.items():
         held = names.get(digest)
         if held is None or not held.upstream:
-            left.append(finding)
+            left += findings
         else:
             missing.append(digest)
     return Plan(aside=aside, missing=missing, left=left)
+
+
+def _by_object(report: Report, kind: FindingKind) -> dict[str, list[Finding]]:
+    """Findings of a kind by the digest of the object: rows and queued uploads may need the same one."""
+    found: dict[str, list[Finding]] = {}
+    for one in report.findings:
+        if one.kind == kind:
+            found.setdefault(one.path.rpartition("/")[2], []).append(one)
+    return found
 
 
 def repair(lake: Lake, plan: Plan, now: dt.datetime) -> int:

@@ -8,7 +8,7 @@ maintenance may have removed it meanwhile with the rows that named it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
@@ -17,11 +17,12 @@ from mirror.check.findings import Finding, FindingKind, Findings
 from mirror.check.hashing import THREADS, Meter, stopping
 from mirror.check.lake import LakeCheck, check_catalog, check_lake_files, told_lake_file
 from mirror.check.objects import damaged_objects, missing_objects, told_object
-from mirror.check.outbox import check_outbox
+from mirror.check.outbox import HurtUpload, check_outbox, told_upload
 from mirror.check.state_files import check_state_files
 from mirror.config import StoreSettings
 from mirror.errors import LakeTooNew, NotMirrored, StoreError
 from mirror.layout import Home
+from mirror.outbox.reading import OutboxReader
 from mirror.store.catalog_copy import catalog_copy
 from mirror.store.engine import Engine, store_errors
 from mirror.store.inspection import (
@@ -104,7 +105,7 @@ def verify(
         damaged += lake.damaged
         outbox = check_outbox(home, findings, meter, damaged)
         check_state_files(home, findings)
-        _tell(home, settings, findings, lake, damaged=damaged, uploads=outbox.uploads)
+        _tell(home, settings, findings, lake, damaged=damaged, hurt=outbox.hurt)
     return Report(
         quick=quick,
         catalog="damaged" if "catalog_damaged" in findings.counts else "sealed" if lake.sealed else "unsealed",
@@ -155,27 +156,42 @@ def _check_lake(
 
 
 def _tell(
-    home: Home, settings: StoreSettings, findings: Findings, lake: _Lake, *, damaged: list[str], uploads: frozenset[str]
+    home: Home,
+    settings: StoreSettings,
+    findings: Findings,
+    lake: _Lake,
+    *,
+    damaged: list[str],
+    hurt: Sequence[HurtUpload],
 ) -> None:
     """Say what is missing or damaged, if the newest state still needs it, and what is lost by it."""
-    if not (damaged or lake.missing or lake.check.bad):
+    if not (damaged or lake.missing or lake.check.bad or hurt):
         return
+    uploads = {one.upload.object for one in hurt}
     if not lake.opened:
+        for one in hurt:
+            findings.add(told_upload(home, one, upstream=False))
         for digest in set(damaged) - uploads:
             findings.add(told_object(digest, None, damaged=True, known=False))
         return
 
     def tell(engine: Engine) -> None:
-        needed = {file.path: file for file in lake_files(engine, home)}
-        bad = [needed[file.path] for file in lake.check.bad if file.path in needed]
+        kept = {file.path: file for file in lake_files(engine, home)}
+        bad = [kept[file.path] for file in lake.check.bad if file.path in kept]
         for file in bad:
             findings.add(told_lake_file(home, file))
         tables = tables_of(engine) - {file.table for file in bad if file.is_current}
-        names = referrers(engine, tables, [*damaged, *lake.missing])
+        names = referrers(engine, tables, [*damaged, *lake.missing, *uploads])
+        for one in hurt:
+            held = names.get(one.upload.object)
+            findings.add(told_upload(home, one, upstream=held is not None and bool(held.upstream)))
+        needed = frozenset(OutboxReader(home).needed_objects()) if damaged else frozenset()
         for digest in damaged:
             if digest in uploads and digest not in names:  # told with the upload
                 continue
-            findings.add(told_object(digest, names.get(digest), damaged=True, known="runs" in tables))
+            findings.add(
+                told_object(digest, names.get(digest), damaged=True, known="runs" in tables, set_aside=digest in needed)
+            )
         for digest in lake.missing:
             if digest in names:
                 findings.add(told_object(digest, names[digest], damaged=False))

@@ -78,7 +78,7 @@ def outbox_lines(status: OutboxStatus, now: dt.datetime, *, delivered_by_itself:
             (status.new, "waiting"),
             (status.claimed, "on their way"),
             (status.conflict, "in conflict"),
-            (status.dead, "refused by the server"),
+            (status.dead, "refused"),
         )
     )
     if parts:

@@ -192,7 +192,7 @@ def _standing(counts: dict[EntryState, int]) -> str:
         (
             (counts["new"] + counts["claimed"], "waiting"),
             (counts["conflict"], "in conflict"),
-            (counts["dead"], "refused by the server"),
+            (counts["dead"], "refused"),
         )
     )
 

@@ -12,6 +12,7 @@ from mirror.records.texts import storable
 # Runs in these states may change at any moment, also without a sign in the listing: `crashed` is set by the server
 # when heartbeats stop, and that does not move `heartbeatAt`. W&B API notes, section 5.
 ACTIVE_STATES = frozenset({"running", "pending", "preempting", "preempted"})
+ENDED_STATES = frozenset({"finished", "failed", "crashed", "killed"})
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):

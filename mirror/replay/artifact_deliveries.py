@@ -33,7 +33,7 @@ async def log_artifact(desk: Desk, entry: Entry, operation: LogArtifact) -> Deli
     }
     await _require(desk, operation)  # else the server would begin a new version, whose bytes never come
     state = await desk.client.attach_artifact(fields)
-    if state != "COMMITTED":
+    if state not in {None, "COMMITTED"}:
         raise RefusedDelivery(f"the server no longer has the bytes of {operation.name}")
     if not await _is_linked(desk, entry, operation.artifact_id, "logged", operation.aliases):
         raise UnconfirmedDelivery(f"the server took {operation.name} but does not show it at the run")
@@ -74,12 +74,5 @@ async def _require(desk: Desk, operation: LogArtifact | UseArtifact) -> None:
 async def _is_linked(
     desk: Desk, entry: Entry, artifact_id: str, direction: Direction, aliases: tuple[str, ...]
 ) -> bool:
-    after: str | None = None
-    while True:
-        page = await desk.client.artifacts_page(*entry.run_path, direction, after)
-        for ref in page.artifacts:
-            if ref.artifact_id == artifact_id:
-                return set(aliases) <= set(ref.aliases)
-        if not page.has_more:
-            return False
-        after = page.after
+    ref = await desk.client.linked_artifact(*entry.run_path, direction, artifact_id, with_aliases=bool(aliases))
+    return ref is not None and set(aliases) <= set(ref.aliases)

@@ -7,8 +7,10 @@ server acted, is found out by it, and nothing is sent twice.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any
 
+from mirror.errors import ServerError
 from mirror.records.operations import (
     Create,
     Delete,
@@ -24,7 +26,7 @@ from mirror.records.operations import (
 from mirror.replay.artifact_deliveries import log_artifact, use_artifact
 from mirror.replay.desk import Desk
 from mirror.replay.file_deliveries import delete_file, upload_file
-from mirror.replay.outcomes import Delivered
+from mirror.replay.outcomes import Delivered, UnconfirmedDelivery, words_of
 from mirror.replay.run_deliveries import create, delete, edit, stop, update_state
 
 
@@ -37,7 +39,13 @@ async def deliver(desk: Desk, entry: Entry) -> Delivered:
         UnconfirmedDelivery: look again later.
         MirrorError: of the network or the server; see `outcomes`.
     """
-    return await _DELIVERIES[type(entry.operation)](desk, entry, entry.operation)
+    try:
+        return await _DELIVERIES[type(entry.operation)](desk, entry, entry.operation)
+    except ServerError as error:
+        # To write while somebody else does is answered 409, for this mutation alone (W&B API notes, section 2).
+        if error.status != HTTPStatus.CONFLICT:
+            raise
+        raise UnconfirmedDelivery(words_of(error)) from error
 
 
 _DELIVERIES: dict[type[Any], Callable[[Desk, Entry, Any], Awaitable[Delivered]]] = {

@@ -16,6 +16,7 @@ from mirror.replay.outcomes import Delivered, HeldDelivery, RefusedDelivery, Unc
 from mirror.store.objects import hash_file
 
 ADDRESSES = 3  # upload addresses that are asked for before the storage's refusal is believed
+_WHAT_TO_DO = "nothing was sent: `wandb-mirror verify` says how to get them back, then `wandb-mirror outbox retry`"
 _MARK_FEATURE = "MARK_RUN_FILES_UPLOADED"
 
 
@@ -85,17 +86,16 @@ def _source(desk: Desk, upload: UploadFile) -> Path:
         source = desk.objects.path(upload.object)
         is_whole = hash_file(source) == upload.object
     except (StoreError, FileNotFoundError) as error:
-        raise RefusedDelivery(f"the bytes of {upload.name} are no longer in this mirror") from error
+        raise RefusedDelivery(f"the bytes of {upload.name} are no longer in this mirror; {_WHAT_TO_DO}") from error
     except OSError as error:
         raise StoreError(f"the bytes of {upload.name} cannot be read: {error.strerror}") from error
     if not is_whole:
-        raise RefusedDelivery(f"the bytes of {upload.name} are damaged in this mirror")
+        raise RefusedDelivery(f"the bytes of {upload.name} are damaged in this mirror; {_WHAT_TO_DO}")
     return source
 
 
 async def _file(desk: Desk, entry: Entry, name: str) -> ListedFile | None:
-    page = await desk.client.file_urls(*entry.run_path, [name])
-    return next((file for file in page.files if file.name == name), None)
+    return await desk.client.listed_file(*entry.run_path, name)
 
 
 def _row(file: ListedFile | None, upload: UploadFile) -> FileRow:

@@ -106,12 +106,20 @@ def _decide(
             continue
         if _same(now, wish, is_field=prefix == "", loosely=loosely):
             continue
-        if not _same(now, change.base, is_field=prefix == "", loosely=True):
+        if _was_seen(key, change, prefix) and not _same(now, change.base, is_field=prefix == "", loosely=True):
             clashes.append(Clash(item=f"{prefix}{key}", base=change.base, wish=wish, remote=now))
             if policy != "ours":
                 continue
         write[key] = wish
     return _Decided(write=write, clashes=tuple(clashes))
+
+
+def _was_seen(key: str, change: Change, prefix: str) -> bool:
+    """Whether a value has a base. Every run has a name; the server makes one up for a run that is made without.
+
+    So an edit that is based on no name was made before there was one, and what nobody has seen is no base.
+    """
+    return prefix != "" or key != "display_name" or change.base not in (UNSET, None, "")
 
 
 def _with_config(remote: Mapping[str, Any], write: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from mirror.errors import Forbidden, GraphQLError, MirrorError, NotFound, NotOffered, RefusedByServer, ServerError
+from mirror.errors import ChangeRefused, DocumentRefused, Forbidden, MirrorError, NotFound, NotOffered, RefusedByServer
 from mirror.records.contents import Direction, FileRow
 from mirror.records.receipts import Outcome
 from mirror.records.runs import RunRecord
@@ -44,16 +44,15 @@ class HeldDelivery(Exception):
 
 
 class UnconfirmedDelivery(Exception):
-    """The server took the change and does not show it (yet): it is looked at again."""
+    """The server does not show (yet) what it took, or what the change has to be decided on: it is looked at again."""
 
 
 def is_refusal(error: MirrorError) -> bool:
-    """Whether the server said no to this very operation, so that asking again cannot help."""
-    if isinstance(error, Forbidden | NotFound | NotOffered | RefusedByServer):
-        return True
-    if isinstance(error, ServerError) and error.status == 413:  # too large, in a proxy's words or in W&B's
-        return True
-    return isinstance(error, GraphQLError) and error.status < 500
+    """Whether the server said no to this very operation, so that asking again cannot help.
+
+    An error from reading is none: nothing was asked for yet that it could say no to.
+    """
+    return isinstance(error, Forbidden | NotFound | NotOffered | RefusedByServer | ChangeRefused | DocumentRefused)
 
 
 def words_of(error: MirrorError) -> str:

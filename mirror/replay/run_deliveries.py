@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
-from http import HTTPStatus
+from collections.abc import Sequence
 from typing import Any
 
 import anyio.to_thread
 from msgspec import UNSET
 
-from mirror.api import BadRun
-from mirror.errors import MirrorError, ServerError
+from mirror.api import BadRun, Look
+from mirror.errors import MirrorError
 from mirror.records.operations import Create, Delete, Edit, Entry, Stop, UpdateState, may_become
-from mirror.records.runs import ACTIVE_STATES, RunRecord
+from mirror.records.runs import ENDED_STATES, RunRecord
 from mirror.records.texts import is_malformed
 from mirror.replay.desk import Desk
-from mirror.replay.merge import Merged, Remote, merge_edit
+from mirror.replay.merge import Merged, Policy, Remote, merge_edit
 from mirror.replay.outcomes import (
     Delivered,
     HeldDelivery,
@@ -26,6 +25,7 @@ from mirror.replay.outcomes import (
     is_refusal,
     words_of,
 )
+from mirror.replay.readable import flaws_in, needs_of
 
 NO_STORAGE_ID = "the server names no id for the run"
 
@@ -42,7 +42,8 @@ _INPUTS = {
 
 async def edit(desk: Desk, entry: Entry, operation: Edit) -> Delivered:
     """Write what differs, in documents built from a fresh read, so that nobody else's keys are lost."""
-    run = await desk.run(entry)
+    needs = needs_of(operation)
+    run = await desk.run(entry, needs)
     policy = desk.policy(entry)
     merged = merge_edit(operation, remote_of(run, operation), policy)
     if merged.clashes:
@@ -51,29 +52,35 @@ async def edit(desk: Desk, entry: Entry, operation: Edit) -> Delivered:
     if merged.is_empty:
         return Delivered(outcome="theirs" if yielded else "already_so", run=run, answer=yielded)
     sent = edit_input(merged)
-    with _busy_elsewhere():
-        after = await desk.client.edit_run(*entry.run_path, run.storage_id, sent)
-    if isinstance(after, BadRun):
-        raise UnconfirmedDelivery(f"the run cannot be read after the edit: {after.reason}")
-    rest = merge_edit(operation, remote_of(after, operation), policy, loosely=True)
-    if not rest.is_empty or rest.clashes:
-        raise UnconfirmedDelivery("the server took the edit but shows other values")
+    after = await desk.client.edit_run(*entry.run_path, run.storage_id, sent)
+    # What a mutation answers may show less than a look does, or what was so before.
+    if isinstance(after, BadRun) or flaws_in(after, needs) or not _is_done(operation, after, policy):
+        after = await _run_after(desk, entry, needs)
+        if not _is_done(operation, after, policy):
+            raise UnconfirmedDelivery("the server took the edit but shows other values")
     return Delivered(outcome="applied", run=after, sent=_changed(sent, merged), answer=yielded)
 
 
-@contextlib.contextmanager
-def _busy_elsewhere() -> Iterator[None]:
-    """To write a run while somebody else does is answered 409, for this mutation alone (W&B API notes, section 2).
+async def _run_after(desk: Desk, entry: Entry, needs: Sequence[str]) -> RunRecord:
+    """The run as it is upstream after a change that the server took.
 
     Raises:
-        UnconfirmedDelivery: it is tried again, a few times.
+        UnconfirmedDelivery: it cannot be read.
     """
     try:
-        yield
-    except ServerError as error:
-        if error.status != HTTPStatus.CONFLICT:
-            raise
-        raise UnconfirmedDelivery(words_of(error)) from error
+        return await desk.run(entry, needs)
+    except RefusedDelivery as refusal:
+        raise UnconfirmedDelivery(f"the server took the change, and then: {refusal}") from refusal
+
+
+def _is_done(operation: Edit, run: RunRecord, policy: Policy) -> bool:
+    """Whether a run shows what an edit asked for."""
+    try:
+        remote = remote_of(run, operation)
+    except RefusedDelivery:
+        return False
+    rest = merge_edit(operation, remote, policy, loosely=True)
+    return rest.is_empty and not rest.clashes
 
 
 def remote_of(run: RunRecord, operation: Edit) -> Remote:
@@ -114,11 +121,13 @@ def _changed(sent: dict[str, Any], merged: Merged) -> dict[str, Any]:
 
 async def update_state(desk: Desk, entry: Entry, operation: UpdateState) -> Delivered:
     """Set a state. What W&B does not allow is refused in its own words, which the user gets to see."""
-    run = await desk.run(entry)
+    run = await desk.run(entry, ["state"], wants=["id"])
+    if run.state is None:
+        raise UnconfirmedDelivery("the server shows no state of the run: nothing was sent")
     if run.state == operation.state:
         return Delivered(outcome="already_so", run=run)
     policy = desk.policy(entry)
-    if run.state != operation.base and may_become(run.state or "", operation.state):
+    if run.state != operation.base and may_become(run.state, operation.state):
         moved = f"the state was {operation.base}, is {run.state} upstream, should become {operation.state}"
         if policy == "theirs":
             return Delivered(outcome="theirs", run=run, answer=moved)
@@ -131,16 +140,17 @@ async def update_state(desk: Desk, entry: Entry, operation: UpdateState) -> Deli
         if not is_refusal(error):
             raise
         raise RefusedDelivery(words_of(error), run=run) from error  # the mirror learns why: the state is another
-    after = await desk.run(entry)
-    if after.state == run.state:
+    after = await _run_after(desk, entry, ["state"])
+    if after.state in {run.state, None}:
         raise UnconfirmedDelivery(f"the server took the state {operation.state} but shows {after.state}")
     return Delivered(outcome="applied", run=after, sent={"state": operation.state})
 
 
 async def create(desk: Desk, entry: Entry, operation: Create) -> Delivered:
     """Make a run under the id that its entry names."""
-    there = await desk.client.run(*entry.run_path)
-    if isinstance(there, RunRecord):
+    found = await desk.look(entry)
+    if found is not None:
+        there = found.run if isinstance(found, Look) else None  # one that cannot be read is there all the same
         if not entry.sent or entry.resolved is not None:  # else it may be our own, its answer lost
             others = "the server has a run of this id already, which somebody else made"
             match desk.policy(entry):
@@ -150,17 +160,22 @@ async def create(desk: Desk, entry: Entry, operation: Create) -> Delivered:
                     return Delivered(outcome="theirs", run=there, answer=others)
         return Delivered(outcome="already_so", run=there)
     await anyio.to_thread.run_sync(desk.outbox.mark_sent, entry)
-    with _busy_elsewhere():
-        made = await desk.client.create_run(*entry.run_path, state=operation.state, display_name=operation.display_name)
+    made = await desk.client.create_run(*entry.run_path, state=operation.state, display_name=operation.display_name)
     if isinstance(made, BadRun):
-        raise UnconfirmedDelivery(f"the run cannot be read after its creation: {made.reason}")
+        again = await desk.look(entry)
+        if not isinstance(again, Look):
+            raise UnconfirmedDelivery(f"the run cannot be read after its creation: {made.reason}")
+        made = again.run
     return Delivered(outcome="applied", run=made, sent={"state": operation.state})
 
 
 async def stop(desk: Desk, entry: Entry, _: Stop) -> Delivered:
-    """Ask a run to end; one that has ended is left alone. Asking twice does nothing more."""
-    run = await desk.run(entry)
-    if run.state not in ACTIVE_STATES:
+    """Ask a run to end; one that has ended is left alone. Asking twice does nothing more.
+
+    Where the server does not tell a state, or one of which nothing is known, it is asked all the same.
+    """
+    run = await desk.run(entry, wants=["state", "id"])
+    if run.state in ENDED_STATES:
         return Delivered(outcome="already_so", run=run, answer=f"the run is {run.state}")
     await desk.client.stop_run(storage_id_of(run))
     return Delivered(
@@ -170,19 +185,20 @@ async def stop(desk: Desk, entry: Entry, _: Stop) -> Delivered:
 
 async def delete(desk: Desk, entry: Entry, operation: Delete) -> Delivered:
     """Delete a run; the mirror keeps it, marked as gone."""
-    run = await desk.client.run(*entry.run_path)
-    if run is None:
+    found = await desk.look(entry, wants=["id"])
+    if found is None:
         # W&B shows neither the run nor the project to a key that may not read them: that is no sign of a deletion.
         if await desk.client.project(entry.entity, entry.project) is None:
             raise RefusedDelivery(
                 f"the server has no project {entry.entity}/{entry.project}, or hides it from this key"
             )
         return Delivered(outcome="already_so", gone=True)
+    run = found.run if isinstance(found, Look) else found
     storage_id = run.storage_id or entry.storage_id  # of a run that cannot be read it may be missing
     if not storage_id:
         raise RefusedDelivery(NO_STORAGE_ID)
     await desk.client.delete_run(storage_id, delete_artifacts=operation.delete_artifacts)
-    if await desk.client.run(*entry.run_path) is not None:
+    if await desk.look(entry) is not None:
         raise UnconfirmedDelivery("the server still shows the run")
     return Delivered(outcome="applied", gone=True, sent={"deleteArtifacts": operation.delete_artifacts})
 

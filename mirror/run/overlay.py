@@ -49,13 +49,13 @@ def overlaid_row(row: Mapping[str, Any], operations: Sequence[Operation]) -> dic
 
 
 def created_run(entry: Entry) -> LightRun:
-    """A run that the server does not know yet."""
+    """A run that the server does not know yet. Without a name to be given it has none: the server makes one up."""
     operation = entry.operation
     if not isinstance(operation, Create):
         raise TypeError(f"{entry.kind} creates no run")
     return LightRun(
         entity=entry.entity, project=entry.project, run_id=entry.run_id, storage_id=entry.storage_id or "",
-        display_name=operation.display_name or entry.run_id, state=operation.state, tags=[], group=None,
+        display_name=operation.display_name, state=operation.state, tags=[], group=None,
         job_type=None, sweep=None, notes=None, description=None, commit=None, user=None, user_name=None,
         read_only=False, created_at=f"{entry.created_at:%Y-%m-%dT%H:%M:%S}Z", heartbeat_at=None,
         history_line_count=0, project_internal_id=None, gone=False,

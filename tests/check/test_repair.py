@@ -13,6 +13,7 @@ from mirror.store import Lake
 from tests.check.homes import look, queue
 from tests.mirroring import ENGINE, ENTITY, PROJECT, SOURCE, Mirror
 from tests.pull.contents import history, mirror_of
+from tests.replaying import Sender
 from tests.store.maintained import deployment
 
 NOW = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
@@ -124,3 +125,55 @@ def test_a_repair_that_was_killed_halfway_is_gone_on_with(sandbox: Sandbox, home
     mend(mirror)
     assert not mirror.pull().errors
     assert look(home).is_sound
+
+
+def test_bytes_that_are_held_and_wait_to_be_uploaded_come_back_for_both(sandbox: Sandbox, home: Home) -> None:
+    mirror = held(sandbox, home)
+    sender = Sender(url=mirror.url, api_key=mirror.api_key, home=home)
+    entry = sender.put("old", sender.upload("copy.pt", b"weights"))
+    right = spoil(home)
+    hints = {finding.hint for finding in look(home).findings if entry.id in finding.wrong}
+    assert hints == {"`wandb-mirror repair`, then `wandb-mirror pull`: the same bytes are mirrored"}
+    assert sender.replay().buried == 1
+    assert "damaged in this mirror; nothing was sent" in (sender.outbox.get(entry.id).entry.reason or "")
+    plan = mend(mirror)
+    assert (sorted(plan.aside), plan.left) == (sorted(right), [])
+    (missing,) = (finding.hint for finding in look(home).findings if entry.id in finding.wrong)
+    assert missing.startswith("`wandb-mirror pull`, if `repair` moved it away")
+    assert not mirror.pull().errors
+    assert look(home).is_sound, look(home).findings
+    sender.outbox.retry(sender.outbox.get(entry.id).entry)
+    assert sender.replay().applied == 1
+    stored = sandbox.state.run(ENTITY, PROJECT, "old").files["copy.pt"]
+    assert sandbox.state.bucket.get(stored.object_key) == b"weights"
+
+
+def test_bytes_that_w_and_b_no_longer_has_and_that_wait_to_be_uploaded_are_told_as_both(
+    sandbox: Sandbox, home: Home
+) -> None:
+    mirror = held(sandbox, home)
+    sender = Sender(url=mirror.url, api_key=mirror.api_key, home=home)
+    sandbox.state.delete_run(ENTITY, PROJECT, "old")
+    assert not mirror.pull(force_walk=True).errors
+    entry = sender.put("r", sender.upload("copy.pt", b"old weights"))
+    spoil(home)
+    plan = mend(mirror)
+    assert len(plan.left) == 2
+    assert not any("wandb-mirror repair" in finding.hint for finding in plan.left)
+    assert any(f"outbox drop {entry.id}" in finding.hint for finding in plan.left)
+
+
+def test_bytes_that_only_an_entry_set_aside_needs_are_not_said_to_be_repaired(sandbox: Sandbox, home: Home) -> None:
+    mirror = held(sandbox, home)
+    sender = Sender(url=mirror.url, api_key=mirror.api_key, home=home)
+    upload = sender.upload("copy.pt", b"bytes of its own")
+    sender.put("r", upload)
+    (path,) = (home.outbox / "new").iterdir()
+    path.write_bytes(path.read_bytes()[:-9])  # torn
+    assert not list(sender.outbox.entries("new"))
+    spoil(home)
+    plan = mend(mirror)
+    (finding,) = (one for one in plan.left if one.kind == "object_damaged")
+    assert upload.object in finding.path
+    assert finding.hint.startswith("restore objects/")
+    assert "outbox/aside" in finding.hint

@@ -7,6 +7,7 @@ import datetime as dt
 import json
 from pathlib import Path
 
+from mirror import Api
 from mirror.pull.cycle import utc_now
 from mirror.records.operations import (
     Change,
@@ -152,3 +153,39 @@ def test_an_answer_that_was_lost_leads_to_a_look_and_not_to_a_second_effect(
     assert later.replay().already_so == 1
     assert sandbox.requests.count("MirrorUpsertRun") == 1
     assert sandbox.state.run(ENTITY, PROJECT, "r").tags == ["a", "b"]
+
+
+def test_a_run_that_is_made_here_and_named_afterwards_gets_its_name(
+    sandbox: Sandbox, mirror: Mirror, sender: Sender
+) -> None:
+    sandbox.state.add_project(ENTITY, PROJECT)
+    mirror.pull()
+    run = Api(mirror.home).create_run(run_id="born", project=PROJECT, entity=ENTITY)
+    assert run.name is None, "the server makes one up, and nobody has seen it"
+    run.name, run.notes, run.tags = "mine", "some", ["a"]
+    run.config["lr"] = 1
+    run.update()
+    untouched = Api(mirror.home).create_run(run_id="other", project=PROJECT, entity=ENTITY)
+    untouched.notes = "some"
+    untouched.update()
+    report = sender.replay()
+    assert (report.applied, report.held) == (4, 0)
+    born, other = (sandbox.state.run(ENTITY, PROJECT, name) for name in ("born", "other"))
+    assert (born.display_name, born.notes, born.tags) == ("mine", "some", ["a"])
+    assert json.loads(born.config_text or "{}")["lr"]["value"] == 1
+    assert (other.display_name, other.notes) == ("calm-sand-2", "some")
+    named = Api(mirror.home).run(f"{ENTITY}/{PROJECT}/other")
+    named.name = "other name"
+    named.update()
+    sandbox.state.edit_run(ENTITY, PROJECT, "other", display_name="theirs")
+    assert sender.replay().held == 1, "this name was seen, and somebody else changed it"
+
+
+def test_a_run_can_be_named_as_its_id(sandbox: Sandbox, mirror: Mirror, sender: Sender) -> None:
+    sandbox.state.add_project(ENTITY, PROJECT)
+    mirror.pull()
+    run = Api(mirror.home).create_run(run_id="born", project=PROJECT, entity=ENTITY)
+    run.name = "born"
+    run.update()
+    assert sender.replay().applied == 2
+    assert sandbox.state.run(ENTITY, PROJECT, "born").display_name == "born"

@@ -31,6 +31,8 @@ _EDITS = {
     "state": "state",
 }
 
+_FIRST = ("azure", "bright", "calm", "dry", "eager", "fine")  # of names that are made up
+
 
 def _upsert_bucket(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     """Change a run by storage id, or create or change one by its path."""
@@ -44,6 +46,8 @@ def _upsert_bucket(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
         inserted = held is None
         run = held or ctx.state.new_run(project, name, user=ctx.user)
         ctx.run_names.add(run.name)
+    if inserted:
+        run.display_name = f"{_FIRST[len(project.runs) % len(_FIRST)]}-sand-{len(project.runs)}"  # W&B makes one up
     edited = False
     for field, attribute in _EDITS.items():
         if given.get(field) is not None:
