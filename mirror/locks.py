@@ -19,7 +19,7 @@ import filelock
 import msgspec
 
 from mirror.durable import write_replace
-from mirror.errors import HomeBusy
+from mirror.errors import HomeBusy, HomeUnusable
 from mirror.typed import decode
 
 try:
@@ -65,12 +65,16 @@ class ProcessLock:
             self._lock.acquire(timeout=LOOK_S, poll_interval=LOOK_S / 20)
         except filelock.Timeout as error:
             raise HomeBusy(f"another process is {self._busy}{describe(self._holder)}", hint=self._hint) from error
+        except OSError as error:
+            raise _unusable(self._holder, error) from error
         try:
             command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]])
             since = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
             write_replace(self._holder, msgspec.json.encode(Holder(pid=os.getpid(), command=command, since=since)))
-        except BaseException:
+        except BaseException as error:
             self._lock.release()
+            if isinstance(error, OSError):
+                raise _unusable(self._holder, error) from error
             raise
         return self
 
@@ -81,6 +85,13 @@ class ProcessLock:
         with contextlib.suppress(OSError):
             self._holder.unlink()
         self._lock.release()
+
+
+def _unusable(holder: Path, error: OSError) -> HomeUnusable:
+    return HomeUnusable(
+        f"{holder.parent} cannot be written: {error.strerror or error}",
+        hint="check the owner and the permissions of the folder, or choose another home with --home",
+    )
 
 
 def describe(holder: Path) -> str:

@@ -18,6 +18,7 @@ from mirror.cli.output import say
 from mirror.config import Config, load_config
 from mirror.errors import ConfigError, HomeUnusable
 from mirror.layout import Home, find_home
+from mirror.records.spans import span
 from mirror.server_facts import keep_server_facts, read_server_facts
 
 SOURCE_HINT = "both names stand in the address of the project's page: https://wandb.ai/ENTITY/PROJECT"
@@ -88,7 +89,7 @@ def known_server(home: Home, deployment: Deployment, *, keeps: bool = True) -> K
 
 
 def tell_retry(reason: str, wait_s: float) -> None:
-    say(f"waiting {wait_s:.1f} s: {reason}")
+    say(f"waiting {f'{wait_s:.1f} s' if wait_s < 120 else span(wait_s)}: {reason}")
 
 
 def setting_options(function: F) -> F:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.highlighter import JSONHighlighter
 
 from mirror.cli.entries import entry_json
@@ -18,7 +17,7 @@ from mirror.cli.run_paths import not_mirrored, parse_run_path
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.shown_run import shown_run
 from mirror.cli.statuses import exit_statuses
-from mirror.cli.tables import cell
+from mirror.cli.tables import Answers, cell
 from mirror.durable import write_replace
 from mirror.errors import ConfigError, HomeUnusable, RunNotFoundError
 from mirror.layout import Home
@@ -100,7 +99,7 @@ def _print(run: dict[str, Any]) -> None:
         if name in DOCUMENTS or value is None or value == []:
             continue
         write(f"{name:20} {cell(value)}")
-    console = Console(highlight=False)
+    console = Answers(highlight=False)
     for name in DOCUMENTS:
         if run[name] is not None:
             write_lines(f"\n{name}")

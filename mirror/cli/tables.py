@@ -24,6 +24,14 @@ COLUMN_READABLE = 10  # characters; narrower columns are no table any more
 UNLIMITED = 100_000  # characters; wider than any row that a person reads
 
 
+class Answers(Console):
+    """Where tables and documents are printed; a reader that has enough ends the program as quietly as elsewhere."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to the program; rich itself would end with status 1."""
+        raise BrokenPipeError
+
+
 def print_csv(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """RFC 4180 with a header; values as JSON has them, an absent one is an empty field."""
     write_csv(names, ([_field(value) for value in row] for row in rows))
@@ -66,7 +74,7 @@ def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]], *, title: s
         )
     for row in held:
         table.add_row(*(escape(cell(value)) for value in row))
-    Console(soft_wrap=False, highlight=False, width=width).print(table)
+    Answers(soft_wrap=False, highlight=False, width=width).print(table)
 
 
 def _print_records(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

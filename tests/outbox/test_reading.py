@@ -169,9 +169,10 @@ def test_a_copy_of_an_entry_in_a_second_folder_does_not_double_it(home: Home) ->
 @contextlib.contextmanager
 def without_permission(home: Home) -> Iterator[None]:
     """Be somebody who may read the outbox and write nothing in it."""
-    for folder in (home.outbox, *home.outbox.iterdir()):
-        folder.chmod(0o444 if folder.is_file() else 0o555)
-    home.root.parent.chmod(0o755)
+    for path in (home.outbox, *home.outbox.rglob("*")):
+        path.chmod(0o444 if path.is_file() else 0o555)
+    for folder in (home.root, home.root.parent):
+        folder.chmod(0o755)
     me = os.geteuid()
     if me == 0:
         os.seteuid(65534)  # root may write everywhere

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 from mirror.sandbox import Fault, Match, Sandbox
+from tests.cli.conftest import Cli
 from tests.cli.test_json import agrees
 from tests.system.service import PATIENCE_S, serving, wait_for
 
@@ -251,3 +252,11 @@ def test_a_long_pull_of_one_source_delays_no_other(sandbox: Sandbox, tmp_path: P
         assert any(name.startswith("pull") for name in busy)
         sandbox.faults.clear()
         assert service.stop() == 0
+
+
+def test_a_home_that_cannot_be_written_is_named_and_no_defect(sandbox: Sandbox, tmp_path: Path) -> None:
+    cli = Cli(folder=tmp_path).at(sandbox).configure("team/proj")
+    (cli.home / "daemon.lock").mkdir()  # nobody, root neither, can lock it
+    said = cli("daemon", code=8)
+    assert "cannot be written" in said.err
+    assert "a defect" not in said.err
