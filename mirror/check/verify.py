@@ -7,6 +7,7 @@ maintenance may have removed it meanwhile with the rows that named it.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -24,6 +25,7 @@ from mirror.errors import LakeTooNew, NotMirrored, StoreError
 from mirror.layout import Home
 from mirror.outbox.reading import OutboxReader
 from mirror.store.catalog_copy import catalog_copy
+from mirror.store.catalog_seal import log_of
 from mirror.store.engine import Engine, store_errors
 from mirror.store.inspection import (
     check_version,
@@ -34,6 +36,8 @@ from mirror.store.inspection import (
     referrers,
     tables_of,
 )
+
+_LOOKS = 5  # at a lake that others change meanwhile
 
 CatalogState = Literal["sealed", "unsealed", "damaged"]
 
@@ -126,19 +130,32 @@ def _check_lake(
     lake = _Lake()
     if not home.catalog.exists() and not any(home.lake_data.rglob("*.parquet")):
         return lake  # nothing but an outbox
+
+    def rows(engine: Engine) -> None:
+        tables = tables_of(engine) - {file.table for file in lake.check.bad if file.is_current}
+        if "meta" in tables:
+            check_version(engine, home)
+        doubled = doubled_rows(engine, tables)
+        lake.missing, lake.damaged = missing_objects(home, named_objects(engine, tables), quick=quick)
+        _tell_doubled(findings, doubled)
+        lake.opened = True
+
     try:
+        stamp = _stamp(home)
         with catalog_copy(home) as copy:
             lake.sealed = check_catalog(home, copy, findings)
             with inspected(home, copy.path, settings) as engine:
                 files = lake_files(engine, home)
                 lake.files = len(files)
                 lake.check = check_lake_files(home, files, findings, meter, quick=quick, threads=threads)
-                tables = tables_of(engine) - {file.table for file in lake.check.bad if file.is_current}
-                if "meta" in tables:
-                    check_version(engine, home)
-                lake.missing, lake.damaged = missing_objects(home, named_objects(engine, tables), quick=quick)
-                _tell_doubled(findings, doubled_rows(engine, tables))
-                lake.opened = True
+                try:
+                    with store_errors(home):
+                        rows(engine)
+                except StoreError:
+                    if _stamp(home) == stamp:
+                        raise
+        if not lake.opened:  # maintenance removed what only the state before needs
+            _read_anew(home, settings, rows)
     except LakeTooNew:
         raise
     except StoreError as error:
@@ -153,6 +170,33 @@ def _check_lake(
                 )
             )
     return lake
+
+
+def _read_anew(home: Home, settings: StoreSettings, rows: Callable[[Engine], None]) -> None:
+    """Read the rows of the newest state, until nobody removes its files meanwhile.
+
+    Raises:
+        StoreError: they cannot be read, and nobody changed anything, or again and again.
+    """
+    for left in reversed(range(_LOOKS)):
+        stamp = _stamp(home)
+        try:
+            _with_newest(home, settings, rows)
+        except StoreError:
+            if left == 0 or _stamp(home) == stamp:
+                raise
+        else:
+            return
+
+
+def _stamp(home: Home) -> list[tuple[int, int, int]]:
+    """What changes with each commit."""
+    seen = []
+    for path in (home.catalog, log_of(home.catalog)):
+        with contextlib.suppress(FileNotFoundError):
+            found = path.stat()
+            seen.append((found.st_ino, found.st_mtime_ns, found.st_size))
+    return seen
 
 
 def _tell(
