@@ -36,6 +36,17 @@ query MirrorFeatures {
     + SERVER_FIELDS
 )
 
+# What a server says of itself and of the key, in one request.
+SELF = (
+    """
+query MirrorSelf {
+  serverInfo { ...ServerFields }
+  viewer { id username entity teams { edges { node { name } } } }
+}
+"""
+    + SERVER_FIELDS
+)
+
 PROJECTS = """
 query MirrorProjects($entity: String!, $first: Int!, $after: String) {
   models(entityName: $entity, first: $first, after: $after) {

@@ -8,7 +8,6 @@ once, executes nothing, and its refusal names all that it lacks.
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -210,20 +209,16 @@ def asked() -> str:
     return hashlib.blake2b("\0".join(every_document()).encode(), digest_size=12).hexdigest()
 
 
-def with_features(
-    facts: ServerFacts, *, features: frozenset[str], version: str | None, at: dt.datetime | None
-) -> ServerFacts:
+def with_features(facts: ServerFacts, *, features: frozenset[str], version: str | None) -> ServerFacts:
     """Facts with what the server says of itself.
 
     Args:
         facts: as learnt so far.
         features: names of those that are on.
         version: of a server of one's own.
-        at: now, UTC; None: it is to be asked again.
     """
     return msgspec.structs.replace(
         facts,
-        learnt_at=at,
         version=version,
         features=tuple(sorted(features)),
         mark=mark(version, features),

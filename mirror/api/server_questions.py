@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
 
 import msgspec
 
@@ -124,7 +123,7 @@ class ServerQuestions(Asking):
         return True
 
     async def learn(self, now: dt.datetime) -> None:
-        """Ask the server what it knows, and keep it, with whom the key belongs to: four requests at the most.
+        """Ask the server what it knows, and keep it, with whom the key belongs to: three requests at the most.
 
         Args:
             now: UTC.
@@ -133,42 +132,35 @@ class ServerQuestions(Asking):
             MirrorError: of the network, or the key is refused; the facts stay as they were.
         """
         troubles: list[MirrorError] = []
-        facts, told = await self._learnt(troubles)
+        facts = await self._learnt(troubles)
         if any(isinstance(trouble, Unreachable) for trouble in troubles):
             # It may pass: what was known stays, and where nothing was known it is asked again with the next pull.
             if self._known.facts.deployment == self._deployment.id and self._known.facts.learnt_at is not None:
                 return
-            self._known.learn(with_features(facts, features=told.enabled, version=told.version, at=None))
+            self._known.learn(facts)
             return
-        self._known.learn(with_features(facts, features=told.enabled, version=told.version, at=now))
+        self._known.learn(msgspec.structs.replace(facts, learnt_at=now))
 
-    async def _learnt(self, troubles: list[MirrorError]) -> tuple[ServerFacts, WireServer]:
+    async def _learnt(self, troubles: list[MirrorError]) -> ServerFacts:
         """What the server tells of its schema and of itself; whether something was in the way is told."""
         described = await self._described(introspection(type_names()), troubles)
         own = by_current_names(described)
         facts = ServerFacts(deployment=self._deployment.id, types=own.types, introspected="Query" in own.types)
         if not facts.introspected:
             facts = await self._provoked(facts, troubles)
-        told, more = await self._told(facts, troubles, with_types=facts.introspected and bool(own.unknown))
-        if more:
+        told = await self._told(facts, troubles, with_types=facts.introspected and bool(own.unknown))
+        if told.mirror_all_types is not None:
+            more = types_in(told.mirror_all_types.types)
             facts = msgspec.structs.replace(facts, types=by_current_names({**described, **more}).types)
-        facts = msgspec.structs.replace(facts, left_out=left_out_by(facts), viewer=await self._viewer_by(facts))
-        return facts, told
+        server = told.server_info or WireServer()
+        facts = msgspec.structs.replace(facts, left_out=left_out_by(facts), viewer=self._viewer_in(told, facts))
+        return with_features(facts, features=server.enabled, version=server.version)
 
-    async def _viewer_by(self, facts: ServerFacts) -> Viewer | None:
-        """Whom the key belongs to, for those who read offline; a server that does not tell is no reason to stop."""
-        from mirror.api.fitting import fit
-
+    def _viewer_in(self, told: SelfData, facts: ServerFacts) -> Viewer | None:
+        """Whom the key belongs to, for those who read offline; what was known where the server did not tell."""
         known = self._known.facts
         before = known.viewer if known.deployment == facts.deployment else None
-        document = fit(documents.VIEWER, facts).text
-        if document is None:
-            return None
-        try:
-            answer = self._read(await self._session.graphql(document, attempts=FEW_TRIES), ViewerData)
-        except MirrorError:
-            return before
-        return answer.viewer.known if answer.viewer is not None else before
+        return told.viewer.known if told.viewer is not None else before
 
     async def _described(self, document: str, troubles: list[MirrorError]) -> dict[str, TypeFacts]:
         """What a server says about types; empty when it does not describe itself."""
@@ -190,25 +182,20 @@ class ServerQuestions(Asking):
             _note(error, troubles)
         return facts  # it refuses in other words; each document is asked about when it is needed
 
-    async def _told(
-        self, facts: ServerFacts, troubles: list[MirrorError], *, with_types: bool
-    ) -> tuple[WireServer, Mapping[str, TypeFacts]]:
-        """What the server says of itself, and descriptions of all its types along with it."""
+    async def _told(self, facts: ServerFacts, troubles: list[MirrorError], *, with_types: bool) -> SelfData:
+        """What the server says of itself and of the key, and descriptions of all its types along with it."""
         from mirror.api.fitting import fit
 
-        document = fit(documents.FEATURES, facts).text
+        document = fit(documents.SELF, facts).text
         if with_types:
             document = with_all_types(document)
         if document is None:
-            return WireServer(), {}
+            return SelfData()
         try:
-            answer = await self._session.graphql(document, attempts=FEW_TRIES, partial=True)
-            data = self._read(answer, SelfData)
+            return self._read(await self._session.graphql(document, attempts=FEW_TRIES, partial=True), SelfData)
         except MirrorError as error:
             _note(error, troubles)
-            return WireServer(), {}
-        types = data.mirror_all_types.types if data.mirror_all_types is not None else []
-        return data.server_info or WireServer(), types_in(types)
+            return SelfData()
 
 
 def _note(error: MirrorError, troubles: list[MirrorError]) -> None:

@@ -202,8 +202,9 @@ class _AllTypes(msgspec.Struct):
 
 
 class SelfData(ServerData, rename="camel"):
-    """Data of a query that asks for the server's own facts and, under the alias `ALL_TYPES`, for its schema."""
+    """What a server tells of itself and of the key, and under the alias `ALL_TYPES` of its schema."""
 
+    viewer: WireViewer | None = None
     mirror_all_types: _AllTypes | None = None
 
 

@@ -95,7 +95,7 @@ class Cli:
 
     def configure(self, *sources: str, more: str = "") -> Cli:
         """Write a configuration with short waits."""
-        self.home.mkdir(exist_ok=True)
+        self.home.mkdir(0o700, exist_ok=True)
         named = "".join(f"[[source]]\npath = {json.dumps(source)}\n" for source in sources)
         self.config.write_text(f"{IMPATIENT}{more}{named}", encoding="utf-8")
         return self

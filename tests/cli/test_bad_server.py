@@ -22,7 +22,7 @@ CASES = [
     (Fault.drop(), 6, "broke before the answer was whole"),
     (Fault.lie(lambda answer: []), 7, "instead of W&B's JSON"),
     (Fault.lie(lambda answer: {"data": {"project": 7}}), 7, "in a shape that W&B does not use"),
-    (Fault.lie(lambda answer: {"data": {"project": {"runs": {"edges": "x"}}}}), 7, "in a shape that W&B does not use"),
+    (Fault.lie(lambda answer: {"data": {"project": {"runs": {"edges": "x"}}}}), 7, "without its runs"),
 ]
 
 

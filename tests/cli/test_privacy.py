@@ -77,7 +77,7 @@ def test_files_that_a_user_asks_for_are_as_open_as_he_has_it(served: Cli, tmp_pa
     served("pull", code=0)
     served("checkout", RUN, "out", code=0)
     served("sql", "SELECT 1", "--output", "one.parquet", code=0)
-    served("show", RUN, "--page", "run.html", code=0)
+    served("show", RUN, "--html", "run.html", code=0)
     for name in ("out/a.txt", "one.parquet", "run.html"):
         assert stat.S_IMODE((served.folder / name).stat().st_mode) & 0o044 == 0o044, name
 

@@ -127,7 +127,7 @@ def test_learning_a_server_costs_three_requests_at_the_most_and_once(home: Home)
             assert first <= 8
 
 
-LEARNING = {"MirrorSchema", "MirrorFeatures"}
+LEARNING = {"MirrorSchema", "MirrorFeatures", "MirrorSelf"}
 
 
 def test_an_upgrade_is_noticed_by_the_way_and_what_it_brought_is_taken(home: Home) -> None:

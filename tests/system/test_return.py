@@ -9,7 +9,7 @@ from tests.system.service import serving, wait_for
 
 PROJECTS = [f"p{number}" for number in range(8)]
 RUNS = 5  # of each project
-PROBES = {"MirrorViewer", "MirrorFeatures"}
+PROBES = {"MirrorViewer", "MirrorFeatures", "MirrorSelf"}
 OFTEN = "poll_minutes = 0.05\npoll_active_minutes = 0.05\npoll_quiet_minutes = 0.05\n"
 
 
