@@ -5,18 +5,27 @@ from __future__ import annotations
 import datetime as dt
 
 from mirror.cli.output import ago, plural, size
-from mirror.daemon.status_file import DaemonStatus, WatchStatus
+from mirror.daemon.status_file import DaemonStatus, WatchStatus, WorkerStatus
+from mirror.records.spans import span
+
+NOTABLE_S = 30.0  # without anything that came
 
 
 def daemon_lines(status: DaemonStatus, now: dt.datetime) -> list[str]:
     """The lines of `status` about a daemon that runs."""
-    busy = [worker.name for worker in status.workers if worker.state == "busy"]
-    doing = f", at work: {', '.join(busy)}" if busy else ""
-    lines = [f"daemon  PID {status.pid}, {status.state}, started {ago(status.since, now)}{doing}"]
+    lines = [f"daemon  PID {status.pid}, {status.state}, started {ago(status.since, now)}"]
+    lines += [f"at work {_work(worker, now)}" for worker in status.workers if worker.doing is not None]
     if status.offline_since is not None:
         what = "the key is refused" if status.state == "key_refused" else "offline"
         lines.append(f"{what} since {ago(status.offline_since, now)}: {status.offline_reason}")
     return [*lines, f"spent   {describe_spent(status)}", *(_watch_line(watch, now) for watch in status.watches)]
+
+
+def _work(worker: WorkerStatus, now: dt.datetime) -> str:
+    """What a worker does, since when, and whether it gets on with it."""
+    still = f", nothing came for {span(worker.still_s)}" if worker.still_s > NOTABLE_S else ""
+    since = f", begun {ago(worker.since, now)}" if worker.since is not None else ""
+    return f"{worker.name}: {worker.doing}{since}{still}"
 
 
 def _watch_line(watch: WatchStatus, now: dt.datetime) -> str:

@@ -15,6 +15,7 @@ from mirror.cli.output import UTF8, on_terminal, plural, print_json, say, size, 
 from mirror.cli.progress import Bars, Lines
 from mirror.cli.run_paths import parse_run_path
 from mirror.cli.setting import SOURCE_HINT, Setting, find_setting, open_client, setting_options
+from mirror.cli.stalled import unless_stalled
 from mirror.cli.statuses import ASKS_SERVER, exit_statuses
 from mirror.cli.tables import print_table
 from mirror.config import SourceSettings, check_source
@@ -110,7 +111,43 @@ async def _pull(setting: Setting, request: PullRequest, watcher: Watcher) -> Pul
                 settings=setting.config.store,
             )
             with lake:
-                return await pull(client, lake, setting.config, request, watcher=watcher)
+                counted = _Counted(watcher)
+
+                async def work() -> PullReport:
+                    return await pull(client, lake, setting.config, request, watcher=counted)
+
+                limit_s = setting.config.daemon.stuck_after_minutes * 60
+                return await unless_stalled("pull", work, lambda: (client.spent, counted.state), limit_s=limit_s)
+
+
+class _Counted:
+    """A watcher that passes all on, and remembers enough to tell whether something moves."""
+
+    def __init__(self, inner: Watcher) -> None:
+        self._inner = inner
+        self._steps = 0
+        self._reports: list[ProjectReport] = []
+
+    @property
+    def state(self) -> object:
+        """Changes whenever a pull gets on."""
+        return self._steps, sum(report.settled + report.bytes_fetched for report in self._reports)
+
+    def pass_started(self, report: ProjectReport) -> None:
+        """A pass begins."""
+        self._steps += 1
+        self._reports.append(report)
+        self._inner.pass_started(report)
+
+    def page_done(self, report: ProjectReport, expected: int | None) -> None:
+        """A page is committed."""
+        self._steps += 1
+        self._inner.page_done(report, expected)
+
+    def pass_ended(self, report: ProjectReport) -> None:
+        """A pass ended."""
+        self._steps += 1
+        self._inner.pass_ended(report)
 
 
 @contextlib.contextmanager

@@ -53,7 +53,7 @@ class ReplayWorker:
             await self._world.line.wait_up()
             if self.is_stopping:
                 return
-            with self.pulse.busy():
+            with self.pulse.busy("delivering"):
                 wait_s = await self._round()
 
     async def _round(self) -> float:

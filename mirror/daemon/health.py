@@ -19,6 +19,7 @@ from mirror.config import HealthSettings
 from mirror.daemon.status_file import DaemonStatus, SourceStatus
 from mirror.records.spans import span
 
+STILL_S = 300.0  # a worker that got nowhere for so long: no answer, no bytes, no commit
 SILENT_S = 60.0  # a daemon that said nothing for so long hangs, or cannot write
 
 FindingName = Literal[
@@ -27,6 +28,7 @@ FindingName = Literal[
     "daemon_ended",
     "daemon_silent",
     "worker_stuck",
+    "worker_still",
     "worker_restarting",
     "watch_failed",
     "source_late",
@@ -143,6 +145,19 @@ def _of_workers(daemon: DaemonStatus) -> list[Finding]:
                 name="worker_stuck",
                 sentence=f"nothing moves in the worker {' and '.join(stuck)}",
                 hint="restart the daemon: it goes on where it was; its log says what it did last",
+            )
+        )
+    still = [worker for worker in daemon.workers if worker.state == "busy" and worker.still_s > STILL_S]
+    if still:
+        one = still[0]
+        more = f"; and {len(still) - 1} more" if len(still) > 1 else ""
+        since = f" since {one.since:%H:%M} UTC" if one.since is not None else ""
+        found.append(
+            Finding(
+                name="worker_still",
+                sentence=f"{one.name}, {one.doing or 'at work'}{since}, got nowhere for {span(one.still_s)}{more}",
+                hint="`wandb-mirror doctor` says how the server answers; what stays so is ended after"
+                " `stuck_after_minutes`, and goes on where it was",
             )
         )
     if crashed:

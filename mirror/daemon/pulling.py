@@ -47,9 +47,10 @@ class PullWorker:
             self.pulse.idle(None)
             await self._world.line.wait_for_pull()
             async with self._turns.beside():
-                with self._roster.taken() as path, self.pulse.busy():
+                with self._roster.taken() as path:
                     if path is not None:
-                        await self._pull(path)
+                        with self.pulse.busy(f"pulling {path}"):
+                            await self._pull(path)
 
     async def _pull(self, path: str) -> None:
         world = self._world

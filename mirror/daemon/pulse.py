@@ -25,6 +25,8 @@ class Pulse:
         self.state: State = "idle"
         self.crashes = 0
         self.last_error: str | None = None
+        self.doing: str | None = None  # while it is busy
+        self._since = now()
         self._now = now
         self._evidence = evidence
         self._seen = evidence()
@@ -35,16 +37,16 @@ class Pulse:
 
     def idle(self, wait_s: float | None) -> None:
         """It waits for so many seconds, or for something to happen."""
-        self.state = "idle"
+        self.state, self.doing = "idle", None
         self._moved_at = self._now()
         self._idle_until = None if wait_s is None else self._moved_at + wait_s
         self._settled.set()
 
     @contextlib.contextmanager
-    def busy(self) -> Iterator[None]:
-        """It works inside; afterwards it is idle, however it ended."""
-        self.state = "busy"
-        self._moved_at = self._now()
+    def busy(self, doing: str) -> Iterator[None]:
+        """It works inside, at what is said; afterwards it is idle, however it ended."""
+        self.state, self.doing = "busy", doing
+        self._moved_at = self._since = self._now()
         self._settled = anyio.Event()
         try:
             yield
@@ -66,6 +68,11 @@ class Pulse:
     async def wait_settled(self) -> None:
         """Until it is not busy."""
         await self._settled.wait()
+
+    @property
+    def busy_s(self) -> float:
+        """For how long it is at its work, seconds."""
+        return self._now() - self._since if self.state == "busy" else 0.0
 
     def stuck_s(self) -> float:
         """For how long nothing has moved that should have, seconds; look often, for only changes are evidence."""

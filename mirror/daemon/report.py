@@ -110,7 +110,7 @@ def status_now(
         offline_since=None if line is None or line.since is None else naive(line.since),
         offline_reason=None if line is None else line.reason,
         config_error=config_error,
-        workers=[] if term is None else _workers(term, stuck),
+        workers=[] if term is None else _workers(term, stuck, now),
         sources=[] if term is None else _sources(term, now),
         watches=[] if term is None else term.watch.statuses,
         waiting=seen.outbox.new + seen.outbox.claimed,
@@ -172,7 +172,8 @@ def naive(moment: dt.datetime) -> dt.datetime:
 
 def _headlines(status: DaemonStatus) -> object:
     sources = [(one.path, one.last_good_at, one.last_error) for one in status.sources]
-    return status.state, status.config_error, status.workers, sources, status.maintenance_error
+    workers = [(one.name, one.state, one.crashes, one.last_error, one.doing) for one in status.workers]
+    return status.state, status.config_error, workers, sources, status.maintenance_error
 
 
 def _state(term: Term | None) -> State:
@@ -181,13 +182,16 @@ def _state(term: Term | None) -> State:
     return "key_refused" if term.world.line.is_refused else "offline"
 
 
-def _workers(term: Term, stuck: set[str]) -> list[WorkerStatus]:
+def _workers(term: Term, stuck: set[str], now: dt.datetime) -> list[WorkerStatus]:
     return [
         WorkerStatus(
             name=pulse.name,
             state="stuck" if pulse.name in stuck else pulse.state,
             crashes=pulse.crashes,
             last_error=pulse.last_error,
+            doing=pulse.doing,
+            since=naive(now - dt.timedelta(seconds=pulse.busy_s)) if pulse.doing is not None else None,
+            still_s=round(pulse.stuck_s(), 1),
         )
         for pulse in term.pulses
     ]

@@ -23,6 +23,9 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     state: str  # "idle", "busy", "restarting" or "stuck"
     crashes: int  # since the configuration was loaded
     last_error: str | None
+    doing: str | None = None  # while it is busy or stuck
+    since: dt.datetime | None = None  # of that; UTC without a zone
+    still_s: float = 0.0  # for how long nothing has come of it: no answer, no bytes, no commit
 
 
 class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,7 +41,7 @@ class UpkeepWorker:
             await anyio.sleep(wait_s)
             self.pulse.idle(None)
             async with self._turns.alone(PATIENCE * self._every_s):
-                with self.pulse.busy():
+                with self.pulse.busy("maintaining"):
                     self._due_at = self._world.now() + self._every_s
                     await self._maintain()
                     self._done += 1

@@ -98,7 +98,7 @@ class WatchWorker:
                 await self._bell.wait(wait_s)
                 for watch in self._watches:
                     if watch.next_at <= self._world.now():
-                        with self.pulse.busy():
+                        with self.pulse.busy(f"looking at {watch.folder.settings.folder}"):
                             await self._look(watch)
 
     async def _look(self, watch: _Watch) -> None:

@@ -91,6 +91,7 @@ def test_being_offline_is_unhealthy_only_when_something_waited_too_long() -> Non
         ({"config_error": "source[0].path is wrong"}, "config_refused"),
         ({"updated_at": ago(minutes=2)}, "daemon_silent"),
         ({"workers": [msgspec.structs.replace(BUSY, state="stuck")]}, "worker_stuck"),
+        ({"workers": [msgspec.structs.replace(BUSY, doing="pulling e/p", still_s=400)]}, "worker_still"),
         ({"workers": [msgspec.structs.replace(BUSY, state="restarting", last_error="boom")]}, "worker_restarting"),
         ({"watches": [WATCH]}, "watch_failed"),
         ({"sources": [source(due_at=ago(days=1), last_good_at=None)]}, "source_late"),

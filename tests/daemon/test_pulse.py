@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
+from mirror.cli.stalled import unless_stalled
 from mirror.daemon.pulse import Pulse
+from mirror.errors import ServerError, Unreachable
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +35,7 @@ async def test_a_worker_that_waits_as_it_said_is_not_stuck() -> None:
 
 async def test_a_busy_worker_moves_as_long_as_its_requests_do() -> None:
     hand = Hand()
-    with hand.pulse.busy():
+    with hand.pulse.busy("pulling e/p"):
         for _ in range(100):
             hand.now += 60
             hand.requests += 1
@@ -44,7 +47,7 @@ async def test_a_busy_worker_moves_as_long_as_its_requests_do() -> None:
 
 async def test_it_settles_however_its_work_ends() -> None:
     hand = Hand()
-    with pytest.raises(RuntimeError), hand.pulse.busy():
+    with pytest.raises(RuntimeError), hand.pulse.busy("pulling e/p"):
         raise RuntimeError
     await hand.pulse.wait_settled()
     hand.pulse.crashed("it broke")
@@ -61,7 +64,36 @@ async def test_time_in_which_the_whole_process_stood_still_is_held_against_no_wo
     assert hand.pulse.stuck_s() == 0
     hand.now += 500
     assert hand.pulse.stuck_s() == 100, "from then on it counts again"
-    with hand.pulse.busy():
+    with hand.pulse.busy("pulling e/p"):
         hand.now += 7200
         hand.pulse.forgive(7000)
         assert hand.pulse.stuck_s() == 200
+
+
+async def test_it_says_what_it_does_and_for_how_long() -> None:
+    hand = Hand()
+    with hand.pulse.busy("pulling e/p"):
+        hand.now += 90
+        assert (hand.pulse.doing, hand.pulse.busy_s, hand.pulse.stuck_s()) == ("pulling e/p", 90, 90)
+    assert (hand.pulse.doing, hand.pulse.busy_s) == (None, 0)
+
+
+async def test_a_command_that_gets_nowhere_ends_and_one_that_moves_does_not() -> None:
+    moves = 0
+
+    async def move() -> int:
+        nonlocal moves
+        for _ in range(10):
+            await anyio.sleep(0.05)
+            moves += 1
+        return moves
+
+    assert await unless_stalled("pull", move, lambda: moves, limit_s=0.3) == 10
+    with pytest.raises(Unreachable, match="the pull got nowhere for"):
+        await unless_stalled("pull", anyio.sleep_forever, lambda: moves, limit_s=0.1)
+
+    async def fail() -> None:
+        raise ServerError("its own")
+
+    with pytest.raises(ServerError, match="its own"):
+        await unless_stalled("pull", fail, lambda: moves, limit_s=10)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import httpx
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mirror.api import Client, deployment_of, find_api_key
