@@ -95,7 +95,7 @@ def read_answer(reply: Reply, host: str, *, partial: bool = False, changes: str 
     if changes is not None and any(error.path[:1] == (changes,) and len(error.path) > 1 for error in reported):
         words = one_line("; ".join(error.message for error in reported))
         raise Unreachable(f"{host} may have done it, but its answer cannot be read: {words}", answered=True)
-    if partial and envelope is not None and reported and _has_data(envelope):
+    if partial and envelope is not None and reported and _has_data(envelope, reported):
         return Answer(
             data=_data(envelope, host),
             server_time=http_date(reply.headers.get("date")),
@@ -115,12 +115,14 @@ def _data(envelope: _Envelope, host: str) -> msgspec.Raw:
     return envelope.data
 
 
-def _has_data(envelope: _Envelope) -> bool:
-    """Whether something came beside errors; of a document that is refused nothing does."""
-    if isinstance(envelope.data, msgspec.UnsetType):
+def _has_data(envelope: _Envelope, reported: tuple[Reported, ...]) -> bool:
+    """Whether something came beside errors, or would have come without what they tell of some part of it."""
+    if isinstance(envelope.data, msgspec.UnsetType) or is_null(envelope.data):
         return False
     try:
-        return not all(map(is_null, decode(envelope.data, dict[str, msgspec.Raw]).values()))
+        return any(len(error.path) > 1 for error in reported) or not all(
+            map(is_null, decode(envelope.data, dict[str, msgspec.Raw]).values())
+        )
     except ValueError:
         return False
 

@@ -21,7 +21,7 @@ from mirror.api.learning import mark
 from mirror.api.lists import NO_FLAWS
 from mirror.api.scalars import ABSENT, is_null
 from mirror.api.session import Session, changed_by
-from mirror.api.wire import ProjectData, WireServer
+from mirror.api.wire import AliasedData, ProjectData, WireServer
 from mirror.errors import (
     AuthError,
     DocumentRefused,
@@ -153,6 +153,17 @@ class Asking:
         errors = answer.errors if errors is None else errors
         words = one_line("; ".join(error.message for error in errors))
         return GraphQLError(f"{self._host} reports: {words}", reported=tuple(errors))
+
+    def _runs_in(self, answer: Answer) -> Mapping[str, msgspec.Raw]:
+        """The runs in an answer with an alias for each; none where there is no such project.
+
+        Raises:
+            GraphQLError: what failed took all of them along.
+        """
+        found = self._read(answer, AliasedData).project
+        if found is None and answer.errors:
+            raise self._reported(answer)
+        return found or {}
 
     def _failed_aliases(self, answer: Answer) -> Mapping[str | int, Mapping[str, str]]:
         """What failed of single runs in an answer with an alias for each.

@@ -13,7 +13,6 @@ from mirror.api.flaws import fields_of, lost_with
 from mirror.api.listing_questions import ARTIFACTS_FIRST, FILES_FIRST
 from mirror.api.pages import BadRun
 from mirror.api.scalars import NULL, is_null
-from mirror.api.wire import AliasedData
 from mirror.errors import GraphQLError
 
 RUNS_PER_DOCUMENT = 50
@@ -54,13 +53,13 @@ class ContentQuestions(Asking):
             document = contents_document(len(some))
             try:
                 answer = await self._ask(document, variables, attempts=attempts, partial=True, without=without)
+                runs = self._runs_in(answer)
             except GraphQLError as error:  # a field that may not be null took the project along
                 lost = lost_with(error, alone=len(some) == 1)
                 if not lost.keys() - without.keys():
                     raise
                 return await ask(some, attempts, {**without, **lost})
             failed = self._failed_aliases(answer)
-            runs = self._read(answer, AliasedData).project or {}
             found: dict[str, RunContents | BadRun | None] = {}
             for n, run_id in enumerate(some):
                 node, fields = runs.get(f"r{n}", NULL), failed.get(f"r{n}", {})

@@ -14,7 +14,6 @@ from mirror.api.flaws import fields_of, lost_with
 from mirror.api.pages import BadRun
 from mirror.api.scalars import NULL, is_null, is_told
 from mirror.api.stream_rows import WireStreams, rows_of, to_log_page
-from mirror.api.wire import AliasedData
 from mirror.errors import GraphQLError, NotOffered, ServerError
 
 ASKS_PER_DOCUMENT = 20
@@ -155,6 +154,7 @@ class StreamQuestions(Asking):
         needs = [_PAGING] if modern else []
         try:
             answer = await self._ask(document, variables, attempts=attempts, partial=True, needs=needs, without=without)
+            runs = self._runs_in(answer)
         except NotOffered:
             if modern and not self._known.knows(_PAGING):  # it just said so
                 return await self._streams(entity, project, asks, attempts, without)
@@ -165,7 +165,6 @@ class StreamQuestions(Asking):
                 raise
             return await self._streams(entity, project, asks, attempts, {**without, **lost})
         failed = self._failed_aliases(answer)
-        runs = self._read(answer, AliasedData).project or {}
         found: dict[str, RunStreams | BadRun | None] = {}
         for n, ask in enumerate(asks):
             node, fields = runs.get(f"r{n}", NULL), failed.get(f"r{n}", {})

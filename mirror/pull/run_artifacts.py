@@ -16,6 +16,7 @@ from mirror.errors import NotFound, NotOffered, WrongContent
 from mirror.pull.contents_plan import MB
 from mirror.pull.errand import Errand
 from mirror.pull.fetch import Wanted, fetch
+from mirror.pull.path import Path as ListingPath
 from mirror.records.artifacts import (
     ArtifactRecord,
     ArtifactRef,
@@ -152,7 +153,9 @@ def _is_new(
 
 async def _all(errand: Errand, run_id: str, direction: Direction, first: ArtifactsPage) -> _Refs:
     refs, page, unreadable, flaw = list(first.artifacts), first, first.unreadable, first.flaw
+    path = ListingPath(f"artifacts of run {run_id}")
     while page.has_more:
+        path.step(page.after, [ref.artifact_id for ref in page.artifacts])
         page = await errand.client.artifacts_page(errand.key.entity, errand.key.project, run_id, direction, page.after)
         refs += page.artifacts
         unreadable += page.unreadable
@@ -231,11 +234,12 @@ async def _files(
     lacking = [entry for entry in entries if entry.ref is None and not _has(errand, known.get(entry.digest))]
 
     async def list_urls() -> None:
-        after, more = None, True
+        after, more, path = None, True, ListingPath(f"files of {record.name}")
         while more:
             page = await errand.client.artifact_files(record.artifact_id, after)
             urls.update({file.name: file.url.reveal() for file in page.files})
             after, more = page.after, page.has_more
+            path.step(after if more else None, [file.name for file in page.files])
 
     if lacking:  # versions share most of their files: what is held is not fetched again
         await list_urls()

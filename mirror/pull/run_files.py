@@ -12,6 +12,7 @@ from mirror.errors import NotFound
 from mirror.pull.contents_plan import MB, plan_files
 from mirror.pull.errand import Errand
 from mirror.pull.fetch import Wanted, fetch
+from mirror.pull.path import Path
 from mirror.records.contents import FileRow, FileStatus, HeldFile
 from mirror.records.texts import storable
 from mirror.store.partials import PartialKey
@@ -60,6 +61,8 @@ async def _all_files(errand: Errand, listed: RunContents) -> tuple[Sequence[List
     """The whole list, whether it is whole by the server's own count, and what it could not tell of single files."""
     files, after, more = list(listed.files), listed.files_after, listed.has_more_files
     unreadable, flaw, told = listed.unreadable_files, listed.flawed.get("files"), listed.files_told
+    path = Path(f"files of run {listed.run_id}")
+    path.step(after if more else None, [file.name for file in files])
     while more:
         page = await errand.client.files_page(errand.key.entity, errand.key.project, listed.run_id, after)
         files += page.files
@@ -67,6 +70,7 @@ async def _all_files(errand: Errand, listed: RunContents) -> tuple[Sequence[List
         flaw = flaw or page.flaw or (None if page.told else "a page of the list is missing")
         told = told and page.told
         after, more = page.after, page.has_more
+        path.step(after if more else None, [file.name for file in page.files])
     files = [msgspec.structs.replace(file, name=storable(file.name)) for file in files]  # as the lake holds them
     errand.report.skipped += unreadable
     counted = listed.file_count is None or len({file.name for file in files}) >= listed.file_count

@@ -7,6 +7,7 @@ import msgspec
 from mirror.api import LogPage, StreamAsk
 from mirror.pull.contents_plan import HISTORY, HISTORY_PAGE_STEPS, HistoryPlan
 from mirror.pull.errand import Errand
+from mirror.pull.path import Path
 from mirror.records.console import ConsoleLine
 from mirror.records.contents import HeldHistory
 from mirror.records.runs import RunRecord
@@ -79,7 +80,9 @@ async def take_console(errand: Errand, run: RunRecord, first: LogPage, held: Hel
             run.entity, run.project, run.run_id
         )  # the server cut the newest ones short
     lines, page, unreadable, flaw = list(first.lines), first, first.unreadable, first.flaw
+    path = Path(f"console lines of run {run.run_id}")
     while page.has_more and not page.is_tail:
+        path.step(page.after, [str(line.number) for line in page.lines])
         page = await errand.client.log_lines(run.entity, run.project, run.run_id, page.after)
         if not page.lines:
             break
