@@ -37,6 +37,7 @@ from mirror.errors import (
 )
 from mirror.typed import decode
 
+OK = 200  # with this status a server may also tell that something failed which it knows
 FEW_TRIES = 2  # of a document about several things: asking for fewer of them is the better next step
 ALL_FILES = 100_000
 # Fields of a run that have another name in answers.
@@ -104,14 +105,14 @@ class Asking:
                         continue
                 elif not error.may_be_about_form or self._known.was_taken(fitted):
                     raise
-                if not await self._found_out(document, fitted, sent):
+                if not await self._found_out(document, fitted, sent, keeps=error.status != OK):
                     raise
             else:
                 self._known.note_taken(fitted)
                 return answer
         raise ServerError(f"{self._host} keeps refusing what it is asked for, for other reasons each time")
 
-    async def _found_out(self, document: str, fitted: Fitted, variables: Mapping[str, object]) -> bool:
+    async def _found_out(self, document: str, fitted: Fitted, variables: Mapping[str, object], *, keeps: bool) -> bool:
         """Find out by smaller documents what a server does not know, where its words do not tell.
 
         Returns:
@@ -124,7 +125,7 @@ class Asking:
         lacking = await Probe(document, self._known.facts, variables, self._takes_form).lacking()
         if lacking is None:
             self._known.note_taken(fitted)
-        return bool(lacking) and self._known.learn_lacking(lacking or ())
+        return bool(lacking) and self._known.learn_lacking(lacking or (), keeps=keeps)
 
     async def _takes_form(self, text: str, variables: Mapping[str, object]) -> bool:
         """Whether the server takes the form of a document, whatever it answers."""

@@ -164,6 +164,7 @@ DOCUMENTS: Mapping[str, str] = MappingProxyType(
         "VIEWER": VIEWER,
         "PING": PING,
         "FEATURES": FEATURES,
+        "SELF": SELF,
         "PROJECTS": PROJECTS,
         "PROJECT": PROJECT,
         "RUNS": RUNS,

@@ -37,12 +37,23 @@ from mirror.api.expected_types import composite_of
 from mirror.api.fitted import Fitted, family
 from mirror.records.server import FieldFacts, ServerFacts
 
+_LISTED = ("File", "LogLine", "Artifact", "InputArtifact")
+
 # Without these arguments a field still answers what is asked for, if with more than that and in another order: the pull
 # filters what comes, and asks for all at once. Without any other it would answer something else.
 DISPENSABLE = frozenset({"Project.runs(order)", "Project.runs(filters)", "Project.runs(after)"})
 
-# Without this field the others of its type mean something else: live rows are those that no export holds.
-NEEDED = {"ParquetHistory": "parquetUrls"}
+# Fields without which others that are asked of their type are of no use: rows that nothing tells apart, lists without
+# rows, and live rows, which are those that no export holds. What leads to them is left out with them.
+NEEDED: Mapping[str, frozenset[str]] = {
+    "ParquetHistory": frozenset({"parquetUrls"}),
+    "File": frozenset({"name"}),
+    "LogLine": frozenset({"number"}),
+    "Artifact": frozenset({"id", "artifactSequence"}),
+    "ArtifactSequence": frozenset({"name"}),
+    **dict.fromkeys((f"{kind}Connection" for kind in _LISTED), frozenset({"edges"})),
+    **dict.fromkeys((f"{kind}Edge" for kind in _LISTED), frozenset({"node"})),
+}
 
 # Fields that answer the same under an older name.
 OLDER_NAMES = {"File.directUrl": "url", "Project.run": "bucket"}
@@ -50,16 +61,17 @@ OLDER_NAMES = {"File.directUrl": "url", "Project.run": "bucket"}
 _ROOTS = {OperationType.QUERY: "Query", OperationType.MUTATION: "Mutation"}
 
 
-def fit(document: str, facts: ServerFacts) -> Fitted:
+def fit(document: str, facts: ServerFacts, *, for_use: bool = True) -> Fitted:
     """Leave out of a document what a server does not know.
 
     Args:
         document: one operation and its fragments, written for a current server.
         facts: what is known of the server; what it does not know of stays.
+        for_use: leave out as well what is of no use without what is left out (`NEEDED`).
     """
     operation, fragments = _parsed(document)
     name = operation.name.value if operation.name else ""
-    fitter = _Fitter(facts=facts, fragments=fragments)
+    fitter = _Fitter(facts=facts, fragments=fragments, for_use=for_use)
     kept = fitter.selections(operation.selection_set, _ROOTS[operation.operation])
     text = None
     definitions = tuple(_definitions(operation, name, fitter.uses, facts))
@@ -100,6 +112,7 @@ class _Fitter:
 
     facts: ServerFacts
     fragments: Mapping[str, FragmentDefinitionNode]
+    for_use: bool = True
     uses: dict[str, str | None] = field(default_factory=dict)  # variables, and the type that the server wants
     left_out: set[str] = field(default_factory=set)
     visited: set[tuple[str, str]] = field(default_factory=set)
@@ -143,7 +156,7 @@ class _Fitter:
             kept = self.selections(node.selection_set, child)
             if not kept and parent == "Mutation":  # what it does counts, not what it answers
                 kept = (FieldNode(name=NameNode(value="__typename")),)
-            if not kept or not _is_use(child, kept):
+            if not kept or not self._is_use(child, node.selection_set, kept):
                 self.left_out.add(path)
                 return None
             selected = SelectionSetNode(selections=kept)
@@ -152,6 +165,14 @@ class _Fitter:
         return FieldNode(
             alias=node.alias, name=node.name, arguments=arguments, directives=node.directives, selection_set=selected
         )
+
+    def _is_use(self, parent: str, asked: SelectionSetNode, kept: tuple[SelectionNode, ...]) -> bool:
+        """Whether what is left of the selections on a type is of use without the rest."""
+        needed = NEEDED.get(parent)
+        if needed is None or not self.for_use:
+            return True
+        wanted = needed & {node.name.value for node in self._written_out(asked)}
+        return wanted <= {node.name.value for node in kept if isinstance(node, FieldNode)}
 
     def _under_older_name(self, node: FieldNode, parent: str, path: str) -> FieldNode | None:
         older = OLDER_NAMES.get(path)
@@ -211,12 +232,6 @@ class _Fitter:
             for argument in directive.arguments or ():
                 for name in _variables_in(argument.value):
                     self.uses.setdefault(name, None)
-
-
-def _is_use(parent: str, kept: tuple[SelectionNode, ...]) -> bool:
-    """Whether what is left of the selections on a type is of use without the rest."""
-    needed = NEEDED.get(parent)
-    return needed is None or any(isinstance(node, FieldNode) and node.name.value == needed for node in kept)
 
 
 def _variables_in(value: ValueNode) -> Iterator[str]:

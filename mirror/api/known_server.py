@@ -93,12 +93,22 @@ class KnownServer:
         if fitted.text is not None and len(self._taken) < MOST_FITTED:
             self._taken.add(fitted.text)
 
-    def learn_lacking(self, names: Iterable[str]) -> bool:
-        """Take in names that the server does not know; False when that is nothing new."""
+    def learn_lacking(self, names: Iterable[str], *, keeps: bool) -> bool:
+        """Take in names that the server does not know; False when that is nothing new.
+
+        Args:
+            names: as in `ServerFacts.lacking`.
+            keeps: they hold for longer than this process: the server left no doubt that it refused the document.
+        """
         before = self.facts
-        lacking = tuple(sorted({*before.lacking, *names}))
-        self.learn(msgspec.structs.replace(before, lacking=lacking))
-        return self.facts != before
+        facts = msgspec.structs.replace(before, lacking=tuple(sorted({*before.lacking, *names})))
+        if keeps:
+            self.learn(facts)
+        elif facts != before:
+            self.facts = facts
+            self._fitted.clear()
+            self._taken.clear()
+        return facts != before
 
     def note_viewer(self, viewer: Viewer) -> None:
         """Take in whom the key belongs to; no document depends on it."""

@@ -42,7 +42,7 @@ class Probe:
         self._known: dict[str, bool] = {}  # by text
         self._taken: set[str] = set()
         self._left = MOST_PROBES
-        whole = fit(document, facts)
+        whole = fit(document, facts, for_use=False)
         self._names = [*(f"{parent}.{field}" for parent, field in whole.in_order), *sorted(DISPENSABLE)]
 
     async def lacking(self) -> frozenset[str] | None:
@@ -84,7 +84,11 @@ class Probe:
 
     def _with(self, names: Sequence[str]) -> Fitted:
         without = tuple(name for name in self._names if name not in names)
-        return fit(self._document, msgspec.structs.replace(self._facts, lacking=(*self._facts.lacking, *without)))
+        return fit(
+            self._document,
+            msgspec.structs.replace(self._facts, lacking=(*self._facts.lacking, *without)),
+            for_use=False,  # the form alone is asked about
+        )
 
     def _leads(self, name: str) -> bool:
         """Whether a name is the way to others: it is asked for only with one of them."""

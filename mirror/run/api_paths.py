@@ -22,7 +22,7 @@ class ApiPaths:
         timeout: in seconds; the SDK's, and means nothing here, where nobody is waited for.
         api_key: the SDK's; it is neither used nor kept.
         overrides: `{"entity": …, "project": …}` for paths that leave them out; else `WANDB_ENTITY` and
-            `WANDB_PROJECT`.
+            `WANDB_PROJECT`, where something of them is mirrored: they may be set for training alone.
         home: the mirror's directory; else `WANDB_MIRROR_HOME`, else the user's data folder.
 
     Raises:
@@ -54,6 +54,7 @@ class ApiPaths:
             "organization": os.environ.get("WANDB_ORGANIZATION"),
             **(overrides or {}),
         }
+        self._overrides = dict(overrides or {})
         self._held: dict[str, Any] = {}
 
     @property
@@ -77,18 +78,18 @@ class ApiPaths:
 
     @property
     def default_entity(self) -> str | None:
-        """The entity of paths that name none: as given, else the key's owner's, if something of it is mirrored, else
-        the only one that is mirrored, else the owner's.
+        """The entity of paths that name none: as given, else the environment's, else the key's owner's, if something of
+        it is mirrored, else the only one that is mirrored, else the first of those two that is known.
         """
         return self._entity or self._known_entity(mirrored_projects(self._local.reader))
 
     @property
     def _entity(self) -> str | None:
-        return self.settings.get("entity") or None
+        return self._overrides.get("entity") or None
 
     @property
     def _project(self) -> str | None:
-        return self.settings.get("project") or None
+        return self._overrides.get("project") or None
 
     def _run_path(self, path: str) -> tuple[str, str, str]:
         return parse_path(path, entity=self._entity, project=self._project, default=self._known)
@@ -102,13 +103,20 @@ class ApiPaths:
     def _known(self) -> tuple[str | None, str | None]:
         """Entity and project where none is given; the project where just one is mirrored."""
         known = mirrored_projects(self._local.reader)
-        return self._known_entity(known), known[0][1] if len(known) == 1 else None
+        entity, project = self._known_entity(known), self.settings.get("project")
+        if project and (entity, project) in known:
+            return entity, project
+        return entity, known[0][1] if len(known) == 1 else project or None
 
     def _known_entity(self, known: list[tuple[str, str]]) -> str | None:
         entities = {entity for entity, _ in known}
         viewer = self._local.viewer
         owner = (viewer.entity or viewer.username or None) if viewer is not None else None
-        return entities.pop() if owner not in entities and len(entities) == 1 else owner
+        meant = [name for name in (self.settings.get("entity"), owner) if name]
+        held = [name for name in meant if name in entities]
+        if held or len(entities) != 1:
+            return next(iter([*held, *meant]), None)
+        return entities.pop()
 
     def _needed_entity(self, name: str | None) -> str:
         entity = self.default_entity
