@@ -171,15 +171,15 @@ async def _take_exports(errand: Errand, run: RunRecord) -> tuple[ExportRow, ...]
 
 
 async def _take_parts(errand: Errand, run: RunRecord, listed: RunContents) -> tuple[ExportRow, ...]:
-    rows: list[ExportRow] = []
+    rows: dict[int, ExportRow] = {}
 
-    async def one(url: SignedUrl) -> None:
-        rows.append(await _take_part(errand, run, url))
+    async def one(part: int, url: SignedUrl) -> None:
+        rows[part] = await _take_part(errand, run, url)
 
     async with side_by_side() as group:
-        for url in listed.export_urls:
-            group.start_soon(one, url)
-    return tuple(rows)
+        for part, url in enumerate(listed.export_urls):
+            group.start_soon(one, part, url)
+    return tuple(row for _, row in sorted(rows.items()))  # as listed, whichever came first
 
 
 async def _take_part(errand: Errand, run: RunRecord, url: SignedUrl) -> ExportRow:
