@@ -12,13 +12,16 @@ from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 
-from mirror.api.fragments import CONTENT_FIELDS, RUN_FIELDS, SERVER_FIELDS, SWEEP_FIELDS
+from mirror.api.fragments import CONTENT_FIELDS, RUN_FIELDS, SERVER_FIELDS, SWEEP_FIELDS, VIEWER_FIELDS
 
-VIEWER = """
+VIEWER = (
+    """
 query MirrorViewer {
-  viewer { id name username email admin entity teams { edges { node { name } } } }
+  viewer { ...ViewerFields }
 }
 """
+    + VIEWER_FIELDS
+)
 
 # What every GraphQL server can answer.
 PING = """
@@ -41,10 +44,11 @@ SELF = (
     """
 query MirrorSelf {
   serverInfo { ...ServerFields }
-  viewer { id username entity teams { edges { node { name } } } }
+  viewer { ...ViewerFields }
 }
 """
     + SERVER_FIELDS
+    + VIEWER_FIELDS
 )
 
 PROJECTS = """

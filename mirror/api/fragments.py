@@ -12,6 +12,13 @@ fragment ServerFields on ServerInfo {
 }
 """
 
+# Whom a key belongs to.
+VIEWER_FIELDS = """
+fragment ViewerFields on User {
+  id name username email admin entity teams { edges { node { name } } }
+}
+"""
+
 # W&B API notes, section 5: light fields first, then the four heavy ones.
 RUN_FIELDS = """
 fragment RunFields on Run {
