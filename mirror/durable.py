@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import re
 import secrets
@@ -26,6 +27,8 @@ except ImportError:  # Windows
     _FULL_SYNC = None
 
 TMP_PREFIX = ".tmp-"
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})  # `errno` of a disk that has no room
+FORBIDDEN = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})  # of one that may not be written
 MANY = 8  # from so many files on, one flush of their file system is faster than one of each
 
 

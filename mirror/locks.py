@@ -18,7 +18,7 @@ from typing import Self
 import filelock
 import msgspec
 
-from mirror.durable import write_replace
+from mirror.durable import FULL, write_replace
 from mirror.errors import HomeBusy, HomeUnusable
 from mirror.typed import decode
 
@@ -88,6 +88,8 @@ class ProcessLock:
 
 
 def _unusable(holder: Path, error: OSError) -> HomeUnusable:
+    if error.errno in FULL:
+        return HomeUnusable(f"the disk that holds {holder.parent} is full", hint="free some space first")
     return HomeUnusable(
         f"{holder.parent} cannot be written: {error.strerror or error}",
         hint="check the owner and the permissions of the folder, or choose another home with --home",

@@ -24,7 +24,7 @@ from mirror.config import StoreSettings
 from mirror.errors import LakeTooNew, NotMirrored, StoreError
 from mirror.layout import Home
 from mirror.outbox.reading import OutboxReader
-from mirror.store.catalog_copy import catalog_copy
+from mirror.store.catalog_copy import catalog_copy, is_blank
 from mirror.store.catalog_seal import log_of
 from mirror.store.engine import Engine, store_errors
 from mirror.store.inspection import (
@@ -128,7 +128,8 @@ def _check_lake(
     home: Home, settings: StoreSettings, findings: Findings, meter: Meter, quick: bool, threads: int
 ) -> _Lake:
     lake = _Lake()
-    if not home.catalog.exists() and not any(home.lake_data.rglob("*.parquet")):
+    has_files = any(home.lake_data.rglob("*.parquet"))
+    if not home.catalog.exists() and not has_files:
         return lake  # nothing but an outbox
 
     def rows(engine: Engine) -> None:
@@ -143,6 +144,8 @@ def _check_lake(
     try:
         stamp = _stamp(home)
         with catalog_copy(home) as copy:
+            if not has_files and is_blank(copy.path):
+                return lake
             lake.sealed = check_catalog(home, copy, findings)
             with inspected(home, copy.path, settings) as engine:
                 files = lake_files(engine, home)

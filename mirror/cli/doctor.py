@@ -20,6 +20,7 @@ from mirror.cli.doctor_server import Check, examine_server, failed
 from mirror.cli.output import plural, print_json, size, write
 from mirror.cli.setting import Setting, find_setting, known_key, setting_options
 from mirror.cli.statuses import ASKS_SERVER, exit_statuses
+from mirror.durable import FULL
 from mirror.errors import MirrorError, NotMirrored, StoreError
 from mirror.private import is_open
 from mirror.store import connect, run_sql
@@ -120,8 +121,10 @@ def _file_system(setting: Setting) -> str:
             connection.execute("CREATE TABLE probe (x)")
             connection.close()
     except (OSError, sqlite3.Error) as error:
+        is_full = "full" in str(error) or (isinstance(error, OSError) and error.errno in FULL)
         raise StoreError(
-            f"{place} cannot be written: {error}", hint="check its owner and permissions, or choose another --home"
+            f"{place} cannot be written: {error}",
+            hint="free some space" if is_full else "check its owner and permissions, or choose another --home",
         ) from error
     if mode != "wal":
         raise StoreError(f"{place} cannot hold a shared catalog", hint="choose a home on a local disk")

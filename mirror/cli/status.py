@@ -107,7 +107,11 @@ def read_held(setting: Setting) -> Held:
     """
     home = setting.home
     if home.catalog.exists():
-        with contextlib.closing(connect(home)) as engine, store_errors(home):
+        with (
+            contextlib.suppress(NotMirrored),  # the first pull did not come to its first commit
+            contextlib.closing(connect(home)) as engine,
+            store_errors(home),
+        ):
             return Held(
                 projects=project_overviews(engine),
                 failures=failure_overviews(engine),

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from mirror.durable import Unflushed, make_folder, move, sync_folder, write_new
+from mirror.durable import FORBIDDEN, FULL, Unflushed, make_folder, move, sync_folder, write_new
 from mirror.errors import HomeUnusable, StoreError
 from mirror.layout import Home
 from mirror.locks import locked
@@ -26,8 +26,6 @@ from mirror.records.operations import Entry, EntryState, entry_of_json
 
 # Where a copy of one entry in two folders counts, the first one does: what may be under way is never claimed twice.
 STATES: tuple[EntryState, ...] = ("claimed", "new", "conflict", "dead")
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 class Aside(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,11 +188,11 @@ def outbox_errors(home: Home) -> Iterator[None]:
         yield
     except OSError as error:
         what = error.strerror or str(error)
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise HomeUnusable(
                 f"the disk that holds {home.root} is full", hint="free some space; what is in the outbox stays"
             ) from error
-        if error.errno in _FORBIDDEN:
+        if error.errno in FORBIDDEN:
             raise HomeUnusable(
                 f"the outbox of {home.root} cannot be written: {what}",
                 hint="check the owner and the permissions of the folder, or choose another home with --home",

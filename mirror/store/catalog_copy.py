@@ -55,6 +55,15 @@ def catalog_copy(home: Home) -> Iterator[CatalogCopy]:
         yield CatalogCopy(target, seal if seal == read_seal(home) else None)
 
 
+def is_blank(catalog: Path) -> bool:
+    """Whether a copy is a database without any table: the first pull was stopped before it made the lake."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{catalog.as_uri()}?mode=ro", uri=True)) as connection:
+            return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+    except sqlite3.Error:
+        return False
+
+
 def _copied(catalog: Path, target: Path) -> bool:
     """Copy the bytes; False when somebody wrote meanwhile."""
     log, log_target = log_of(catalog), log_of(target)

@@ -20,7 +20,7 @@ from typing import Literal
 
 import msgspec
 
-from mirror.durable import TMP_PREFIX, make_folder, rename_inside, sync_descriptor
+from mirror.durable import FULL, TMP_PREFIX, make_folder, rename_inside, sync_descriptor
 from mirror.errors import ConfigError, HomeUnusable, StoreError
 from mirror.records.paths import refusals
 from mirror.store.objects import Objects
@@ -150,7 +150,7 @@ def _io(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}:
+        if error.errno in FULL | {errno.EROFS, errno.EIO}:
             raise HomeUnusable(
                 f"{path} cannot be written: {error.strerror}", hint="what was written before stays; make room first"
             ) from error

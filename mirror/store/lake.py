@@ -138,12 +138,22 @@ class Lake:
                 f"the lake in {self.home.root} has schema version {version}; this wandb-mirror knows {SCHEMA_VERSION}"
             )
         if version == len(MIGRATIONS):
+            self._make_table_folders()
             return
         with self.transaction() as engine:
             for statement in chain.from_iterable(MIGRATIONS[version:]):
                 engine.execute(statement)
+            self._make_table_folders()
             engine.execute("DELETE FROM lake.meta WHERE key = 'schema_version'")
             engine.execute(inlined("INSERT INTO lake.meta VALUES ('schema_version', ?)", [str(len(MIGRATIONS))]))
+
+    def _make_table_folders(self) -> None:
+        """Make what DuckLake does not make below a path with a backslash, which it takes for one of Windows."""
+        if "\\" not in str(self.home.lake_data):
+            return
+        query = f"SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = {sql_text(LAKE)}"
+        for schema, table in self._engine.execute(query).fetchall():
+            make_folder(self.home.lake_data / str(schema) / str(table))
 
     def _inline_small_tables(self) -> None:
         known = self._engine.execute(

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import sqlite3
-import tempfile
 import weakref
-from pathlib import Path
 
 import duckdb
 
 from mirror.config import StoreSettings
 from mirror.errors import LakeTooNew, NotMirrored, StoreError
 from mirror.layout import Home, find_home
+from mirror.store.catalog_copy import catalog_copy, is_blank
 from mirror.store.engine import attach_lake, new_engine, sql_name, store_errors
 from mirror.store.lake import check_catalog, lake_deployment, lake_version
 from mirror.store.tables import SCHEMA_VERSION
@@ -113,29 +110,20 @@ def deployment_of_lake(home: Home) -> str | None:
 
 
 def _attach(engine: duckdb.DuckDBPyConnection, home: Home) -> None:
-    """Attach in place; in a folder that cannot be written, attach a private copy of the small catalog.
+    """Attach in place; where that cannot be, attach a private copy of the small catalog.
 
-    SQLite needs to create a shared-memory file beside a catalog in WAL mode, even to read it.
+    SQLite needs to create a shared-memory file beside a catalog in WAL mode, even to read it: that fails in a folder
+    that cannot be written, and on a full disk.
     """
     try:
         attach_lake(engine, home.catalog, home.lake_data, read_only=True)
-    except duckdb.Error:
-        if _is_blank(home.catalog):  # the first pull was stopped before it made the lake
-            raise _nothing_yet(home) from None
-        if os.access(home.lake, os.W_OK):
-            raise
-        folder = Path(tempfile.mkdtemp(prefix="wandb-mirror-catalog-"))
-        weakref.finalize(engine, shutil.rmtree, folder, ignore_errors=True)
-        for name in (home.catalog.name, f"{home.catalog.name}-wal"):
-            with contextlib.suppress(FileNotFoundError):
-                shutil.copyfile(home.catalog.with_name(name), folder / name)
-        attach_lake(engine, folder / home.catalog.name, home.lake_data, read_only=True)
-
-
-def _is_blank(catalog: Path) -> bool:
-    """Whether a catalog is a SQLite database without any table."""
-    try:
-        with contextlib.closing(sqlite3.connect(f"{catalog.as_uri()}?mode=ro", uri=True)) as connection:
-            return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
-    except sqlite3.Error:
-        return False
+    except duckdb.Error as error:
+        with contextlib.ExitStack() as opening:
+            try:
+                copy = opening.enter_context(catalog_copy(home)).path
+                if is_blank(copy):
+                    raise _nothing_yet(home) from None
+                attach_lake(engine, copy, home.lake_data, read_only=True)
+            except (OSError, StoreError, duckdb.Error):
+                raise error from None
+            weakref.finalize(engine, opening.pop_all().close)

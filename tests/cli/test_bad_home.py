@@ -64,11 +64,13 @@ def test_a_home_in_a_path_that_is_not_utf_8_is_refused(cli: Cli) -> None:
     assert "not UTF-8" in cli.fails(3, "status", "--home", b"caf\xe9").error
 
 
-def test_a_home_with_quotes_spaces_and_umlauts_is_a_home_like_others(cli: Cli, server: Sandbox) -> None:
+@pytest.mark.parametrize("home", ['it\'s; a "höme" --', "C:\\home\\of me", "two\nlines*?[1]", "50%20 #{x} $HOME"])
+def test_a_home_with_whatever_in_its_name_is_a_home_like_others(cli: Cli, server: Sandbox, home: str) -> None:
     cli = cli.at(server)
-    home = 'it\'s; a "höme" --'
     cli("init", "--source", "team/other", "--home", home, code=0)
     cli("pull", "--home", home, code=0)
+    cli("maintain", "--home", home, code=0)
+    cli("verify", "--home", home, code=0)
     assert cli("sql", "SELECT run_id FROM runs", "--csv", "--home", home, code=0).out == "run_id\no1\n"
 
 
@@ -94,6 +96,9 @@ def test_a_full_disk_is_named_and_the_next_pull_completes(cli: Cli, server: Sand
     assert "is full" in said
     assert "\nhint: " in said
     assert "Traceback" not in said
+    assert cli("status", "--json").json["runs"] == 0
+    cli.fails(5, "edit", "team/proj/r1", "--add-tag", "x")
+    assert "damaged" not in cli("verify").out
     cli("pull", code=0)
     assert cli("status", "--json", code=0).json["runs"] == 3
 

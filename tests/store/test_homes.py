@@ -196,6 +196,15 @@ def test_a_read_only_home_refuses_a_writer_and_serves_a_reader(sandbox: Sandbox,
     assert mirror.run_ids() == ["r"]
 
 
+def test_a_disk_that_takes_not_even_the_files_of_a_reader_serves_readers(sandbox: Sandbox, mirror: Mirror) -> None:
+    sandbox.state.add_run(ENTITY, PROJECT, "r")
+    mirror.pull()
+    beside = mirror.home.catalog.with_name(f"{mirror.home.catalog.name}-shm")
+    beside.unlink(missing_ok=True)
+    beside.mkdir()  # SQLite cannot make its shared memory, as on a full disk
+    assert mirror.run_ids() == ["r"]
+
+
 FILL = """
 import resource
 from pathlib import Path
