@@ -6,6 +6,7 @@ Order of authority: the command line, then the environment (`WANDB_BASE_URL`), t
 from __future__ import annotations
 
 import difflib
+import hashlib
 import ipaddress
 import json
 import os
@@ -141,6 +142,15 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
                 project_of_watch(watch, self.project)
             except ValueError as error:
                 raise ValueError(f"watch[{number}]: {error}") from error
+
+    @property
+    def wanted(self) -> str:
+        """A digest of what of each run is wanted: when it changes, all runs have to be looked at."""
+        settings = (
+            self.history, self.streams, self.files_include, self.files_exclude, self.file_size_max_mb,
+            self.artifacts_include, self.artifact_size_max_mb,
+        )  # fmt: skip
+        return hashlib.sha256(msgspec.json.encode(settings)).hexdigest()[:16]
 
     @property
     def entity(self) -> str:

@@ -41,7 +41,13 @@ class Look:
 
 
 def choose_pass(
-    state: SourceState, *, now: dt.datetime, overlap: dt.timedelta, walk_every: dt.timedelta, force_walk: bool
+    state: SourceState,
+    *,
+    now: dt.datetime,
+    overlap: dt.timedelta,
+    walk_every: dt.timedelta,
+    force_walk: bool,
+    wanted: str | None = None,
 ) -> Walk | Look:
     """Which pass a project needs.
 
@@ -51,8 +57,11 @@ def choose_pass(
         overlap: how far before the watermark to check, for clocks that disagree and writes that came late.
         walk_every: how often all runs are compared.
         force_walk: a person asked for it; a walk that was cut off starts anew, too.
+        wanted: digest of what of each run is wanted now; another one than before asks for a walk, too.
     """
-    if force_walk:  # whatever was walked before it may have changed since
+    if force_walk or (
+        state.wanted is not None and state.wanted != wanted
+    ):  # whatever was walked before it may have changed since
         return Walk(resume_at=None, started_at=None)
     if state.walk_started_at is not None:
         return Walk(resume_at=state.walk_through, started_at=state.walk_started_at)

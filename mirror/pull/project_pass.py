@@ -55,6 +55,7 @@ class ProjectPass:
         self.report = report
         self.key: ProjectKey = report.key
         self.at = shop.now()
+        self.wanted = policy.wanted
         self.pages = PageTaker(shop, policy, report, self.at)
         self.committer = self.pages.committer
         self.state = SourceState()
@@ -79,6 +80,7 @@ class ProjectPass:
             overlap=dt.timedelta(minutes=self.shop.settings.overlap_minutes),
             walk_every=dt.timedelta(hours=self.shop.settings.reconcile_every_hours),
             force_walk=force_walk,
+            wanted=self.wanted,
         )
         before = self.state
         try:
@@ -251,7 +253,9 @@ class ProjectPass:
             async for listed in pages:
                 total = self._note_first(listed.page, total)
                 started = started or self.server_time or self.at
-                self.state = msgspec.structs.replace(self.state, walk_started_at=started, walk_through=through)
+                self.state = msgspec.structs.replace(
+                    self.state, walk_started_at=started, walk_through=through, wanted=self.wanted
+                )
                 project = None if listed.page is None or self.held_project else listed.page.project
                 changed = await self.pages.take(listed, project=project, source=self.state, expected=total)
                 await self._take_sweeps(listed.page)
@@ -371,6 +375,7 @@ class ProjectPass:
             last_pass_at=self.at,
             runs_upstream=total,
             surplus=surplus,
+            wanted=self.wanted if walked else self.state.wanted,
             # Once seen it holds until a walk, which sees all edits, has nothing against it.
             distrusts_updates=self.distrusts_updates or (not walked and self.state.distrusts_updates) or None,
         )

@@ -34,6 +34,7 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
     runs_upstream: int | None = None  # runs in the project by the server's count, at the last good pass
     surplus: int = 0  # runs upstream minus runs held when the last walk ended; not 0 where counts hide something
     distrusts_updates: bool | None = None  # `updatedAt` was seen not to tell what moved; the next walk asks again
+    wanted: str | None = None  # digest of what of each run was wanted when the last walk began
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

@@ -337,6 +337,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE lake.runs ADD COLUMN updated_at_text VARCHAR",
         "ALTER TABLE lake.runs ADD COLUMN host VARCHAR",
         "ALTER TABLE lake.sources ADD COLUMN distrusts_updates BOOLEAN",
+        "ALTER TABLE lake.sources ADD COLUMN wanted VARCHAR",
         "ALTER TABLE lake.completeness ADD COLUMN keys_fingerprint VARCHAR",
         "ALTER TABLE lake.completeness ADD COLUMN parts_fingerprint VARCHAR",
         *GENERATION_TABLES.values(),

@@ -37,7 +37,7 @@ VIEWS: dict[str, str] = {
         *("created_at_text", "heartbeat_at_text", "updated_at_text", "config_wire", "summary_wire"),
         *("system_metrics_wire", "fingerprint", "project_internal_id"),
     ),
-    "sources": _without("sources", "walk_through", "surplus", "distrusts_updates"),
+    "sources": _without("sources", "walk_through", "surplus", "distrusts_updates", "wanted"),
     "failures": "SELECT * FROM lake.failures",
     "files": "SELECT * EXCLUDE (updated_at_text) FROM lake.files",
     "exports": "SELECT * FROM lake.exports",

@@ -71,14 +71,26 @@ def test_artifact_bytes_come_when_a_policy_asks_for_them_and_no_digest_twice(
     assert [row["status"] for row in statuses] == ["left_out"]
     assert "artifacts_include" in statuses[0]["reason"]
     mirror = mirror_of(server, home, project)
-    mirror.pull(force_walk=True)
+    mirror.pull()
     assert_equal(server, mirror, project)
+    assert mirror.pull().projects[0].kind == "look"
     server.requests.clear()
     files = {"a.txt": b"twin", "renamed.bin": bytes([0]) * 2000, "new.bin": b"new"}
     server.state.add_artifact(ENTITY, project, "set0", files=files, run="r000")
     mirror.pull(force_walk=True)
     assert_equal(server, mirror, project)
     assert server.requests.count(kind="storage", path="artifacts/") == 1
+
+
+def test_what_a_policy_wants_of_runs_that_were_pulled_before_comes_with_the_next_pull(
+    server: Sandbox, home: Home, project: str
+) -> None:
+    fill(server, project, runs=2)
+    narrow: dict[str, Any] = {"files_include": (), "history": False, "streams": False, "artifacts_include": ()}
+    mirror_of(server, home, project, **narrow).pull()
+    mirror = mirror_of(server, home, project)
+    mirror.pull()
+    assert_equal(server, mirror, project)
 
 
 def test_equal_bytes_are_held_once(server: Sandbox, home: Home, project: str) -> None:

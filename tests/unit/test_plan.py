@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,8 +19,8 @@ NOON = dt.datetime(2024, 1, 1, 12, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
 
 
-def chosen(state: SourceState, *, force_walk: bool = False) -> plan.Walk | plan.Look:
-    return plan.choose_pass(state, now=NOON, overlap=HOUR, walk_every=24 * HOUR, force_walk=force_walk)
+def chosen(state: SourceState, *, force_walk: bool = False, wanted: str = "all") -> plan.Walk | plan.Look:
+    return plan.choose_pass(state, now=NOON, overlap=HOUR, walk_every=24 * HOUR, force_walk=force_walk, wanted=wanted)
 
 
 def test_the_first_pass_is_a_walk_and_the_next_a_look_until_a_day_has_gone() -> None:
@@ -33,6 +34,15 @@ def test_a_walk_that_was_cut_off_goes_on_unless_a_person_asks_for_a_whole_one() 
     cut = SourceState(watermark=NOON, last_walk_at=NOON, walk_started_at=NOON, walk_through="2024")
     assert chosen(cut) == plan.Walk(resume_at="2024", started_at=NOON)
     assert chosen(cut, force_walk=True) == plan.Walk(resume_at=None, started_at=None)
+
+
+def test_every_run_is_looked_at_again_when_another_part_of_runs_is_wanted() -> None:
+    held = SourceState(watermark=NOON, last_walk_at=NOON, wanted="all")
+    assert isinstance(chosen(held), plan.Look)
+    assert chosen(held, wanted="histories") == plan.Walk(resume_at=None, started_at=None)
+    cut = msgspec.structs.replace(held, walk_started_at=NOON, walk_through="2024")
+    assert chosen(cut) == plan.Walk(resume_at="2024", started_at=NOON)
+    assert chosen(cut, wanted="histories") == plan.Walk(resume_at=None, started_at=None)
 
 
 @pytest.mark.parametrize(
