@@ -1,6 +1,7 @@
-"""Pulls to be killed, past their imports: `python -m tests.crash.forker JSON`, as `forking` starts it.
+"""Work to be killed, past its imports: `python -m tests.crash.forker JSON`, as `forking` starts it.
 
-For each line on standard input one child pulls once; its process id and then its wait status are printed.
+For each line on standard input, a job and a limit of files' sizes, one child does it once; its process id and then its
+wait status are printed.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from pathlib import Path
 
 from mirror.errors import MirrorError
 from mirror.layout import Home
+from tests.check.test_repair import mend
 from tests.mirroring import Mirror
+from tests.store.maintained import tidy
 
 
 def main() -> None:
-    """Fork, pull, report, until the input ends."""
+    """Fork, work, report, until the input ends."""
     asked = json.loads(sys.argv[1])
     mirror = Mirror(
         url=asked["url"],
@@ -29,10 +32,10 @@ def main() -> None:
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
-            limit = int(line)
-            if limit:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-            os._exit(pull(mirror))
+            job, limit = line.split()
+            if int(limit):
+                resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+            os._exit(JOBS[job](mirror))
         print(child, flush=True)
         _, status = os.waitpid(child, 0)
         print(status, flush=True)
@@ -48,6 +51,20 @@ def pull(mirror: Mirror) -> int:
     for why in report.errors:
         print(f"{type(why).__name__}: {why.message}", file=sys.stderr, flush=True)
     return report.errors[0].exit_code if report.errors else 9 if report.failures else 0
+
+
+def maintenance(mirror: Mirror) -> int:
+    """0: done. Nothing is too young to be removed."""
+    tidy(mirror, days=30)
+    return 0
+
+
+def repair(mirror: Mirror) -> int:
+    """0: nothing is left that it cannot repair."""
+    return 9 if mend(mirror).left else 0
+
+
+JOBS = {"pull": pull, "maintain": maintenance, "repair": repair}
 
 
 if __name__ == "__main__":

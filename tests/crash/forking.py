@@ -1,4 +1,5 @@
-"""Pulls in children of a process that is past its imports: killed at a time, or short of room. The test's side."""
+"""Pulls, maintenance and repairs in children of a process that is past its imports: killed at a time, or short of room.
+The test's side."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from mirror.sandbox import Sandbox
 
 
 class Forker:
-    """A process that pulls a project in children of its own.
+    """A process that works on the mirror of a project in children of its own.
 
     Args:
         sandbox: the server.
@@ -38,10 +39,14 @@ class Forker:
 
     def pull(self, *, kill_after_s: float | None = None, file_size: int = 0) -> int:
         """One pull; the exit code, or minus the signal."""
+        return self.do("pull", kill_after_s=kill_after_s, file_size=file_size)
+
+    def do(self, job: str, *, kill_after_s: float | None = None, file_size: int = 0) -> int:
+        """One "pull", "maintain" or "repair"; the exit code, or minus the signal."""
         given, taken = self._process.stdin, self._process.stdout
         assert given is not None
         assert taken is not None
-        given.write(f"{file_size}\n")
+        given.write(f"{job} {file_size}\n")
         child = int(taken.readline())
         killer = None
         if kill_after_s is not None:
