@@ -160,10 +160,10 @@ def _out_of_order(server: Sandbox) -> None:
     one = {"_step": pa.array([2, 0, None, 2]), "a": [20, 0, -1, None], "b": [None, None, None, "later"]}
     two = {"_step": pa.array([1, 2, 3]), "a": pa.array([10.5, None, 30.5]), "c": ["x", None, None]}
     with server.state.lock:
-        for number, columns in enumerate((one, two)):
+        for columns in (one, two):
             sink = io.BytesIO()
             pq.write_table(pa.table(columns), sink)
-            key = f"exports/mixed/{number}.parquet"
+            key = f"exports/{run.number}/{server.state.number()}.parquet"
             server.state.bucket.put(key, sink.getvalue())
             run.parts.append(ExportPart(object_key=key, rows=len(columns["_step"])))
         run.exported = {0, 1, 2, 3}

@@ -45,8 +45,8 @@ def world(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Historie
 
 def _export(server: Sandbox, run: RunRecord, parts: Sequence[tuple[Style, Sequence[Row]]]) -> None:
     with server.state.lock:
-        for number, (style, rows) in enumerate(parts):
-            key = f"exports/{run.name}/{number}.parquet"
+        for style, rows in parts:
+            key = f"exports/{run.number}/{server.state.number()}.parquet"
             server.state.bucket.put(key, export_bytes(rows, style))
             run.parts.append(ExportPart(object_key=key, rows=len(rows)))
             run.exported |= {row["_step"] for row in rows}
