@@ -18,96 +18,35 @@ committing the same change again has no effect but a new time.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 
-from mirror.records.artifacts import ArtifactRecord
 from mirror.records.console import ConsoleLine
-from mirror.records.contents import ArtifactChange, ContentChanges, FileRow
+from mirror.records.contents import ArtifactChange, ContentChanges
 from mirror.records.passes import ProjectKey
-from mirror.records.texts import document_json, storable, storable_wire
+from mirror.records.texts import storable
 from mirror.store.contents_ready import ReadyContents, ReadyHistory
 from mirror.store.engine import Engine
-from mirror.store.events import EVENT_COLUMNS, fold_events
+from mirror.store.events import fold_events
 from mirror.store.generations import keep_histories
 from mirror.store.held import aware
 from mirror.store.metric_files import register
-from mirror.store.rows import TEXT, TIME, arrow_table, insert, merge, naive, put
-
-_INT = pa.int64()
-_RUN = [(name, TEXT) for name in ("entity", "project", "run_id")]
-
-# Columns and types as `tables` has them; the rows below come in the same order.
-_FILES = pa.schema(
-    [
-        *_RUN,
-        *((name, TEXT) for name in ("name", "file_id")),
-        ("size", _INT),
-        *((name, TEXT) for name in ("md5", "mimetype")),
-        ("updated_at", TIME),
-        *((name, TEXT) for name in ("updated_at_text", "object", "status", "reason")),
-        ("synced_at", TIME),
-    ]
+from mirror.store.rows import TEXT, arrow_table, insert, insert_arrow, merge, put
+from mirror.store.tables import (
+    ARTIFACT_FILES,
+    ARTIFACTS,
+    COMPLETENESS,
+    CONSOLE_LINES,
+    EARLIER_FORMS,
+    EXPORTS,
+    FILES,
+    RUN_ARTIFACTS,
+    SYSTEM_METRICS,
+    TAILS,
 )
-_EXPORTS = pa.schema(
-    [
-        *_RUN,
-        ("part", _INT),
-        ("object", TEXT),
-        *((name, _INT) for name in ("bytes", "rows", "min_step", "max_step")),
-        ("complete", pa.bool_()),
-        ("synced_at", TIME),
-    ]
-)
-_EARLIER_FORMS = pa.schema([*_RUN, ("export", TEXT), ("object", TEXT)])
-_TAILS = pa.schema([*_RUN, ("step", _INT), ("row", TEXT)])
-_CONSOLE = pa.schema(
-    [
-        *_RUN,
-        ("number", _INT),
-        ("timestamp", TIME),
-        *((name, TEXT) for name in ("timestamp_text", "level", "label", "line")),
-    ]
-)
-_COMPLETENESS = pa.schema(
-    [
-        *_RUN,
-        *((name, _INT) for name in ("last_step", "history_line_count", "rows_held", "shared_rows", "last_step_held")),
-        *((name, _INT) for name in ("parts", "tail_rows")),
-        ("complete", pa.bool_()),
-        ("reason", TEXT),
-        ("synced_at", TIME),
-        *((name, TEXT) for name in ("keys_fingerprint", "parts_fingerprint")),
-    ]
-)
-_ARTIFACTS = pa.schema(
-    [
-        *((name, TEXT) for name in ("artifact_id", "entity", "project", "sequence", "type")),
-        ("version_index", _INT),
-        *((name, TEXT) for name in ("state", "digest", "digest_algorithm")),
-        *((name, pa.list_(TEXT)) for name in ("aliases", "tags")),
-        *((name, TEXT) for name in ("metadata", "description")),
-        *((name, _INT) for name in ("size", "file_count")),
-        ("commit_hash", TEXT),
-        ("history_step", _INT),
-        *((name, TIME) for name in ("created_at", "updated_at")),
-        ("manifest", TEXT),
-        ("synced_at", TIME),
-        *((name, TEXT) for name in ("created_at_text", "updated_at_text", "metadata_wire")),
-    ]
-)
-_ARTIFACT_FILES = pa.schema(
-    [
-        *((name, TEXT) for name in ("artifact_id", "entity", "project", "path", "digest")),
-        ("size", _INT),
-        *((name, TEXT) for name in ("ref", "birth_artifact_id", "extra", "object", "status", "reason")),
-        ("synced_at", TIME),
-    ]
-)
-_RUN_ARTIFACTS = pa.schema([*_RUN, *((name, TEXT) for name in ("artifact_id", "direction"))])
 
 _OF_RUNS = "entity = ? AND project = ? AND run_id IN (SELECT unnest(?::VARCHAR[]))"
 
@@ -120,36 +59,23 @@ def commit_contents(engine: Engine, ready: ReadyContents, at: dt.datetime) -> No
         ready: from `contents_ready.prepare`.
         at: UTC; becomes `synced_at`.
     """
-    now = naive(at)
-    _write_files(engine, ready, now)
+    _write_files(engine, ready, at)
     keep_histories(engine, ready.key, ready.superseded, at)
-    _write_histories(engine, ready.key, ready.histories, now)
+    _write_histories(engine, ready.key, ready.histories, at)
     register(engine, ready.metrics)
     _write_events(engine, ready.key, ready.runs)
     _write_console(engine, ready.key, ready.runs)
     _write_run_artifacts(engine, ready.key, ready.runs)
-    _write_artifacts(engine, ready.artifacts, now)
+    _write_artifacts(engine, ready.artifacts, at)
 
 
-def _write_files(engine: Engine, ready: ReadyContents, now: dt.datetime | None) -> None:
-    rows = {
-        (run.run_id, storable(file.name)): (*_of(ready.key, run.run_id), *_file_values(file), now)
-        for run in ready.runs
-        for file in run.files
-    }
-    put(engine, "files", _FILES, list(rows.values()), keys=("entity", "project", "run_id", "name"), new=ready.new)
+def _write_files(engine: Engine, ready: ReadyContents, at: dt.datetime) -> None:
+    listed = {(run.run_id, storable(file.name)): file for run in ready.runs for file in run.files}
+    run_ids = [run_id for run_id, _ in listed]
+    put(engine, FILES, list(listed.values()), **_of(ready.key, run_ids), synced_at=at, new=ready.new)
 
 
-def _file_values(file: FileRow) -> tuple[Any, ...]:
-    return (
-        file.name, file.file_id, file.size, file.md5, file.mimetype, naive(file.updated_at), file.updated_at_text,
-        file.object, file.status, file.reason,
-    )  # fmt: skip
-
-
-def _write_histories(
-    engine: Engine, key: ProjectKey, histories: Sequence[ReadyHistory], now: dt.datetime | None
-) -> None:
+def _write_histories(engine: Engine, key: ProjectKey, histories: Sequence[ReadyHistory], at: dt.datetime) -> None:
     _delete(engine, "completeness", key, [history.run_id for history in histories if history.held])
     replaced = [history.run_id for history in histories if history.replaces]
     _delete(engine, "metrics", key, replaced)
@@ -157,37 +83,22 @@ def _write_histories(
     exported = [history.run_id for history in histories if history.held and history.exports is not None]
     _delete(engine, "exports", key, exported)
     _delete(engine, "earlier_forms", key, exported)
-    insert(
-        engine, "exports", arrow_table(_EXPORTS, [row for history in histories for row in _exports(key, history, now)])
-    )
-    forms = [
-        (*_of(key, history.run_id), export, digest)
-        for history in histories
-        for export, digest in sorted(history.earlier.items())
-    ]
-    insert(engine, "earlier_forms", arrow_table(_EARLIER_FORMS, forms))
-    tails = [
-        (*_of(key, history.run_id), row.step, storable_wire(row.row)) for history in histories for row in history.tail
-    ]
-    insert(engine, "tails", arrow_table(_TAILS, tails))
-    facts = [
-        (
-            *_of(key, history.run_id), fact.last_step, fact.history_line_count, fact.rows_held, fact.shared_rows,
-            fact.last_step_held, fact.parts, fact.tail_rows, fact.complete, fact.reason, now,
-            fact.keys_fingerprint, fact.parts_fingerprint,
-        )
-        for history in histories
-        for fact in [history.completeness]
-    ]  # fmt: skip
-    insert(engine, "completeness", arrow_table(_COMPLETENESS, facts))
-
-
-def _exports(key: ProjectKey, history: ReadyHistory, now: dt.datetime | None) -> Iterator[tuple[Any, ...]]:
-    complete = history.completeness.complete
-    for part, row in enumerate(history.exports or ()):
-        yield (
-            *_of(key, history.run_id), part, row.object, row.size, row.rows, row.min_step, row.max_step, complete, now,
-        )  # fmt: skip
+    exports = [(history, part, row) for history in histories for part, row in enumerate(history.exports or ())]
+    told = {
+        **_of(key, [history.run_id for history, _, _ in exports]),
+        "part": [part for _, part, _ in exports],
+        "complete": [history.completeness.complete for history, _, _ in exports],
+        "synced_at": at,
+    }
+    insert(engine, EXPORTS, [row for _, _, row in exports], **told)
+    forms = [(history.run_id, *form) for history in histories for form in sorted(history.earlier.items())]
+    run_ids, parts, objects = _columns(forms, 3)
+    insert(engine, EARLIER_FORMS, forms, **_of(key, run_ids), export=parts, object=objects)
+    tails = [(history.run_id, row) for history in histories for row in history.tail]
+    run_ids, rows = _columns(tails, 2)
+    insert(engine, TAILS, rows, **_of(key, run_ids))
+    facts, run_ids = [history.completeness for history in histories], [history.run_id for history in histories]
+    insert(engine, COMPLETENESS, facts, **_of(key, run_ids), synced_at=at)
 
 
 def _write_events(engine: Engine, key: ProjectKey, runs: Sequence[ContentChanges]) -> None:
@@ -200,13 +111,17 @@ def _write_events(engine: Engine, key: ProjectKey, runs: Sequence[ContentChanges
                 f"DELETE FROM lake.system_metrics WHERE {_OF_RUNS} AND number IN (SELECT unnest(?::BIGINT[]))",
                 [key.entity, key.project, [run.run_id], came],
             )
-    tables = [fold_events(_of(key, run.run_id), [row or "" for row in run.events]) for run in changed if run.events]
+    tables = [
+        fold_events((key.entity, key.project, run.run_id), [row or "" for row in run.events])
+        for run in changed
+        if run.events
+    ]
     if tables:
-        insert(engine, "system_metrics", pa.concat_tables([EVENT_COLUMNS.empty_table(), *tables]))
+        insert_arrow(engine, SYSTEM_METRICS, pa.concat_tables(tables))
 
 
 def _write_console(engine: Engine, key: ProjectKey, runs: Sequence[ContentChanges]) -> None:
-    rows: list[tuple[Any, ...]] = []
+    rows: list[tuple[str, ConsoleLine]] = []
     starts: list[tuple[str, int]] = []
     for run in runs:
         if run.console is None:
@@ -221,13 +136,11 @@ def _write_console(engine: Engine, key: ProjectKey, runs: Sequence[ContentChange
             )
         elif first is not None:
             starts.append((run.run_id, first))
-        rows += [
-            (*_of(key, run.run_id), line.number, naive(line.at), line.at_text, line.level, line.label, line.line)
-            for _, line in sorted(lines.items())
-        ]
+        rows += [(run.run_id, line) for _, line in sorted(lines.items())]
     if starts:
-        first_of = arrow_table(pa.schema([("run_id", TEXT), ("first", _INT)]), starts)
-        engine.register("starts", first_of)
+        run_ids, numbers = _columns(starts, 2)
+        names = pa.array([storable(run_id) for run_id in run_ids], TEXT)
+        engine.register("starts", pa.table({"run_id": names, "first": pa.array(numbers, pa.int64())}))
         try:
             engine.execute(
                 "DELETE FROM lake.console_lines USING starts WHERE entity = ? AND project = ?"
@@ -236,7 +149,8 @@ def _write_console(engine: Engine, key: ProjectKey, runs: Sequence[ContentChange
             )
         finally:
             engine.unregister("starts")
-    insert(engine, "console_lines", arrow_table(_CONSOLE, rows))
+    run_ids, lines_in_order = _columns(rows, 2)
+    insert(engine, CONSOLE_LINES, lines_in_order, **_of(key, run_ids))
 
 
 def _with_held(engine: Engine, key: ProjectKey, run_id: str, lines: Sequence[ConsoleLine]) -> dict[int, ConsoleLine]:
@@ -262,15 +176,17 @@ def _with_held(engine: Engine, key: ProjectKey, run_id: str, lines: Sequence[Con
 def _write_run_artifacts(engine: Engine, key: ProjectKey, runs: Sequence[ContentChanges]) -> None:
     changed = [run for run in runs if run.artifacts is not None]
     _delete(engine, "run_artifacts", key, [run.run_id for run in changed])
-    rows = [
-        (*_of(key, run.run_id), artifact_id, direction)
-        for run in changed
-        for artifact_id, direction in dict.fromkeys(run.artifacts or ())
-    ]
-    insert(engine, "run_artifacts", arrow_table(_RUN_ARTIFACTS, rows))
+    links = [(run.run_id, *link) for run in changed for link in dict.fromkeys(run.artifacts or ())]
+    insert_arrow(engine, RUN_ARTIFACTS, run_artifacts(key, links))
 
 
-def _write_artifacts(engine: Engine, changes: Sequence[ArtifactChange], now: dt.datetime | None) -> None:
+def run_artifacts(key: ProjectKey, links: Sequence[tuple[str, str, str]]) -> pa.Table:
+    """Rows of `run_artifacts`: of each link the run id, the artifact's id, and the direction."""
+    run_ids, artifact_ids, directions = _columns(links, 3)
+    return arrow_table(RUN_ARTIFACTS, links, **_of(key, run_ids), artifact_id=artifact_ids, direction=directions)
+
+
+def _write_artifacts(engine: Engine, changes: Sequence[ArtifactChange], at: dt.datetime) -> None:
     if not changes:
         return
     changes = _with_held_versions(engine, changes)
@@ -281,19 +197,26 @@ def _write_artifacts(engine: Engine, changes: Sequence[ArtifactChange], now: dt.
             [unnamed],
         ).fetchall()
     ) if unnamed else {}  # fmt: skip
-    rows = {
-        change.record.artifact_id: _artifact_row(
-            change.record, change.manifest or known.get(change.record.artifact_id), now
-        )
-        for change in changes
-    }
-    merge(engine, "artifacts", arrow_table(_ARTIFACTS, list(rows.values())), keys=("artifact_id",))
+    records = {change.record.artifact_id: change.record for change in changes}
+    manifests = {change.record.artifact_id: change.manifest for change in changes}
+    held = [manifests[artifact_id] or known.get(artifact_id) for artifact_id in records]
+    merge(engine, ARTIFACTS, list(records.values()), manifest=held, synced_at=at)
     listed = {change.record.artifact_id: change for change in changes if change.files is not None}
     if not listed:
         return
     engine.execute("DELETE FROM lake.artifact_files WHERE artifact_id IN (SELECT unnest(?::VARCHAR[]))", [list(listed)])
-    files = [row for change in listed.values() for row in _artifact_files(change, now)]
-    insert(engine, "artifact_files", arrow_table(_ARTIFACT_FILES, files))
+    files = {
+        (change.record.artifact_id, storable(row.entry.path)): (change.record, row)
+        for change in listed.values()
+        for row in change.files or ()
+    }
+    owners, rows = _columns(list(files.values()), 2)
+    told = {
+        "artifact_id": [record.artifact_id for record in owners],
+        "entity": [record.entity for record in owners],
+        "project": [record.project for record in owners],
+    }
+    insert(engine, ARTIFACT_FILES, rows, **told, synced_at=at)
 
 
 # Columns of `artifacts` that hold a field of a record under another name.
@@ -328,28 +251,14 @@ def _as_recorded(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else aware(value)
 
 
-def _artifact_row(record: ArtifactRecord, manifest: str | None, now: dt.datetime | None) -> tuple[Any, ...]:
-    return (
-        record.artifact_id, record.entity, record.project, record.sequence, record.type, record.version_index,
-        record.state, record.digest, record.digest_algorithm, [storable(alias) for alias in record.aliases],
-        [storable(tag) for tag in record.tags], document_json(record.metadata_text), record.description, record.size,
-        record.file_count, record.commit_hash, record.history_step, naive(record.created_at), naive(record.updated_at),
-        manifest, now, record.created_at_text, record.updated_at_text, storable_wire(record.metadata_text),
-    )  # fmt: skip
+def _of(key: ProjectKey, run_ids: list[str]) -> dict[str, Any]:
+    """The columns that say whose a row is."""
+    return {"entity": key.entity, "project": key.project, "run_id": run_ids}
 
 
-def _artifact_files(change: ArtifactChange, now: dt.datetime | None) -> Iterator[tuple[Any, ...]]:
-    record = change.record
-    for row in {storable(row.entry.path): row for row in change.files or ()}.values():
-        entry = row.entry
-        yield (
-            record.artifact_id, record.entity, record.project, entry.path, entry.digest, entry.size, entry.ref,
-            entry.birth_artifact_id, entry.extra, row.object, row.status, row.reason, now,
-        )  # fmt: skip
-
-
-def _of(key: ProjectKey, run_id: str) -> tuple[str, str, str]:
-    return key.entity, key.project, run_id
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    """Rows turned into so many columns."""
+    return [[row[place] for row in rows] for place in range(width)]
 
 
 def _delete(engine: Engine, table: str, key: ProjectKey, run_ids: Sequence[str]) -> None:

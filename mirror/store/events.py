@@ -18,23 +18,13 @@ from mirror.records.texts import dump_strict, storable
 from mirror.store.cells import is_present
 from mirror.store.history_parts import RowsPart
 from mirror.store.metrics import TIME_KEY, as_times
-from mirror.store.rows import TEXT, TIME
+from mirror.store.rows import TEXT, arrow_schema
+from mirror.store.tables import SYSTEM_METRICS
 
 MARK = "_wandb"
 _NOT_METRICS = frozenset({TIME_KEY, MARK})  # the time is a column
 # SQL: a text that says how the number beside it was spelled, and nothing else.
 SPELLING = "(value IS NOT NULL AND regexp_full_match(text, '-?[0-9]+([.][0-9]+(e[+][0-9]+)?|e[+][0-9]+)'))"
-
-# Columns and types as `tables.SYSTEM_METRICS` has them.
-EVENT_COLUMNS = pa.schema(
-    [
-        *((name, TEXT) for name in ("entity", "project", "run_id", "key")),
-        ("number", pa.int64()),
-        ("timestamp", TIME),
-        ("value", pa.float64()),
-        ("text", TEXT),
-    ]
-)
 
 
 def fold_events(run: tuple[str, str, str], rows: Sequence[str]) -> pa.Table:
@@ -47,14 +37,14 @@ def fold_events(run: tuple[str, str, str], rows: Sequence[str]) -> pa.Table:
     part = RowsPart(rows)
     numbers = pa.array(range(len(rows)), pa.int64())
     times = as_times(part.read([TIME_KEY])[TIME_KEY].value)
-    tables = [EVENT_COLUMNS.empty_table()]
+    tables = [arrow_schema(SYSTEM_METRICS).empty_table()]
     for key in sorted(part.keys - _NOT_METRICS):
         cells = part.read([key])[key]
         there = is_present(cells)
         columns = [numbers, times, cells.value, _spelled([row.get(key) for row in part.flat], cells.text)]
         kept = columns if there is None else [pc.filter(column, there) for column in columns]
         names = [pa.repeat(pa.scalar(storable(word), TEXT), len(kept[0])) for word in (*run, key)]
-        tables.append(pa.table([*names, *kept], schema=EVENT_COLUMNS))
+        tables.append(pa.table([*names, *kept], schema=arrow_schema(SYSTEM_METRICS)))
     tables.append(_marks(run, part, times))
     return pa.concat_tables(tables)
 
@@ -82,4 +72,4 @@ def _marks(run: tuple[str, str, str], part: RowsPart, times: pa.Array) -> pa.Tab
     numbers = pa.array([number for number, _ in found], pa.int64())
     names = [pa.repeat(pa.scalar(storable(word), TEXT), len(found)) for word in (*run, MARK)]
     columns = [*names, numbers, times.take(numbers), pa.nulls(len(found), pa.float64())]
-    return pa.table([*columns, pa.array([text for _, text in found], TEXT)], schema=EVENT_COLUMNS)
+    return pa.table([*columns, pa.array([text for _, text in found], TEXT)], schema=arrow_schema(SYSTEM_METRICS))

@@ -17,12 +17,12 @@ from mirror.records.passes import ProjectKey
 from mirror.records.runs import RunRecord, is_same_run
 from mirror.records.texts import storable
 from mirror.store.engine import Engine, sql_text
-from mirror.store.generation_tables import GENERATION_TABLES
 from mirror.store.held import aware
 from mirror.store.lake import Lake
 from mirror.store.literals import inlined
 from mirror.store.metric_files import MetricFile
 from mirror.store.rows import TEXT, naive
+from mirror.store.tables import OF_GENERATIONS
 
 REMADE, REWOUND, OVERWRITTEN = "remade", "rewound", "overwritten"  # reasons
 
@@ -158,9 +158,9 @@ def forget_generations(lake: Lake, keep: int) -> int:
     with lake.transaction() as engine:
         count = count_old_generations(engine, keep)
         engine.execute(f"CREATE OR REPLACE TEMP TABLE old_generations AS {_old(keep)}")
-        for table in GENERATION_TABLES:
+        for table in OF_GENERATIONS:
             engine.execute(
-                f"DELETE FROM lake.{table} WHERE (entity, project, run_id, generation)"
+                f"DELETE FROM lake.{table.name} WHERE (entity, project, run_id, generation)"
                 " IN (SELECT (entity, project, run_id, generation) FROM temp.old_generations)"
             )
         engine.execute("DROP TABLE temp.old_generations")

@@ -24,18 +24,17 @@ from mirror.layout import Home
 from mirror.records.texts import storable
 from mirror.store.engine import Engine, store_errors
 from mirror.store.metrics import SLICE_CELLS, Folded, Slice
+from mirror.store.rows import ARROW_TYPES
+from mirror.store.tables import METRICS
 
 RunKey = tuple[str, str, str]  # entity, project, run id
 
 _WORD = pa.dictionary(pa.int32(), pa.string())
-# Columns and types as `tables.METRICS` has them.
+# The columns of `metrics`; its names repeat from row to row.
 COLUMNS = pa.schema(
     [
-        *((name, _WORD) for name in ("entity", "project", "run_id", "key")),
-        ("step", pa.int64()),
-        ("timestamp", pa.timestamp("us")),
-        ("value", pa.float64()),
-        ("text", pa.large_string()),
+        (column.name, _WORD if column.required and column.type == "VARCHAR" else ARROW_TYPES[column.type])
+        for column in METRICS.columns
     ]
 )
 _GROUP_ROWS = 250_000  # rows of a row group

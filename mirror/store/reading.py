@@ -15,7 +15,7 @@ from mirror.store.catalog_copy import catalog_copy, is_blank
 from mirror.store.engine import attach_lake, new_engine, sql_name, store_errors
 from mirror.store.lake import check_catalog, lake_deployment, lake_version
 from mirror.store.tables import SCHEMA_VERSION
-from mirror.store.views import COLUMNS_SINCE, READABLE_FROM, SINCE, VIEWS
+from mirror.store.views import READABLE_FROM, views
 
 
 def connect(
@@ -43,12 +43,8 @@ def connect(
     engine = open_lake(place, settings)
     with store_errors(place):
         try:
-            version = lake_version(engine)
-            for name, query in VIEWS.items():
-                if SINCE.get(name, 0) <= version:
-                    since, columns = COLUMNS_SINCE.get(name, (0, ""))
-                    whole = query if since <= version else f"SELECT *, {columns} FROM ({query})"
-                    engine.execute(f"CREATE VIEW {sql_name(name)} AS {whole}")
+            for name, query in views(lake_version(engine)).items():
+                engine.execute(f"CREATE VIEW {sql_name(name)} AS {query}")
         except BaseException:
             engine.close()
             raise

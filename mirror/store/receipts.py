@@ -5,29 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-import pyarrow as pa
 
 from mirror.records.contents import Direction
 from mirror.records.operations import RunPath
 from mirror.records.passes import ProjectKey
 from mirror.records.receipts import Ending, Receipt
-from mirror.records.texts import storable
+from mirror.store.contents_writer import run_artifacts
 from mirror.store.engine import Engine
 from mirror.store.lake import Lake
-from mirror.store.rows import TEXT, TIME, arrow_table, insert, naive
-
-_COLUMNS = pa.schema(
-    [
-        *((name, TEXT) for name in ("id", "entity", "project", "run_id", "kind", "operation")),
-        *((name, TIME) for name in ("created_at", "ended_at")),
-        ("outcome", TEXT),
-        ("attempts", pa.int64()),
-        *((name, TEXT) for name in ("sent", "answer")),
-        ("duration_s", pa.float64()),
-        ("folded", pa.list_(TEXT)),
-    ]
-)
-_LINKS = pa.schema([(name, TEXT) for name in ("entity", "project", "run_id", "artifact_id", "direction")])
+from mirror.store.rows import insert
+from mirror.store.tables import RECEIPTS
 
 
 class Delivered(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,19 +28,10 @@ def write_delivered(engine: Engine, key: ProjectKey, delivered: Delivered | None
     """Write receipts and links; the caller's transaction makes them visible."""
     if delivered is None:
         return
-    rows = [
-        (
-            one.id, one.entity, one.project, one.run_id, one.kind, one.operation, naive(one.created_at),
-            naive(one.ended_at), one.outcome, one.attempts, one.sent, storable(one.answer) if one.answer else None,
-            one.duration_s, list(one.folded),
-        )
-        for one in delivered.receipts
-    ]  # fmt: skip
-    insert(engine, "receipts", arrow_table(_COLUMNS, rows))
-    links = [(key.entity, key.project, *link) for link in dict.fromkeys(delivered.links)]
-    if not links:
+    insert(engine, RECEIPTS, delivered.receipts)
+    if not delivered.links:
         return
-    engine.register("linked", arrow_table(_LINKS, links))
+    engine.register("linked", run_artifacts(key, list(dict.fromkeys(delivered.links))))
     try:
         engine.execute("INSERT INTO lake.run_artifacts SELECT * FROM linked EXCEPT SELECT * FROM lake.run_artifacts")
     finally:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from mirror.errors import ConfigError
 from mirror.records.texts import valid_unicode
 from mirror.store.engine import sql_name
+from mirror.store.tables import RUNS
 
 Kind = Literal["text", "time", "number", "tags", "json"]
 
@@ -35,13 +36,7 @@ class RunField:
     value: Fragment  # an expression; SQL NULL where the run lacks the field
 
 
-# The columns of the view `runs`, for `wandb-mirror runs --columns`.
-RUN_COLUMNS = (
-    *("entity", "project", "run_id", "storage_id", "display_name", "state", "tags", "group", "job_type", "sweep"),
-    *("notes", "description", "commit", "user", "user_name", "read_only", "created_at", "heartbeat_at"),
-    *("history_line_count", "history_keys", "config", "summary", "system_metrics", "gone_at", "synced_at"),
-    *("updated_at", "host"),
-)
+RUN_COLUMNS = tuple(column.name for column in RUNS.shown)  # of the view `runs`, for `wandb-mirror runs --columns`
 
 _COLUMNS: dict[str, tuple[Kind, str]] = {
     "createdAt": ("time", "created_at"),

@@ -1,350 +1,236 @@
-"""The lake's tables and their versions. A migration is a list of statements, applied in one commit.
+"""The tables of the lake: each column stands here, and nowhere else.
 
-Rules for a migration: never edit one that was released, append a new one; add columns rather than change them; times
-are TIMESTAMP in UTC. Names are W&B's own, lower-case. Nothing is partitioned by a name from the server, since DuckLake
-would turn it into a folder.
+Rules: never change what was released but append columns, with the version that adds them; times are TIMESTAMP in UTC.
+Names are W&B's own, lower-case. Nothing is partitioned by a name from the server, since DuckLake would turn it into a
+folder.
 """
 
 from __future__ import annotations
 
-from mirror.store.generation_tables import GENERATION_TABLES
+from functools import partial
+from operator import attrgetter
 
-RUNS = """
-CREATE TABLE lake.runs (
-    entity VARCHAR NOT NULL,
-    project VARCHAR NOT NULL,
-    run_id VARCHAR NOT NULL,
-    storage_id VARCHAR NOT NULL,
-    display_name VARCHAR,
-    state VARCHAR,
-    tags VARCHAR[],
-    "group" VARCHAR,
-    job_type VARCHAR,
-    sweep VARCHAR,
-    notes VARCHAR,
-    description VARCHAR,
-    "commit" VARCHAR,
-    "user" VARCHAR,
-    user_name VARCHAR,
-    read_only BOOLEAN,
-    created_at TIMESTAMP,
-    heartbeat_at TIMESTAMP,
-    history_line_count BIGINT,
-    history_keys JSON,
-    config JSON,
-    summary JSON,
-    system_metrics JSON,
-    gone_at TIMESTAMP,
-    synced_at TIMESTAMP NOT NULL,
-    project_internal_id VARCHAR,
-    created_at_text VARCHAR,
-    heartbeat_at_text VARCHAR,
-    config_wire VARCHAR,
-    summary_wire VARCHAR,
-    system_metrics_wire VARCHAR,
-    fingerprint VARCHAR NOT NULL
-)
-"""
+from mirror.records.texts import config_json, document_json, storable_wire
+from mirror.store.schema import Table, flag, integer, json, migrations, number, text, texts, time
 
-PROJECTS = """
-CREATE TABLE lake.projects (
-    entity VARCHAR NOT NULL,
-    project VARCHAR NOT NULL,
-    storage_id VARCHAR,
-    internal_id VARCHAR,
-    created_at TIMESTAMP,
-    created_at_text VARCHAR,
-    synced_at TIMESTAMP NOT NULL
-)
-"""
+SCHEMA_VERSION = 4
 
-SWEEPS = """
-CREATE TABLE lake.sweeps (
-    entity VARCHAR NOT NULL,
-    project VARCHAR NOT NULL,
-    sweep_id VARCHAR NOT NULL,
-    storage_id VARCHAR NOT NULL,
-    display_name VARCHAR,
-    state VARCHAR,
-    method VARCHAR,
-    description VARCHAR,
-    config VARCHAR,
-    search_space JSON,
-    metric VARCHAR,
-    goal VARCHAR,
-    best_loss DOUBLE,
-    run_count BIGINT,
-    run_count_expected BIGINT,
-    created_at TIMESTAMP,
-    created_at_text VARCHAR,
-    updated_at TIMESTAMP,
-    heartbeat_at TIMESTAMP,
-    gone_at TIMESTAMP,
-    synced_at TIMESTAMP NOT NULL
-)
-"""
+_key = partial(text, required=True)
+_hidden = partial(text, shown=False)
+_OF_PROJECT = (_key("entity"), _key("project"))
+_OF_RUN = (*_OF_PROJECT, _key("run_id"))
+_RUN = ("entity", "project", "run_id")
+_SYNCED = time("synced_at", required=True)  # when the mirror wrote the row
+
+META = Table("meta", 1, (_key("key"), text("value", required=True)))
+
+PROJECTS = Table(
+    "projects",
+    1,
+    (
+        *_OF_PROJECT, text("storage_id"), text("internal_id"), time("created_at"), text("created_at_text"), _SYNCED,
+    ),
+    key=("entity", "project"),
+)  # fmt: skip
+
+SWEEPS = Table(
+    "sweeps",
+    1,
+    (
+        *_OF_PROJECT, _key("sweep_id"), _key("storage_id"), text("display_name"), text("state"), text("method"),
+        text("description"), text("config", attrgetter("config_text")), json("search_space"), text("metric"),
+        text("goal"), number("best_loss"), integer("run_count"), integer("run_count_expected"), time("created_at"),
+        _hidden("created_at_text"), time("updated_at"), time("heartbeat_at"), time("gone_at"), _SYNCED,
+    ),
+    key=("entity", "project", "sweep_id"),
+)  # fmt: skip
+
+RUNS = Table(
+    "runs",
+    1,
+    (
+        *_OF_RUN, _key("storage_id"), text("display_name"), text("state"), texts("tags"), text("group"),
+        text("job_type"), text("sweep"), text("notes"), text("description"), text("commit"), text("user"),
+        text("user_name"), flag("read_only"), time("created_at"), time("heartbeat_at"), integer("history_line_count"),
+        json("history_keys", lambda run: document_json(run.history_keys_text)),
+        json("config", lambda run: config_json(run.config_text)),
+        json("summary", lambda run: document_json(run.summary_text)),
+        json("system_metrics", lambda run: document_json(run.system_metrics_text)),
+        time("gone_at"), _SYNCED, _hidden("project_internal_id"), _hidden("created_at_text"),
+        _hidden("heartbeat_at_text"),
+        _hidden("config_wire", lambda run: storable_wire(run.config_text)),
+        _hidden("summary_wire", lambda run: storable_wire(run.summary_text)),
+        _hidden("system_metrics_wire", lambda run: storable_wire(run.system_metrics_text)),
+        _hidden("fingerprint", required=True),
+        time("updated_at", since=4), _hidden("updated_at_text", since=4), text("host", since=4),
+    ),
+    key=_RUN,
+)  # fmt: skip
 
 # One row a mirrored project: how far it was pulled and how the last pass went.
-SOURCES = """
-CREATE TABLE lake.sources (
-    entity VARCHAR NOT NULL,
-    project VARCHAR NOT NULL,
-    watermark TIMESTAMP,
-    walk_started_at TIMESTAMP,
-    walk_through VARCHAR,
-    last_walk_at TIMESTAMP,
-    last_pass_at TIMESTAMP,
-    last_error VARCHAR,
-    last_error_at TIMESTAMP,
-    runs_upstream BIGINT,
-    surplus BIGINT NOT NULL
-)
-"""
+SOURCES = Table(
+    "sources",
+    1,
+    (
+        *_OF_PROJECT, time("watermark"), time("walk_started_at"), _hidden("walk_through"), time("last_walk_at"),
+        time("last_pass_at"), text("last_error"), time("last_error_at"), integer("runs_upstream"),
+        integer("surplus", required=True, shown=False), flag("distrusts_updates", since=4, shown=False),
+        _hidden("wanted", since=4),
+    ),
+    key=("entity", "project"),
+)  # fmt: skip
 
 # What a pass could not take, and why; a success removes the row.
-FAILURES = """
-CREATE TABLE lake.failures (
-    entity VARCHAR NOT NULL,
-    project VARCHAR NOT NULL,
-    run_id VARCHAR NOT NULL,
-    item VARCHAR NOT NULL,
-    reason VARCHAR NOT NULL,
-    attempts BIGINT NOT NULL,
-    first_at TIMESTAMP NOT NULL,
-    last_at TIMESTAMP NOT NULL,
-    next_at TIMESTAMP NOT NULL,
-    quarantined BOOLEAN NOT NULL
-)
-"""
+FAILURES = Table(
+    "failures",
+    1,
+    (
+        *_OF_RUN, _key("item"), text("reason", required=True), integer("attempts", required=True),
+        time("first_at", required=True), time("last_at", required=True), time("next_at", required=True),
+        flag("quarantined", required=True),
+    ),
+)  # fmt: skip
 
 # One row a file that the server listed; `object` is null until its bytes are held.
-FILES = """
-CREATE TABLE lake.files (
-    entity VARCHAR NOT NULL,
-    project VARCHAR NOT NULL,
-    run_id VARCHAR NOT NULL,
-    name VARCHAR NOT NULL,
-    file_id VARCHAR,
-    size BIGINT,
-    md5 VARCHAR,
-    mimetype VARCHAR,
-    updated_at TIMESTAMP,
-    updated_at_text VARCHAR,
-    object VARCHAR,
-    status VARCHAR NOT NULL,
-    reason VARCHAR,
-    synced_at TIMESTAMP NOT NULL
-)
-"""
+FILES = Table(
+    "files",
+    2,
+    (
+        *_OF_RUN, _key("name"), text("file_id"), integer("size"), text("md5"), text("mimetype"), time("updated_at"),
+        _hidden("updated_at_text"), text("object"), text("status", required=True), text("reason"), _SYNCED,
+    ),
+    key=(*_RUN, "name"),
+)  # fmt: skip
 
 # History exports as they were served; `part` numbers them by last step, which is stable, unlike the server's order.
-EXPORTS = """
-CREATE TABLE lake.exports (
-    entity VARCHAR NOT NULL,
-    project VARCHAR NOT NULL,
-    run_id VARCHAR NOT NULL,
-    part BIGINT NOT NULL,
-    object VARCHAR NOT NULL,
-    bytes BIGINT NOT NULL,
-    rows BIGINT NOT NULL,
-    min_step BIGINT,
-    max_step BIGINT,
-    complete BOOLEAN NOT NULL,
-    synced_at TIMESTAMP NOT NULL
-)
-"""
+EXPORTS = Table(
+    "exports",
+    2,
+    (
+        *_OF_RUN, integer("part", required=True), text("object", required=True),
+        integer("bytes", attrgetter("size"), required=True), integer("rows", required=True), integer("min_step"),
+        integer("max_step"), flag("complete", required=True), _SYNCED,
+    ),
+)  # fmt: skip
 
 # The long form of all histories: exports and tails, each key of each step once. `text` is JSON, and null where the
-# double says all there is. Files come from `metric_files`, whose columns must stay equal to these.
-METRICS = """
-CREATE TABLE lake.metrics (
-    entity VARCHAR NOT NULL,
-    project VARCHAR NOT NULL,
-    run_id VARCHAR NOT NULL,
-    key VARCHAR NOT NULL,
-    step BIGINT NOT NULL,
-    timestamp TIMESTAMP,
-    value DOUBLE,
-    text VARCHAR
-)
-"""
+# double says all there is. `metric_files` writes its files.
+_METRIC = (_key("key"), integer("step", required=True), time("timestamp"), number("value"), text("text"))
+METRICS = Table("metrics", 2, (*_OF_RUN, *_METRIC))
 
 # Rows that no export holds yet, as the server sent them.
-TAILS = """
-CREATE TABLE lake.tails (
-    entity VARCHAR NOT NULL,
-    project VARCHAR NOT NULL,
-    run_id VARCHAR NOT NULL,
-    step BIGINT,
-    row VARCHAR NOT NULL
-)
-"""
+_TAIL = (integer("step"), text("row", lambda tail: storable_wire(tail.row), required=True))
+TAILS = Table("tails", 2, (*_OF_RUN, *_TAIL))
 
-SYSTEM_METRICS = """
-CREATE TABLE lake.system_metrics (
-    entity VARCHAR NOT NULL,
-    project VARCHAR NOT NULL,
-    run_id VARCHAR NOT NULL,
-    key VARCHAR NOT NULL,
-    number BIGINT NOT NULL,
-    timestamp TIMESTAMP,
-    value DOUBLE,
-    text VARCHAR
-)
-"""
+SYSTEM_METRICS = Table(
+    "system_metrics",
+    2,
+    (
+        *_OF_RUN, _key("key"), integer("number", required=True, shown=False), time("timestamp"), number("value"),
+        text("text"),
+    ),
+)  # fmt: skip
 
-CONSOLE_LINES = """
-CREATE TABLE lake.console_lines (
-    entity VARCHAR NOT NULL,
-    project VARCHAR NOT NULL,
-    run_id VARCHAR NOT NULL,
-    number BIGINT NOT NULL,
-    timestamp TIMESTAMP,
-    timestamp_text VARCHAR,
-    level VARCHAR,
-    label VARCHAR,
-    line VARCHAR
-)
-"""
+CONSOLE_LINES = Table(
+    "console_lines",
+    2,
+    (
+        *_OF_RUN, integer("number", required=True), time("timestamp", attrgetter("at")),
+        _hidden("timestamp_text", attrgetter("at_text")), text("level"), text("label"), text("line"),
+    ),
+)  # fmt: skip
 
 # One row a run whose history was read: three numbers that are compared, never assumed.
-COMPLETENESS = """
-CREATE TABLE lake.completeness (
-    entity VARCHAR NOT NULL,
-    project VARCHAR NOT NULL,
-    run_id VARCHAR NOT NULL,
-    last_step BIGINT,
-    history_line_count BIGINT,
-    rows_held BIGINT NOT NULL,
-    shared_rows BIGINT NOT NULL,
-    last_step_held BIGINT,
-    parts BIGINT NOT NULL,
-    tail_rows BIGINT NOT NULL,
-    complete BOOLEAN NOT NULL,
-    reason VARCHAR,
-    synced_at TIMESTAMP NOT NULL
-)
-"""
+COMPLETENESS = Table(
+    "completeness",
+    2,
+    (
+        *_OF_RUN, integer("last_step"), integer("history_line_count"), integer("rows_held", required=True),
+        integer("shared_rows", required=True), integer("last_step_held"), integer("parts", required=True),
+        integer("tail_rows", required=True), flag("complete", required=True), text("reason"), _SYNCED,
+        _hidden("keys_fingerprint", since=4), _hidden("parts_fingerprint", since=4),
+    ),
+)  # fmt: skip
 
 # One row a version; entity and project are those of the collection it was made in, null when that project is gone.
-ARTIFACTS = """
-CREATE TABLE lake.artifacts (
-    artifact_id VARCHAR NOT NULL,
-    entity VARCHAR,
-    project VARCHAR,
-    sequence VARCHAR NOT NULL,
-    type VARCHAR NOT NULL,
-    version_index BIGINT,
-    state VARCHAR NOT NULL,
-    digest VARCHAR NOT NULL,
-    digest_algorithm VARCHAR,
-    aliases VARCHAR[],
-    tags VARCHAR[],
-    metadata JSON,
-    description VARCHAR,
-    size BIGINT,
-    file_count BIGINT,
-    commit_hash VARCHAR,
-    history_step BIGINT,
-    created_at TIMESTAMP,
-    updated_at TIMESTAMP,
-    manifest VARCHAR,
-    synced_at TIMESTAMP NOT NULL,
-    created_at_text VARCHAR,
-    updated_at_text VARCHAR,
-    metadata_wire VARCHAR
-)
-"""
+ARTIFACTS = Table(
+    "artifacts",
+    2,
+    (
+        _key("artifact_id"), text("entity"), text("project"), text("sequence", required=True),
+        text("type", required=True), integer("version_index"), text("state", required=True),
+        text("digest", required=True), text("digest_algorithm"), texts("aliases"), texts("tags"),
+        json("metadata", lambda record: document_json(record.metadata_text)), text("description"), integer("size"),
+        integer("file_count"), text("commit_hash"), integer("history_step"), time("created_at"), time("updated_at"),
+        text("manifest"), _SYNCED, _hidden("created_at_text"), _hidden("updated_at_text"),
+        _hidden("metadata_wire", lambda record: storable_wire(record.metadata_text)),
+    ),
+    key=("artifact_id",),
+)  # fmt: skip
 
-ARTIFACT_FILES = """
-CREATE TABLE lake.artifact_files (
-    artifact_id VARCHAR NOT NULL,
-    entity VARCHAR,
-    project VARCHAR,
-    path VARCHAR NOT NULL,
-    digest VARCHAR NOT NULL,
-    size BIGINT,
-    ref VARCHAR,
-    birth_artifact_id VARCHAR,
-    extra JSON,
-    object VARCHAR,
-    status VARCHAR NOT NULL,
-    reason VARCHAR,
-    synced_at TIMESTAMP NOT NULL
-)
-"""
+ARTIFACT_FILES = Table(
+    "artifact_files",
+    2,
+    (
+        _key("artifact_id"), text("entity"), text("project"), _key("path", attrgetter("entry.path")),
+        _key("digest", attrgetter("entry.digest")), integer("size", attrgetter("entry.size")),
+        text("ref", attrgetter("entry.ref")), text("birth_artifact_id", attrgetter("entry.birth_artifact_id")),
+        json("extra", attrgetter("entry.extra")), text("object"), text("status", required=True), text("reason"),
+        _SYNCED,
+    ),
+)  # fmt: skip
 
-RUN_ARTIFACTS = """
-CREATE TABLE lake.run_artifacts (
-    entity VARCHAR NOT NULL,
-    project VARCHAR NOT NULL,
-    run_id VARCHAR NOT NULL,
-    artifact_id VARCHAR NOT NULL,
-    direction VARCHAR NOT NULL
-)
-"""
+RUN_ARTIFACTS = Table("run_artifacts", 2, (*_OF_RUN, _key("artifact_id"), _key("direction")))
 
 # One row an end of an operation: delivered, buried or given up. An operation that was retried has several.
-RECEIPTS = """
-CREATE TABLE lake.receipts (
-    id VARCHAR NOT NULL,
-    entity VARCHAR NOT NULL,
-    project VARCHAR NOT NULL,
-    run_id VARCHAR NOT NULL,
-    kind VARCHAR NOT NULL,
-    operation JSON NOT NULL,
-    created_at TIMESTAMP NOT NULL,
-    ended_at TIMESTAMP NOT NULL,
-    outcome VARCHAR NOT NULL,
-    attempts BIGINT NOT NULL,
-    sent JSON,
-    answer VARCHAR,
-    duration_s DOUBLE NOT NULL,
-    folded VARCHAR[]
+RECEIPTS = Table(
+    "receipts",
+    3,
+    (
+        _key("id"), *_OF_RUN, text("kind", required=True), json("operation", required=True),
+        time("created_at", required=True), time("ended_at", required=True), text("outcome", required=True),
+        integer("attempts", required=True), json("sent"), text("answer", lambda receipt: receipt.answer or None),
+        number("duration_s", required=True), texts("folded"),
+    ),
+)  # fmt: skip
+
+# One row a superseded generation of a run's history, or of the whole run where it was deleted and made again under its
+# id. What it held is in the four tables below; `superseded_at` is when the mirror replaced it.
+_OF_GENERATION = (*_OF_RUN, integer("generation", required=True))
+GENERATIONS = Table(
+    "generations",
+    4,
+    (
+        *_OF_GENERATION, text("reason", required=True), time("superseded_at", required=True), text("storage_id"),
+        time("created_at"), integer("last_step"), integer("history_line_count"), integer("rows_held"),
+        integer("parts"), integer("tail_rows"), flag("complete"),
+    ),
+)  # fmt: skip
+GENERATION_EXPORTS = Table(
+    "generation_exports",
+    4,
+    (
+        *_OF_GENERATION, integer("part", required=True), text("object", required=True), integer("bytes", required=True),
+        integer("rows", required=True), integer("min_step"), integer("max_step"),
+    ),
+)  # fmt: skip
+GENERATION_TAILS = Table("generation_tails", 4, (*_OF_GENERATION, *_TAIL))
+GENERATION_METRICS = Table("generation_metrics", 4, (*_OF_GENERATION, *_METRIC))
+# Of a run that was made again: its row, files, console lines, system metrics and artifacts, each as a JSON object whose
+# names are the columns of the table that it was in.
+GENERATION_ROWS = Table(
+    "generation_rows", 4, (*_OF_GENERATION, _key("table"), text("object"), json("row", required=True))
 )
-"""
+OF_GENERATIONS = (GENERATIONS, GENERATION_EXPORTS, GENERATION_TAILS, GENERATION_METRICS, GENERATION_ROWS)
 
 # What earlier forms of an export's rows had told (`earlier_forms`); one row an export of which something is known.
-EARLIER_FORMS = """
-CREATE TABLE lake.earlier_forms (
-    entity VARCHAR NOT NULL,
-    project VARCHAR NOT NULL,
-    run_id VARCHAR NOT NULL,
-    export VARCHAR NOT NULL,
-    object VARCHAR NOT NULL
-)
-"""
+EARLIER_FORMS = Table("earlier_forms", 4, (*_OF_RUN, _key("export"), text("object", required=True)))
 
-META = "CREATE TABLE lake.meta (key VARCHAR NOT NULL, value VARCHAR NOT NULL)"
-
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    (META, PROJECTS, SWEEPS, RUNS, SOURCES, FAILURES),  # version 1
-    (  # version 2
-        FILES,
-        EXPORTS,
-        METRICS,
-        TAILS,
-        SYSTEM_METRICS,
-        CONSOLE_LINES,
-        COMPLETENESS,
-        ARTIFACTS,
-        ARTIFACT_FILES,
-        RUN_ARTIFACTS,
-    ),
-    (RECEIPTS,),  # version 3
-    (  # version 4
-        "ALTER TABLE lake.runs ADD COLUMN updated_at TIMESTAMP",
-        "ALTER TABLE lake.runs ADD COLUMN updated_at_text VARCHAR",
-        "ALTER TABLE lake.runs ADD COLUMN host VARCHAR",
-        "ALTER TABLE lake.sources ADD COLUMN distrusts_updates BOOLEAN",
-        "ALTER TABLE lake.sources ADD COLUMN wanted VARCHAR",
-        "ALTER TABLE lake.completeness ADD COLUMN keys_fingerprint VARCHAR",
-        "ALTER TABLE lake.completeness ADD COLUMN parts_fingerprint VARCHAR",
-        *GENERATION_TABLES.values(),
-        EARLIER_FORMS,
-    ),
-)
-SCHEMA_VERSION = len(MIGRATIONS)
+TABLES = (
+    META, PROJECTS, SWEEPS, RUNS, SOURCES, FAILURES, FILES, EXPORTS, METRICS, TAILS, SYSTEM_METRICS, CONSOLE_LINES,
+    COMPLETENESS, ARTIFACTS, ARTIFACT_FILES, RUN_ARTIFACTS, RECEIPTS, *OF_GENERATIONS, EARLIER_FORMS,
+)  # fmt: skip
+MIGRATIONS = migrations(TABLES, SCHEMA_VERSION)
 # Small tables that change on every pass live inside the catalog, so that a pass that finds nothing leaves no file.
 # DuckLake takes this option only for a table that is committed.
 INLINED_TABLES = (

@@ -129,7 +129,7 @@ class MemoryLake(Reader):
     def __init__(self) -> None:
         self._engine = duckdb.connect(config={"threads": 1})
         self._engine.execute("ATTACH ':memory:' AS lake")
-        self._engine.execute(METRICS)
+        self._engine.execute(*METRICS.migration(METRICS.since))
 
     def hold(self, key: str, points: Sequence[tuple[int, float]]) -> None:
         """Make these all that is held."""
