@@ -70,9 +70,9 @@ def differences(  # noqa: C901 -- one plain comparison after the other
         links = rows("SELECT run_id, artifact_id, direction FROM lake.run_artifacts")
         entries = {
             (artifact, path): rest
-            for artifact, path, *rest in rows(
+            for artifact, path, *rest in engine.execute(  # of versions whose project a server does not tell, too
                 "SELECT artifact_id, path, digest, status, object FROM lake.artifact_files"
-            )
+            ).fetchall()
         }
         exports: dict[str, int] = Counter(run for (run,) in rows("SELECT run_id FROM lake.exports"))
         for name, run in runs.items():

@@ -51,6 +51,7 @@ NEEDED: Mapping[str, frozenset[str]] = {
     "LogLine": frozenset({"number"}),
     "Artifact": frozenset({"id", "artifactSequence"}),
     "ArtifactSequence": frozenset({"name"}),
+    "ArtifactAlias": frozenset({"alias"}),
     **dict.fromkeys((f"{kind}Connection" for kind in _LISTED), frozenset({"edges"})),
     **dict.fromkeys((f"{kind}Edge" for kind in _LISTED), frozenset({"node"})),
 }
