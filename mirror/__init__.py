@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from mirror.run.run import Run
     from mirror.run.runs import Runs
     from mirror.run.scan import HistoryScan
+    from mirror.run.sql import connect
     from mirror.run.summary import Summary
     from mirror.run.sweeps import Sweep
-    from mirror.store.reading import connect
 
 # Imported when they are asked for, so that `wandb-mirror --help` does not wait for the database.
 _PLACES = {
@@ -49,7 +49,7 @@ _PLACES = {
     "Runs": "mirror.run.runs",
     "Summary": "mirror.run.summary",
     "Sweep": "mirror.run.sweeps",
-    "connect": "mirror.store.reading",
+    "connect": "mirror.run.sql",
 }
 
 __all__ = [

@@ -12,7 +12,8 @@ from mirror.cli.results import show
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.statuses import exit_statuses
 from mirror.errors import ConfigError
-from mirror.store import connect, run_sql
+from mirror.run.sql import connect
+from mirror.store import run_sql
 from mirror.store.run_list import RunQuery, run_list_sql
 
 DEFAULT_COLUMNS = "path,display_name,state,tags,created_at,heartbeat_at"

@@ -13,7 +13,8 @@ from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.sql_prompt import prompt
 from mirror.cli.statuses import exit_statuses
 from mirror.errors import ConfigError
-from mirror.store import Engine, connect, run_sql
+from mirror.run.sql import connect
+from mirror.store import Engine, run_sql
 from mirror.store.query import write_parquet
 
 

@@ -10,7 +10,8 @@ from mirror.records.operations import Create
 from mirror.records.texts import dump_strict, parse_lenient, unwrap_config
 from mirror.run.local import LocalMirror, Pending
 from mirror.run.overlay import created_run, overlaid, overlaid_config, overlaid_summary
-from mirror.store.run_listing import Overlaid, list_run_ids
+from mirror.store.queued_runs import Overlaid
+from mirror.store.run_listing import list_run_ids
 from mirror.store.run_rows import LightRun, read_documents, read_light_runs
 
 
@@ -27,8 +28,8 @@ def listed_ids(
     Raises:
         ConfigError: an unknown operator or field, named; an operand of a wrong form.
     """
-    waiting = local.waiting_in(*project)  # before the lake: see `LocalMirror.pending`
-    shown = _overlay(local, project, waiting) if waiting else ()
+    waiting = local.waiting().get(project, {})  # before the lake: see `LocalMirror.pending`
+    shown = queued_runs(local, project, waiting) if waiting else ()
     return list_run_ids(local.reader, project, filters=filters, order=order, with_gone=with_gone, overlay=shown)
 
 
@@ -42,7 +43,10 @@ def runs_to_be_made(waiting: Mapping[str, Sequence[Pending]]) -> dict[str, Light
     }
 
 
-def _overlay(local: LocalMirror, project: tuple[str, str], waiting: Mapping[str, Sequence[Pending]]) -> list[Overlaid]:
+def queued_runs(
+    local: LocalMirror, project: tuple[str, str], waiting: Mapping[str, Sequence[Pending]]
+) -> list[Overlaid]:
+    """The runs of a project that operations wait for, as they will be."""
     held = {run.run_id: run for run in read_light_runs(local.reader, project, list(waiting))}
     documents = read_documents(local.reader, project, list(held))
     shown: list[Overlaid] = []
@@ -53,8 +57,8 @@ def _overlay(local: LocalMirror, project: tuple[str, str], waiting: Mapping[str,
         now = overlaid(run, operations)
         shown.append(
             Overlaid(
-                run_id=run_id, state=now.state, display_name=now.display_name, tags=now.tags, group=now.group,
-                job_type=now.job_type, notes=now.notes, description=now.description,
+                entity=project[0], project=project[1], run_id=run_id, state=now.state, display_name=now.display_name,
+                tags=now.tags, group=now.group, job_type=now.job_type, notes=now.notes, description=now.description,
                 config=dump_strict(unwrap_config(config)),
                 summary=dump_strict(overlaid_summary(_as_dict(texts.summary if texts else None), operations)),
                 created_at=None if run_id in held else _utc(waiting[run_id][0].entry.created_at),

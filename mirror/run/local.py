@@ -107,13 +107,13 @@ class LocalMirror:
         found = self.outbox.of_runs([(*project, run_id) for run_id in run_ids])
         return {path[2]: [Pending(state=state, entry=entry) for state, entry in some] for path, some in found.items()}
 
-    def waiting_in(self, entity: str, project: str) -> dict[str, list[Pending]]:
-        """All that waits for the runs of a project and shows, by run id."""
-        found: dict[str, list[Pending]] = {}
+    def waiting(self) -> dict[tuple[str, str], dict[str, list[Pending]]]:
+        """All that waits and shows, by project and run id."""
+        found: dict[tuple[str, str], dict[str, list[Pending]]] = {}
         if any(self.outbox.counts().values()):
             for state, entry in self.outbox.entries("new", "claimed", "conflict"):
-                if (entry.entity, entry.project) == (entity, project):
-                    found.setdefault(entry.run_id, []).append(Pending(state=state, entry=entry))
+                runs = found.setdefault((entry.entity, entry.project), {})
+                runs.setdefault(entry.run_id, []).append(Pending(state=state, entry=entry))
         return found
 
     def enqueue(self, run: RunPath, storage_id: str | None, operation: Operation) -> Entry:

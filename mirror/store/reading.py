@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
+from collections.abc import Sequence
 
 import duckdb
 
@@ -14,36 +15,30 @@ from mirror.layout import Home, find_home
 from mirror.store.catalog_copy import catalog_copy, is_blank
 from mirror.store.engine import attach_lake, new_engine, sql_name, store_errors
 from mirror.store.lake import check_catalog, lake_deployment, lake_version
+from mirror.store.queued_runs import Overlaid, overlaid
 from mirror.store.tables import SCHEMA_VERSION
 from mirror.store.views import READABLE_FROM, views
 
 
 def connect(
-    home: str | os.PathLike[str] | Home | None = None, *, settings: StoreSettings | None = None
+    home: str | os.PathLike[str] | Home | None = None,
+    *,
+    settings: StoreSettings | None = None,
+    queued: Sequence[Overlaid] = (),
 ) -> duckdb.DuckDBPyConnection:
-    """Open the mirror for SQL: `mirror.connect().sql("SELECT state, count(*) FROM runs GROUP BY 1")`.
-
-    The lake is attached read-only as `lake`; the views `projects`, `sweeps`, `runs`, `sources` and `failures` are in
-    scope by their plain names. Each statement sees one whole commit; inside `BEGIN … COMMIT` all statements see the
-    same one. Works while a pull writes, and in a folder that cannot be written.
+    """The lake for SQL, with its views; arguments, answer and errors as `mirror.connect`'s.
 
     Args:
-        home: the mirror's directory; else `WANDB_MIRROR_HOME`, else the user's data folder.
-        settings: memory and threads of the engine; without them DuckDB takes what the machine has.
-
-    Returns:
-        A DuckDB connection of this process's own; close it when done.
-
-    Raises:
-        NotMirrored: nothing was pulled into this home yet.
-        LakeTooNew: a newer wandb-mirror wrote it.
-        StoreError: the catalog cannot be read.
+        queued: runs that the view `runs` is to show as operations will make them; `runs_upstream` has what is mirrored.
     """
     place = home if isinstance(home, Home) else find_home(home)
     engine = open_lake(place, settings)
     with store_errors(place):
         try:
-            for name, query in views(lake_version(engine)).items():
+            found = dict(views(lake_version(engine)))
+            found["runs_upstream"] = found.pop("runs")
+            found["runs"] = f"SELECT * FROM {overlaid('runs_upstream', queued) if queued else 'runs_upstream'}"
+            for name, query in found.items():
                 engine.execute(f"CREATE VIEW {sql_name(name)} AS {query}")
         except BaseException:
             engine.close()
@@ -55,7 +50,7 @@ def open_lake(home: Home, settings: StoreSettings | None = None) -> duckdb.DuckD
     """Attach the lake read-only as `lake`, without the views.
 
     Raises:
-        NotMirrored, LakeTooNew, StoreError: as `connect`.
+        NotMirrored, LakeTooNew, StoreError: as `mirror.connect`.
     """
     with store_errors(home):
         if not home.catalog.exists():
