@@ -10,6 +10,7 @@ import msgspec
 from mirror.records.contents import Direction, FileStatus
 from mirror.records.operations import RunPath
 from mirror.store.reader import Reader
+from mirror.typed import struct_of
 
 _RUN = "entity = ? AND project = ? AND run_id = ?"
 _ISO = "'%Y-%m-%dT%H:%M:%S'"
@@ -125,7 +126,7 @@ def read_entries(reader: Reader, artifact_id: str, paths: Sequence[str] | None =
         rows = reader.rows(
             f"{query} AND path IN (SELECT unnest(?::VARCHAR[])) ORDER BY path", [artifact_id, list(paths)]
         )
-    return [EntryRow(**dict(zip(EntryRow.__struct_fields__, row, strict=True))) for row in rows]
+    return [struct_of(EntryRow, row) for row in rows]
 
 
 def runs_of_version(reader: Reader, artifact_id: str, direction: Direction) -> list[RunPath]:
@@ -140,4 +141,4 @@ def runs_of_version(reader: Reader, artifact_id: str, direction: Direction) -> l
 
 
 def _version(row: Sequence[Any]) -> VersionRow:
-    return VersionRow(**dict(zip(VersionRow.__struct_fields__, row, strict=True)))
+    return struct_of(VersionRow, row)

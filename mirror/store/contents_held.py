@@ -10,6 +10,7 @@ from mirror.records.passes import ProjectKey
 from mirror.store.engine import Engine
 from mirror.store.lake import Lake
 from mirror.store.literals import inlined
+from mirror.typed import struct_of
 
 _RUNS = "entity = ? AND project = ? AND run_id IN (SELECT unnest(?::VARCHAR[]))"
 
@@ -21,7 +22,7 @@ def held_files(lake: Lake, key: ProjectKey, run_ids: Iterable[str]) -> dict[str,
     with lake.reading() as engine:
         rows = _ask(engine, f"SELECT run_id, name, {', '.join(fields)} FROM lake.files WHERE {_RUNS}", key, run_ids)
     for run_id, name, *values in rows:
-        held.setdefault(run_id, {})[name] = HeldFile(**dict(zip(fields, values, strict=True)))
+        held.setdefault(run_id, {})[name] = struct_of(HeldFile, values)
     return held
 
 
@@ -41,12 +42,12 @@ def read_histories(engine: Engine, key: ProjectKey, run_ids: list[str]) -> dict[
         key,
         run_ids,
     ):
-        row = ExportRow(**dict(zip(ExportRow.__struct_fields__, values, strict=True)))
+        row = struct_of(ExportRow, values)
         exports.setdefault(run_id, []).append(row)
     tails = _by_run(engine, "count(*), min(step), max(step), arg_max(row, step)", "tails", key, run_ids)
     fields = Completeness.__struct_fields__
     facts = {
-        run_id: Completeness(**dict(zip(fields, values, strict=True)))
+        run_id: struct_of(Completeness, values)
         for run_id, *values in _ask(
             engine, f"SELECT run_id, {', '.join(fields)} FROM lake.completeness WHERE {_RUNS}", key, run_ids
         )

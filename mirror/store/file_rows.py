@@ -9,6 +9,7 @@ import msgspec
 from mirror.records.contents import FileStatus
 from mirror.records.operations import RunPath
 from mirror.store.reader import Reader
+from mirror.typed import struct_of
 
 _RUN = "entity = ? AND project = ? AND run_id = ?"
 _SOME = "name IN (SELECT unnest(?::VARCHAR[]))"
@@ -50,8 +51,7 @@ def list_file_names(reader: Reader, run: RunPath, among: Sequence[str] | None = 
 def read_files(reader: Reader, run: RunPath, names: Sequence[str]) -> dict[str, RunFile]:
     """Those of the named files that are known, by name; also those that the server no longer lists."""
     rows = reader.rows(f"SELECT {_COLUMNS} FROM lake.files WHERE {_RUN} AND {_SOME}", [*run, list(names)])
-    fields = RunFile.__struct_fields__
-    return {row[0]: RunFile(**dict(zip(fields, row, strict=True))) for row in rows}
+    return {row[0]: struct_of(RunFile, row) for row in rows}
 
 
 def why_unlisted(reader: Reader, run: RunPath, items: Sequence[str]) -> str | None:

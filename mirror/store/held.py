@@ -15,6 +15,7 @@ from mirror.store.engine import sql_name
 from mirror.store.lake import Lake
 from mirror.store.literals import inlined
 from mirror.store.rows import naive
+from mirror.typed import struct_of
 
 
 def aware(value: Any) -> Any:
@@ -34,7 +35,7 @@ def source_state(lake: Lake, key: ProjectKey) -> SourceState:
         ).fetchone()
     if row is None:
         return SourceState()
-    return SourceState(**dict(zip(fields, (aware(value) for value in row), strict=True)))
+    return struct_of(SourceState, (aware(value) for value in row))
 
 
 def held_runs(lake: Lake, key: ProjectKey, run_ids: Iterable[str]) -> dict[str, Held]:
@@ -182,7 +183,7 @@ def held_sweeps(lake: Lake, key: ProjectKey) -> dict[str, SweepRecord]:
                 [key.entity, key.project],
             )
         ).fetchall()
-    return {row[2]: SweepRecord(**dict(zip(fields, (aware(value) for value in row), strict=True))) for row in rows}
+    return {row[2]: struct_of(SweepRecord, (aware(value) for value in row)) for row in rows}
 
 
 # Columns of `runs` that hold a field of a record under another name.

@@ -16,6 +16,7 @@ import msgspec
 
 from mirror.records.operations import RunPath
 from mirror.store.reader import Reader
+from mirror.typed import struct_of
 
 EXACT_POINTS = 320  # values of a key up to which each is kept
 STRETCHES = 160  # of a key with more; a chart on a page is about twice as many pixels wide
@@ -94,7 +95,7 @@ def key_spans(reader: Reader, run: RunPath) -> list[KeySpan]:
     Raises:
         NotMirrored, StoreError: as `Reader.rows`.
     """
-    return [KeySpan(**dict(zip(KeySpan.__struct_fields__, row, strict=True))) for row in reader.rows(_SPANS, run)]
+    return [struct_of(KeySpan, row) for row in reader.rows(_SPANS, run)]
 
 
 def metric_series(reader: Reader, run: RunPath, spans: Sequence[KeySpan]) -> list[MetricSeries]:

@@ -9,6 +9,7 @@ import msgspec
 
 from mirror.records.runs import ACTIVE_STATES
 from mirror.store.engine import sql_text
+from mirror.typed import struct_of
 
 
 class ProjectOverview(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,8 +77,7 @@ def project_overviews(engine: duckdb.DuckDBPyConnection) -> list[ProjectOverview
     """Every project that was pulled, by name."""
     states = ", ".join(map(sql_text, sorted(ACTIVE_STATES)))
     rows = engine.execute(_PROJECTS.format(states=states)).fetchall()
-    names = ProjectOverview.__struct_fields__
-    return [ProjectOverview(**dict(zip(names, row, strict=True))) for row in rows]
+    return [struct_of(ProjectOverview, row) for row in rows]
 
 
 def failure_overviews(engine: duckdb.DuckDBPyConnection, limit: int = 100) -> list[FailureOverview]:
@@ -86,5 +86,4 @@ def failure_overviews(engine: duckdb.DuckDBPyConnection, limit: int = 100) -> li
         "SELECT entity || '/' || project || '/' || run_id, item, reason, attempts, first_at, last_at, next_at,"
         f" quarantined FROM lake.failures ORDER BY last_at DESC, 1, 2 LIMIT {limit:d}",
     ).fetchall()
-    names = FailureOverview.__struct_fields__
-    return [FailureOverview(**dict(zip(names, row, strict=True))) for row in rows]
+    return [struct_of(FailureOverview, row) for row in rows]

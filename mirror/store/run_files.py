@@ -7,6 +7,7 @@ import msgspec
 from mirror.layout import Home
 from mirror.store.engine import Engine, store_errors
 from mirror.store.history import RunKey
+from mirror.typed import struct_of
 
 _RUN = "entity = $1 AND project = $2 AND run_id = $3"
 
@@ -71,4 +72,4 @@ def files_of_artifact(engine: Engine, home: Home, run: RunKey, name: str) -> lis
 def _ask(engine: Engine, home: Home, query: str, parameters: list[object]) -> list[ListedBytes]:
     with store_errors(home):
         rows = engine.execute(query, parameters).fetchall()
-    return [ListedBytes(**dict(zip(ListedBytes.__struct_fields__, row, strict=True))) for row in rows]
+    return [struct_of(ListedBytes, row) for row in rows]

@@ -8,6 +8,7 @@ import msgspec
 
 from mirror.records.operations import RunPath
 from mirror.store.reader import Reader
+from mirror.typed import struct_of
 
 FAILURES_LISTED = 20
 
@@ -45,4 +46,4 @@ def run_gaps(reader: Reader, run: RunPath) -> RunGaps:
     """
     ((*facts, failures),) = reader.rows(_GAPS, [*run, *run, *run, *run])
     held = tuple((item, reason) for item, reason in failures or ())
-    return RunGaps(**dict(zip(RunGaps.__struct_fields__, (*facts, held), strict=True)))
+    return struct_of(RunGaps, (*facts, held))

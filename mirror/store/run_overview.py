@@ -12,6 +12,7 @@ from mirror.layout import Home
 from mirror.store.engine import Engine, store_errors
 from mirror.store.history import RunKey
 from mirror.store.nesting import prefixes
+from mirror.typed import struct_of
 
 LISTED = 100  # files without bytes that are named one by one
 T = TypeVar("T")
@@ -152,20 +153,20 @@ def run_overview(engine: Engine, home: Home, run: RunKey) -> RunOverview | None:
         engine.execute("BEGIN")
         try:
             found = ask(_RUN)
-            failures = [_of(ItemFailure, row) for row in ask(_FAILURES)]
+            failures = [struct_of(ItemFailure, row) for row in ask(_FAILURES)]
             if not found:
                 return None
             (*facts, metric_keys, system_metric_rows, console_lines) = found[0]
             histories = ask(_HISTORY)
-            not_held = [_of(FileOverview, row) for row in ask(_NOT_HELD)]
+            not_held = [struct_of(FileOverview, row) for row in ask(_NOT_HELD)]
             return RunOverview(
                 **dict(zip(RunOverview.__struct_fields__[:8], facts, strict=True)),
-                history=_of(HistoryOverview, histories[0]) if histories else None,
-                files=_of(FilesOverview, (*ask(_FILES)[0], not_held)),
+                history=struct_of(HistoryOverview, histories[0]) if histories else None,
+                files=struct_of(FilesOverview, (*ask(_FILES)[0], not_held)),
                 metric_keys=metric_keys,
                 system_metric_rows=system_metric_rows,
                 console_lines=console_lines,
-                artifacts=[_of(ArtifactOverview, row) for row in ask(_ARTIFACTS)],
+                artifacts=[struct_of(ArtifactOverview, row) for row in ask(_ARTIFACTS)],
                 failures=failures,
             )
         finally:
@@ -179,8 +180,3 @@ def unknown_keys(engine: Engine, home: Home, run: RunKey, keys: Sequence[str]) -
         rows = engine.execute(f"SELECT DISTINCT key FROM lake.metrics WHERE {_WHERE}", run).fetchall()
     known = {name for (key,) in rows for name in (key, *prefixes(key))}
     return [key for key in keys if key not in known and not key.startswith("_")]
-
-
-def _of(kind: type[T], row: tuple[Any, ...]) -> T:
-    names: tuple[str, ...] = kind.__struct_fields__  # type: ignore[attr-defined]
-    return kind(**dict(zip(names, row, strict=True)))

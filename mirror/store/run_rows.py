@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
 from mirror.records.operations import RunPath
 from mirror.store.lake import lake_app_url
 from mirror.store.reader import Reader
+from mirror.typed import struct_of
 
 
 class LightRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +58,8 @@ class Documents(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _LIGHT = (
-    'entity, project, run_id, storage_id, display_name, state, tags, "group", job_type, sweep, notes, description,'
+    'entity, project, run_id, storage_id, display_name, state, coalesce(tags, []), "group", job_type, sweep, notes,'
+    " description,"
     ' "commit", "user", user_name, read_only, created_at_text, heartbeat_at_text, history_line_count,'
     " project_internal_id, gone_at IS NOT NULL"
 )
@@ -72,7 +73,7 @@ def read_run(reader: Reader, run: RunPath) -> tuple[LightRun, Documents] | None:
     if not rows:
         return None
     split = len(LightRun.__struct_fields__)
-    return _light(rows[0][:split]), _documents(rows[0][split:])
+    return struct_of(LightRun, rows[0][:split]), struct_of(Documents, rows[0][split:])
 
 
 def read_documents(reader: Reader, project: tuple[str, str], run_ids: Sequence[str]) -> dict[str, Documents]:
@@ -81,7 +82,7 @@ def read_documents(reader: Reader, project: tuple[str, str], run_ids: Sequence[s
         f"SELECT run_id, {_DOCUMENTS} FROM lake.runs WHERE {_IN_PROJECT} AND run_id IN (SELECT unnest(?::VARCHAR[]))",
         [*project, list(run_ids)],
     )
-    return {row[0]: _documents(row[1:]) for row in rows}
+    return {row[0]: struct_of(Documents, row[1:]) for row in rows}
 
 
 def read_light_runs(reader: Reader, project: tuple[str, str], run_ids: Sequence[str]) -> list[LightRun]:
@@ -90,7 +91,7 @@ def read_light_runs(reader: Reader, project: tuple[str, str], run_ids: Sequence[
         f"SELECT {_LIGHT} FROM lake.runs WHERE {_IN_PROJECT} AND run_id IN (SELECT unnest(?::VARCHAR[]))",
         [*project, list(run_ids)],
     )
-    found = {row[2]: _light(row) for row in rows}
+    found = {row[2]: struct_of(LightRun, row) for row in rows}
     return [found[run_id] for run_id in run_ids if run_id in found]
 
 
@@ -123,12 +124,3 @@ def app_url(reader: Reader) -> str | None:
     with reader.engine() as engine:
         url = lake_app_url(engine)
     return None if url is None else url.rstrip("/") + "/"
-
-
-def _light(row: Sequence[Any]) -> LightRun:
-    found = dict(zip(LightRun.__struct_fields__, row, strict=True))
-    return LightRun(**{**found, "tags": list(found["tags"] or ())})
-
-
-def _documents(row: Sequence[Any]) -> Documents:
-    return Documents(**dict(zip(Documents.__struct_fields__, row, strict=True)))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from mirror.store.reader import Reader
+from mirror.typed import struct_of
 
 _IN_PROJECT = "entity = ? AND project = ?"
 _ISO = "'%Y-%m-%dT%H:%M:%S'"
@@ -61,8 +62,7 @@ def read_sweeps(reader: Reader, entity: str, project: str, sweep_ids: Sequence[s
         f"SELECT {_SWEEP} FROM lake.sweeps WHERE {_IN_PROJECT} AND sweep_id IN (SELECT unnest(?::VARCHAR[]))",
         [entity, project, list(sweep_ids)],
     )
-    fields = SweepRow.__struct_fields__
-    return {row[0]: SweepRow(**dict(zip(fields, row, strict=True))) for row in rows}
+    return {row[0]: struct_of(SweepRow, row) for row in rows}
 
 
 def read_project(reader: Reader, entity: str, project: str) -> ProjectRow | None:
@@ -72,4 +72,4 @@ def read_project(reader: Reader, entity: str, project: str) -> ProjectRow | None
         f" strftime(created_at, {_ISO})) FROM lake.projects WHERE {_IN_PROJECT}",
         [entity, project],
     )
-    return ProjectRow(**dict(zip(ProjectRow.__struct_fields__, rows[0], strict=True))) if rows else None
+    return struct_of(ProjectRow, rows[0]) if rows else None
