@@ -141,7 +141,11 @@ CAPABILITIES = (
         without="bytes of artifacts are not mirrored, their manifests are",
     ),
     Capability(name="artifact tags", needs=("Artifact.tags",), without="tags of artifacts are not mirrored"),
-    Capability(name="sweeps", needs=("Project.sweeps",), without="sweeps are not mirrored"),
+    Capability(
+        name="sweeps",
+        needs=("Project.sweeps", "SweepConnection.edges", "SweepEdge.node"),
+        without="sweeps are not mirrored",
+    ),
     Capability(
         name="server features",
         needs=("ServerInfo.features", "Query.serverInfo"),

@@ -37,7 +37,7 @@ from mirror.api.expected_types import composite_of
 from mirror.api.fitted import Fitted, family
 from mirror.records.server import FieldFacts, ServerFacts
 
-_LISTED = ("File", "LogLine", "Artifact", "InputArtifact")
+_LISTED = ("File", "LogLine", "Artifact", "InputArtifact", "Sweep")
 
 # Without these arguments a field still answers what is asked for, if with more than that and in another order: the pull
 # filters what comes, and asks for all at once. Without any other it would answer something else.
