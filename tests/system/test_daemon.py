@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -36,7 +37,12 @@ def test_it_is_ready_then_pulls_and_tells_how_it_is(sandbox: Sandbox, tmp_path: 
         agrees(said["workers"][0], "workers[] of daemon")
         agrees(said["sources"][0], "sources[] of daemon")
         agrees(said["outbox"], "outbox of daemon")
-        assert f"daemon  PID {service.process.pid}, online" in service.cli("status", code=0).out
+        agrees(said["jobs"][0], "jobs[] of daemon")
+        assert {job["name"] for job in said["jobs"]} == {"pull team/proj", "maintain"}
+        assert [job["next_at"] for job in said["jobs"] if job["name"] == "maintain"] > [said["updated_at"]]
+        told = service.cli("status", code=0).out
+        assert f"daemon  PID {service.process.pid}, online" in told
+        assert re.search(r"^jobs    .*pull team/proj in \d.*, maintain in \d", told, re.MULTILINE), told
         assert service.cli("sql", "SELECT count(*) AS n FROM runs", "--json", code=0).json == [{"n": 4}]
         assert service.stop() == 0
         service.wait_heard("STOPPING=1")
