@@ -39,10 +39,8 @@ def _jobs(jobs: Sequence[JobStatus], now: dt.datetime) -> str:
 
 
 def _job(job: JobStatus, now: dt.datetime) -> str:
-    if job.state != "waiting":
-        return f"{job.name} {job.state}"
     if job.next_at is None:
-        return f"{job.name} never"
+        return f"{job.name} {job.state}"
     return f"{job.name} in {span(max(0.0, (job.next_at - now).total_seconds()))}"
 
 

@@ -10,6 +10,7 @@ from mirror.daemon.alone import Turns
 from mirror.daemon.events import Event
 from mirror.daemon.line import may_be_outage
 from mirror.daemon.roster import Roster
+from mirror.daemon.scheduler import pull_of
 from mirror.daemon.triggers import Pulled
 from mirror.daemon.world import World, ask
 from mirror.errors import MirrorError, StoreError
@@ -82,6 +83,11 @@ class Pulls:
             seconds=round(report.seconds, 3),
         )
         return pulled
+
+    async def reconcile(self, path: str) -> bool:
+        """Have a source pulled now: a pull compares all runs of projects for which that is due."""
+        self._world.scheduler.hurry(pull_of(path))
+        return True
 
     def pass_started(self, _: ProjectReport) -> None:
         """A step, as the watcher of a pull hears of it."""

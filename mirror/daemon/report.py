@@ -16,9 +16,10 @@ from typing import Any
 import msgspec
 
 from mirror.api import Spent
+from mirror.daemon.scheduler import pull_of
 from mirror.daemon.status_file import Backlog, DaemonStatus, SourceStatus, State, WorkerStatus
 from mirror.daemon.tally import Tally
-from mirror.daemon.term import Term, pull_of
+from mirror.daemon.term import Term
 from mirror.layout import Home
 from mirror.outbox import OutboxReader
 from mirror.store.disk import DiskUse, disk_use

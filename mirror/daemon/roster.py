@@ -9,7 +9,8 @@ import msgspec
 
 from mirror.daemon.events import Event
 from mirror.daemon.promise import owed_at
-from mirror.daemon.triggers import Pulled
+from mirror.daemon.scheduler import reconcile_of
+from mirror.daemon.triggers import Pulled, reconcile_trigger
 from mirror.daemon.world import World
 from mirror.pull import ProjectReport, PullReport
 from mirror.pull.cycle import policy_of
@@ -37,6 +38,7 @@ class Roster:
 
     def __init__(self, world: World) -> None:
         self.sources = {source.path: SourceState() for source in world.config.source}
+        self._settings = {source.path: source for source in world.config.source}
         self._world = world
         self.begin_anew()
 
@@ -58,15 +60,24 @@ class Roster:
         """Remember how a source is after a pull."""
         world, state = self._world, self.sources[path]
         active = await anyio.to_thread.run_sync(active_projects, world.lake)
-        world.tally.quarantined = (await anyio.to_thread.run_sync(standing, world.lake)).quarantined
+        known = await anyio.to_thread.run_sync(standing, world.lake)
+        world.tally.quarantined = known.quarantined
         if report.errors:
             world.tally.pulls_failed += 1
         else:
             world.tally.pulls_good += 1
         self._note_errors(state, path, report.projects)
+        self._plan_reconcile(path, [at for one in report.projects if (at := known.walked_at.get(one.key)) is not None])
         state.active = any(project.key in active for project in report.projects)
         moved = any(project.written or project.gone for project in report.projects)
         return Pulled(active=state.active, moved=moved)
+
+    def _plan_reconcile(self, path: str, walked_at: list[dt.datetime]) -> None:
+        every = dt.timedelta(hours=self._world.config.pull.reconcile_every_hours)
+        if walked_at:
+            self._world.scheduler.set(
+                reconcile_of(path), reconcile_trigger(self._settings[path], min(walked_at), every)
+            )
 
     def _note_errors(self, state: SourceState, path: str, projects: list[ProjectReport]) -> None:
         at, before = self._world.utc(), state.last_error
@@ -86,8 +97,7 @@ class Roster:
                 )
 
     def _due_after(self, path: str, at: dt.datetime) -> dt.datetime | None:
-        source = next(source for source in self._world.config.source if source.path == path)
-        return owed_at(self._world.config.daemon, source, at)
+        return owed_at(self._world.config.daemon, self._settings[path], at)
 
     def _source_of(self, key: ProjectKey) -> str:
         # The report of a glob that could not be expanded carries the glob itself.

@@ -6,18 +6,22 @@ comes by a cron expression is reckoned anew. A job that is due, or at work, has 
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
+from apscheduler.executors.base import MaxInstancesReachedError
 from apscheduler.schedulers.base import BaseScheduler
 
 from mirror.daemon.clock import Clock
 from mirror.daemon.status_file import JobStatus
-from mirror.daemon.triggers import Never, Trigger
+from mirror.daemon.triggers import Trigger
 
 STEP_S = 1.0  # from here on a difference between the clocks is a step
+
+MAINTAIN, PROBE = "maintain", "probe"  # names of jobs, as `pull_of` and `reconcile_of`
 
 Work = Callable[..., Awaitable[object]]
 
@@ -77,9 +81,9 @@ class Scheduler(BaseScheduler):  # type: ignore[misc]  # APScheduler has no type
 
     @property
     def statuses(self) -> list[JobStatus]:
-        """How all jobs are that may come: those that are due or at work, then the others by their times."""
-        found = [self._status(job) for job in self.get_jobs() if not isinstance(job.trigger, Never)]
-        return sorted(found, key=lambda one: one.state == "waiting")
+        """How the jobs are that are due or at work, then those that come, by their times."""
+        found = sorted(map(self._status, self.get_jobs()), key=lambda one: one.state == "waiting")
+        return [one for one in found if one.state != "waiting" or one.next_at is not None]
 
     def _status(self, job: Any) -> JobStatus:
         at = job.next_run_time
@@ -111,6 +115,17 @@ class Scheduler(BaseScheduler):  # type: ignore[misc]  # APScheduler has no type
                 break
             due_at = job.next_run_time
             self.pause_job(job.id)
-            self._lookup_executor(job.executor).submit_job(job, [due_at])
+            with contextlib.suppress(MaxInstancesReachedError):  # it is due or at work already
+                self._lookup_executor(job.executor).submit_job(job, [due_at])
         times = [job.next_run_time for job in self.get_jobs() if job.next_run_time is not None]
         return (min(times) - now).total_seconds() if times else None
+
+
+def pull_of(path: str) -> str:
+    """The name of the job that pulls a source."""
+    return f"pull {path}"
+
+
+def reconcile_of(path: str) -> str:
+    """The name of the job that has all runs of a source compared."""
+    return f"reconcile {path}"

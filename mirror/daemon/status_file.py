@@ -33,7 +33,7 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str  # such as "pull entity/project" and "maintain"
     state: str  # "waiting", "due" (it is done as soon as it can be) or "running"
-    next_at: dt.datetime | None  # UTC without a zone; None while it is due or runs, and if it never comes
+    next_at: dt.datetime | None  # UTC without a zone; None while it is due or runs
 
 
 class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,12 +21,12 @@ from mirror.daemon.pulling import Pulls
 from mirror.daemon.pulse import Pulse
 from mirror.daemon.restarts import Restarts
 from mirror.daemon.roster import Roster
-from mirror.daemon.scheduler import Scheduler
+from mirror.daemon.scheduler import MAINTAIN, PROBE, Scheduler, pull_of, reconcile_of
 from mirror.daemon.triggers import Never, Probing, pull_trigger
 from mirror.daemon.upkeep import Upkeep
 from mirror.daemon.watch_folder import WatchWorker
 from mirror.daemon.workers import Workers
-from mirror.daemon.world import PROBE, World, ask
+from mirror.daemon.world import World, ask
 from mirror.errors import MirrorError
 from mirror.outbox import Outbox
 from mirror.outbox.watch import watch_new
@@ -65,12 +65,11 @@ class Term:
         config, random = self.world.config, self.world.random
         for workers, name in ((self._pulls, "pull"), (self._upkeep, "upkeep"), (self._probes, PROBE)):
             scheduler.add_executor(workers, name)
-        for source in config.source:
+        for path, source in ((source.path, source) for source in config.source):
             trigger = pull_trigger(config.daemon, source, random)
-            scheduler.add(
-                pull_of(source.path), trigger, "pull", pulls.pull, source.path, doing=f"pulling {source.path}"
-            )
-        scheduler.add("maintain", upkeep.trigger, "upkeep", upkeep.maintain, doing="maintaining")
+            scheduler.add(pull_of(path), trigger, "pull", pulls.pull, path, doing=f"pulling {path}")
+            scheduler.add(reconcile_of(path), Never(), "pull", pulls.reconcile, path, doing=f"reconciling {path}")
+        scheduler.add(MAINTAIN, upkeep.trigger, "upkeep", upkeep.maintain, doing="maintaining")
         scheduler.add(PROBE, Never(), PROBE, self._probe, doing="probing")
 
     @property
@@ -164,11 +163,6 @@ class Term:
         away_s = (self.world.utc() - since).total_seconds() if since else 0.0
         self.world.log.info(Event.ONLINE, away_s=round(away_s, 1))
         return True
-
-
-def pull_of(path: str) -> str:
-    """The name of the job that pulls a source."""
-    return f"pull {path}"
 
 
 def cause_of(error: Exception) -> Exception:

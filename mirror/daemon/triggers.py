@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import msgspec
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.date import DateTrigger
 
 from mirror.config import DaemonSettings, SourceSettings
 from mirror.errors import ConfigError
@@ -142,6 +143,19 @@ class Cron(CronTrigger, Trigger):  # type: ignore[misc]
         return min(at, self.get_next_fire_time(None, now) or at)
 
 
+class At(DateTrigger, Trigger):  # type: ignore[misc]
+    """Once, at a time of the wall clock; never, when it is over."""
+
+    def get_next_fire_time(self, _: dt.datetime | None, now: dt.datetime) -> dt.datetime | None:
+        """That time, UTC."""
+        found: dt.datetime | None = super().get_next_fire_time(None, now)
+        return found if found is not None and found > now else None
+
+    def stepped(self, at: dt.datetime, _step: dt.timedelta, _now: dt.datetime, /) -> dt.datetime:
+        """The same."""
+        return at
+
+
 def pull_trigger(settings: DaemonSettings, source: SourceSettings, random: Random) -> Trigger:
     """When a source is pulled.
 
@@ -149,6 +163,18 @@ def pull_trigger(settings: DaemonSettings, source: SourceSettings, random: Rando
         ConfigError: `poll_cron` is no cron expression.
     """
     return cron_trigger(source) if source.poll_cron else Adaptive(settings=settings, source=source, random=random)
+
+
+def reconcile_trigger(source: SourceSettings, walked_at: dt.datetime, every: dt.timedelta) -> At:
+    """When all runs of a source are compared again; of a source with `poll_cron`, when it is pulled then.
+
+    Args:
+        source: of which.
+        walked_at: when they were for the last time, UTC.
+        every: how often.
+    """
+    at = walked_at + every
+    return At(cron_trigger(source).get_next_fire_time(None, at) or at if source.poll_cron else at, dt.UTC)
 
 
 def cron_trigger(source: SourceSettings) -> Cron:

@@ -14,15 +14,13 @@ from mirror.daemon.clock import Clock
 from mirror.daemon.events import Event
 from mirror.daemon.line import Line
 from mirror.daemon.logs import Log
-from mirror.daemon.scheduler import Scheduler
+from mirror.daemon.scheduler import PROBE, Scheduler
 from mirror.daemon.tally import Tally
 from mirror.daemon.triggers import Probing
 from mirror.errors import MirrorError
 from mirror.store import Lake
 from mirror.store.fresh_rows import FreshRows
 from mirror.store.objects import Objects
-
-PROBE = "probe"  # the job
 
 
 @dataclass(frozen=True, kw_only=True)

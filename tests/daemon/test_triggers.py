@@ -19,6 +19,7 @@ from mirror.daemon.triggers import (
     Trigger,
     cron_trigger,
     pull_trigger,
+    reconcile_trigger,
 )
 from mirror.errors import ConfigError
 
@@ -114,6 +115,18 @@ def test_cron_is_reckoned_by_the_clock_as_it_is_and_never_put_off() -> None:
     ten = NOON + dt.timedelta(minutes=10)
     assert cron().stepped(ten + 1000 * HOUR, -1000 * HOUR, NOON) == ten, "a clock that was ahead silences nothing"
     assert cron().stepped(ten, 5 * HOUR, NOON + 5 * HOUR) == ten, "it was missed, and is due"
+
+
+def test_all_runs_are_compared_so_long_after_the_last_time_and_with_a_pull_of_cron() -> None:
+    every = dt.timedelta(hours=24)
+    plain = reconcile_trigger(PLAIN, NOON, every)
+    assert plain.get_next_fire_time(None, NOON) == NOON + every
+    assert plain.get_next_fire_time(None, NOON + every) is None, "it is over; the next pull sees to it"
+    assert plain.stepped(NOON + every, 5 * HOUR, NOON + 5 * HOUR) == NOON + every, "that is how the pull reckons"
+    hourly = reconcile_trigger(SourceSettings(path="e/c", poll_cron="30 * * * *"), NOON, every)
+    at = hourly.get_next_fire_time(None, NOON)
+    assert at is not None
+    assert 0 <= (at - NOON - every - HOUR / 2).total_seconds() <= CRON_JITTER_S
 
 
 def test_a_cron_expression_is_checked_before_it_is_used() -> None:
