@@ -41,7 +41,7 @@ def _jobs(jobs: Sequence[JobStatus], now: dt.datetime) -> str:
 def _job(job: JobStatus, now: dt.datetime) -> str:
     if job.next_at is None:
         return f"{job.name} {job.state}"
-    return f"{job.name} in {span(max(0.0, (job.next_at - now).total_seconds()))}"
+    return f"{job.name} in {span((job.next_at - now).total_seconds())}"
 
 
 def _watch_line(watch: WatchStatus, now: dt.datetime) -> str:
