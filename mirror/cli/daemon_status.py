@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 from mirror.cli.output import ago, plural, size
-from mirror.daemon.status_file import DaemonStatus, WatchStatus, WorkerStatus
+from mirror.daemon.status_file import DaemonStatus, JobStatus, WatchStatus, WorkerStatus
 from mirror.records.spans import span
 
+SHOWN = 10  # jobs
 NOTABLE_S = 30.0  # without anything that came
 
 
@@ -18,6 +20,8 @@ def daemon_lines(status: DaemonStatus, now: dt.datetime) -> list[str]:
     if status.offline_since is not None:
         what = "the key is refused" if status.state == "key_refused" else "offline"
         lines.append(f"{what} since {ago(status.offline_since, now)}: {status.offline_reason}")
+    if status.jobs:
+        lines.append(f"jobs    {_jobs(status.jobs, now)}")
     return [*lines, f"spent   {describe_spent(status)}", *(_watch_line(watch, now) for watch in status.watches)]
 
 
@@ -26,6 +30,18 @@ def _work(worker: WorkerStatus, now: dt.datetime) -> str:
     still = f", nothing came for {span(worker.still_s)}" if worker.still_s > NOTABLE_S else ""
     since = f", begun {ago(worker.since, now)}" if worker.since is not None else ""
     return f"{worker.name}: {worker.doing}{since}{still}"
+
+
+def _jobs(jobs: Sequence[JobStatus], now: dt.datetime) -> str:
+    """What comes next; of many, the first few."""
+    more = [f"{len(jobs) - SHOWN:,} more"] if len(jobs) > SHOWN else []
+    return ", ".join([*(_job(job, now) for job in jobs[:SHOWN]), *more])
+
+
+def _job(job: JobStatus, now: dt.datetime) -> str:
+    if job.next_at is None:
+        return f"{job.name} {job.state}"
+    return f"{job.name} in {span((job.next_at - now).total_seconds())}"
 
 
 def _watch_line(watch: WatchStatus, now: dt.datetime) -> str:

@@ -25,14 +25,15 @@ from mirror.config import Config
 from mirror.daemon.beat import Beat
 from mirror.daemon.clock import Clock
 from mirror.daemon.config_watch import stamp_of, watch_config
-from mirror.daemon.cron import cron_trigger
 from mirror.daemon.events import Event
 from mirror.daemon.http_endpoint import Endpoint
 from mirror.daemon.http_pages import HAS_METRICS, NO_METRICS_HINT, DaemonPages
 from mirror.daemon.line import Line
 from mirror.daemon.logs import Log
 from mirror.daemon.notify import Notifier
+from mirror.daemon.scheduler import Scheduler
 from mirror.daemon.term import Term
+from mirror.daemon.triggers import cron_trigger
 from mirror.daemon.watch_folder import check_watches
 from mirror.daemon.world import World
 from mirror.durable import make_folder
@@ -125,8 +126,9 @@ class Daemon:
                     objects=objects,
                     config=config,
                     log=self._log,
-                    line=Line(config.daemon, random.random),
+                    line=Line(),
                     clock=self._clock,
+                    scheduler=Scheduler(self._clock),
                     random=random.random,
                     tally=self._beat.tally,
                 )

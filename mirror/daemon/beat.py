@@ -74,7 +74,7 @@ class Beat:
         while True:
             if self.term is not None:
                 self._look_for_stuck(self.term)
-                self.term.look_at_clock()
+                self.term.world.scheduler.wakeup()  # the wall clock may have stepped
             watchdog_s = self._notifier.watchdog_s
             if watchdog_s is not None and not self._stuck and self._clock.now() - pinged >= watchdog_s / 4:
                 self._notifier.tell(WATCHDOG=1)

@@ -31,8 +31,7 @@ class ReplayWorker:
     def __init__(self, world: World, client: Client, outbox: Outbox) -> None:
         self.bell = Bell()
         self.is_stopping = False  # with it, nothing more is begun
-        self._told = 0  # operations that ended
-        self.pulse = Pulse("replay", world.now, lambda: (client.spent, self._told))
+        self.pulse = Pulse("replay", world.now, lambda: client.spent)  # and operations that ended
         self._world = world
         self._client = client
         self._outbox = outbox
@@ -108,7 +107,7 @@ class ReplayWorker:
 
     def ended(self, entry: Entry, result: Result, words: str | None) -> None:
         """An operation is done with for this round; what a person may want to know is logged."""
-        self._told += 1
+        self.pulse.steps += 1
         self._world.tally.operations[result] += 1
         if result in ("buried", "held", "put_back"):
             path = "/".join(entry.run_path)

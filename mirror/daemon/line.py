@@ -1,4 +1,4 @@
-"""Whether the server can be reached. Offline is a state: entered once, probed with growing waits, left once.
+"""Whether the server can be reached. Offline is a state: entered once, left once; the job `probe` asks meanwhile.
 
 When the server is back, and at the start, the replay goes first; pulls wait until it had its turn.
 """
@@ -6,21 +6,12 @@ When the server is back, and at the start, the replay goes first; pulls wait unt
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
 
 import anyio
 
-from mirror.config import DaemonSettings
 from mirror.errors import AuthError, MirrorError, ServerError, Unreachable
 
-JITTER = 0.25  # of a probe's wait, so that many mirrors do not come back at one moment
 REPLAY_HEAD_START_S = 300.0  # pulls do not wait any longer for a replay of a large backlog
-
-
-def probe_wait_s(settings: DaemonSettings, probes: int, random: float) -> float:
-    """Seconds before the next probe, after so many in vain; `random` is a number from 0 to 1."""
-    wait_s = min(settings.probe_longest_s, settings.probe_first_s * 2.0 ** min(probes, 20))
-    return wait_s * (1 + JITTER * random)
 
 
 def may_be_outage(error: MirrorError | None) -> bool:
@@ -29,22 +20,12 @@ def may_be_outage(error: MirrorError | None) -> bool:
 
 
 class Line:
-    """The state that all workers share.
+    """The state that all workers share."""
 
-    Args:
-        settings: how often to probe.
-        random: gives numbers from 0 to 1.
-    """
-
-    def __init__(self, settings: DaemonSettings, random: Callable[[], float]) -> None:
-        self._settings = settings
-        self._random = random
+    def __init__(self) -> None:
         self._up = anyio.Event()
         self._up.set()
-        self._down = anyio.Event()
         self._replayed = anyio.Event()
-        self._nudged = anyio.Event()
-        self._probes = 0
         self.since: dt.datetime | None = None  # UTC; None while the server is there
         self.reason: str | None = None
         self.is_refused = False  # it is there, and refuses the key
@@ -59,9 +40,7 @@ class Line:
         was_up, was_refused = self.is_up, self.is_refused
         self.reason, self.is_refused = error.message, isinstance(error, AuthError)
         if was_up:
-            self._probes = 0
             self._up, self._replayed = anyio.Event(), anyio.Event()
-            self._down.set()
         elif was_refused == self.is_refused:
             return False
         self.since = at
@@ -71,18 +50,12 @@ class Line:
         """The server is there again."""
         self.since = self.reason = None
         self.is_refused = False
-        self._down = anyio.Event()
         self._up.set()
 
     def replayed(self) -> None:
         """The replay had its turn since the server is there."""
         if self.is_up:
             self._replayed.set()
-
-    def nudge(self) -> None:
-        """Probe soon: the machine woke up, or the configuration changed."""
-        self._probes = 0
-        self._nudged.set()
 
     async def wait_up(self) -> None:
         """Until the server is there."""
@@ -96,12 +69,3 @@ class Line:
                 await self._replayed.wait()
             if self.is_up:
                 return
-
-    async def wait_to_probe(self) -> None:
-        """Until the server is away and it is time for the next probe."""
-        await self._down.wait()
-        wait_s = probe_wait_s(self._settings, self._probes, self._random())
-        self._probes += 1
-        self._nudged = anyio.Event()
-        with anyio.move_on_after(wait_s):
-            await self._nudged.wait()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from mirror.config import DaemonSettings, SourceSettings
-from mirror.daemon.cron import cron_trigger
+from mirror.daemon.triggers import cron_trigger
 
 
 def owed_at(settings: DaemonSettings, source: SourceSettings, after: dt.datetime) -> dt.datetime | None:
@@ -20,7 +20,6 @@ def owed_at(settings: DaemonSettings, source: SourceSettings, after: dt.datetime
         UTC; None for a cron expression that never comes.
     """
     if source.poll_cron:
-        comes: dt.datetime | None = cron_trigger(source).get_next_fire_time(None, after)
-        return None if comes is None else comes.astimezone(dt.UTC)
+        return cron_trigger(source).get_next_fire_time(None, after)
     longest = max(settings.poll_minutes, settings.poll_active_minutes, settings.poll_quiet_minutes)
     return after + dt.timedelta(minutes=source.poll_minutes or longest)

@@ -1,58 +1,52 @@
-"""The workers that pull: each takes the source that has waited longest, so that a long pull of one delays no other."""
+"""What the workers that pull do: the pull of one source, so that a long one delays no other."""
 
 from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from mirror.api import Client
 from mirror.daemon.alone import Turns
 from mirror.daemon.events import Event
 from mirror.daemon.line import may_be_outage
-from mirror.daemon.pulse import Pulse
 from mirror.daemon.roster import Roster
+from mirror.daemon.scheduler import pull_of
+from mirror.daemon.triggers import Pulled
 from mirror.daemon.world import World, ask
 from mirror.errors import MirrorError, StoreError
 from mirror.pull import ProjectReport, PullRequest, pull
 
 
-class PullWorker:
-    """Pulls for as long as nobody cancels it.
+class Pulls:
+    """Pulls one source at a time for each worker that asks.
 
     Args:
-        name: of the worker.
-        world: what it shares with others.
-        client: of all pull workers, which share its limits.
+        world: what is shared with other work.
+        client: of all pulls.
         roster: the sources.
         turns: pulls go beside one another, maintenance does not.
     """
 
-    def __init__(self, name: str, world: World, client: Client, roster: Roster, turns: Turns) -> None:
-        self._progress = _Progress()
-        self.pulse = Pulse(name, world.now, lambda: (client.spent, self._progress.steps))
+    def __init__(self, world: World, client: Client, roster: Roster, turns: Turns) -> None:
+        self.steps = 0  # of all pulls, which shows that they move
         self._world = world
         self._client = client
         self._roster = roster
         self._turns = turns
 
-    async def run(self) -> None:
-        """Wait until a source is due, pull it, and again.
+    @asynccontextmanager
+    async def gate(self) -> AsyncIterator[None]:
+        """Inside, a source may be pulled: the server is there, and nobody is alone at the home."""
+        await self._world.line.wait_for_pull()
+        async with self._turns.beside():
+            yield
+
+    async def pull(self, path: str) -> Pulled | None:
+        """Pull a source; None if the server is away.
 
         Raises:
             StoreError: the home, the lake or the disk.
         """
-        while True:
-            wait_s = self._roster.wait_s
-            if wait_s != 0.0:
-                self.pulse.idle(wait_s)
-                await self._roster.wait(wait_s)
-                continue
-            self.pulse.idle(None)
-            await self._world.line.wait_for_pull()
-            async with self._turns.beside():
-                with self._roster.taken() as path:
-                    if path is not None:
-                        with self.pulse.busy(f"pulling {path}"):
-                            await self._pull(path)
-
-    async def _pull(self, path: str) -> None:
         world = self._world
         request = PullRequest(sources=world.config.source, due=frozenset({path}))
         try:
@@ -61,7 +55,7 @@ class PullWorker:
                 world.lake,
                 world.config,
                 request,
-                watcher=self._progress,
+                watcher=self,
                 now=world.utc,
                 storing=world.storing,
                 fresh=world.fresh,
@@ -74,12 +68,12 @@ class PullWorker:
                 raise
             world.tally.pulls_failed += 1
             world.lost(error)
-            return
+            return None
         if any(map(may_be_outage, report.errors)) and (outage := await ask(self._client)) is not None:
             world.tally.pulls_failed += 1
             world.lost(outage)
-            return
-        await self._roster.note(path, report)
+            return None
+        pulled = await self._roster.note(path, report)
         world.log.info(
             Event.PULL_DONE,
             sources=[path],
@@ -88,19 +82,21 @@ class PullWorker:
             failures=report.failures,
             seconds=round(report.seconds, 3),
         )
+        return pulled
 
-
-class _Progress:
-    """Hears of each step of a pull, which shows that it moves."""
-
-    def __init__(self) -> None:
-        self.steps = 0
+    async def reconcile(self, path: str) -> bool:
+        """Have a source pulled now: a pull compares all runs of projects for which that is due."""
+        self._world.scheduler.hurry(pull_of(path))
+        return True
 
     def pass_started(self, _: ProjectReport) -> None:
+        """A step, as the watcher of a pull hears of it."""
         self.steps += 1
 
     def page_done(self, _: ProjectReport, __: int | None) -> None:
+        """The same."""
         self.steps += 1
 
     def pass_ended(self, _: ProjectReport) -> None:
+        """The same."""
         self.steps += 1

@@ -17,11 +17,12 @@ class Pulse:
     Args:
         name: of the worker.
         now: monotonic seconds.
-        evidence: a value that changes whenever the worker gets on with its work.
+        evidence: a value that changes whenever the worker gets on with its work; so does what it counts in `steps`.
     """
 
-    def __init__(self, name: str, now: Callable[[], float], evidence: Callable[[], object]) -> None:
+    def __init__(self, name: str, now: Callable[[], float], evidence: Callable[[], object] = lambda: None) -> None:
         self.name = name
+        self.steps = 0
         self.state: State = "idle"
         self.crashes = 0
         self.last_error: str | None = None
@@ -29,7 +30,7 @@ class Pulse:
         self._since = now()
         self._now = now
         self._evidence = evidence
-        self._seen = evidence()
+        self._seen: object = (evidence(), 0)
         self._moved_at = now()
         self._idle_until: float | None = None  # None: as long as it takes
         self._settled = anyio.Event()
@@ -78,7 +79,7 @@ class Pulse:
         """For how long nothing has moved that should have, seconds; look often, for only changes are evidence."""
         now = self._now()
         if self.state == "busy":
-            if (seen := self._evidence()) != self._seen:
+            if (seen := (self._evidence(), self.steps)) != self._seen:
                 self._seen, self._moved_at = seen, now
             return now - self._moved_at
         if self.state == "idle" and self._idle_until is not None:

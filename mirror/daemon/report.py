@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from mirror.api import Spent
+from mirror.daemon.scheduler import pull_of
 from mirror.daemon.status_file import Backlog, DaemonStatus, SourceStatus, State, WorkerStatus
 from mirror.daemon.tally import Tally
 from mirror.daemon.term import Term
@@ -111,7 +112,7 @@ def status_now(
         offline_reason=None if line is None else line.reason,
         config_error=config_error,
         workers=[] if term is None else _workers(term, stuck, now),
-        sources=[] if term is None else _sources(term, now),
+        sources=[] if term is None else _sources(term),
         watches=[] if term is None else term.watch.statuses,
         waiting=seen.outbox.new + seen.outbox.claimed,
         needs_person=seen.outbox.conflict + seen.outbox.dead,
@@ -129,6 +130,7 @@ def status_now(
         disk_free=seen.disk_free,
         maintained_at=None if tally.maintained_at is None else naive(tally.maintained_at),
         maintenance_error=tally.maintenance_error,
+        jobs=[] if term is None else term.world.scheduler.statuses,
     )
 
 
@@ -197,23 +199,21 @@ def _workers(term: Term, stuck: set[str], now: dt.datetime) -> list[WorkerStatus
     ]
 
 
-def _sources(term: Term, wall: dt.datetime) -> list[SourceStatus]:
-    now = term.world.now()
+def _sources(term: Term) -> list[SourceStatus]:
     found = []
     for path, state in term.roster.sources.items():
-        at = term.roster.timetable.next_at(path)
-        next_at = None if at is None or at <= now else naive(wall + dt.timedelta(seconds=round(at - now)))
+        job = term.world.scheduler.status(pull_of(path))
         found.append(
             SourceStatus(
                 path=path,
                 active=state.active,
                 last_good_at=None if state.last_good_at is None else naive(state.last_good_at),
-                next_at=next_at,
+                next_at=job.next_at,
                 last_error=state.last_error,
                 last_error_at=None if state.last_error_at is None else naive(state.last_error_at),
                 due_at=None if state.due_at is None else naive(state.due_at),
                 errors=term.world.tally.source_errors[path],
-                pulling=term.roster.is_under_way(path),
+                pulling=job.state == "running",
             )
         )
     return found

@@ -1,18 +1,16 @@
-"""The sources as all pull workers know them: how each is, when it is due, and which is being pulled."""
+"""The sources as all pull workers know them: how each is, and by when its pace owes a pull."""
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
-from collections.abc import Iterator
 
-import anyio
 import anyio.to_thread
 import msgspec
 
 from mirror.daemon.events import Event
-from mirror.daemon.pace import Timetable
 from mirror.daemon.promise import owed_at
+from mirror.daemon.scheduler import reconcile_of
+from mirror.daemon.triggers import Pulled, reconcile_trigger
 from mirror.daemon.world import World
 from mirror.pull import ProjectReport, PullReport
 from mirror.pull.cycle import policy_of
@@ -40,59 +38,14 @@ class Roster:
 
     def __init__(self, world: World) -> None:
         self.sources = {source.path: SourceState() for source in world.config.source}
-        self.timetable = Timetable(world.config.daemon, world.config.source, world.now(), world.random)
+        self._settings = {source.path: source for source in world.config.source}
         self._world = world
-        self._owed: dict[str, float] = {}  # rung for and not pulled yet, and since when
-        self._under_way: set[str] = set()
-        self._changed = anyio.Event()
         self.begin_anew()
-
-    def is_under_way(self, path: str) -> bool:
-        """Whether somebody pulls it now."""
-        return path in self._under_way
-
-    def ring(self, path: str = "") -> None:
-        """Wake the workers, for a source if one is named."""
-        if path:
-            self._owed.setdefault(path, self._world.now())
-        self._changed.set()
-        self._changed = anyio.Event()
 
     def begin_anew(self) -> None:
         """No source is late by what was before: the daemon was not there, or the machine slept."""
         for path, state in self.sources.items():
             state.due_at = self._due_after(path, self._world.utc())
-
-    @property
-    def wait_s(self) -> float | None:
-        """Seconds until a source is to be pulled that nobody is at; 0.0 when one is, None when somebody has to ring."""
-        free = self.sources.keys() - self._under_way
-        if self._owed.keys() & free:
-            return 0.0
-        return self.timetable.wait_s(self._world.now(), free)
-
-    async def wait(self, seconds: float | None) -> None:
-        """Wait for a ring or for the end of a pull, no longer than so many seconds."""
-        changed = self._changed
-        with anyio.move_on_after(seconds):
-            await changed.wait()
-
-    @contextlib.contextmanager
-    def taken(self) -> Iterator[str | None]:
-        """The source that is to be pulled now, for this worker alone while it is inside; None when there is none."""
-        due = {path: self.timetable.next_at(path) or 0.0 for path in self.timetable.due(self._world.now())}
-        waiting = {**self._owed, **due}
-        free = [path for path in sorted(waiting, key=waiting.__getitem__) if self._is_free(path)]
-        if not free:
-            yield None
-            return
-        path = free[0]
-        self._under_way.add(path)
-        try:
-            yield path
-        finally:
-            self._under_way.discard(path)
-            self.ring()
 
     async def remember(self) -> None:
         """What pulls before this term came to: those of an earlier term, of an earlier daemon or of the command."""
@@ -103,20 +56,28 @@ class Roster:
             if (state := self.sources.get(path)) is not None and (state.last_good_at or at) <= at:
                 state.last_good_at = at
 
-    async def note(self, path: str, report: PullReport) -> None:
-        """Remember how a source is after a pull, and when it is pulled next."""
+    async def note(self, path: str, report: PullReport) -> Pulled:
+        """Remember how a source is after a pull."""
         world, state = self._world, self.sources[path]
         active = await anyio.to_thread.run_sync(active_projects, world.lake)
-        world.tally.quarantined = (await anyio.to_thread.run_sync(standing, world.lake)).quarantined
+        known = await anyio.to_thread.run_sync(standing, world.lake)
+        world.tally.quarantined = known.quarantined
         if report.errors:
             world.tally.pulls_failed += 1
         else:
             world.tally.pulls_good += 1
         self._note_errors(state, path, report.projects)
+        self._plan_reconcile(path, [at for one in report.projects if (at := known.walked_at.get(one.key)) is not None])
         state.active = any(project.key in active for project in report.projects)
         moved = any(project.written or project.gone for project in report.projects)
-        self.timetable.pulled(path, world.now(), active=state.active, moved=moved)
-        self._owed.pop(path, None)
+        return Pulled(active=state.active, moved=moved)
+
+    def _plan_reconcile(self, path: str, walked_at: list[dt.datetime]) -> None:
+        every = dt.timedelta(hours=self._world.config.pull.reconcile_every_hours)
+        if walked_at:
+            self._world.scheduler.set(
+                reconcile_of(path), reconcile_trigger(self._settings[path], min(walked_at), every)
+            )
 
     def _note_errors(self, state: SourceState, path: str, projects: list[ProjectReport]) -> None:
         at, before = self._world.utc(), state.last_error
@@ -135,12 +96,8 @@ class Roster:
                     Event.SOURCE_FAILED, source=path, project=str(project.key), reason=str(project.error), hint=hint
                 )
 
-    def _is_free(self, path: str) -> bool:
-        return path in self.sources and path not in self._under_way
-
     def _due_after(self, path: str, at: dt.datetime) -> dt.datetime | None:
-        source = next(source for source in self._world.config.source if source.path == path)
-        return owed_at(self._world.config.daemon, source, at)
+        return owed_at(self._world.config.daemon, self._settings[path], at)
 
     def _source_of(self, key: ProjectKey) -> str:
         # The report of a glob that could not be expanded carries the glob itself.

@@ -28,13 +28,21 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     still_s: float = 0.0  # for how long nothing has come of it: no answer, no bytes, no commit
 
 
+class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One recurring job of the scheduler."""
+
+    name: str  # such as "pull entity/project" and "maintain"
+    state: str  # "waiting", "due" (it is done as soon as it can be) or "running"
+    next_at: dt.datetime | None  # UTC without a zone; None while it is due or runs
+
+
 class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One configured source."""
 
     path: str
     active: bool  # it has runs that have not ended
     last_good_at: dt.datetime | None  # UTC without a zone, as all times here
-    next_at: dt.datetime | None  # None: due now, or when cron says
+    next_at: dt.datetime | None  # None: due now, or its cron expression never comes
     last_error: str | None
     last_error_at: dt.datetime | None
     due_at: dt.datetime | None = None  # when its pace owes the next good pull; None: nobody promised one
@@ -101,6 +109,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     maintained_at: dt.datetime | None = None
     maintenance_error: str | None = None
     watches: list[WatchStatus] = []
+    jobs: list[JobStatus] = []  # those that are due or at work, then the others by their times
 
     @property
     def last_good_at(self) -> dt.datetime | None:

@@ -7,20 +7,25 @@ within `stop_within_s`, and puts the rest back.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from functools import partial
 
 import anyio
+from anyio.abc import TaskGroup
 
 from mirror.api import Client, Spent
 from mirror.daemon.alone import Turns
-from mirror.daemon.cron import CronClock
 from mirror.daemon.delivering import ReplayWorker
 from mirror.daemon.events import Event
-from mirror.daemon.pulling import PullWorker
+from mirror.daemon.pulling import Pulls
 from mirror.daemon.pulse import Pulse
 from mirror.daemon.restarts import Restarts
 from mirror.daemon.roster import Roster
-from mirror.daemon.upkeep import UpkeepWorker
+from mirror.daemon.scheduler import MAINTAIN, PROBE, Scheduler, pull_of, reconcile_of
+from mirror.daemon.triggers import Never, Probing, pull_trigger
+from mirror.daemon.upkeep import Upkeep
 from mirror.daemon.watch_folder import WatchWorker
+from mirror.daemon.workers import Workers
 from mirror.daemon.world import World, ask
 from mirror.errors import MirrorError
 from mirror.outbox import Outbox
@@ -41,23 +46,37 @@ class Term:
         self.world = world
         self._clients = clients
         self.roster = Roster(world)
+        self._prober = clients[2]
         turns = Turns()
-        self.pulls = [
-            PullWorker(f"pull {number}", world, clients[0], self.roster, turns)
+        pulls, upkeep = Pulls(world, clients[0], self.roster, turns), Upkeep(world, turns)
+        pulses = [
+            Pulse(f"pull {number}", world.now, lambda: (clients[0].spent, pulls.steps))
             for number in range(1, world.config.daemon.pulls_at_once + 1)
         ]
-        self.upkeep = UpkeepWorker(world, turns)
+        self._pulls = Workers(pulls.gate, *pulses)
+        self._upkeep = Workers(upkeep.gate, Pulse("upkeep", world.now))
+        self._probes = Workers(nullcontext, Pulse(PROBE, world.now, lambda: clients[2].spent))
         self.replay = ReplayWorker(world, clients[1], outbox)
-        self.watch = WatchWorker(world, outbox, self.roster.ring)
-        self._prober = clients[2]
-        self._cron = CronClock(world.config.source, self.roster.ring, world.utc)
+        self.watch = WatchWorker(world, outbox, lambda path: world.scheduler.hurry(pull_of(path)))
+        self._plan(world.scheduler, pulls, upkeep)
+
+    def _plan(self, scheduler: Scheduler, pulls: Pulls, upkeep: Upkeep) -> None:
+        """All that comes again and again."""
+        config, random = self.world.config, self.world.random
+        for workers, name in ((self._pulls, "pull"), (self._upkeep, "upkeep"), (self._probes, PROBE)):
+            scheduler.add_executor(workers, name)
+        for path, source in ((source.path, source) for source in config.source):
+            trigger = pull_trigger(config.daemon, source, random)
+            scheduler.add(pull_of(path), trigger, "pull", pulls.pull, path, doing=f"pulling {path}")
+            scheduler.add(reconcile_of(path), Never(), "pull", pulls.reconcile, path, doing=f"reconciling {path}")
+        scheduler.add(MAINTAIN, upkeep.trigger, "upkeep", upkeep.maintain, doing="maintaining")
+        scheduler.add(PROBE, Never(), PROBE, self._probe, doing="probing")
 
     @property
     def pulses(self) -> tuple[Pulse, ...]:
         """Of the workers."""
-        pulls = [pull.pulse for pull in self.pulls]
         watch = [self.watch.pulse] if self.watch.statuses else []
-        return *pulls, self.upkeep.pulse, self.replay.pulse, *watch
+        return *self._pulls.pulses, *self._upkeep.pulses, *self._probes.pulses, self.replay.pulse, *watch
 
     @property
     def spent(self) -> Spent:
@@ -68,17 +87,16 @@ class Term:
 
     def woke_up(self) -> None:
         """The machine slept, or the clock was set: look at everything soon."""
-        self._cron.look_again()
-        self.world.line.nudge()
-        self.roster.timetable.hurry(self.world.now())
+        scheduler, daemon = self.world.scheduler, self.world.config.daemon
+        if not self.world.line.is_up and scheduler.status(PROBE).state == "waiting":
+            scheduler.set(PROBE, Probing(settings=daemon, random=self.world.random))
+            scheduler.hurry(PROBE)
+        for source in self.world.config.source:
+            if not source.poll_cron:
+                scheduler.hurry(pull_of(source.path))
         self.roster.begin_anew()
-        self.roster.ring()
         self.replay.bell.ring()
         self.watch.look_soon()
-
-    def look_at_clock(self) -> None:
-        """Let cron see the wall clock, now and then."""
-        self._cron.look()
 
     async def run(self, ending: anyio.Event) -> None:
         """Work until `ending` is set.
@@ -91,17 +109,17 @@ class Term:
 
         async def pull() -> None:
             with pulling:
-                await self._supervised(self.roster.remember, self.pulls[0].pulse)
+                await self._supervised(self.roster.remember, self._pulls.pulses[0])
                 async with side_by_side() as pulls:
-                    for one in self.pulls:
-                        pulls.start_soon(self._supervised, one.run, one.pulse)
-                    pulls.start_soon(self._supervised, self.upkeep.run, self.upkeep.pulse)
+                    self._start(pulls, self._pulls)
+                    self._start(pulls, self._upkeep)
 
         async with side_by_side() as workers:
             workers.start_soon(pull)
             workers.start_soon(self._supervised, self.replay.run, self.replay.pulse)
             workers.start_soon(self._supervised, self.watch.run, self.watch.pulse)
-            workers.start_soon(self._probe)
+            self._start(workers, self._probes)
+            workers.start_soon(self.world.scheduler.run)
             workers.start_soon(watch_new, self.world.lake.home, self.replay.bell.ring)
             await ending.wait()
             self.replay.is_stopping = True
@@ -109,6 +127,10 @@ class Term:
             with anyio.move_on_after(self.world.config.daemon.stop_within_s):
                 await self.replay.pulse.wait_settled()
             workers.cancel_scope.cancel()
+
+    def _start(self, group: TaskGroup, workers: Workers) -> None:
+        for pulse in workers.pulses:
+            group.start_soon(self._supervised, partial(workers.work, pulse), pulse)
 
     async def _supervised(self, run: Callable[[], Awaitable[None]], pulse: Pulse) -> None:
         """Restart a worker that crashes; raise the cause of a crash loop."""
@@ -129,20 +151,18 @@ class Term:
                     raise cause from error
             await anyio.sleep(wait_s)
 
-    async def _probe(self) -> None:
-        """Ask a server that is away until it answers."""
+    async def _probe(self) -> bool:
+        """Ask a server that is away; whether it answers."""
         line = self.world.line
-        while True:
-            await line.wait_to_probe()
-            error = await ask(self._prober)
-            if error is not None:
-                self.world.lost(error)
-                continue
-            since = line.since
-            line.found()
-            self.replay.bell.ring()
-            away_s = (self.world.utc() - since).total_seconds() if since else 0.0
-            self.world.log.info(Event.ONLINE, away_s=round(away_s, 1))
+        if (error := await ask(self._prober)) is not None:
+            self.world.lost(error)
+            return False
+        since = line.since
+        line.found()
+        self.replay.bell.ring()
+        away_s = (self.world.utc() - since).total_seconds() if since else 0.0
+        self.world.log.info(Event.ONLINE, away_s=round(away_s, 1))
+        return True
 
 
 def cause_of(error: Exception) -> Exception:

@@ -49,9 +49,8 @@ class WatchWorker:
         self._world = world
         self._hurry = hurry
         self._bell = Bell()
-        self._steps = 0
         self._stopped = threading.Event()
-        self.pulse = Pulse("watch", world.now, lambda: self._steps)
+        self.pulse = Pulse("watch", world.now)
         self._watches = [
             _Watch(source, folder)
             for source in world.config.source
@@ -143,7 +142,7 @@ class WatchWorker:
             self._stopped.set()
 
     def _passed(self, _: int) -> None:
-        self._steps += 1
+        self.pulse.steps += 1
         if self._stopped.is_set():
             raise _StoppedError
 

@@ -14,7 +14,9 @@ from mirror.daemon.clock import Clock
 from mirror.daemon.events import Event
 from mirror.daemon.line import Line
 from mirror.daemon.logs import Log
+from mirror.daemon.scheduler import PROBE, Scheduler
 from mirror.daemon.tally import Tally
+from mirror.daemon.triggers import Probing
 from mirror.errors import MirrorError
 from mirror.store import Lake
 from mirror.store.fresh_rows import FreshRows
@@ -31,6 +33,7 @@ class World:
     log: Log
     line: Line
     clock: Clock
+    scheduler: Scheduler
     random: Callable[[], float]  # from 0 to 1
     tally: Tally = field(default_factory=Tally)
     storing: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))  # one commit at a time
@@ -45,9 +48,12 @@ class World:
         return self.clock.utc()
 
     def lost(self, error: MirrorError) -> None:
-        """The server is away, or refuses the key: said once."""
+        """The server is away, or refuses the key: said once, and asked until it answers."""
+        was_up = self.line.is_up
         if not self.line.lost(error, self.utc()):
             return
+        if was_up:
+            self.scheduler.set(PROBE, Probing(settings=self.config.daemon, random=self.random))
         if self.line.is_refused:
             self.log.alarm(Event.KEY_REFUSED, reason=error.message, hint=error.hint)
         else:

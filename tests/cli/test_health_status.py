@@ -5,8 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+import msgspec
+
+from mirror.cli.daemon_status import daemon_lines
 from mirror.cli.health_status import describe_source, lag_of, source_lines, source_statuses
 from mirror.config import Config, HealthSettings, SourceSettings
+from mirror.daemon.status_file import JobStatus
 from mirror.store.overview import ProjectOverview
 from tests.daemon.test_health import NOW, WELL, ago, source
 
@@ -66,3 +70,14 @@ def test_a_line_says_how_far_behind_a_source_is_and_of_many_those_with_trouble_c
     lines = source_lines([lag_of(one, NOW, health) for one in [*[well] * 15, bad]], NOW)
     assert lines[0].startswith("source  e/bad: LATE")
     assert (len(lines), lines[-1].strip()) == (12, "5 more without an error")
+
+
+def test_jobs_are_listed_with_their_next_time_and_of_many_the_first() -> None:
+    jobs = [JobStatus(name="probe", state="due", next_at=None)]
+    minutes = {n: NOW + dt.timedelta(minutes=n) for n in range(1, 13)}
+    jobs += [JobStatus(name=f"pull e/p{n}", state="waiting", next_at=at) for n, at in minutes.items()]
+    told = daemon_lines(msgspec.structs.replace(WELL, jobs=jobs), NOW)
+    (line,) = [line for line in told if line.startswith("jobs")]
+    assert line.startswith("jobs    probe due, pull e/p1 in 60 s, pull e/p2 in 2 min, ")
+    assert line.endswith(", pull e/p9 in 9 min, 3 more")
+    assert not [line for line in daemon_lines(WELL, NOW) if line.startswith("jobs")]

@@ -17,6 +17,7 @@ from mirror.daemon import watch_folder
 from mirror.daemon.clock import Clock
 from mirror.daemon.line import Line
 from mirror.daemon.logs import Log
+from mirror.daemon.scheduler import Scheduler
 from mirror.daemon.watch_folder import WatchWorker
 from mirror.daemon.world import World
 from mirror.layout import Home
@@ -51,8 +52,9 @@ def worker(lake: Lake, data: Path, hurried: list[str], *, rescan_s: float, stabl
         objects=Objects(lake.home),
         config=config,
         log=Log(),
-        line=Line(settings, lambda: 0.5),
+        line=Line(),
         clock=Clock(),
+        scheduler=Scheduler(Clock()),
         random=lambda: 0.5,
     )
     return WatchWorker(world, Outbox(lake.home), hurried.append)

@@ -14,10 +14,11 @@ from typing import Any
 import anyio
 
 from mirror.api import ApiKey, Client, deployment_of
-from mirror.config import Config, DaemonSettings
+from mirror.config import Config
 from mirror.daemon.clock import Clock
 from mirror.daemon.line import Line
 from mirror.daemon.logs import Log
+from mirror.daemon.scheduler import Scheduler
 from mirror.daemon.watch_folder_look import WatchedFolder
 from mirror.daemon.world import World
 from mirror.outbox import Outbox
@@ -57,8 +58,9 @@ class Watching:
             objects=Objects(self.lake.home),
             config=Config(),
             log=Log(self.log),
-            line=Line(DaemonSettings(), lambda: 0.5),
+            line=Line(),
             clock=Clock(),
+            scheduler=Scheduler(Clock()),
             random=lambda: 0.5,
         )
         self.outbox = Outbox(self.lake.home)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -36,7 +37,12 @@ def test_it_is_ready_then_pulls_and_tells_how_it_is(sandbox: Sandbox, tmp_path: 
         agrees(said["workers"][0], "workers[] of daemon")
         agrees(said["sources"][0], "sources[] of daemon")
         agrees(said["outbox"], "outbox of daemon")
-        assert f"daemon  PID {service.process.pid}, online" in service.cli("status", code=0).out
+        agrees(said["jobs"][0], "jobs[] of daemon")
+        assert {job["name"] for job in said["jobs"]} == {"pull team/proj", "reconcile team/proj", "maintain"}
+        assert [job["next_at"] for job in said["jobs"] if job["name"] == "maintain"] > [said["updated_at"]]
+        told = service.cli("status", code=0).out
+        assert f"daemon  PID {service.process.pid}, online" in told
+        assert re.search(r"^jobs    .*pull team/proj in \d.*, maintain in \d", told, re.MULTILINE), told
         assert service.cli("sql", "SELECT count(*) AS n FROM runs", "--json", code=0).json == [{"n": 4}]
         assert service.stop() == 0
         service.wait_heard("STOPPING=1")
@@ -215,6 +221,18 @@ def test_it_maintains_the_home_between_pulls(sandbox: Sandbox, tmp_path: Path) -
         service.wait_event("maintenance_done", 2)
         assert service.cli("sql", "SELECT count(*) AS n FROM runs", "--json", code=0).json == [{"n": 4}]
         assert service.events("maintenance_failed") == []
+        assert service.stop() == 0
+
+
+def test_all_runs_are_compared_when_that_is_due_however_seldom_a_source_is_pulled(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    fill(sandbox)
+    seldom = "poll_minutes = 600.0\npoll_active_minutes = 600.0\npoll_quiet_minutes = 600.0\n"
+    with serving(tmp_path, sandbox, more=f"{seldom}[pull]\nreconcile_every_hours = 0.001\n") as service:
+        service.wait_event("pull_done")
+        sandbox.state.edit_run("team", "proj", "r0", notes="edited")
+        service.wait_event("pull_done", 3)
         assert service.stop() == 0
 
 
