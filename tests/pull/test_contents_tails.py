@@ -244,7 +244,7 @@ def test_a_lost_export_object_of_a_live_run_is_fetched_again(server: Sandbox, pr
 def test_a_growing_console_costs_one_request_a_look_and_its_rewritten_tail_is_seen(
     server: Sandbox, project: str, mirror: Mirror, monkeypatch: pytest.MonkeyPatch, cap: int
 ) -> None:
-    record = run(server, project, console=[f"line {number}" for number in range(12_000)])
+    record = run(server, project, console=[f"line {number}" for number in range(4_000)])
     mirror.pull()
     monkeypatch.setattr(server.state, "log_page_lines", cap)
     for turn in range(3):

