@@ -141,14 +141,22 @@ def test_the_edits_of_the_readme_are_queued_and_delivered(sandbox: Sandbox, tmp_
     assert "Edit(" in offline.stdout, offline.stderr
 
 
-def test_every_sql_recipe_of_the_readme_answers(sandbox: Sandbox, tmp_path: Path) -> None:
-    fill(sandbox, "e", "p")
-    for arguments in (["init", "--source", "e/p"], ["pull"]):
-        done = run([*PROGRAM, *arguments], environment(sandbox, tmp_path))
-        assert done.returncode == 0, done.stderr
-    sandbox.state.delete_run("e", "p", "run0")
-    assert run([*PROGRAM, "pull"], environment(sandbox, tmp_path)).returncode == 0
-    engine = mirror.connect(tmp_path / "mirror")
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with runs, one of them deleted upstream. Tests only read it."""
+    folder = tmp_path_factory.mktemp("held")
+    with Sandbox.start() as server:
+        fill(server, "e", "p")
+        for arguments in (["init", "--source", "e/p"], ["pull"]):
+            done = run([*PROGRAM, *arguments], environment(server, folder))
+            assert done.returncode == 0, done.stderr
+        server.state.delete_run("e", "p", "run0")
+        assert run([*PROGRAM, "pull"], environment(server, folder)).returncode == 0
+    return folder / "mirror"
+
+
+def test_every_sql_recipe_of_the_readme_answers(held: Path) -> None:
+    engine = mirror.connect(held)
     recipes = blocks("sql")
     assert len(recipes) >= 16
     for recipe in recipes:
@@ -166,15 +174,12 @@ def test_the_readme_names_every_command_and_every_view() -> None:
         assert f"| `{view}` |" in README
 
 
-def test_the_columns_that_the_readme_lists_are_those_of_the_views(sandbox: Sandbox, tmp_path: Path) -> None:
-    fill(sandbox, "e", "p")
-    for arguments in (["init", "--source", "e/p"], ["pull"]):
-        assert run([*PROGRAM, *arguments], environment(sandbox, tmp_path)).returncode == 0
-    engine = mirror.connect(tmp_path / "mirror")
-    held = {view: [row[0] for row in engine.execute(f"DESCRIBE {view}").fetchall()] for view in SHOWN}
+def test_the_columns_that_the_readme_lists_are_those_of_the_views(held: Path) -> None:
+    engine = mirror.connect(held)
+    there = {view: [row[0] for row in engine.execute(f"DESCRIBE {view}").fetchall()] for view in SHOWN}
     engine.close()
     listed = dict(re.findall(r"^\| `(\w+)` \| `([^`]*)`", README, re.MULTILINE))
-    assert {view: [name.strip().strip('"') for name in listed[view].split(",")] for view in SHOWN} == held
+    assert {view: [name.strip().strip('"') for name in listed[view].split(",")] for view in SHOWN} == there
 
 
 def test_the_example_configuration_loads_and_is_what_init_writes() -> None:
@@ -222,6 +227,23 @@ def test_every_default_that_the_example_shows_for_a_watch_is_the_default(tmp_pat
 def test_every_link_of_the_readme_into_the_repository_leads_somewhere() -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_every_file_and_name_that_the_map_for_contributors_names_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w./-]+/[\w.-]*)`", text)
+    assert len(named) > 30
+    for path in named:
+        assert (ROOT / path).exists(), path
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "mirror").rglob("*.py"))
+    for name in re.findall(r"`(_?[A-Z]\w+)`", text):
+        assert re.search(rf"\b{name}\b", sources), name
+
+
+def test_the_commands_of_a_working_day_are_those_of_the_makefile() -> None:
+    made = re.findall(r"^(\w+):.*  ## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    told = re.findall(r"^\| `make (\w+)` \|", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert made == ["help", *told]
 
 
 def test_the_page_about_servers_is_the_one_that_the_capabilities_make() -> None:

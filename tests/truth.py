@@ -11,13 +11,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import duckdb
 import pyarrow.parquet as pq
 
 from mirror.sandbox import Sandbox
 from mirror.sandbox.artifact_state import content_key
 from mirror.sandbox.records import RunRecord
 from mirror.sandbox.wire import spell
-from mirror.store import connect
+from mirror.store.reading import open_lake
 from tests.mirroring import ENGINE, ENTITY, PROJECT, Mirror
 
 SPOKEN = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -32,7 +33,7 @@ def differences(  # noqa: C901 -- one plain comparison after the other
     Artifact bytes are expected where the mirror says that it wants them.
     """
     found: list[str] = []
-    with sandbox.state.lock, connect(mirror.home, settings=ENGINE) as engine:
+    with sandbox.state.lock, open_lake(mirror.home, settings=ENGINE) as engine:
         runs = sandbox.state.project(entity, project).runs
 
         def rows(query: str) -> list[tuple[Any, ...]]:
@@ -109,24 +110,27 @@ def differences(  # noqa: C901 -- one plain comparison after the other
                     if status != "left_out":
                         body = sandbox.state.bucket.get(content_key(entry["digest"])) or b""
                         differ(f"bytes of {path}", (status, held), ("held", _sha256(body)))
-    return found + broken_objects(mirror)
+        named = _named_objects(engine)
+    return found + _broken(mirror, named)
 
 
 def broken_objects(mirror: Mirror) -> list[str]:
     """Objects that are named but not there, or whose bytes are not those of their name."""
-    found = []
-    named: set[str] = set()
-    with connect(mirror.home, settings=ENGINE) as engine:
-        for table, column in (
-            ("files", "object"),
-            ("exports", "object"),
-            ("artifacts", "manifest"),
-            ("artifact_files", "object"),
-        ):
-            rows = engine.execute(f"SELECT DISTINCT {column} FROM lake.{table} WHERE {column} IS NOT NULL").fetchall()
-            named |= {digest for (digest,) in rows}
+    with open_lake(mirror.home, settings=ENGINE) as engine:
+        named = _named_objects(engine)
+    return _broken(mirror, named)
+
+
+def _named_objects(engine: duckdb.DuckDBPyConnection) -> set[str]:
+    """Digests that the tables name."""
+    tables = (("files", "object"), ("exports", "object"), ("artifacts", "manifest"), ("artifact_files", "object"))
+    each = (f"SELECT {column} FROM lake.{table} WHERE {column} IS NOT NULL" for table, column in tables)
+    return {digest for (digest,) in engine.execute(" UNION ".join(each)).fetchall()}
+
+
+def _broken(mirror: Mirror, named: set[str]) -> list[str]:
     there = {path.name: path for path in mirror.home.objects.glob("*/*")} if mirror.home.objects.exists() else {}
-    found += [f"object {digest} is named but not there" for digest in sorted(named - set(there))]
+    found = [f"object {digest} is named but not there" for digest in sorted(named - set(there))]
     found += [
         f"object {path.name} has other bytes" for path in there.values() if _sha256(path.read_bytes()) != path.name
     ]

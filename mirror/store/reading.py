@@ -35,11 +35,13 @@ def connect(
     engine = open_lake(place, settings)
     with store_errors(place):
         try:
+            engine.execute("BEGIN")  # outside of a transaction DuckLake reads its catalog anew for each statement
             found = dict(views(lake_version(engine)))
             found["runs_upstream"] = found.pop("runs")
             found["runs"] = f"SELECT * FROM {overlaid('runs_upstream', queued) if queued else 'runs_upstream'}"
             for name, query in found.items():
                 engine.execute(f"CREATE VIEW {sql_name(name)} AS {query}")
+            engine.execute("COMMIT")
         except BaseException:
             engine.close()
             raise

@@ -16,6 +16,7 @@ from mirror.sandbox import Sandbox
 from mirror.store import Lake
 from mirror.store.filesystem import check_can_hold_lake
 from tests.cli.conftest import Cli
+from tests.soaking import thin
 
 
 @pytest.fixture
@@ -64,7 +65,10 @@ def test_a_home_in_a_path_that_is_not_utf_8_is_refused(cli: Cli) -> None:
     assert "not UTF-8" in cli.fails(3, "status", "--home", b"caf\xe9").error
 
 
-@pytest.mark.parametrize("home", ['it\'s; a "höme" --', "C:\\home\\of me", "two\nlines*?[1]", "50%20 #{x} $HOME"])
+NAMES = ('it\'s; a "höme" --', "C:\\home\\of me", "two\nlines*?[1]", "50%20 #{x} $HOME")
+
+
+@pytest.mark.parametrize("home", thin(NAMES, keep=NAMES[:2]))
 def test_a_home_with_whatever_in_its_name_is_a_home_like_others(cli: Cli, server: Sandbox, home: str) -> None:
     cli = cli.at(server)
     cli("init", "--source", "team/other", "--home", home, code=0)
@@ -82,7 +86,7 @@ def test_without_any_variable_the_home_is_in_the_users_data_folder(cli: Cli, tmp
     bare.fails(5, "status")
 
 
-@pytest.mark.parametrize("limit", [2_000, 100_000])
+@pytest.mark.parametrize("limit", thin([2_000, 100_000], keep=[100_000]))
 def test_a_full_disk_is_named_and_the_next_pull_completes(cli: Cli, server: Sandbox, limit: int) -> None:
     cli = cli.at(server).configure("team/proj")
 

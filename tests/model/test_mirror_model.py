@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -183,10 +184,18 @@ class MirrorMachine(RuleBasedStateMachine):
 
 TestMirror = MirrorMachine.TestCase
 TestMirror.settings = settings(
-    max_examples=4,
+    max_examples=2,
     stateful_step_count=10,
     deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),
 )
+
+
+class ManyMirrors(MirrorMachine):
+    """The same, for longer."""
+
+
+TestManyMirrors = pytest.mark.soak(ManyMirrors.TestCase)
+TestManyMirrors.settings = settings(TestMirror.settings, max_examples=40, stateful_step_count=25, derandomize=False)

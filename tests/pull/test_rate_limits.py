@@ -13,6 +13,7 @@ from mirror.errors import RateLimited
 from mirror.pull import PullRequest
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.mirroring import ENTITY, PROJECT, SERVER, SOURCE, Mirror
+from tests.soaking import thin
 
 GRAPHQL = Match(kind="graphql")
 RUNS = Match(operation="MirrorRuns")
@@ -30,8 +31,13 @@ def sizes_of(sandbox: Sandbox) -> list[int]:
     return [request.variables["first"] for request in sandbox.requests.select("MirrorRuns") if request.status == 200]
 
 
-@pytest.mark.parametrize("size", [1, 2, 7, 1000])
-@pytest.mark.parametrize("retry_after", [None, 0, 0.01], ids=["without", "zero", "with"])
+@pytest.mark.parametrize(
+    ("retry_after", "size"),
+    thin(
+        [(retry_after, size) for retry_after in (None, 0, 0.01) for size in (1, 2, 7, 1000)],
+        keep=[(None, 1), (None, 1000), (0, 2), (0.01, 7)],
+    ),
+)
 def test_a_storm_of_429_ends_in_a_complete_pull_at_every_page_size(
     sandbox: Sandbox, mirror: Mirror, size: int, retry_after: float | None
 ) -> None:

@@ -13,6 +13,7 @@ from mirror.sandbox import Sandbox
 from mirror.sandbox.records import RunRecord
 from tests.mirroring import ENTITY, Mirror
 from tests.pull.contents import assert_equal, history, mirror_of
+from tests.soaking import thin
 
 _numbers = itertools.count(1)
 OTHER = [{"_step": n, "loss": n + 0.25, "text": f"again {n}"} for n in range(20)]
@@ -126,7 +127,7 @@ def test_rows_that_are_overwritten_while_a_run_goes_on_are_read_again(
     assert [reason for _, reason in generations(mirror)] == ["overwritten"]
 
 
-@pytest.mark.parametrize("length", [20, 26, 19], ids=["as long", "longer", "shorter"])
+@pytest.mark.parametrize("length", thin({"as long": 20, "longer": 26, "shorter": 19}, keep=["as long", "shorter"]))
 def test_a_run_that_was_rewound_and_logged_on_between_two_looks_holds_what_the_server_has(
     server: Sandbox, project: str, mirror: Mirror, length: int
 ) -> None:
@@ -160,8 +161,13 @@ def test_an_equal_rewind_of_an_ended_run_is_noticed(server: Sandbox, project: st
     assert generations(mirror) == [(1, "overwritten")]
 
 
-@pytest.mark.parametrize("same_storage_id", [False, True])
-@pytest.mark.parametrize("state", ["finished", "running"])
+@pytest.mark.parametrize(
+    ("state", "same_storage_id"),
+    thin(
+        [(state, same) for state in ("finished", "running") for same in (False, True)],
+        keep=[("finished", True), ("running", False)],
+    ),
+)
 def test_a_run_that_was_deleted_and_made_again_under_its_id_is_another_run(
     server: Sandbox, project: str, mirror: Mirror, state: str, same_storage_id: bool
 ) -> None:

@@ -14,6 +14,7 @@ from mirror.sandbox import Sandbox
 from tests.mirroring import ENTITY, PROJECT, Mirror
 from tests.replay.histories import has_acted
 from tests.replaying import Sender
+from tests.soaking import thin
 
 
 class Killed(BaseException):
@@ -69,9 +70,12 @@ def queue(sandbox: Sandbox, sender: Sender, number: int) -> None:
     sender.put(f"born{number}", Delete(delete_artifacts=False))
 
 
-def test_a_replay_may_die_at_any_step_and_so_may_the_next(sandbox: Sandbox, mirror: Mirror, sender: Sender) -> None:
+@pytest.mark.parametrize("stride", thin([1, 3], keep=[3]))
+def test_a_replay_may_die_at_any_step_and_so_may_the_next(
+    sandbox: Sandbox, mirror: Mirror, sender: Sender, stride: int
+) -> None:
     sender.replay()
-    for number in range(60):
+    for number in range(0, 60, stride):
         queue(sandbox, sender, number)
         sandbox.requests.clear()
         is_whole = replay_until(sender, number)

@@ -271,7 +271,7 @@ class ReplayMachine(RuleBasedStateMachine):
 
 TestReplay = ReplayMachine.TestCase
 TestReplay.settings = settings(
-    max_examples=7,
+    max_examples=3,
     stateful_step_count=14,
     deadline=None,
     derandomize=True,

@@ -66,6 +66,7 @@ class Histories:
 
     mirror: Mirror
     sdk: Any  # wandb.Api
+    held: Api  # of the mirror; its lake stays open
     project: str
 
     def path(self, run_id: str) -> str:
@@ -77,7 +78,8 @@ class Histories:
 
     def run(self, run_id: str) -> Any:
         """A `mirror.Run`; untyped, as scripts for the SDK are."""
-        return self.api().run(self.path(run_id))
+        self.held.flush()
+        return self.held.run(self.path(run_id))
 
     def both(self, run_id: str, question: Callable[[Any], Any]) -> tuple[Outcome, Outcome]:
         """What the SDK and the mirror answer to a question about a run: values, or classes and texts of errors."""
@@ -87,7 +89,8 @@ class Histories:
         """The same of a question to the `Api` itself."""
         theirs = _outcome(lambda: question(self.sdk))
         with offline():
-            return theirs, _outcome(lambda: question(self.api()))
+            self.held.flush()
+            return theirs, _outcome(lambda: question(self.held))
 
 
 def _outcome(answer: Callable[[], Any]) -> Outcome:
@@ -109,7 +112,7 @@ def histories_of(server: Sandbox, home: Home, project: str, **policy: Any) -> Hi
     mirror = Mirror(url=server.url, api_key=server.api_key, home=home, sources=(source,), policy=policy)
     assert mirror.pull().errors == []
     sdk = wandb.Api(overrides={"entity": ENTITY, "base_url": server.url}, timeout=30)
-    return Histories(mirror=mirror, sdk=sdk, project=project)
+    return Histories(mirror=mirror, sdk=sdk, held=Api(home), project=project)
 
 
 _made: WeakKeyDictionary[Sandbox, dict[str, Histories]] = WeakKeyDictionary()

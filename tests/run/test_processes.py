@@ -117,7 +117,7 @@ def test_a_reader_beside_a_pull_sees_whole_commits_and_no_error(sandbox: Sandbox
         assert reader.stdin is not None
         assert reader.stdout is not None
         assert reader.stdout.readline() == "ready\n"
-        for number in range(1, 6):
+        for number in range(1, 4):
             reader.stdin.write("look\n" * 3)
             reader.stdin.flush()
             add(f"r{number}", number + 2)

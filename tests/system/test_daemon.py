@@ -184,7 +184,7 @@ def test_a_daemon_without_a_key_does_not_begin(sandbox: Sandbox, tmp_path: Path)
 
 def test_a_worker_that_crashes_again_and_again_ends_the_process(sandbox: Sandbox, tmp_path: Path) -> None:
     fill(sandbox)
-    crashes = "crashes_max = 3\n"
+    crashes = "crashes_max = 2\n"
     with serving(tmp_path, sandbox, more=crashes) as service:
         service.wait_event("pull_done")
         receipts = service.cli.home / "outbox" / "claimed"
@@ -192,7 +192,7 @@ def test_a_worker_that_crashes_again_and_again_ends_the_process(sandbox: Sandbox
         receipts.write_text("no folder")  # nothing can be claimed any more
         service.cli("edit", "team/proj/r0", "--add-tag", "best", code=None)
         assert service.process.wait(PATIENCE_S) == 8
-        assert [line["worker"] for line in service.events("worker_crashed")] == ["replay"] * 3
+        assert [line["worker"] for line in service.events("worker_crashed")] == ["replay"] * 2
         assert service.events("worker_crashed")[0]["reason"]
         assert service.events("crash_loop")
 

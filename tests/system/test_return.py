@@ -7,8 +7,8 @@ from pathlib import Path
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.system.service import serving, wait_for
 
-PROJECTS = [f"p{number}" for number in range(8)]
-RUNS = 5  # of each project
+PROJECTS = [f"p{number}" for number in range(5)]
+RUNS = 3  # of each project
 PROBES = {"MirrorViewer", "MirrorFeatures", "MirrorSelf"}
 OFTEN = "poll_minutes = 0.05\npoll_active_minutes = 0.05\npoll_quiet_minutes = 0.05\n"
 

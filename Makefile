@@ -1,0 +1,30 @@
+# The five commands of a working day, in an environment that the first of them makes.
+BIN := .venv/bin
+
+.PHONY: help check test demo bench docs
+
+help:  ## say what there is
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+check: $(BIN)/python  ## style, types, layers: what must pass before a commit
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test: $(BIN)/python  ## the default suite on two cores; one part of it: make test ARGS=tests/store
+	$(BIN)/python -m pytest $(ARGS)
+
+demo: $(BIN)/python  ## train, mirror, go offline, ask, edit, deliver: the whole story
+	$(BIN)/wandb-mirror demo
+
+bench: $(BIN)/python  ## measure and print, one after the other; one part: make bench ARGS=tests/bench/test_fold.py
+	$(BIN)/python -m pytest -m bench -n 0 -s $(ARGS)
+
+docs: $(BIN)/python  ## write the generated pages again
+	$(BIN)/python -m tests.servers
+	$(BIN)/python -m tests.promises
+
+$(BIN)/python:
+	python3 -m venv .venv
+	$(BIN)/pip install -q -e ".[dev]"

@@ -1,0 +1,379 @@
+"""Writes `docs/promises.md`: what is promised, and which tests hold it. `python -m tests.promises`.
+
+A promise names the files of tests that hold it, and tests that say it best. `tests/test_promises.py` checks that each
+of them is there, that every file of tests belongs to a promise, and that the page is current.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+PAGE = TESTS.parent / "docs" / "promises.md"
+
+
+@dataclass(frozen=True)
+class Promise:
+    """One promise.
+
+    Args:
+        id: a short name that stays.
+        sentence: what whoever uses the program may rely on.
+        held_by: files below `tests/`, and the names of those tests in them that say it best.
+    """
+
+    id: str
+    sentence: str
+    held_by: dict[str, tuple[str, ...]]
+
+
+def files(folder: str, names: str) -> dict[str, tuple[str, ...]]:
+    """Files of one folder, by the words between `test_` and `.py`."""
+    return {f"{folder}/test_{name}.py".removeprefix("./"): () for name in names.split()}
+
+
+PROMISES = (
+    Promise(
+        "one-state",
+        "A reader sees one committed state, whole; readers never block the daemon, the daemon never blocks readers.",
+        {
+            "store/test_readers.py": (
+                "test_a_second_process_that_reads_in_a_loop_sees_no_error_and_only_whole_commits",
+            ),
+            "run/test_processes.py": ("test_a_reader_beside_a_pull_sees_whole_commits_and_no_error",),
+            **files("store", "contents process_lock"),
+            **files("cli", "two_processes"),
+            **files(".", "typed"),
+        },
+    ),
+    Promise(
+        "nothing-disappears",
+        "Nothing mirrored disappears because the server stopped listing it, or stopped telling it.",
+        {
+            "pull/test_gone.py": (
+                "test_a_listing_that_is_suddenly_shorter_is_refused_and_nothing_is_marked",
+                "test_a_deleted_run_is_kept_and_marked_and_unmarked_when_it_comes_back",
+            ),
+            "pull/test_untold.py": ("test_what_a_server_tells_no_more_stays_as_it_was_held",),
+            "store/test_generations.py": (),
+            "store/test_maintenance.py": (
+                "test_nothing_mirrored_disappears_because_the_server_stopped_listing_it",
+                "test_nothing_is_removed_while_another_process_reads_an_older_state",
+            ),
+            **files("store", "maintenance_objects"),
+            **files("cli", "maintain"),
+        },
+    ),
+    Promise(
+        "durable-writes",
+        "When a write of `Run` returns it survives a power cut, and every process shows it as pending at once.",
+        {
+            **files("outbox", "faults folding kills model names reading watch"),
+            **files("store", "durability"),
+            **files("cli", "edit outbox outbox_json"),
+            **files("bench", "outbox"),
+        },
+    ),
+    Promise(
+        "delivered-once",
+        "Operations of one run are delivered in order, at least once, with no second effect.",
+        {
+            "replay/test_replay_kills.py": ("test_what_was_acknowledged_takes_effect_once_whoever_is_killed",),
+            "replay/test_crash_steps.py": ("test_a_replay_may_die_at_any_step_and_so_may_the_next",),
+            "replay/test_what_a_change_answers.py": (
+                "test_a_change_whose_payload_was_lost_is_looked_for_before_it_is_sent_again",
+            ),
+            **files("replay", "attempts beside_pulls deliveries replay_model side_by_side"),
+            **files("cli", "replay"),
+            **files("system", "return"),
+            **files("bench", "replay"),
+        },
+    ),
+    Promise(
+        "both-sides-merged",
+        "What somebody else changed meanwhile is merged or put to a person, never written over.",
+        {
+            "replay/test_merge.py": (),
+            "replay/test_two_writers.py": (),
+            "replay/test_what_is_not_told.py": (
+                "test_null_where_this_mirror_holds_something_is_not_taken_for_nothing",
+            ),
+            **files("cli", "outlook"),
+        },
+    ),
+    Promise(
+        "one-fails-alone",
+        "One bad run, field, file or operation never stops the others; what cannot be delivered is buried with its"
+        " reason.",
+        {
+            "pull/test_failures.py": (
+                "test_one_poisoned_run_never_stops_the_rest_and_is_taken_when_it_recovers",
+                "test_sources_and_globs_are_pulled_side_by_side_and_one_that_fails_stops_no_other",
+            ),
+            "pull/test_flaws.py": ("test_a_field_that_fails_for_one_run_costs_that_field_alone",),
+            "replay/test_replay_faults.py": (),
+            **files("pull", "contents_faults frames leaves"),
+            **files("replay", "refusals_teach"),
+            **files("run", "malformed_documents"),
+            **files("cli", "contents"),
+        },
+    ),
+    Promise(
+        "whole-files",
+        "A file is visible only after size and digest agree; an interrupted download resumes.",
+        {
+            "pull/test_contents_faults.py": (
+                "test_after_a_storm_a_plain_pull_makes_the_lake_equal_to_the_server",
+                "test_a_broken_download_goes_on_where_it_stopped",
+            ),
+            "api/test_transfer.py": (),
+            "store/test_objects.py": (),
+            **files("pull", "contents_files xxhash"),
+            **files("run", "files artifacts history_exports"),
+            **files("cli", "checkout"),
+            **files("unit", "paths"),
+        },
+    ),
+    Promise(
+        "kill-9",
+        "Kill -9 at any instruction, or a full disk: the next start goes on by itself.",
+        {
+            "crash/test_killed_pulls.py": (
+                "test_a_pull_killed_anywhere_goes_on_and_ends_equal_to_the_server",
+                "test_a_full_disk_stops_the_pull_with_a_clear_error_and_the_next_one_ends_it",
+            ),
+            "crash/test_killed_care.py": (),
+            "pull/test_kills.py": (),
+            "pull/test_committer.py": (),
+            "store/test_contents.py": (
+                "test_a_kill_between_any_two_steps_of_a_commit_leaves_the_old_or_the_new_contents",
+            ),
+            "store/test_maintenance.py": ("test_a_maintenance_killed_anywhere_loses_nothing_and_the_next_one_goes_on",),
+        },
+    ),
+    Promise(
+        "verify-reads",
+        "`verify` only reads, finds any flipped byte, and says what to type; `repair` is separate and says what it will"
+        " lose.",
+        {
+            "check/test_verify.py": ("test_a_flipped_byte_is_found_wherever_it_is_and_names_its_file",),
+            "check/test_repair.py": (),
+            **files("cli", "verify repair"),
+            **files("system", "backup"),
+            **files("bench", "verify"),
+        },
+    ),
+    Promise(
+        "no-socket",
+        "Reading opens no socket.",
+        {
+            "run/test_processes.py": ("test_every_answer_is_the_same_after_a_restart_with_no_socket_and_no_wandb",),
+            "run/test_run_history.py": ("test_a_scan_gives_the_rows_that_were_logged_and_opens_no_socket",),
+            **files("run", "page page_in_browser"),
+            **files("cli", "show_page"),
+        },
+    ),
+    Promise(
+        "secrets",
+        "The API key is in no log, status, entry, lake row, exception text or repr, and goes to the configured host"
+        " alone; a home is its owner's.",
+        {
+            "api/test_credentials.py": (),
+            "api/test_deployment.py": (),
+            "api/test_signed_url.py": (),
+            "cli/test_contract_for_scripts.py": ("test_the_key_is_printed_and_written_nowhere",),
+            "cli/test_privacy.py": ("test_every_file_of_a_home_is_its_owners_alone",),
+            **files("daemon", "logs report"),
+        },
+    ),
+    Promise(
+        "bounded-memory",
+        "Memory stays bounded whatever the project's size, and whatever a server sends.",
+        {
+            "bench/test_memory.py": (),
+            "bench/test_fold.py": (),
+            "pull/test_bounded_bodies.py": (),
+            "daemon/test_watch_folder_scan.py": (),
+            "daemon/soak/test_soak.py": (),
+        },
+    ),
+    Promise(
+        "equals-the-sdk",
+        "What `Run` and `Api` answer equals what the SDK answers for the same server state, listed defects aside.",
+        {
+            "contract/test_local_api_equals_sdk.py": ("test_a_member_answers_what_the_sdk_answers",),
+            "contract/test_local_writes_equal_sdk.py": (),
+            "contract/test_whole_surface.py": ("test_no_public_name_of_the_sdk_is_missing",),
+            **files("contract", "everything_equals_sdk mirror_and_sdk"),
+            **files("run", "console_logs errors orders projects run_histories run_history sweeps"),
+            **files("bench", "local_api run_history"),
+        },
+    ),
+    Promise(
+        "exact",
+        "Values survive exactly: integers keep every digit, NaN stays NaN, and the text that W&B sent is kept.",
+        {
+            "pull/test_values.py": (
+                "test_integers_of_any_size_keep_every_digit",
+                "test_a_deeper_document_is_kept_as_its_wire_text",
+            ),
+            "store/test_metrics.py": ("test_a_fold_equals_a_slow_reading_of_the_same_rows",),
+            **files("store", "history literals values"),
+            **files("run", "history_values values_as_logged"),
+            **files("api", "rows times"),
+            **files("cli", "history"),
+            **files("unit", "plot"),
+        },
+    ),
+    Promise(
+        "equal-to-the-server",
+        "After a pull the lake is the server's truth: runs that grow, are edited, rewound, resumed and made again.",
+        {
+            "model/test_mirror_model.py": (),
+            "pull/test_rewrites.py": (),
+            "pull/test_contents_tails.py": (),
+            "daemon/soak/test_soak.py": ("test_a_day_of_random_life_ends_with_the_servers_truth",),
+            **files("pull", "sweeps updates"),
+            **files("api", "artifacts client contents streams"),
+            **files("unit", "sweeps updates_plan"),
+        },
+    ),
+    Promise(
+        "few-requests",
+        "10,000 runs take fewer than 30 requests, a pull that finds nothing new takes one; a rate limit is waited for.",
+        {
+            "pull/test_incremental.py": (
+                "test_a_pull_that_finds_nothing_new_costs_one_request_a_project_and_leaves_no_file",
+                "test_the_first_pull_of_many_runs_takes_few_requests",
+            ),
+            "pull/test_rate_limits.py": ("test_a_storm_of_429_ends_in_a_complete_pull_at_every_page_size",),
+            **files("pull", "forecast"),
+            **files("api", "budgets limits session transfer_speed"),
+            **files("unit", "plan"),
+            **files("bench", "first_pull metadata"),
+        },
+    ),
+    Promise(
+        "any-server",
+        "Any server that speaks W&B's API is mirrored as far as it can be; what it lacks is named.",
+        {
+            "pull/test_servers.py": (
+                "test_a_server_of_any_age_is_mirrored_as_far_as_it_can_be",
+                "test_one_field_less_costs_what_it_tells_and_nothing_else",
+            ),
+            "pull/test_refused_words.py": ("test_a_refusal_in_any_words_costs_what_the_server_lacks",),
+            "replay/test_older_servers.py": (),
+            **files("api", "documents fitting refusals"),
+            **files("contract", "server_ages openwandb"),
+        },
+    ),
+    Promise(
+        "sql",
+        "Runs are listed, filtered and asked for in SQL as the server would, and said in words that no text can forge.",
+        {
+            "store/test_filters.py": ("test_every_filter_keeps_the_runs_that_the_server_would_list",),
+            **files("cli", "runs sql terminal"),
+            **files("unit", "local_filter"),
+        },
+    ),
+    Promise(
+        "clear-errors",
+        "What goes wrong is one clear line, a hint and an exit status that scripts can rely on; nothing is made worse.",
+        {
+            "cli/test_contract_for_scripts.py": (),
+            "store/test_homes.py": (),
+            **files("cli", "bad_config bad_home bad_server doctor help init json"),
+            **files("daemon", "watch_folder_settings"),
+            **files("unit", "configuration"),
+        },
+    ),
+    Promise(
+        "daemon",
+        "A daemon runs for months: it pulls when it is time, takes offline as a state, and ends or restarts cleanly.",
+        {
+            "system/test_daemon.py": (
+                "test_sigterm_while_delivering_loses_nothing",
+                "test_a_killed_daemon_is_followed_by_one_that_goes_on",
+            ),
+            "daemon/soak/test_clock_steps.py": (),
+            **files("daemon", "clock_jumps cron due_sources line pace pulse turns"),
+            **files("system", "unit_command units"),
+        },
+    ),
+    Promise(
+        "tells",
+        "A daemon and `status` say truly whether a person need do something, to whoever may ask, and nothing else.",
+        {
+            **files("cli", "status health_status"),
+            **files("daemon", "health http metrics notify"),
+            **files("system", "telling"),
+        },
+    ),
+    Promise(
+        "watch-folders",
+        "What changes in a watch folder reaches its run once, whatever the daemon goes through.",
+        {
+            "system/test_watch_folder.py": (
+                "test_a_daemon_that_is_killed_while_it_queues_loses_no_file_and_sends_none_twice",
+            ),
+            **files("daemon", "watch_folder watch_folder_rules watch_folder_worker"),
+        },
+    ),
+    Promise(
+        "a-true-judge",
+        "The sandbox answers as W&B does: the real SDK and W&B's own tests are its judges.",
+        {
+            **files("contract", "artifacts hard_cases live_runs old_servers reading_history reading_runs sweeps"),
+            **files("contract", "writing_runs"),
+            **files("sandbox", "agents artifacts command errors faults file_stream history_shapes people portfolios"),
+            **files("sandbox", "run_fields scaled_limits server_shapes serving sweep_plan"),
+            **files("upstream", "fixture_service results"),
+        },
+    ),
+    Promise(
+        "true-pages",
+        "What README, the pages and the docstrings say is so; the layers and the public names are as drawn.",
+        files(".", "architecture docs promises"),
+    ),
+)
+
+
+def is_there(file: str, name: str) -> bool:
+    """Whether a file of tests has a test of this name."""
+    return any(getattr(node, "name", None) == name for node in _parsed(file).body)
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [_HEAD, *(f"- [{promise.sentence}](#{promise.id})" for promise in PROMISES)]
+    for promise in PROMISES:
+        parts += ["", f"## {promise.id}", "", promise.sentence, ""]
+        for file, names in sorted(promise.held_by.items()):
+            parts.append(f"- [`{file}`](../tests/{file}): {_idea(file)}")
+            parts += [f"  - `{name}`" for name in names]
+    return "\n".join(parts) + "\n"
+
+
+_HEAD = """# What is promised, and which tests hold it
+
+*This page is made by `python -m tests.promises` from `tests/promises.py`; a test compares it.*
+
+A change that breaks a promise breaks one of its tests; a change of a promise begins in that file. Each file is named
+with the idea at its head, and with the tests that say the promise best. Some go on for longer with `-m soak`, and what
+is measured is printed with `-m bench`.
+"""
+
+
+def _idea(file: str) -> str:
+    """The first paragraph of a file's docstring."""
+    return " ".join((ast.get_docstring(_parsed(file)) or "").partition("\n\n")[0].split())
+
+
+def _parsed(file: str) -> ast.Module:
+    return ast.parse((TESTS / file).read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
