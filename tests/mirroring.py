@@ -21,7 +21,7 @@ from mirror.pull.cycle import utc_now
 from mirror.records.passes import ProjectKey
 from mirror.sandbox import Sandbox
 from mirror.store import Lake, connect, run_sql
-from mirror.store.reading import open_lake
+from mirror.store.engine.reading import open_lake
 
 ENTITY, PROJECT = "team", "proj"
 SOURCE = f"{ENTITY}/{PROJECT}"

@@ -298,7 +298,7 @@ PROMISES = (
                 "test_a_killed_daemon_is_followed_by_one_that_goes_on",
             ),
             "daemon/soak/test_clock_steps.py": (),
-            **files("daemon", "clock_jumps due_sources line pulse scheduler triggers turns"),
+            **files("daemon", "clock_jumps due_sources line pulse restarts scheduler triggers turns"),
             **files("system", "unit_command units"),
         },
     ),

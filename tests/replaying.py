@@ -22,7 +22,7 @@ from mirror.records.operations import Entry, Operation, UploadFile
 from mirror.replay import Desk, Replayed, replay
 from mirror.replay.merge import Policy
 from mirror.store import Lake, connect, run_sql
-from mirror.store.objects import Objects
+from mirror.store.objects.objects import Objects
 from tests.mirroring import ENGINE, ENTITY, PROJECT, SERVER
 
 

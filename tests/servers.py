@@ -11,8 +11,8 @@ from typing import Any
 
 from graphql import introspection_from_schema
 
-from mirror.api.capabilities import CAPABILITIES, OTHER_FIELDS, explained, left_out_by
-from mirror.api.learning import by_current_names, types_in
+from mirror.api.fitting.capabilities import CAPABILITIES, OTHER_FIELDS, explained, left_out_by
+from mirror.api.fitting.learning import by_current_names, types_in
 from mirror.records.server import ServerFacts
 from mirror.sandbox.schemas import schema
 

@@ -16,7 +16,7 @@ from mirror.cli import COMMANDS
 from mirror.cli.config_text import new_config_text
 from mirror.config import SourceSettings, load_config
 from mirror.sandbox import Sandbox
-from mirror.store.views import VIEWS
+from mirror.store.schema.views import VIEWS
 from mirror.watch_settings import WatchSettings
 from tests import servers
 

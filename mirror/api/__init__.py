@@ -7,22 +7,20 @@ that W&B does not have; a **body** is the bytes behind a **signed url**, which e
 send a request now; a **fitted** document asks only for what the server at hand **knows**; a **flaw** is a field that
 the server could not serve, of a row that it did.
 
-It owns: the documents and their fragments, written for a current server, and how they are fitted to the one at hand
-(`fitting`, `known_server`, `learning`, `refusals`); what a server's
-lacks mean to a person (`capabilities`); the shapes of the answers (`wire`, `scalars`, `times`, `lenient`) and how they
-become values (`rows`, `content_rows`, `artifact_rows`); what an HTTP status and an error body mean (`answers`,
-`transfer_answers`); where the key comes from and who may see it (`credentials`, `deployment`); politeness (`limits`);
-and the two users of HTTP, `session` for questions and `transfer` for bytes, on `connection`. `Client` is made of one
-file of questions for each subject.
+It owns: the documents, written for a current server (`documents`), and how they are fitted to the one at hand
+(`fitting`); what is asked, one file a subject, of which `Client` is made (`questions`); how answers become values, each
+field alone (`rows`); and HTTP itself: keys, limits, tries, bounds, one session for questions and one transfer for bytes
+(`transport`).
 
 It never: lets an exception of httpx out, shows the API key in a repr, message or log, sends the key to another host
 than the configured one, decides what to pull, or writes anything to disk.
 """
 
-from mirror.api.body import Body
-from mirror.api.capabilities import Lack, lacks
 from mirror.api.client import Client
-from mirror.api.contents import (
+from mirror.api.fitting.capabilities import Lack, lacks
+from mirror.api.fitting.known_server import KnownServer
+from mirror.api.questions.looks import Look
+from mirror.api.rows.listed import (
     ArtifactsPage,
     FilesPage,
     ListedFile,
@@ -32,17 +30,16 @@ from mirror.api.contents import (
     RunStreams,
     StreamAsk,
 )
-from mirror.api.credentials import ApiKey, find_api_key
-from mirror.api.deployment import Deployment, deployment_of
-from mirror.api.known_server import KnownServer
-from mirror.api.limits import Limits
-from mirror.api.look_questions import Look
-from mirror.api.pages import BadArtifact, BadRun, RunCursor, RunsPage, SweepsPage
-from mirror.api.rows import with_fingerprint
-from mirror.api.session import OnRetry
-from mirror.api.signed_url import SignedUrl
-from mirror.api.spent import Spent
-from mirror.api.transfer import Download
+from mirror.api.rows.pages import BadArtifact, BadRun, RunCursor, RunsPage, SweepsPage
+from mirror.api.rows.runs import with_fingerprint
+from mirror.api.transport.body import Body
+from mirror.api.transport.credentials import ApiKey, find_api_key
+from mirror.api.transport.deployment import Deployment, deployment_of
+from mirror.api.transport.limits import Limits
+from mirror.api.transport.session import OnRetry
+from mirror.api.transport.signed_url import SignedUrl
+from mirror.api.transport.spent import Spent
+from mirror.api.transport.transfer import Download
 
 __all__ = [
     "ApiKey",

@@ -8,23 +8,23 @@ from typing import Self
 
 import httpx
 
-from mirror.api.artifact_questions import ArtifactQuestions
-from mirror.api.content_questions import ContentQuestions
-from mirror.api.credentials import ApiKey
-from mirror.api.deployment import Deployment
-from mirror.api.known_server import KnownServer
-from mirror.api.limits import Limits
-from mirror.api.listing_questions import ListingQuestions
-from mirror.api.look_questions import LookQuestions
-from mirror.api.server_questions import ServerQuestions
-from mirror.api.session import OnRetry, Session
-from mirror.api.signed_url import SignedUrl
-from mirror.api.spent import Meter, Spent
-from mirror.api.stream_questions import StreamQuestions
-from mirror.api.transfer import Download, Transfers
-from mirror.api.uploads import Uploads
-from mirror.api.write_answers import UploadSlot
-from mirror.api.write_questions import WriteQuestions
+from mirror.api.fitting.known_server import KnownServer
+from mirror.api.questions.artifacts import ArtifactQuestions
+from mirror.api.questions.contents import ContentQuestions
+from mirror.api.questions.listings import ListingQuestions
+from mirror.api.questions.looks import LookQuestions
+from mirror.api.questions.server import ServerQuestions
+from mirror.api.questions.streams import StreamQuestions
+from mirror.api.questions.writes import WriteQuestions
+from mirror.api.rows.writes import UploadSlot
+from mirror.api.transport.credentials import ApiKey
+from mirror.api.transport.deployment import Deployment
+from mirror.api.transport.limits import Limits
+from mirror.api.transport.session import OnRetry, Session
+from mirror.api.transport.signed_url import SignedUrl
+from mirror.api.transport.spent import Meter, Spent
+from mirror.api.transport.transfer import Download, Transfers
+from mirror.api.transport.uploads import Uploads
 from mirror.config import ServerSettings
 from mirror.errors import MirrorError
 

@@ -10,11 +10,11 @@ from mirror.check.findings import Finding, Findings, below
 from mirror.check.hashing import THREADS, Meter, side_by_side
 from mirror.check.objects import unreadable
 from mirror.layout import Home
-from mirror.store.catalog_copy import CatalogCopy
-from mirror.store.catalog_log import damage_of_log
-from mirror.store.catalog_seal import fits, log_of
-from mirror.store.inspection import LakeFile, damage_of_catalog, damage_of_parquet
-from mirror.store.lake_digests import LakeDigests, hash_rot, read_digests
+from mirror.store.care.inspection import LakeFile, damage_of_catalog, damage_of_parquet
+from mirror.store.engine.catalog_copy import CatalogCopy
+from mirror.store.engine.catalog_log import damage_of_log
+from mirror.store.engine.catalog_seal import fits, log_of
+from mirror.store.engine.lake_digests import LakeDigests, hash_rot, read_digests
 
 _RESTORE = "restore lake/ from a backup, catalog and data together"
 _BY_HAND = "; if you changed it yourself, remove lake/catalog.seal"

@@ -11,8 +11,8 @@ from pathlib import Path
 from mirror.check.findings import Finding, Findings, below
 from mirror.check.hashing import THREADS, Meter, sha256_of, side_by_side
 from mirror.layout import Home
-from mirror.store.inspection import Referrers
-from mirror.store.maintenance_objects import object_path
+from mirror.store.care.inspection import Referrers
+from mirror.store.care.objects import object_path
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NOBODY = "nothing: no row of the mirror names it"

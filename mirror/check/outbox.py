@@ -12,7 +12,7 @@ from mirror.layout import Home
 from mirror.outbox.folders import STATES, Aside, Folders
 from mirror.outbox.reading import OutboxReader
 from mirror.records.operations import Entry, EntryState, UploadFile
-from mirror.store.maintenance_objects import object_path
+from mirror.store.care.objects import object_path
 
 
 class HurtUpload(msgspec.Struct, frozen=True, kw_only=True):

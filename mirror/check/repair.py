@@ -23,11 +23,11 @@ from mirror.durable import make_folder, move
 from mirror.layout import Home
 from mirror.locks import locked
 from mirror.store import Lake
-from mirror.store.engine import Engine, store_errors
-from mirror.store.inspection import referrers, tables_of
-from mirror.store.maintenance_objects import object_path
-from mirror.store.objects import hash_file
-from mirror.store.repairs import mark_lost
+from mirror.store.care.inspection import referrers, tables_of
+from mirror.store.care.objects import object_path
+from mirror.store.care.repairs import mark_lost
+from mirror.store.engine.connection import Engine, store_errors
+from mirror.store.objects.objects import hash_file
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

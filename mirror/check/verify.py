@@ -24,10 +24,7 @@ from mirror.config import StoreSettings
 from mirror.errors import LakeTooNew, NotMirrored, StoreError
 from mirror.layout import Home
 from mirror.outbox.reading import OutboxReader
-from mirror.store.catalog_copy import catalog_copy, is_blank
-from mirror.store.catalog_seal import log_of
-from mirror.store.engine import Engine, store_errors
-from mirror.store.inspection import (
+from mirror.store.care.inspection import (
     check_version,
     doubled_rows,
     inspected,
@@ -36,6 +33,9 @@ from mirror.store.inspection import (
     referrers,
     tables_of,
 )
+from mirror.store.engine.catalog_copy import catalog_copy, is_blank
+from mirror.store.engine.catalog_seal import log_of
+from mirror.store.engine.connection import Engine, store_errors
 
 _LOOKS = 5  # at a lake that others change meanwhile
 

@@ -17,9 +17,9 @@ from mirror.layout import Home
 from mirror.records.passes import ProjectKey
 from mirror.records.paths import why_refused
 from mirror.store import connect
-from mirror.store.checkout import HeldBytes, Written, check_out
-from mirror.store.objects import Objects
-from mirror.store.run_files import ListedBytes, files_of_artifact, files_of_run, run_is_held
+from mirror.store.objects.checkout import HeldBytes, Written, check_out
+from mirror.store.objects.objects import Objects
+from mirror.store.read.run_files import ListedBytes, files_of_artifact, files_of_run, run_is_held
 
 
 @click.command("checkout", epilog=exit_statuses(5, 9))

@@ -29,11 +29,11 @@ from mirror.errors import ConfigError, MirrorError, Refused
 from mirror.layout import Home, find_home
 from mirror.pull import PullReport, PullRequest, pull
 from mirror.store import Lake, connect, run_sql
-from mirror.store.checkout import HeldBytes, check_out
-from mirror.store.history import wide_history
-from mirror.store.history_forms import WideRows
-from mirror.store.objects import Objects
-from mirror.store.run_files import files_of_run
+from mirror.store.history.forms import WideRows
+from mirror.store.history.history import wide_history
+from mirror.store.objects.checkout import HeldBytes, check_out
+from mirror.store.objects.objects import Objects
+from mirror.store.read.run_files import files_of_run
 
 if TYPE_CHECKING:
     from mirror.sandbox import Sandbox

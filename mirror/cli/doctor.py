@@ -15,7 +15,7 @@ import anyio
 import click
 import msgspec
 
-from mirror.api.answers import one_line
+from mirror.api.rows.answers import one_line
 from mirror.cli.doctor_server import Check, examine_server, failed
 from mirror.cli.output import plural, print_json, size, write
 from mirror.cli.setting import Setting, find_setting, known_key, setting_options
@@ -24,10 +24,10 @@ from mirror.durable import FULL
 from mirror.errors import MirrorError, NotMirrored, StoreError
 from mirror.private import is_open
 from mirror.store import connect, run_sql
-from mirror.store.engine import new_engine
-from mirror.store.filesystem import check_can_hold_lake, file_system_of
-from mirror.store.lake import is_empty, other_deployment
-from mirror.store.reading import deployment_of_lake
+from mirror.store.engine.connection import new_engine
+from mirror.store.engine.filesystem import check_can_hold_lake, file_system_of
+from mirror.store.engine.lake import is_empty, other_deployment
+from mirror.store.engine.reading import deployment_of_lake
 
 LONGEST_DETAIL = 2000  # characters; parts of it are the server's words
 FREE_BYTES_WANTED = 1_000_000_000

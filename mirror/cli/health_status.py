@@ -15,7 +15,7 @@ from mirror.config import Config, HealthSettings, SourceSettings, source_of
 from mirror.daemon.health import Finding, is_late
 from mirror.daemon.status_file import DaemonStatus, SourceStatus
 from mirror.records.spans import span
-from mirror.store.overview import ProjectOverview
+from mirror.store.read.overview import ProjectOverview
 
 SHOWN = 10  # sources that are listed although all is well with them
 

@@ -22,10 +22,10 @@ from mirror.errors import ConfigError, NotMirrored
 from mirror.layout import Home
 from mirror.records.passes import ProjectKey
 from mirror.store import connect
-from mirror.store.history import wide_history
-from mirror.store.history_forms import WideRows
-from mirror.store.run_overview import RunOverview, run_overview, unknown_keys
-from mirror.store.system_history import system_history
+from mirror.store.history.forms import WideRows
+from mirror.store.history.history import wide_history
+from mirror.store.metrics.system_history import system_history
+from mirror.store.read.run_overview import RunOverview, run_overview, unknown_keys
 
 PLOTS = 6  # keys that are drawn when none is named
 PLOT_WIDTH, PLOT_HEIGHT = 100, 10  # characters

@@ -19,8 +19,8 @@ from mirror.errors import ConfigError, NotFound, NotOffered, OtherDeployment, Un
 from mirror.private import tighten
 from mirror.records.server import ServerFacts
 from mirror.server_facts import keep_server_facts
-from mirror.store.engine import store_errors
-from mirror.store.filesystem import check_can_hold_lake
+from mirror.store.engine.connection import store_errors
+from mirror.store.engine.filesystem import check_can_hold_lake
 
 
 @click.command("init", epilog=exit_statuses(*ASKS_SERVER))

@@ -17,9 +17,9 @@ from mirror.cli.statuses import exit_statuses
 from mirror.errors import NotMirrored
 from mirror.outbox.reading import OutboxReader
 from mirror.store import Lake
-from mirror.store.maintenance import Maintenance, maintain, plan_maintenance
-from mirror.store.maintenance_files import Removed
-from mirror.store.reading import open_lake
+from mirror.store.care.files import Removed
+from mirror.store.care.maintenance import Maintenance, maintain, plan_maintenance
+from mirror.store.engine.reading import open_lake
 
 
 @click.command("maintain", epilog=exit_statuses(5))

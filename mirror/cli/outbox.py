@@ -31,7 +31,7 @@ from mirror.cli.statuses import ASKS_SERVER, exit_statuses
 from mirror.errors import ConfigError, NotFound, NotMirrored
 from mirror.outbox import OutboxReader, Placed
 from mirror.records.operations import EntryState
-from mirror.store.reader import Reader
+from mirror.store.engine.reader import Reader
 
 SHOWN = 50  # rows of a table when nothing else is said
 _RECEIPT = (

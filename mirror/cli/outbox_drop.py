@@ -21,8 +21,8 @@ from mirror.records.passes import Changes, ProjectKey
 from mirror.records.receipts import Receipt
 from mirror.records.texts import dump_strict
 from mirror.store import Lake
-from mirror.store.receipts import Delivered
-from mirror.store.writer import commit
+from mirror.store.write.receipts import Delivered
+from mirror.store.write.writer import commit
 
 
 def give_up(setting: Setting, outbox: Outbox, entry: Entry) -> Entry:

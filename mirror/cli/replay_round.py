@@ -21,7 +21,7 @@ from mirror.outbox.spool import utc_now
 from mirror.records.operations import Entry
 from mirror.replay import Desk, Replayed, Result, replay
 from mirror.store import Lake
-from mirror.store.objects import Objects
+from mirror.store.objects.objects import Objects
 from mirror.tasks import side_by_side
 
 MOST_LEFT = 1000  # operations that a report names one by one

@@ -16,8 +16,8 @@ from mirror.layout import Home
 from mirror.records.operations import Create
 from mirror.records.passes import ProjectKey
 from mirror.store import connect
-from mirror.store.overview import FailureOverview
-from mirror.store.run_overview import FilesOverview, HistoryOverview, ItemFailure, RunOverview, run_overview
+from mirror.store.read.overview import FailureOverview
+from mirror.store.read.run_overview import FilesOverview, HistoryOverview, ItemFailure, RunOverview, run_overview
 
 
 def show_run(home: Home, key: ProjectKey, run_id: str, *, as_json: bool) -> int:

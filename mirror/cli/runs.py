@@ -14,7 +14,7 @@ from mirror.cli.statuses import exit_statuses
 from mirror.errors import ConfigError
 from mirror.run.sql import connect
 from mirror.store import run_sql
-from mirror.store.run_list import RunQuery, run_list_sql
+from mirror.store.filters.run_list import RunQuery, run_list_sql
 
 DEFAULT_COLUMNS = "path,display_name,state,tags,created_at,heartbeat_at"
 

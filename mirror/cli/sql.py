@@ -15,7 +15,7 @@ from mirror.cli.statuses import exit_statuses
 from mirror.errors import ConfigError
 from mirror.run.sql import connect
 from mirror.store import Engine, run_sql
-from mirror.store.query import write_parquet
+from mirror.store.read.query import write_parquet
 
 
 @click.command("sql", epilog=exit_statuses(5))

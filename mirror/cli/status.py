@@ -26,11 +26,11 @@ from mirror.daemon.status_file import read_status as read_daemon
 from mirror.errors import EXIT_PARTIAL, NotMirrored
 from mirror.server_facts import read_server_facts
 from mirror.store import connect
-from mirror.store.disk import DiskUse, disk_use
-from mirror.store.engine import store_errors
-from mirror.store.lake import lake_deployment
-from mirror.store.overview import FailureOverview, ProjectOverview, failure_overviews, project_overviews
-from mirror.store.writer_lock import Holder, current_holder
+from mirror.store.engine.connection import store_errors
+from mirror.store.engine.lake import lake_deployment
+from mirror.store.engine.writer_lock import Holder, current_holder
+from mirror.store.objects.disk import DiskUse, disk_use
+from mirror.store.read.overview import FailureOverview, ProjectOverview, failure_overviews, project_overviews
 
 SHOWN = 10  # failures that are listed one by one
 

@@ -28,9 +28,9 @@ from mirror.cli.status import Held, Status, head_lines, read_held, read_status
 from mirror.daemon.status_file import read_status as read_daemon
 from mirror.errors import MirrorError
 from mirror.records.visible import visible
-from mirror.store.disk import DiskUse, disk_use
-from mirror.store.engine import store_errors
-from mirror.store.overview import ProjectOverview
+from mirror.store.engine.connection import store_errors
+from mirror.store.objects.disk import DiskUse, disk_use
+from mirror.store.read.overview import ProjectOverview
 
 EVERY_S = 2.0
 IDLE_SHARE = 10  # times as long as the lake took to answer, it is left alone

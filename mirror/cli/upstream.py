@@ -16,11 +16,11 @@ from mirror.cli.setting import Setting, known_key, known_server
 from mirror.errors import MirrorError, NotFound
 from mirror.records.operations import EditedField, RunPath
 from mirror.records.runs import RunRecord
-from mirror.store.engine import store_errors
-from mirror.store.file_rows import read_files
-from mirror.store.lake import lake_deployment, other_deployment
-from mirror.store.reader import Reader
-from mirror.store.run_rows import LightRun, read_run
+from mirror.store.engine.connection import store_errors
+from mirror.store.engine.lake import lake_deployment, other_deployment
+from mirror.store.engine.reader import Reader
+from mirror.store.read.file_rows import read_files
+from mirror.store.read.run_rows import LightRun, read_run
 
 _FIELDS: tuple[EditedField, ...] = ("display_name", "notes", "description", "group", "job_type", "tags")
 

@@ -21,8 +21,8 @@ from mirror.cli.statuses import exit_statuses
 from mirror.config import Config, load_config
 from mirror.errors import EXIT_PARTIAL, ConfigError
 from mirror.layout import Home, find_home
-from mirror.store.disk import disk_use
-from mirror.store.engine import store_errors
+from mirror.store.engine.connection import store_errors
+from mirror.store.objects.disk import disk_use
 
 SHOWN = 20  # findings of a kind that are printed; JSON has more
 _EVERY_S = 0.2  # the bar is drawn so often

@@ -43,7 +43,7 @@ from mirror.locks import ProcessLock
 from mirror.outbox import Aside, Outbox
 from mirror.server_facts import keep_server_facts, read_server_facts
 from mirror.store import Lake
-from mirror.store.objects import Objects
+from mirror.store.objects.objects import Objects
 from mirror.tasks import side_by_side
 
 

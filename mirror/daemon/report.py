@@ -22,8 +22,8 @@ from mirror.daemon.tally import Tally
 from mirror.daemon.term import Term
 from mirror.layout import Home
 from mirror.outbox import OutboxReader
-from mirror.store.disk import DiskUse, disk_use
-from mirror.store.engine import store_errors
+from mirror.store.engine.connection import store_errors
+from mirror.store.objects.disk import DiskUse, disk_use
 from mirror.typed import convert
 
 DISK_EVERY_S = 10.0  # the shortest time between two counts of the disk's use …

@@ -15,8 +15,8 @@ from mirror.daemon.world import World
 from mirror.pull import ProjectReport, PullReport
 from mirror.pull.cycle import policy_of
 from mirror.records.passes import ProjectKey
-from mirror.store.activity import active_projects
-from mirror.store.standing import standing
+from mirror.store.read.activity import active_projects
+from mirror.store.read.standing import standing
 
 
 class SourceState(msgspec.Struct, kw_only=True):

@@ -10,7 +10,7 @@ import msgspec
 from mirror.durable import write_replace
 from mirror.layout import Home
 from mirror.locks import holder_of
-from mirror.store.disk import DiskUse
+from mirror.store.objects.disk import DiskUse
 from mirror.typed import decode
 
 State = Literal["online", "offline", "key_refused", "stopping", "stopped"]

@@ -12,7 +12,7 @@ from mirror.daemon.triggers import Every
 from mirror.daemon.world import World
 from mirror.errors import StoreError
 from mirror.outbox import OutboxReader
-from mirror.store.maintenance import maintain
+from mirror.store.care.maintenance import maintain
 
 FIRST_AFTER_S = 3600.0  # a daemon that is started every day maintains its home all the same
 PATIENCE = 0.25  # of its interval, for which it waits for a moment without pulls before it keeps further ones waiting

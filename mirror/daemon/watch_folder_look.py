@@ -32,7 +32,7 @@ from mirror.daemon.world import World
 from mirror.errors import HomeUnusable, StoreError
 from mirror.outbox import Outbox
 from mirror.records.passes import ProjectKey
-from mirror.store.uploads import md5_of, take_in_open
+from mirror.store.objects.uploads import md5_of, take_in_open
 from mirror.watch_settings import WatchSettings
 
 AWAY_S = 5.0  # how often a folder that is not there is looked for: that costs nothing

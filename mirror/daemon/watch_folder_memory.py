@@ -18,7 +18,7 @@ import msgspec
 from mirror.daemon.watch_folder_rules import Queued
 from mirror.durable import make_folder, write_replace
 from mirror.layout import Home
-from mirror.store.engine import store_errors
+from mirror.store.engine.connection import store_errors
 from mirror.typed import decode
 
 VERSION = 1

@@ -20,9 +20,9 @@ from mirror.outbox import Outbox
 from mirror.records.operations import Create, DeleteFile, Entry, UploadFile
 from mirror.records.passes import ProjectKey
 from mirror.store import Lake
-from mirror.store.objects import Objects
-from mirror.store.upload_bases import HeldRun, Listed, held_runs, listed_files
-from mirror.store.uploads import TakenIn
+from mirror.store.objects.objects import Objects
+from mirror.store.objects.uploads import TakenIn
+from mirror.store.write.upload_bases import HeldRun, Listed, held_runs, listed_files
 
 NOT_YET = "its run is not in this mirror yet"
 DELETED = "its run was deleted upstream"

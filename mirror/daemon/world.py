@@ -19,8 +19,8 @@ from mirror.daemon.tally import Tally
 from mirror.daemon.triggers import Probing
 from mirror.errors import MirrorError
 from mirror.store import Lake
-from mirror.store.fresh_rows import FreshRows
-from mirror.store.objects import Objects
+from mirror.store.objects.objects import Objects
+from mirror.store.write.fresh_rows import FreshRows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,8 +23,8 @@ from mirror.records.contents import ContentChanges
 from mirror.records.passes import Changes, Failure, ProjectKey, SourceState
 from mirror.records.projects import ProjectRecord
 from mirror.records.runs import RunRecord
-from mirror.store.fresh_rows import without_older
-from mirror.store.writer import commit
+from mirror.store.write.fresh_rows import without_older
+from mirror.store.write.writer import commit
 from mirror.tasks import side_by_side
 
 

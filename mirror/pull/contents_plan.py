@@ -18,7 +18,7 @@ from mirror.pull.history_marks import (
 from mirror.records.contents import STILL_ACTIVE, Completeness, HeldFile, HeldHistory
 from mirror.records.runs import RunRecord
 from mirror.records.texts import parse_lenient
-from mirror.store.history_parts import step_of
+from mirror.store.history.parts import step_of
 
 MB = 1_000_000
 HISTORY = "history"  # the name of an item that may fail

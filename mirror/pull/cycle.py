@@ -24,8 +24,8 @@ from mirror.pull.take import PageTaker
 from mirror.pull.workshop import Workshop
 from mirror.records.passes import ProjectKey
 from mirror.store import Lake
-from mirror.store.fresh_rows import FreshRows
-from mirror.store.objects import Objects
+from mirror.store.objects.objects import Objects
+from mirror.store.write.fresh_rows import FreshRows
 
 PASSES_AT_ONCE = 4
 GLOB_MARKS = frozenset("*?[")

@@ -17,7 +17,7 @@ from mirror.pull.report import ProjectReport
 from mirror.records.contents import ArtifactChange, ContentChanges
 from mirror.records.passes import Failure, OpenFailure, ProjectKey
 from mirror.records.texts import storable
-from mirror.store.objects import Objects
+from mirror.store.objects.objects import Objects
 
 T = TypeVar("T")
 

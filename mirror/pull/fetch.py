@@ -13,8 +13,8 @@ import msgspec
 
 from mirror.api import Body, Client, SignedUrl
 from mirror.errors import MirrorError, RangeRefused, RateLimited, StoreError, Unreachable, UrlExpired, WrongContent
-from mirror.store.objects import Adopted, Objects
-from mirror.store.partials import Mismatch, Partial, PartialKey
+from mirror.store.objects.objects import Adopted, Objects
+from mirror.store.objects.partials import Mismatch, Partial, PartialKey
 
 TRIES_FOR_WRONG_BYTES = 2  # once more, for bytes that were damaged on the way
 MOST_SIGNATURES = 3  # an address that expires again and again is not for us

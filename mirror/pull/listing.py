@@ -11,7 +11,7 @@ import anyio
 import msgspec
 
 from mirror.api import Client, RunCursor, RunsPage
-from mirror.api.listing_questions import OLDEST_FIRST
+from mirror.api.questions.listings import OLDEST_FIRST
 from mirror.errors import (
     DocumentRefused,
     GraphQLError,

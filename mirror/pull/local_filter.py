@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from mirror.api.times import time_or_none
+from mirror.api.rows.times import time_or_none
 from mirror.records.runs import RunRecord
 
 _TIMES = {"heartbeatAt": "heartbeat_at", "createdAt": "created_at"}

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from mirror.api import RunsPage
-from mirror.api.times import time_or_none
+from mirror.api.rows.times import time_or_none
 from mirror.config import SourceSettings
 from mirror.errors import MirrorError, ServerError, SuspiciousListing, Unreachable
 from mirror.pull import plan
@@ -25,8 +25,8 @@ from mirror.pull.sweeps_pass import take_sweeps
 from mirror.pull.take import PageTaker
 from mirror.pull.workshop import Workshop
 from mirror.records.passes import Held, ProjectKey, SourceState
-from mirror.store import held
-from mirror.store.failures import open_failures
+from mirror.store.write import held
+from mirror.store.write.failures import open_failures
 
 
 @dataclass(kw_only=True)

@@ -27,7 +27,7 @@ from mirror.records.artifacts import (
 )
 from mirror.records.contents import ArtifactChange, ArtifactFileRow, Direction, HeldArtifact
 from mirror.records.passes import Failure
-from mirror.store.partials import PartialKey
+from mirror.store.objects.partials import PartialKey
 from mirror.tasks import side_by_side
 
 ARTIFACTS = "artifacts"  # the name of the item that may fail

@@ -15,7 +15,7 @@ from mirror.pull.fetch import Wanted, fetch
 from mirror.pull.path import Path
 from mirror.records.contents import FileRow, FileStatus, HeldFile
 from mirror.records.texts import storable
-from mirror.store.partials import PartialKey
+from mirror.store.objects.partials import PartialKey
 from mirror.tasks import side_by_side
 
 _PREFIX = "file "  # of the name of an item that may fail

@@ -28,8 +28,8 @@ from mirror.pull.history_marks import (
 )
 from mirror.records.contents import STILL_ACTIVE, ExportRow, HeldHistory, HistoryChange, TailRow
 from mirror.records.runs import RunRecord
-from mirror.store.history_parts import facts_of, step_of_row
-from mirror.store.partials import PartialKey
+from mirror.store.history.parts import facts_of, step_of_row
+from mirror.store.objects.partials import PartialKey
 from mirror.tasks import side_by_side
 
 WIDEST_PAGE_STEPS = 2**30  # GraphQL's integers end at 2^31

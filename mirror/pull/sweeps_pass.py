@@ -10,7 +10,7 @@ from mirror.pull.path import Path
 from mirror.pull.report import ProjectReport
 from mirror.pull.workshop import Workshop
 from mirror.records.passes import Failure
-from mirror.store import held
+from mirror.store.write import held
 
 SWEEPS = "(sweeps)"  # what they are called where failures name runs
 

@@ -20,8 +20,8 @@ from mirror.records.contents import HeldHistory
 from mirror.records.passes import Failure, Held, OpenFailure, ProjectKey, SourceState
 from mirror.records.projects import ProjectRecord
 from mirror.records.runs import RunRecord
-from mirror.store import contents_held, held
-from mirror.store.failures import open_failures
+from mirror.store.write import contents_held, held
+from mirror.store.write.failures import open_failures
 
 FIELD = "field "  # how the item begins that names a field of a run
 BATCH_RUNS = 50  # runs whose contents are one commit

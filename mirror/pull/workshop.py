@@ -15,8 +15,8 @@ from mirror.config import PullSettings
 from mirror.pull.fetch import UnderWay
 from mirror.pull.report import Watcher
 from mirror.store import Lake
-from mirror.store.fresh_rows import FreshRows
-from mirror.store.objects import Objects
+from mirror.store.objects.objects import Objects
+from mirror.store.write.fresh_rows import FreshRows
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from mirror.records.operations import DeleteFile, Entry, UploadFile
 from mirror.records.texts import storable
 from mirror.replay.desk import Desk
 from mirror.replay.outcomes import Delivered, HeldDelivery, RefusedDelivery, UnconfirmedDelivery
-from mirror.store.objects import hash_file
+from mirror.store.objects.objects import hash_file
 
 ADDRESSES = 3  # upload addresses that are asked for before the storage's refusal is believed
 _WHAT_TO_DO = "nothing was sent: `wandb-mirror verify` says how to get them back, then `wandb-mirror outbox retry`"

@@ -29,9 +29,9 @@ from mirror.records.receipts import Ending, Receipt
 from mirror.records.runs import RunRecord
 from mirror.replay.desk import Desk
 from mirror.replay.outcomes import Delivered
-from mirror.store import receipts
-from mirror.store.held import with_held
-from mirror.store.writer import commit
+from mirror.store.write import receipts
+from mirror.store.write.held import with_held
+from mirror.store.write.writer import commit
 
 MOST_TOGETHER = 200  # deliveries that one commit writes down
 MOST_BYTES = 16 << 20  # of documents of runs in it

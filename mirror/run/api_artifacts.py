@@ -10,8 +10,8 @@ from mirror.run.artifacts import Artifact
 from mirror.run.calls import as_comm_error, deprecated
 from mirror.run.collection_lists import ArtifactCollections, Artifacts, ArtifactTypes
 from mirror.run.collections import ArtifactCollection, ArtifactType
-from mirror.store.artifact_rows import list_versions, read_versions
-from mirror.store.run_rows import is_mirrored
+from mirror.store.read.artifact_rows import list_versions, read_versions
+from mirror.store.read.run_rows import is_mirrored
 
 _JOB = "job"  # the type of the artifacts that launch makes
 

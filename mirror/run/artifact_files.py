@@ -20,7 +20,7 @@ from mirror.run.files import File
 from mirror.run.local import LocalMirror
 from mirror.run.manifest import content_of, manifest_entry
 from mirror.run.pages import SizedPages
-from mirror.store.artifact_rows import EntryRow, list_entry_paths, read_entries
+from mirror.store.read.artifact_rows import EntryRow, list_entry_paths, read_entries
 
 if TYPE_CHECKING:
     from mirror.run.artifacts import Artifact

@@ -18,8 +18,8 @@ from mirror.run.downloads import check_name, write_out
 from mirror.run.local import LocalMirror
 from mirror.run.manifest import ArtifactManifest, ArtifactManifestEntry
 from mirror.run.pages import check_start
-from mirror.store.artifact_rows import find_version, read_entries, runs_of_version
-from mirror.store.run_rows import is_mirrored
+from mirror.store.read.artifact_rows import find_version, read_entries, runs_of_version
+from mirror.store.read.run_rows import is_mirrored
 
 if TYPE_CHECKING:
     from mirror.run.collections import ArtifactCollection

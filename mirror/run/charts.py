@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from mirror.run.charts_scale import Scale, number, step_scale, value_scale
 from mirror.run.page_text import element, plural, shortened, text
-from mirror.store.metric_series import MetricSeries, Stretch
+from mirror.store.metrics.series import MetricSeries, Stretch
 
 WIDTH, HEIGHT = 320, 120  # of the drawing, in its own units: about a pixel each
 DOTTED = 32  # values up to which each is marked

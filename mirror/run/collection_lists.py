@@ -11,7 +11,7 @@ from mirror.run.absent import CollectionNotMirrored
 from mirror.run.collections import ArtifactCollection, ArtifactType, collections_of
 from mirror.run.local import LocalMirror
 from mirror.run.pages import Pages, SizedPages, check_start
-from mirror.store.artifact_rows import VersionRow, list_versions, read_versions
+from mirror.store.read.artifact_rows import VersionRow, list_versions, read_versions
 
 if TYPE_CHECKING:
     from mirror.run.artifacts import Artifact

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from mirror.errors import CommError, NotMirrored
 from mirror.run.local import LocalMirror
 from mirror.run.pages import Pages
-from mirror.store.console_rows import ConsoleSpan, console_span, read_console
-from mirror.store.file_rows import why_unlisted
+from mirror.store.read.console_rows import ConsoleSpan, console_span, read_console
+from mirror.store.read.file_rows import why_unlisted
 
 if TYPE_CHECKING:
     from mirror.run.contents import RunContents

@@ -10,8 +10,8 @@ import msgspec
 
 from mirror.errors import CommError, NotMirrored, StoreError
 from mirror.records.paths import why_refused
-from mirror.store.checkout import HeldBytes, check_out
-from mirror.store.objects import Objects, hash_file
+from mirror.store.objects.checkout import HeldBytes, check_out
+from mirror.store.objects.objects import Objects, hash_file
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,8 +34,8 @@ from mirror.run.facts import RunFacts
 from mirror.run.files import File, file_of_upload
 from mirror.run.overlay import overlaid
 from mirror.run.summary import Summary
-from mirror.store.run_rows import last_pass
-from mirror.store.uploads import take_in
+from mirror.store.objects.uploads import take_in
+from mirror.store.read.run_rows import last_pass
 
 POLL_S = 5.0
 STALE_AFTER = dt.timedelta(minutes=10)  # a mirror that nobody refreshes for so long tells nothing new

@@ -11,7 +11,7 @@ from pathlib import Path
 from mirror.errors import IncompleteRunHistoryError
 from mirror.run.facts import RunFacts
 from mirror.run.history_held import held_history
-from mirror.store.checkout import HeldBytes, check_out
+from mirror.store.objects.checkout import HeldBytes, check_out
 
 SUFFIX = ".runhistory.parquet"
 _MOST_BYTES = 200  # of the part of a file's name that names the run

@@ -19,7 +19,7 @@ from mirror.run.calls import deprecated
 from mirror.run.local import LocalMirror, Pending
 from mirror.run.overlay import created_run, overlaid, overlaid_config, overlaid_summary
 from mirror.run.user import User
-from mirror.store.run_rows import Documents, LightRun, read_run
+from mirror.store.read.run_rows import Documents, LightRun, read_run
 
 # Documents by the server's names of their fields, and what people call them.
 _DOCUMENTS = {

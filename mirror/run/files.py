@@ -20,7 +20,7 @@ from mirror.run.downloads import Content, check_name, has_equal, write_out
 from mirror.run.like import like
 from mirror.run.local import LocalMirror, Pending
 from mirror.run.pages import SizedPages
-from mirror.store.file_rows import RunFile, list_file_names, read_files, why_unlisted
+from mirror.store.read.file_rows import RunFile, list_file_names, read_files, why_unlisted
 
 if TYPE_CHECKING:
     from mirror.run.api import Api

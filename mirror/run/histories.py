@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from mirror.run.history_arguments import tell, what_is_wrong
-from mirror.store.held_history import read_histories
+from mirror.store.history.held import read_histories
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ from typing import Any
 from mirror.errors import NotMirrored
 from mirror.records.contents import STILL_ACTIVE
 from mirror.run.facts import RunFacts
-from mirror.store.held_history import StoredHistory, failure_of, read_history
+from mirror.store.history.held import StoredHistory, failure_of, read_history
 
 
 def last_history_step(run: RunFacts) -> int:

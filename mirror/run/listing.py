@@ -10,9 +10,9 @@ from mirror.records.operations import Create
 from mirror.records.texts import dump_strict, parse_lenient, unwrap_config
 from mirror.run.local import LocalMirror, Pending
 from mirror.run.overlay import created_run, overlaid, overlaid_config, overlaid_summary
-from mirror.store.queued_runs import Overlaid
-from mirror.store.run_listing import list_run_ids
-from mirror.store.run_rows import LightRun, read_documents, read_light_runs
+from mirror.store.filters.run_listing import list_run_ids
+from mirror.store.read.queued_runs import Overlaid
+from mirror.store.read.run_rows import LightRun, read_documents, read_light_runs
 
 
 def listed_ids(

@@ -15,9 +15,9 @@ from mirror.outbox import Outbox
 from mirror.records.operations import Entry, EntryState, Operation, RunPath
 from mirror.records.server import Viewer
 from mirror.server_facts import read_viewer
-from mirror.store.objects import Objects
-from mirror.store.reader import Reader
-from mirror.store.run_rows import app_url
+from mirror.store.engine.reader import Reader
+from mirror.store.objects.objects import Objects
+from mirror.store.read.run_rows import app_url
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):

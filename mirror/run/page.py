@@ -15,7 +15,7 @@ from mirror.run.charts import figure, shared_steps, steps_of
 from mirror.run.page_style import STYLE
 from mirror.run.page_tables import table
 from mirror.run.page_text import element, plural, shortened, text
-from mirror.store.metric_series import STRETCHES, MetricSeries
+from mirror.store.metrics.series import STRETCHES, MetricSeries
 
 NAME_MOST = 300  # characters
 NOTES_MOST = 2000

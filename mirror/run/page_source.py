@@ -25,8 +25,8 @@ from mirror.run.facts import RunFacts
 from mirror.run.local import Pending
 from mirror.run.page import ChartGroup, Notice, RunPage
 from mirror.run.page_text import plural
-from mirror.store.metric_series import KeySpan, key_spans, metric_series
-from mirror.store.run_gaps import RunGaps, run_gaps
+from mirror.store.metrics.series import KeySpan, key_spans, metric_series
+from mirror.store.read.run_gaps import RunGaps, run_gaps
 
 CHARTS_MOST = 24
 _OWN_METRICS = frozenset({"_step", "_timestamp", "_runtime"})

@@ -15,8 +15,8 @@ from mirror.run.local import LocalMirror
 from mirror.run.pages import Pages
 from mirror.run.server_page import iframe
 from mirror.run.sweeps import Sweeps
-from mirror.store.run_rows import is_mirrored, mirrored_projects
-from mirror.store.sweep_rows import read_project
+from mirror.store.read.run_rows import is_mirrored, mirrored_projects
+from mirror.store.read.sweep_rows import read_project
 
 _ELSEWHERE = ("isBenchmark", "user")  # fields that the SDK asks for and no pull does
 

@@ -11,8 +11,8 @@ from mirror.records.operations import LogArtifact, UseArtifact
 from mirror.run.artifacts import Artifact
 from mirror.run.local import LocalMirror
 from mirror.run.pages import SizedPages
-from mirror.store.artifact_rows import VersionRow, read_versions, run_version_ids
-from mirror.store.file_rows import why_unlisted
+from mirror.store.read.artifact_rows import VersionRow, read_versions, run_version_ids
+from mirror.store.read.file_rows import why_unlisted
 
 if TYPE_CHECKING:
     from mirror.run.contents import RunContents

@@ -14,12 +14,12 @@ from mirror.run.exports import DownloadHistoryResult, write_exports
 from mirror.run.history_arguments import tell, what_is_wrong
 from mirror.run.history_held import held_history, last_history_step, system_metrics_not_mirrored
 from mirror.run.scan import HistoryScan
-from mirror.store.held_history import StoredHistory
+from mirror.store.history.held import StoredHistory
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mirror.store.history_rows import HistoryRows, Table
+    from mirror.store.history.rows import HistoryRows, Table
 
 Row = dict[str, Any]
 
@@ -172,7 +172,7 @@ class RunHistory(RunEdits):
             history: its rows, if they were opened already.
         """
         if stream != "default":
-            from mirror.store.system_rows import sample_system_metrics
+            from mirror.store.metrics.system_rows import sample_system_metrics
 
             rows = sample_system_metrics(self._local.reader, self._run_path, samples)
             missing = None if rows or samples < 1 else system_metrics_not_mirrored(self)
@@ -183,13 +183,13 @@ class RunHistory(RunEdits):
 
     def _sampled_table(self, samples: int, keys: list[str] | None, x_axis: str, stream: str) -> Table:
         if stream != "default":
-            from mirror.store.system_rows import table_of
+            from mirror.store.metrics.system_rows import table_of
 
             return table_of(self._sampled(samples, keys, x_axis, stream))
         return self._rows().sample_table([x_axis, *keys] if keys else None, samples)
 
     def _rows(self, stored: StoredHistory | None = None) -> HistoryRows:
-        from mirror.store.history_rows import HistoryRows
+        from mirror.store.history.rows import HistoryRows
 
         stored = held_history(self, stored)
         return HistoryRows(self._local.objects, stored, self._known_summary)

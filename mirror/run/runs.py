@@ -14,7 +14,7 @@ from mirror.run.listing import listed_ids, runs_to_be_made
 from mirror.run.local import LocalMirror
 from mirror.run.pages import SizedPages
 from mirror.run.run import Run
-from mirror.store.run_rows import Documents, is_mirrored, read_documents, read_light_runs
+from mirror.store.read.run_rows import Documents, is_mirrored, read_documents, read_light_runs
 
 if TYPE_CHECKING:
     import pandas as pd

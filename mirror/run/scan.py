@@ -11,7 +11,7 @@ from mirror.run.facts import RunFacts
 from mirror.run.history_held import held_history, known_last_step
 
 if TYPE_CHECKING:
-    from mirror.store.history_rows import HistoryRows
+    from mirror.store.history.rows import HistoryRows
 
 Row = dict[str, Any]
 _step_of = itemgetter("_step")
@@ -125,7 +125,7 @@ class HistoryScan(Iterator[Row]):
         return True
 
     def _read(self) -> Iterator[list[Row]]:
-        from mirror.store.history_rows import HistoryRows
+        from mirror.store.history.rows import HistoryRows
 
         if self._history is None:
             self._history = HistoryRows(self.run._local.objects, self._stored, self.run._known_summary)

@@ -8,8 +8,8 @@ from mirror.config import StoreSettings
 from mirror.layout import Home, find_home
 from mirror.run.listing import queued_runs
 from mirror.run.local import LocalMirror
-from mirror.store.engine import Engine
-from mirror.store.reading import connect as connect_upstream
+from mirror.store.engine.connection import Engine
+from mirror.store.engine.reading import connect as connect_upstream
 
 
 def connect(home: str | os.PathLike[str] | Home | None = None, *, settings: StoreSettings | None = None) -> Engine:

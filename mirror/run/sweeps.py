@@ -16,8 +16,8 @@ from mirror.run.calls import deprecated
 from mirror.run.local import LocalMirror
 from mirror.run.pages import SizedPages
 from mirror.run.server_page import iframe
-from mirror.store.run_rows import is_mirrored
-from mirror.store.sweep_rows import SweepRow, list_sweep_ids, read_sweeps
+from mirror.store.read.run_rows import is_mirrored
+from mirror.store.read.sweep_rows import SweepRow, list_sweep_ids, read_sweeps
 
 if TYPE_CHECKING:
     from mirror.run.api import Api

@@ -10,8 +10,8 @@ import anyio
 import httpx
 
 from mirror.api import ApiKey, Limits, deployment_of
-from mirror.api.charge import charge_of
-from mirror.api.session import OnRetry, Session
+from mirror.api.transport.charge import charge_of
+from mirror.api.transport.session import OnRetry, Session
 from mirror.config import ServerSettings
 
 URL = "https://w.example.com"

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirror.api.charge import Charge, Kind, charge_of
-from mirror.api.limits import Limits
-from mirror.api.rate_budget import LONGEST_WINDOW_S, RateBudget
-from mirror.api.session import CHANGE_PATIENCE_S
+from mirror.api.transport.charge import Charge, Kind, charge_of
+from mirror.api.transport.limits import Limits
+from mirror.api.transport.rate_budget import LONGEST_WINDOW_S, RateBudget
+from mirror.api.transport.session import CHANGE_PATIENCE_S
 from mirror.errors import RateLimited, Unreachable
 from tests.api.clock import REFUSED, Clock, Counting, limits_on, project, session_on
 

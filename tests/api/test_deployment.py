@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirror.api.deployment import SAAS_BASE_URLS, Deployment, deployment_of, is_loopback, normal_base_url
+from mirror.api.transport.deployment import SAAS_BASE_URLS, Deployment, deployment_of, is_loopback, normal_base_url
 from mirror.errors import ConfigError
 
 

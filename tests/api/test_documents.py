@@ -8,14 +8,16 @@ from types import ModuleType
 import pytest
 from graphql import GraphQLInputObjectType, GraphQLSchema, get_named_type, introspection_from_schema, parse, validate
 
-from mirror.api import content_documents, documents, write_documents
-from mirror.api.capabilities import explained
-from mirror.api.content_documents import artifacts_document, contents_document, streams_document
-from mirror.api.documents import operation_name
-from mirror.api.every_document import every_document
-from mirror.api.expected_types import COMPOSITE, INPUTS
-from mirror.api.fitting import fit
-from mirror.api.learning import by_current_names, types_in
+from mirror.api.documents import contents as content_documents
+from mirror.api.documents import queries as documents
+from mirror.api.documents import writes as write_documents
+from mirror.api.documents.contents import artifacts_document, contents_document, streams_document
+from mirror.api.documents.every_document import every_document
+from mirror.api.documents.queries import operation_name
+from mirror.api.fitting.capabilities import explained
+from mirror.api.fitting.expected_types import COMPOSITE, INPUTS
+from mirror.api.fitting.fit import fit
+from mirror.api.fitting.learning import by_current_names, types_in
 from mirror.records.server import ServerFacts
 from mirror.sandbox.graphql_api import schema
 from tests.soaking import thin

@@ -22,13 +22,13 @@ from graphql import (
     validate,
 )
 
-from mirror.api.capabilities import explained, left_out_by
-from mirror.api.every_document import every_document
-from mirror.api.fitted import Fitted, named_type
-from mirror.api.fitting import field_at, fit
-from mirror.api.known_server import KnownServer, with_refusals
-from mirror.api.learning import by_current_names, everything, types_in
-from mirror.api.write_documents import UPLOAD_ADDRESSES
+from mirror.api.documents.every_document import every_document
+from mirror.api.documents.writes import UPLOAD_ADDRESSES
+from mirror.api.fitting.capabilities import explained, left_out_by
+from mirror.api.fitting.fit import field_at, fit
+from mirror.api.fitting.fitted import Fitted, named_type
+from mirror.api.fitting.known_server import KnownServer, with_refusals
+from mirror.api.fitting.learning import by_current_names, everything, types_in
 from mirror.errors import DocumentRefused, Reported
 from mirror.records.server import FieldFacts, ServerFacts, TypeFacts
 from mirror.sandbox.graphql_api import schema

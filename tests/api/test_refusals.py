@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mirror.api.refusals import Refusal, is_about_form, refusal_of
+from mirror.api.fitting.refusals import Refusal, is_about_form, refusal_of
 from mirror.errors import Reported
 
 WORDS = [

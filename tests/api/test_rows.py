@@ -11,10 +11,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mirror.api.lenient import sound_json
-from mirror.api.pages import BadRun
-from mirror.api.rows import made_of, to_run, to_run_or_bad, to_sweep
-from mirror.api.scalars import to_int
+from mirror.api.rows.lenient import sound_json
+from mirror.api.rows.pages import BadRun
+from mirror.api.rows.runs import made_of, to_run, to_run_or_bad, to_sweep
+from mirror.api.rows.scalars import to_int
 from mirror.records.runs import RunRecord
 
 NODE: dict[str, Any] = {

@@ -14,9 +14,9 @@ import msgspec
 import pytest
 
 from mirror.api import ApiKey, Limits, deployment_of
-from mirror.api.credentials import authorization
-from mirror.api.documents import FEATURES, VIEWER
-from mirror.api.session import OnRetry, Session
+from mirror.api.documents.queries import FEATURES, VIEWER
+from mirror.api.transport.credentials import authorization
+from mirror.api.transport.session import OnRetry, Session
 from mirror.config import ServerSettings
 from mirror.errors import (
     AuthError,
@@ -268,7 +268,7 @@ async def test_a_server_that_never_answers_is_given_up(sandbox: Sandbox) -> None
 
 
 async def test_an_answer_that_trickles_is_given_up(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mirror.api.session.DEADLINE_FACTOR", 0.01)
+    monkeypatch.setattr("mirror.api.transport.session.DEADLINE_FACTOR", 0.01)
     sandbox.faults.add(Fault.latency(0.2))
     error = await viewer_error(sandbox, retry_attempts=1)
     assert type(error) is Unreachable

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from mirror.api import RunContents, SignedUrl
-from mirror.api.content_rows import to_contents
+from mirror.api.rows.contents import to_contents
 
 SECRET = "sesame"
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirror.api.times import parse_time, time_or_none
+from mirror.api.rows.times import parse_time, time_or_none
 
 MOMENT = dt.datetime(2023, 11, 5, 17, 46, 35, tzinfo=dt.UTC)
 zones = st.timedeltas(min_value=dt.timedelta(hours=-14), max_value=dt.timedelta(hours=14)).map(

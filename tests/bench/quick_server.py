@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 
 import httpx
 
-from mirror.api import documents, write_documents
+from mirror.api.documents import queries as documents
+from mirror.api.documents import writes as write_documents
 from mirror.sandbox import Sandbox
 from tests.mirroring import ENTITY, PROJECT
 

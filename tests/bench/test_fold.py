@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mirror.layout import Home
-from mirror.store.metric_files import write_metrics
-from mirror.store.metrics import fold_exports
+from mirror.store.metrics.files import write_metrics
+from mirror.store.metrics.fold import fold_exports
 
 pytestmark = pytest.mark.bench
 
@@ -24,8 +24,8 @@ LONG_RUN = """
 import resource, sys
 from pathlib import Path
 from mirror.layout import Home
-from mirror.store.metric_files import write_metrics
-from mirror.store.metrics import fold_exports
+from mirror.store.metrics.files import write_metrics
+from mirror.store.metrics.fold import fold_exports
 (file,) = write_metrics(Home(Path(sys.argv[2])), [(("e", "p", "r"), fold_exports([Path(sys.argv[1])]))])
 print(file.rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """

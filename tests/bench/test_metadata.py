@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from mirror.api import documents
+from mirror.api.documents import queries as documents
 from tests.mirroring import ENTITY, PROJECT
 
 pytestmark = pytest.mark.bench

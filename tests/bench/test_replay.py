@@ -16,7 +16,8 @@ import anyio
 import httpx
 import pytest
 
-from mirror.api import documents, write_documents
+from mirror.api.documents import queries as documents
+from mirror.api.documents import writes as write_documents
 from mirror.config import ServerSettings
 from mirror.layout import Home
 from mirror.outbox import Outbox

@@ -10,7 +10,7 @@ import pytest
 
 from mirror.daemon.health import Finding
 from mirror.sandbox import Sandbox
-from mirror.store.writer_lock import Holder
+from mirror.store.engine.writer_lock import Holder
 from tests.cli.conftest import Cli, broken
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "json.md"

@@ -14,8 +14,8 @@ import pytest
 from mirror.config import StoreSettings
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
-from mirror.store.engine import new_engine
-from mirror.store.lake import Lake
+from mirror.store.engine.connection import new_engine
+from mirror.store.engine.lake import Lake
 from tests.cli.conftest import Cli
 
 RUN = "team/proj/r1"

@@ -14,7 +14,7 @@ from mirror.daemon.health import FINDING_NAMES, Finding
 from mirror.daemon.http_pages import DaemonPages
 from mirror.daemon.metrics import Metrics
 from mirror.daemon.status_file import Backlog, DaemonStatus, WorkerStatus
-from mirror.store.disk import DiskUse
+from mirror.store.objects.disk import DiskUse
 from tests.daemon.test_health import NOW, WELL, ago, source
 
 STUCK = WorkerStatus(name="replay", state="stuck", crashes=2, last_error="boom")

@@ -13,7 +13,7 @@ import mirror as wandb_mirror
 from mirror.daemon.watch_folder_memory import Memory
 from mirror.records.operations import Create, DeleteFile
 from mirror.sandbox import Sandbox
-from mirror.store import objects as objects_module
+from mirror.store.objects import objects as objects_module
 from tests.daemon.watching import GROWING_S, STABLE_S, watching
 from tests.mirroring import ENTITY, PROJECT, Mirror
 

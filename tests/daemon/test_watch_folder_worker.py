@@ -23,7 +23,7 @@ from mirror.daemon.world import World
 from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.store import Lake
-from mirror.store.objects import Objects
+from mirror.store.objects.objects import Objects
 from mirror.watch_settings import WatchSettings
 from tests.mirroring import ENGINE
 

@@ -27,7 +27,7 @@ from mirror.records.passes import ProjectKey
 from mirror.replay import Desk, Replayed, replay
 from mirror.sandbox import Sandbox
 from mirror.store import Lake
-from mirror.store.objects import Objects
+from mirror.store.objects.objects import Objects
 from mirror.watch_settings import WatchSettings
 from tests.mirroring import ENGINE, ENTITY, PROJECT, SERVER, Mirror
 

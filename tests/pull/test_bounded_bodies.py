@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirror.api import Client, deployment_of, find_api_key
-from mirror.api.decoding import PIECE_BYTES, Inflate
+from mirror.api.transport.decoding import PIECE_BYTES, Inflate
 from mirror.config import ServerSettings
 from mirror.errors import ServerError
 from mirror.layout import Home

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mirror.api import ApiKey, Client
-from mirror.api.deployment import deployment_of
+from mirror.api.transport.deployment import deployment_of
 from mirror.config import ServerSettings
 from mirror.errors import MirrorError, ServerError, StoreError
 from mirror.layout import Home
@@ -24,7 +24,7 @@ from mirror.pull.report import ProjectReport, Silent
 from mirror.pull.workshop import Workshop
 from mirror.records.passes import ProjectKey
 from mirror.store import Lake
-from mirror.store.objects import Objects
+from mirror.store.objects.objects import Objects
 from tests.mirroring import ENGINE, PULL
 from tests.store.test_contents import AT
 from tests.store.test_generations import run

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from mirror.api.every_document import every_document
-from mirror.api.fitting import fit
+from mirror.api.documents.every_document import every_document
+from mirror.api.fitting.fit import fit
 from mirror.errors import NotOffered
 from mirror.layout import Home
 from mirror.records.server import ServerFacts

@@ -16,8 +16,8 @@ from mirror.records.operations import Change, Delete, Edit
 from mirror.replay import Desk, replay
 from mirror.sandbox import Fault, Match, Sandbox
 from mirror.store import Lake
-from mirror.store.fresh_rows import FreshRows
-from mirror.store.objects import Objects
+from mirror.store.objects.objects import Objects
+from mirror.store.write.fresh_rows import FreshRows
 from tests.mirroring import ENGINE, ENTITY, PROJECT, SERVER, SOURCE, Mirror
 
 

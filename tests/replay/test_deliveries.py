@@ -21,8 +21,8 @@ from mirror.records.operations import (
 )
 from mirror.sandbox import Sandbox
 from mirror.sandbox.faults import Fault, Match
-from mirror.store.objects import Objects
-from mirror.store.uploads import take_in
+from mirror.store.objects.objects import Objects
+from mirror.store.objects.uploads import take_in
 from tests.mirroring import ENTITY, PROJECT, Mirror
 from tests.replaying import Sender
 

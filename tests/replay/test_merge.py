@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from mirror.api.rows import to_run
+from mirror.api.rows.runs import to_run
 from mirror.records.operations import Change, Edit, items, merged_tags
 from mirror.records.texts import DEEPEST, parse_lenient
 from mirror.replay.merge import Merged, Policy, Remote, merge_edit

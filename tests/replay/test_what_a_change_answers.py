@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mirror.api.passing import is_passing
+from mirror.api.fitting.passing import is_passing
 from mirror.errors import Reported
 from mirror.layout import Home
 from mirror.outbox import OutboxReader

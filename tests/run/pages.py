@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterable, Sequence
 
 from mirror.run.page import ChartGroup, Notice, RunPage
-from mirror.store.metric_series import EXACT_POINTS, STRETCHES, KeySpan, MetricSeries, Stretch
+from mirror.store.metrics.series import EXACT_POINTS, STRETCHES, KeySpan, MetricSeries, Stretch
 
 SNOWMEN = "\N{SNOWMAN}" * 40
 MARKUP = "<script>window.hit=1</script><img src=x onerror=window.hit=1>'\"&</style></title></svg>-->"

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirror.store.python_values import python_values
-from mirror.store.sampling import evenly
+from mirror.store.history.python_values import python_values
+from mirror.store.history.sampling import evenly
 
 COLUMNS = [
     pa.array([1, None, 3]), pa.array([2**63 - 1, -(2**63)]), pa.array([2**64 - 1, None], pa.uint64()),

@@ -26,10 +26,10 @@ from mirror.run.page import RunPage, page_document, page_html
 from mirror.run.page_source import CHARTS_MOST, duration, in_groups
 from mirror.run.page_text import element, text
 from mirror.sandbox import Sandbox
-from mirror.store.literals import inlined
-from mirror.store.metric_series import EXACT_POINTS, STRETCHES, KeySpan, MetricSeries, key_spans, metric_series
-from mirror.store.reader import Reader
-from mirror.store.tables import METRICS
+from mirror.store.engine.literals import inlined
+from mirror.store.engine.reader import Reader
+from mirror.store.metrics.series import EXACT_POINTS, STRETCHES, KeySpan, MetricSeries, key_spans, metric_series
+from mirror.store.schema.tables import METRICS
 from tests.mirroring import Mirror
 from tests.run.pages import MARKUP, hostile_page, long_run, plain_page, series
 

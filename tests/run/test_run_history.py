@@ -17,7 +17,7 @@ import mirror
 from mirror.errors import CommError, NotMirrored
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
-from mirror.store.system_history import system_history
+from mirror.store.metrics.system_history import system_history
 from tests.contract.both import typed
 from tests.contract.conftest import ENTITY
 from tests.contract.test_everything_equals_sdk import typed_value

@@ -13,7 +13,7 @@ from typing import Any
 
 from mirror.layout import Home
 from mirror.store import connect
-from mirror.store.objects import Objects
+from mirror.store.objects.objects import Objects
 from tests.mirroring import ENGINE
 
 QUERIES = (

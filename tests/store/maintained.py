@@ -11,9 +11,9 @@ from mirror.layout import Home
 from mirror.outbox.reading import OutboxReader
 from mirror.sandbox import Sandbox
 from mirror.store import Lake
-from mirror.store.maintenance import Maintenance, maintain, plan_maintenance
-from mirror.store.reading import open_lake
-from mirror.store.views import VIEWS
+from mirror.store.care.maintenance import Maintenance, maintain, plan_maintenance
+from mirror.store.engine.reading import open_lake
+from mirror.store.schema.views import VIEWS
 from tests.mirroring import ENGINE, ENTITY, PROJECT, Mirror
 from tests.pull.contents import history
 

@@ -32,13 +32,13 @@ from mirror.records.contents import (
 )
 from mirror.records.passes import Changes, ProjectKey, SourceState
 from mirror.store import Lake, connect
-from mirror.store import contents_ready as ready_module
-from mirror.store.contents_held import held_files, held_histories
-from mirror.store.history_parts import facts_of
-from mirror.store.lake import lake_version
-from mirror.store.objects import Objects
-from mirror.store.tables import MIGRATIONS, SCHEMA_VERSION
-from mirror.store.writer import commit
+from mirror.store.engine.lake import lake_version
+from mirror.store.history.parts import facts_of
+from mirror.store.objects.objects import Objects
+from mirror.store.schema.tables import MIGRATIONS, SCHEMA_VERSION
+from mirror.store.write import contents_ready as ready_module
+from mirror.store.write.contents_held import held_files, held_histories
+from mirror.store.write.writer import commit
 from tests.soaking import thin
 
 KEY = ProjectKey("e", "p")
@@ -232,7 +232,7 @@ def test_contents_and_watermark_become_visible_together_or_not_at_all(
     def full(folder: Path, known: object) -> list[Path]:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mirror.store.lake.sync_new_files", full)
+    monkeypatch.setattr("mirror.store.engine.lake.sync_new_files", full)
     changes = Changes(key=KEY, at=AT, source=SourceState(watermark=AT))
     growing = ContentChanges(run_id="r", history=HistoryChange(tail=(row(9, a=1),)))
     with pytest.raises(HomeUnusable):
@@ -294,7 +294,7 @@ def test_a_file_that_the_catalog_names_after_all_is_not_removed(
     def fails_after_commit(folder: Path) -> set[str]:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("mirror.store.lake.file_names", fails_after_commit)
+    monkeypatch.setattr("mirror.store.engine.lake.file_names", fails_after_commit)
     with pytest.raises(StoreError):
         commit(lake, Changes(key=KEY, at=AT), [whole_run(objects)], objects=objects)
     monkeypatch.undo()
@@ -304,9 +304,9 @@ def test_a_file_that_the_catalog_names_after_all_is_not_removed(
 def test_a_lake_of_the_first_version_is_brought_up_to_date(
     home: Home, objects: Objects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mirror.store.lake.MIGRATIONS", MIGRATIONS[:1])
-    monkeypatch.setattr("mirror.store.lake.SCHEMA_VERSION", 1)
-    monkeypatch.setattr("mirror.store.lake.INLINED_TABLES", ("sources", "failures"))
+    monkeypatch.setattr("mirror.store.engine.lake.MIGRATIONS", MIGRATIONS[:1])
+    monkeypatch.setattr("mirror.store.engine.lake.SCHEMA_VERSION", 1)
+    monkeypatch.setattr("mirror.store.engine.lake.INLINED_TABLES", ("sources", "failures"))
     with Lake(home, deployment="d") as lake, lake.transaction() as engine:
         assert lake_version(engine) == 1
         engine.execute(
@@ -334,8 +334,11 @@ from pathlib import Path
 from mirror.layout import Home
 from mirror.records.passes import Changes, SourceState
 from mirror.store import Lake
-from mirror.store import contents_ready, contents_writer, lake as lake_module, writer
-from mirror.store.objects import Objects
+from mirror.store.write import contents_ready
+from mirror.store.write import contents_writer
+from mirror.store.engine import lake as lake_module
+from mirror.store.write import writer
+from mirror.store.objects.objects import Objects
 from tests.store.test_contents import AT, KEY, HistoryChange, ContentChanges, row, whole_run
 home, step = Home(Path(sys.argv[1])), int(sys.argv[2])
 seen = 0
@@ -397,7 +400,7 @@ def test_a_kill_between_any_two_steps_of_a_commit_leaves_the_old_or_the_new_cont
 def test_metric_files_are_bounded_and_one_run_stays_in_one(
     lake: Lake, objects: Objects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mirror.store.metric_files._FILE_ROWS", 3)
+    monkeypatch.setattr("mirror.store.metrics.files._FILE_ROWS", 3)
     contents = [whole_run(objects, f"r{number}") for number in range(4)]
     commit(lake, Changes(key=KEY, at=AT), contents, objects=objects)
     assert len(held(lake, "metrics")) == 12

@@ -19,12 +19,12 @@ from mirror.records.contents import ContentChanges, HistoryChange
 from mirror.records.passes import Changes
 from mirror.records.runs import RunRecord
 from mirror.store import Lake, connect
-from mirror.store.lake import lake_version
-from mirror.store.maintenance import maintain
-from mirror.store.objects import Objects
-from mirror.store.tables import MIGRATIONS
-from mirror.store.views import VIEWS
-from mirror.store.writer import commit
+from mirror.store.care.maintenance import maintain
+from mirror.store.engine.lake import lake_version
+from mirror.store.objects.objects import Objects
+from mirror.store.schema.tables import MIGRATIONS
+from mirror.store.schema.views import VIEWS
+from mirror.store.write.writer import commit
 from tests.soaking import thin
 from tests.store.test_contents import AT, KEY, export, held, history, line, row, whole_run
 
@@ -169,8 +169,12 @@ import os, signal, sys
 from pathlib import Path
 from mirror.layout import Home
 from mirror.records.passes import Changes
-from mirror.store import Lake, contents_ready, contents_writer, lake as lake_module, writer
-from mirror.store.objects import Objects
+from mirror.store import Lake
+from mirror.store.write import contents_ready
+from mirror.store.write import contents_writer
+from mirror.store.engine import lake as lake_module
+from mirror.store.write import writer
+from mirror.store.objects.objects import Objects
 from tests.store.test_generations import KEY, LATER, ContentChanges, HistoryChange, row, run
 home, step = Home(Path(sys.argv[1])), int(sys.argv[2])
 seen = 0
@@ -236,10 +240,10 @@ def test_a_kill_at_any_step_leaves_the_old_state_or_the_new_one_with_its_generat
 def test_a_lake_of_the_version_before_opens_for_reading_and_gains_the_columns_by_writing(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mirror.store.lake.MIGRATIONS", MIGRATIONS[:3])
-    monkeypatch.setattr("mirror.store.lake.SCHEMA_VERSION", 3)
+    monkeypatch.setattr("mirror.store.engine.lake.MIGRATIONS", MIGRATIONS[:3])
+    monkeypatch.setattr("mirror.store.engine.lake.SCHEMA_VERSION", 3)
     inlined = ("sources", "failures", "exports", "completeness", "receipts")
-    monkeypatch.setattr("mirror.store.lake.INLINED_TABLES", inlined)
+    monkeypatch.setattr("mirror.store.engine.lake.INLINED_TABLES", inlined)
     with Lake(home, deployment="d") as lake, lake.transaction() as engine:
         assert lake_version(engine) == 3
         engine.execute(

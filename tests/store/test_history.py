@@ -15,12 +15,12 @@ from mirror.layout import Home
 from mirror.records.contents import ContentChanges, ExportRow, HistoryChange, TailRow
 from mirror.records.passes import Changes
 from mirror.store import Lake, connect
-from mirror.store import history as history_module
-from mirror.store.engine import Engine
-from mirror.store.history import wide_history
-from mirror.store.objects import Objects
-from mirror.store.wide_columns import JSON_MARK
-from mirror.store.writer import commit
+from mirror.store.engine.connection import Engine
+from mirror.store.history import history as history_module
+from mirror.store.history.history import wide_history
+from mirror.store.history.wide_columns import JSON_MARK
+from mirror.store.objects.objects import Objects
+from mirror.store.write.writer import commit
 from tests.store.test_contents import AT, KEY, export, row
 
 RUN = ("e", "p", "r")

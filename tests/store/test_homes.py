@@ -17,8 +17,8 @@ from mirror.errors import HomeBusy, HomeUnusable, LakeTooNew, MirrorError, NotMi
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
 from mirror.store import Lake, connect
-from mirror.store.filesystem import check_can_hold_lake
-from mirror.store.reading import deployment_of_lake
+from mirror.store.engine.filesystem import check_can_hold_lake
+from mirror.store.engine.reading import deployment_of_lake
 from tests.mirroring import ENTITY, PROJECT, Mirror
 
 NOBODY = 65534
@@ -141,8 +141,8 @@ def as_nobody(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run Python code as a user who owns nothing; as ourselves where we are not root."""
     drop = f"import os\nif os.getuid() == 0: os.setgid({NOBODY}); os.setuid({NOBODY})\n"
     # The modules are loaded before, since the installation may be readable by root alone.
-    loaded = "import sys\nimport mirror.store.lake, mirror.store.reading, duckdb, pyarrow, pandas, pytz\n"
-    loaded += "from mirror.store.engine import new_engine\nnew_engine().close()\n"
+    loaded = "import sys\nimport mirror.store.engine.lake, mirror.store.engine.reading, duckdb, pyarrow, pandas, pytz\n"
+    loaded += "from mirror.store.engine.connection import new_engine\nnew_engine().close()\n"
     return subprocess.run(
         [sys.executable, "-c", loaded + drop + code, *arguments],
         capture_output=True,

@@ -9,7 +9,7 @@ import duckdb
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirror.store.literals import inlined
+from mirror.store.engine.literals import inlined
 
 ENGINE = duckdb.connect(config={"threads": 1})
 VALUES = st.one_of(

@@ -21,8 +21,8 @@ from mirror.layout import Home
 from mirror.run import Api
 from mirror.sandbox import Sandbox
 from mirror.store import Lake, connect
-from mirror.store.maintenance_catalog import CATALOG
-from mirror.store.maintenance_tables import FLUSH_ROWS
+from mirror.store.care.catalog import CATALOG
+from mirror.store.care.tables import FLUSH_ROWS
 from tests.mirroring import ENGINE, ENTITY, PROJECT, Mirror
 from tests.soaking import thin
 from tests.store.maintained import (

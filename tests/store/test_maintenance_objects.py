@@ -14,12 +14,13 @@ from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.records.operations import UploadFile
 from mirror.sandbox import Sandbox
-from mirror.store import Lake, disk
-from mirror.store.disk import disk_use
-from mirror.store.maintenance import maintain
-from mirror.store.maintenance_objects import REFERENCES
-from mirror.store.objects import Objects
-from mirror.store.uploads import take_in
+from mirror.store import Lake
+from mirror.store.care.maintenance import maintain
+from mirror.store.care.objects import REFERENCES
+from mirror.store.objects import disk
+from mirror.store.objects.disk import disk_use
+from mirror.store.objects.objects import Objects
+from mirror.store.objects.uploads import take_in
 from tests.mirroring import ENGINE, ENTITY, PROJECT, Mirror
 from tests.store.maintained import SETTINGS, deployment, later, pull_often, tidy
 

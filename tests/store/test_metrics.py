@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mirror.errors import UnreadableExport
-from mirror.store.history_parts import facts_of
-from mirror.store.metrics import fold_exports, fold_rows
+from mirror.store.history.parts import facts_of
+from mirror.store.metrics.fold import fold_exports, fold_rows
 
 SPOKEN = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 TEXTS = st.sampled_from(

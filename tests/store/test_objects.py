@@ -15,9 +15,9 @@ import pytest
 from mirror import durable
 from mirror.errors import HomeUnusable, StoreError
 from mirror.layout import Home
-from mirror.store import objects as objects_module
-from mirror.store.objects import Adopted, Objects
-from mirror.store.partials import Mismatch, Partial, PartialKey, remove_stale
+from mirror.store.objects import objects as objects_module
+from mirror.store.objects.objects import Adopted, Objects
+from mirror.store.objects.partials import Mismatch, Partial, PartialKey, remove_stale
 
 CONTENT = b"some bytes" * 1000
 MD5 = base64.b64encode(hashlib.md5(CONTENT).digest()).decode()
@@ -246,7 +246,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from mirror.layout import Home
-from mirror.store.objects import Objects
+from mirror.store.objects.objects import Objects
 home, step = Home(Path(sys.argv[1])), int(sys.argv[2])
 seen = 0
 def count(name):

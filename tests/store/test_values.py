@@ -18,15 +18,15 @@ from mirror.layout import Home
 from mirror.records.contents import ContentChanges, ExportRow, HistoryChange, TailRow
 from mirror.records.passes import Changes
 from mirror.store import Lake, connect
-from mirror.store.held_history import StoredHistory, stored_history
-from mirror.store.history_parts import facts_of
-from mirror.store.history_rows import HistoryRows
-from mirror.store.inspection import referrers
-from mirror.store.metrics import fold_exports
-from mirror.store.objects import Objects
-from mirror.store.repairs import mark_lost
-from mirror.store.wide_columns import JSON_MARK
-from mirror.store.writer import commit
+from mirror.store.care.inspection import referrers
+from mirror.store.care.repairs import mark_lost
+from mirror.store.history.held import StoredHistory, stored_history
+from mirror.store.history.parts import facts_of
+from mirror.store.history.rows import HistoryRows
+from mirror.store.history.wide_columns import JSON_MARK
+from mirror.store.metrics.fold import fold_exports
+from mirror.store.objects.objects import Objects
+from mirror.store.write.writer import commit
 from tests.store.test_contents import AT, KEY
 from tests.store.written import STYLES, Row, Style, as_wire, comparable, export_bytes
 from tests.truth import cell, leaves, strict

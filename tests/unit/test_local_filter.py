@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from mirror.api.rows import to_run
+from mirror.api.rows.runs import to_run
 from mirror.pull import plan
 from mirror.pull.local_filter import matches
 from mirror.records.runs import RunRecord

@@ -1,0 +1,1 @@
+"""Every GraphQL text that is asked, written for a current server."""

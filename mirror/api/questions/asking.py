@@ -1,0 +1,330 @@
+"""The ground of the client: documents fitted to the server, sent over one session, and answers read into shapes."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from mirror.api.fitting.capabilities import words_for
+from mirror.api.fitting.fitted import Fitted
+from mirror.api.fitting.known_server import KnownServer
+from mirror.api.fitting.learning import mark
+from mirror.api.rows.answers import TOO_LARGE, Answer, one_line
+from mirror.api.rows.files import files_page
+from mirror.api.rows.flaws import Flaws, failed_fields, inside
+from mirror.api.rows.frames import decode_frame
+from mirror.api.rows.listed import FilesPage
+from mirror.api.rows.lists import NO_FLAWS
+from mirror.api.rows.scalars import ABSENT, is_null
+from mirror.api.rows.wire import AliasedData, ProjectData, WireServer
+from mirror.api.transport.deployment import Deployment
+from mirror.api.transport.session import Session, changed_by
+from mirror.errors import (
+    AuthError,
+    DocumentRefused,
+    Forbidden,
+    GraphQLError,
+    MirrorError,
+    NotFound,
+    NotOffered,
+    RateLimited,
+    Reported,
+    ServerError,
+    Unreachable,
+)
+from mirror.typed import decode
+
+OK = 200  # with this status a server may also tell that something failed which it knows
+FEW_TRIES = 2  # of a document about several things: asking for fewer of them is the better next step
+ALL_FILES = 100_000
+# Fields of a run that have another name in answers.
+ANSWERED_AS = {"loggedArtifacts": "outputArtifacts", "usedArtifacts": "inputArtifacts", "logTail": "logLines"}
+NOT_TOLD = "the server does not tell it"
+MOST_REFUSALS = 40  # of one document in a row; each teaches something, so that fewer are left to learn
+
+_T = TypeVar("_T")
+_V = TypeVar("_V")
+
+
+class _WithFiles(msgspec.Struct):
+    files: msgspec.Raw = ABSENT
+
+
+class Asking:
+    """Asks over one session, and remembers what the server does not know."""
+
+    def __init__(self, deployment: Deployment, session: Session, known: KnownServer) -> None:
+        self._host = deployment.host
+        self._deployment = deployment
+        self._session = session
+        self._known = known
+        self.server_time: dt.datetime | None = None  # UTC, of the latest answer's Date
+
+    async def _ask(
+        self,
+        document: str,
+        variables: Mapping[str, object] | None = None,
+        *,
+        attempts: int | None = None,
+        partial: bool = False,
+        needs: Sequence[str] = (),
+        without: Iterable[str] = (),
+    ) -> Answer:
+        """Ask what of a document this server knows.
+
+        Args:
+            document: written for a current server.
+            variables: values by name, without `$`; those that are not asked for are not sent.
+            attempts: at most so many tries; None: as configured.
+            partial: take data in which single fields failed; `Answer.errors` then names them.
+            without: what the server cannot serve this time: `Type.field`, or a field of runs by its name in answers.
+            needs: `Type.field` and `Type.field(argument)` without which the document is no use.
+
+        Raises:
+            NotOffered: the server knows nothing of it, or lacks what it needs.
+            DocumentRefused: it refuses the document in words that tell nothing new.
+            MirrorError: what `Session.graphql` raises.
+        """
+        hidden = [_field_of(name) for name in without]
+        for _ in range(MOST_REFUSALS):
+            fitted = self._known.fit(document, hidden)
+            missing = [name for name in needs if not self._known.knows(name)]
+            if fitted.text is None or missing:
+                raise self._not_offered(frozenset(missing) or fitted.left_out)
+            sent = fitted.values(variables or {})
+            try:
+                answer = await self._session.graphql(fitted.text, sent, attempts=attempts, partial=partial)
+            except GraphQLError as error:
+                if isinstance(error, DocumentRefused):
+                    # What it learns of a mutation's input is for who made the input: that text is not asked again.
+                    taught = self._known.learn_from(fitted, error)
+                    if taught and self._known.fit(document, hidden).text != fitted.text:
+                        continue
+                elif not error.may_be_about_form or self._known.was_taken(fitted):
+                    raise
+                if not await self._found_out(document, fitted, sent, keeps=error.status != OK):
+                    raise
+            else:
+                self._known.note_taken(fitted)
+                return answer
+        raise ServerError(f"{self._host} keeps refusing what it is asked for, for other reasons each time")
+
+    async def _found_out(self, document: str, fitted: Fitted, variables: Mapping[str, object], *, keeps: bool) -> bool:
+        """Find out by smaller documents what a server does not know, where its words do not tell.
+
+        Returns:
+            Whether that taught something, so that asking again is of use.
+        """
+        if fitted.text is None or changed_by(fitted.text) is not None:  # what changes something is not tried out
+            return False
+        from mirror.api.fitting.probing import Probe
+
+        lacking = await Probe(document, self._known.facts, variables, self._takes_form).lacking()
+        if lacking is None:
+            self._known.note_taken(fitted)
+        return bool(lacking) and self._known.learn_lacking(lacking or (), keeps=keeps)
+
+    async def _takes_form(self, text: str, variables: Mapping[str, object]) -> bool:
+        """Whether the server takes the form of a document, whatever it answers."""
+        try:
+            await self._session.graphql(text, variables, attempts=FEW_TRIES, partial=True)
+        except DocumentRefused:
+            return False
+        except GraphQLError as error:
+            return not error.may_be_about_form
+        except (NotFound, Forbidden):
+            return True
+        return True
+
+    def _not_offered(self, names: frozenset[str]) -> NotOffered:
+        return NotOffered(f"{self._host} cannot do this: {words_for(names)}")
+
+    def _reported(self, answer: Answer, errors: Sequence[Reported] | None = None) -> MirrorError:
+        """An error for what a server reports beside data that are no use without it.
+
+        Args:
+            answer: what came.
+            errors: those that are to blame; None: all.
+        """
+        if isinstance(answer.failure, AuthError | Forbidden | NotFound | RateLimited):
+            return answer.failure
+        errors = answer.errors if errors is None else errors
+        words = one_line("; ".join(error.message for error in errors))
+        return GraphQLError(f"{self._host} reports: {words}", reported=tuple(errors))
+
+    def _runs_in(self, answer: Answer) -> Mapping[str, msgspec.Raw]:
+        """The runs in an answer with an alias for each; none where there is no such project.
+
+        Raises:
+            GraphQLError: what failed took all of them along.
+        """
+        found = self._read(answer, AliasedData).project
+        if found is None and answer.errors:
+            raise self._reported(answer)
+        return found or {}
+
+    def _failed_aliases(self, answer: Answer) -> Mapping[str | int, Mapping[str, str]]:
+        """What failed of single runs in an answer with an alias for each.
+
+        Raises:
+            GraphQLError: a run failed as a whole, or something else did.
+        """
+        failed = failed_fields(answer.errors, ("project",))
+        if failed is None:
+            raise self._reported(answer)
+        return failed
+
+    def _flaws_of(self, answer: Answer, *prefix: str) -> Flaws:
+        """What failed of the one thing that an answer is about, by field or by path.
+
+        Args:
+            answer: of a question about one thing.
+            prefix: the path to it.
+
+        Raises:
+            GraphQLError: something else failed.
+        """
+        found = failed_fields(answer.errors, prefix[:-1])
+        if found is None:
+            raise self._reported(answer)
+        return found.get(prefix[-1], NO_FLAWS)
+
+    def _untold(self, document: str) -> dict[str, str]:
+        """The fields of runs that are not asked for in a document, since the server does not have them."""
+        names = (name.partition(".") for name in self._known.fit(document).left_out)
+        return {name: NOT_TOLD for parent, _, name in names if parent == "Run" and "(" not in name}
+
+    def _note_server(self, told: WireServer | None) -> None:
+        """Compare what a server says of itself by the way with what is known: an upgrade is asked about again."""
+        facts = self._known.facts
+        # A server that told nothing of itself when it was asked is not taken for another one when it tells something.
+        if told is not None and facts.mark and mark(told.version, told.enabled) != facts.mark:
+            self._known.is_stale = True
+
+    def _stuck(self, what: str) -> ServerError:
+        return ServerError(f"{self._host} promises more {what} but gives no place to continue from")
+
+    def _read(self, answer: Answer, shape: type[_T]) -> _T:
+        self.server_time = answer.server_time or self.server_time
+        return self._decode(answer.data, shape, decode_frame)
+
+    def _decode(self, data: msgspec.Raw, shape: type[_T], how: Callable[[msgspec.Raw, type[_T]], _T] = decode) -> _T:
+        """Raw JSON as a shape of `wire`.
+
+        Raises:
+            ServerError: it has another shape.
+        """
+        why = ""
+        try:
+            return how(data, shape)
+        except (ValueError, RecursionError) as error:
+            why = one_line(str(error))
+        raise ServerError(f"{self._host} answered in a shape that W&B does not use: {why}")
+
+    def _run_of(self, answer: Answer, run_id: str, project: str) -> msgspec.Raw:
+        """The run in an answer about one run.
+
+        Raises:
+            NotFound: the run or its project does not exist, or the key may not read it.
+        """
+        found = self._read(answer, ProjectData).project
+        if found is None or is_null(found.run):
+            raise NotFound(f"{self._host} has no run {one_line(run_id, 100)} in {one_line(project, 100)}")
+        return found.run
+
+    def _files_first(self, wanted: int) -> int:
+        """How many files to ask for along with a run: all, of a server that does not page them."""
+        return wanted if self._known.knows("Run.files(after)") else ALL_FILES
+
+    def _files_in(self, node: msgspec.Raw, first: int, failed: Flaws = NO_FLAWS) -> FilesPage:
+        """The page of files in a run or an artifact, of which `first` were asked for.
+
+        Raises:
+            ServerError: the server could not list them, or they have another shape.
+        """
+        files = self._decode(node, _WithFiles).files
+        if "files" in failed:
+            raise ServerError(f"{self._host} cannot list the files: {failed['files']}")
+        try:
+            return files_page(files, first, inside(failed, "files"))
+        except ValueError as error:
+            why = one_line(str(error))
+        raise ServerError(f"{self._host} answered in a shape that W&B does not use: {why}")
+
+    async def _files_page(
+        self,
+        document: str,
+        variables: Mapping[str, object],
+        owner: Callable[[Answer], msgspec.Raw],
+        *path: str,
+    ) -> FilesPage:
+        """One page of files; fields that fail and take files along are left out.
+
+        Args:
+            document: asks for the files of one thing.
+            variables: `first` among them.
+            owner: gives the bytes of the thing that has the files.
+            path: the path to that thing.
+        """
+        without: frozenset[str] = frozenset()
+        flaw: str | None = None
+        while True:
+            lacking = [f"File.{name}" for name in without]
+            answer = await self._ask(document, variables, partial=True, without=lacking)
+            first = variables["first"]
+            assert isinstance(first, int)
+            page = self._files_in(owner(answer), first, self._flaws_of(answer, *path))
+            flaw = flaw or page.flaw
+            if page.lost_to <= without:
+                return msgspec.structs.replace(page, flaw=flaw)
+            without |= page.lost_to
+
+    async def _by_name(
+        self,
+        names: Sequence[str],
+        most: int,
+        ask: Callable[[Sequence[str], int | None], Awaitable[Mapping[str, _V]]],
+        bad: Callable[[str, str], _V],
+    ) -> dict[str, _V]:
+        """Ask about several things in documents of at most `most`, so that one of them never spoils the others.
+
+        A document that fails is asked again in halves, down to the one thing that the server cannot serve.
+
+        Args:
+            names: run ids or artifact ids; each is asked once.
+            most: things in one document.
+            ask: one document, with at most so many tries; answers by name.
+            bad: makes the answer of a thing that fails alone, from its name and the reason.
+        """
+        asked = list(dict.fromkeys(names))
+        found: dict[str, _V] = {}
+        pending = [asked[start : start + most] for start in range(0, len(asked), most)]
+        while pending:
+            some = pending.pop(0)
+            try:
+                found |= await ask(some, FEW_TRIES if len(some) > 1 else None)
+            except (ServerError, Unreachable) as error:
+                if len(some) > 1 and may_be_too_much(error):
+                    pending[:0] = [some[: len(some) // 2], some[len(some) // 2 :]]
+                elif isinstance(error, GraphQLError) and not isinstance(error, DocumentRefused):
+                    found[some[0]] = bad(some[0], error.message)
+                else:
+                    raise
+        return found
+
+
+def _field_of(name: str) -> str:
+    """`Type.field` for what may be the name of a run's field in an answer."""
+    return name if "." in name else f"Run.{ANSWERED_AS.get(name, name)}"
+
+
+def may_be_too_much(error: ServerError | Unreachable) -> bool:
+    """Whether asking for less may help: the server is there, is one of W&B's, and knows what it is asked for."""
+    if isinstance(error, DocumentRefused | NotOffered):
+        return False
+    if isinstance(error, Unreachable):
+        return error.answered
+    return isinstance(error, GraphQLError) or error.status >= 500 or error.status == TOO_LARGE

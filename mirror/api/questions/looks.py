@@ -1,0 +1,205 @@
+"""The look before and after a change: what it is decided on has to be told, or nothing is decided.
+
+A field that the server does not have reads like one that is empty, and so does one that failed. So each question names
+what its answer is needed for; without that it has no answer. What else failed is nobody's concern here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from mirror.api.documents import contents as content_documents
+from mirror.api.documents import queries as documents
+from mirror.api.questions.artifacts import ARTIFACTS_PER_PAGE, Direction
+from mirror.api.questions.asking import Asking
+from mirror.api.questions.contents import FILES_PER_PAGE
+from mirror.api.rows.answers import Answer
+from mirror.api.rows.artifacts import artifacts_page
+from mirror.api.rows.listed import FilesPage, ListedFile
+from mirror.api.rows.pages import BadRun
+from mirror.api.rows.runs import to_run_or_bad
+from mirror.api.rows.scalars import NULL, is_null
+from mirror.api.rows.wire import ProjectData
+from mirror.errors import GraphQLError, NotOffered, ServerError
+from mirror.records.artifacts import ArtifactRef
+from mirror.records.runs import RunRecord
+
+_A_RUN = "Project.run"
+_A_FILE = ("Run.files", "FileConnection.edges", "FileEdge.node", "File.name")
+_FIELDS_OF_A_FILE = frozenset({"id", "name", "sizeBytes", "md5"})
+_LISTS: Mapping[Direction, str] = {"logged": "outputArtifacts", "used": "inputArtifacts"}
+_TYPES: Mapping[Direction, str] = {"logged": "Artifact", "used": "InputArtifact"}
+_AN_ARTIFACT = ("Artifact.id", "Artifact.artifactSequence", "ArtifactSequence.name")
+_ITS_ALIASES = ("Artifact.aliases", "ArtifactAlias.alias")
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as it is upstream."""
+
+    run: RunRecord  # fields that are not told are among its flaws
+    nulls: frozenset[str]  # the server's names of fields that are null
+
+
+class _WithArtifacts(msgspec.Struct):
+    artifacts: msgspec.Raw = NULL
+
+
+class LookQuestions(Asking):
+    """The part of `Client` that looks at one thing, to change it."""
+
+    async def look(
+        self, entity: str, project: str, run_id: str, *, needs: Sequence[str] = (), wants: Iterable[str] = ()
+    ) -> Look | BadRun | None:
+        """One run; None when it or its project does not exist or the key may not read it.
+
+        Args:
+            entity: W&B entity.
+            project: W&B project.
+            run_id: the run.
+            needs: fields of `Run` that the answer is no use without.
+            wants: fields that may be left out by a server that does not have them, but may not fail.
+
+        Raises:
+            NotOffered: the server does not have what is needed.
+            GraphQLError: it has, and cannot serve it just now.
+        """
+        variables = {"entity": entity, "project": project, "run": run_id}
+        asked = [f"Run.{name}" for name in needs]
+        failed: dict[str, str] = {}
+        while True:
+            try:
+                answer = await self._ask(documents.RUN, variables, partial=True, needs=asked, without=failed)
+            except GraphQLError as error:
+                if _is_missing(error):
+                    return None
+                raise
+            if not (self._known.knows(_A_RUN) or self._known.knows("Project.bucket")):
+                raise self._not_offered(frozenset({_A_RUN}))
+            fails = self._failed_aliases(answer).get("run", {})
+            if fails.keys() & {*needs, *wants}:
+                raise self._reported(answer)
+            found = self._read(answer, ProjectData).project
+            if found is not None and not is_null(found.run):
+                return self._seen(found.run, entity, project, {**failed, **fails})
+            if not fails:
+                return None
+            if not fails.keys() - failed.keys():
+                raise self._reported(answer)
+            failed |= fails  # one of them may not be null, and took the run along: it is asked for without
+
+    def _seen(self, node: msgspec.Raw, entity: str, project: str, failed: Mapping[str, str]) -> Look | BadRun:
+        run = to_run_or_bad(node, entity, project, failed={**self._untold(documents.RUN), **failed})
+        if isinstance(run, BadRun):
+            return run
+        fields = self._decode(node, dict[str, msgspec.Raw])
+        return Look(run=run, nulls=frozenset(name for name, value in fields.items() if is_null(value)))
+
+    async def listed_file(self, entity: str, project: str, run_id: str, name: str) -> ListedFile | None:
+        """One file of a run; None when the run does not list it.
+
+        Raises:
+            NotFound: there is no such run.
+            NotOffered: the server does not list files.
+            ServerError: it does, and cannot show whether this one is there; GraphQLError says why.
+        """
+        run = {"entity": entity, "project": project, "run": run_id}
+        try:
+            variables = {**run, "names": [name], "first": 1}
+            answer = await self._ask(
+                content_documents.FILES_BY_NAME, variables, partial=True, needs=(*_A_FILE, "Run.files(names)")
+            )
+        except NotOffered:
+            if self._known.knows("Run.files(names)"):
+                raise
+        else:
+            return self._named(self._listed_files(answer, run_id, project, 2), name)
+        after: str | None = None
+        while True:
+            answer = await self._ask(
+                content_documents.FILES, {**run, "first": FILES_PER_PAGE, "after": after}, partial=True, needs=_A_FILE
+            )
+            page = self._listed_files(answer, run_id, project, FILES_PER_PAGE)
+            file = self._named(page, name)
+            if file is not None or not page.has_more:
+                return file
+            if page.after == after:
+                raise self._stuck("files")
+            after = page.after
+
+    def _listed_files(self, answer: Answer, run_id: str, project: str, first: int) -> FilesPage:
+        """The page of files in an answer.
+
+        Raises:
+            GraphQLError: what tells a file from another failed.
+            ServerError: there is no list.
+        """
+        if any(_hides_a_file(error.path) for error in answer.errors):
+            raise self._reported(answer)
+        node = self._run_of(answer, run_id, project)
+        files = self._decode(node, dict[str, msgspec.Raw]).get("files", NULL)
+        if is_null(files) or is_null(self._decode(files, dict[str, msgspec.Raw]).get("edges", NULL)):
+            raise ServerError(f"{self._host} gave a run without its files")
+        return self._files_in(node, first)
+
+    def _named(self, page: FilesPage, name: str) -> ListedFile | None:
+        file = next((file for file in page.files if file.name == name), None)
+        if file is None and page.unreadable:
+            raise ServerError(f"{self._host} listed a file that cannot be read; it may be the one that is meant")
+        return file
+
+    async def linked_artifact(
+        self, entity: str, project: str, run_id: str, direction: Direction, artifact_id: str, *, with_aliases: bool
+    ) -> ArtifactRef | None:
+        """A version among those that a run logged or used; None when it is not there.
+
+        Args:
+            entity: W&B entity.
+            project: W&B project.
+            run_id: the run.
+            direction: "logged" or "used".
+            artifact_id: of the version.
+            with_aliases: whether its aliases are needed.
+
+        Raises:
+            NotFound: there is no such run.
+            NotOffered: the server does not list artifacts of runs, or not their aliases.
+            ServerError: it does, and gives no list.
+        """
+        document = content_documents.LOGGED_ARTIFACTS if direction == "logged" else content_documents.USED_ARTIFACTS
+        connection = f"{_TYPES[direction]}Connection.edges", f"{_TYPES[direction]}Edge.node"
+        needs = [f"Run.{_LISTS[direction]}", *connection, *_AN_ARTIFACT, *(_ITS_ALIASES if with_aliases else ())]
+        after: str | None = None
+        while True:
+            variables = {"entity": entity, "project": project, "run": run_id, "first": ARTIFACTS_PER_PAGE}
+            answer = await self._ask(document, {**variables, "after": after}, needs=needs)
+            listed = self._decode(self._run_of(answer, run_id, project), _WithArtifacts).artifacts
+            try:
+                page = artifacts_page(listed, ARTIFACTS_PER_PAGE)
+            except ValueError as error:
+                raise self._stuck("artifacts") from error
+            if not page.told:
+                raise ServerError(f"{self._host} gave a run without its artifacts")
+            for ref in page.artifacts:
+                if ref.artifact_id == artifact_id:
+                    return ref
+            if not page.has_more:
+                return None
+            if page.after == after:
+                raise self._stuck("artifacts")
+            after = page.after
+
+
+def _hides_a_file(path: tuple[str | int, ...]) -> bool:
+    """Whether an error at this place in a list of files hides a file, or what is to be known of it."""
+    leaf = path[6] if path[:4] == ("project", "run", "files", "edges") and path[5:6] == ("node",) and path[6:] else None
+    return leaf is None or leaf in _FIELDS_OF_A_FILE
+
+
+def _is_missing(error: GraphQLError) -> bool:
+    """Whether a server says by an error that there is no such run, where W&B's answers null."""
+    return all(
+        error.path in {("project",), ("project", "run")} and "not found" in error.message.lower()
+        for error in error.reported
+    )

@@ -1,0 +1,1 @@
+"""Answers into records: each field alone, whatever a server makes of it."""

@@ -1,0 +1,172 @@
+"""A DuckDB process-local engine with the lake's extensions, loaded from their wheels: no network, ever."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+
+from mirror.config import StoreSettings
+from mirror.errors import HomeBusy, HomeUnusable, LakeTooNew, StoreError
+from mirror.layout import Home
+from mirror.store.engine.spill import spill_folder
+
+EXTENSION_PACKAGES = ("duckdb_extension_sqlite_scanner", "duckdb_extension_ducklake")
+Engine = duckdb.DuckDBPyConnection
+LAKE = "lake"  # the name under which the lake is attached
+
+
+def extension_file(package: str) -> Path:
+    """The `.duckdb_extension` file inside an installed wheel.
+
+    Raises:
+        StoreError: the package is missing, or was built for another DuckDB.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise StoreError(
+            f"the DuckDB extension package {package} is not installed",
+            hint=f"pip install {package.replace('_', '-')}=={duckdb.__version__}",
+        )
+    built_for = Path(spec.origin).parent / "extensions" / f"v{duckdb.__version__}"
+    found = sorted(built_for.glob("*.duckdb_extension"))
+    if not found:
+        raise StoreError(
+            f"{package} holds no extension for DuckDB {duckdb.__version__}",
+            hint="reinstall wandb-mirror: duckdb and its extension wheels are pinned to one version",
+        )
+    return found[0]
+
+
+def new_engine(settings: StoreSettings | None = None, home: Home | None = None) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB with the extensions loaded and every download forbidden.
+
+    Args:
+        settings: memory and threads; without them DuckDB takes what the machine has.
+        home: whose data it is about.
+    """
+    spill, is_made = spill_folder(home)
+    limits: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        # The extensions are files of installed wheels, trusted like DuckDB's own; checking their signatures would cost
+        # 0.2 s at each opening (ADR 9). Nothing is ever downloaded: see the two lines above.
+        "allow_unsigned_extensions": True,
+        "temp_directory": str(spill),
+    }
+    if settings is not None:
+        limits["memory_limit"] = f"{settings.memory_limit_mb}MB"
+        limits["preserve_insertion_order"] = False
+        if settings.threads is not None:
+            limits["threads"] = settings.threads
+    engine = duckdb.connect(config=limits)
+    if is_made:
+        weakref.finalize(engine, shutil.rmtree, spill, ignore_errors=True)
+    for package in EXTENSION_PACKAGES:
+        engine.execute(f"LOAD {sql_text(str(extension_file(package)))}")
+    return engine
+
+
+def attach_lake(engine: duckdb.DuckDBPyConnection, catalog: Path, data: Path, *, read_only: bool) -> None:
+    """Attach the lake; its data folder is wherever the home is now, also when the home was moved."""
+    options = [f"DATA_PATH {sql_text(f'{data}{os.sep}')}", "OVERRIDE_DATA_PATH true", "DATA_INLINING_ROW_LIMIT 0"]
+    if read_only:
+        options.append("READ_ONLY")
+    engine.execute(f"ATTACH {sql_text(f'ducklake:sqlite:{catalog}')} AS {LAKE} ({', '.join(options)})")
+
+
+def sql_text(value: str) -> str:
+    """A text as a SQL literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def sql_name(value: str) -> str:
+    """A name as a quoted SQL identifier."""
+    return '"' + value.replace('"', '""') + '"'
+
+
+# What DuckDB and SQLite say, and what it means for a person. DuckDB gives no error codes for these.
+_MEANINGS: tuple[tuple[tuple[str, ...], type[StoreError], str, str], ...] = (
+    (
+        (
+            "no space left",
+            "not enough space",
+            "disk is full",
+            "database or disk is full",
+            "file too large",
+            "quota exceeded",
+        ),
+        HomeUnusable,
+        "the disk that holds {home} is full",
+        "free some space and run the same command again; the lake stays at its last commit",
+    ),
+    (
+        ("disk i/o error", "input/output error"),
+        HomeUnusable,
+        "the disk that holds {home} is full or failing",
+        "check its space and health and run the same command again; the lake stays at its last commit",
+    ),
+    (
+        ("read-only file system", "readonly database", "permission denied", "attempt to write a readonly"),
+        HomeUnusable,
+        "{home} cannot be written",
+        "check the owner and the permissions of the folder, or choose another home with --home",
+    ),
+    (
+        ("database is locked", "conflicting lock", "transaction conflict"),
+        HomeBusy,
+        "another process is writing {home}",
+        "wait until it is done; `wandb-mirror status` names it",
+    ),
+    (
+        ("ducklake catalog version mismatch", "unsupported ducklake version", "unknown ducklake version"),
+        LakeTooNew,
+        "the lake in {home} has a format that this DuckDB does not read",
+        "",
+    ),
+    (
+        ("creating a new ducklake is explicitly disabled",),
+        StoreError,
+        "the catalog of {home} holds no lake",
+        "`wandb-mirror pull` makes it; were runs mirrored here before, restore lake/catalog.sqlite from a backup first",
+    ),
+    (
+        (f"{os.sep}lake{os.sep}data{os.sep}",),
+        StoreError,
+        "a data file of the lake in {home} is missing or damaged",
+        "restore lake/data from a backup; the rows of the other files can still be read",
+    ),
+    (
+        ("file is not a database", "malformed database", "disk image is malformed"),
+        StoreError,
+        "the catalog of {home} is damaged",
+        "keep the folder as it is and restore lake/catalog.sqlite from a backup; the Parquet files are intact",
+    ),
+)
+
+
+@contextlib.contextmanager
+def store_errors(home: Home) -> Iterator[None]:
+    """Let no DuckDB, SQLite or operating-system error leave the store without a meaning.
+
+    Raises:
+        StoreError: of the class that fits what went wrong.
+    """
+    try:
+        yield
+    except (duckdb.Error, OSError) as error:
+        text = str(error)
+        lowered = text.lower()
+        for needles, kind, message, hint in _MEANINGS:
+            if any(needle in lowered for needle in needles):
+                raise kind(message.format(home=home.root), hint=hint) from error
+        if isinstance(error, OSError) and error.strerror:
+            text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        first_line = text.splitlines()[0] if text else type(error).__name__
+        raise StoreError(f"the lake in {home.root} failed: {first_line}") from error

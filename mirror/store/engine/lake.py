@@ -1,0 +1,284 @@
+"""The writing side of the lake: one process, one lock, one commit at a time.
+
+The order of writes, and what a crash leaves at each point:
+
+    1. writer.lock taken                        crash: the system frees it
+    2. BEGIN; rows written as Parquet files     crash: files no snapshot names; maintenance removes them
+    3. those files and their folders synced, their digests recorded
+                                                crash: the same
+    4. COMMIT in the catalog (SQLite, WAL)      crash before: the old snapshot; after: the new one, whole
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from itertools import chain
+from types import TracebackType
+from typing import Any
+
+import duckdb
+
+from mirror.config import StoreSettings
+from mirror.durable import file_names, make_folder, sync_new_files
+from mirror.errors import LakeTooNew, OtherDeployment, StoreError
+from mirror.layout import Home
+from mirror.private import tighten
+from mirror.store.engine.catalog_seal import break_seal, seal, unsealed
+from mirror.store.engine.connection import LAKE, attach_lake, new_engine, sql_text, store_errors
+from mirror.store.engine.filesystem import check_can_hold_lake
+from mirror.store.engine.lake_digests import complete_digests, record_digests
+from mirror.store.engine.literals import inlined
+from mirror.store.engine.spill import remove_stale_spills
+from mirror.store.engine.writer_lock import WriterLock
+from mirror.store.schema.tables import INLINED_ROWS, INLINED_TABLES, MIGRATIONS, SCHEMA_VERSION
+
+
+class Lake:
+    """The lake opened for writing; a context manager that holds `writer.lock`.
+
+    Args:
+        home: where it lives; created when missing.
+        deployment: canonical id of the W&B server that this home mirrors, recorded at the first opening.
+        known_as: every id under which that server may have been recorded.
+        app_url: the address of that server's pages, recorded for those who read offline.
+        settings: memory and threads of the engine.
+
+    Raises:
+        HomeBusy: another process holds the lock; the message names it.
+        HomeUnusable: read-only, full, or on a network file system.
+        OtherDeployment: the catalog records another server.
+        LakeTooNew: a newer wandb-mirror wrote it.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        *,
+        deployment: str,
+        known_as: frozenset[str] = frozenset(),
+        app_url: str | None = None,
+        settings: StoreSettings | None = None,
+    ) -> None:
+        self.home = home
+        self._deployment = deployment
+        self._known_as = known_as | {deployment}
+        self._app_url = app_url
+        self._settings = settings or StoreSettings()
+        self._closing = contextlib.ExitStack()
+        self._turn = threading.RLock()  # the engine takes one thread at a time
+        self._durable: set[str] = set()  # data files known to be on the disk
+
+    def __enter__(self) -> Lake:
+        """Take the lock, open or create the catalog, bring the schema to this version."""
+        with contextlib.ExitStack() as opening:
+            opening.enter_context(store_errors(self.home))
+            make_folder(self.home.root)
+            check_can_hold_lake(self.home.root)
+            self._closing.enter_context(WriterLock(self.home))
+            opening.callback(self._closing.close)
+            tighten(self.home)
+            remove_stale_spills(self.home)
+            make_folder(self.home.lake_data)
+            check_catalog(self.home)
+            break_seal(self.home)
+            self._closing.callback(seal, self.home)
+            self._engine = new_engine(self._settings, self.home)
+            self._closing.callback(self._engine.close)
+            if not _uses_wal(self._engine, self.home):
+                _use_wal(self.home)
+            attach_lake(self._engine, self.home.catalog, self.home.lake_data, read_only=False)
+            self._durable = file_names(self.home.lake_data)
+            complete_digests(self.home, self._durable)
+            self._migrate()
+            self._inline_small_tables()
+            self._claim_deployment()
+            self._note_app_url()
+            seal(self.home)
+            opening.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the engine and give the lock back."""
+        self._closing.close()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The engine, for looking at the last commit; other threads wait."""
+        with self._turn, store_errors(self.home):
+            yield self._engine
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """All statements inside become visible together and durably, or not at all.
+
+        Raises:
+            StoreError: nothing of the transaction is visible.
+        """
+        with self._turn, store_errors(self.home), unsealed(self.home):
+            self._engine.execute("BEGIN")
+            try:
+                yield self._engine
+                record_digests(self.home, sync_new_files(self.home.lake_data, self._durable))
+                self._engine.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(duckdb.Error):
+                    self._engine.execute("ROLLBACK")
+                raise
+            self._durable = file_names(self.home.lake_data)
+
+    def _migrate(self) -> None:
+        version = lake_version(self._engine)
+        if version > SCHEMA_VERSION:
+            raise LakeTooNew(
+                f"the lake in {self.home.root} has schema version {version}; this wandb-mirror knows {SCHEMA_VERSION}"
+            )
+        if version == len(MIGRATIONS):
+            self._make_table_folders()
+            return
+        with self.transaction() as engine:
+            for statement in chain.from_iterable(MIGRATIONS[version:]):
+                engine.execute(statement)
+            self._make_table_folders()
+            engine.execute("DELETE FROM lake.meta WHERE key = 'schema_version'")
+            engine.execute(inlined("INSERT INTO lake.meta VALUES ('schema_version', ?)", [str(len(MIGRATIONS))]))
+
+    def _make_table_folders(self) -> None:
+        """Make what DuckLake does not make below a path with a backslash, which it takes for one of Windows."""
+        if "\\" not in str(self.home.lake_data):
+            return
+        query = f"SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = {sql_text(LAKE)}"
+        for schema, table in self._engine.execute(query).fetchall():
+            make_folder(self.home.lake_data / str(schema) / str(table))
+
+    def _inline_small_tables(self) -> None:
+        known = self._engine.execute(
+            "SELECT scope_entry FROM ducklake_options('lake') WHERE scope = 'TABLE'"
+        ).fetchall()
+        for table in INLINED_TABLES:
+            if (f"main.{table}",) not in known:
+                with unsealed(self.home):
+                    self._engine.execute(
+                        f"CALL lake.set_option('data_inlining_row_limit', {INLINED_ROWS},"
+                        f" table_name => {sql_text(table)})"
+                    )
+
+    def _claim_deployment(self) -> None:
+        held = lake_deployment(self._engine)
+        if held is None:
+            with self.transaction() as engine:
+                engine.execute(inlined("INSERT INTO lake.meta VALUES ('deployment', ?)", [self._deployment]))
+        elif held not in self._known_as:
+            if not is_empty(self._engine):
+                raise other_deployment(self.home, held=held, asked=self._deployment)
+            with self.transaction() as engine:  # a server that never answered, for example a mistyped address
+                engine.execute("DELETE FROM lake.sources")
+                engine.execute("UPDATE lake.meta SET value = ? WHERE key = 'deployment'", [self._deployment])
+
+    def _note_app_url(self) -> None:
+        if self._app_url is None or lake_app_url(self._engine) == self._app_url:
+            return
+        with self.transaction() as engine:
+            engine.execute("DELETE FROM lake.meta WHERE key = 'app_url'")
+            engine.execute(inlined("INSERT INTO lake.meta VALUES ('app_url', ?)", [self._app_url]))
+
+
+def lake_version(engine: duckdb.DuckDBPyConnection) -> int:
+    """The schema version of the attached lake; 0 for one that is empty."""
+    # Not a bound value: for its first one DuckDB imports pandas, where there is one, which takes half a second.
+    query = f"SELECT 1 FROM duckdb_tables() WHERE database_name = {sql_text(LAKE)} AND table_name = 'meta'"
+    if _only_row(engine, query) is None:
+        return 0
+    row = _only_row(engine, "SELECT value FROM lake.meta WHERE key = 'schema_version'")
+    if row is None or not str(row[0]).isdecimal():
+        raise StoreError("the lake does not say which schema version it has", hint="restore the catalog from a backup")
+    return int(row[0])
+
+
+def lake_deployment(engine: duckdb.DuckDBPyConnection) -> str | None:
+    """The deployment that the attached lake mirrors, if one was recorded."""
+    row = _only_row(engine, "SELECT value FROM lake.meta WHERE key = 'deployment'")
+    return None if row is None else str(row[0])
+
+
+def lake_app_url(engine: duckdb.DuckDBPyConnection) -> str | None:
+    """The address of the pages of the server that the attached lake mirrors, if it was recorded."""
+    row = _only_row(engine, "SELECT value FROM lake.meta WHERE key = 'app_url'")
+    return None if row is None else str(row[0])
+
+
+def is_empty(engine: duckdb.DuckDBPyConnection) -> bool:
+    """Whether nothing was ever mirrored into the attached lake, so that it belongs to no server yet."""
+    query = (
+        "SELECT NOT EXISTS (FROM lake.runs) AND NOT EXISTS (FROM lake.projects)"
+        " AND NOT EXISTS (FROM lake.sources WHERE last_pass_at IS NOT NULL)"
+    )
+    row = _only_row(engine, query)
+    return row is not None and bool(row[0])
+
+
+def _only_row(engine: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...] | None:
+    """The row of an answer that has at most one, read to the end.
+
+    An answer that is not keeps its transaction open until the connection is used again. That of a script which was
+    left open never is: maintenance would wait for it for ever.
+    """
+    rows: list[tuple[Any, ...]] = engine.execute(query).fetchall()
+    return rows[0] if rows else None
+
+
+def other_deployment(home: Home, *, held: str, asked: str) -> OtherDeployment:
+    """The error for a home that belongs to another server."""
+    return OtherDeployment(
+        f"{home.root} mirrors {held}, but the configured server is {asked}",
+        hint="use another --home for the other server; if it is the same server under a new name, list the old one"
+        " in server.aliases",
+    )
+
+
+def check_catalog(home: Home) -> None:
+    """Refuse to begin a new lake over the data of one whose catalog is lost: its runs would be out of sight."""
+    lost = not home.catalog.exists() or home.catalog.stat().st_size == 0
+    if lost and file_names(home.lake_data):
+        raise StoreError(
+            f"{home.lake_data} holds data, but the catalog {home.catalog} is missing or empty",
+            hint="restore the catalog from a backup, or move the folder lake away to mirror anew",
+        )
+
+
+def _uses_wal(engine: duckdb.DuckDBPyConnection, home: Home) -> bool:
+    """Whether the catalog is in WAL mode, as DuckDB's SQLite sees it.
+
+    Python's own would take the locks away that readers in this process hold, when it closes the file.
+    """
+    if not home.catalog.exists():
+        return False
+    try:
+        engine.execute(f"ATTACH {sql_text(str(home.catalog))} AS looked_at (TYPE sqlite)")
+        try:
+            return engine.execute("FROM sqlite_query('looked_at', 'PRAGMA journal_mode')").fetchone() == ("wal",)
+        finally:
+            engine.execute("DETACH looked_at")
+    except duckdb.Error:  # what is wrong with it is said by the attempt to change it
+        return False
+
+
+def _use_wal(home: Home) -> None:
+    """Put the catalog into WAL mode, in which readers and the writer do not block each other."""
+    try:
+        connection = sqlite3.connect(home.catalog, timeout=30)
+        try:
+            mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise OSError(f"catalog {sql_text(str(home.catalog))}: {error}") from error
+    if mode != "wal":
+        raise StoreError(
+            f"the file system of {home.root} cannot hold a shared catalog (journal mode {mode})",
+            hint="put the home on a local disk; `wandb-mirror doctor` checks a folder",
+        )

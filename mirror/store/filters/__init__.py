@@ -1,0 +1,1 @@
+"""W&B's filters, orders and columns as SQL over runs."""

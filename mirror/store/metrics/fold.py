@@ -1,0 +1,236 @@
+"""The fold: a run's wide history, in any number of parts, becomes long rows for the table `metrics`.
+
+Keys are W&B's: a dictionary is a key for each member, `a.b`, in whatever form it came (`nesting`). A row without a step
+stays in its export and is counted, since a metric has its place by step. Rows that share a step
+become one, key by key: the later one wins where it has something, later being the part with the higher last step, then
+the lower row; rows of a tail come last. `_timestamp` also fills the column `timestamp` and stays a key.
+
+Memory: the steps and times of a run's rows, and the cells of some keys at a time, never the whole history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mirror.records.texts import storable
+from mirror.store.history.cells import Cells, is_present
+from mirror.store.history.leaves import ExportLeaves
+from mirror.store.history.parts import ExportPart, Part, RowsPart
+
+TIME_KEY = "_timestamp"
+SLICE_CELLS = 1_000_000  # cells of a history that are in memory at once, if one key does not hold more
+_TIME = pa.timestamp("us")
+_LATEST_SECOND = 253_402_300_800  # year 10000; Python and most readers end there
+
+
+class FoldFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fold found, before any cell is read but the steps and those of rows that share one."""
+
+    rows: int  # rows in all parts
+    steps: int  # distinct steps: rows after the fold
+    without_step: int  # rows that have no step and are in no metric
+    repeated: int  # rows equal to the row before them at the same step
+    merged: int  # rows merged into another one at the same step
+    min_step: int | None
+    max_step: int | None
+
+    @property
+    def rows_held(self) -> int:
+        """Rows of the history that are held: a row that came twice counts once."""
+        return self.rows - self.repeated
+
+
+class Slice(msgspec.Struct, frozen=True, kw_only=True):
+    """The long rows of one key, in step order."""
+
+    key: str
+    step: pa.Array  # int64
+    timestamp: pa.Array  # timestamp[us], UTC
+    value: pa.Array  # float64
+    text: pa.Array  # large_string
+
+
+class Folded:
+    """The long form of one run's history, produced key after key. Iterate it as often as needed.
+
+    Args:
+        parts: in the order in which later ones win.
+    """
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = parts
+        steps = pa.concat_arrays([part.steps for part in parts]) if parts else pa.array([], pa.int64())
+        self._rows = rows = len(steps)
+        self._order = None if rises(steps) else step_order(steps)
+        self._steps = steps if self._order is None else steps.take(self._order)
+        self._shared = self._order is not None and not rises(self._steps)
+        self.keys: tuple[str, ...] = tuple(sorted(frozenset().union(*(part.keys for part in parts))))
+        distinct = pc.count_distinct(self._steps).as_py() if self._shared else len(self._steps)
+        repeated = self._count_repeated() if self._shared else 0
+        self.facts = FoldFacts(
+            rows=rows, steps=distinct, without_step=rows - len(self._steps), repeated=repeated,
+            merged=len(self._steps) - distinct - repeated,
+            min_step=self._steps[0].as_py() if len(self._steps) else None,
+            max_step=self._steps[-1].as_py() if len(self._steps) else None,
+        )  # fmt: skip
+
+    @property
+    def cells(self) -> int:
+        """An upper bound of the long rows."""
+        return len(self._steps) * len(self.keys)
+
+    def slices(self) -> Iterator[Slice]:
+        """The long rows, by key in order of the keys' UTF-8, then by step.
+
+        Raises:
+            UnreadableExport: a part is damaged.
+        """
+        if not len(self._steps):
+            return
+        times = self._times()
+        for names in self._batches():
+            for key, cells in self._read(names).items():
+                found = self._melt(key, cells, times)
+                if len(found.step):
+                    yield found
+
+    def table(self) -> pa.Table:
+        """All of it in memory, with the columns of `metrics` behind the run's name. For small histories."""
+        found = list(self.slices())
+        keys = [pa.array([item.key] * len(item.step), pa.string()) for item in found]
+        return pa.table(
+            {
+                "key": pa.chunked_array(keys, pa.string()),
+                "step": pa.chunked_array([item.step for item in found], pa.int64()),
+                "timestamp": pa.chunked_array([item.timestamp for item in found], _TIME),
+                "value": pa.chunked_array([item.value for item in found], pa.float64()),
+                "text": pa.chunked_array([item.text for item in found], pa.large_string()),
+            }
+        )  # fmt: skip
+
+    def _batches(self) -> Iterator[tuple[str, ...]]:
+        """The keys, so many at a time as fit into memory together."""
+        width = max(1, SLICE_CELLS // max(1, self._rows))
+        for start in range(0, len(self.keys), width):
+            yield self.keys[start : start + width]
+
+    def _read(self, names: Sequence[str]) -> dict[str, Cells]:
+        """Cells of all parts in step order."""
+        read = [part.read(names) for part in self._parts]
+        return {name: self._ordered([part.pop(name) for part in read]) for name in names}
+
+    def _ordered(self, columns: list[Cells]) -> Cells:
+        if len(columns) == 1:
+            value, text = columns[0]
+        else:
+            value = pa.concat_arrays([column.value for column in columns])
+            text = pa.concat_arrays([column.text for column in columns])
+        return Cells(value, text) if self._order is None else Cells(value.take(self._order), text.take(self._order))
+
+    def _melt(self, key: str, cells: Cells, times: pa.Array) -> Slice:
+        step, (value, text) = self._steps, cells
+        there = is_present(cells)
+        if there is not None:
+            step, times, value, text = (array.filter(there) for array in (step, times, value, text))
+        if self._shared:
+            last = last_of_each(step)
+            step, times, value, text = (array.filter(last) for array in (step, times, value, text))
+        return Slice(key=storable(key), step=step, timestamp=times, value=value, text=text)
+
+    def _times(self) -> pa.Array:
+        """The time of each row in step order: what `_timestamp` holds at its step after the merge."""
+        if TIME_KEY not in self.keys:
+            return pa.nulls(len(self._steps), _TIME)
+        seconds = self._read([TIME_KEY])[TIME_KEY].value
+        times = as_times(seconds)
+        if not self._shared:
+            return times
+        there = seconds.is_valid()
+        step, known = self._steps.filter(there), times.filter(there)
+        last = last_of_each(step)
+        return known.filter(last).take(pc.index_in(self._steps, value_set=step.filter(last)))
+
+    def _count_repeated(self) -> int:
+        """How many rows equal the row before them at the same step, in every cell."""
+        same_step = pc.equal(self._steps.slice(1), self._steps.slice(0, len(self._steps) - 1))
+        before = pc.indices_nonzero(same_step)
+        after = pc.add(before, pa.scalar(1, before.type))
+        equal = pa.array([True] * len(before), pa.bool_())
+        for names in self._batches():
+            for value, text in self._read(names).values():
+                bits = value.view(pa.int64())
+                for array in (bits, text):
+                    equal = pc.and_(equal, _same(array.take(before), array.take(after)))
+        return int(pc.sum(equal).as_py() or 0)
+
+
+def fold_exports(parts: Sequence[Path | ExportPart], rows: Sequence[str] = ()) -> Folded:
+    """Fold a run's exports, in any order, and the rows of its tail.
+
+    Args:
+        parts: Parquet files as W&B served them.
+        rows: rows of the tail as JSON texts.
+
+    Raises:
+        UnreadableExport: a part is damaged, or no Parquet.
+    """
+    tail = [RowsPart(rows)] if rows else []
+    exports = in_order([part if isinstance(part, ExportPart) else ExportPart(part) for part in parts])
+    return Folded([*map(ExportLeaves, exports), *tail])
+
+
+def fold_rows(rows: Sequence[str]) -> Folded:
+    """Fold rows of a tail: JSON texts, steps as integers or floats, bare NaN allowed."""
+    return Folded([RowsPart(rows)])
+
+
+def as_times(seconds: pa.Array) -> pa.Array:
+    """Seconds of the epoch as UTC times; null for what no calendar holds."""
+    sane = pc.less(pc.abs(seconds), float(_LATEST_SECOND))  # NaN and infinities are not
+    kept = pc.if_else(sane, seconds, pa.scalar(None, pa.float64()))
+    return pc.round(pc.multiply(kept, 1e6)).cast(pa.int64()).cast(_TIME)
+
+
+def in_order(parts: Sequence[ExportPart]) -> list[ExportPart]:
+    """By last step, then by name: the order in which later parts win, whatever order the server listed them in."""
+
+    def rank(part: ExportPart) -> tuple[bool, int, str]:
+        highest = pc.max(part.steps).as_py()
+        return highest is not None, highest or 0, part.name
+
+    return sorted(parts, key=rank)
+
+
+def rises(steps: pa.Array) -> bool:
+    """Whether there is a step in every row, each higher than the one before."""
+    if steps.null_count:
+        return False
+    if len(steps) < 2:
+        return True
+    return bool(pc.all(pc.less(steps.slice(0, len(steps) - 1), steps.slice(1))).as_py())
+
+
+def step_order(steps: pa.Array) -> pa.Array:
+    """Positions of the rows that have a step, by step, then by position."""
+    table = pa.table({"step": steps, "position": pa.array(range(len(steps)), pa.int64())})
+    order = pc.sort_indices(table, sort_keys=[("step", "ascending"), ("position", "ascending")])
+    return order.slice(0, len(steps) - steps.null_count)  # nulls are sorted to the end
+
+
+def last_of_each(steps: pa.Array) -> pa.Array:
+    """A mask of the last row of each step, in an array sorted by step."""
+    if len(steps) == 0:
+        return pa.array([], pa.bool_())
+    changes = pc.not_equal(steps.slice(0, len(steps) - 1), steps.slice(1))
+    return pa.concat_arrays([changes, pa.array([True])])
+
+
+def _same(left: pa.Array, right: pa.Array) -> pa.Array:
+    """Equality by value, where null equals null."""
+    both_null = pc.and_(left.is_null(), right.is_null())
+    return pc.or_(pc.fill_null(pc.equal(left, right), False), both_null)

@@ -1,0 +1,1 @@
+"""What the lake holds: each table and each column once. DDL, migrations, Arrow schemas, rows and views follow."""
