@@ -100,7 +100,7 @@ PROMISES = (
             "replay/test_what_is_not_told.py": (
                 "test_null_where_this_mirror_holds_something_is_not_taken_for_nothing",
             ),
-            **files("cli", "outlook"),
+            **files("cli", "dry_run"),
         },
     ),
     Promise(
@@ -298,7 +298,7 @@ PROMISES = (
                 "test_a_killed_daemon_is_followed_by_one_that_goes_on",
             ),
             "daemon/soak/test_clock_steps.py": (),
-            **files("daemon", "clock_jumps due_sources line pulse restarts scheduler triggers turns"),
+            **files("daemon", "clock_jumps activity connection due_sources restarts scheduler triggers turns"),
             **files("system", "unit_command units"),
         },
     ),

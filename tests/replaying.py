@@ -19,7 +19,7 @@ from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.pull.cycle import utc_now
 from mirror.records.operations import Entry, Operation, UploadFile
-from mirror.replay import Desk, Replayed, replay
+from mirror.replay import DeliveryContext, Replayed, replay
 from mirror.replay.merge import Policy
 from mirror.store import Lake, connect, run_sql
 from mirror.store.objects.objects import Objects
@@ -61,7 +61,7 @@ class Sender:
         known = known_server(self.home, deployment)
         async with Client(deployment, ApiKey(self.api_key, "a test"), self.server, known=known) as client:
             with Lake(self.home, deployment=deployment.id, settings=ENGINE) as lake:
-                desk = Desk(
+                context = DeliveryContext(
                     client=client,
                     lake=lake,
                     objects=Objects(self.home),
@@ -70,7 +70,7 @@ class Sender:
                     source_policy=lambda _: self.policy,
                     now=self.now,
                 )
-                return await replay(desk)
+                return await replay(context)
 
     def upload(self, name: str, content: bytes, **more: Any) -> UploadFile:
         """An upload, its bytes taken in."""

@@ -10,8 +10,8 @@ import click
 import msgspec
 from msgspec import UNSET
 
+from mirror.cli.dry_run import Action, Forecast, Step, foresee
 from mirror.cli.entries import entry_json, path_of, since, value_text, wish
-from mirror.cli.outlook import Action, Forecast, Step, foresee
 from mirror.cli.output import UTF8, plural, print_json, say, write
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.statuses import ASKS_SERVER, exit_statuses

@@ -19,7 +19,7 @@ from mirror.errors import MirrorError
 from mirror.outbox import Outbox
 from mirror.outbox.spool import utc_now
 from mirror.records.operations import Entry
-from mirror.replay import Desk, Replayed, Result, replay
+from mirror.replay import DeliveryContext, Replayed, Result, replay
 from mirror.store import Lake
 from mirror.store.objects.objects import Objects
 from mirror.tasks import side_by_side
@@ -102,7 +102,7 @@ class Rounds:
             except MirrorError:
                 with self.outbox.replaying():  # what a killed replay had claimed waits again, also offline
                     raise
-            report = await replay(self._desk(lake, features), self.teller)
+            report = await replay(self._context(lake, features), self.teller)
         if report.outage is not None:
             self._features = None
         return report
@@ -117,9 +117,9 @@ class Rounds:
             self._features = await self.client.current_features(utc_now())
         return self._features
 
-    def _desk(self, lake: Lake, features: frozenset[str]) -> Desk:
+    def _context(self, lake: Lake, features: frozenset[str]) -> DeliveryContext:
         sources = self.setting.config.source
-        return Desk(
+        return DeliveryContext(
             client=self.client,
             lake=lake,
             objects=Objects(self.setting.home),

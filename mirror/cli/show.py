@@ -67,7 +67,7 @@ def page_of(home: Home, key: ProjectKey, run_id: str) -> bytes:
         NotMirrored: the run is not held.
     """
     from mirror.run.local import LocalMirror  # here: the other forms are faster without
-    from mirror.run.look import RunLook
+    from mirror.run.notebook import RunLook
 
     local = LocalMirror(home)
     try:

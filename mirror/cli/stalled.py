@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import anyio
 
-from mirror.daemon.pulse import Pulse
+from mirror.daemon.activity import Activity
 from mirror.errors import Unreachable
 from mirror.records.spans import span
 from mirror.tasks import side_by_side
@@ -31,12 +31,12 @@ async def unless_stalled(
         Unreachable: nothing changed for so long; the work is cancelled.
         MirrorError: the work's own.
     """
-    pulse = Pulse(what, anyio.current_time, evidence)
+    activity = Activity(what, anyio.current_time, evidence)
 
     async def watch() -> None:
         while True:
             await anyio.sleep(min(LOOK_S, limit_s / 4))
-            if pulse.stuck_s() > limit_s:
+            if activity.stuck_s() > limit_s:
                 raise Unreachable(
                     f"the {what} got nowhere for {span(limit_s)}: no answer, no bytes, no commit",
                     hint="`wandb-mirror doctor` looks at server and disk; the same command goes on where it was",
@@ -44,7 +44,7 @@ async def unless_stalled(
                 )
 
     async with side_by_side() as group:
-        with pulse.busy(what):
+        with activity.busy(what):
             group.start_soon(watch)
             result = await work()
         group.cancel_scope.cancel()

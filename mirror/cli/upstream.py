@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from mirror.api import BadRun, Client
-from mirror.cli.outlook import Side, Upstream
+from mirror.cli.dry_run import Side, Upstream
 from mirror.cli.setting import Setting, known_key, known_server
 from mirror.errors import MirrorError, NotFound
 from mirror.records.operations import EditedField, RunPath

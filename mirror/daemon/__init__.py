@@ -2,14 +2,15 @@
 
 Words: a **job** comes again and again (`pull entity/project`, `maintain`, `probe`); its **trigger** says when; a
 **worker** is a task that does jobs (`pull 1`), or one of a flow that waits for events (`replay`, `watch`); its
-**pulse** says whether it moves; a **bell** wakes it; the **line** is whether the server can be reached; a **term** is
-the time under one configuration, which ends with a stop or a reload; a **finding** is one thing that waits for a
-person.
+**activity** says whether it moves; a **wake-up** ends its wait; the **connection** is whether the server can be
+reached; a **session** is the time under one configuration, which ends with a stop or a reload; a **finding** is one
+thing that waits for a person.
 
-`scheduler` is APScheduler by the daemon's clock, `triggers` are values, `workers` is its executor. `line` and
+`scheduler` is APScheduler by the daemon's clock, `triggers` are values, `workers` is its executor. `connection` and
 `restarts` decide, from values and a clock that is given to them; `pulling`, `upkeep` and `delivering` do the work;
-`term` plans it; `app` holds the process together: locks, signals, configuration, the service manager. `beat` looks
-every second and has `report` say in `status.json` how it is; `health` judges that, `http_pages` and `metrics` tell it.
+`session` plans it; `app` holds the process together: locks, signals, configuration, the service manager. `heartbeat`
+looks every second and has `report` say in `status.json` how it is; `health` judges that, `http_pages` and `metrics`
+tell it.
 
 It never pulls or delivers by itself: that is what the flows below it do. Times of jobs are of the wall clock, which
 jumps; waits are by the monotonic one, and a jump changes none of them. Cron expressions alone follow the wall clock.

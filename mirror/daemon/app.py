@@ -2,9 +2,9 @@
 
 1. daemon.lock, writer.lock      taken by another: refused, with its name
 2. the lake, the outbox, staged objects    put in order after whatever happened to the last process
-3. READY=1                       and the first term
-4. SIGHUP, an edited file        a good configuration ends the term and begins another; a bad one changes nothing
-5. SIGTERM, SIGINT               ends the term; a second one ends the process at once, as a kill would: that is safe
+3. READY=1                       and the first session
+4. SIGHUP, an edited file        a good configuration ends the session and begins another; a bad one changes nothing
+5. SIGTERM, SIGINT               ends the session; a second one ends the process at once, as a kill would: that is safe
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ import msgspec
 
 from mirror.api import ApiKey, Client, KnownServer, Limits, deployment_of, find_api_key
 from mirror.config import Config
-from mirror.daemon.beat import Beat
 from mirror.daemon.clock import Clock
 from mirror.daemon.config_watch import stamp_of, watch_config
+from mirror.daemon.connection import Connection
+from mirror.daemon.context import DaemonContext
 from mirror.daemon.events import Event
+from mirror.daemon.heartbeat import Heartbeat
 from mirror.daemon.http_endpoint import Endpoint
 from mirror.daemon.http_pages import HAS_METRICS, NO_METRICS_HINT, DaemonPages
-from mirror.daemon.line import Line
 from mirror.daemon.logs import Log
 from mirror.daemon.notify import Notifier
 from mirror.daemon.scheduler import Scheduler
-from mirror.daemon.term import Term
+from mirror.daemon.session import Session
 from mirror.daemon.triggers import cron_trigger
 from mirror.daemon.watch_folder import check_watches
-from mirror.daemon.world import World
 from mirror.durable import make_folder
 from mirror.errors import ConfigError, MirrorError
 from mirror.layout import Home
@@ -74,10 +74,10 @@ class Daemon:
         self._log = log
         self._notifier = notifier or Notifier()
         self._clock = clock or Clock()
-        self._beat = Beat(home, log, self._notifier, self._clock)
-        self._endpoint = Endpoint(log, DaemonPages(lambda: self._beat.said, self._beat.findings))
+        self._heartbeat = Heartbeat(home, log, self._notifier, self._clock)
+        self._endpoint = Endpoint(log, DaemonPages(lambda: self._heartbeat.said, self._heartbeat.findings))
         self._stopping = False
-        self._turn = anyio.Event()  # ends the term that is on
+        self._turn = anyio.Event()  # ends the session that is on
         self._config = Config()
         self._deployment = ""  # the server of this home: another one needs another home
 
@@ -108,11 +108,11 @@ class Daemon:
             async with side_by_side() as group:
                 group.start_soon(self._listen)
                 group.start_soon(watch_config, self._config_path, stamp, self._reload)
-                group.start_soon(self._beat.run)
+                group.start_soon(self._heartbeat.run)
                 group.start_soon(self._endpoint.run)
                 await self._terms(lake, objects, outbox)
                 group.cancel_scope.cancel()
-            await self._beat.tell(stopped=True)
+            await self._heartbeat.tell(stopped=True)
         self._log.info(Event.STOPPED)
 
     async def _terms(self, lake: Lake, objects: Objects, outbox: Outbox) -> None:
@@ -121,27 +121,27 @@ class Daemon:
             self._turn = anyio.Event()
             config = self._config
             async with self._clients(config) as clients:
-                world = World(
+                context = DaemonContext(
                     lake=lake,
                     objects=objects,
                     config=config,
                     log=self._log,
-                    line=Line(),
+                    connection=Connection(),
                     clock=self._clock,
                     scheduler=Scheduler(self._clock),
                     random=random.random,
-                    tally=self._beat.tally,
+                    counters=self._heartbeat.counters,
                 )
-                term = self._beat.term = Term(world, clients, outbox)
+                session = self._heartbeat.session = Session(context, clients, outbox)
                 self._listen_at(config.daemon.listen)
                 self._notifier.tell(READY=1)
                 sources = [source.path for source in config.source]
                 self._log.info(Event.READY if first else Event.CONFIG_RELOADED, sources=sources)
                 first = False
                 try:
-                    await term.run(self._turn)
+                    await session.run(self._turn)
                 finally:
-                    self._beat.ended(term)
+                    self._heartbeat.ended(session)
 
     @contextlib.asynccontextmanager
     async def _clients(self, config: Config) -> AsyncIterator[tuple[Client, Client, Client]]:
@@ -213,11 +213,11 @@ class Daemon:
         try:
             config, _ = self._checked()
         except MirrorError as error:
-            if str(error) != self._beat.config_error or asked:
+            if str(error) != self._heartbeat.config_error or asked:
                 self._log.alarm(Event.CONFIG_REFUSED, reason=error.message, hint=error.hint)
-            self._beat.config_error = str(error)
+            self._heartbeat.config_error = str(error)
             return
-        self._beat.config_error = None
+        self._heartbeat.config_error = None
         if config != self._config or asked:
             self._notifier.reloading()
             self._config = config
@@ -237,7 +237,7 @@ class Daemon:
                     self._log.warning(Event.STOPPED_AT_ONCE, signal=number.name)
                     os._exit(128 + number)
                 else:
-                    self._stopping = self._beat.is_stopping = True
+                    self._stopping = self._heartbeat.is_stopping = True
                     self._log.info(Event.STOPPING, signal=number.name)
                     self._notifier.tell(STOPPING=1)
                     self._turn.set()

@@ -6,14 +6,14 @@ import anyio.to_thread
 
 from mirror.api import Client
 from mirror.config import conflict_policy
-from mirror.daemon.bell import Bell
+from mirror.daemon.activity import Activity
+from mirror.daemon.context import DaemonContext
 from mirror.daemon.events import Event
-from mirror.daemon.pulse import Pulse
-from mirror.daemon.world import World
+from mirror.daemon.wake_up import WakeUp
 from mirror.errors import AuthError, HomeBusy, ServerError, Unreachable
 from mirror.outbox import Outbox
 from mirror.records.operations import Entry
-from mirror.replay import Desk, Replayed, Result, replay
+from mirror.replay import DeliveryContext, Replayed, Result, replay
 from mirror.replay.due import is_due
 
 RETRY_LOOK_S = 5.0  # until the next look while something waits for its next attempt
@@ -23,16 +23,16 @@ class ReplayWorker:
     """Delivers for as long as nobody cancels it.
 
     Args:
-        world: what it shares.
+        context: what it shares.
         client: its own, so that its requests show that it moves.
         outbox: of the home.
     """
 
-    def __init__(self, world: World, client: Client, outbox: Outbox) -> None:
-        self.bell = Bell()
+    def __init__(self, context: DaemonContext, client: Client, outbox: Outbox) -> None:
+        self.wake_up = WakeUp()
         self.is_stopping = False  # with it, nothing more is begun
-        self.pulse = Pulse("replay", world.now, lambda: client.spent)  # and operations that ended
-        self._world = world
+        self.activity = Activity("replay", context.now, lambda: client.spent)  # and operations that ended
+        self._context = context
         self._client = client
         self._outbox = outbox
         self._features: frozenset[str] | None = None
@@ -46,44 +46,44 @@ class ReplayWorker:
         """
         wait_s = 0.0
         while True:
-            self.pulse.idle(wait_s)
-            await self.bell.wait(wait_s)
-            self.pulse.idle(None)
-            await self._world.line.wait_up()
+            self.activity.idle(wait_s)
+            await self.wake_up.wait(wait_s)
+            self.activity.idle(None)
+            await self._context.connection.wait_up()
             if self.is_stopping:
                 return
-            with self.pulse.busy("delivering"):
+            with self.activity.busy("delivering"):
                 wait_s = await self._round()
 
     async def _round(self) -> float:
         """One round; how long to wait after it, seconds."""
-        world = self._world
-        rescan_s = world.config.daemon.rescan_s
-        if not await anyio.to_thread.run_sync(is_due, self._outbox, world.utc()):
-            world.line.replayed()
+        context = self._context
+        rescan_s = context.config.daemon.rescan_s
+        if not await anyio.to_thread.run_sync(is_due, self._outbox, context.utc()):
+            context.connection.replayed()
             return min(rescan_s, RETRY_LOOK_S) if self._outbox.counts()["new"] else rescan_s
         try:
             report = await replay(await self._desk(), self)
         except HomeBusy as busy:
             if not self._busy_told:
-                world.log.warning(Event.HOME_BUSY, reason=busy.message)
+                context.log.warning(Event.HOME_BUSY, reason=busy.message)
             self._busy_told = True
-            world.line.replayed()
+            context.connection.replayed()
             return min(rescan_s, RETRY_LOOK_S)
         except (AuthError, Unreachable, ServerError) as error:
             self._features = None
-            world.lost(error)
+            context.lost(error)
             return rescan_s
         self._busy_told = False
         if report.outage is not None:
             self._features = None
-            world.lost(report.outage)
+            context.lost(report.outage)
         else:
-            world.line.replayed()
+            context.connection.replayed()
         self._tell(report)
         return min(rescan_s, RETRY_LOOK_S)
 
-    async def _desk(self) -> Desk:
+    async def _desk(self) -> DeliveryContext:
         """What deliveries need. To a key that it does not know, a server may show no run at all: so it is asked first.
 
         Raises:
@@ -91,27 +91,27 @@ class ReplayWorker:
         """
         if self._features is None:
             await self._client.check()
-            self._features = await self._client.current_features(self._world.utc())
-        world = self._world
-        return Desk(
+            self._features = await self._client.current_features(self._context.utc())
+        context = self._context
+        return DeliveryContext(
             client=self._client,
-            lake=world.lake,
-            objects=world.objects,
+            lake=context.lake,
+            objects=context.objects,
             outbox=self._outbox,
             features=self._features,
-            source_policy=lambda entry: conflict_policy(world.config.source, entry.entity, entry.project),
-            now=world.utc,
-            storing=world.storing,
-            fresh=world.fresh,
+            source_policy=lambda entry: conflict_policy(context.config.source, entry.entity, entry.project),
+            now=context.utc,
+            storing=context.storing,
+            fresh=context.fresh,
         )
 
     def ended(self, entry: Entry, result: Result, words: str | None) -> None:
         """An operation is done with for this round; what a person may want to know is logged."""
-        self.pulse.steps += 1
-        self._world.tally.operations[result] += 1
+        self.activity.steps += 1
+        self._context.counters.operations[result] += 1
         if result in ("buried", "held", "put_back"):
             path = "/".join(entry.run_path)
-            self._world.log.warning(
+            self._context.log.warning(
                 Event.OPERATION_ENDED, id=entry.id, run=path, kind=entry.kind, result=result, reason=words
             )
 
@@ -122,4 +122,4 @@ class ReplayWorker:
             if (count := getattr(report, name))
         }
         if counts:
-            self._world.log.info(Event.REPLAY_DONE, **counts)
+            self._context.log.info(Event.REPLAY_DONE, **counts)

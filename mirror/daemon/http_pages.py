@@ -1,7 +1,7 @@
 """What the daemon answers: `/healthz` for those who ask whether all is well, `/metrics` for Prometheus.
 
-Both tell what the last beat said, so that asking costs nothing. Every program of this machine may ask: there is no key,
-no address with a permission and no run in it, only names of sources.
+Both tell what the last heartbeat said, so that asking costs nothing. Every program of this machine may ask: there is no
+key, no address with a permission and no run in it, only names of sources.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The daemon's figures for Prometheus: a collector over what the last beat said, in a registry of its own.
+"""The daemon's figures for Prometheus: a collector over what the last heartbeat said, in a registry of its own.
 
 Labels are bounded: sources as they are configured, names of workers, states, outcomes and findings; never a run.
 """

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 
 from mirror.api import Client
 from mirror.daemon.alone import Turns
+from mirror.daemon.connection import may_be_outage
+from mirror.daemon.context import DaemonContext, ask
 from mirror.daemon.events import Event
-from mirror.daemon.line import may_be_outage
-from mirror.daemon.roster import Roster
 from mirror.daemon.scheduler import pull_of
+from mirror.daemon.source_states import SourceStates
 from mirror.daemon.triggers import Pulled
-from mirror.daemon.world import World, ask
 from mirror.errors import MirrorError, StoreError
 from mirror.pull import ProjectReport, PullRequest, pull
 
@@ -21,23 +21,23 @@ class Pulls:
     """Pulls one source at a time for each worker that asks.
 
     Args:
-        world: what is shared with other work.
+        context: what is shared with other work.
         client: of all pulls.
-        roster: the sources.
+        source_states: the sources.
         turns: pulls go beside one another, maintenance does not.
     """
 
-    def __init__(self, world: World, client: Client, roster: Roster, turns: Turns) -> None:
+    def __init__(self, context: DaemonContext, client: Client, source_states: SourceStates, turns: Turns) -> None:
         self.steps = 0  # of all pulls, which shows that they move
-        self._world = world
+        self._context = context
         self._client = client
-        self._roster = roster
+        self._source_states = source_states
         self._turns = turns
 
     @asynccontextmanager
     async def gate(self) -> AsyncIterator[None]:
         """Inside, a source may be pulled: the server is there, and nobody is alone at the home."""
-        await self._world.line.wait_for_pull()
+        await self._context.connection.wait_for_pull()
         async with self._turns.beside():
             yield
 
@@ -47,34 +47,34 @@ class Pulls:
         Raises:
             StoreError: the home, the lake or the disk.
         """
-        world = self._world
-        request = PullRequest(sources=world.config.source, due=frozenset({path}))
+        context = self._context
+        request = PullRequest(sources=context.config.source, due=frozenset({path}))
         try:
             report = await pull(
                 self._client,
-                world.lake,
-                world.config,
+                context.lake,
+                context.config,
                 request,
                 watcher=self,
-                now=world.utc,
-                storing=world.storing,
-                fresh=world.fresh,
-                objects=world.objects,
+                now=context.utc,
+                storing=context.storing,
+                fresh=context.fresh,
+                objects=context.objects,
             )
         except StoreError:
             raise
         except MirrorError as error:
             if not may_be_outage(error):
                 raise
-            world.tally.pulls_failed += 1
-            world.lost(error)
+            context.counters.pulls_failed += 1
+            context.lost(error)
             return None
         if any(map(may_be_outage, report.errors)) and (outage := await ask(self._client)) is not None:
-            world.tally.pulls_failed += 1
-            world.lost(outage)
+            context.counters.pulls_failed += 1
+            context.lost(outage)
             return None
-        pulled = await self._roster.note(path, report)
-        world.log.info(
+        pulled = await self._source_states.note(path, report)
+        context.log.info(
             Event.PULL_DONE,
             sources=[path],
             written=sum(project.written for project in report.projects),
@@ -86,7 +86,7 @@ class Pulls:
 
     async def reconcile(self, path: str) -> bool:
         """Have a source pulled now: a pull compares all runs of projects for which that is due."""
-        self._world.scheduler.hurry(pull_of(path))
+        self._context.scheduler.hurry(pull_of(path))
         return True
 
     def pass_started(self, _: ProjectReport) -> None:

@@ -1,4 +1,4 @@
-"""What the daemon says about itself: from the term that is on, what was counted, and a look at outbox and disk.
+"""What the daemon says about itself: from the session that is on, what was counted, and a look at outbox and disk.
 
 The look is taken now and then and remembered; who asks in between, such as a scrape of `/metrics`, costs no look.
 """
@@ -16,10 +16,10 @@ from typing import Any
 import msgspec
 
 from mirror.api import Spent
+from mirror.daemon.counters import Counters
 from mirror.daemon.scheduler import pull_of
+from mirror.daemon.session import Session
 from mirror.daemon.status_file import Backlog, DaemonStatus, SourceStatus, State, WorkerStatus
-from mirror.daemon.tally import Tally
-from mirror.daemon.term import Term
 from mirror.layout import Home
 from mirror.outbox import OutboxReader
 from mirror.store.engine.connection import store_errors
@@ -78,8 +78,8 @@ class Looker:
 
 def status_now(
     *,
-    term: Term | None,
-    tally: Tally,
+    session: Session | None,
+    counters: Counters,
     seen: Seen,
     past: Spent,
     stuck: set[str],
@@ -91,8 +91,8 @@ def status_now(
     """Everything in one value.
 
     Args:
-        term: the one that is on; None between two of them.
-        tally: of the process.
+        session: the one that is on; None between two of them.
+        counters: of the process.
         seen: the last look.
         past: what the terms before this one spent.
         stuck: names of workers that do not move.
@@ -101,19 +101,19 @@ def status_now(
         config_error: why an edited configuration was refused.
         ending: `stopping` or `stopped`; None while it goes on.
     """
-    line = None if term is None else term.world.line
-    spent = past if term is None else together(past, term.spent)
+    connection = None if session is None else session.context.connection
+    spent = past if session is None else together(past, session.spent)
     return DaemonStatus(
         pid=os.getpid(),
         since=naive(since),
         updated_at=naive(now),
-        state=ending or _state(term),
-        offline_since=None if line is None or line.since is None else naive(line.since),
-        offline_reason=None if line is None else line.reason,
+        state=ending or _state(session),
+        offline_since=None if connection is None or connection.since is None else naive(connection.since),
+        offline_reason=None if connection is None else connection.reason,
         config_error=config_error,
-        workers=[] if term is None else _workers(term, stuck, now),
-        sources=[] if term is None else _sources(term),
-        watches=[] if term is None else term.watch.statuses,
+        workers=[] if session is None else _workers(session, stuck, now),
+        sources=[] if session is None else _sources(session),
+        watches=[] if session is None else session.watch.statuses,
         waiting=seen.outbox.new + seen.outbox.claimed,
         needs_person=seen.outbox.conflict + seen.outbox.dead,
         requests=spent.graphql_requests,
@@ -121,16 +121,16 @@ def status_now(
         bytes_up=spent.bytes_up,
         retries=spent.retries,
         transfers=spent.transfer_requests,
-        pulls_good=tally.pulls_good,
-        pulls_failed=tally.pulls_failed,
-        operations=dict(sorted(tally.operations.items())),
+        pulls_good=counters.pulls_good,
+        pulls_failed=counters.pulls_failed,
+        operations=dict(sorted(counters.operations.items())),
         outbox=seen.outbox,
-        quarantined=tally.quarantined,
+        quarantined=counters.quarantined,
         disk=seen.disk,
         disk_free=seen.disk_free,
-        maintained_at=None if tally.maintained_at is None else naive(tally.maintained_at),
-        maintenance_error=tally.maintenance_error,
-        jobs=[] if term is None else term.world.scheduler.statuses,
+        maintained_at=None if counters.maintained_at is None else naive(counters.maintained_at),
+        maintenance_error=counters.maintenance_error,
+        jobs=[] if session is None else session.context.scheduler.statuses,
     )
 
 
@@ -178,31 +178,31 @@ def _headlines(status: DaemonStatus) -> object:
     return status.state, status.config_error, workers, sources, status.maintenance_error
 
 
-def _state(term: Term | None) -> State:
-    if term is None or term.world.line.is_up:
+def _state(session: Session | None) -> State:
+    if session is None or session.context.connection.is_up:
         return "online"
-    return "key_refused" if term.world.line.is_refused else "offline"
+    return "key_refused" if session.context.connection.is_refused else "offline"
 
 
-def _workers(term: Term, stuck: set[str], now: dt.datetime) -> list[WorkerStatus]:
+def _workers(session: Session, stuck: set[str], now: dt.datetime) -> list[WorkerStatus]:
     return [
         WorkerStatus(
-            name=pulse.name,
-            state="stuck" if pulse.name in stuck else pulse.state,
-            crashes=pulse.crashes,
-            last_error=pulse.last_error,
-            doing=pulse.doing,
-            since=naive(now - dt.timedelta(seconds=pulse.busy_s)) if pulse.doing is not None else None,
-            still_s=round(pulse.stuck_s(), 1),
+            name=activity.name,
+            state="stuck" if activity.name in stuck else activity.state,
+            crashes=activity.crashes,
+            last_error=activity.last_error,
+            doing=activity.doing,
+            since=naive(now - dt.timedelta(seconds=activity.busy_s)) if activity.doing is not None else None,
+            still_s=round(activity.stuck_s(), 1),
         )
-        for pulse in term.pulses
+        for activity in session.activities
     ]
 
 
-def _sources(term: Term) -> list[SourceStatus]:
+def _sources(session: Session) -> list[SourceStatus]:
     found = []
-    for path, state in term.roster.sources.items():
-        job = term.world.scheduler.status(pull_of(path))
+    for path, state in session.source_states.sources.items():
+        job = session.context.scheduler.status(pull_of(path))
         found.append(
             SourceStatus(
                 path=path,
@@ -212,7 +212,7 @@ def _sources(term: Term) -> list[SourceStatus]:
                 last_error=state.last_error,
                 last_error_at=None if state.last_error_at is None else naive(state.last_error_at),
                 due_at=None if state.due_at is None else naive(state.due_at),
-                errors=term.world.tally.source_errors[path],
+                errors=session.context.counters.source_errors[path],
                 pulling=job.state == "running",
             )
         )

@@ -27,7 +27,7 @@ Work = Callable[..., Awaitable[object]]
 
 
 class Scheduler(BaseScheduler):  # type: ignore[misc]  # APScheduler has no types
-    """Of one term; it belongs to one event loop, whose time it waits by.
+    """Of one session; it belongs to one event loop, whose time it waits by.
 
     Args:
         clock: the time. APScheduler would read the system's.

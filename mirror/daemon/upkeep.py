@@ -7,9 +7,9 @@ from contextlib import AbstractAsyncContextManager
 import anyio.to_thread
 
 from mirror.daemon.alone import Turns
+from mirror.daemon.context import DaemonContext
 from mirror.daemon.events import Event
 from mirror.daemon.triggers import Every
-from mirror.daemon.world import World
 from mirror.errors import StoreError
 from mirror.outbox import OutboxReader
 from mirror.store.care.maintenance import maintain
@@ -22,14 +22,14 @@ class Upkeep:
     """Maintains the home.
 
     Args:
-        world: what is shared with other work.
+        context: what is shared with other work.
         turns: maintenance goes beside no pull.
     """
 
-    def __init__(self, world: World, turns: Turns) -> None:
-        self._world = world
+    def __init__(self, context: DaemonContext, turns: Turns) -> None:
+        self._context = context
         self._turns = turns
-        self._every_s = world.config.daemon.maintain_every_hours * 3600
+        self._every_s = context.config.daemon.maintain_every_hours * 3600
 
     @property
     def trigger(self) -> Every:
@@ -42,26 +42,26 @@ class Upkeep:
 
     async def maintain(self) -> bool:
         """Do it now. A failure is logged, no more."""
-        world = self._world
-        started = world.now()
-        needed = OutboxReader(world.lake.home).needed_objects
+        context = self._context
+        started = context.now()
+        needed = OutboxReader(context.lake.home).needed_objects
         try:
             done = await anyio.to_thread.run_sync(
-                lambda: maintain(world.lake, world.config.retention, needed=needed, now=world.clock.disk()),
-                limiter=world.storing,
+                lambda: maintain(context.lake, context.config.retention, needed=needed, now=context.clock.disk()),
+                limiter=context.storing,
             )
         except StoreError as error:
-            world.tally.maintenance_error = str(error)
-            world.log.alarm(Event.MAINTENANCE_FAILED, reason=error.message, hint=error.hint)
+            context.counters.maintenance_error = str(error)
+            context.log.alarm(Event.MAINTENANCE_FAILED, reason=error.message, hint=error.hint)
             return False
-        world.tally.maintained_at, world.tally.maintenance_error = world.utc(), None
+        context.counters.maintained_at, context.counters.maintenance_error = context.utc(), None
         removed = (done.lake_files, done.orphans, done.objects, done.partials)
-        world.log.info(
+        context.log.info(
             Event.MAINTENANCE_DONE,
             merged=done.files_merged,
             removed=sum(one.files for one in removed),
             bytes_freed=sum(one.bytes for one in removed),
             waits_for_readers=done.waits_for_readers,
-            seconds=round(world.now() - started, 3),
+            seconds=round(context.now() - started, 3),
         )
         return True

@@ -14,11 +14,11 @@ import anyio
 import anyio.to_thread
 
 from mirror.config import Config, SourceSettings
-from mirror.daemon.bell import Bell
-from mirror.daemon.pulse import Pulse
+from mirror.daemon.activity import Activity
+from mirror.daemon.context import DaemonContext
 from mirror.daemon.status_file import WatchStatus
+from mirror.daemon.wake_up import WakeUp
 from mirror.daemon.watch_folder_look import WatchedFolder
-from mirror.daemon.world import World
 from mirror.errors import ConfigError
 from mirror.layout import Home
 from mirror.outbox import Outbox
@@ -40,24 +40,24 @@ class WatchWorker:
     """Watches for as long as nobody cancels it.
 
     Args:
-        world: what it shares.
+        context: what it shares.
         outbox: of the home.
         hurry: called with the path of a source that is to be pulled soon, for files wait for a run of it.
     """
 
-    def __init__(self, world: World, outbox: Outbox, hurry: Callable[[str], None]) -> None:
-        self._world = world
+    def __init__(self, context: DaemonContext, outbox: Outbox, hurry: Callable[[str], None]) -> None:
+        self._context = context
         self._hurry = hurry
-        self._bell = Bell()
+        self._wake_up = WakeUp()
         self._stopped = threading.Event()
-        self.pulse = Pulse("watch", world.now)
+        self.activity = Activity("watch", context.now)
         self._watches = [
             _Watch(source, folder)
-            for source in world.config.source
+            for source in context.config.source
             for settings in source.watch
             for folder in [
                 WatchedFolder(
-                    world,
+                    context,
                     outbox,
                     ProjectKey(source.entity, project_of_watch(settings, source.project)),
                     settings,
@@ -75,8 +75,8 @@ class WatchWorker:
     def look_soon(self) -> None:
         """The machine slept, or something else happened that may have changed much."""
         for watch in self._watches:
-            watch.next_at = min(watch.next_at, self._world.now())
-        self._bell.ring()
+            watch.next_at = min(watch.next_at, self._context.now())
+        self._wake_up.notify()
 
     async def run(self) -> None:
         """Wait, look, and again.
@@ -92,24 +92,26 @@ class WatchWorker:
             for watch in self._watches:
                 group.start_soon(self._listen, watch)
             while True:
-                wait_s = max(0.0, min(watch.next_at for watch in self._watches) - self._world.now())
-                self.pulse.idle(wait_s)
-                await self._bell.wait(wait_s)
+                wait_s = max(0.0, min(watch.next_at for watch in self._watches) - self._context.now())
+                self.activity.idle(wait_s)
+                await self._wake_up.wait(wait_s)
                 for watch in self._watches:
-                    if watch.next_at <= self._world.now():
-                        with self.pulse.busy(f"looking at {watch.folder.settings.folder}"):
+                    if watch.next_at <= self._context.now():
+                        with self.activity.busy(f"looking at {watch.folder.settings.folder}"):
                             await self._look(watch)
 
     async def _look(self, watch: _Watch) -> None:
-        began = self._world.now()
+        began = self._context.now()
         watch.is_noticed = False
         notified_of = watch.folder.identity, watch.folder.folders
         try:
             watch.next_at = await _in_thread(lambda: watch.folder.look(began))
         except _StoppedError:
             return
-        ended = self._world.now()
-        watch.not_before = ended + min(self._world.config.daemon.rescan_s, max(GAP_S, GAP_SHARE * watch.folder.scan_s))
+        ended = self._context.now()
+        watch.not_before = ended + min(
+            self._context.config.daemon.rescan_s, max(GAP_S, GAP_SHARE * watch.folder.scan_s)
+        )
         watch.next_at = watch.not_before if watch.is_noticed else max(watch.next_at, watch.not_before)
         if (watch.folder.identity, watch.folder.folders) != notified_of:
             watch.moved.set()
@@ -120,17 +122,17 @@ class WatchWorker:
     async def _listen(self, watch: _Watch) -> None:
         """Have notifications from the folders that the last look found; anew when those are others."""
 
-        def ring() -> None:
+        def notify() -> None:
             watch.is_noticed = True  # a look that is under way may have passed by
-            watch.next_at = min(watch.next_at, max(watch.not_before, self._world.now()))
-            self._bell.ring()
+            watch.next_at = min(watch.next_at, max(watch.not_before, self._context.now()))
+            self._wake_up.notify()
 
         while True:
             watch.moved = anyio.Event()
             async with anyio.create_task_group() as group:
                 if watch.folder.folders:
-                    group.start_soon(notified, watch.folder.folders, ring)
-                    ring()  # for what happened between the look and now
+                    group.start_soon(notified, watch.folder.folders, notify)
+                    notify()  # for what happened between the look and now
                 await watch.moved.wait()
                 group.cancel_scope.cancel()
 
@@ -142,7 +144,7 @@ class WatchWorker:
             self._stopped.set()
 
     def _passed(self, _: int) -> None:
-        self.pulse.steps += 1
+        self.activity.steps += 1
         if self._stopped.is_set():
             raise _StoppedError
 

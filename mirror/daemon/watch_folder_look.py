@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
+from mirror.daemon.context import DaemonContext
 from mirror.daemon.events import Event
 from mirror.daemon.logs import Log
 from mirror.daemon.status_file import WatchStatus
@@ -28,7 +29,6 @@ from mirror.daemon.watch_folder_rules import (
     shown,
 )
 from mirror.daemon.watch_folder_scan import open_below, scan, seen_of
-from mirror.daemon.world import World
 from mirror.errors import HomeUnusable, StoreError
 from mirror.outbox import Outbox
 from mirror.records.passes import ProjectKey
@@ -43,7 +43,7 @@ class WatchedFolder:
     """One watch of a source.
 
     Args:
-        world: what the workers share.
+        context: what the workers share.
         outbox: of the home.
         key: the project of the runs.
         settings: of the watch.
@@ -53,7 +53,7 @@ class WatchedFolder:
 
     def __init__(
         self,
-        world: World,
+        context: DaemonContext,
         outbox: Outbox,
         key: ProjectKey,
         settings: WatchSettings,
@@ -66,12 +66,12 @@ class WatchedFolder:
         self.folders: tuple[str, ...] = ()  # in it, for notifications
         self.scan_s = 0.0  # how long its files took to be listed, real seconds
         self.lacks_runs = False  # files wait for runs that the mirror does not hold
-        self._world = world
-        self._log: Log = world.log
+        self._context = context
+        self._log: Log = context.log
         self._passed = passed
         self._rules = Rules(settings, size_max_mb)
-        self._queue = Queue(world.lake, outbox, key)
-        self._memory = Memory(world.lake.home, (str(key), self.root, settings.run, settings.prefix))
+        self._queue = Queue(context.lake, outbox, key)
+        self._memory = Memory(context.lake.home, (str(key), self.root, settings.run, settings.prefix))
         self._restless: dict[str, Restless] = {}
         self._left_out: dict[str, str] = {}
         self._path = f"{key.entity}/{key.project}/{settings.run}"
@@ -111,7 +111,7 @@ class WatchedFolder:
         except OSError as error:
             self.identity, self.folders, self._restless = None, (), {}
             self._failed(f"the folder {self.root} cannot be read: {error.strerror}", "it is looked for again")
-            return now + min(AWAY_S, self._world.config.daemon.rescan_s)
+            return now + min(AWAY_S, self._context.config.daemon.rescan_s)
         self.scan_s = time.monotonic() - began
         self._passed(0)
         left_out = found.left_out
@@ -213,7 +213,7 @@ class WatchedFolder:
 
     def _look_again_at(self, now: float) -> float:
         """When the first file that changes will have been still for long enough; what waits for others is rescanned."""
-        rescan = now + self._world.config.daemon.rescan_s
+        rescan = now + self._context.config.daemon.rescan_s
         later = (at for file in self._restless.values() if (at := due_at(file, self.settings)) > now)
         return min(rescan, min(later, default=rescan))
 
@@ -239,4 +239,4 @@ class WatchedFolder:
 
     def _utc(self) -> dt.datetime:
         """The time now without a zone, as `status.json` has them."""
-        return self._world.utc().replace(tzinfo=None)
+        return self._context.utc().replace(tzinfo=None)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import anyio
 from apscheduler.executors.base import BaseExecutor
 
-from mirror.daemon.pulse import Pulse
+from mirror.daemon.activity import Activity
 
 Gate = Callable[[], AbstractAsyncContextManager[None]]
 
@@ -22,12 +22,12 @@ class Workers(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
 
     Args:
         gate: a job is chosen and done inside; waits until one may be.
-        pulses: one for each worker.
+        activities: one for each worker.
     """
 
-    def __init__(self, gate: Gate, *pulses: Pulse) -> None:
+    def __init__(self, gate: Gate, *activities: Activity) -> None:
         super().__init__()
-        self.pulses = pulses
+        self.activities = activities
         self._gate = gate
         self._due: dict[str, Any] = {}  # jobs by name, the one that has waited longest first
         self._running: set[str] = set()
@@ -37,19 +37,19 @@ class Workers(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
         """How a job is."""
         return "running" if name in self._running else "due" if name in self._due else "waiting"
 
-    async def work(self, pulse: Pulse) -> None:
+    async def work(self, activity: Activity) -> None:
         """Wait for a job, do it, and again.
 
         Raises:
             Exception: a job failed in a way that it does not answer itself.
         """
         while True:
-            pulse.idle(None)
+            activity.idle(None)
             while self._first() is None:
                 await self._changed.wait()
             async with self._gate():
                 if (job := self._first()) is not None:
-                    with pulse.busy(job.name):
+                    with activity.busy(job.name):
                         await self._do(job)
 
     async def _do(self, job: Any) -> None:

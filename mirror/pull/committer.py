@@ -16,9 +16,9 @@ import msgspec
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
 from mirror.errors import MirrorError, UnreadableExport
-from mirror.pull.errand import Outcome
+from mirror.pull.context import PullContext
+from mirror.pull.fetch_job import Outcome
 from mirror.pull.report import ProjectReport
-from mirror.pull.workshop import Workshop
 from mirror.records.contents import ContentChanges
 from mirror.records.passes import Changes, Failure, ProjectKey, SourceState
 from mirror.records.projects import ProjectRecord
@@ -48,13 +48,13 @@ class Committer:
     """Commits what one pass hands over.
 
     Args:
-        shop: shared by all passes of a pull.
+        context: shared by all passes of a pull.
         report: counted up.
         at: the time of the pass, UTC.
     """
 
-    def __init__(self, shop: Workshop, report: ProjectReport, at: dt.datetime) -> None:
-        self.shop, self.report, self.at = shop, report, at
+    def __init__(self, context: PullContext, report: ProjectReport, at: dt.datetime) -> None:
+        self.context, self.report, self.at = context, report, at
         self.source: SourceState | None = None  # as it was committed last
         self._pending: list[Batch] = []  # handed over and not committed
         self._fresh: set[tuple[ProjectKey, str]] = set()  # runs that replays wrote since the pass began
@@ -70,7 +70,7 @@ class Committer:
         """
         self._send, receive = anyio.create_memory_object_stream[Batch](0)
         try:
-            with self.shop.fresh.watched() as self._fresh:
+            with self.context.fresh.watched() as self._fresh:
                 async with receive, side_by_side() as group, self._send:
                     group.start_soon(self._commit_all, receive)
                     try:
@@ -118,7 +118,7 @@ class Committer:
             self.report.settled += len(batch.run_ids)
             self._pending.remove(batch)
             batch.committed.set()
-            self.shop.watcher.page_done(self.report, batch.expected)
+            self.context.watcher.page_done(self.report, batch.expected)
 
     async def _commit_batch(self, batch: Batch) -> None:
         """One commit; a history part that turns out to be damaged costs its own run's history alone."""
@@ -145,14 +145,14 @@ class Committer:
 
     async def _store(self, changes: Changes, outcome: Outcome) -> None:
         contents, artifacts = outcome.contents, list(outcome.artifacts.values())
-        if self.shop.dry_run or (changes.is_empty and not contents and not artifacts):
+        if self.context.dry_run or (changes.is_empty and not contents and not artifacts):
             return
 
         def store() -> None:  # with the turn to commit, so that no replay writes between the look and the commit
             kept = without_older(changes, self._fresh)
-            commit(self.shop.lake, kept, contents, artifacts, objects=self.shop.objects)
+            commit(self.context.lake, kept, contents, artifacts, objects=self.context.objects)
 
-        await self.shop.written(store)
+        await self.context.written(store)
         self.source = changes.source or self.source
 
 

@@ -14,7 +14,7 @@ import msgspec
 from mirror.api import LogPage, RunStreams, StreamAsk
 from mirror.pull import run_artifacts, run_files, run_history, run_streams
 from mirror.pull.contents_plan import HISTORY, HistoryPlan, plan_history
-from mirror.pull.errand import Errand, in_part
+from mirror.pull.fetch_job import FetchJob, in_part
 from mirror.pull.listing import CONTENTS
 from mirror.records.contents import ContentChanges, Direction, HeldArtifact, HeldFile, HeldHistory
 from mirror.records.runs import RunRecord
@@ -32,79 +32,79 @@ class HeldContents(msgspec.Struct, frozen=True, kw_only=True):
     artifacts: Mapping[str, HeldArtifact]  # by artifact id
 
 
-async def gather(errand: Errand, runs: Sequence[RunRecord], held: HeldContents) -> None:
-    """Fetch everything that these runs need; what came of it is in the errand's outcome.
+async def gather(job: FetchJob, runs: Sequence[RunRecord], held: HeldContents) -> None:
+    """Fetch everything that these runs need; what came of it is in the job's outcome.
 
     Raises:
         StoreError: the disk failed.
         Unreachable: the server is away. Downloads that were cut off are resumed by the next pull; what was whole but
             not committed is fetched again.
     """
-    plans = {run.run_id: plan_of(errand, run, held) for run in runs}
+    plans = {run.run_id: plan_of(job, run, held) for run in runs}
     asks = [
         ask
         for run in runs
-        if (ask := run_streams.ask_streams(errand, run, held.histories[run.run_id], plans[run.run_id])) is not None
+        if (ask := run_streams.ask_streams(job, run, held.histories[run.run_id], plans[run.run_id])) is not None
     ]
     asked = {ask.run_id: ask for ask in asks}
-    streams = await errand.client.run_streams(errand.key.entity, errand.key.project, asks) if asks else {}
+    streams = await job.client.run_streams(job.key.entity, job.key.project, asks) if asks else {}
 
     async def one(run: RunRecord) -> None:
         answer, ask = streams.get(run.run_id), asked.get(run.run_id)
         if answer is not None and not isinstance(answer, RunStreams):
             if ask is not None and ask.with_log:
-                errand.fail(run.run_id, run_streams.CONSOLE, answer.reason)
+                job.fail(run.run_id, run_streams.CONSOLE, answer.reason)
             if ask is not None and ask.events_samples is not None:
-                errand.fail(run.run_id, run_streams.EVENTS, answer.reason)
+                job.fail(run.run_id, run_streams.EVENTS, answer.reason)
             answer = None  # rows of the history are then asked for alone
-        change = await _run(errand, run, plans[run.run_id], answer, ask, held)
-        _settle_needless(errand, run.run_id, plans[run.run_id], ask)
+        change = await _run(job, run, plans[run.run_id], answer, ask, held)
+        _settle_needless(job, run.run_id, plans[run.run_id], ask)
         if change != ContentChanges(run_id=run.run_id):
-            errand.outcome.contents.append(change)
+            job.outcome.contents.append(change)
 
     async with side_by_side() as group:
         for run in runs:
             group.start_soon(one, run)
 
 
-def plan_of(errand: Errand, run: RunRecord, held: HeldContents) -> HistoryPlan | None:
+def plan_of(job: FetchJob, run: RunRecord, held: HeldContents) -> HistoryPlan | None:
     """What to do about a run's history; None: nothing, or not wanted."""
-    if not errand.policy.history:
+    if not job.policy.history:
         return None
-    failing = set(errand.failing(run.run_id))
-    touched = run.run_id in errand.touched or HISTORY in failing
+    failing = set(job.failing(run.run_id))
+    touched = run.run_id in job.touched or HISTORY in failing
     history = held.histories[run.run_id]
-    if not all(errand.objects.has(export.object) for export in history.exports):
+    if not all(job.objects.has(export.object) for export in history.exports):
         history = msgspec.structs.replace(history, completeness=None)  # lost from this disk: fetched anew
-    if errand.lacks_part(run.run_id, HISTORY):
+    if job.lacks_part(run.run_id, HISTORY):
         history = msgspec.structs.replace(history, completeness=None)  # rows that could not be read: all are read again
     return plan_history(
         run,
-        errand.signatures.of(run.run_id),
+        job.signed_urls.of(run.run_id),
         history,
         touched=touched,
-        again=run.run_id in errand.again,
-        changed=run.run_id in errand.changed or not failing.isdisjoint((HISTORY, CONTENTS)),
+        again=run.run_id in job.again,
+        changed=run.run_id in job.changed or not failing.isdisjoint((HISTORY, CONTENTS)),
     )
 
 
-def _settle_needless(errand: Errand, run_id: str, plan: HistoryPlan | None, ask: StreamAsk | None) -> None:
+def _settle_needless(job: FetchJob, run_id: str, plan: HistoryPlan | None, ask: StreamAsk | None) -> None:
     """End failures of what is not needed any more: nothing is left to try."""
-    failing = set(errand.failing(run_id)) - errand.signatures.of(run_id).failed.keys()
+    failing = set(job.failing(run_id)) - job.signed_urls.of(run_id).failed.keys()
     if plan is None:
         for item in failing.intersection((HISTORY, in_part(HISTORY))):
-            errand.settle(run_id, item)
+            job.settle(run_id, item)
     for item, is_asked in (
         (run_streams.CONSOLE, ask is not None and ask.with_log),
         (run_streams.EVENTS, ask is not None and ask.events_samples is not None),
     ):
         for name in failing.intersection((item, in_part(item))):
-            if not is_asked and errand.is_due(run_id, name):
-                errand.settle(run_id, name)
+            if not is_asked and job.is_due(run_id, name):
+                job.settle(run_id, name)
 
 
 async def _run(
-    errand: Errand,
+    job: FetchJob,
     run: RunRecord,
     plan: HistoryPlan | None,
     streams: RunStreams | None,
@@ -112,7 +112,7 @@ async def _run(
     held: HeldContents,
 ) -> ContentChanges:
     """Everything of one run, side by side; each part ends in a field of the change, or in a failure."""
-    taking = _Taking(errand, run, streams, held)
+    taking = _Taking(job, run, streams, held)
     lost = taking.note_lost()
     async with side_by_side() as group:
         if FILES not in lost:
@@ -124,7 +124,7 @@ async def _run(
         if run_artifacts.concerns(taking.listed, taking.links):
             group.start_soon(taking.artifacts)
         else:
-            errand.settle(run.run_id, run_artifacts.ARTIFACTS)
+            job.settle(run.run_id, run_artifacts.ARTIFACTS)
     if plan is None:
         taking.note_history()
     if streams is not None and ask is not None and ask.events_samples is not None:
@@ -135,9 +135,9 @@ async def _run(
 class _Taking:
     """The contents of one run, as they are taken."""
 
-    def __init__(self, errand: Errand, run: RunRecord, streams: RunStreams | None, held: HeldContents) -> None:
-        self.errand, self.run, self.run_id, self.streams, self.held = errand, run, run.run_id, streams, held
-        self.listed = errand.signatures.of(run.run_id)
+    def __init__(self, job: FetchJob, run: RunRecord, streams: RunStreams | None, held: HeldContents) -> None:
+        self.job, self.run, self.run_id, self.streams, self.held = job, run, run.run_id, streams, held
+        self.listed = job.signed_urls.of(run.run_id)
         self.links = held.links.get(run.run_id, ())
         self.found: dict[str, Any] = {}  # fields of the change
 
@@ -149,49 +149,47 @@ class _Taking:
         failed = {**self.listed.failed, **(self.streams.failed if self.streams is not None else {})}
         lost = {item: why for item, why in failed.items() if item not in {HISTORY, run_artifacts.ARTIFACTS}}
         for item, reason in lost.items():
-            self.errand.fail(self.run_id, item, reason)
+            self.job.fail(self.run_id, item, reason)
         return lost
 
     def note_history(self) -> None:
         """Name a history of which the server could not tell all, though nothing was to be fetched of it."""
         reason = self.listed.failed.get(HISTORY)
-        if reason is not None and self.errand.policy.history and self.errand.is_due(self.run_id, HISTORY):
-            self.errand.fail(self.run_id, HISTORY, reason)
+        if reason is not None and self.job.policy.history and self.job.is_due(self.run_id, HISTORY):
+            self.job.fail(self.run_id, HISTORY, reason)
 
     async def files(self) -> None:
         """The files that are new or changed."""
         known = self.held.files.get(self.run_id, {})
-        taken = await self.errand.guarded(
-            self.run_id, FILES, lambda: run_files.take_files(self.errand, self.listed, known)
-        )
+        taken = await self.job.guarded(self.run_id, FILES, lambda: run_files.take_files(self.job, self.listed, known))
         if taken is not None:
             self.found["files"] = taken.rows
-            self.errand.note_part(self.run_id, FILES, taken.flaw)
+            self.job.note_part(self.run_id, FILES, taken.flaw)
 
     async def history(self, plan: HistoryPlan) -> None:
         """What the plan says of the history."""
         rows = self.streams.history if self.streams is not None else None
-        taken = await self.errand.guarded(
+        taken = await self.job.guarded(
             self.run_id,
             HISTORY,
-            lambda: run_history.take_history(self.errand, self.run, plan, self.held.histories[self.run_id], rows),
+            lambda: run_history.take_history(self.job, self.run, plan, self.held.histories[self.run_id], rows),
             why=self.listed.failed.get(HISTORY),
         )
         if taken is not None:
             self.found["history"] = taken.change
             if taken.flaw is not None or plan.replaces_tail:  # else older rows were not looked at
-                self.errand.note_part(self.run_id, HISTORY, taken.flaw)
+                self.job.note_part(self.run_id, HISTORY, taken.flaw)
 
     async def console(self, first: LogPage) -> None:
         """The console lines, of which the first page came."""
         item, known = run_streams.CONSOLE, self.held.histories[self.run_id]
-        taken = await self.errand.guarded(
-            self.run_id, item, lambda: run_streams.take_console(self.errand, self.run, first, known)
+        taken = await self.job.guarded(
+            self.run_id, item, lambda: run_streams.take_console(self.job, self.run, first, known)
         )
         if taken is None:
             return
         if taken.flaw is not None or taken.replace_from is not None:  # else older lines were not looked at
-            self.errand.note_part(self.run_id, item, taken.flaw)
+            self.job.note_part(self.run_id, item, taken.flaw)
         if taken.lines or not taken.is_partial:
             self.found["console"], self.found["console_from"] = taken.lines, taken.replace_from
             self.found["console_partial"] = taken.is_partial
@@ -199,14 +197,14 @@ class _Taking:
     async def artifacts(self) -> None:
         """The versions that the run logged and used; those that are linked already are no change."""
         item = run_artifacts.ARTIFACTS
-        taken = await self.errand.guarded(
+        taken = await self.job.guarded(
             self.run_id,
             item,
-            lambda: run_artifacts.take_artifacts(self.errand, self.listed, self.held.artifacts, self.links),
+            lambda: run_artifacts.take_artifacts(self.job, self.listed, self.held.artifacts, self.links),
             why=self.listed.failed.get(item),
         )
         if taken is not None:
-            self.errand.note_part(self.run_id, item, taken.flaw)
+            self.job.note_part(self.run_id, item, taken.flaw)
             if sorted(taken.links) != sorted(self.links):
                 self.found["artifacts"] = taken.links
 
@@ -216,13 +214,13 @@ class _Taking:
         if item in streams.failed or rows is None:  # the server does not know them
             return
         if not rows and counted:
-            self.errand.fail(self.run_id, item, f"the server counts {counted} rows and gives none")
+            self.job.fail(self.run_id, item, f"the server counts {counted} rows and gives none")
             return
-        self.errand.settle(self.run_id, item)
+        self.job.settle(self.run_id, item)
         lost = sum(row is None for row in rows)
-        self.errand.report.skipped += lost
+        self.job.report.skipped += lost
         why = streams.flawed.get(item) or f"{lost} of {len(rows)} rows cannot be read"
-        self.errand.note_part(self.run_id, item, why if lost else None)
+        self.job.note_part(self.run_id, item, why if lost else None)
         self.found["events"] = rows or None
 
     def changes(self) -> ContentChanges:

@@ -17,11 +17,11 @@ from mirror.config import Config, SourceSettings
 from mirror.errors import AuthError, MirrorError, NotFound, StoreError, Unreachable
 from mirror.pull import plan
 from mirror.pull.budget import PageSize
+from mirror.pull.context import PullContext
 from mirror.pull.listing import Listing, ahead, list_runs
 from mirror.pull.project_pass import ProjectPass
 from mirror.pull.report import ProjectReport, PullReport, Silent, Watcher
 from mirror.pull.take import PageTaker
-from mirror.pull.workshop import Workshop
 from mirror.records.passes import ProjectKey
 from mirror.store import Lake
 from mirror.store.objects.objects import Objects
@@ -85,7 +85,7 @@ async def pull(
         objects = Objects(lake.home)
         if not request.dry_run:
             await anyio.to_thread.run_sync(objects.recover)
-    shop = Workshop(
+    context = PullContext(
         client=client,
         lake=lake,
         objects=objects,
@@ -102,9 +102,9 @@ async def pull(
     with contextlib.suppress(MirrorError):  # what keeps the server from telling, the passes meet as well
         await client.learn_if_due(now())
     if request.runs:
-        await _pull_named(shop, request, report)
+        await _pull_named(context, request, report)
     else:
-        await _pull_sources(shop, request, report)
+        await _pull_sources(context, request, report)
     with contextlib.suppress(MirrorError):  # a pass may have seen that the server was upgraded
         await client.learn_if_due(now())
     spent = client.spent
@@ -116,8 +116,8 @@ async def pull(
     return report
 
 
-async def _pull_sources(shop: Workshop, request: PullRequest, report: PullReport) -> None:
-    keys = await _wanted(shop, request, report)
+async def _pull_sources(context: PullContext, request: PullRequest, report: PullReport) -> None:
+    keys = await _wanted(context, request, report)
     turns = anyio.Semaphore(PASSES_AT_ONCE)
     fatal: list[MirrorError] = []
 
@@ -128,14 +128,14 @@ async def _pull_sources(shop: Workshop, request: PullRequest, report: PullReport
             if fatal:  # the server is away or the disk is full: the others would only find the same
                 project.error = fatal[0]
                 return
-            shop.watcher.pass_started(project)
+            context.watcher.pass_started(project)
             try:
-                await ProjectPass(shop, project, policy).run(force_walk=request.force_walk)
+                await ProjectPass(context, project, policy).run(force_walk=request.force_walk)
             except MirrorError as error:
                 project.error = error
-                if await _is_fatal(shop, error):
+                if await _is_fatal(context, error):
                     fatal.append(error)
-            shop.watcher.pass_ended(project)  # not of a pass that was interrupted: it has not ended
+            context.watcher.pass_ended(project)  # not of a pass that was interrupted: it has not ended
 
     async with anyio.create_task_group() as group:
         for key, policy in keys.items():
@@ -146,24 +146,24 @@ async def _pull_sources(shop: Workshop, request: PullRequest, report: PullReport
             raise reason
 
 
-async def _wanted(shop: Workshop, request: PullRequest, report: PullReport) -> dict[ProjectKey, SourceSettings]:
+async def _wanted(context: PullContext, request: PullRequest, report: PullReport) -> dict[ProjectKey, SourceSettings]:
     """The projects to pull, each with the source that decides what of it is wanted: the first one that names it."""
     keys: dict[ProjectKey, SourceSettings] = {}
     for source in request.sources:
         if request.due and source.path not in request.due:
             continue
         try:
-            for key in await expand(shop, source):
+            for key in await expand(context, source):
                 if not request.due or policy_of(key, request.sources).path in request.due:
                     keys.setdefault(key, source)
         except MirrorError as error:
-            if await _is_fatal(shop, error):
+            if await _is_fatal(context, error):
                 raise
             report.projects.append(ProjectReport(key=ProjectKey(source.entity, source.project), error=error))
     return keys
 
 
-async def expand(shop: Workshop, source: SourceSettings) -> Sequence[ProjectKey]:
+async def expand(context: PullContext, source: SourceSettings) -> Sequence[ProjectKey]:
     """The projects that a source names now. One that a glob no longer matches keeps what was mirrored of it.
 
     Raises:
@@ -172,7 +172,7 @@ async def expand(shop: Workshop, source: SourceSettings) -> Sequence[ProjectKey]
     if not GLOB_MARKS & set(source.project):
         return [ProjectKey(source.entity, source.project)]
     names: set[str] = set()
-    async for page in shop.client.projects(source.entity):
+    async for page in context.client.projects(source.entity):
         names.update(record.project for record in page if fnmatchcase(record.project, source.project))
     if not names:
         raise NotFound(
@@ -182,42 +182,44 @@ async def expand(shop: Workshop, source: SourceSettings) -> Sequence[ProjectKey]
     return [ProjectKey(source.entity, name) for name in sorted(names)]
 
 
-async def _pull_named(shop: Workshop, request: PullRequest, report: PullReport) -> None:
+async def _pull_named(context: PullContext, request: PullRequest, report: PullReport) -> None:
     by_key: dict[ProjectKey, list[str]] = {}
     for key, run_id in request.runs:
         by_key.setdefault(key, []).append(run_id)
     for key, run_ids in sorted(by_key.items()):
         project = ProjectReport(key=key, kind="named")
         report.projects.append(project)
-        shop.watcher.pass_started(project)
+        context.watcher.pass_started(project)
         try:
-            await _take_named(shop, project, policy_of(key, request.sources), list(dict.fromkeys(run_ids)))
+            await _take_named(context, project, policy_of(key, request.sources), list(dict.fromkeys(run_ids)))
         except MirrorError as error:
             project.error = error
-            if await _is_fatal(shop, error):
+            if await _is_fatal(context, error):
                 raise
         finally:
-            shop.watcher.pass_ended(project)
+            context.watcher.pass_ended(project)
 
 
-async def _take_named(shop: Workshop, report: ProjectReport, policy: SourceSettings, run_ids: Sequence[str]) -> None:
+async def _take_named(
+    context: PullContext, report: ProjectReport, policy: SourceSettings, run_ids: Sequence[str]
+) -> None:
     """Read some runs again.
 
     Raises:
         NotFound: the server lacks one of them; the others are taken.
     """
-    pages = PageTaker(shop, policy, report, shop.now())
+    pages = PageTaker(context, policy, report, context.now())
     found: set[str] = set()
     async with pages.committer.at_work():
         for chunk in plan.in_chunks(run_ids):
             listing = Listing(
                 key=report.key,
                 filters=plan.names_filter(chunk),
-                size=PageSize.starting(shop.settings.page_size_start, shop.settings.page_size_max),
-                target_s=shop.settings.page_seconds_target,
+                size=PageSize.starting(context.settings.page_size_start, context.settings.page_size_max),
+                target_s=context.settings.page_seconds_target,
                 with_extras=False,
             )
-            async with ahead(list_runs(shop.client, listing)) as listed_pages:
+            async with ahead(list_runs(context.client, listing)) as listed_pages:
                 async for listed in listed_pages:
                     await pages.take(listed, expected=len(run_ids))
                     found.update(run.run_id for run in (listed.page.runs if listed.page else ()))
@@ -238,10 +240,10 @@ def policy_of(key: ProjectKey, sources: Sequence[SourceSettings]) -> SourceSetti
     return SourceSettings(path=f"{key.entity}/{key.project}")
 
 
-async def _is_fatal(shop: Workshop, error: MirrorError) -> bool:
+async def _is_fatal(context: PullContext, error: MirrorError) -> bool:
     """Whether every other project would meet the same."""
     if isinstance(error, AuthError):  # either the key is refused, or it may not read this one thing
-        return await _key_is_refused(shop.client)
+        return await _key_is_refused(context.client)
     return isinstance(error, StoreError) or (isinstance(error, Unreachable) and not error.answered)
 
 

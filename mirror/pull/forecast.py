@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mirror.api import RunContents
 from mirror.pull.contents_pass import HeldContents, plan_of
 from mirror.pull.contents_plan import HISTORY_PAGE_STEPS, HistoryPlan, plan_files
-from mirror.pull.errand import Errand
+from mirror.pull.fetch_job import FetchJob
 from mirror.pull.run_artifacts import count_artifacts
 from mirror.pull.run_streams import ask_streams
 from mirror.records.runs import RunRecord
@@ -17,26 +17,26 @@ FILES_PER_PAGE = 500
 ARTIFACTS_PER_PAGE = 100
 
 
-def forecast(errand: Errand, runs: Sequence[RunRecord], held: HeldContents) -> None:
-    """Count into the errand's report what `gather` would fetch of these runs.
+def forecast(job: FetchJob, runs: Sequence[RunRecord], held: HeldContents) -> None:
+    """Count into the job's report what `gather` would fetch of these runs.
 
     Three things are not known before they are asked for, and not counted: the size of a history export, that of an
     artifact, and what stands on further pages of files and artifacts; the report says of how many runs there are such.
     """
-    report, asks = errand.report, 0
+    report, asks = job.report, 0
     for run in runs:
-        listed = errand.signatures.of(run.run_id)
-        files = plan_files(listed.files, held.files.get(run.run_id, {}), errand.policy, whole=not listed.has_more_files)
-        due = [file for file in files.fetch if errand.is_due(run.run_id, f"file {file.name}")]
+        listed = job.signed_urls.of(run.run_id)
+        files = plan_files(listed.files, held.files.get(run.run_id, {}), job.policy, whole=not listed.has_more_files)
+        due = [file for file in files.fetch if job.is_due(run.run_id, f"file {file.name}")]
         report.files += len(due)
         report.bytes_fetched += sum(file.size or 0 for file in due)
-        versions = count_artifacts(errand, listed, held.artifacts)
+        versions = count_artifacts(job, listed, held.artifacts)
         report.artifacts += versions
         report.requests_ahead += versions + (versions > 0)  # their records together, and the address of each manifest
         report.requests_ahead += _further_pages(listed)
         report.cut_short += listed.has_more_files or listed.logged.has_more or listed.used.has_more
-        plan = plan_of(errand, run, held)
-        ask = ask_streams(errand, run, held.histories[run.run_id], plan)
+        plan = plan_of(job, run, held)
+        ask = ask_streams(job, run, held.histories[run.run_id], plan)
         asks += ask is not None
         if plan is not None:
             report.parts += len(listed.export_urls) if plan.exports else 0

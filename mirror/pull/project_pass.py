@@ -19,11 +19,11 @@ from mirror.config import SourceSettings
 from mirror.errors import MirrorError, ServerError, SuspiciousListing, Unreachable
 from mirror.pull import plan
 from mirror.pull.budget import PageSize
+from mirror.pull.context import PullContext
 from mirror.pull.listing import Listed, Listing, ahead, list_runs, may_be_the_size
 from mirror.pull.report import ProjectReport
 from mirror.pull.sweeps_pass import take_sweeps
 from mirror.pull.take import PageTaker
-from mirror.pull.workshop import Workshop
 from mirror.records.passes import Held, ProjectKey, SourceState
 from mirror.store.write import held
 from mirror.store.write.failures import open_failures
@@ -45,18 +45,18 @@ class ProjectPass:
     """The running state of one pass.
 
     Args:
-        shop: shared by all passes of a pull.
+        context: shared by all passes of a pull.
         report: counted up while the pass runs.
         policy: what of the project's runs is wanted.
     """
 
-    def __init__(self, shop: Workshop, report: ProjectReport, policy: SourceSettings) -> None:
-        self.shop = shop
+    def __init__(self, context: PullContext, report: ProjectReport, policy: SourceSettings) -> None:
+        self.context = context
         self.report = report
         self.key: ProjectKey = report.key
-        self.at = shop.now()
+        self.at = context.now()
         self.wanted = policy.wanted
-        self.pages = PageTaker(shop, policy, report, self.at)
+        self.pages = PageTaker(context, policy, report, self.at)
         self.committer = self.pages.committer
         self.state = SourceState()
         self.held_before = 0
@@ -70,15 +70,15 @@ class ProjectPass:
         Raises:
             MirrorError: why it stopped; what was committed before stays, and the reason is in `sources`.
         """
-        self.state = await self.shop.stored(held.source_state, self.shop.lake, self.key)
+        self.state = await self.context.stored(held.source_state, self.context.lake, self.key)
         self.pages.last_look = self.state.last_pass_at
         self.held_project = self.state.last_walk_at is not None
-        self.held_before = await self.shop.stored(held.count_runs, self.shop.lake, self.key)
+        self.held_before = await self.context.stored(held.count_runs, self.context.lake, self.key)
         chosen = plan.choose_pass(
             self.state,
             now=self.at,
-            overlap=dt.timedelta(minutes=self.shop.settings.overlap_minutes),
-            walk_every=dt.timedelta(hours=self.shop.settings.reconcile_every_hours),
+            overlap=dt.timedelta(minutes=self.context.settings.overlap_minutes),
+            walk_every=dt.timedelta(hours=self.context.settings.reconcile_every_hours),
             force_walk=force_walk,
             wanted=self.wanted,
         )
@@ -104,8 +104,8 @@ class ProjectPass:
         unsettled = await self._unsettled()
         seen = _Seen(unseen=set(unsettled))
         trusted = not self.state.distrusts_updates
-        trusted = trusted and self.shop.client.knows("Run.updatedAt")
-        by_update = trusted and await self.shop.stored(held.tells_updates, self.shop.lake, self.key)
+        trusted = trusted and self.context.client.knows("Run.updatedAt")
+        by_update = trusted and await self.context.stored(held.tells_updates, self.context.lake, self.key)
         if by_update and not await self._list_updated(look, seen, room=len(unsettled)):
             self.distrusts_updates, by_update = True, False
             seen = _Seen(unseen=seen.unseen)  # what came is taken; the counts belong to the answer that comes now
@@ -116,8 +116,8 @@ class ProjectPass:
         await self._settle_missing(sorted(seen.unseen))
         if by_update:
             await self._check_updates(look, seen)
-        holding = await self.shop.stored(held.count_runs, self.shop.lake, self.key)
-        if self.shop.dry_run:
+        holding = await self.context.stored(held.count_runs, self.context.lake, self.key)
+        if self.context.dry_run:
             holding += self.report.new - self.report.gone  # as it would be held now
         # One answer held both the count and the runs: only then do they speak of the same instant.
         if seen.pages == 1 and seen.total is not None and seen.total - holding != self.state.surplus:
@@ -149,10 +149,10 @@ class ProjectPass:
         Returns:
             Whether the order holds, as far as can be seen; what came is taken either way.
         """
-        settings = self.shop.settings
+        settings = self.context.settings
         first = min(room + plan.LOOK_ROOM, settings.page_size_start)
         listing = list_runs(
-            self.shop.client,
+            self.context.client,
             Listing(
                 key=self.key,
                 filters=None,
@@ -182,7 +182,7 @@ class ProjectPass:
         if order.oldest is not None:
             # Runs that are held as updated later than the last one listed are on these pages, or they are gone.
             seen.oldest = order.oldest
-            above = await self.shop.stored(held.runs_updated_after, self.shop.lake, self.key, order.oldest)
+            above = await self.context.stored(held.runs_updated_after, self.context.lake, self.key, order.oldest)
             seen.unseen |= above.keys() - seen.listed
         return True
 
@@ -208,11 +208,11 @@ class ProjectPass:
         """
         until = self.server_time or self.at
         if seen.oldest is not None:
-            above = await self.shop.stored(held.runs_updated_after, self.shop.lake, self.key, seen.oldest)
+            above = await self.context.stored(held.runs_updated_after, self.context.lake, self.key, seen.oldest)
             if any(at < until and name not in seen.listed for name, at in above.items()):
                 self.distrusts_updates = True
         start = plan.whole_second(look.overlap_from)
-        holding = await self.shop.stored(held.count_moved_since, self.shop.lake, self.key, start)
+        holding = await self.context.stored(held.count_moved_since, self.context.lake, self.key, start)
         if seen.counted == holding:
             return
         async with ahead(self._pages(plan.moved_filter(look), with_extras=False)) as pages:
@@ -224,11 +224,11 @@ class ProjectPass:
 
     async def _unsettled(self) -> list[str]:
         """Runs to read again whatever the listing says: they change by themselves, failed, or await their export."""
-        active = await self.shop.stored(held.active_runs, self.shop.lake, self.key)
-        failures = await self.shop.stored(open_failures, self.shop.lake, self.key)
-        retry = self.shop.retry_quarantined
+        active = await self.context.stored(held.active_runs, self.context.lake, self.key)
+        failures = await self.context.stored(open_failures, self.context.lake, self.key)
+        retry = self.context.retry_quarantined
         due = {run_id for (run_id, _), failure in failures.items() if failure.is_due(self.at, retry_quarantined=retry)}
-        awaiting = await self.shop.stored(held.awaiting_export, self.shop.lake, self.key)
+        awaiting = await self.context.stored(held.awaiting_export, self.context.lake, self.key)
         last = self.state.last_pass_at
         late = {name for name, at in awaiting.items() if plan.look_again(at, last_look=last, now=self.at)}
         return sorted({*active, *due, *late})
@@ -236,7 +236,7 @@ class ProjectPass:
     async def _check_overlap(self, look: plan.Look, counted: int | None) -> None:
         """List the overlap when the server counts other runs in it than the lake holds."""
         start, end = plan.whole_second(look.overlap_from), plan.whole_second(look.since)
-        holding = await self.shop.stored(held.count_alive_between, self.shop.lake, self.key, start, end)
+        holding = await self.context.stored(held.count_alive_between, self.context.lake, self.key, start, end)
         if counted is None or counted == holding:
             return
         async with ahead(self._pages(plan.overlap_filter(look), with_extras=False)) as pages:
@@ -267,7 +267,7 @@ class ProjectPass:
         # Only now, all at once: how many are missing decides whether to believe it. A walk that is cut off before this
         # leaves more runs held than the server counts, and the next look calls for another walk.
         await self._settle_missing(missing)
-        holding = await self.shop.stored(held.count_runs, self.shop.lake, self.key)
+        holding = await self.context.stored(held.count_runs, self.context.lake, self.key)
         surplus = max(0, total - holding) if total is not None else 0
         await self._finish(started or self.at, surplus=surplus, total=total, walked=True)
 
@@ -289,9 +289,9 @@ class ProjectPass:
         with_extras: bool,
         count_filters: dict[str, object] | None = None,
     ) -> AsyncGenerator[Listed, None]:
-        settings = self.shop.settings
+        settings = self.context.settings
         return list_runs(
-            self.shop.client,
+            self.context.client,
             Listing(
                 key=self.key,
                 filters=filters,
@@ -316,8 +316,8 @@ class ProjectPass:
         return page.total
 
     def _refuse_if_too_many(self, marked: int, finding: str) -> None:
-        if self.shop.accept_missing or plan.may_be_gone(
-            max(0, marked), self.held_before, self.shop.settings.gone_fraction_max
+        if self.context.accept_missing or plan.may_be_gone(
+            max(0, marked), self.held_before, self.context.settings.gone_fraction_max
         ):
             return
         raise SuspiciousListing(
@@ -336,7 +336,9 @@ class ProjectPass:
         window, carry = plan.next_window(carry, created, last=listed.last)
         if window is None:
             return carry, ()
-        names = await self.shop.stored(held.runs_created_between, self.shop.lake, self.key, window.start, window.end)
+        names = await self.context.stored(
+            held.runs_created_between, self.context.lake, self.key, window.start, window.end
+        )
         return carry, plan.missing_from(window, names)
 
     async def _settle_missing(self, names: Sequence[str]) -> None:
@@ -358,14 +360,14 @@ class ProjectPass:
             if not nameless:  # else any of them may be the one that the server lists but cannot name
                 absent += [name for name in chunk if name not in found]
         await self.committer.settled()
-        known = await self.shop.stored(held.held_runs, self.shop.lake, self.key, absent)
+        known = await self.context.stored(held.held_runs, self.context.lake, self.key, absent)
         gone = tuple(name for name in absent if name in known and not known[name].gone)
         self._refuse_if_too_many(len(gone), f"lacks {len(gone)} of them")
         self.report.gone += len(gone)
         await self.committer.commit(gone=gone, recovered=tuple(absent))
 
     async def _take_sweeps(self, page: RunsPage | None) -> None:
-        await take_sweeps(self.shop, self.committer, self.report, page.sweeps if page is not None else None)
+        await take_sweeps(self.context, self.committer, self.report, page.sweeps if page is not None else None)
 
     async def _finish(self, watermark: dt.datetime, *, surplus: int, total: int | None, walked: bool) -> None:
         """Move the watermark: everything that moved before it is held."""

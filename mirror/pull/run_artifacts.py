@@ -14,8 +14,8 @@ import xxhash
 from mirror.api import ArtifactsPage, BadArtifact, RunContents
 from mirror.errors import NotFound, NotOffered, WrongContent
 from mirror.pull.contents_plan import MB
-from mirror.pull.errand import Errand
 from mirror.pull.fetch import Wanted, fetch
+from mirror.pull.fetch_job import FetchJob
 from mirror.pull.path import Path as ListingPath
 from mirror.records.artifacts import (
     ArtifactRecord,
@@ -72,7 +72,7 @@ class _Refs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def take_artifacts(
-    errand: Errand,
+    job: FetchJob,
     listed: RunContents,
     held: Mapping[str, HeldArtifact],
     links: Sequence[tuple[str, Direction]],
@@ -80,7 +80,7 @@ async def take_artifacts(
     """Take every version that the run logged or used and that is not held as it is now.
 
     Args:
-        errand: the batch; versions go into its outcome, each once.
+        job: the batch; versions go into its outcome, each once.
         listed: the first pages of the run's versions.
         held: versions that the lake holds, by id.
         links: ids and directions that the lake holds of the run.
@@ -88,25 +88,25 @@ async def take_artifacts(
     Raises:
         MirrorError: a list could not be read to its end, or a version is bad.
     """
-    logged = await _all(errand, listed.run_id, "logged", listed.logged)
-    used = await _all(errand, listed.run_id, "used", listed.used)
-    errand.report.skipped += logged.unreadable + used.unreadable
-    failing = errand.failing(listed.run_id)
+    logged = await _all(job, listed.run_id, "logged", listed.logged)
+    used = await _all(job, listed.run_id, "used", listed.used)
+    job.report.skipped += logged.unreadable + used.unreadable
+    failing = job.failing(listed.run_id)
     new = {
-        ref.artifact_id: ref for ref in [*logged.refs, *used.refs] if _is_new(listed.run_id, ref, held, errand, failing)
+        ref.artifact_id: ref for ref in [*logged.refs, *used.refs] if _is_new(listed.run_id, ref, held, job, failing)
     }
-    errand.outcome.claimed.update(new)
+    job.outcome.claimed.update(new)
     if new:
-        records = await _records(errand, new)
+        records = await _records(job, new)
         for artifact_id, record in records.items():
             if isinstance(record, BadArtifact):
-                errand.fail(listed.run_id, f"artifact {new[artifact_id].name}", record.reason)
+                job.fail(listed.run_id, f"artifact {new[artifact_id].name}", record.reason)
             elif record is not None and record.state == "COMMITTED":
-                await _take(errand, listed.run_id, record)
+                await _take(job, listed.run_id, record)
     for item in failing:
         wanted = any(item == f"{_PREFIX}{ref.name}" or item.startswith(f"{_PREFIX}{ref.name} ") for ref in new.values())
-        if item.startswith(_PREFIX) and not wanted and errand.is_due(listed.run_id, item):
-            errand.settle(listed.run_id, item)  # held by now, or no longer an artifact of this run
+        if item.startswith(_PREFIX) and not wanted and job.is_due(listed.run_id, item):
+            job.settle(listed.run_id, item)  # held by now, or no longer an artifact of this run
     pairs: list[tuple[str, Direction]] = [(ref.artifact_id, "logged") for ref in logged.refs]
     pairs += [(ref.artifact_id, "used") for ref in used.refs]
     unsure = {"logged": not logged.whole, "used": not used.whole}
@@ -114,105 +114,103 @@ async def take_artifacts(
     return TakenArtifacts(links=tuple(dict.fromkeys(pairs)), flaw=logged.flaw or used.flaw)
 
 
-async def _records(
-    errand: Errand, refs: Mapping[str, ArtifactRef]
-) -> Mapping[str, ArtifactRecord | BadArtifact | None]:
+async def _records(job: FetchJob, refs: Mapping[str, ArtifactRef]) -> Mapping[str, ArtifactRecord | BadArtifact | None]:
     """Versions by id; of a server that shows none by its id, as much as the lists of runs tell."""
     try:
-        return await errand.client.artifacts(list(refs))
+        return await job.client.artifacts(list(refs))
     except NotOffered:
         return {artifact_id: record_of(ref) for artifact_id, ref in refs.items()}
 
 
 def _is_new(
-    run_id: str, ref: ArtifactRef, held: Mapping[str, HeldArtifact], errand: Errand, failing: Sequence[str]
+    run_id: str, ref: ArtifactRef, held: Mapping[str, HeldArtifact], job: FetchJob, failing: Sequence[str]
 ) -> bool:
-    if ref.artifact_id in errand.outcome.claimed:  # another run of the batch takes it
+    if ref.artifact_id in job.outcome.claimed:  # another run of the batch takes it
         return False
-    if not errand.is_due(run_id, f"{_PREFIX}{ref.name}"):
+    if not job.is_due(run_id, f"{_PREFIX}{ref.name}"):
         return False
     before = held.get(ref.artifact_id)
     if before is None:
         return True
-    if errand.lacks_part(run_id, f"{_PREFIX}{ref.name}"):
+    if job.lacks_part(run_id, f"{_PREFIX}{ref.name}"):
         return True
     marks = {"digest", "updated_at_text", "aliases"} - ref.untold
     moved = {mark for mark in marks if getattr(ref, mark) != getattr(before, mark)}
     if before.manifest is None:
-        return all(map(errand.client.knows, MANIFESTS)) or "aliases" in moved
+        return all(map(job.client.knows, MANIFESTS)) or "aliases" in moved
     if moved:
         return True
     if before.left_out == NO_FILES:
-        return all(map(errand.client.knows, FILES))
+        return all(map(job.client.knows, FILES))
     if before.left_out is not None:  # the policy may want it by now
-        return _is_wanted(errand, ref.sequence, ref.name) and before.left_out != _too_large(errand)
+        return _is_wanted(job, ref.sequence, ref.name) and before.left_out != _too_large(job)
     # Bytes that failed are tried again by the run that the failures are noted for.
     mine = [item for item in failing if item.startswith(f"{_PREFIX}{ref.name} ")]
-    return before.failed_files > 0 and any(errand.is_due(run_id, item) for item in mine)
+    return before.failed_files > 0 and any(job.is_due(run_id, item) for item in mine)
 
 
-async def _all(errand: Errand, run_id: str, direction: Direction, first: ArtifactsPage) -> _Refs:
+async def _all(job: FetchJob, run_id: str, direction: Direction, first: ArtifactsPage) -> _Refs:
     refs, page, unreadable, flaw = list(first.artifacts), first, first.unreadable, first.flaw
     path = ListingPath(f"artifacts of run {run_id}")
     while page.has_more:
         path.step(page.after, [ref.artifact_id for ref in page.artifacts])
-        page = await errand.client.artifacts_page(errand.key.entity, errand.key.project, run_id, direction, page.after)
+        page = await job.client.artifacts_page(job.key.entity, job.key.project, run_id, direction, page.after)
         refs += page.artifacts
         unreadable += page.unreadable
         flaw = flaw or page.flaw
     return _Refs(refs=refs, unreadable=unreadable, whole=first.told and page.told and not unreadable, flaw=flaw)
 
 
-def count_artifacts(errand: Errand, listed: RunContents, held: Mapping[str, HeldArtifact]) -> int:
+def count_artifacts(job: FetchJob, listed: RunContents, held: Mapping[str, HeldArtifact]) -> int:
     """How many versions of a run's first pages `take_artifacts` would take; each is counted once in a batch."""
-    failing = errand.failing(listed.run_id)
+    failing = job.failing(listed.run_id)
     refs = [*listed.logged.artifacts, *listed.used.artifacts]
-    new = {ref.artifact_id for ref in refs if _is_new(listed.run_id, ref, held, errand, failing)}
-    errand.outcome.claimed.update(new)
+    new = {ref.artifact_id for ref in refs if _is_new(listed.run_id, ref, held, job, failing)}
+    job.outcome.claimed.update(new)
     return len(new)
 
 
-async def _take(errand: Errand, run_id: str, record: ArtifactRecord) -> None:
+async def _take(job: FetchJob, run_id: str, record: ArtifactRecord) -> None:
     """One version with its manifest; its bytes where the policy wants them."""
 
     async def action() -> ArtifactChange:
-        if not all(map(errand.client.knows, MANIFESTS)):
-            errand.report.artifacts += 1
+        if not all(map(job.client.knows, MANIFESTS)):
+            job.report.artifacts += 1
             return ArtifactChange(record=record)
-        manifest, entries = await _manifest(errand, record)
-        files = await _files(errand, run_id, record, entries)
-        errand.report.artifacts += 1
+        manifest, entries = await _manifest(job, record)
+        files = await _files(job, run_id, record, entries)
+        job.report.artifacts += 1
         return ArtifactChange(record=record, manifest=manifest, files=files)
 
-    change = await errand.guarded(run_id, f"{_PREFIX}{record.name}", action)
-    errand.note_part(run_id, f"{_PREFIX}{record.name}", record.flaw)
-    errand.outcome.artifacts[record.artifact_id] = change or ArtifactChange(record=record)
+    change = await job.guarded(run_id, f"{_PREFIX}{record.name}", action)
+    job.note_part(run_id, f"{_PREFIX}{record.name}", record.flaw)
+    job.outcome.artifacts[record.artifact_id] = change or ArtifactChange(record=record)
 
 
-async def _manifest(errand: Errand, record: ArtifactRecord) -> tuple[str, Sequence[ManifestEntry]]:
+async def _manifest(job: FetchJob, record: ArtifactRecord) -> tuple[str, Sequence[ManifestEntry]]:
     """The manifest as an object, and its entries, checked against the version's own digest.
 
     Raises:
         WrongContent: it is no manifest, or not the one of this version.
     """
-    found = await errand.client.artifact_manifest(record.artifact_id)
+    found = await job.client.artifact_manifest(record.artifact_id)
 
     async def resign() -> str:
-        return (await errand.client.artifact_manifest(record.artifact_id)).url.reveal()
+        return (await job.client.artifact_manifest(record.artifact_id)).url.reveal()
 
     key = PartialKey(
-        entity=errand.key.entity, project=errand.key.project, run_id="", kind="manifest", name=record.artifact_id,
+        entity=job.key.entity, project=job.key.project, run_id="", kind="manifest", name=record.artifact_id,
         updated_at=record.digest,
     )  # fmt: skip
     adopted = await fetch(
-        errand.client,
-        errand.objects,
+        job.client,
+        job.objects,
         Wanted(key=key, url=found.url, most=MANIFEST_MAX_BYTES),
         resign=resign,
-        on_bytes=errand.count_bytes,
-        under_way=errand.under_way,
+        on_bytes=job.count_bytes,
+        under_way=job.under_way,
     )
-    body = await anyio.to_thread.run_sync(errand.objects.read_with, adopted.digest, Path.read_bytes)
+    body = await anyio.to_thread.run_sync(job.objects.read_with, adopted.digest, Path.read_bytes)
     try:
         entries = parse_manifest(body).entries
     except ValueError as error:
@@ -224,19 +222,19 @@ async def _manifest(errand: Errand, record: ArtifactRecord) -> tuple[str, Sequen
 
 
 async def _files(
-    errand: Errand, run_id: str, record: ArtifactRecord, entries: Sequence[ManifestEntry]
+    job: FetchJob, run_id: str, record: ArtifactRecord, entries: Sequence[ManifestEntry]
 ) -> tuple[ArtifactFileRow, ...]:
-    reason = _why_left_out(errand, record)
+    reason = _why_left_out(job, record)
     if reason is not None:
         return tuple(ArtifactFileRow(entry=entry, object=None, status="left_out", reason=reason) for entry in entries)
     urls: dict[str, str] = {}
-    known = await errand.held_bytes([entry.digest for entry in entries if entry.md5_hex is not None])
-    lacking = [entry for entry in entries if entry.ref is None and not _has(errand, known.get(entry.digest))]
+    known = await job.held_bytes([entry.digest for entry in entries if entry.md5_hex is not None])
+    lacking = [entry for entry in entries if entry.ref is None and not _has(job, known.get(entry.digest))]
 
     async def list_urls() -> None:
         after, more, path = None, True, ListingPath(f"files of {record.name}")
         while more:
-            page = await errand.client.artifact_files(record.artifact_id, after)
+            page = await job.client.artifact_files(record.artifact_id, after)
             urls.update({file.name: file.url.reveal() for file in page.files})
             after, more = page.after, page.has_more
             path.step(after if more else None, [file.name for file in page.files])
@@ -249,10 +247,10 @@ async def _files(
     async def one(entry: ManifestEntry) -> None:
         async with turns:
             digest = known.get(entry.digest) if entry.md5_hex is not None else None
-            if digest is not None and _has(errand, digest):
+            if digest is not None and _has(job, digest):
                 rows.append(ArtifactFileRow(entry=entry, object=digest, status="held"))
             else:
-                rows.append(await _take_entry(errand, run_id, record, entry, urls, list_urls))
+                rows.append(await _take_entry(job, run_id, record, entry, urls, list_urls))
 
     async with side_by_side() as group:
         for entry in entries:
@@ -260,30 +258,30 @@ async def _files(
     return tuple(sorted(rows, key=lambda row: row.entry.path))
 
 
-def _has(errand: Errand, digest: str | None) -> bool:
-    return digest is not None and errand.objects.has(digest)
+def _has(job: FetchJob, digest: str | None) -> bool:
+    return digest is not None and job.objects.has(digest)
 
 
-def _why_left_out(errand: Errand, record: ArtifactRecord) -> str | None:
-    if not all(map(errand.client.knows, FILES)):
+def _why_left_out(job: FetchJob, record: ArtifactRecord) -> str | None:
+    if not all(map(job.client.knows, FILES)):
         return NO_FILES
-    if not _is_wanted(errand, record.sequence, record.name):
+    if not _is_wanted(job, record.sequence, record.name):
         return OPT_IN
-    if record.size is not None and record.size > errand.policy.artifact_size_max_mb * MB:
-        return _too_large(errand)
+    if record.size is not None and record.size > job.policy.artifact_size_max_mb * MB:
+        return _too_large(job)
     return None
 
 
-def _is_wanted(errand: Errand, sequence: str, name: str) -> bool:
-    return any(fnmatchcase(sequence, glob) or fnmatchcase(name, glob) for glob in errand.policy.artifacts_include)
+def _is_wanted(job: FetchJob, sequence: str, name: str) -> bool:
+    return any(fnmatchcase(sequence, glob) or fnmatchcase(name, glob) for glob in job.policy.artifacts_include)
 
 
-def _too_large(errand: Errand) -> str:
-    return f"larger than artifact_size_max_mb = {errand.policy.artifact_size_max_mb:g}"
+def _too_large(job: FetchJob) -> str:
+    return f"larger than artifact_size_max_mb = {job.policy.artifact_size_max_mb:g}"
 
 
 async def _take_entry(
-    errand: Errand,
+    job: FetchJob,
     run_id: str,
     record: ArtifactRecord,
     entry: ManifestEntry,
@@ -303,29 +301,29 @@ async def _take_entry(
             raise NotFound(f"the server lists no file {entry.path!r} in {record.name}")
         md5 = entry.digest if entry.md5_hex is not None else None
         key = PartialKey(
-            entity=errand.key.entity, project=errand.key.project, run_id="", kind="artifact", name=entry.digest,
+            entity=job.key.entity, project=job.key.project, run_id="", kind="artifact", name=entry.digest,
             size=entry.size, md5=md5,
         )  # fmt: skip
         adopted = await fetch(
-            errand.client,
-            errand.objects,
-            Wanted(key=key, url=urls[entry.path], most=errand.policy.artifact_size_max_mb * MB),
+            job.client,
+            job.objects,
+            Wanted(key=key, url=urls[entry.path], most=job.policy.artifact_size_max_mb * MB),
             resign=resign,
-            on_bytes=errand.count_bytes,
-            under_way=errand.under_way,
+            on_bytes=job.count_bytes,
+            under_way=job.under_way,
         )
-        return await _with_xxh128(errand, entry, adopted.digest)
+        return await _with_xxh128(job, entry, adopted.digest)
 
     item = f"{_PREFIX}{record.name} {entry.path}"
-    if not errand.is_due(run_id, item):
+    if not job.is_due(run_id, item):
         return ArtifactFileRow(entry=entry, object=None, status="failed", reason="see `failures`")
-    found = await errand.tried(run_id, item, action)
+    found = await job.tried(run_id, item, action)
     if isinstance(found, Failure):
         return ArtifactFileRow(entry=entry, object=None, status="failed", reason=found.reason)
     return ArtifactFileRow(entry=entry, object=found, status="held")
 
 
-async def _with_xxh128(errand: Errand, entry: ManifestEntry, digest: str) -> str:
+async def _with_xxh128(job: FetchJob, entry: ManifestEntry, digest: str) -> str:
     """The object, if it has the XXH128 of the entry: a download checks MD5 alone.
 
     Raises:
@@ -333,7 +331,7 @@ async def _with_xxh128(errand: Errand, entry: ManifestEntry, digest: str) -> str
     """
     if entry.xxh128_hex is None:
         return digest
-    found = await anyio.to_thread.run_sync(errand.objects.read_with, digest, _xxh128_hex)
+    found = await anyio.to_thread.run_sync(job.objects.read_with, digest, _xxh128_hex)
     if found != entry.xxh128_hex:
         raise WrongContent(f"{entry.path}: xxh128 is {found}, the manifest says {entry.xxh128_hex}")
     return digest

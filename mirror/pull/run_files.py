@@ -10,8 +10,8 @@ import msgspec
 from mirror.api import ListedFile, RunContents, SignedUrl
 from mirror.errors import NotFound
 from mirror.pull.contents_plan import MB, plan_files
-from mirror.pull.errand import Errand
 from mirror.pull.fetch import Wanted, fetch
+from mirror.pull.fetch_job import FetchJob
 from mirror.pull.path import Path
 from mirror.records.contents import FileRow, FileStatus, HeldFile
 from mirror.records.texts import storable
@@ -29,27 +29,27 @@ class TakenFiles(msgspec.Struct, frozen=True, kw_only=True):
     flaw: str | None  # what the server could not tell of single files, in its words
 
 
-async def take_files(errand: Errand, listed: RunContents, held: Mapping[str, HeldFile]) -> TakenFiles:
+async def take_files(job: FetchJob, listed: RunContents, held: Mapping[str, HeldFile]) -> TakenFiles:
     """Fetch a run's new and changed files.
 
     Raises:
         MirrorError: the list of files could not be read to its end.
     """
-    files, whole, flaw = await _all_files(errand, listed)
-    plan = plan_files(files, held, errand.policy, whole=whole)
+    files, whole, flaw = await _all_files(job, listed)
+    plan = plan_files(files, held, job.policy, whole=whole)
     rows = [_left_out(left.file, held.get(left.file.name), left.reason) for left in plan.left_out]
     rows += [_gone(name, held[name]) for name in plan.gone]
     if whole:
         asked = {_item(file) for file in plan.fetch}
-        for item in errand.failing(listed.run_id):
+        for item in job.failing(listed.run_id):
             if item.startswith(_PREFIX) and item not in asked:  # gone, left out by now, or held
-                errand.settle(listed.run_id, item)
-    wanted = [file for file in plan.fetch if errand.is_due(listed.run_id, _item(file))]
+                job.settle(listed.run_id, item)
+    wanted = [file for file in plan.fetch if job.is_due(listed.run_id, _item(file))]
     turns = anyio.Semaphore(FILES_AT_ONCE)
 
     async def one(file: ListedFile) -> None:
         async with turns:
-            rows.append(await _take_file(errand, listed.run_id, file, held.get(file.name)))
+            rows.append(await _take_file(job, listed.run_id, file, held.get(file.name)))
 
     async with side_by_side() as group:
         for file in wanted:
@@ -57,14 +57,14 @@ async def take_files(errand: Errand, listed: RunContents, held: Mapping[str, Hel
     return TakenFiles(rows=tuple(rows), flaw=flaw)
 
 
-async def _all_files(errand: Errand, listed: RunContents) -> tuple[Sequence[ListedFile], bool, str | None]:
+async def _all_files(job: FetchJob, listed: RunContents) -> tuple[Sequence[ListedFile], bool, str | None]:
     """The whole list, whether it is whole by the server's own count, and what it could not tell of single files."""
     files, after, more = list(listed.files), listed.files_after, listed.has_more_files
     unreadable, flaw, told = listed.unreadable_files, listed.flawed.get("files"), listed.files_told
     path = Path(f"files of run {listed.run_id}")
     path.step(after if more else None, [file.name for file in files])
     while more:
-        page = await errand.client.files_page(errand.key.entity, errand.key.project, listed.run_id, after)
+        page = await job.client.files_page(job.key.entity, job.key.project, listed.run_id, after)
         files += page.files
         unreadable += page.unreadable
         flaw = flaw or page.flaw or (None if page.told else "a page of the list is missing")
@@ -72,13 +72,13 @@ async def _all_files(errand: Errand, listed: RunContents) -> tuple[Sequence[List
         after, more = page.after, page.has_more
         path.step(after if more else None, [file.name for file in page.files])
     files = [msgspec.structs.replace(file, name=storable(file.name)) for file in files]  # as the lake holds them
-    errand.report.skipped += unreadable
+    job.report.skipped += unreadable
     counted = listed.file_count is None or len({file.name for file in files}) >= listed.file_count
     return files, told and counted and not unreadable, flaw
 
 
-async def _take_file(errand: Errand, run_id: str, file: ListedFile, held: HeldFile | None) -> FileRow:
-    generation = errand.signatures.generation
+async def _take_file(job: FetchJob, run_id: str, file: ListedFile, held: HeldFile | None) -> FileRow:
+    generation = job.signed_urls.generation
 
     async def address() -> SignedUrl:
         """The one that was listed, else one that is asked for: no address at all would be the server's own."""
@@ -88,30 +88,30 @@ async def _take_file(errand: Errand, run_id: str, file: ListedFile, held: HeldFi
         return url
 
     async def resign() -> SignedUrl | None:
-        renewed = await errand.signatures.renew(run_id, generation)
+        renewed = await job.signed_urls.renew(run_id, generation)
         found = renewed.files if renewed is not None else ()
         if not any(again.name == file.name and again.url.reveal() for again in found):
-            page = await errand.client.file_urls(errand.key.entity, errand.key.project, run_id, [file.name])
+            page = await job.client.file_urls(job.key.entity, job.key.project, run_id, [file.name])
             found = page.files
         return next((again.url for again in found if again.name == file.name), None)
 
     async def action() -> FileRow:
         key = PartialKey(
-            entity=errand.key.entity, project=errand.key.project, run_id=run_id, kind="file", name=file.name,
+            entity=job.key.entity, project=job.key.project, run_id=run_id, kind="file", name=file.name,
             size=file.size, md5=file.md5, updated_at=file.updated_at_text,
         )  # fmt: skip
         adopted = await fetch(
-            errand.client,
-            errand.objects,
-            Wanted(key=key, url=await address(), most=errand.policy.file_size_max_mb * MB),
+            job.client,
+            job.objects,
+            Wanted(key=key, url=await address(), most=job.policy.file_size_max_mb * MB),
             resign=resign,
-            on_bytes=errand.count_bytes,
-            under_way=errand.under_way,
+            on_bytes=job.count_bytes,
+            under_way=job.under_way,
         )
-        errand.report.files += 1
+        job.report.files += 1
         return _row(file, "held", digest=adopted.digest)
 
-    row = await errand.tried(run_id, _item(file), action)
+    row = await job.tried(run_id, _item(file), action)
     return row if isinstance(row, FileRow) else _failed(file, held, row.reason)
 
 

@@ -17,8 +17,8 @@ from mirror.pull.contents_plan import (
     plan_whole_history,
     summary_step_of,
 )
-from mirror.pull.errand import Errand
 from mirror.pull.fetch import Wanted, fetch
+from mirror.pull.fetch_job import FetchJob
 from mirror.pull.history_marks import (
     NAMES_TELL_NOTHING,
     contradicts,
@@ -62,12 +62,12 @@ class _Rows(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def take_history(
-    errand: Errand, run: RunRecord, plan: HistoryPlan, held: HeldHistory, first_rows: Sequence[str | None] | None
+    job: FetchJob, run: RunRecord, plan: HistoryPlan, held: HeldHistory, first_rows: Sequence[str | None] | None
 ) -> TakenHistory:
     """Fetch what the plan says; all of it when the first row that comes is not the one that is held.
 
     Args:
-        errand: the batch.
+        job: the batch.
         run: as listed.
         plan: what to fetch.
         held: what the lake holds.
@@ -76,27 +76,27 @@ async def take_history(
     Raises:
         MirrorError: a part or a page cannot be had now; nothing of the history changes.
     """
-    taken = await _take(errand, run, plan, held, first_rows)
+    taken = await _take(job, run, plan, held, first_rows)
     change, last = taken.change, held.last_tail_step
     if change.tail_from is not None and change.tail_from == last and change.exports is None and not change.is_partial:
         again = [row.row for row in change.tail if row.step == last]
         if contradicts(held.last_tail_row, again):
-            listed = errand.signatures.of(run.run_id)
-            taken = await _take(errand, run, plan_whole_history(run, listed, held), held, None)
+            listed = job.signed_urls.of(run.run_id)
+            taken = await _take(job, run, plan_whole_history(run, listed, held), held, None)
             change = taken.change
     before = held.completeness.keys_fingerprint if held.completeness is not None else None
     change = msgspec.structs.replace(
         change,
         keys_fingerprint=keys_fingerprint(run) if tells_keys(run) else before,
-        parts_fingerprint=_parts_mark(errand, run, held, change),
+        parts_fingerprint=_parts_mark(job, run, held, change),
     )
     return msgspec.structs.replace(taken, change=change)
 
 
-def _parts_mark(errand: Errand, run: RunRecord, held: HeldHistory, change: HistoryChange) -> str | None:
+def _parts_mark(job: FetchJob, run: RunRecord, held: HeldHistory, change: HistoryChange) -> str | None:
     """What to compare the names of the parts with at the next look."""
     before = held.completeness.parts_fingerprint if held.completeness is not None else None
-    urls = errand.signatures.of(run.run_id).export_urls
+    urls = job.signed_urls.of(run.run_id).export_urls
     if before == NAMES_TELL_NOTHING or (not urls and held.exports):
         return before
     now = parts_fingerprint(urls)
@@ -107,10 +107,10 @@ def _parts_mark(errand: Errand, run: RunRecord, held: HeldHistory, change: Histo
 
 
 async def _take(
-    errand: Errand, run: RunRecord, plan: HistoryPlan, held: HeldHistory, first_rows: Sequence[str | None] | None
+    job: FetchJob, run: RunRecord, plan: HistoryPlan, held: HeldHistory, first_rows: Sequence[str | None] | None
 ) -> TakenHistory:
-    listed, last_step, count = errand.signatures.of(run.run_id), last_step_of(run), line_count_of(run)
-    exports = await _take_exports(errand, run) if plan.exports else None
+    listed, last_step, count = job.signed_urls.of(run.run_id), last_step_of(run), line_count_of(run)
+    exports = await _take_exports(job, run) if plan.exports else None
     start, wanted = plan.rows_from, count
     exported = sum(export.rows for export in exports or ())
     if start is None and exports is not None:
@@ -119,11 +119,11 @@ async def _take(
         known = exported if exports is not None else sum(export.rows for export in held.exports)
         # All rows below the start are held; the one at it may be held, and comes again.
         wanted -= known + (0 if plan.replaces_tail else max(0, held.tail_rows - 1))
-    found = _Rows() if start is None else await _take_rows(errand, run, start, plan.rows_to, first_rows, wanted=wanted)
+    found = _Rows() if start is None else await _take_rows(job, run, start, plan.rows_to, first_rows, wanted=wanted)
     short = count is not None and exported + len(found.rows) + found.lost < count
     if exports and not listed.live_told and not run.is_active and short and start != 0:
         # Rows that no export holds may lie between those that one does; where they do is not told.
-        found = await _take_rows(errand, run, 0, plan.rows_to, None, wanted=None)
+        found = await _take_rows(job, run, 0, plan.rows_to, None, wanted=None)
     flaw = found.flaw
     gives_none = start is not None and not found.rows and held.tail_rows > 0 and exports is None and not plan.renews
     if gives_none and flaw is None:
@@ -159,22 +159,22 @@ def _behind(exports: Sequence[ExportRow], run: RunRecord, listed: RunContents) -
     return held + 1 if sum(export.rows for export in exports) < count else None
 
 
-async def _take_exports(errand: Errand, run: RunRecord) -> tuple[ExportRow, ...]:
+async def _take_exports(job: FetchJob, run: RunRecord) -> tuple[ExportRow, ...]:
     """All parts. When addresses expire, or parts are replaced meanwhile, all that are listed by then are taken."""
     try:
-        return await _take_parts(errand, run, errand.signatures.of(run.run_id))
+        return await _take_parts(job, run, job.signed_urls.of(run.run_id))
     except (UrlExpired, NotFound):
-        renewed = await errand.signatures.renew(run.run_id, errand.signatures.generation)
+        renewed = await job.signed_urls.renew(run.run_id, job.signed_urls.generation)
         if renewed is None:
             raise
-        return await _take_parts(errand, run, renewed)
+        return await _take_parts(job, run, renewed)
 
 
-async def _take_parts(errand: Errand, run: RunRecord, listed: RunContents) -> tuple[ExportRow, ...]:
+async def _take_parts(job: FetchJob, run: RunRecord, listed: RunContents) -> tuple[ExportRow, ...]:
     rows: dict[int, ExportRow] = {}
 
     async def one(part: int, url: SignedUrl) -> None:
-        rows[part] = await _take_part(errand, run, url)
+        rows[part] = await _take_part(job, run, url)
 
     async with side_by_side() as group:
         for part, url in enumerate(listed.export_urls):
@@ -182,11 +182,11 @@ async def _take_parts(errand: Errand, run: RunRecord, listed: RunContents) -> tu
     return tuple(row for _, row in sorted(rows.items()))  # as listed, whichever came first
 
 
-async def _take_part(errand: Errand, run: RunRecord, url: SignedUrl) -> ExportRow:
-    generation = errand.signatures.generation
+async def _take_part(job: FetchJob, run: RunRecord, url: SignedUrl) -> ExportRow:
+    generation = job.signed_urls.generation
 
     async def resign() -> SignedUrl | None:
-        renewed = await errand.signatures.renew(run.run_id, generation)
+        renewed = await job.signed_urls.renew(run.run_id, generation)
         found = renewed.export_urls if renewed is not None else ()
         return next((again for again in found if again.part_key == url.part_key), None)
 
@@ -196,22 +196,22 @@ async def _take_part(errand: Errand, run: RunRecord, url: SignedUrl) -> ExportRo
         updated_at=f"{last_step_of(run)} {run.history_line_count} {run.heartbeat_at_text}",
     )  # fmt: skip
     adopted = await fetch(
-        errand.client,
-        errand.objects,
-        Wanted(key=key, url=url, most=errand.export_max_bytes),
+        job.client,
+        job.objects,
+        Wanted(key=key, url=url, most=job.export_max_bytes),
         resign=resign,
-        on_bytes=errand.count_bytes,
-        under_way=errand.under_way,
+        on_bytes=job.count_bytes,
+        under_way=job.under_way,
     )
-    facts = await anyio.to_thread.run_sync(errand.objects.read_with, adopted.digest, facts_of)
-    errand.report.parts += 1
+    facts = await anyio.to_thread.run_sync(job.objects.read_with, adopted.digest, facts_of)
+    job.report.parts += 1
     return ExportRow(
         object=adopted.digest, size=adopted.size, rows=facts.rows, min_step=facts.min_step, max_step=facts.max_step
     )
 
 
 async def _take_rows(
-    errand: Errand,
+    job: FetchJob,
     run: RunRecord,
     start: int,
     end: int | None,
@@ -224,7 +224,7 @@ async def _take_rows(
     Steps may be times, a million apart: pages widen while nothing comes, so that a gap costs few requests.
 
     Args:
-        errand: the batch.
+        job: the batch.
         run: as listed.
         start: first step.
         end: the step behind the last; None: not known.
@@ -241,14 +241,14 @@ async def _take_rows(
     last_shown = summary_step_of(run)
     while low < end if end is not None else not _is_end(low, empty_from, len(texts), wanted, last_shown):
         high = low + width if end is None else min(low + width, end)
-        rows = await errand.client.history_rows(run.entity, run.project, run.run_id, low, high)
+        rows = await job.client.history_rows(run.entity, run.project, run.run_id, low, high)
         texts += rows
         low, width = high, HISTORY_PAGE_STEPS if rows else min(2 * width, WIDEST_PAGE_STEPS)
         empty_from = high if rows else empty_from
     tail = tuple(TailRow(step=step_of_row(text), row=text) for text in texts if text is not None)
-    errand.report.rows += len(tail)
+    job.report.rows += len(tail)
     lost = len(texts) - len(tail)
-    errand.report.skipped += lost
+    job.report.skipped += lost
     return _Rows(rows=tail, lost=lost, stepless=sum(row.step is None for row in tail))
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from mirror.api import LogPage, StreamAsk
 from mirror.pull.contents_plan import HISTORY, HISTORY_PAGE_STEPS, HistoryPlan
-from mirror.pull.errand import Errand
+from mirror.pull.fetch_job import FetchJob
 from mirror.pull.path import Path
 from mirror.records.console import ConsoleLine
 from mirror.records.contents import HeldHistory
@@ -22,23 +22,23 @@ MOST_NEWEST_LINES = 5000  # in one answer for many runs
 CONSOLE, EVENTS = "console", "system metrics"  # names of items that may fail, beside `HISTORY`
 
 
-def ask_streams(errand: Errand, run: RunRecord, held: HeldHistory, plan: HistoryPlan | None) -> StreamAsk | None:
+def ask_streams(job: FetchJob, run: RunRecord, held: HeldHistory, plan: HistoryPlan | None) -> StreamAsk | None:
     """What to ask of a run in the request for many; None when nothing is needed.
 
     Lines that were sent may be rewritten by later output (W&B API notes, section 6): after a sign of life the newest of
     a running run are read again, and all of one that has ended.
     """
-    listed = errand.signatures.of(run.run_id)
+    listed = job.signed_urls.of(run.run_id)
     lines, rows = listed.log_line_count, listed.events_line_count  # None: the server does not count them
     held_lines = 0 if held.last_console_number is None else held.last_console_number + 1
-    wanted = errand.policy.streams
-    partly = errand.lacks_part(run.run_id, CONSOLE)  # then all lines are read again
-    moved = run.run_id in errand.touched or CONSOLE in errand.failing(run.run_id) or partly
+    wanted = job.policy.streams
+    partly = job.lacks_part(run.run_id, CONSOLE)  # then all lines are read again
+    moved = run.run_id in job.touched or CONSOLE in job.failing(run.run_id) or partly
     has_log = moved if lines is None else lines > 0 and (moved or lines > held_lines)
-    has_events = moved if rows is None else rows > held.event_rows or errand.lacks_part(run.run_id, EVENTS)
-    with_log = wanted and has_log and errand.is_due(run.run_id, CONSOLE)
-    with_events = wanted and has_events and errand.is_due(run.run_id, EVENTS)
-    history_is_due = errand.is_due(run.run_id, HISTORY) or HISTORY in listed.failed
+    has_events = moved if rows is None else rows > held.event_rows or job.lacks_part(run.run_id, EVENTS)
+    with_log = wanted and has_log and job.is_due(run.run_id, CONSOLE)
+    with_events = wanted and has_events and job.is_due(run.run_id, EVENTS)
+    history_is_due = job.is_due(run.run_id, HISTORY) or HISTORY in listed.failed
     start = plan.rows_from if plan is not None and history_is_due else None
     if not (with_log or with_events or start is not None):
         return None
@@ -73,23 +73,21 @@ class TakenConsole(msgspec.Struct, frozen=True, kw_only=True):
     flaw: str | None  # what the server could not tell of single lines, in its words
 
 
-async def take_console(errand: Errand, run: RunRecord, first: LogPage, held: HeldHistory) -> TakenConsole:
+async def take_console(job: FetchJob, run: RunRecord, first: LogPage, held: HeldHistory) -> TakenConsole:
     """Console lines, given what came of them in the request for many."""
     if first.is_tail and first.lines and first.lines[0].number > (held.last_console_number or -1) + 1:
-        first = await errand.client.log_lines(
-            run.entity, run.project, run.run_id
-        )  # the server cut the newest ones short
+        first = await job.client.log_lines(run.entity, run.project, run.run_id)  # the server cut the newest ones short
     lines, page, unreadable, flaw = list(first.lines), first, first.unreadable, first.flaw
     path = Path(f"console lines of run {run.run_id}")
     while page.has_more and not page.is_tail:
         path.step(page.after, [str(line.number) for line in page.lines])
-        page = await errand.client.log_lines(run.entity, run.project, run.run_id, page.after)
+        page = await job.client.log_lines(run.entity, run.project, run.run_id, page.after)
         if not page.lines:
             break
         lines += page.lines
         unreadable += page.unreadable
         flaw = flaw or page.flaw
-    errand.report.skipped += unreadable
+    job.report.skipped += unreadable
     reached = max((line.number for line in lines), default=-1) + 1
     whole = bool(lines) or page.line_count == 0
     whole = whole and not unreadable and (page.line_count is None or reached >= page.line_count)

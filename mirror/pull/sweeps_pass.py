@@ -6,20 +6,22 @@ from mirror.api import SweepsPage
 from mirror.errors import ServerError, Unreachable
 from mirror.pull import plan
 from mirror.pull.committer import Committer
+from mirror.pull.context import PullContext
 from mirror.pull.path import Path
 from mirror.pull.report import ProjectReport
-from mirror.pull.workshop import Workshop
 from mirror.records.passes import Failure
 from mirror.store.write import held
 
 SWEEPS = "(sweeps)"  # what they are called where failures name runs
 
 
-async def take_sweeps(shop: Workshop, committer: Committer, report: ProjectReport, first: SweepsPage | None) -> None:
+async def take_sweeps(
+    context: PullContext, committer: Committer, report: ProjectReport, first: SweepsPage | None
+) -> None:
     """Take all of them; the first page came along with the runs.
 
     Args:
-        shop: shared by all passes of a pull.
+        context: shared by all passes of a pull.
         committer: of the pass.
         report: told what could not be taken.
         first: None: they were not asked for.
@@ -30,7 +32,7 @@ async def take_sweeps(shop: Workshop, committer: Committer, report: ProjectRepor
     """
     if first is None:
         return
-    before = await shop.stored(held.held_sweeps, shop.lake, report.key)
+    before = await context.stored(held.held_sweeps, context.lake, report.key)
     listed: set[str] = set()
     bad: list[str] = []
     page, path = first, Path(f"sweeps of {report.key}")
@@ -42,7 +44,7 @@ async def take_sweeps(shop: Workshop, committer: Committer, report: ProjectRepor
             break
         try:
             path.step(page.after, [sweep.sweep_id for sweep in page.sweeps])
-            page = await shop.client.sweeps(report.key.entity, report.key.project, page.after)
+            page = await context.client.sweeps(report.key.entity, report.key.project, page.after)
         except (ServerError, Unreachable) as error:
             if isinstance(error, Unreachable) and not error.answered:
                 raise

@@ -11,11 +11,11 @@ from mirror.pull import plan
 from mirror.pull.committer import Batch, Committer
 from mirror.pull.contents_pass import HeldContents, gather
 from mirror.pull.contents_plan import MB
-from mirror.pull.errand import Errand, Outcome, Signatures
+from mirror.pull.context import PullContext
+from mirror.pull.fetch_job import FetchJob, Outcome, SignedUrls
 from mirror.pull.forecast import forecast
 from mirror.pull.listing import CONTENTS, Listed
 from mirror.pull.report import ProjectReport
-from mirror.pull.workshop import Workshop
 from mirror.records.contents import HeldHistory
 from mirror.records.passes import Failure, Held, OpenFailure, ProjectKey, SourceState
 from mirror.records.projects import ProjectRecord
@@ -33,16 +33,16 @@ class PageTaker:
     """Takes the pages of one pass.
 
     Args:
-        shop: shared by all passes of a pull.
+        context: shared by all passes of a pull.
         policy: what of a run is wanted.
         report: counted up.
         at: the time of the pass, UTC.
     """
 
-    def __init__(self, shop: Workshop, policy: SourceSettings, report: ProjectReport, at: dt.datetime) -> None:
-        self.shop, self.policy, self.report, self.at = shop, policy, report, at
+    def __init__(self, context: PullContext, policy: SourceSettings, report: ProjectReport, at: dt.datetime) -> None:
+        self.context, self.policy, self.report, self.at = context, policy, report, at
         self.key: ProjectKey = report.key
-        self.committer = Committer(shop, report, at)
+        self.committer = Committer(context, report, at)
         self._planned: set[str] = set()  # runs that a dry run has counted; a walk that follows a look lists them again
         self.last_look: dt.datetime | None = None  # when the last good pass was, UTC; None: whatever lacks is asked for
 
@@ -70,12 +70,12 @@ class PageTaker:
         """
         listing: Sequence[RunRecord] = listed.page.runs if listed.page is not None else ()
         contents = listed.page.contents if listed.page is not None else {}
-        if self.shop.dry_run:
+        if self.context.dry_run:
             listing = self._unplanned(listing)
         runs = {run.run_id: run for run in listing}
         if self.committer.is_pending(runs):  # a run that moved between pages: what is held of it is about to change
             await self.committer.settled()
-        before = await self.shop.stored(held.held_runs, self.shop.lake, self.key, list(runs)) if runs else {}
+        before = await self.context.stored(held.held_runs, self.context.lake, self.key, list(runs)) if runs else {}
         listing = await self._with_held(listing, before)
         runs = {run.run_id: run for run in listing}
         changed = {run.run_id: run for run in plan.changed_runs(listing, before)}
@@ -84,7 +84,7 @@ class PageTaker:
         self.report.written += len(changed)
         self.report.new += sum(run_id not in before for run_id in changed)
         self.report.unchanged += len(listing) - len(changed)
-        failures = await self.shop.stored(open_failures, self.shop.lake, self.key) if runs else {}
+        failures = await self.context.stored(open_failures, self.context.lake, self.key) if runs else {}
         remade = plan.remade_runs(changed.values(), before)
         touched = _touched(list(changed.values()), before) | remade
         # Nothing that is held of a run counts for another one that has its id now; the commit puts it aside.
@@ -123,7 +123,7 @@ class PageTaker:
         lacking = [run for run in listing if run.run_id in before and (run.flaws or run.run_id in moved)]
         if not any(run.flaws or run.untold for run in lacking):
             return listing
-        filled = await self.shop.stored(held.with_held, self.shop.lake, self.key, lacking)
+        filled = await self.context.stored(held.with_held, self.context.lake, self.key, lacking)
         return [with_fingerprint(filled[run.run_id]) if run.run_id in filled else run for run in listing]
 
     def _unplanned(self, runs: Sequence[RunRecord]) -> Sequence[RunRecord]:
@@ -152,12 +152,12 @@ class PageTaker:
         if not readable:
             return outcome
         outcome.settled += [(run.run_id, CONTENTS) for run in readable if (run.run_id, CONTENTS) in failures]
-        errand = Errand(
-            client=self.shop.client,
-            objects=self.shop.objects,
+        job = FetchJob(
+            client=self.context.client,
+            objects=self.context.objects,
             key=self.key,
             policy=self.policy,
-            export_max_bytes=self.shop.settings.export_size_max_mb * MB,
+            export_max_bytes=self.context.settings.export_size_max_mb * MB,
             at=self.at,
             touched=touched,
             changed=changed,
@@ -167,28 +167,28 @@ class PageTaker:
                 if plan.look_again(run.heartbeat_at or run.created_at, last_look=self.last_look, now=self.at)
             ),
             held_bytes=self._held_bytes,
-            under_way=self.shop.under_way,
+            under_way=self.context.under_way,
             open_failures=failures,
-            retry_quarantined=self.shop.retry_quarantined,
+            retry_quarantined=self.context.retry_quarantined,
             report=self.report,
             outcome=outcome,
-            signatures=Signatures(self.shop.client, self.key, {run.run_id: listed[run.run_id] for run in readable}),
+            signed_urls=SignedUrls(self.context.client, self.key, {run.run_id: listed[run.run_id] for run in readable}),
         )
         holding = await self._held(readable, listed, before)
-        if self.shop.dry_run:
-            forecast(errand, readable, holding)
+        if self.context.dry_run:
+            forecast(job, readable, holding)
         else:
-            await gather(errand, readable, holding)
+            await gather(job, readable, holding)
         return outcome
 
     async def _held_bytes(self, digests: Sequence[str]) -> dict[str, str]:
-        return await self.shop.stored(contents_held.held_bytes, self.shop.lake, digests)
+        return await self.context.stored(contents_held.held_bytes, self.context.lake, digests)
 
     async def _held(
         self, runs: Sequence[RunRecord], listed: Mapping[str, RunContents], before: Mapping[str, Held]
     ) -> HeldContents:
         """What the lake holds of these runs. Of one that is new to it, nothing: then it is not asked."""
-        lake, key, run_ids = self.shop.lake, self.key, [run.run_id for run in runs if run.run_id in before]
+        lake, key, run_ids = self.context.lake, self.key, [run.run_id for run in runs if run.run_id in before]
 
         def read() -> HeldContents:
             links = contents_held.held_links(lake, key, run_ids) if run_ids else {}
@@ -203,7 +203,7 @@ class PageTaker:
                 artifacts=contents_held.held_artifacts(lake, ids) if ids else {},
             )
 
-        return await self.shop.stored(read)
+        return await self.context.stored(read)
 
 
 def _note_flaws(outcome: Outcome, runs: Sequence[RunRecord], failures: Mapping[tuple[str, str], OpenFailure]) -> None:

@@ -9,8 +9,8 @@ the outbox, those of a run in order and runs side by side; `ledger` commits what
 leave the outbox. It asks `api`, writes into `store`, and moves entries in `outbox`.
 """
 
+from mirror.replay.context import DeliveryContext
 from mirror.replay.cycle import Replayed, replay
-from mirror.replay.desk import Desk
 from mirror.replay.watching import Result, Silent, Watcher
 
-__all__ = ["Desk", "Replayed", "Result", "Silent", "Watcher", "replay"]
+__all__ = ["DeliveryContext", "Replayed", "Result", "Silent", "Watcher", "replay"]

@@ -7,17 +7,17 @@ from typing import Any
 from mirror.records.artifacts import ArtifactRecord
 from mirror.records.contents import Direction
 from mirror.records.operations import Entry, LogArtifact, UseArtifact
-from mirror.replay.desk import Desk
+from mirror.replay.context import DeliveryContext
 from mirror.replay.outcomes import Delivered, RefusedDelivery, UnconfirmedDelivery
 
 _USE_FEATURE = "USE_ARTIFACT_WITH_ENTITY_AND_PROJECT_INFORMATION"
 
 
-async def log_artifact(desk: Desk, entry: Entry, operation: LogArtifact) -> Delivered:
+async def log_artifact(context: DeliveryContext, entry: Entry, operation: LogArtifact) -> Delivered:
     """Attach a version to a run as its output, by its digest: no bytes are sent."""
-    run = await desk.run(entry)
+    run = await context.run(entry)
     link: tuple[tuple[str, Direction], ...] = ((operation.artifact_id, "logged"),)
-    if await _is_linked(desk, entry, operation.artifact_id, "logged", operation.aliases):
+    if await _is_linked(context, entry, operation.artifact_id, "logged", operation.aliases):
         return Delivered(outcome="already_so", run=run, links=link)
     fields = {
         "entityName": entry.entity,
@@ -31,20 +31,20 @@ async def log_artifact(desk: Desk, entry: Entry, operation: LogArtifact) -> Deli
         "aliases": [{"artifactCollectionName": operation.collection, "alias": alias} for alias in operation.aliases],
         "tags": [{"tagName": tag} for tag in operation.tags],
     }
-    await _require(desk, operation)  # else the server would begin a new version, whose bytes never come
-    state = await desk.client.attach_artifact(fields)
+    await _require(context, operation)  # else the server would begin a new version, whose bytes never come
+    state = await context.client.attach_artifact(fields)
     if state not in {None, "COMMITTED"}:
         raise RefusedDelivery(f"the server no longer has the bytes of {operation.name}")
-    if not await _is_linked(desk, entry, operation.artifact_id, "logged", operation.aliases):
+    if not await _is_linked(context, entry, operation.artifact_id, "logged", operation.aliases):
         raise UnconfirmedDelivery(f"the server took {operation.name} but does not show it at the run")
     return Delivered(outcome="applied", run=run, links=link, sent=fields)
 
 
-async def use_artifact(desk: Desk, entry: Entry, operation: UseArtifact) -> Delivered:
+async def use_artifact(context: DeliveryContext, entry: Entry, operation: UseArtifact) -> Delivered:
     """Declare a version as an input of a run."""
-    run = await desk.run(entry)
+    run = await context.run(entry)
     link: tuple[tuple[str, Direction], ...] = ((operation.artifact_id, "used"),)
-    if await _is_linked(desk, entry, operation.artifact_id, "used", ()):
+    if await _is_linked(context, entry, operation.artifact_id, "used", ()):
         return Delivered(outcome="already_so", run=run, links=link)
     fields: dict[str, Any] = {
         "entityName": entry.entity,
@@ -54,25 +54,25 @@ async def use_artifact(desk: Desk, entry: Entry, operation: UseArtifact) -> Deli
         "usedAs": operation.use_as,
     }
     owner = operation.name.split("/")
-    if _USE_FEATURE in desk.features and len(owner) == 3:
+    if _USE_FEATURE in context.features and len(owner) == 3:
         fields |= {"artifactEntityName": owner[0], "artifactProjectName": owner[1]}
-    await _require(desk, operation)
-    await desk.client.use_artifact(fields)
-    if not await _is_linked(desk, entry, operation.artifact_id, "used", ()):
+    await _require(context, operation)
+    await context.client.use_artifact(fields)
+    if not await _is_linked(context, entry, operation.artifact_id, "used", ()):
         raise UnconfirmedDelivery(f"the server took {operation.name} but does not show it at the run")
     return Delivered(outcome="applied", run=run, links=link, sent=fields)
 
 
-async def _require(desk: Desk, operation: LogArtifact | UseArtifact) -> None:
+async def _require(context: DeliveryContext, operation: LogArtifact | UseArtifact) -> None:
     """Refuse a version that went upstream, which servers leave out of listings."""
-    found = (await desk.client.artifacts([operation.artifact_id]))[operation.artifact_id]
+    found = (await context.client.artifacts([operation.artifact_id]))[operation.artifact_id]
     if found is None or (isinstance(found, ArtifactRecord) and found.state != "COMMITTED"):
         state = "no longer there" if found is None else found.state
         raise RefusedDelivery(f"the version {operation.name} is not to be had upstream: it is {state}")
 
 
 async def _is_linked(
-    desk: Desk, entry: Entry, artifact_id: str, direction: Direction, aliases: tuple[str, ...]
+    context: DeliveryContext, entry: Entry, artifact_id: str, direction: Direction, aliases: tuple[str, ...]
 ) -> bool:
-    ref = await desk.client.linked_artifact(*entry.run_path, direction, artifact_id, with_aliases=bool(aliases))
+    ref = await context.client.linked_artifact(*entry.run_path, direction, artifact_id, with_aliases=bool(aliases))
     return ref is not None and set(aliases) <= set(ref.aliases)

@@ -26,8 +26,8 @@ from mirror.outbox.names import name_of, run_tag, tag_in
 from mirror.records.operations import Create, Entry, RunPath, touched
 from mirror.records.receipts import Ending, Outcome, Receipt
 from mirror.records.texts import dump_strict
+from mirror.replay.context import DeliveryContext
 from mirror.replay.deliveries import deliver
-from mirror.replay.desk import Desk
 from mirror.replay.due import later, may_go
 from mirror.replay.ledger import Ended, Ledger, ended_before, let_leave
 from mirror.replay.outcomes import Delivered, HeldDelivery, RefusedDelivery, UnconfirmedDelivery, is_refusal, words_of
@@ -58,29 +58,29 @@ class Replayed(msgspec.Struct, kw_only=True):
         setattr(self, outcome, getattr(self, outcome) + 1)
 
 
-async def replay(desk: Desk, watcher: Watcher | None = None) -> Replayed:
+async def replay(context: DeliveryContext, watcher: Watcher | None = None) -> Replayed:
     """Deliver what waits in the outbox, once each.
 
     Args:
-        desk: what deliveries need.
+        context: what deliveries need.
         watcher: shown each operation that is done with; may end the round early.
 
     Raises:
         HomeBusy: another process replays.
         StoreError: the disk failed; what was not written down stays claimed, and the next replay looks first.
     """
-    with desk.outbox.replaying():
-        return await _Round(desk, watcher or Silent()).run()
+    with context.outbox.replaying():
+        return await _Round(context, watcher or Silent()).run()
 
 
 class _Round:
     """The state of one round."""
 
-    def __init__(self, desk: Desk, watcher: Watcher) -> None:
-        self.desk = desk
+    def __init__(self, context: DeliveryContext, watcher: Watcher) -> None:
+        self.context = context
         self.watcher = watcher
         self.report = Replayed()
-        self._ledger = Ledger(desk)
+        self._ledger = Ledger(context)
         self._lanes: dict[RunPath, deque[Entry]] = {}  # entries of a run that wait for the one before
         self._blocked: set[RunPath] = set()  # runs of which nothing more goes in this round
         self._held: dict[RunPath, list[tuple[str, frozenset[str]]]] = {}  # ids of held entries, what they are about
@@ -102,9 +102,11 @@ class _Round:
         return self.report
 
     async def _prepare(self) -> None:
-        for placed in await anyio.to_thread.run_sync(list, self.desk.outbox.entries("conflict")):
+        for placed in await anyio.to_thread.run_sync(list, self.context.outbox.entries("conflict")):
             self._hold_back(placed.entry)
-        self._given_up = await anyio.to_thread.run_sync(given_up_creations, self.desk.lake, limiter=self.desk.storing)
+        self._given_up = await anyio.to_thread.run_sync(
+            given_up_creations, self.context.lake, limiter=self.context.storing
+        )
 
     async def _pass(self, only: dict[str, str] | None) -> dict[str, str]:
         """Go over what waits, once.
@@ -121,10 +123,10 @@ class _Round:
             tag = tag_in(name)
             return tag not in left and (only is None or name >= only.get(tag, "~"))
 
-        waiting = self.desk.outbox.entries("new", wanted=wanted)
+        waiting = self.context.outbox.entries("new", wanted=wanted)
         async with side_by_side() as lanes:
             while not self._is_over and (some := await _next(waiting)):
-                self._ended |= await ended_before(self.desk, [placed.entry for placed in some])
+                self._ended |= await ended_before(self.context, [placed.entry for placed in some])
                 for placed in some:
                     entry = placed.entry
                     tag = run_tag(entry.run_path)
@@ -164,7 +166,7 @@ class _Round:
     async def _one(self, entry: Entry) -> None:
         ended: Ended | None = None
         async with self._delivering:
-            if self._is_over or entry.run_path in self._blocked or not may_go(entry, self.desk.now()):
+            if self._is_over or entry.run_path in self._blocked or not may_go(entry, self.context.now()):
                 self._wait(entry)
                 return
             self._ledger.begin()
@@ -190,11 +192,11 @@ class _Round:
             self._wait(entry)
             return None
         given_up = await self._given_up_creation(entry) if creation is None else None
-        claimed = await anyio.to_thread.run_sync(self.desk.outbox.claim, entry)
+        claimed = await anyio.to_thread.run_sync(self.context.outbox.claim, entry)
         if claimed is None:  # folded, dropped or taken meanwhile
             return None
         if (before := self._ended.pop(claimed.id, None)) is not None:
-            await let_leave(self.desk, claimed, before)
+            await let_leave(self.context, claimed, before)
             return None
         started = anyio.current_time()
         if given_up is not None:
@@ -206,17 +208,17 @@ class _Round:
             delivered = Delivered(outcome="buried", answer=why)
         if delivered is None:
             return None
-        receipt = _receipt(claimed, delivered, self.desk.now(), anyio.current_time() - started)
+        receipt = _receipt(claimed, delivered, self.context.now(), anyio.current_time() - started)
         return Ended(entry=claimed, receipt=receipt, delivered=delivered)
 
     async def _delivered(self, claimed: Entry) -> Delivered | None:
         """What the delivery of a claimed entry came to; None when it is no longer claimed."""
         try:
-            return await deliver(self.desk, claimed)
+            return await deliver(self.context, claimed)
         except RefusedDelivery as refusal:
             return Delivered(outcome="buried", answer=str(refusal), run=refusal.run, gone=refusal.gone)
         except HeldDelivery as held:
-            await anyio.to_thread.run_sync(self.desk.outbox.hold, claimed, str(held))
+            await anyio.to_thread.run_sync(self.context.outbox.hold, claimed, str(held))
             self._hold_back(claimed)
             self.report.held += 1
             self.watcher.ended(claimed, "held", str(held))
@@ -245,7 +247,7 @@ class _Round:
         """The creation of an entry's run, when it was refused or waits for a person."""
         if entry.storage_id is not None or isinstance(entry.operation, Create):
             return None
-        aside = await anyio.to_thread.run_sync(self.desk.outbox.of_run, entry.run_path, "dead", "conflict")
+        aside = await anyio.to_thread.run_sync(self.context.outbox.of_run, entry.run_path, "dead", "conflict")
         return next((one for one in aside if isinstance(one.entry.operation, Create) and one.entry.id < entry.id), None)
 
     async def _given_up_creation(self, entry: Entry) -> str | None:
@@ -253,7 +255,7 @@ class _Round:
         entry_id = self._given_up.get(entry.run_path)
         if entry_id is None or entry.storage_id is not None or isinstance(entry.operation, Create):
             return None
-        again = await anyio.to_thread.run_sync(self.desk.outbox.of_run, entry.run_path, "new", "claimed")
+        again = await anyio.to_thread.run_sync(self.context.outbox.of_run, entry.run_path, "new", "claimed")
         if any(isinstance(one.entry.operation, Create) for one in again):
             return None
         return f"its run was never made: entry {entry_id} was given up"
@@ -282,7 +284,7 @@ class _Round:
                     self.report.outage = error
                 else:
                     try:
-                        await self.desk.client.check()
+                        await self.context.client.check()
                     except MirrorError as also:
                         self.report.outage = also
             return self.report.outage is not None
@@ -292,7 +294,7 @@ class _Round:
         self.report.waiting += 1
 
     def _later(self, entry: Entry) -> dt.datetime:
-        return later(entry.attempts, self.desk.now(), random.random())  # noqa: S311 - jitter is not a secret
+        return later(entry.attempts, self.context.now(), random.random())  # noqa: S311 - jitter is not a secret
 
     async def _put_back(
         self,
@@ -303,7 +305,7 @@ class _Round:
         attempted: bool = True,
         unconfirmed: bool = False,
     ) -> None:
-        put_back = partial(self.desk.outbox.put_back, attempted=attempted, unconfirmed=unconfirmed)
+        put_back = partial(self.context.outbox.put_back, attempted=attempted, unconfirmed=unconfirmed)
         await anyio.to_thread.run_sync(put_back, entry, reason, until)
         self._blocked.add(entry.run_path)
         self.report.put_back += 1

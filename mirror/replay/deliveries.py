@@ -24,13 +24,13 @@ from mirror.records.operations import (
     UseArtifact,
 )
 from mirror.replay.artifact_deliveries import log_artifact, use_artifact
-from mirror.replay.desk import Desk
+from mirror.replay.context import DeliveryContext
 from mirror.replay.file_deliveries import delete_file, upload_file
 from mirror.replay.outcomes import Delivered, UnconfirmedDelivery, words_of
 from mirror.replay.run_deliveries import create, delete, edit, stop, update_state
 
 
-async def deliver(desk: Desk, entry: Entry) -> Delivered:
+async def deliver(context: DeliveryContext, entry: Entry) -> Delivered:
     """Deliver one entry.
 
     Raises:
@@ -40,7 +40,7 @@ async def deliver(desk: Desk, entry: Entry) -> Delivered:
         MirrorError: of the network or the server; see `outcomes`.
     """
     try:
-        return await _DELIVERIES[type(entry.operation)](desk, entry, entry.operation)
+        return await _DELIVERIES[type(entry.operation)](context, entry, entry.operation)
     except ServerError as error:
         # To write while somebody else does is answered 409, for this mutation alone (W&B API notes, section 2).
         if error.status != HTTPStatus.CONFLICT:
@@ -48,7 +48,7 @@ async def deliver(desk: Desk, entry: Entry) -> Delivered:
         raise UnconfirmedDelivery(words_of(error)) from error
 
 
-_DELIVERIES: dict[type[Any], Callable[[Desk, Entry, Any], Awaitable[Delivered]]] = {
+_DELIVERIES: dict[type[Any], Callable[[DeliveryContext, Entry, Any], Awaitable[Delivered]]] = {
     Edit: edit,
     UpdateState: update_state,
     UploadFile: upload_file,

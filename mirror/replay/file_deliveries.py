@@ -11,7 +11,7 @@ from mirror.errors import StoreError, UrlExpired
 from mirror.records.contents import FileRow
 from mirror.records.operations import DeleteFile, Entry, UploadFile
 from mirror.records.texts import storable
-from mirror.replay.desk import Desk
+from mirror.replay.context import DeliveryContext
 from mirror.replay.outcomes import Delivered, HeldDelivery, RefusedDelivery, UnconfirmedDelivery
 from mirror.store.objects.objects import hash_file
 
@@ -20,34 +20,34 @@ _WHAT_TO_DO = "nothing was sent: `wandb-mirror verify` says how to get them back
 _MARK_FEATURE = "MARK_RUN_FILES_UPLOADED"
 
 
-async def upload_file(desk: Desk, entry: Entry, upload: UploadFile) -> Delivered:
+async def upload_file(context: DeliveryContext, entry: Entry, upload: UploadFile) -> Delivered:
     """Put a file into a run, and see that the server lists these bytes."""
     path = entry.run_path
-    run = await desk.run(entry)
-    there = await _file(desk, entry, upload.name)
+    run = await context.run(entry)
+    there = await _file(context, entry, upload.name)
     if there is not None and there.md5 == upload.md5:
         return Delivered(outcome="already_so", run=run, files=(_row(there, upload),))
     if there is not None and there.md5 is not None and there.md5 != upload.base_md5:
         clash = f"{upload.name} has other bytes upstream than when the upload was queued"
-        match desk.policy(entry):
+        match context.policy(entry):
             case "hold":
                 raise HeldDelivery(clash)
             case "theirs":
                 return Delivered(outcome="theirs", run=run, answer=clash)
-    source = await anyio.to_thread.run_sync(_source, desk, upload)
+    source = await anyio.to_thread.run_sync(_source, context, upload)
     for attempt in range(1, ADDRESSES + 1):
-        slot = (await desk.client.upload_slots(*path, [upload.name]))[upload.name]
+        slot = (await context.client.upload_slots(*path, [upload.name]))[upload.name]
         try:
-            await desk.client.upload(slot, source, upload.size)
+            await context.client.upload(slot, source, upload.size)
             break
         except UrlExpired as error:
             if attempt == ADDRESSES:
                 raise RefusedDelivery(error.message) from error
-    if _MARK_FEATURE in desk.features:
-        await desk.client.mark_uploaded(*path, [upload.name])
-    after = await _file(desk, entry, upload.name)
+    if _MARK_FEATURE in context.features:
+        await context.client.mark_uploaded(*path, [upload.name])
+    after = await _file(context, entry, upload.name)
     listed = after is not None and after.md5 in (None, upload.md5) and after.size == upload.size
-    if not listed and _MARK_FEATURE in desk.features:
+    if not listed and _MARK_FEATURE in context.features:
         raise UnconfirmedDelivery(f"the server took {upload.name} but does not list these bytes")
     return Delivered(
         outcome="applied",
@@ -58,15 +58,15 @@ async def upload_file(desk: Desk, entry: Entry, upload: UploadFile) -> Delivered
     )
 
 
-async def delete_file(desk: Desk, entry: Entry, operation: DeleteFile) -> Delivered:
+async def delete_file(context: DeliveryContext, entry: Entry, operation: DeleteFile) -> Delivered:
     """Remove a file from a run; the mirror keeps its bytes."""
-    run = await desk.run(entry)
-    there = await _file(desk, entry, operation.name)
+    run = await context.run(entry)
+    there = await _file(context, entry, operation.name)
     if there is None:
         return Delivered(outcome="already_so", run=run, files=(_gone(operation),))
     if operation.base_md5 is not None and there.md5 not in (None, operation.base_md5):
         clash = f"{operation.name} has other bytes upstream than when its deletion was queued"
-        match desk.policy(entry):
+        match context.policy(entry):
             case "hold":
                 raise HeldDelivery(clash)
             case "theirs":
@@ -74,16 +74,16 @@ async def delete_file(desk: Desk, entry: Entry, operation: DeleteFile) -> Delive
     if there.file_id is None:
         raise RefusedDelivery(f"the server names no id for {operation.name}")
     project = run.project_internal_id or operation.project_internal_id
-    await desk.client.delete_files([there.file_id], int(project) if project and project.isdecimal() else None)
-    if await _file(desk, entry, operation.name) is not None:
+    await context.client.delete_files([there.file_id], int(project) if project and project.isdecimal() else None)
+    if await _file(context, entry, operation.name) is not None:
         raise UnconfirmedDelivery(f"the server still lists {operation.name}")
     return Delivered(outcome="applied", run=run, files=(_gone(operation),), sent={"file": operation.name})
 
 
-def _source(desk: Desk, upload: UploadFile) -> Path:
+def _source(context: DeliveryContext, upload: UploadFile) -> Path:
     """The bytes of an upload, whole: what rotted here must not replace what is good upstream."""
     try:
-        source = desk.objects.path(upload.object)
+        source = context.objects.path(upload.object)
         is_whole = hash_file(source) == upload.object
     except (StoreError, FileNotFoundError) as error:
         raise RefusedDelivery(f"the bytes of {upload.name} are no longer in this mirror; {_WHAT_TO_DO}") from error
@@ -94,8 +94,8 @@ def _source(desk: Desk, upload: UploadFile) -> Path:
     return source
 
 
-async def _file(desk: Desk, entry: Entry, name: str) -> ListedFile | None:
-    return await desk.client.listed_file(*entry.run_path, name)
+async def _file(context: DeliveryContext, entry: Entry, name: str) -> ListedFile | None:
+    return await context.client.listed_file(*entry.run_path, name)
 
 
 def _row(file: ListedFile | None, upload: UploadFile) -> FileRow:

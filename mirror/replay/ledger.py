@@ -27,7 +27,7 @@ from mirror.records.operations import Entry
 from mirror.records.passes import Changes, ProjectKey
 from mirror.records.receipts import Ending, Receipt
 from mirror.records.runs import RunRecord
-from mirror.replay.desk import Desk
+from mirror.replay.context import DeliveryContext
 from mirror.replay.outcomes import Delivered
 from mirror.store.write import receipts
 from mirror.store.write.held import with_held
@@ -51,11 +51,11 @@ class Ledger:
     """Writes down what deliveries came to, those of many runs in one commit.
 
     Args:
-        desk: of the replay.
+        context: of the replay.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: DeliveryContext) -> None:
+        self._context = context
         self._waiting: dict[str, Ended] = {}  # by entry
         self._bytes = 0
         self._turn = anyio.Lock()
@@ -100,7 +100,7 @@ class Ledger:
         self._enough = anyio.Event()
         if ended:
             began = anyio.current_time()
-            await anyio.to_thread.run_sync(_settle, self._desk, ended, limiter=self._desk.storing)
+            await anyio.to_thread.run_sync(_settle, self._context, ended, limiter=self._context.storing)
             took_s = anyio.current_time() - began
             self._wait_s = min(WAIT_AT_MOST_S, max(WAIT_AT_LEAST_S, WAIT_SHARE * took_s))
 
@@ -109,13 +109,13 @@ class Ledger:
             self._enough.set()
 
 
-async def ended_before(desk: Desk, entries: Sequence[Entry]) -> Mapping[str, Ending]:
+async def ended_before(context: DeliveryContext, entries: Sequence[Entry]) -> Mapping[str, Ending]:
     """How entries ended that have a receipt and are still there: a replay was killed before it let them leave."""
     tried = [entry for entry in entries if entry.attempts]  # to have been claimed by one that was killed is an attempt
     if not tried:
         return {}
     known = await anyio.to_thread.run_sync(
-        receipts.endings_of, desk.lake, [entry.id for entry in tried], limiter=desk.storing
+        receipts.endings_of, context.lake, [entry.id for entry in tried], limiter=context.storing
     )
     return {entry.id: ended for entry in tried if (ended := ending(entry, known.get(entry.id, ()))) is not None}
 
@@ -134,24 +134,24 @@ def ending(entry: Entry, known: Sequence[Ending]) -> Ending | None:
     return None
 
 
-async def let_leave(desk: Desk, claimed: Entry, ended: Ending) -> None:
+async def let_leave(context: DeliveryContext, claimed: Entry, ended: Ending) -> None:
     """Let an entry leave the outbox whose receipt was written before."""
-    await anyio.to_thread.run_sync(_leave, desk.outbox, claimed, ended.outcome, ended.answer)
+    await anyio.to_thread.run_sync(_leave, context.outbox, claimed, ended.outcome, ended.answer)
 
 
-def _settle(desk: Desk, ended: Sequence[Ended]) -> None:
+def _settle(context: DeliveryContext, ended: Sequence[Ended]) -> None:
     of_project: dict[ProjectKey, list[Ended]] = defaultdict(list)
     for one in ended:
         of_project[ProjectKey(one.entry.entity, one.entry.project)].append(one)
     for key, some in of_project.items():
-        _commit(desk, key, some)
-    desk.outbox.finish(*(one.entry for one in ended if one.receipt.outcome != "buried"))
+        _commit(context, key, some)
+    context.outbox.finish(*(one.entry for one in ended if one.receipt.outcome != "buried"))
     for one in ended:
         if one.receipt.outcome == "buried":
-            _leave(desk.outbox, one.entry, one.receipt.outcome, one.receipt.answer)
+            _leave(context.outbox, one.entry, one.receipt.outcome, one.receipt.answer)
 
 
-def _commit(desk: Desk, key: ProjectKey, ended: Sequence[Ended]) -> None:
+def _commit(context: DeliveryContext, key: ProjectKey, ended: Sequence[Ended]) -> None:
     runs: dict[str, RunRecord] = {}
     files: dict[str, dict[str, FileRow]] = defaultdict(dict)
     gone: dict[str, None] = {}
@@ -166,21 +166,21 @@ def _commit(desk: Desk, key: ProjectKey, ended: Sequence[Ended]) -> None:
             gone[run_id] = None
         files[run_id] |= {row.name: row for row in one.delivered.files}
         links += [(run_id, *link) for link in one.delivered.links]
-    runs |= {run_id: with_fingerprint(run) for run_id, run in with_held(desk.lake, key, runs.values()).items()}
+    runs |= {run_id: with_fingerprint(run) for run_id, run in with_held(context.lake, key, runs.values()).items()}
     commit(
-        desk.lake,
-        Changes(key=key, at=desk.now(), runs=tuple(runs.values()), gone=tuple(gone)),
-        _contents(desk, key, files),
-        objects=desk.objects,
+        context.lake,
+        Changes(key=key, at=context.now(), runs=tuple(runs.values()), gone=tuple(gone)),
+        _contents(context, key, files),
+        objects=context.objects,
         delivered=receipts.Delivered(receipts=tuple(one.receipt for one in ended), links=tuple(links)),
     )
-    desk.fresh.written(key, [*runs, *gone])
+    context.fresh.written(key, [*runs, *gone])
 
 
-def _contents(desk: Desk, key: ProjectKey, files: dict[str, dict[str, FileRow]]) -> list[ContentChanges]:
+def _contents(context: DeliveryContext, key: ProjectKey, files: dict[str, dict[str, FileRow]]) -> list[ContentChanges]:
     """Rows of files; one that went upstream keeps the bytes that are held."""
     lost = [(run_id, row.name) for run_id, rows in files.items() for row in rows.values() if row.object is None]
-    held = receipts.held_objects(desk.lake, key, lost) if lost else {}
+    held = receipts.held_objects(context.lake, key, lost) if lost else {}
     return [
         ContentChanges(
             run_id=run_id,

@@ -15,7 +15,7 @@ from mirror.errors import MirrorError
 from mirror.records.operations import Create, Delete, Edit, Entry, Stop, UpdateState, may_become
 from mirror.records.runs import ENDED_STATES, RunRecord
 from mirror.records.texts import is_malformed
-from mirror.replay.desk import Desk
+from mirror.replay.context import DeliveryContext
 from mirror.replay.merge import Merged, Policy, Remote, merge_edit
 from mirror.replay.outcomes import (
     Delivered,
@@ -40,11 +40,11 @@ _INPUTS = {
 }
 
 
-async def edit(desk: Desk, entry: Entry, operation: Edit) -> Delivered:
+async def edit(context: DeliveryContext, entry: Entry, operation: Edit) -> Delivered:
     """Write what differs, in documents built from a fresh read, so that nobody else's keys are lost."""
     needs = needs_of(operation)
-    run = await desk.run(entry, needs)
-    policy = desk.policy(entry)
+    run = await context.run(entry, needs)
+    policy = context.policy(entry)
     merged = merge_edit(operation, remote_of(run, operation), policy)
     if merged.clashes:
         raise HeldDelivery("; ".join(str(clash) for clash in merged.clashes))
@@ -52,23 +52,23 @@ async def edit(desk: Desk, entry: Entry, operation: Edit) -> Delivered:
     if merged.is_empty:
         return Delivered(outcome="theirs" if yielded else "already_so", run=run, answer=yielded)
     sent = edit_input(merged)
-    after = await desk.client.edit_run(*entry.run_path, run.storage_id, sent)
+    after = await context.client.edit_run(*entry.run_path, run.storage_id, sent)
     # What a mutation answers may show less than a look does, or what was so before.
     if isinstance(after, BadRun) or flaws_in(after, needs) or not _is_done(operation, after, policy):
-        after = await _run_after(desk, entry, needs)
+        after = await _run_after(context, entry, needs)
         if not _is_done(operation, after, policy):
             raise UnconfirmedDelivery("the server took the edit but shows other values")
     return Delivered(outcome="applied", run=after, sent=_changed(sent, merged), answer=yielded)
 
 
-async def _run_after(desk: Desk, entry: Entry, needs: Sequence[str]) -> RunRecord:
+async def _run_after(context: DeliveryContext, entry: Entry, needs: Sequence[str]) -> RunRecord:
     """The run as it is upstream after a change that the server took.
 
     Raises:
         UnconfirmedDelivery: it cannot be read.
     """
     try:
-        return await desk.run(entry, needs)
+        return await context.run(entry, needs)
     except RefusedDelivery as refusal:
         raise UnconfirmedDelivery(f"the server took the change, and then: {refusal}") from refusal
 
@@ -119,14 +119,14 @@ def _changed(sent: dict[str, Any], merged: Merged) -> dict[str, Any]:
     return {field: keys.get(field, value) for field, value in sent.items()}
 
 
-async def update_state(desk: Desk, entry: Entry, operation: UpdateState) -> Delivered:
+async def update_state(context: DeliveryContext, entry: Entry, operation: UpdateState) -> Delivered:
     """Set a state. What W&B does not allow is refused in its own words, which the user gets to see."""
-    run = await desk.run(entry, ["state"], wants=["id"])
+    run = await context.run(entry, ["state"], wants=["id"])
     if run.state is None:
         raise UnconfirmedDelivery("the server shows no state of the run: nothing was sent")
     if run.state == operation.state:
         return Delivered(outcome="already_so", run=run)
-    policy = desk.policy(entry)
+    policy = context.policy(entry)
     if run.state != operation.base and may_become(run.state, operation.state):
         moved = f"the state was {operation.base}, is {run.state} upstream, should become {operation.state}"
         if policy == "theirs":
@@ -135,60 +135,60 @@ async def update_state(desk: Desk, entry: Entry, operation: UpdateState) -> Deli
             raise HeldDelivery(moved)
     # A transition that W&B does not know is sent all the same: its refusal, in its own words, is what the user gets.
     try:
-        await desk.client.update_state(storage_id_of(run), operation.state)
+        await context.client.update_state(storage_id_of(run), operation.state)
     except MirrorError as error:
         if not is_refusal(error):
             raise
         raise RefusedDelivery(words_of(error), run=run) from error  # the mirror learns why: the state is another
-    after = await _run_after(desk, entry, ["state"])
+    after = await _run_after(context, entry, ["state"])
     if after.state in {run.state, None}:
         raise UnconfirmedDelivery(f"the server took the state {operation.state} but shows {after.state}")
     return Delivered(outcome="applied", run=after, sent={"state": operation.state})
 
 
-async def create(desk: Desk, entry: Entry, operation: Create) -> Delivered:
+async def create(context: DeliveryContext, entry: Entry, operation: Create) -> Delivered:
     """Make a run under the id that its entry names."""
-    found = await desk.look(entry)
+    found = await context.look(entry)
     if found is not None:
         there = found.run if isinstance(found, Look) else None  # one that cannot be read is there all the same
         if not entry.sent or entry.resolved is not None:  # else it may be our own, its answer lost
             others = "the server has a run of this id already, which somebody else made"
-            match desk.policy(entry):
+            match context.policy(entry):
                 case "hold":
                     raise HeldDelivery(others)
                 case "theirs":  # and what was queued for the run that was meant is not for this one
                     return Delivered(outcome="theirs", run=there, answer=others)
         return Delivered(outcome="already_so", run=there)
-    await anyio.to_thread.run_sync(desk.outbox.mark_sent, entry)
-    made = await desk.client.create_run(*entry.run_path, state=operation.state, display_name=operation.display_name)
+    await anyio.to_thread.run_sync(context.outbox.mark_sent, entry)
+    made = await context.client.create_run(*entry.run_path, state=operation.state, display_name=operation.display_name)
     if isinstance(made, BadRun):
-        again = await desk.look(entry)
+        again = await context.look(entry)
         if not isinstance(again, Look):
             raise UnconfirmedDelivery(f"the run cannot be read after its creation: {made.reason}")
         made = again.run
     return Delivered(outcome="applied", run=made, sent={"state": operation.state})
 
 
-async def stop(desk: Desk, entry: Entry, _: Stop) -> Delivered:
+async def stop(context: DeliveryContext, entry: Entry, _: Stop) -> Delivered:
     """Ask a run to end; one that has ended is left alone. Asking twice does nothing more.
 
     Where the server does not tell a state, or one of which nothing is known, it is asked all the same.
     """
-    run = await desk.run(entry, wants=["state", "id"])
+    run = await context.run(entry, wants=["state", "id"])
     if run.state in ENDED_STATES:
         return Delivered(outcome="already_so", run=run, answer=f"the run is {run.state}")
-    await desk.client.stop_run(storage_id_of(run))
+    await context.client.stop_run(storage_id_of(run))
     return Delivered(
         outcome="applied", run=run, sent={"stop": True}, answer="the run ends when its process hears of it"
     )
 
 
-async def delete(desk: Desk, entry: Entry, operation: Delete) -> Delivered:
+async def delete(context: DeliveryContext, entry: Entry, operation: Delete) -> Delivered:
     """Delete a run; the mirror keeps it, marked as gone."""
-    found = await desk.look(entry, wants=["id"])
+    found = await context.look(entry, wants=["id"])
     if found is None:
         # W&B shows neither the run nor the project to a key that may not read them: that is no sign of a deletion.
-        if await desk.client.project(entry.entity, entry.project) is None:
+        if await context.client.project(entry.entity, entry.project) is None:
             raise RefusedDelivery(
                 f"the server has no project {entry.entity}/{entry.project}, or hides it from this key"
             )
@@ -197,8 +197,8 @@ async def delete(desk: Desk, entry: Entry, operation: Delete) -> Delivered:
     storage_id = run.storage_id or entry.storage_id  # of a run that cannot be read it may be missing
     if not storage_id:
         raise RefusedDelivery(NO_STORAGE_ID)
-    await desk.client.delete_run(storage_id, delete_artifacts=operation.delete_artifacts)
-    if await desk.look(entry) is not None:
+    await context.client.delete_run(storage_id, delete_artifacts=operation.delete_artifacts)
+    if await context.look(entry) is not None:
         raise UnconfirmedDelivery("the server still shows the run")
     return Delivered(outcome="applied", gone=True, sent={"deleteArtifacts": operation.delete_artifacts})
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from mirror.run.contents import RunContents
-from mirror.run.look import RunLook
+from mirror.run.notebook import RunLook
 from mirror.run.run_history import RunHistory
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 from mirror.config import DaemonSettings, HealthSettings, SourceSettings
 from mirror.daemon.health import FINDING_NAMES, Vitals, daemon_vitals, judge
-from mirror.daemon.promise import owed_at
+from mirror.daemon.owed import owed_at
 from mirror.daemon.status_file import Backlog, DaemonStatus, SourceStatus, WatchStatus, WorkerStatus
 
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC).replace(tzinfo=None)

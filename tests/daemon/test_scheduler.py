@@ -10,8 +10,8 @@ import anyio
 import pytest
 
 from mirror.config import DaemonSettings, SourceSettings
+from mirror.daemon.activity import Activity
 from mirror.daemon.clock import Clock
-from mirror.daemon.pulse import Pulse
 from mirror.daemon.scheduler import Scheduler
 from mirror.daemon.status_file import JobStatus
 from mirror.daemon.triggers import CRON_JITTER_S, Every, Never, Pulled, Trigger, pull_trigger
@@ -31,8 +31,8 @@ class Machine:
         self.wall, self.mono = NOON, 0.0
         clock = Clock(utc=lambda: self.wall, now=lambda: self.mono)
         self.scheduler = Scheduler(clock)
-        self.pulses = [Pulse(f"pull {number}", clock.now) for number in (1, 2)]
-        self.workers = Workers(gate, *self.pulses)  # type: ignore[arg-type]
+        self.activities = [Activity(f"pull {number}", clock.now) for number in (1, 2)]
+        self.workers = Workers(gate, *self.activities)  # type: ignore[arg-type]
         self.scheduler.add_executor(self.workers, "pull")
         self.did: list[str] = []
         self.outcomes: list[object] = []  # the next ones; then nothing is found
@@ -59,7 +59,7 @@ class Machine:
         """The scheduler and one worker run inside."""
         async with anyio.create_task_group() as group:
             group.start_soon(self.scheduler.run)
-            group.start_soon(self.workers.work, self.pulses[0])
+            group.start_soon(self.workers.work, self.activities[0])
             await anyio.wait_all_tasks_blocked()
             yield
             group.cancel_scope.cancel()
@@ -204,7 +204,7 @@ async def test_a_job_runs_once_at_a_time_and_is_told_while_it_does() -> None:
         "e/p", pull_trigger(SETTINGS, SourceSettings(path="e/p"), lambda: 0.0), "pull", work, doing="pulling e/p"
     )
     async with machine.on():
-        assert machine.pulses[0].doing == "pulling e/p"
+        assert machine.activities[0].doing == "pulling e/p"
         assert machine.scheduler.status("e/p") == JobStatus(name="e/p", state="running", next_at=None)
         machine.scheduler.hurry("e/p")
         assert await machine.awake(100 * HOUR) == ["begun"]

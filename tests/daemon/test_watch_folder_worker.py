@@ -15,11 +15,11 @@ from mirror.api import deployment_of
 from mirror.config import Config, DaemonSettings, SourceSettings
 from mirror.daemon import watch_folder
 from mirror.daemon.clock import Clock
-from mirror.daemon.line import Line
+from mirror.daemon.connection import Connection
+from mirror.daemon.context import DaemonContext
 from mirror.daemon.logs import Log
 from mirror.daemon.scheduler import Scheduler
 from mirror.daemon.watch_folder import WatchWorker
-from mirror.daemon.world import World
 from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.store import Lake
@@ -47,17 +47,17 @@ def worker(lake: Lake, data: Path, hurried: list[str], *, rescan_s: float, stabl
     watch = WatchSettings(folder=os.fspath(data), run="r1", stable_s=stable_s)
     settings = DaemonSettings(rescan_s=rescan_s)
     config = Config(daemon=settings, source=(SourceSettings(path="team/proj", watch=(watch,)),))
-    world = World(
+    context = DaemonContext(
         lake=lake,
         objects=Objects(lake.home),
         config=config,
         log=Log(),
-        line=Line(),
+        connection=Connection(),
         clock=Clock(),
         scheduler=Scheduler(Clock()),
         random=lambda: 0.5,
     )
-    return WatchWorker(world, Outbox(lake.home), hurried.append)
+    return WatchWorker(context, Outbox(lake.home), hurried.append)
 
 
 @pytest.mark.parametrize("rescan_s", [1000.0, 0.2])

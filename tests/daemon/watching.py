@@ -16,15 +16,15 @@ import anyio
 from mirror.api import ApiKey, Client, deployment_of
 from mirror.config import Config
 from mirror.daemon.clock import Clock
-from mirror.daemon.line import Line
+from mirror.daemon.connection import Connection
+from mirror.daemon.context import DaemonContext
 from mirror.daemon.logs import Log
 from mirror.daemon.scheduler import Scheduler
 from mirror.daemon.watch_folder_look import WatchedFolder
-from mirror.daemon.world import World
 from mirror.outbox import Outbox
 from mirror.records.operations import Entry, UploadFile
 from mirror.records.passes import ProjectKey
-from mirror.replay import Desk, Replayed, replay
+from mirror.replay import DeliveryContext, Replayed, replay
 from mirror.sandbox import Sandbox
 from mirror.store import Lake
 from mirror.store.objects.objects import Objects
@@ -53,19 +53,19 @@ class Watching:
 
     def restart(self) -> None:
         """As another process does that knows only what is on the disk."""
-        world = World(
+        context = DaemonContext(
             lake=self.lake,
             objects=Objects(self.lake.home),
             config=Config(),
             log=Log(self.log),
-            line=Line(),
+            connection=Connection(),
             clock=Clock(),
             scheduler=Scheduler(Clock()),
             random=lambda: 0.5,
         )
         self.outbox = Outbox(self.lake.home)
         self.folder = WatchedFolder(
-            world, self.outbox, ProjectKey(ENTITY, PROJECT), self.settings, self.size_max_mb, lambda n: self.passed(n)
+            context, self.outbox, ProjectKey(ENTITY, PROJECT), self.settings, self.size_max_mb, lambda n: self.passed(n)
         )
 
     def write(self, name: str, content: bytes = b"content") -> Path:
@@ -108,7 +108,7 @@ class Watching:
     async def _deliver(self) -> Replayed:
         async with Client(deployment_of(self.mirror.url), ApiKey(self.mirror.api_key, "a test"), SERVER) as client:
             return await replay(
-                Desk(
+                DeliveryContext(
                     client=client,
                     lake=self.lake,
                     objects=Objects(self.lake.home),

@@ -19,9 +19,9 @@ from mirror.config import ServerSettings
 from mirror.errors import MirrorError, ServerError, StoreError
 from mirror.layout import Home
 from mirror.pull.committer import Batch, Committer
-from mirror.pull.errand import Outcome
+from mirror.pull.context import PullContext
+from mirror.pull.fetch_job import Outcome
 from mirror.pull.report import ProjectReport, Silent
-from mirror.pull.workshop import Workshop
 from mirror.records.passes import ProjectKey
 from mirror.store import Lake
 from mirror.store.objects.objects import Objects
@@ -37,7 +37,7 @@ PROJECTS = map("p{}".format, itertools.count())
 
 
 @dataclass(frozen=True, kw_only=True)
-class SlowShop(Workshop):
+class SlowShop(PullContext):
     """On a disk that takes its time, and fails at one of the commits."""
 
     delays: Iterator[int]  # turns of the event loop before each commit
@@ -101,7 +101,7 @@ class Pass:
         """Raises TimeoutError where it does not end."""
         play = self.play
         client = Client(deployment_of("http://127.0.0.1:9"), ApiKey("0" * 40, "a test"), ServerSettings())
-        shop = SlowShop(
+        context = SlowShop(
             client=client, lake=self.lake, objects=Objects(self.lake.home), settings=PULL, watcher=Silent(),
             now=lambda: AT, delays=itertools.cycle(play.delays), fails_at=play.fails_at, count=itertools.count(),
         )  # fmt: skip
@@ -110,7 +110,7 @@ class Pass:
                 if play.cancelled_after is not None:
                     group.start_soon(self._cancel, scope, play.cancelled_after)
                 try:
-                    await self._body(shop)
+                    await self._body(context)
                 except MirrorError as error:
                     self.error = error
                 group.cancel_scope.cancel()
@@ -120,8 +120,8 @@ class Pass:
         await turns(after)
         scope.cancel()
 
-    async def _body(self, shop: Workshop) -> None:
-        committer = Committer(shop, ProjectReport(key=self.key), AT)
+    async def _body(self, context: PullContext) -> None:
+        committer = Committer(context, ProjectReport(key=self.key), AT)
         async with committer.at_work():
             try:
                 async with anyio.create_task_group() as beside:

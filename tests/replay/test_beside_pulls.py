@@ -13,7 +13,7 @@ from mirror.outbox import Outbox
 from mirror.pull import PullRequest, pull
 from mirror.pull.cycle import utc_now
 from mirror.records.operations import Change, Delete, Edit
-from mirror.replay import Desk, replay
+from mirror.replay import DeliveryContext, replay
 from mirror.sandbox import Fault, Match, Sandbox
 from mirror.store import Lake
 from mirror.store.objects.objects import Objects
@@ -56,11 +56,11 @@ def deliver_once(sandbox: Sandbox, mirror: Mirror, asked: str) -> None:
             while not sandbox.requests.select(asked):
                 await anyio.sleep(0.01)
             outbox = Outbox(mirror.home)
-            desk = Desk(
+            context = DeliveryContext(
                 client=client, lake=lake, objects=Objects(mirror.home), outbox=outbox,
                 features=frozenset(sandbox.state.features), source_policy=lambda _: "hold", now=utc_now, **shared,
             )  # fmt: skip
-            report = await replay(desk)
+            report = await replay(context)
         assert report.applied == 1
         assert not sandbox.requests.select(kind="storage"), "the pull was over already"
 

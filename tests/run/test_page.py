@@ -21,7 +21,7 @@ from mirror.records.operations import Change, Edit, Stop
 from mirror.run.charts import HEIGHT, WIDTH, describe, figure, shared_steps, steps_of
 from mirror.run.charts_scale import number, step_scale, value_scale
 from mirror.run.local import LocalMirror
-from mirror.run.look import RunLook
+from mirror.run.notebook import RunLook
 from mirror.run.page import RunPage, page_document, page_html
 from mirror.run.page_source import CHARTS_MOST, duration, in_groups
 from mirror.run.page_text import element, text

@@ -1,4 +1,4 @@
-"""What the workers of a term share."""
+"""What the workers of a session share."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import anyio
 from mirror.api import Client
 from mirror.config import Config
 from mirror.daemon.clock import Clock
+from mirror.daemon.connection import Connection
+from mirror.daemon.counters import Counters
 from mirror.daemon.events import Event
-from mirror.daemon.line import Line
 from mirror.daemon.logs import Log
 from mirror.daemon.scheduler import PROBE, Scheduler
-from mirror.daemon.tally import Tally
 from mirror.daemon.triggers import Probing
 from mirror.errors import MirrorError
 from mirror.store import Lake
@@ -24,18 +24,18 @@ from mirror.store.write.fresh_rows import FreshRows
 
 
 @dataclass(frozen=True, kw_only=True)
-class World:
-    """What the workers of a term share."""
+class DaemonContext:
+    """What the workers of a session share."""
 
     lake: Lake  # open for writing as long as the daemon runs
     objects: Objects  # of its home; what one worker has staged is known to all
     config: Config
     log: Log
-    line: Line
+    connection: Connection
     clock: Clock
     scheduler: Scheduler
     random: Callable[[], float]  # from 0 to 1
-    tally: Tally = field(default_factory=Tally)
+    counters: Counters = field(default_factory=Counters)
     storing: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))  # one commit at a time
     fresh: FreshRows = field(default_factory=FreshRows)  # what replays write while pulls are under way
 
@@ -49,12 +49,12 @@ class World:
 
     def lost(self, error: MirrorError) -> None:
         """The server is away, or refuses the key: said once, and asked until it answers."""
-        was_up = self.line.is_up
-        if not self.line.lost(error, self.utc()):
+        was_up = self.connection.is_up
+        if not self.connection.lost(error, self.utc()):
             return
         if was_up:
             self.scheduler.set(PROBE, Probing(settings=self.config.daemon, random=self.random))
-        if self.line.is_refused:
+        if self.connection.is_refused:
             self.log.alarm(Event.KEY_REFUSED, reason=error.message, hint=error.hint)
         else:
             self.log.warning(Event.OFFLINE, reason=error.message, hint=error.hint)

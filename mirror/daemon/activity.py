@@ -11,7 +11,7 @@ import anyio
 State = Literal["idle", "busy", "restarting"]
 
 
-class Pulse:
+class Activity:
     """Of one worker.
 
     Args:

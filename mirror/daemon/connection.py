@@ -19,7 +19,7 @@ def may_be_outage(error: MirrorError | None) -> bool:
     return isinstance(error, Unreachable | AuthError | ServerError)
 
 
-class Line:
+class Connection:
     """The state that all workers share."""
 
     def __init__(self) -> None:

@@ -27,7 +27,7 @@ def _one() -> anyio.CapacityLimiter:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workshop:
+class PullContext:
     """What all passes of a pull share."""
 
     client: Client

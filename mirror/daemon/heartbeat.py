@@ -16,24 +16,24 @@ import anyio.to_thread
 from mirror.api import Spent
 from mirror.config import HealthSettings
 from mirror.daemon.clock import Clock
+from mirror.daemon.counters import Counters
 from mirror.daemon.events import Event
 from mirror.daemon.health import Finding, FindingName, daemon_vitals, judge
 from mirror.daemon.logs import Log
 from mirror.daemon.notify import Notifier
 from mirror.daemon.report import Looker, Seen, cleaned, is_news, naive, sentence, status_now, together
+from mirror.daemon.session import Session
 from mirror.daemon.status_file import DaemonStatus, write_status
-from mirror.daemon.tally import Tally
-from mirror.daemon.term import Term
 from mirror.errors import StoreError
 from mirror.layout import Home
 
-BEAT_S = 1.0
+HEARTBEAT_S = 1.0
 TELL_S = 5.0  # the longest time between two looks at the backlog
 JUMP_S = 30.0  # the wall clock left the monotonic one by more than this
 
 
-class Beat:
-    """Looks at the term that is on.
+class Heartbeat:
+    """Looks at the session that is on.
 
     Args:
         home: where `status.json` is.
@@ -43,7 +43,7 @@ class Beat:
     """
 
     def __init__(self, home: Home, log: Log, notifier: Notifier, clock: Clock) -> None:
-        self.term: Term | None = None
+        self.session: Session | None = None
         self.config_error: str | None = None
         self.is_stopping = False
         self._home = home
@@ -53,7 +53,7 @@ class Beat:
         self._looker = Looker(home)
         self._seen = Seen()
         self._since = clock.utc()
-        self.tally = Tally()
+        self.counters = Counters()
         self._past = Spent(graphql_requests=0, transfer_requests=0, retries=0, bytes_down=0, bytes_up=0)
         self._told: DaemonStatus | None = None  # as it stands, for comparing
         self._told_at = 0.0
@@ -62,44 +62,44 @@ class Beat:
         self.said: DaemonStatus | None = None  # the same for others: without secrets
         self._stuck: set[str] = set()
 
-    def ended(self, term: Term) -> None:
-        """A term is over; what it spent still counts."""
-        self._past = together(self._past, term.spent)
-        self.term = None
+    def ended(self, session: Session) -> None:
+        """A session is over; what it spent still counts."""
+        self._past = together(self._past, session.spent)
+        self.session = None
 
     async def run(self) -> None:
         """Until cancelled."""
         wall, mono = self._clock.utc(), self._clock.now()
         pinged = -math.inf
         while True:
-            if self.term is not None:
-                self._look_for_stuck(self.term)
-                self.term.world.scheduler.wakeup()  # the wall clock may have stepped
+            if self.session is not None:
+                self._look_for_stuck(self.session)
+                self.session.context.scheduler.wakeup()  # the wall clock may have stepped
             watchdog_s = self._notifier.watchdog_s
             if watchdog_s is not None and not self._stuck and self._clock.now() - pinged >= watchdog_s / 4:
                 self._notifier.tell(WATCHDOG=1)
                 pinged = self._clock.now()
             await self.tell()
-            await self._rest(BEAT_S if watchdog_s is None else min(BEAT_S, watchdog_s / 4))
+            await self._rest(HEARTBEAT_S if watchdog_s is None else min(HEARTBEAT_S, watchdog_s / 4))
             before, wall, mono_before, mono = wall, self._clock.utc(), mono, self._clock.now()
             jump_s = (wall - before).total_seconds() - (mono - mono_before)
             if abs(jump_s) > JUMP_S:
                 self._log.info(Event.CLOCK_JUMPED, seconds=round(jump_s))
-                if self.term is not None:
-                    self.term.woke_up()
+                if self.session is not None:
+                    self.session.woke_up()
 
     async def _rest(self, seconds: float) -> None:
         """Wait; when it was much longer, the whole process stood still, and no worker is to blame for it."""
         since = self._clock.now()
         await anyio.sleep(seconds)
         stood_s = self._clock.now() - since - seconds
-        if stood_s > JUMP_S and self.term is not None:
-            for pulse in self.term.pulses:
-                pulse.forgive(stood_s)
+        if stood_s > JUMP_S and self.session is not None:
+            for activity in self.session.activities:
+                activity.forgive(stood_s)
 
     async def tell(self, *, stopped: bool = False) -> None:
         """Write `status.json` and tell the service manager, if there is news or it is time."""
-        if self.term is None and not stopped:
+        if self.session is None and not stopped:
             return  # between two configurations: what was said still holds
         status = self._status("stopped" if stopped else None)
         if not is_news(status, self._told) and self._clock.now() - self._told_at < TELL_S:
@@ -117,8 +117,8 @@ class Beat:
 
     def findings(self) -> list[Finding]:
         """What of what was said last waits for a person now."""
-        if self.term is not None:
-            self._health = self.term.world.config.health
+        if self.session is not None:
+            self._health = self.session.context.config.health
         return [] if self.said is None else judge(daemon_vitals(self.said, naive(self._clock.utc())), self._health)
 
     def _tell_findings(self, findings: list[Finding]) -> None:
@@ -132,19 +132,19 @@ class Beat:
             self._log.info(Event.FINDING_OVER, finding=name)
         self._found = found
 
-    def _look_for_stuck(self, term: Term) -> None:
-        limit_s = term.world.config.daemon.stuck_after_minutes * 60
-        for pulse in term.pulses:
-            if (stuck_s := pulse.stuck_s()) <= limit_s:
-                self._stuck.discard(pulse.name)
-            elif pulse.name not in self._stuck:
-                self._stuck.add(pulse.name)
-                self._log.alarm(Event.WORKER_STUCK, worker=pulse.name, seconds=round(stuck_s))
+    def _look_for_stuck(self, session: Session) -> None:
+        limit_s = session.context.config.daemon.stuck_after_minutes * 60
+        for activity in session.activities:
+            if (stuck_s := activity.stuck_s()) <= limit_s:
+                self._stuck.discard(activity.name)
+            elif activity.name not in self._stuck:
+                self._stuck.add(activity.name)
+                self._log.alarm(Event.WORKER_STUCK, worker=activity.name, seconds=round(stuck_s))
 
     def _status(self, state: Literal["stopped"] | None) -> DaemonStatus:
         return status_now(
-            term=self.term,
-            tally=self.tally,
+            session=self.session,
+            counters=self.counters,
             seen=self._seen,
             past=self._past,
             stuck=self._stuck,

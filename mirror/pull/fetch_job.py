@@ -34,7 +34,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Errand:
+class FetchJob:
     """One batch."""
 
     client: Client
@@ -52,7 +52,7 @@ class Errand:
     retry_quarantined: bool
     report: ProjectReport
     outcome: Outcome
-    signatures: Signatures
+    signed_urls: SignedUrls
 
     def failing(self, run_id: str) -> list[str]:
         """Items of a run that failed before, and are not over."""
@@ -148,7 +148,7 @@ def stops_everything(error: MirrorError) -> bool:
     return isinstance(error, StoreError | AuthError) or (isinstance(error, Unreachable) and not error.answered)
 
 
-class Signatures:
+class SignedUrls:
     """The addresses of a batch. They expire together, so they are renewed together: one request for many runs."""
 
     def __init__(self, client: Client, key: ProjectKey, listed: Mapping[str, RunContents]) -> None:

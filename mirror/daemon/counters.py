@@ -6,8 +6,8 @@ import datetime as dt
 from collections import Counter
 
 
-class Tally:
-    """Counted up by the workers of one term after the other; read by whoever tells of it."""
+class Counters:
+    """Counted up by the workers of one session after the other; read by whoever tells of it."""
 
     def __init__(self) -> None:
         self.pulls_good = 0  # without an error in any project

@@ -26,7 +26,7 @@ from mirror.store.write.held import with_held
 
 
 @dataclass(frozen=True, kw_only=True)
-class Desk:
+class DeliveryContext:
     """What all deliveries of a replay share."""
 
     client: Client

@@ -5,18 +5,18 @@ from __future__ import annotations
 import anyio
 
 
-class Bell:
+class WakeUp:
     """Belongs to one event loop; one worker waits, anybody rings."""
 
     def __init__(self) -> None:
-        self._rung = anyio.Event()
+        self._notified = anyio.Event()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Wake the worker."""
-        self._rung.set()
+        self._notified.set()
 
     async def wait(self, seconds: float) -> None:
-        """Wait for a ring, no longer than so many seconds."""
+        """Wait for a notify, no longer than so many seconds."""
         with anyio.move_on_after(seconds):
-            await self._rung.wait()
-        self._rung = anyio.Event()
+            await self._notified.wait()
+        self._notified = anyio.Event()

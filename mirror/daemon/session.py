@@ -1,4 +1,4 @@
-"""A term: the workers under one configuration, from READY to a stop or a reload.
+"""A session: the workers under one configuration, from READY to a stop or a reload.
 
 At its end a pull is cancelled, for every page is a commit; the replay begins nothing more, may end what is under way
 within `stop_within_s`, and puts the rest back.
@@ -14,55 +14,55 @@ import anyio
 from anyio.abc import TaskGroup
 
 from mirror.api import Client, Spent
+from mirror.daemon.activity import Activity
 from mirror.daemon.alone import Turns
+from mirror.daemon.context import DaemonContext, ask
 from mirror.daemon.delivering import ReplayWorker
 from mirror.daemon.events import Event
 from mirror.daemon.pulling import Pulls
-from mirror.daemon.pulse import Pulse
 from mirror.daemon.restarts import Restarts
-from mirror.daemon.roster import Roster
 from mirror.daemon.scheduler import MAINTAIN, PROBE, Scheduler, pull_of, reconcile_of
+from mirror.daemon.source_states import SourceStates
 from mirror.daemon.triggers import Never, Probing, pull_trigger
 from mirror.daemon.upkeep import Upkeep
 from mirror.daemon.watch_folder import WatchWorker
 from mirror.daemon.workers import Workers
-from mirror.daemon.world import World, ask
 from mirror.errors import MirrorError
 from mirror.outbox import Outbox
 from mirror.outbox.watch import watch_new
 from mirror.tasks import first_of, side_by_side
 
 
-class Term:
+class Session:
     """The workers under one configuration.
 
     Args:
-        world: what they share.
+        context: what they share.
         clients: for the pull, for the replay and for probes; they share their limits.
         outbox: of the home.
     """
 
-    def __init__(self, world: World, clients: tuple[Client, Client, Client], outbox: Outbox) -> None:
-        self.world = world
+    def __init__(self, context: DaemonContext, clients: tuple[Client, Client, Client], outbox: Outbox) -> None:
+        self.context = context
         self._clients = clients
-        self.roster = Roster(world)
+        self.source_states = SourceStates(context)
         self._prober = clients[2]
         turns = Turns()
-        pulls, upkeep = Pulls(world, clients[0], self.roster, turns), Upkeep(world, turns)
-        pulses = [
-            Pulse(f"pull {number}", world.now, lambda: (clients[0].spent, pulls.steps))
-            for number in range(1, world.config.daemon.pulls_at_once + 1)
+        pulls, upkeep = Pulls(context, clients[0], self.source_states, turns), Upkeep(context, turns)
+        activities = [
+            Activity(f"pull {number}", context.now, lambda: (clients[0].spent, pulls.steps))
+            for number in range(1, context.config.daemon.pulls_at_once + 1)
         ]
-        self._pulls = Workers(pulls.gate, *pulses)
-        self._upkeep = Workers(upkeep.gate, Pulse("upkeep", world.now))
-        self._probes = Workers(nullcontext, Pulse(PROBE, world.now, lambda: clients[2].spent))
-        self.replay = ReplayWorker(world, clients[1], outbox)
-        self.watch = WatchWorker(world, outbox, lambda path: world.scheduler.hurry(pull_of(path)))
-        self._plan(world.scheduler, pulls, upkeep)
+        self._pulls = Workers(pulls.gate, *activities)
+        self._upkeep = Workers(upkeep.gate, Activity("upkeep", context.now))
+        self._probes = Workers(nullcontext, Activity(PROBE, context.now, lambda: clients[2].spent))
+        self.replay = ReplayWorker(context, clients[1], outbox)
+        self.watch = WatchWorker(context, outbox, lambda path: context.scheduler.hurry(pull_of(path)))
+        self._plan(context.scheduler, pulls, upkeep)
 
     def _plan(self, scheduler: Scheduler, pulls: Pulls, upkeep: Upkeep) -> None:
         """All that comes again and again."""
-        config, random = self.world.config, self.world.random
+        config, random = self.context.config, self.context.random
         for workers, name in ((self._pulls, "pull"), (self._upkeep, "upkeep"), (self._probes, PROBE)):
             scheduler.add_executor(workers, name)
         for path, source in ((source.path, source) for source in config.source):
@@ -73,29 +73,29 @@ class Term:
         scheduler.add(PROBE, Never(), PROBE, self._probe, doing="probing")
 
     @property
-    def pulses(self) -> tuple[Pulse, ...]:
+    def activities(self) -> tuple[Activity, ...]:
         """Of the workers."""
-        watch = [self.watch.pulse] if self.watch.statuses else []
-        return *self._pulls.pulses, *self._upkeep.pulses, *self._probes.pulses, self.replay.pulse, *watch
+        watch = [self.watch.activity] if self.watch.statuses else []
+        return *self._pulls.activities, *self._upkeep.activities, *self._probes.activities, self.replay.activity, *watch
 
     @property
     def spent(self) -> Spent:
-        """What the term has asked of the server."""
+        """What the session has asked of the server."""
         all_of_them = [client.spent for client in self._clients]
         fields = Spent.__struct_fields__
         return Spent(**{name: sum(getattr(spent, name) for spent in all_of_them) for name in fields})
 
     def woke_up(self) -> None:
         """The machine slept, or the clock was set: look at everything soon."""
-        scheduler, daemon = self.world.scheduler, self.world.config.daemon
-        if not self.world.line.is_up and scheduler.status(PROBE).state == "waiting":
-            scheduler.set(PROBE, Probing(settings=daemon, random=self.world.random))
+        scheduler, daemon = self.context.scheduler, self.context.config.daemon
+        if not self.context.connection.is_up and scheduler.status(PROBE).state == "waiting":
+            scheduler.set(PROBE, Probing(settings=daemon, random=self.context.random))
             scheduler.hurry(PROBE)
-        for source in self.world.config.source:
+        for source in self.context.config.source:
             if not source.poll_cron:
                 scheduler.hurry(pull_of(source.path))
-        self.roster.begin_anew()
-        self.replay.bell.ring()
+        self.source_states.begin_anew()
+        self.replay.wake_up.notify()
         self.watch.look_soon()
 
     async def run(self, ending: anyio.Event) -> None:
@@ -109,59 +109,61 @@ class Term:
 
         async def pull() -> None:
             with pulling:
-                await self._supervised(self.roster.remember, self._pulls.pulses[0])
+                await self._supervised(self.source_states.remember, self._pulls.activities[0])
                 async with side_by_side() as pulls:
                     self._start(pulls, self._pulls)
                     self._start(pulls, self._upkeep)
 
         async with side_by_side() as workers:
             workers.start_soon(pull)
-            workers.start_soon(self._supervised, self.replay.run, self.replay.pulse)
-            workers.start_soon(self._supervised, self.watch.run, self.watch.pulse)
+            workers.start_soon(self._supervised, self.replay.run, self.replay.activity)
+            workers.start_soon(self._supervised, self.watch.run, self.watch.activity)
             self._start(workers, self._probes)
-            workers.start_soon(self.world.scheduler.run)
-            workers.start_soon(watch_new, self.world.lake.home, self.replay.bell.ring)
+            workers.start_soon(self.context.scheduler.run)
+            workers.start_soon(watch_new, self.context.lake.home, self.replay.wake_up.notify)
             await ending.wait()
             self.replay.is_stopping = True
             pulling.cancel()
-            with anyio.move_on_after(self.world.config.daemon.stop_within_s):
-                await self.replay.pulse.wait_settled()
+            with anyio.move_on_after(self.context.config.daemon.stop_within_s):
+                await self.replay.activity.wait_settled()
             workers.cancel_scope.cancel()
 
     def _start(self, group: TaskGroup, workers: Workers) -> None:
-        for pulse in workers.pulses:
-            group.start_soon(self._supervised, partial(workers.work, pulse), pulse)
+        for activity in workers.activities:
+            group.start_soon(self._supervised, partial(workers.work, activity), activity)
 
-    async def _supervised(self, run: Callable[[], Awaitable[None]], pulse: Pulse) -> None:
+    async def _supervised(self, run: Callable[[], Awaitable[None]], activity: Activity) -> None:
         """Restart a worker that crashes; raise the cause of a crash loop."""
-        world = self.world
-        restarts = Restarts(world.config.daemon)
+        context = self.context
+        restarts = Restarts(context.config.daemon)
         while True:
             try:
                 return await run()
             except Exception as error:
                 cause = cause_of(error)
                 reason = str(cause) if isinstance(cause, MirrorError) else f"{type(cause).__name__}: {cause}"
-                pulse.crashed(reason)
-                wait_s = restarts.crashed(world.now())
+                activity.crashed(reason)
+                wait_s = restarts.crashed(context.now())
                 traced = None if isinstance(cause, MirrorError) else error
-                world.log.alarm(Event.WORKER_CRASHED, exc=traced, worker=pulse.name, reason=reason, restart_in_s=wait_s)
+                context.log.alarm(
+                    Event.WORKER_CRASHED, exc=traced, worker=activity.name, reason=reason, restart_in_s=wait_s
+                )
                 if wait_s is None:
-                    world.log.alarm(Event.CRASH_LOOP, worker=pulse.name, crashes=pulse.crashes, reason=reason)
+                    context.log.alarm(Event.CRASH_LOOP, worker=activity.name, crashes=activity.crashes, reason=reason)
                     raise cause from error
             await anyio.sleep(wait_s)
 
     async def _probe(self) -> bool:
         """Ask a server that is away; whether it answers."""
-        line = self.world.line
+        connection = self.context.connection
         if (error := await ask(self._prober)) is not None:
-            self.world.lost(error)
+            self.context.lost(error)
             return False
-        since = line.since
-        line.found()
-        self.replay.bell.ring()
-        away_s = (self.world.utc() - since).total_seconds() if since else 0.0
-        self.world.log.info(Event.ONLINE, away_s=round(away_s, 1))
+        since = connection.since
+        connection.found()
+        self.replay.wake_up.notify()
+        away_s = (self.context.utc() - since).total_seconds() if since else 0.0
+        self.context.log.info(Event.ONLINE, away_s=round(away_s, 1))
         return True
 
 
