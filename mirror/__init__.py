@@ -24,13 +24,13 @@ from mirror.errors import (
 
 if TYPE_CHECKING:
     from mirror.run.api import Api
-    from mirror.run.artifacts import Artifact
+    from mirror.run.artifacts.artifact import Artifact
     from mirror.run.console import ConsoleLogLine, ConsoleLogs
-    from mirror.run.exports import DownloadHistoryResult
     from mirror.run.files import File, Files
+    from mirror.run.history.exports import DownloadHistoryResult
+    from mirror.run.history.scan import HistoryScan
     from mirror.run.run import Run
     from mirror.run.runs import Runs
-    from mirror.run.scan import HistoryScan
     from mirror.run.sql import connect
     from mirror.run.summary import Summary
     from mirror.run.sweeps import Sweep
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 # Imported when they are asked for, so that `wandb-mirror --help` does not wait for the database.
 _PLACES = {
     "Api": "mirror.run.api",
-    "Artifact": "mirror.run.artifacts",
+    "Artifact": "mirror.run.artifacts.artifact",
     "ConsoleLogLine": "mirror.run.console",
     "ConsoleLogs": "mirror.run.console",
-    "DownloadHistoryResult": "mirror.run.exports",
+    "DownloadHistoryResult": "mirror.run.history.exports",
     "File": "mirror.run.files",
     "Files": "mirror.run.files",
-    "HistoryScan": "mirror.run.scan",
+    "HistoryScan": "mirror.run.history.scan",
     "Run": "mirror.run.run",
     "Runs": "mirror.run.runs",
     "Summary": "mirror.run.summary",

@@ -13,8 +13,8 @@ from typing import Any
 
 import click
 
-from mirror.cli.output import say, say_hint, use_utf8
-from mirror.cli.statuses import MEANINGS, exit_statuses
+from mirror.cli.terminal.output import say, say_hint, use_utf8
+from mirror.cli.terminal.statuses import MEANINGS, exit_statuses
 from mirror.errors import MirrorError
 from mirror.private import UMASK
 
@@ -57,7 +57,7 @@ class Program(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        found = importlib.import_module(f"mirror.cli.{cmd_name}").command
+        found = importlib.import_module(f"mirror.cli.commands.{cmd_name}").command
         assert isinstance(found, click.Command)
         return found
 

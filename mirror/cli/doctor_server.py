@@ -10,8 +10,8 @@ from typing import Literal
 import msgspec
 
 from mirror.api import BadRun, Client, RunContents, RunsPage, RunStreams, StreamAsk
-from mirror.cli.output import plural, size
 from mirror.cli.setting import Setting, open_client
+from mirror.cli.terminal.output import plural, size
 from mirror.config import SourceSettings
 from mirror.errors import MirrorError, NotFound, NotOffered
 from mirror.records.runs import RunRecord

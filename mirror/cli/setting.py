@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from mirror.api import ApiKey, Client, Deployment, KnownServer, deployment_of, find_api_key
-from mirror.cli.output import say
+from mirror.cli.terminal.output import say
 from mirror.config import Config, load_config
 from mirror.errors import ConfigError, HomeUnusable
 from mirror.layout import Home, find_home

@@ -7,14 +7,14 @@ from typing import Any
 
 import msgspec
 
-from mirror.cli.outbox_status import open_outbox
+from mirror.cli.report.outbox import open_outbox
 from mirror.cli.run_paths import not_mirrored
 from mirror.errors import NotMirrored
 from mirror.layout import Home
 from mirror.outbox import Placed
 from mirror.records.operations import Create, Entry
 from mirror.records.passes import ProjectKey
-from mirror.run.overlay import created_run, overlaid_row
+from mirror.run.pending.overlay import created_run, overlaid_row
 from mirror.store import connect, run_sql
 
 NOT_YET = ("history_keys", "system_metrics", "gone_at", "synced_at")  # columns that a run has once it is mirrored

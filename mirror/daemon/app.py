@@ -22,20 +22,20 @@ import msgspec
 
 from mirror.api import ApiKey, Client, KnownServer, Limits, deployment_of, find_api_key
 from mirror.config import Config
-from mirror.daemon.clock import Clock
 from mirror.daemon.config_watch import stamp_of, watch_config
 from mirror.daemon.connection import Connection
 from mirror.daemon.context import DaemonContext
 from mirror.daemon.events import Event
 from mirror.daemon.heartbeat import Heartbeat
-from mirror.daemon.http_endpoint import Endpoint
-from mirror.daemon.http_pages import HAS_METRICS, NO_METRICS_HINT, DaemonPages
+from mirror.daemon.http.endpoint import Endpoint
+from mirror.daemon.http.pages import HAS_METRICS, NO_METRICS_HINT, DaemonPages
 from mirror.daemon.logs import Log
 from mirror.daemon.notify import Notifier
-from mirror.daemon.scheduler import Scheduler
+from mirror.daemon.schedule.clock import Clock
+from mirror.daemon.schedule.scheduler import Scheduler
+from mirror.daemon.schedule.triggers import cron_trigger
 from mirror.daemon.session import Session
-from mirror.daemon.triggers import cron_trigger
-from mirror.daemon.watch_folder import check_watches
+from mirror.daemon.watch_folder.worker import check_watches
 from mirror.durable import make_folder
 from mirror.errors import ConfigError, MirrorError
 from mirror.layout import Home

@@ -10,13 +10,13 @@ import anyio
 
 from mirror.api import Client
 from mirror.config import Config
-from mirror.daemon.clock import Clock
 from mirror.daemon.connection import Connection
-from mirror.daemon.counters import Counters
 from mirror.daemon.events import Event
 from mirror.daemon.logs import Log
-from mirror.daemon.scheduler import PROBE, Scheduler
-from mirror.daemon.triggers import Probing
+from mirror.daemon.schedule.clock import Clock
+from mirror.daemon.schedule.scheduler import PROBE, Scheduler
+from mirror.daemon.schedule.triggers import Probing
+from mirror.daemon.status.counters import Counters
 from mirror.errors import MirrorError
 from mirror.store import Lake
 from mirror.store.objects.objects import Objects

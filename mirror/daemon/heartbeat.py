@@ -15,15 +15,15 @@ import anyio.to_thread
 
 from mirror.api import Spent
 from mirror.config import HealthSettings
-from mirror.daemon.clock import Clock
-from mirror.daemon.counters import Counters
 from mirror.daemon.events import Event
-from mirror.daemon.health import Finding, FindingName, daemon_vitals, judge
 from mirror.daemon.logs import Log
 from mirror.daemon.notify import Notifier
-from mirror.daemon.report import Looker, Seen, cleaned, is_news, naive, sentence, status_now, together
+from mirror.daemon.schedule.clock import Clock
 from mirror.daemon.session import Session
-from mirror.daemon.status_file import DaemonStatus, write_status
+from mirror.daemon.status.counters import Counters
+from mirror.daemon.status.health import Finding, FindingName, daemon_vitals, judge
+from mirror.daemon.status.report import Looker, Seen, cleaned, is_news, naive, sentence, status_now, together
+from mirror.daemon.status.status_file import DaemonStatus, write_status
 from mirror.errors import StoreError
 from mirror.layout import Home
 

@@ -14,19 +14,19 @@ import anyio
 from anyio.abc import TaskGroup
 
 from mirror.api import Client, Spent
-from mirror.daemon.activity import Activity
-from mirror.daemon.alone import Turns
 from mirror.daemon.context import DaemonContext, ask
-from mirror.daemon.delivering import ReplayWorker
 from mirror.daemon.events import Event
-from mirror.daemon.pulling import Pulls
-from mirror.daemon.restarts import Restarts
-from mirror.daemon.scheduler import MAINTAIN, PROBE, Scheduler, pull_of, reconcile_of
-from mirror.daemon.source_states import SourceStates
-from mirror.daemon.triggers import Never, Probing, pull_trigger
-from mirror.daemon.upkeep import Upkeep
-from mirror.daemon.watch_folder import WatchWorker
-from mirror.daemon.workers import Workers
+from mirror.daemon.schedule.scheduler import MAINTAIN, PROBE, Scheduler, pull_of, reconcile_of
+from mirror.daemon.schedule.source_states import SourceStates
+from mirror.daemon.schedule.triggers import Never, Probing, pull_trigger
+from mirror.daemon.watch_folder.worker import WatchWorker
+from mirror.daemon.workers.activity import Activity
+from mirror.daemon.workers.alone import Turns
+from mirror.daemon.workers.delivering import ReplayWorker
+from mirror.daemon.workers.executor import Workers
+from mirror.daemon.workers.pulling import Pulls
+from mirror.daemon.workers.restarts import Restarts
+from mirror.daemon.workers.upkeep import Upkeep
 from mirror.errors import MirrorError
 from mirror.outbox import Outbox
 from mirror.outbox.watch import watch_new

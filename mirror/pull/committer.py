@@ -16,8 +16,8 @@ import msgspec
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
 from mirror.errors import MirrorError, UnreadableExport
+from mirror.pull.contents.fetch_job import Outcome
 from mirror.pull.context import PullContext
-from mirror.pull.fetch_job import Outcome
 from mirror.pull.report import ProjectReport
 from mirror.records.contents import ContentChanges
 from mirror.records.passes import Changes, Failure, ProjectKey, SourceState

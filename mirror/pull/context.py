@@ -12,7 +12,7 @@ import anyio.to_thread
 
 from mirror.api import Client
 from mirror.config import PullSettings
-from mirror.pull.fetch import UnderWay
+from mirror.pull.contents.fetch import UnderWay
 from mirror.pull.report import Watcher
 from mirror.store import Lake
 from mirror.store.objects.objects import Objects

@@ -16,9 +16,9 @@ from mirror.api import Client
 from mirror.config import Config, SourceSettings
 from mirror.errors import AuthError, MirrorError, NotFound, StoreError, Unreachable
 from mirror.pull import plan
-from mirror.pull.budget import PageSize
 from mirror.pull.context import PullContext
-from mirror.pull.listing import Listing, ahead, list_runs
+from mirror.pull.listing.budget import PageSize
+from mirror.pull.listing.walk import Listing, ahead, list_runs
 from mirror.pull.project_pass import ProjectPass
 from mirror.pull.report import ProjectReport, PullReport, Silent, Watcher
 from mirror.pull.take import PageTaker

@@ -18,9 +18,9 @@ from mirror.api.rows.times import time_or_none
 from mirror.config import SourceSettings
 from mirror.errors import MirrorError, ServerError, SuspiciousListing, Unreachable
 from mirror.pull import plan
-from mirror.pull.budget import PageSize
 from mirror.pull.context import PullContext
-from mirror.pull.listing import Listed, Listing, ahead, list_runs, may_be_the_size
+from mirror.pull.listing.budget import PageSize
+from mirror.pull.listing.walk import Listed, Listing, ahead, list_runs, may_be_the_size
 from mirror.pull.report import ProjectReport
 from mirror.pull.sweeps_pass import take_sweeps
 from mirror.pull.take import PageTaker

@@ -7,7 +7,7 @@ from mirror.errors import ServerError, Unreachable
 from mirror.pull import plan
 from mirror.pull.committer import Committer
 from mirror.pull.context import PullContext
-from mirror.pull.path import Path
+from mirror.pull.listing.path import Path
 from mirror.pull.report import ProjectReport
 from mirror.records.passes import Failure
 from mirror.store.write import held

@@ -9,12 +9,12 @@ from mirror.api import BadRun, RunContents, with_fingerprint
 from mirror.config import SourceSettings
 from mirror.pull import plan
 from mirror.pull.committer import Batch, Committer
-from mirror.pull.contents_pass import HeldContents, gather
-from mirror.pull.contents_plan import MB
+from mirror.pull.contents.batch import HeldContents, gather
+from mirror.pull.contents.fetch_job import FetchJob, Outcome, SignedUrls
+from mirror.pull.contents.forecast import forecast
+from mirror.pull.contents.plan import MB
 from mirror.pull.context import PullContext
-from mirror.pull.fetch_job import FetchJob, Outcome, SignedUrls
-from mirror.pull.forecast import forecast
-from mirror.pull.listing import CONTENTS, Listed
+from mirror.pull.listing.walk import CONTENTS, Listed
 from mirror.pull.report import ProjectReport
 from mirror.records.contents import HeldHistory
 from mirror.records.passes import Failure, Held, OpenFailure, ProjectKey, SourceState

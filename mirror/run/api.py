@@ -1,7 +1,7 @@
 """`Api`: the entry, as `wandb.Api()` is, answered from a home with no network at all.
 
-Each member has its place: defaults and paths in `api_paths`, artifacts in `api_artifacts`, what a mirror cannot answer
-in `server_only`.
+Each member has its place: defaults and paths in `api_paths`, artifacts in `artifacts.of_api`, what a mirror cannot
+answer in `sdk.server_only`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any, Literal
 
 from mirror.errors import CommError, NotMirrored
 from mirror.records.operations import Create
-from mirror.run.absent import only_server_knows
-from mirror.run.api_artifacts import ApiArtifacts
-from mirror.run.calls import as_comm_error
+from mirror.run.artifacts.of_api import ApiArtifacts
 from mirror.run.projects import Project, Projects
 from mirror.run.run import Run
 from mirror.run.runs import Runs
-from mirror.run.server_only import ServerOnly
+from mirror.run.sdk.absent import only_server_knows
+from mirror.run.sdk.calls import as_comm_error
+from mirror.run.sdk.server_only import ServerOnly
 from mirror.run.sweeps import Sweep
 from mirror.run.user import User
 

@@ -8,8 +8,8 @@ from importlib.metadata import version
 from typing import Any
 
 from mirror.layout import Home, find_home
-from mirror.run.local import LocalMirror
-from mirror.run.paths import parse_artifact_path, parse_path, parse_project_path
+from mirror.run.pending.local import LocalMirror
+from mirror.run.sdk.paths import parse_artifact_path, parse_path, parse_project_path
 from mirror.run.user import User
 from mirror.store.read.run_rows import mirrored_projects
 

@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mirror.errors import CommError, NotMirrored
-from mirror.run.local import LocalMirror
-from mirror.run.pages import Pages
+from mirror.run.pending.local import LocalMirror
+from mirror.run.sdk.pages import Pages
 from mirror.store.read.console_rows import ConsoleSpan, console_span, read_console
 from mirror.store.read.file_rows import why_unlisted
 

@@ -10,11 +10,11 @@ import msgspec
 
 from mirror.errors import CommError, MirrorError
 from mirror.records.operations import Operation
-from mirror.run.calls import as_comm_error
+from mirror.run.artifacts.run_artifacts import RunArtifacts
 from mirror.run.console import ConsoleLogs
 from mirror.run.facts import RunFacts
 from mirror.run.files import File, Files
-from mirror.run.run_artifacts import RunArtifacts
+from mirror.run.sdk.calls import as_comm_error
 from mirror.run.sweeps import Sweep
 
 _METADATA = "wandb-metadata.json"

@@ -14,10 +14,10 @@ import msgspec
 from mirror.errors import CommError, NotMirrored, RunNotFoundError
 from mirror.records.operations import Create, Operation, RunPath
 from mirror.records.texts import INTERNAL_CONFIG_KEYS, unwrap_config
-from mirror.run.attrs import Attrs
-from mirror.run.calls import deprecated
-from mirror.run.local import LocalMirror, Pending
-from mirror.run.overlay import created_run, overlaid, overlaid_config, overlaid_summary
+from mirror.run.pending.local import LocalMirror, Pending
+from mirror.run.pending.overlay import created_run, overlaid, overlaid_config, overlaid_summary
+from mirror.run.sdk.attrs import Attrs
+from mirror.run.sdk.calls import deprecated
 from mirror.run.user import User
 from mirror.store.read.run_rows import Documents, LightRun, read_run
 

@@ -14,12 +14,12 @@ from urllib.parse import quote, urlsplit
 from mirror.errors import CommError, NotMirrored
 from mirror.records.operations import DeleteFile, UploadFile
 from mirror.records.texts import storable
-from mirror.run.attrs import Attrs
-from mirror.run.calls import as_comm_error
 from mirror.run.downloads import Content, check_name, has_equal, write_out
-from mirror.run.like import like
-from mirror.run.local import LocalMirror, Pending
-from mirror.run.pages import SizedPages
+from mirror.run.pending.local import LocalMirror, Pending
+from mirror.run.sdk.attrs import Attrs
+from mirror.run.sdk.calls import as_comm_error
+from mirror.run.sdk.like import like
+from mirror.run.sdk.pages import SizedPages
 from mirror.store.read.file_rows import RunFile, list_file_names, read_files, why_unlisted
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from functools import cached_property
 from typing import Any
 
 from mirror.errors import NotMirrored
-from mirror.run.absent import FieldNotMirrored, ProjectNotMirrored
-from mirror.run.attrs import Attrs
-from mirror.run.calls import as_comm_error
-from mirror.run.collection_lists import ArtifactCollections, ArtifactTypes
-from mirror.run.local import LocalMirror
-from mirror.run.pages import Pages
-from mirror.run.server_page import iframe
+from mirror.run.artifacts.collection_lists import ArtifactCollections, ArtifactTypes
+from mirror.run.page.server_page import iframe
+from mirror.run.pending.local import LocalMirror
+from mirror.run.sdk.absent import FieldNotMirrored, ProjectNotMirrored
+from mirror.run.sdk.attrs import Attrs
+from mirror.run.sdk.calls import as_comm_error
+from mirror.run.sdk.pages import Pages
 from mirror.run.sweeps import Sweeps
 from mirror.store.read.run_rows import is_mirrored, mirrored_projects
 from mirror.store.read.sweep_rows import read_project

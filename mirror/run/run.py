@@ -1,7 +1,7 @@
 """`Run`: the whole surface of the SDK's `wandb.apis.public.Run`, answered from the mirror, with no network.
 
-Each member has its place: what the run is in `facts`, what changes it in `edits`, its history in `run_history`, what
-else it contains in `contents`, how it looks in `look`.
+Each member has its place: what the run is in `facts`, what changes it in `pending.edits`, its history in
+`history.members`, what else it contains in `contents`, how it looks in `page.notebook`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from mirror.run.contents import RunContents
-from mirror.run.notebook import RunLook
-from mirror.run.run_history import RunHistory
+from mirror.run.history.members import RunHistory
+from mirror.run.page.notebook import RunLook
 
 if TYPE_CHECKING:
     from mirror.run.api import Api

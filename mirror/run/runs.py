@@ -7,13 +7,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from mirror.errors import CommError, ConfigError
-from mirror.run.absent import ProjectNotMirrored
-from mirror.run.calls import as_comm_error
 from mirror.run.facts import NO_DOCUMENTS
-from mirror.run.listing import listed_ids, runs_to_be_made
-from mirror.run.local import LocalMirror
-from mirror.run.pages import SizedPages
+from mirror.run.pending.listing import listed_ids, runs_to_be_made
+from mirror.run.pending.local import LocalMirror
 from mirror.run.run import Run
+from mirror.run.sdk.absent import ProjectNotMirrored
+from mirror.run.sdk.calls import as_comm_error
+from mirror.run.sdk.pages import SizedPages
 from mirror.store.read.run_rows import Documents, is_mirrored, read_documents, read_light_runs
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Runs(SizedPages[Run]):
         Raises:
             CommError: the format is unknown.
         """
-        from mirror.run.histories import combined
+        from mirror.run.history.histories import combined
 
         return combined(self, samples, keys, x_axis, format, stream)
 

@@ -6,8 +6,8 @@ import os
 
 from mirror.config import StoreSettings
 from mirror.layout import Home, find_home
-from mirror.run.listing import queued_runs
-from mirror.run.local import LocalMirror
+from mirror.run.pending.listing import queued_runs
+from mirror.run.pending.local import LocalMirror
 from mirror.store.engine.connection import Engine
 from mirror.store.engine.reading import connect as connect_upstream
 

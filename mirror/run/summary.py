@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, KeysView, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mirror.run.changes import plain
+from mirror.run.pending.changes import plain
 
 if TYPE_CHECKING:
-    from mirror.run.edits import RunEdits
+    from mirror.run.pending.edits import RunEdits
 
 
 class SummarySubDict:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 from mirror.errors import CommError, NotMirrored
-from mirror.run.absent import ProjectNotMirrored, SweepNotMirrored
-from mirror.run.attrs import Attrs
-from mirror.run.calls import deprecated
-from mirror.run.local import LocalMirror
-from mirror.run.pages import SizedPages
-from mirror.run.server_page import iframe
+from mirror.run.page.server_page import iframe
+from mirror.run.pending.local import LocalMirror
+from mirror.run.sdk.absent import ProjectNotMirrored, SweepNotMirrored
+from mirror.run.sdk.attrs import Attrs
+from mirror.run.sdk.calls import deprecated
+from mirror.run.sdk.pages import SizedPages
 from mirror.store.read.run_rows import is_mirrored
 from mirror.store.read.sweep_rows import SweepRow, list_sweep_ids, read_sweeps
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mirror.errors import NotMirrored
-from mirror.run.absent import only_server_can, only_server_knows, unmirrored_field
-from mirror.run.attrs import Attrs
+from mirror.run.sdk.absent import only_server_can, only_server_knows, unmirrored_field
+from mirror.run.sdk.attrs import Attrs
 
 if TYPE_CHECKING:
     from mirror.run.api import Api
-    from mirror.run.local import LocalMirror
+    from mirror.run.pending.local import LocalMirror
 
 _ELSEWHERE = ("admin", "email", "entity", "id", "teams")  # of a user whom only a listing of runs names
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mirror.cli.progress import time_left
+from mirror.cli.terminal.progress import time_left
 from mirror.pull import ProjectReport
 from mirror.records.passes import ProjectKey
 from mirror.sandbox import Sandbox

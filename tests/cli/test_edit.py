@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mirror import Api
-from mirror.cli.queueing import NotingMirror, telling_if_cut_short
+from mirror.cli.delivery.queueing import NotingMirror, telling_if_cut_short
 from mirror.errors import HomeUnusable
 from mirror.layout import Home
 from mirror.records.operations import Stop

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from mirror.cli.daemon_status import daemon_lines
-from mirror.cli.health_status import describe_source, lag_of, source_lines, source_statuses
+from mirror.cli.report.daemon import daemon_lines
+from mirror.cli.report.health import describe_source, lag_of, source_lines, source_statuses
 from mirror.config import Config, HealthSettings, SourceSettings
-from mirror.daemon.status_file import JobStatus
+from mirror.daemon.status.status_file import JobStatus
 from mirror.store.read.overview import ProjectOverview
 from tests.daemon.test_health import NOW, WELL, ago, source
 

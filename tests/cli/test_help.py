@@ -9,7 +9,7 @@ from importlib.metadata import version
 import pytest
 
 from mirror.cli import COMMANDS
-from mirror.cli.statuses import MEANINGS
+from mirror.cli.terminal.statuses import MEANINGS
 from mirror.errors import EXIT_PARTIAL, MirrorError
 from tests.cli.conftest import Cli
 

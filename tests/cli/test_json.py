@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mirror.daemon.health import Finding
+from mirror.daemon.status.health import Finding
 from mirror.sandbox import Sandbox
 from mirror.store.engine.writer_lock import Holder
 from tests.cli.conftest import Cli, broken

@@ -11,8 +11,8 @@ from typing import Any
 import anyio
 import pytest
 
-from mirror.cli.replay_round import Rounds, Teller
-from mirror.cli.replay_watch import Pace, watch
+from mirror.cli.delivery.round import Rounds, Teller
+from mirror.cli.delivery.watch import Pace, watch
 from mirror.cli.setting import Setting, open_client
 from mirror.config import load_config
 from mirror.layout import Home

@@ -19,11 +19,11 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from mirror.cli.commands.status import read_status
+from mirror.cli.report.watch import Fitted, view
 from mirror.cli.setting import Setting
-from mirror.cli.status import read_status
-from mirror.cli.status_watch import Fitted, view
 from mirror.config import load_config
-from mirror.daemon.status_file import write_status
+from mirror.daemon.status.status_file import write_status
 from mirror.layout import Home
 from tests.cli.conftest import Cli, Editor
 from tests.daemon.test_health import WELL

@@ -14,13 +14,20 @@ import wandb
 from wandb.apis import public
 
 import mirror
-from mirror import run as local
 from mirror.errors import CommError, NotMirrored
 from mirror.layout import Home
-from mirror.run.artifact_files import ArtifactFiles
-from mirror.run.collection_lists import ArtifactCollections, Artifacts, ArtifactTypes
-from mirror.run.collections import ArtifactCollection, ArtifactType
-from mirror.run.logged_objects import Media, Table
+from mirror.run.artifacts.artifact import Artifact
+from mirror.run.artifacts.collection_lists import ArtifactCollections, Artifacts, ArtifactTypes
+from mirror.run.artifacts.collections import ArtifactCollection, ArtifactType
+from mirror.run.artifacts.files import ArtifactFiles
+from mirror.run.artifacts.logged_objects import Media, Table
+from mirror.run.artifacts.run_artifacts import RunArtifacts
+from mirror.run.files import File, Files
+from mirror.run.projects import Project, Projects
+from mirror.run.run import Run
+from mirror.run.runs import Runs
+from mirror.run.sweeps import Sweep, Sweeps
+from mirror.run.user import User
 from mirror.sandbox import Sandbox
 from tests.contract.both import no_sockets, same
 from tests.contract.conftest import ENTITY
@@ -32,23 +39,23 @@ PATH = f"{ENTITY}/{PROJECT}"
 
 TWINS: list[tuple[Any, Any]] = [
     (public.Api, mirror.Api),
-    (wandb.Artifact, local.Artifact),
+    (wandb.Artifact, Artifact),
     (public.ArtifactCollection, ArtifactCollection),
     (public.ArtifactType, ArtifactType),
     (public.Artifacts, Artifacts),
     (public.ArtifactCollections, ArtifactCollections),
     (public.ArtifactTypes, ArtifactTypes),
     (public.ArtifactFiles, ArtifactFiles),
-    (public.RunArtifacts, local.RunArtifacts),
-    (public.Run, local.Run),
-    (public.Runs, local.Runs),
-    (public.Project, local.Project),
-    (public.Projects, local.Projects),
-    (public.Sweep, local.Sweep),
-    (public.Sweeps, local.Sweeps),
-    (public.File, local.File),
-    (public.Files, local.Files),
-    (public.User, local.User),
+    (public.RunArtifacts, RunArtifacts),
+    (public.Run, Run),
+    (public.Runs, Runs),
+    (public.Project, Project),
+    (public.Projects, Projects),
+    (public.Sweep, Sweep),
+    (public.Sweeps, Sweeps),
+    (public.File, File),
+    (public.Files, Files),
+    (public.User, User),
 ]
 # How the SDK's lists ask and parse: of no use without a server.
 PAGING = {"QUERY", "convert_objects", "last_response", "update_variables"}

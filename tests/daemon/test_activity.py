@@ -5,8 +5,8 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from mirror.cli.stalled import unless_stalled
-from mirror.daemon.activity import Activity
+from mirror.cli.terminal.stalled import unless_stalled
+from mirror.daemon.workers.activity import Activity
 from mirror.errors import ServerError, Unreachable
 
 pytestmark = pytest.mark.anyio

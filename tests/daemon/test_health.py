@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from mirror.config import DaemonSettings, HealthSettings, SourceSettings
-from mirror.daemon.health import FINDING_NAMES, Vitals, daemon_vitals, judge
-from mirror.daemon.owed import owed_at
-from mirror.daemon.status_file import Backlog, DaemonStatus, SourceStatus, WatchStatus, WorkerStatus
+from mirror.daemon.schedule.owed import owed_at
+from mirror.daemon.status.health import FINDING_NAMES, Vitals, daemon_vitals, judge
+from mirror.daemon.status.status_file import Backlog, DaemonStatus, SourceStatus, WatchStatus, WorkerStatus
 
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC).replace(tzinfo=None)
 SETTINGS = HealthSettings(late_after_hours=6, backlog_after_hours=3, disk_free_min_gb=1)

@@ -15,11 +15,11 @@ import httpx
 import msgspec
 import pytest
 
-from mirror.daemon.health import Finding
-from mirror.daemon.http_endpoint import MOST_AT_ONCE, Endpoint
-from mirror.daemon.http_exchange import Answer, Pages, is_loopback_host
-from mirror.daemon.http_pages import DaemonPages
+from mirror.daemon.http.endpoint import MOST_AT_ONCE, Endpoint
+from mirror.daemon.http.exchange import Answer, Pages, is_loopback_host
+from mirror.daemon.http.pages import DaemonPages
 from mirror.daemon.logs import Log
+from mirror.daemon.status.health import Finding
 from tests.daemon.test_health import WELL
 
 pytestmark = pytest.mark.anyio
@@ -134,7 +134,7 @@ async def test_nonsense_and_endless_headers_are_refused_in_bounded_memory() -> N
 async def test_those_who_say_nothing_are_left_and_those_who_are_too_many_are_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mirror.daemon.http_exchange.PATIENCE_S", 0.5)
+    monkeypatch.setattr("mirror.daemon.http.exchange.PATIENCE_S", 0.5)
     async with serving() as place:
         silent = [await anyio.connect_tcp("127.0.0.1", place.port) for _ in range(MOST_AT_ONCE)]
         for stream in silent[1::2]:
@@ -162,7 +162,7 @@ async def test_a_defect_in_an_answer_is_logged_and_ends_nothing() -> None:
 
 
 async def test_a_port_in_use_is_said_once_and_tried_until_it_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mirror.daemon.http_endpoint.AGAIN_S", 0.05)
+    monkeypatch.setattr("mirror.daemon.http.endpoint.AGAIN_S", 0.05)
     place = Place(echo)
     with socket.create_server(("127.0.0.1", place.port)):
         async with anyio.create_task_group() as group:
@@ -215,7 +215,7 @@ async def test_healthz_says_whether_something_waits_for_a_person(
 
 
 async def test_metrics_without_the_library_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mirror.daemon.http_pages.HAS_METRICS", False)
+    monkeypatch.setattr("mirror.daemon.http.pages.HAS_METRICS", False)
     pages: Callable[[str], Answer | None] = DaemonPages(lambda: WELL, list)
     answer = pages("/metrics")
     assert answer is not None

@@ -10,10 +10,10 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from mirror.daemon.health import FINDING_NAMES, Finding
-from mirror.daemon.http_pages import DaemonPages
-from mirror.daemon.metrics import Metrics
-from mirror.daemon.status_file import Backlog, DaemonStatus, WorkerStatus
+from mirror.daemon.http.metrics import Metrics
+from mirror.daemon.http.pages import DaemonPages
+from mirror.daemon.status.health import FINDING_NAMES, Finding
+from mirror.daemon.status.status_file import Backlog, DaemonStatus, WorkerStatus
 from mirror.store.objects.disk import DiskUse
 from tests.daemon.test_health import NOW, WELL, ago, source
 

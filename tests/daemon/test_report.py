@@ -8,7 +8,7 @@ import json
 import msgspec
 
 from mirror.daemon.logs import HIDDEN, Log
-from mirror.daemon.report import DISK_EVERY_S, Looker, cleaned, is_news, sentence
+from mirror.daemon.status.report import DISK_EVERY_S, Looker, cleaned, is_news, sentence
 from mirror.layout import Home
 from tests.daemon.test_health import NOW, WELL, ago, source
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mirror.config import DaemonSettings
-from mirror.daemon.restarts import Restarts
+from mirror.daemon.workers.restarts import Restarts
 
 
 def test_crashes_are_answered_with_growing_waits_and_a_loop_is_given_up() -> None:

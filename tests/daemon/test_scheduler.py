@@ -10,12 +10,12 @@ import anyio
 import pytest
 
 from mirror.config import DaemonSettings, SourceSettings
-from mirror.daemon.activity import Activity
-from mirror.daemon.clock import Clock
-from mirror.daemon.scheduler import Scheduler
-from mirror.daemon.status_file import JobStatus
-from mirror.daemon.triggers import CRON_JITTER_S, Every, Never, Pulled, Trigger, pull_trigger
-from mirror.daemon.workers import Workers
+from mirror.daemon.schedule.clock import Clock
+from mirror.daemon.schedule.scheduler import Scheduler
+from mirror.daemon.schedule.triggers import CRON_JITTER_S, Every, Never, Pulled, Trigger, pull_trigger
+from mirror.daemon.status.status_file import JobStatus
+from mirror.daemon.workers.activity import Activity
+from mirror.daemon.workers.executor import Workers
 
 pytestmark = pytest.mark.anyio
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)

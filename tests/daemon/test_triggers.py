@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from mirror.config import DaemonSettings, SourceSettings
-from mirror.daemon.triggers import (
+from mirror.daemon.schedule.triggers import (
     CRON_JITTER_S,
     PULL_JITTER,
     Adaptive,

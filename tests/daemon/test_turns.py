@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from mirror.daemon.alone import Turns
+from mirror.daemon.workers.alone import Turns
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import mirror as wandb_mirror
-from mirror.daemon.watch_folder_memory import Memory
+from mirror.daemon.watch_folder.memory import Memory
 from mirror.records.operations import Create, DeleteFile
 from mirror.sandbox import Sandbox
 from mirror.store.objects import objects as objects_module

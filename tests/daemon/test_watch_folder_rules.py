@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirror.daemon.watch_folder_rules import (
+from mirror.daemon.watch_folder.rules import (
     Queued,
     Restless,
     Rules,

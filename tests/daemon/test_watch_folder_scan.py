@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mirror.daemon.watch_folder_memory import SPARE, Memory
-from mirror.daemon.watch_folder_rules import Queued, Rules, Seen
-from mirror.daemon.watch_folder_scan import MOST_FOLDERS, open_below, scan
+from mirror.daemon.watch_folder.memory import SPARE, Memory
+from mirror.daemon.watch_folder.rules import Queued, Rules, Seen
+from mirror.daemon.watch_folder.scan import MOST_FOLDERS, open_below, scan
 from mirror.layout import Home
 from mirror.watch_settings import WatchSettings
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mirror.config import parse_config
-from mirror.daemon.watch_folder import check_watches
+from mirror.daemon.watch_folder.worker import check_watches
 from mirror.errors import ConfigError
 from mirror.layout import Home
 

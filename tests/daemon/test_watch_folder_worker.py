@@ -13,13 +13,13 @@ import pytest
 
 from mirror.api import deployment_of
 from mirror.config import Config, DaemonSettings, SourceSettings
-from mirror.daemon import watch_folder
-from mirror.daemon.clock import Clock
 from mirror.daemon.connection import Connection
 from mirror.daemon.context import DaemonContext
 from mirror.daemon.logs import Log
-from mirror.daemon.scheduler import Scheduler
-from mirror.daemon.watch_folder import WatchWorker
+from mirror.daemon.schedule.clock import Clock
+from mirror.daemon.schedule.scheduler import Scheduler
+from mirror.daemon.watch_folder import worker as watch_folder
+from mirror.daemon.watch_folder.worker import WatchWorker
 from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.store import Lake

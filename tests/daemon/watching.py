@@ -15,12 +15,12 @@ import anyio
 
 from mirror.api import ApiKey, Client, deployment_of
 from mirror.config import Config
-from mirror.daemon.clock import Clock
 from mirror.daemon.connection import Connection
 from mirror.daemon.context import DaemonContext
 from mirror.daemon.logs import Log
-from mirror.daemon.scheduler import Scheduler
-from mirror.daemon.watch_folder_look import WatchedFolder
+from mirror.daemon.schedule.clock import Clock
+from mirror.daemon.schedule.scheduler import Scheduler
+from mirror.daemon.watch_folder.look import WatchedFolder
 from mirror.outbox import Outbox
 from mirror.records.operations import Entry, UploadFile
 from mirror.records.passes import ProjectKey

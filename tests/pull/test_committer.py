@@ -19,8 +19,8 @@ from mirror.config import ServerSettings
 from mirror.errors import MirrorError, ServerError, StoreError
 from mirror.layout import Home
 from mirror.pull.committer import Batch, Committer
+from mirror.pull.contents.fetch_job import Outcome
 from mirror.pull.context import PullContext
-from mirror.pull.fetch_job import Outcome
 from mirror.pull.report import ProjectReport, Silent
 from mirror.records.passes import ProjectKey
 from mirror.store import Lake

@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Iterable, Sequence
 
-from mirror.run.page import ChartGroup, Notice, RunPage
+from mirror.run.page.html import ChartGroup, Notice, RunPage
 from mirror.store.metrics.series import EXACT_POINTS, STRETCHES, KeySpan, MetricSeries, Stretch
 
 SNOWMEN = "\N{SNOWMAN}" * 40

@@ -12,7 +12,7 @@ import pytest
 import mirror as package
 from mirror import Api, NotMirrored, StoreError
 from mirror.errors import CommError
-from mirror.run.like import like
+from mirror.run.sdk.like import like
 from mirror.sandbox import Sandbox
 from mirror.sandbox.faults import Fault, Match
 from tests.mirroring import ENTITY, PROJECT, SOURCE, Mirror

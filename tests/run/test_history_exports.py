@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mirror.errors import HomeUnusable, IncompleteRunHistoryError, NotMirrored
-from mirror.run.exports import export_name
+from mirror.run.history.exports import export_name
 from mirror.sandbox import Sandbox
 from tests.contract.conftest import ENTITY
 from tests.run.history_world import PROJECT, Histories, history_world, offline

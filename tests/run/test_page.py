@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from mirror.errors import RunNotFoundError
 from mirror.layout import Home
 from mirror.records.operations import Change, Edit, Stop
-from mirror.run.charts import HEIGHT, WIDTH, describe, figure, shared_steps, steps_of
-from mirror.run.charts_scale import number, step_scale, value_scale
-from mirror.run.local import LocalMirror
-from mirror.run.notebook import RunLook
-from mirror.run.page import RunPage, page_document, page_html
-from mirror.run.page_source import CHARTS_MOST, duration, in_groups
-from mirror.run.page_text import element, text
+from mirror.run.page.charts import HEIGHT, WIDTH, describe, figure, shared_steps, steps_of
+from mirror.run.page.html import RunPage, page_document, page_html
+from mirror.run.page.notebook import RunLook
+from mirror.run.page.scale import number, step_scale, value_scale
+from mirror.run.page.source import CHARTS_MOST, duration, in_groups
+from mirror.run.page.text import element, text
+from mirror.run.pending.local import LocalMirror
 from mirror.sandbox import Sandbox
 from mirror.store.engine.literals import inlined
 from mirror.store.engine.reader import Reader

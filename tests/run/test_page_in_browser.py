@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mirror.run.page import RunPage, page_document, page_html
+from mirror.run.page.html import RunPage, page_document, page_html
 from tests.run.browser import Browser
 from tests.run.pages import hostile_page, plain_page
 

@@ -18,7 +18,7 @@ import pytest
 
 from mirror.errors import StoreError
 from mirror.layout import Home
-from mirror.run import Api
+from mirror.run.api import Api
 from mirror.sandbox import Sandbox
 from mirror.store import Lake, connect
 from mirror.store.care.catalog import CATALOG

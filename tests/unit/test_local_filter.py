@@ -9,7 +9,7 @@ import pytest
 
 from mirror.api.rows.runs import to_run
 from mirror.pull import plan
-from mirror.pull.local_filter import matches
+from mirror.pull.listing.local_filter import matches
 from mirror.records.runs import RunRecord
 
 NOON = dt.datetime(2024, 1, 1, 12, tzinfo=dt.UTC)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirror.pull import plan
-from mirror.pull.budget import PAGE_CHARACTERS, PageSize
+from mirror.pull.listing.budget import PAGE_CHARACTERS, PageSize
 from mirror.records.passes import SourceState
 from mirror.records.texts import DEEPEST, document_json, parse_lenient, storable
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirror.cli.plot import Series, draw
+from mirror.cli.terminal.plot import Series, draw
 
 WIDTH, HEIGHT = 60, 8
 

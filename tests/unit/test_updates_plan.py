@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from mirror.api import ArtifactsPage, RunContents, SignedUrl
 from mirror.pull import plan
-from mirror.pull.contents_plan import HistoryPlan, plan_history
-from mirror.pull.history_marks import contradicts, keys_fingerprint, parts_fingerprint
+from mirror.pull.contents.history_marks import contradicts, keys_fingerprint, parts_fingerprint
+from mirror.pull.contents.plan import HistoryPlan, plan_history
 from mirror.records.contents import Completeness, ExportRow, HeldHistory
 from mirror.records.passes import Held
 from mirror.records.runs import RunRecord, is_same_run

@@ -10,8 +10,8 @@ import anyio
 
 from mirror.config import load_config
 from mirror.daemon.app import Daemon
-from mirror.daemon.clock import Clock
 from mirror.daemon.logs import Log
+from mirror.daemon.schedule.clock import Clock
 from mirror.errors import MirrorError
 from mirror.layout import Home
 from tests.daemon.soak.loop import StoryLoop

@@ -18,7 +18,7 @@ from typing import Any
 from mirror.config import StoreSettings
 from mirror.errors import NotMirrored
 from mirror.layout import Home
-from mirror.run import Api
+from mirror.run.api import Api
 from mirror.store import connect
 
 REST_S = 0.05  # at least; four times as long as the last look took, for the machine has others to serve

@@ -15,7 +15,7 @@ from mirror.errors import CommError, RunNotFoundError
 from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.records.operations import Entry, Operation, RunPath
-from mirror.run import Api
+from mirror.run.api import Api
 
 
 class NotingOutbox(Outbox):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mirror.daemon.status_file import read_status
+from mirror.daemon.status.status_file import read_status
 from mirror.errors import EntryMoved
 from mirror.layout import Home
 from mirror.outbox import Outbox

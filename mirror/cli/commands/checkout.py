@@ -1,0 +1,129 @@
+"""`wandb-mirror checkout`: the files of a run, written out under their names."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mirror.cli.run_paths import not_mirrored, parse_run_path
+from mirror.cli.setting import find_setting, setting_options
+from mirror.cli.terminal.output import UTF8, plural, print_json, say, size, write
+from mirror.cli.terminal.statuses import exit_statuses
+from mirror.errors import EXIT_PARTIAL, ConfigError, NotMirrored
+from mirror.layout import Home
+from mirror.records.passes import ProjectKey
+from mirror.records.paths import why_refused
+from mirror.store import connect
+from mirror.store.objects.checkout import HeldBytes, Written, check_out
+from mirror.store.objects.objects import Objects
+from mirror.store.read.run_files import ListedBytes, files_of_artifact, files_of_run, run_is_held
+
+
+@click.command("checkout", epilog=exit_statuses(5, 9))
+@setting_options
+@click.argument("run", type=UTF8)
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False, metavar="[DIR]")
+@click.option("--artifact", type=UTF8, metavar="NAME:vN", help="The files of this artifact of the run instead.")
+@click.option("--force", is_flag=True, help="Replace files that are there with other bytes.")
+@click.option("--link", is_flag=True, help="Hard links to the mirror's read-only bytes, instead of copies.")
+@click.option("--gone", is_flag=True, help="Also files that were deleted upstream.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
+def command(
+    home: str | None,
+    config: str | None,
+    run: str,
+    folder: Path | None,
+    artifact: str | None,
+    force: bool,
+    link: bool,
+    gone: bool,
+    as_json: bool,
+) -> int:
+    """Write the mirrored files of a run into DIR, else into ./RUN_ID. Asks the mirror alone, never the network.
+
+    Names that would leave the folder, or that it cannot hold, are skipped with their reason. Files that are there
+    stay: equal ones are left alone, others are skipped unless --force is given.
+    """
+    setting = find_setting(home, config)
+    key, run_id = parse_run_path(run, setting.config.source)
+    target = folder if folder is not None else _default_folder(run_id, artifact)
+    listed = _listed(setting.home, key, run_id, artifact, gone=gone)
+    held = [HeldBytes(name=file.name, object=file.object) for file in listed if file.object is not None]
+    absent = [file for file in listed if file.object is None or file.status == "failed"]
+    done: list[Written] = []
+    if held:
+        for written in check_out(Objects(setting.home), held, target, force=force, link=link):
+            done.append(written)
+            if not as_json and written.outcome in {"written", "linked"}:
+                write(written.name if written.name.isprintable() else repr(written.name))
+    if as_json:
+        print_json(_as_json(key, run_id, target, done, absent))
+    _conclude(done, absent, target, run_id, quiet=as_json)
+    partial = any(file.outcome == "skipped" for file in done) or any(file.status == "failed" for file in absent)
+    return EXIT_PARTIAL if partial else 0
+
+
+def _default_folder(run_id: str, artifact: str | None) -> Path:
+    """A folder here, named for what is in it.
+
+    Raises:
+        ConfigError: the id came from a server and is no name for a folder.
+    """
+    name = artifact.replace(":", "-") if artifact is not None else run_id
+    if "/" in name or why_refused(name) is not None:
+        raise ConfigError(f"{name!r} cannot be the name of a folder", hint="name one: wandb-mirror checkout RUN DIR")
+    return Path(name)
+
+
+def _listed(home: Home, key: ProjectKey, run_id: str, artifact: str | None, *, gone: bool) -> list[ListedBytes]:
+    path = (key.entity, key.project, run_id)
+    with contextlib.closing(connect(home)) as engine:
+        if not run_is_held(engine, home, path):
+            raise not_mirrored(key, run_id)
+        if artifact is None:
+            return files_of_run(engine, home, path, gone=gone)
+        found = files_of_artifact(engine, home, path, artifact)
+    if found is None:
+        raise NotMirrored(
+            f"{key}/{run_id} has no artifact {artifact!r} in this mirror",
+            hint=f"`wandb-mirror status {key}/{run_id}` lists those it logged and used",
+        )
+    return found
+
+
+def _conclude(done: list[Written], absent: list[ListedBytes], target: Path, run_id: str, *, quiet: bool) -> None:
+    for file in done:
+        if file.outcome == "skipped":
+            say(f"skipped {file.name!r}: {file.reason}")
+    for listed in absent:
+        older = " (an older version was written)" if listed.object is not None else ""
+        say(f"not mirrored {listed.name!r}: {listed.reason or listed.status}{older}")
+    if quiet:
+        return
+    new = [file for file in done if file.outcome in {"written", "linked"}]
+    equal = sum(file.outcome == "equal" for file in done)
+    same = f", {plural(equal, 'file')} there already" if equal else ""
+    if not done and not absent:
+        say(f"{run_id} has no files")
+    else:
+        say(f"{plural(len(new), 'file')} ({size(sum(file.size for file in new))}) written to {target}{same}")
+
+
+def _as_json(
+    key: ProjectKey, run_id: str, target: Path, done: list[Written], absent: list[ListedBytes]
+) -> dict[str, Any]:
+    return {
+        "entity": key.entity,
+        "project": key.project,
+        "run_id": run_id,
+        "folder": str(target),
+        "files": [
+            {"name": file.name, "outcome": file.outcome, "size": file.size, "reason": file.reason} for file in done
+        ],
+        "not_mirrored": [
+            {"name": file.name, "size": file.size, "status": file.status, "reason": file.reason} for file in absent
+        ],
+    }

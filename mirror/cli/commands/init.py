@@ -1,0 +1,128 @@
+"""`wandb-mirror init`: write a commented configuration, after the key and the sources were checked."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import anyio
+import click
+import msgspec
+
+from mirror.api import Client, Lack, deployment_of
+from mirror.cli.config_text import add_sources, new_config_text
+from mirror.cli.setting import SOURCE_HINT, Setting, find_setting, open_client, setting_options
+from mirror.cli.terminal.output import UTF8, plural, say, write
+from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
+from mirror.config import Config, SourceSettings, check_source, load_config, parse_config
+from mirror.durable import make_folder, write_replace
+from mirror.errors import ConfigError, NotFound, NotOffered, OtherDeployment, Unreachable
+from mirror.private import tighten
+from mirror.records.server import ServerFacts
+from mirror.server_facts import keep_server_facts
+from mirror.store.engine.connection import store_errors
+from mirror.store.engine.filesystem import check_can_hold_lake
+
+
+@click.command("init", epilog=exit_statuses(*ASKS_SERVER))
+@setting_options
+@click.option(
+    "--source", "sources", multiple=True, type=UTF8, metavar="ENTITY/PROJECT", help="What to mirror; globs as ENTITY/*."
+)
+@click.option("--base-url", metavar="URL", help="The W&B server (else WANDB_BASE_URL, else W&B's own).")
+@click.option("--no-check", is_flag=True, help="Write the configuration without asking the server.")
+def command(
+    home: str | None, config: str | None, sources: tuple[str, ...], base_url: str | None, no_check: bool
+) -> None:
+    """Set up a home: write HOME/mirror.toml and check the API key.
+
+    Run again with further --source options, it adds them to the file that is there.
+    """
+    setting = find_setting(home, config)
+    for path in sources:
+        _check_source_option(path)
+    existing = setting.config_path.exists()
+    if not sources and not setting.config.source:
+        raise click.UsageError("give at least one --source ENTITY/PROJECT; ENTITY/* mirrors all projects")
+    text = _text_for(setting, sources, base_url, existing)
+    wanted = parse_config(text, origin=str(setting.config_path))
+    with store_errors(setting.home):
+        check_can_hold_lake(setting.home.root)
+    answers = None if no_check else _check(wanted, sources)
+    if answers is not None:
+        host = deployment_of(wanted.server.base_url).host
+        say(f"the key belongs to {answers.owner} on {host}" if answers.owner else f"{host} takes the key")
+        for lack in answers.lacks:
+            say(f"this server has no {lack.capability}: {lack.without}")
+    with store_errors(setting.home):
+        make_folder(setting.home.root)
+        if tighten(setting.home):
+            say(f"{setting.home.root} was open to other users of this machine; it is yours alone now")
+        write_replace(setting.config_path, text.encode())
+    if answers is not None:
+        keep_server_facts(setting.home, answers.facts)
+    write(f"{'updated' if existing else 'wrote'} {setting.config_path} ({plural(len(wanted.source), 'source')})")
+    write("next: wandb-mirror pull")
+
+
+def _check_source_option(path: str) -> None:
+    try:
+        check_source(path)
+    except ValueError as error:
+        raise ConfigError(str(error), hint=SOURCE_HINT) from error
+
+
+def _text_for(setting: Setting, sources: tuple[str, ...], base_url: str | None, existing: bool) -> str:
+    """The whole text of the file to write."""
+    if not existing:
+        url = deployment_of(base_url or setting.config.server.base_url).base_url
+        return new_config_text(url, list(dict.fromkeys(sources)))
+    in_file = load_config(setting.config_path, env={})
+    url = base_url or setting.config.server.base_url
+    if deployment_of(url).id not in deployment_of(in_file.server.base_url, in_file.server.aliases).names:
+        raise OtherDeployment(
+            f"{setting.config_path} is for {in_file.server.base_url}, not for {url}",
+            hint="use another --home for the other server",
+        )
+    known = {source.path for source in in_file.source}
+    added = [path for path in dict.fromkeys(sources) if path not in known]
+    return add_sources(setting.config_path.read_text(encoding="utf-8"), added)
+
+
+def _check(config: Config, sources: tuple[str, ...]) -> _Answers:
+    """Ask the server; nothing is written when it does not answer well."""
+    try:
+        return anyio.run(_ask, config, [SourceSettings(path=path) for path in sources])
+    except Unreachable as error:
+        error.hint = f"{error.hint}; --no-check writes the configuration without asking the server"
+        raise
+
+
+class _Answers(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server told."""
+
+    owner: str | None  # of the key; None: this server tells nobody's
+    facts: ServerFacts
+    lacks: tuple[Lack, ...]
+
+
+async def _ask(config: Config, sources: list[SourceSettings]) -> _Answers:
+    """Ask the server what it knows, who the key is, and for each source that names one project whether it is there."""
+    async with open_client(config, None) as client:
+        await client.learn(dt.datetime.now(dt.UTC))
+        try:
+            owner: str | None = (await client.viewer()).username
+        except NotOffered:
+            owner = None
+        for source in sources:
+            await _check_readable(client, source)
+        return _Answers(owner=owner, facts=client.facts, lacks=client.lacks)
+
+
+async def _check_readable(client: Client, source: SourceSettings) -> None:
+    if any(mark in source.project for mark in "*?["):
+        return
+    if await client.project(source.entity, source.project) is None:
+        raise NotFound(
+            f"project {source.path} does not exist, or this API key may not read it",
+            hint="check the spelling; with --no-check it is configured all the same",
+        )

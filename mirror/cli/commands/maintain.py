@@ -1,0 +1,101 @@
+"""`wandb-mirror maintain`: keep a home small: few files, the past that is wanted, no bytes that nobody needs."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+import msgspec
+
+from mirror.cli.commands.status import disk_line
+from mirror.cli.setting import Setting, find_setting, setting_options
+from mirror.cli.terminal.output import plural, print_json, size, write
+from mirror.cli.terminal.statuses import exit_statuses
+from mirror.errors import NotMirrored
+from mirror.outbox.reading import OutboxReader
+from mirror.store import Lake
+from mirror.store.care.files import Removed
+from mirror.store.care.maintenance import Maintenance, maintain, plan_maintenance
+from mirror.store.engine.reading import open_lake
+
+
+@click.command("maintain", epilog=exit_statuses(5))
+@setting_options
+@click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
+def command(home: str | None, config: str | None, dry_run: bool, as_json: bool) -> int:
+    """Merge small files of the tables, forget old snapshots, and remove bytes that nothing refers to any more.
+
+    What the mirror holds now stays for ever, runs that were deleted upstream with it. `[retention]` in the
+    configuration says how long earlier states are kept. Reading goes on meanwhile; a pull has to wait.
+    """
+    setting = find_setting(home, config)
+    done = _plan(setting) if dry_run else _maintain(setting)
+    if as_json:
+        print_json(maintenance_json(done))
+    else:
+        _print(done)
+    return 0
+
+
+def maintenance_json(done: Maintenance) -> Any:
+    """The documented contract."""
+    return msgspec.to_builtins(done)
+
+
+def _plan(setting: Setting) -> Maintenance:
+    with contextlib.closing(open_lake(setting.home, setting.config.store)) as engine:
+        return plan_maintenance(
+            engine, setting.home, setting.config.retention, needed=_needed(setting), now=dt.datetime.now(dt.UTC)
+        )
+
+
+def _maintain(setting: Setting) -> Maintenance:
+    if not setting.home.catalog.exists():
+        raise NotMirrored(
+            f"nothing is mirrored in {setting.home.root} yet",
+            hint="run `wandb-mirror init --source ENTITY/PROJECT` and `wandb-mirror pull`, or name another --home",
+        )
+    deployment = setting.deployment
+    with Lake(
+        setting.home,
+        deployment=deployment.id,
+        known_as=deployment.names,
+        app_url=deployment.app_url,
+        settings=setting.config.store,
+    ) as lake:
+        return maintain(lake, setting.config.retention, needed=_needed(setting), now=dt.datetime.now(dt.UTC))
+
+
+def _needed(setting: Setting) -> Callable[[], Iterator[str]]:
+    return OutboxReader(setting.home).needed_objects
+
+
+def _print(done: Maintenance) -> None:
+    would = "would be " if done.dry_run else ""
+    write(f"{plural(done.files_merged, 'small file')} of the tables {would}merged")
+    write(f"{plural(done.files_rewritten, 'file')} with many deleted rows {would}written anew")
+    write(f"{plural(done.rows_written_out, 'row')} of the catalog {would}written out")
+    write(f"{plural(done.generations_forgotten, 'earlier generation')} of runs {would}forgotten")
+    write(f"{plural(done.snapshots_expired, 'old snapshot')} {would}forgotten")
+    for kind, removed in (
+        ("of the tables that no snapshot names", done.lake_files),
+        ("that interrupted commits left", done.orphans),
+        ("that nothing refers to (bytes of files and exports)", done.objects),
+        ("of downloads that nobody went on with", done.partials),
+    ):
+        write(f"{_files(removed)} {kind} {would}removed")
+    if done.waits_for_readers:
+        write("nothing was removed: somebody still reads an older state; the next `wandb-mirror maintain` goes on")
+    if done.dry_run:
+        write(f"disk: {disk_line(done.before)}")
+    else:
+        write(f"disk before: {disk_line(done.before)}")
+        write(f"disk after:  {disk_line(done.after)}")
+
+
+def _files(removed: Removed) -> str:
+    return f"{plural(removed.files, 'file')} ({size(removed.bytes)})"

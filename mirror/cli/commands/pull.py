@@ -1,0 +1,288 @@
+"""`wandb-mirror pull`: bring the mirror up to date."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+
+from mirror.cli.run_paths import parse_run_path
+from mirror.cli.setting import SOURCE_HINT, Setting, find_setting, open_client, setting_options
+from mirror.cli.terminal.output import UTF8, on_terminal, plural, print_json, say, size, write
+from mirror.cli.terminal.progress import Bars, Lines
+from mirror.cli.terminal.stalled import unless_stalled
+from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
+from mirror.cli.terminal.tables import print_table
+from mirror.config import SourceSettings, check_source
+from mirror.errors import EXIT_PARTIAL, ConfigError, MirrorError
+from mirror.layout import Home
+from mirror.pull import ProjectReport, PullReport, PullRequest, Silent, Watcher, pull
+from mirror.store import Lake
+
+SHOWN = 10  # failures that are said one by one
+
+
+@click.command("pull", epilog=exit_statuses(*ASKS_SERVER, 9))
+@setting_options
+@click.argument("runs", nargs=-1, type=UTF8, metavar="[RUN]...")
+@click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    type=UTF8,
+    metavar="ENTITY/PROJECT",
+    help="Only this one, configured or not.",
+)
+@click.option("--reconcile", is_flag=True, help="Compare every run now, to see edits and deletions of ended ones.")
+@click.option("--accept-missing", is_flag=True, help="Agree that many runs were deleted upstream: mark them as gone.")
+@click.option("--retry-quarantined", is_flag=True, help="Try again what was given up after many attempts.")
+@click.option("--dry-run", is_flag=True, help="Say what would be fetched, with requests and bytes; change nothing.")
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON (docs/json.md).")
+def command(
+    home: str | None,
+    config: str | None,
+    runs: tuple[str, ...],
+    sources: tuple[str, ...],
+    reconcile: bool,
+    accept_missing: bool,
+    retry_quarantined: bool,
+    dry_run: bool,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Bring the mirror up to date with W&B: runs with their histories, files and artifacts.
+
+    Without RUN, every configured source is pulled: what is new or moved since the last pull, and now and then
+    everything. With RUN (ENTITY/PROJECT/RUN_ID), only those runs are read again.
+    """
+    setting = find_setting(home, config)
+    chosen = _sources(setting, sources)
+    request = PullRequest(
+        sources=chosen,
+        runs=tuple(parse_run_path(path, chosen) for path in runs),
+        force_walk=reconcile or accept_missing,
+        accept_missing=accept_missing,
+        retry_quarantined=retry_quarantined,
+        dry_run=dry_run,
+    )
+    if dry_run:
+        return _show_plan(anyio.run(_pull, setting, request, Silent()), as_json=as_json)
+    if quiet or as_json:
+        report = anyio.run(_pull, setting, request, Silent())
+    else:
+        with Bars() if on_terminal() else Lines() as watcher:
+            report = anyio.run(_pull, setting, request, watcher)
+    if as_json:
+        print_json(report_json(report))
+    return conclude(report, quiet=quiet or as_json)
+
+
+def _sources(setting: Setting, paths: tuple[str, ...]) -> tuple[SourceSettings, ...]:
+    if not paths:
+        if not setting.config.source:
+            raise ConfigError(
+                f"no source is configured in {setting.config_path}",
+                hint="run `wandb-mirror init --source ENTITY/PROJECT` first",
+            )
+        return setting.config.source
+    for path in paths:
+        try:
+            check_source(path)
+        except ValueError as error:
+            raise ConfigError(str(error), hint=SOURCE_HINT) from error
+    return tuple(SourceSettings(path=path) for path in paths)
+
+
+async def _pull(setting: Setting, request: PullRequest, watcher: Watcher) -> PullReport:
+    deployment = setting.deployment
+    async with open_client(setting.config, setting.home, keeps=not request.dry_run) as client:
+        with _home_of(setting, request) as home:
+            lake = Lake(
+                home,
+                deployment=deployment.id,
+                known_as=deployment.names,
+                app_url=deployment.app_url,
+                settings=setting.config.store,
+            )
+            with lake:
+                counted = _Counted(watcher)
+
+                async def work() -> PullReport:
+                    return await pull(client, lake, setting.config, request, watcher=counted)
+
+                limit_s = setting.config.daemon.stuck_after_minutes * 60
+                return await unless_stalled("pull", work, lambda: (client.spent, counted.state), limit_s=limit_s)
+
+
+class _Counted:
+    """A watcher that passes all on, and remembers enough to tell whether something moves."""
+
+    def __init__(self, inner: Watcher) -> None:
+        self._inner = inner
+        self._steps = 0
+        self._reports: list[ProjectReport] = []
+
+    @property
+    def state(self) -> object:
+        """Changes whenever a pull gets on."""
+        return self._steps, sum(report.settled + report.bytes_fetched for report in self._reports)
+
+    def pass_started(self, report: ProjectReport) -> None:
+        """A pass begins."""
+        self._steps += 1
+        self._reports.append(report)
+        self._inner.pass_started(report)
+
+    def page_done(self, report: ProjectReport, expected: int | None) -> None:
+        """A page is committed."""
+        self._steps += 1
+        self._inner.page_done(report, expected)
+
+    def pass_ended(self, report: ProjectReport) -> None:
+        """A pass ended."""
+        self._steps += 1
+        self._inner.pass_ended(report)
+
+
+@contextlib.contextmanager
+def _home_of(setting: Setting, request: PullRequest) -> Iterator[Home]:
+    """The home; an empty one that is removed again, where a dry run finds nothing to compare with."""
+    if not request.dry_run or setting.home.catalog.exists():
+        yield setting.home
+        return
+    with tempfile.TemporaryDirectory(prefix="wandb-mirror-dry-run-") as folder:
+        yield Home(Path(folder))
+
+
+def _show_plan(report: PullReport, *, as_json: bool) -> int:
+    """Print what a pull would do."""
+    if as_json:
+        print_json(report_json(report))
+        return conclude(report, quiet=True)
+    names = ["project", "runs new", "changed", "gone", "files", "bytes of files", "exports", "rows", "artifacts"]
+    rows = [
+        [
+            str(project.key),
+            project.new,
+            project.written - project.new,
+            project.gone,
+            project.files,
+            size(project.bytes_fetched),
+            project.parts,
+            project.rows,
+            project.artifacts,
+        ]
+        for project in report.projects
+        if project.error is None
+    ]
+    if rows:
+        print_table(names, rows)
+    code = conclude(report, quiet=True)
+    ahead = sum(project.requests_ahead for project in report.projects)
+    downloads = sum(project.files + project.parts + project.artifacts for project in report.projects)
+    cut_short = sum(project.cut_short for project in report.projects)
+    if any(project.artifacts for project in report.projects):
+        write("of an artifact its manifest is counted; its files, where artifacts_include wants them, come on top")
+    if cut_short:
+        write(f"of {plural(cut_short, 'run')} with long lists of files or artifacts only the first page is counted")
+    write(
+        f"a pull would take about {plural(report.requests + ahead, 'request')} and {plural(downloads, 'download')};"
+        f" this look took {plural(report.requests, 'request')} and changed nothing"
+    )
+    return code
+
+
+def conclude(report: PullReport, *, quiet: bool) -> int:
+    """Say what a pull came to, and choose the exit code.
+
+    Raises:
+        MirrorError: no project could be pulled; the first reason stands for all.
+    """
+    if report.errors and len(report.errors) == len(report.projects):
+        raise report.errors[0]
+    for project in report.projects:
+        for failure in project.failed[:SHOWN]:
+            what = f" ({failure.item})" if failure.item else ""
+            say(f"left behind: {project.key}/{failure.run_id}{what}: {failure.reason}")
+        if len(project.failed) > SHOWN:
+            say(f"{len(project.failed) - SHOWN:,} more of {project.key}: the view `failures` has all")
+        if project.skipped:
+            what = plural(project.skipped, "place", "places")
+            say(f"skipped: {what} in listings of {project.key} where the server put nothing that can be read")
+        if project.error is not None:
+            say(f"error: {project.key}: {project.error.message}")
+            if project.error.hint:
+                say(f"hint: {project.error.hint}")
+    if not quiet:
+        retried = f" ({plural(report.retries, 'retry', 'retries')})" if report.retries else ""
+        taken = [
+            plural(count, one)
+            for count, one in (
+                (report.transfers, "download"),
+                (sum(project.files for project in report.projects), "file"),
+                (sum(project.parts for project in report.projects), "export"),
+            )
+            if count
+        ]
+        say(
+            ", ".join(
+                [
+                    plural(len(report.projects), "project"),
+                    f"{plural(report.requests, 'request')}{retried}",
+                    *taken,
+                    f"{size(report.bytes_down)} down",
+                    f"{report.seconds:.1f} s",
+                ]
+            )
+        )
+    return EXIT_PARTIAL if report.errors or report.failures else 0
+
+
+def report_json(report: PullReport) -> dict[str, Any]:
+    """The report as the documented contract."""
+    return {
+        "projects": [_project_json(project) for project in report.projects],
+        "requests": report.requests,
+        "retries": report.retries,
+        "transfers": report.transfers,
+        "bytes_down": report.bytes_down,
+        "seconds": round(report.seconds, 3),
+    }
+
+
+def _project_json(project: ProjectReport) -> dict[str, Any]:
+    return {
+        "entity": project.key.entity,
+        "project": project.key.project,
+        "kind": project.kind,
+        "listed": project.listed,
+        "written": project.written,
+        "new": project.new,
+        "unchanged": project.unchanged,
+        "gone": project.gone,
+        "upstream": project.upstream,
+        "skipped": project.skipped,
+        "files": project.files,
+        "parts": project.parts,
+        "rows": project.rows,
+        "artifacts": project.artifacts,
+        "bytes_fetched": project.bytes_fetched,
+        "requests_ahead": project.requests_ahead,
+        "cut_short": project.cut_short,
+        "failed": [
+            {"run_id": failure.run_id, "item": failure.item, "reason": failure.reason} for failure in project.failed
+        ],
+        "error": _error_json(project.error),
+    }
+
+
+def _error_json(error: MirrorError | None) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    return {"kind": type(error).__name__, "message": error.message, "hint": error.hint, "exit_code": error.exit_code}

@@ -1,0 +1,89 @@
+"""`wandb-mirror runs`: list mirrored runs, chosen and ordered in W&B's own terms."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from mirror.cli.setting import find_setting, setting_options
+from mirror.cli.terminal.output import UTF8
+from mirror.cli.terminal.results import show
+from mirror.cli.terminal.statuses import exit_statuses
+from mirror.errors import ConfigError
+from mirror.run.sql import connect
+from mirror.store import run_sql
+from mirror.store.filters.run_list import RunQuery, run_list_sql
+
+DEFAULT_COLUMNS = "path,display_name,state,tags,created_at,heartbeat_at"
+
+
+@click.command("runs", epilog=exit_statuses(5))
+@setting_options
+@click.option("--project", type=UTF8, metavar="ENTITY/PROJECT", help="Only this project; globs as ENTITY/*.")
+@click.option("--state", "states", multiple=True, help="Only runs in this state; may be given again.")
+@click.option("--tag", "tags", type=UTF8, multiple=True, help="Only runs with this tag; given again, with all of them.")
+@click.option("--group", type=UTF8, help="Only runs of this group.")
+@click.option("--sweep", help="Only runs of this sweep.")
+@click.option("--filter", "filters", type=UTF8, metavar="JSON", help='W&B\'s filters: \'{"config.lr": {"$gt": 0.1}}\'.')
+@click.option(
+    "--order", type=UTF8, default="-created_at", show_default=True, help="As W&B has it: -summary_metrics.loss."
+)
+@click.option(
+    "--columns", type=UTF8, default=DEFAULT_COLUMNS, show_default=True, help="Names; config.K and summary.K too."
+)
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many (a table: 50, the other forms: all).")
+@click.option("--gone", is_flag=True, help="Also runs that were deleted upstream.")
+@click.option("--json", "form", flag_value="json", help="A JSON array of objects (docs/json.md).")
+@click.option("--csv", "form", flag_value="csv", help="CSV with a header.")
+def command(
+    home: str | None,
+    config: str | None,
+    project: str | None,
+    states: tuple[str, ...],
+    tags: tuple[str, ...],
+    group: str | None,
+    sweep: str | None,
+    filters: str | None,
+    order: str,
+    columns: str,
+    limit: int | None,
+    gone: bool,
+    form: str | None,
+) -> None:
+    """List mirrored runs. Asks the mirror alone, never the network."""
+    clauses: list[dict[str, Any]] = []
+    if states:
+        clauses.append({"state": {"$in": list(states)}})
+    clauses += [{"tags": tag} for tag in tags]
+    if group is not None:
+        clauses.append({"group": group})
+    if sweep is not None:
+        clauses.append({"sweep": sweep})
+    if filters is not None:
+        clauses.append(_parse_filter(filters))
+    query = RunQuery(
+        project=project,
+        filters={"$and": clauses} if clauses else None,
+        order=order,
+        columns=tuple(name.strip() for name in columns.split(",") if name.strip()),
+        limit=limit if limit is not None or form is not None else 50,
+        with_gone=gone,
+    )
+    text, parameters = run_list_sql(query)
+    engine = connect(find_setting(home, config).home)
+    try:
+        show(run_sql(engine, text, parameters), form or "table")
+    finally:
+        engine.close()
+
+
+def _parse_filter(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"--filter is not JSON: {error}", hint='for example \'{"state": "finished"}\'') from error
+    if not isinstance(value, dict):
+        raise ConfigError("--filter must be a JSON object", hint='for example \'{"state": "finished"}\'')
+    return value

@@ -1,0 +1,65 @@
+"""`wandb-mirror sql`: one query, or a prompt."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from mirror.cli.setting import find_setting, setting_options
+from mirror.cli.terminal.output import plural, say, typed_text
+from mirror.cli.terminal.prompt import prompt
+from mirror.cli.terminal.results import show
+from mirror.cli.terminal.statuses import exit_statuses
+from mirror.errors import ConfigError
+from mirror.run.sql import connect
+from mirror.store import Engine, run_sql
+from mirror.store.read.query import write_parquet
+
+
+@click.command("sql", epilog=exit_statuses(5))
+@setting_options
+@click.argument("query", required=False)
+@click.option("--json", "form", flag_value="json", help="A JSON array of objects (docs/json.md).")
+@click.option("--csv", "form", flag_value="csv", help="CSV with a header.")
+@click.option("--table", "form", flag_value="table", help="A table (the default).")
+@click.option(
+    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write the answer to FILE.parquet instead."
+)
+def command(home: str | None, config: str | None, query: str | None, form: str | None, output: Path | None) -> None:
+    """Answer SQL over the mirror, in DuckDB's dialect. No network; usable while a pull writes.
+
+    Views: runs, metrics, files, system_metrics, console_lines, artifacts, artifact_files, run_artifacts, completeness,
+    exports, tails, projects, sweeps, sources, failures; the lake itself is `lake`. Without QUERY it is read from
+    standard input, or a prompt opens.
+    """
+    engine = connect(find_setting(home, config).home)
+    try:
+        if query is None and sys.stdin.isatty():
+            prompt(engine)
+            return
+        text = typed_text(query if query is not None else sys.stdin.read(), "the query").strip()
+        if not text:
+            raise click.UsageError(
+                'the query is empty; for example: wandb-mirror sql "SELECT state, count(*) FROM runs"'
+            )
+        if output is not None:
+            _write_file(engine, text, form, output)
+        else:
+            show(run_sql(engine, text), form or "table")
+    finally:
+        engine.close()
+
+
+def _write_file(engine: Engine, text: str, form: str | None, output: Path) -> None:
+    """Write the answer to a Parquet file, whole or not at all."""
+    if form is not None or output.suffix != ".parquet":
+        raise ConfigError(
+            f"--output writes Parquet, so {output.name} must end in .parquet and no other form be named",
+            hint="for the other forms: wandb-mirror sql --csv '…' > file.csv",
+        )
+    if not output.parent.is_dir():
+        raise ConfigError(f"there is no folder {output.parent} to write {output.name} into", hint="make it first")
+    rows = write_parquet(engine, text, output)
+    say(f"wrote {output} ({plural(rows, 'row')})")

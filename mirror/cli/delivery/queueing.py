@@ -1,0 +1,94 @@
+"""What `edit` and `upload` share: a local run whose entries are noted, and how they are told."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from mirror.cli.delivery.entries import entry_json, path_of, wish
+from mirror.cli.run_paths import parse_run_path
+from mirror.cli.setting import Setting
+from mirror.cli.terminal.output import print_json, say, write
+from mirror.errors import CommError, ConfigError, MirrorError, NotMirrored
+from mirror.layout import Home
+from mirror.outbox import Placed
+from mirror.records.operations import Entry, Operation, RunPath
+from mirror.run.pending.local import LocalMirror
+from mirror.run.run import Run
+
+
+class NotingMirror(LocalMirror):
+    """A home that remembers what was queued through it.
+
+    Args:
+        home: the mirror's directory.
+    """
+
+    def __init__(self, home: Home) -> None:
+        super().__init__(home)
+        self.queued: list[tuple[Entry, bool]] = []  # and whether it was folded into an entry that waited
+
+    def enqueue(self, run: RunPath, storage_id: str | None, operation: Operation) -> Entry:
+        """Queue an operation, and note its entry."""
+        entry = super().enqueue(run, storage_id, operation)
+        self.queued.append((entry, bool(entry.folded)))
+        return entry
+
+
+def local_run(setting: Setting, path: str) -> tuple[NotingMirror, Run]:
+    """A run of the mirror, as its overlay shows it.
+
+    Raises:
+        ConfigError: the path names no run.
+        NotMirrored: it is not held; an edit needs the values that its user saw.
+    """
+    key, run_id = parse_run_path(path, setting.config.source)
+    local = NotingMirror(setting.home)
+    try:
+        return local, Run(local, (key.entity, key.project, run_id))
+    except NotMirrored as error:
+        if not setting.home.catalog.exists():
+            raise
+        where = f"{key}/{run_id}"
+        raise NotMirrored(
+            f"run {where} is not in this mirror", hint=f"fetch it with `wandb-mirror pull {where}`"
+        ) from error
+
+
+@contextlib.contextmanager
+def refusals_as_errors() -> Iterator[None]:
+    """Let what a run refuses to queue be an error of the arguments, as it is on a command line.
+
+    Raises:
+        ConfigError: with the run's own words.
+    """
+    try:
+        yield
+    except CommError as error:
+        if type(error).exit_code != MirrorError.exit_code:
+            raise
+        raise ConfigError(error.message, hint=error.hint or "`wandb-mirror show RUN` shows the run") from error
+
+
+@contextlib.contextmanager
+def telling_if_cut_short(local: NotingMirror) -> Iterator[None]:
+    """Say what was queued before an error: each entry is whole by itself, and stays."""
+    try:
+        yield
+    except BaseException:
+        for entry, _ in local.queued:
+            say(f"queued before this error: {entry.id}  {wish(entry.operation)}")
+        raise
+
+
+def tell_queued(local: NotingMirror, *, as_json: bool) -> None:
+    """Print the entries, and how they are delivered."""
+    if as_json:
+        entries: list[dict[str, Any]] = [entry_json(Placed("new", entry)) for entry, _ in local.queued]
+        print_json({"entries": entries})
+        return
+    for entry, folded in local.queued:
+        with_it = " (together with the edit that waited)" if folded else ""
+        write(f"{entry.id}  {path_of(entry)}  {wish(entry.operation)}{with_it}")
+    say("next: wandb-mirror replay" if local.queued else "nothing to change: the run is so already")

@@ -1,0 +1,1 @@
+"""The parts of `wandb-mirror status`: daemon, health, outbox, one run, and all of it live."""

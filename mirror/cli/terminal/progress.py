@@ -1,0 +1,200 @@
+"""How a pull shows itself: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable
+from types import TracebackType
+
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from mirror.cli.terminal.output import plural, say, size
+from mirror.pull import ProjectReport
+from mirror.records.visible import visible
+
+SECONDS_BETWEEN_LINES = 5.0
+RATE_SECONDS = 5.0  # the rate shown is that of so many last seconds
+
+
+class Bars:
+    """A watcher with one bar for each project under way: phase, runs, files, bytes, rate, errors, time to go."""
+
+    def __init__(self) -> None:
+        self._progress = _LiveProgress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TextColumn("[cyan]{task.fields[left]}"),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._tasks: dict[int, TaskID] = {}
+
+    def __enter__(self) -> Bars:
+        """Start drawing."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Clear the bars; the summary says what came of them."""
+        self._progress.stop()
+
+    def pass_started(self, report: ProjectReport) -> None:
+        """A new bar."""
+        self._tasks[id(report)] = self._progress.add_task(
+            escape(visible(str(report.key))), total=None, note="", left="", report=report, rate=Rate()
+        )
+
+    def page_done(self, report: ProjectReport, expected: int | None) -> None:
+        """Nothing: what is drawn looks at the report itself."""
+
+    def pass_ended(self, report: ProjectReport) -> None:
+        """Take the bar away and leave its line."""
+        self._progress.remove_task(self._tasks.pop(id(report)))
+        self._progress.console.print(escape(visible(describe(report))), highlight=False, soft_wrap=True)
+
+
+class _LiveProgress(Progress):
+    """Bars that read their reports whenever they are drawn: files and bytes come between the pages."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Bring every bar up to date, and draw."""
+        for task in self.tasks:
+            report: ProjectReport = task.fields["report"]
+            rate: Rate = task.fields["rate"]
+            self.update(
+                task.id,
+                completed=report.settled,
+                total=expected_runs(report),
+                note=escape(note(report, rate.after(report.bytes_fetched))),
+                left=time_left(report, task.elapsed or 0.0),
+            )
+        yield from super().get_renderables()
+
+
+class Rate:
+    """Bytes a second, over the last few seconds."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def after(self, count: int) -> float:
+        """The rate, now that so many bytes have come."""
+        now = time.monotonic()
+        self._seen.append((now, count))
+        while now - self._seen[0][0] > RATE_SECONDS:
+            self._seen.popleft()
+        (start, first), span = self._seen[0], now - self._seen[0][0]
+        return (count - first) / span if span > 0.2 and start < now else 0.0
+
+
+class Lines:
+    """A watcher that writes a line when a project is done, and now and then while it is under way."""
+
+    def __init__(self) -> None:
+        self._last_line = time.monotonic()
+
+    def __enter__(self) -> Lines:
+        """Nothing to start."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to stop."""
+
+    def pass_started(self, report: ProjectReport) -> None:
+        """Nothing yet."""
+
+    def page_done(self, report: ProjectReport, expected: int | None) -> None:
+        """Now and then, how far it is."""
+        if time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
+            say(f"{report.key}: {note(report, None)}, {report.written:,} new or changed")
+
+    def pass_ended(self, report: ProjectReport) -> None:
+        """What the project came to."""
+        say(describe(report))
+
+
+def expected_runs(report: ProjectReport) -> int | None:
+    """How many runs a pass will look at; None while that is not known."""
+    if report.kind == "walk" and report.upstream is not None:
+        return max(report.upstream, report.listed)
+    return report.listed or None
+
+
+def time_left(report: ProjectReport, elapsed_s: float) -> str:
+    """How long the rest takes if it goes on as so far; runs are done in batches, so it is empty before the first."""
+    of_all = expected_runs(report)
+    if of_all is None or not 0 < report.settled < of_all:
+        return ""
+    left_s = round(elapsed_s * (of_all - report.settled) / report.settled)
+    return f"~{left_s // 60}:{left_s % 60:02} left"
+
+
+def note(report: ProjectReport, rate: float | None) -> str:
+    """How far a pass is, in a few words."""
+    of_all = expected_runs(report)
+    parts = [report.phase, f"{report.settled:,}{f'/{of_all:,}' if of_all else ''} runs"]
+    if report.files or report.parts:
+        parts.append(contents(report))
+    if rate is not None and rate >= 1:
+        parts.append(f"{size(rate)}/s")
+    if report.failed:
+        parts.append(plural(len(report.failed), "error"))
+    return ", ".join(parts)
+
+
+def contents(report: ProjectReport) -> str:
+    """What was fetched beside the metadata."""
+    counts = [
+        plural(count, one)
+        for count, one in (
+            (report.files, "file"),
+            (report.parts, "export"),
+            (report.rows, "row"),
+            (report.artifacts, "artifact"),
+        )
+        if count
+    ]
+    return " ".join([" + ".join(counts), f"({size(report.bytes_fetched)})"])
+
+
+def describe(report: ProjectReport) -> str:
+    """One project of a pull in one line."""
+    if report.error is not None:
+        return f"{report.key}: failed"  # the reason and what to do about it come at the end, once
+    parts = [f"{report.written:,} new or changed"]
+    if report.unchanged:
+        parts.append(f"{report.unchanged:,} unchanged")
+    if report.gone:
+        parts.append(f"{report.gone:,} gone upstream")
+    if report.files or report.parts or report.rows or report.artifacts:
+        parts.append(contents(report))
+    if report.failed:
+        parts.append(left_behind(report))
+    how = {"walk": "all runs compared", "look": "what moved", "named": "named runs"}[report.kind]
+    return f"{report.key}: {', '.join(parts)} ({how})"
+
+
+def left_behind(report: ProjectReport) -> str:
+    """Runs, and parts of runs, that could not be taken."""
+    whole = sum(not failure.item for failure in report.failed)
+    parts = len(report.failed) - whole
+    named = [plural(whole, "run")] * bool(whole) + [plural(parts, "part of a run", "parts of runs")] * bool(parts)
+    return f"{' and '.join(named)} left behind"

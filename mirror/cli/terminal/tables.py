@@ -1,0 +1,102 @@
+"""Rows as a table for people or as CSV for programs."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mirror.cli.terminal.output import write
+from mirror.records.visible import visible, visible_json
+from mirror.store.read.query import plain
+
+COLUMN_READABLE = 10  # characters; narrower columns are no table any more
+UNLIMITED = 100_000  # characters; wider than any row that a person reads
+
+
+class Answers(Console):
+    """Where tables and documents are printed; a reader that has enough ends the program as quietly as elsewhere."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to the program; rich itself would end with status 1."""
+        raise BrokenPipeError
+
+
+def print_csv(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """RFC 4180 with a header; values as JSON has them, an absent one is an empty field."""
+    write_csv(names, ([_field(value) for value in row] for row in rows))
+
+
+def write_csv(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Fields as they are for programs; a terminal gets none that it would act on."""
+    shown = visible if sys.stdout.isatty() else str
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow([shown(name) for name in names])
+    writer.writerows([shown(field) for field in row] for row in rows)
+
+
+def _field(value: Any) -> str:
+    if value is None:
+        return ""
+    exact = plain(value)
+    return exact if isinstance(exact, str) else json.dumps(exact, ensure_ascii=False)
+
+
+def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
+    """A table for people: folded to a terminal's width, or as wide as it is where no terminal reads it.
+
+    Where columns would be narrower than can be read, each row is written as lines of a name and a value instead.
+    """
+    width = Console().width if sys.stdout.isatty() or "COLUMNS" in os.environ else UNLIMITED
+    if width < COLUMN_READABLE * len(names):
+        _print_records(names, rows)
+        return
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, title=title, title_justify="left", pad_edge=False)
+    held = [list(row) for row in rows]
+    for index, name in enumerate(names):
+        numbers = bool(held) and all(isinstance(row[index], int | float | None) for row in held)
+        whole = max((len(cell(row[index])) for row in held), default=0) if index == 0 else 0
+        table.add_column(
+            escape(visible(str(name))),
+            justify="right" if numbers else "left",
+            overflow="fold",
+            min_width=min(whole, width // 3),  # the first column is what people copy
+        )
+    for row in held:
+        table.add_row(*(escape(cell(value)) for value in row))
+    Answers(soft_wrap=False, highlight=False, width=width).print(table)
+
+
+def _print_records(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    for number, row in enumerate(rows):
+        if number:
+            write("")
+        for name, value in zip(names, row, strict=True):
+            write(f"{name}: {cell(value)}")
+
+
+def cell(value: Any) -> str:
+    """A value in a table for people: numbers rounded, on one line, nothing in it that a terminal acts on."""
+    if value is None:
+        return ""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(plain(value))
+    if isinstance(value, float):
+        return f"{value:.6g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.4g}"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dt.datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    if isinstance(value, list | dict):
+        return visible_json(json.dumps(plain(value), ensure_ascii=False))
+    return visible(str(value))

@@ -1,0 +1,1 @@
+"""When work is due: APScheduler by the daemon's clock, and triggers that are values."""

@@ -1,0 +1,1 @@
+"""What the daemon says of itself, and the judgement whether a person is needed."""

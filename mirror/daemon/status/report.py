@@ -1,0 +1,219 @@
+"""What the daemon says about itself: from the session that is on, what was counted, and a look at outbox and disk.
+
+The look is taken now and then and remembered; who asks in between, such as a scrape of `/metrics`, costs no look.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from mirror.api import Spent
+from mirror.daemon.schedule.scheduler import pull_of
+from mirror.daemon.session import Session
+from mirror.daemon.status.counters import Counters
+from mirror.daemon.status.status_file import Backlog, DaemonStatus, SourceStatus, State, WorkerStatus
+from mirror.layout import Home
+from mirror.outbox import OutboxReader
+from mirror.store.engine.connection import store_errors
+from mirror.store.objects.disk import DiskUse, disk_use
+from mirror.typed import convert
+
+DISK_EVERY_S = 10.0  # the shortest time between two counts of the disk's use …
+DISK_SHARE = 200  # … and so many times as long as one takes, which for a large home is a second
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """A look at the home."""
+
+    outbox: Backlog = Backlog()
+    disk: DiskUse | None = None
+    disk_free: int | None = None  # bytes
+
+
+class Looker:
+    """Looks at a home; call it in a thread.
+
+    Args:
+        home: whose.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._outbox = OutboxReader(home)
+        self._disk: DiskUse | None = None
+        self._count_at = -math.inf  # monotonic seconds
+
+    def look(self, now: float) -> Seen:
+        """The outbox now; the disk as it was some time ago.
+
+        Args:
+            now: monotonic seconds.
+
+        Raises:
+            StoreError: a folder cannot be read.
+        """
+        with store_errors(self._home):
+            free = shutil.disk_usage(self._home.root).free
+            if now >= self._count_at:
+                began = time.perf_counter()
+                self._disk = disk_use(self._home)
+                self._count_at = now + max(DISK_EVERY_S, DISK_SHARE * (time.perf_counter() - began))
+            counts = self._outbox.counts()
+            oldest = self._outbox.oldest() if counts["new"] or counts["claimed"] else None
+            outbox = Backlog(
+                **{str(state): count for state, count in counts.items()},
+                aside=len(self._outbox.asides()),
+                oldest_at=None if oldest is None else naive(oldest.entry.created_at),
+            )
+        return Seen(outbox=outbox, disk=self._disk, disk_free=free)
+
+
+def status_now(
+    *,
+    session: Session | None,
+    counters: Counters,
+    seen: Seen,
+    past: Spent,
+    stuck: set[str],
+    since: dt.datetime,
+    now: dt.datetime,
+    config_error: str | None,
+    ending: State | None,
+) -> DaemonStatus:
+    """Everything in one value.
+
+    Args:
+        session: the one that is on; None between two of them.
+        counters: of the process.
+        seen: the last look.
+        past: what the terms before this one spent.
+        stuck: names of workers that do not move.
+        since: when the daemon began, UTC.
+        now: UTC.
+        config_error: why an edited configuration was refused.
+        ending: `stopping` or `stopped`; None while it goes on.
+    """
+    connection = None if session is None else session.context.connection
+    spent = past if session is None else together(past, session.spent)
+    return DaemonStatus(
+        pid=os.getpid(),
+        since=naive(since),
+        updated_at=naive(now),
+        state=ending or _state(session),
+        offline_since=None if connection is None or connection.since is None else naive(connection.since),
+        offline_reason=None if connection is None else connection.reason,
+        config_error=config_error,
+        workers=[] if session is None else _workers(session, stuck, now),
+        sources=[] if session is None else _sources(session),
+        watches=[] if session is None else session.watch.statuses,
+        waiting=seen.outbox.new + seen.outbox.claimed,
+        needs_person=seen.outbox.conflict + seen.outbox.dead,
+        requests=spent.graphql_requests,
+        bytes_down=spent.bytes_down,
+        bytes_up=spent.bytes_up,
+        retries=spent.retries,
+        transfers=spent.transfer_requests,
+        pulls_good=counters.pulls_good,
+        pulls_failed=counters.pulls_failed,
+        operations=dict(sorted(counters.operations.items())),
+        outbox=seen.outbox,
+        quarantined=counters.quarantined,
+        disk=seen.disk,
+        disk_free=seen.disk_free,
+        maintained_at=None if counters.maintained_at is None else naive(counters.maintained_at),
+        maintenance_error=counters.maintenance_error,
+        jobs=[] if session is None else session.context.scheduler.statuses,
+    )
+
+
+def together(one: Spent, other: Spent) -> Spent:
+    """The sum."""
+    return Spent(**{name: getattr(one, name) + getattr(other, name) for name in Spent.__struct_fields__})
+
+
+def cleaned(status: DaemonStatus, clean: Callable[[Any], Any]) -> DaemonStatus:
+    """The same without secrets in its texts, which may be a server's words."""
+    return convert(clean(msgspec.to_builtins(status)), DaemonStatus)
+
+
+def sentence(status: DaemonStatus, findings: int = 0) -> str:
+    """The state in one line, for `systemctl status`."""
+    parts: list[str] = [status.state]
+    if status.offline_since is not None:
+        what = "the key is refused" if status.state == "key_refused" else status.state
+        parts = [f"{what} since {status.offline_since:%Y-%m-%d %H:%M} UTC: {status.offline_reason}"]
+    good = status.last_good_at
+    parts.append(f"last good pull {good:%Y-%m-%d %H:%M} UTC" if good else "no good pull yet")
+    parts.append(f"{status.waiting} waiting to be delivered")
+    if status.needs_person:
+        parts.append(f"{status.needs_person} waiting for a person")
+    if status.config_error:
+        parts.append("the edited configuration is wrong, the one before is in use")
+    if findings:
+        parts.append("`wandb-mirror status` says what to do")
+    return "; ".join(parts)
+
+
+def is_news(status: DaemonStatus, told: DaemonStatus | None) -> bool:
+    """Whether something is worth telling at once."""
+    return told is None or _headlines(status) != _headlines(told)
+
+
+def naive(moment: dt.datetime) -> dt.datetime:
+    """UTC without a zone, as all times of a status."""
+    return moment.astimezone(dt.UTC).replace(tzinfo=None)
+
+
+def _headlines(status: DaemonStatus) -> object:
+    sources = [(one.path, one.last_good_at, one.last_error) for one in status.sources]
+    workers = [(one.name, one.state, one.crashes, one.last_error, one.doing) for one in status.workers]
+    return status.state, status.config_error, workers, sources, status.maintenance_error
+
+
+def _state(session: Session | None) -> State:
+    if session is None or session.context.connection.is_up:
+        return "online"
+    return "key_refused" if session.context.connection.is_refused else "offline"
+
+
+def _workers(session: Session, stuck: set[str], now: dt.datetime) -> list[WorkerStatus]:
+    return [
+        WorkerStatus(
+            name=activity.name,
+            state="stuck" if activity.name in stuck else activity.state,
+            crashes=activity.crashes,
+            last_error=activity.last_error,
+            doing=activity.doing,
+            since=naive(now - dt.timedelta(seconds=activity.busy_s)) if activity.doing is not None else None,
+            still_s=round(activity.stuck_s(), 1),
+        )
+        for activity in session.activities
+    ]
+
+
+def _sources(session: Session) -> list[SourceStatus]:
+    found = []
+    for path, state in session.source_states.sources.items():
+        job = session.context.scheduler.status(pull_of(path))
+        found.append(
+            SourceStatus(
+                path=path,
+                active=state.active,
+                last_good_at=None if state.last_good_at is None else naive(state.last_good_at),
+                next_at=job.next_at,
+                last_error=state.last_error,
+                last_error_at=None if state.last_error_at is None else naive(state.last_error_at),
+                due_at=None if state.due_at is None else naive(state.due_at),
+                errors=session.context.counters.source_errors[path],
+                pulling=job.state == "running",
+            )
+        )
+    return found

@@ -1,0 +1,1 @@
+"""Folders whose files go up by themselves: look, decide, queue, remember."""

@@ -1,0 +1,254 @@
+"""Walk a listing page by page: the page size adapts, and a run that the server cannot serve is stepped over."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import anyio
+import msgspec
+
+from mirror.api import Client, RunCursor, RunsPage
+from mirror.api.questions.listings import OLDEST_FIRST
+from mirror.errors import (
+    DocumentRefused,
+    GraphQLError,
+    MirrorError,
+    NotFound,
+    NotOffered,
+    RateLimited,
+    ServerError,
+    Unreachable,
+)
+from mirror.pull.listing.budget import PageSize
+from mirror.pull.listing.local_filter import matches
+from mirror.pull.listing.path import Path
+from mirror.records.passes import Failure, ProjectKey
+from mirror.records.runs import RunRecord
+from mirror.tasks import side_by_side
+
+# A page of many runs that fails is asked again smaller rather than again alike. A 429 is no failure of the page: it is
+# waited for, whatever the size.
+ATTEMPTS_FOR_A_LARGE_PAGE = 2
+ATTEMPTS_FOR_ONE_RUN = 3
+CONTENTS = "contents"  # the name of a run's whole contents, as an item that may fail
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """One page that came, or one run that was stepped over."""
+
+    page: RunsPage | None  # None: nothing but the failure
+    failed: tuple[Failure, ...]
+    last: bool
+    nameless: bool  # the server listed a run that it could not even name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """What to list, and how."""
+
+    key: ProjectKey
+    filters: Mapping[str, Any] | None
+    size: PageSize
+    target_s: float  # a page slower than half of this does not grow
+    with_extras: bool  # ask for counts and sweeps along with the first page
+    order: str = OLDEST_FIRST
+    count_filters: Mapping[str, Any] | None = None  # what the first page's `counted` counts
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Question:
+    """What is asked for next."""
+
+    size: PageSize
+    after: str | None = None
+    extras: bool  # counts and sweeps as well
+    contents: bool = True
+    why: MirrorError | None = None  # what the contents of the one run asked for failed with
+    without: Mapping[str, str] = field(default_factory=dict)  # fields that the server cannot serve for it: why
+
+    def less(self, error: MirrorError) -> _Question | None:
+        """What is asked for after a failure: one thing less. None when nothing is left that may be at fault."""
+        if self.size.runs > 1:
+            return replace(self, size=self.size.after_failure(asked=self.size.runs))
+        if self.extras:
+            return replace(self, extras=False)
+        if (fields := fields_of(error)).keys() - self.without.keys():  # the run may be had without them
+            return replace(self, without={**self.without, **fields})
+        if self.contents:  # the run itself may be fine, and only what it contains be at fault
+            return replace(self, contents=False, why=error)
+        return None
+
+
+async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, None]:
+    """All runs that match, in the order that is asked for.
+
+    Yields:
+        Pages in the server's order; the last one says so.
+
+    Raises:
+        NotFound: the project does not exist or may not be read.
+        MirrorError: the server could not list even one run at this place, or lists in circles.
+    """
+    ask, probed = _Question(size=listing.size, extras=listing.with_extras), False
+    path = Path(f"runs of {listing.key}")
+    while True:
+        try:
+            page = await _ask(client, listing, ask)
+        except (ServerError, Unreachable) as error:
+            if not may_be_the_size(error):
+                raise
+            if not probed:  # a server that cannot even list one cursor is in trouble: no smaller page will help
+                await _step_over(client, listing, ask.after, error)
+                probed = True
+            if (less := ask.less(error)) is not None:
+                ask = less
+                continue
+            step = await _step_over(client, listing, ask.after, error)
+            failure = _failure(step, ask.after, error)
+            yield Listed(page=None, failed=(failure,), last=False, nameless=step.run_id is None)
+            ask = _Question(size=ask.size.after_stepping_over(), after=step.cursor, extras=ask.extras)
+            continue
+        if page is None:
+            raise project_not_found(listing.key)
+        path.step(page.after if page.has_next else None, [run.storage_id or run.run_id for run in page.runs])
+        listed_runs = len(page.runs) + len(page.bad) + page.empty
+        if not client.knows("Project.runs(filters)"):  # it listed every run
+            page = _matching(page, listing.filters)
+        nameless = page.empty > 0 or any(bad.run_id is None for bad in page.bad)
+        yield Listed(page=page, failed=_failures_on(page, ask.why), last=not page.has_next, nameless=nameless)
+        if not page.has_next:
+            return
+        size = ask.size.after_success(
+            asked=ask.size.runs,
+            listed=listed_runs,
+            more=page.has_next,
+            characters=sum(map(_characters, page.runs)),
+            seconds=page.seconds,
+            target_s=listing.target_s,
+        )
+        if ask.why is not None or ask.without:
+            size = size.after_stepping_over()
+        ask, probed = _Question(size=size, after=page.after, extras=False), False
+
+
+async def _ask(client: Client, listing: Listing, ask: _Question) -> RunsPage | None:
+    return await client.runs_page(
+        listing.key.entity,
+        listing.key.project,
+        filters=listing.filters,
+        order=listing.order,
+        first=ask.size.runs,
+        after=ask.after,
+        count_filters=listing.count_filters if ask.extras else None,
+        with_counts=ask.extras,
+        with_sweeps=ask.extras,
+        with_contents=ask.contents,
+        attempts=ATTEMPTS_FOR_A_LARGE_PAGE if ask.size.runs > 1 else ATTEMPTS_FOR_ONE_RUN,
+        without=ask.without,
+    )
+
+
+def _failures_on(page: RunsPage, why: MirrorError | None) -> tuple[Failure, ...]:
+    """Runs of a page that cannot be read, and those whose contents were given up for a reason."""
+    failed = [
+        Failure(run_id=bad.run_id or f"(unnamed, storage id {bad.storage_id})", reason=bad.reason) for bad in page.bad
+    ]
+    if why is not None:
+        failed += [Failure(run_id=run.run_id, item=CONTENTS, reason=why.message) for run in page.runs]
+    return tuple(failed)
+
+
+def _matching(page: RunsPage, filters: Mapping[str, Any] | None) -> RunsPage:
+    """A page without the runs that were not asked for."""
+    runs = tuple(run for run in page.runs if matches(run, filters))
+    contents = {run.run_id: page.contents[run.run_id] for run in runs if run.run_id in page.contents}
+    return msgspec.structs.replace(page, runs=runs, contents=contents)
+
+
+def _characters(run: RunRecord) -> int:
+    """How long a run's documents are; next to them the rest of it does not count."""
+    texts = (run.config_text, run.summary_text, run.system_metrics_text, run.history_keys_text)
+    return sum(len(text) for text in texts if text is not None)
+
+
+@asynccontextmanager
+async def ahead(pages: AsyncGenerator[Listed, None]) -> AsyncGenerator[AsyncIterator[Listed], None]:
+    """Ask for the next page while the last one is taken.
+
+    Raises:
+        MirrorError: what the listing met, once the pages before it are taken.
+    """
+    send, receive = anyio.create_memory_object_stream[Listed](0)
+
+    async def produce() -> None:
+        async with send, aclosing(pages):
+            async for page in pages:
+                await send.send(page)
+
+    # Closed last: a producer that still has a page to give is cancelled by what the body met, and meets nothing itself.
+    async with receive, side_by_side() as group:
+        group.start_soon(produce)
+        yield receive
+        group.cancel_scope.cancel()
+
+
+def fields_of(error: MirrorError) -> dict[str, str]:
+    """The fields of runs that an error about a page is about, by their names in answers, with the server's words."""
+    reported = error.reported if isinstance(error, GraphQLError) else ()
+    place = ("project", "runs", "edges")
+    return {
+        str(each.path[5]): each.message
+        for each in reported
+        if len(each.path) > 5 and each.path[:3] == place and each.path[4] == "node"
+    }
+
+
+def may_be_the_size(error: MirrorError) -> bool:
+    """Whether a smaller page may succeed where this one failed."""
+    if isinstance(error, RateLimited | DocumentRefused | NotOffered):
+        return False
+    if isinstance(error, Unreachable):
+        return error.answered
+    return isinstance(error, ServerError)
+
+
+def project_not_found(key: ProjectKey) -> NotFound:
+    """The error for a project that the server answers with null."""
+    return NotFound(
+        f"project {key} does not exist, or this API key may not read it",
+        hint="check the spelling of ENTITY/PROJECT and whose key it is: `wandb-mirror doctor` names its user",
+    )
+
+
+async def _step_over(client: Client, listing: Listing, after: str | None, error: MirrorError) -> RunCursor:
+    """The place behind the one run that cannot be served.
+
+    Raises:
+        MirrorError: the one given, when the server cannot list even its cursor: then it is not the run.
+    """
+    try:
+        cursors = await client.run_cursors(
+            listing.key.entity,
+            listing.key.project,
+            filters=listing.filters,
+            order=listing.order,
+            first=1,
+            after=after,
+            attempts=ATTEMPTS_FOR_ONE_RUN,
+        )
+    except RateLimited:
+        raise
+    except (ServerError, Unreachable):
+        raise error from None
+    if not cursors or cursors[0].cursor is None or cursors[0].cursor == after:
+        raise error
+    return cursors[0]
+
+
+def _failure(step: RunCursor, after: str | None, error: MirrorError) -> Failure:
+    name = step.run_id or f"(unnamed, storage id {step.storage_id or 'unknown'}, behind cursor {after})"
+    return Failure(run_id=name, reason=error.message)

@@ -1,0 +1,1 @@
+"""Artifacts as the SDK has them: types, collections, versions, their files and logged objects."""

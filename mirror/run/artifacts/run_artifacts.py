@@ -1,0 +1,88 @@
+"""The versions that a run logged or used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from mirror.errors import NotMirrored
+from mirror.records.operations import LogArtifact, UseArtifact
+from mirror.run.artifacts.artifact import Artifact
+from mirror.run.pending.local import LocalMirror
+from mirror.run.sdk.pages import SizedPages
+from mirror.store.read.artifact_rows import VersionRow, read_versions, run_version_ids
+from mirror.store.read.file_rows import why_unlisted
+
+if TYPE_CHECKING:
+    from mirror.run.contents import RunContents
+
+_LISTING = ("artifacts", "contents")  # as a pull names what it failed at
+
+
+class RunArtifacts(SizedPages[Artifact]):
+    """The versions that a run logged or used. Which ones is settled by the first look; queued ones come last.
+
+    Args:
+        local: the mirror.
+        run: whose versions.
+        mode: "logged" or "used".
+        per_page: versions read at a time.
+
+    Raises:
+        ValueError: the mode is another.
+    """
+
+    def __init__(
+        self, local: LocalMirror, run: RunContents, mode: Literal["logged", "used"] = "logged", per_page: int = 50
+    ) -> None:
+        if mode not in ("logged", "used"):
+            raise ValueError("mode must be logged or used")
+        super().__init__(per_page)
+        self._local = local
+        self.run = run
+        self._mode = mode
+
+    def __repr__(self) -> str:
+        """Whose they are, and how many."""
+        return f"<RunArtifacts {'/'.join(self.run.path)} {self._mode} ({len(self)})>"
+
+    @cached_property
+    def _queued(self) -> dict[str, list[LogArtifact | UseArtifact]]:
+        kind = LogArtifact if self._mode == "logged" else UseArtifact
+        found: dict[str, list[LogArtifact | UseArtifact]] = {}
+        for item in self._local.pending(self.run._run_path):
+            if item.is_shown and isinstance(item.operation, LogArtifact | UseArtifact) and type(item.operation) is kind:
+                found.setdefault(item.operation.artifact_id, []).append(item.operation)
+        return found
+
+    @cached_property
+    def _ids(self) -> list[str]:
+        queued = self._queued  # before the lake: see `LocalMirror.pending`
+        path = self.run._run_path
+        held = run_version_ids(self._local.reader, path, self._mode)
+        if not held and (reason := why_unlisted(self._local.reader, path, _LISTING)) is not None:
+            raise NotMirrored(
+                f"the artifacts of {'/'.join(path)} are not in this mirror: {reason}",
+                hint=f"`wandb-mirror pull {'/'.join(path)}` tries again",
+            )
+        more = [artifact_id for artifact_id in queued if artifact_id not in set(held)]
+        known = read_versions(self._local.reader, more) if more else {}
+        return [*held, *(artifact_id for artifact_id in more if artifact_id in known)]
+
+    def _count(self) -> int:
+        return len(self._ids)
+
+    def _read(self, start: int, stop: int) -> Sequence[Artifact]:
+        ids = self._ids[start:stop]
+        rows = read_versions(self._local.reader, ids)
+        return [self._artifact(rows[artifact_id]) for artifact_id in ids]
+
+    def _artifact(self, row: VersionRow) -> Artifact:
+        given = [item for item in self._queued.get(row.artifact_id, ()) if isinstance(item, LogArtifact)]
+        return Artifact(
+            self._local,
+            row,
+            aliases=[alias for item in given for alias in item.aliases],
+            tags=[tag for item in given for tag in item.tags],
+        )
