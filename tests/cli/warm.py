@@ -125,7 +125,7 @@ def main() -> None:
 def _warm_up() -> None:
     """Import every command, and load DuckDB's extensions by using them."""
     for name in mirror.cli.COMMANDS:
-        importlib.import_module(f"mirror.cli.{name}")
+        importlib.import_module(f"mirror.cli.commands.{name}")
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder) / "home")
         with Lake(home, deployment="nobody"):
