@@ -72,7 +72,7 @@ def test_a_pipe_gets_json_and_so_does_a_journal_that_looks_like_a_terminal(monke
 
 def test_every_event_of_the_list_is_used_and_nothing_else_is_logged() -> None:
     used = set()
-    for path in Path(mirror.daemon.__file__).parent.glob("*.py"):
+    for path in Path(mirror.daemon.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Event":
                 used.add(node.attr)
