@@ -39,6 +39,26 @@ def test_a_refusal_in_any_words_costs_what_the_server_lacks(home: Home, wording:
         assert mirror.pull().requests == 1, "what was learnt is kept"
 
 
+def test_what_a_plan_or_a_key_does_not_have_costs_that_alone(home: Home) -> None:
+    with Sandbox.start() as sandbox:
+        fill(sandbox, "p", runs=3)
+        mirror = mirror_of(sandbox, home, "p")
+        sandbox.faults.add(
+            Fault.graphql_error(
+                "your plan has no history exports", status=403, match=Match(kind="graphql", query="parquetHistory")
+            )
+        )
+        report = mirror.pull()
+        assert (report.errors, report.failures) == ([], 0)
+        assert [
+            row["run_id"] for row in mirror.ask("SELECT DISTINCT run_id FROM metrics ORDER BY 1")
+        ] == mirror.run_ids()
+        assert mirror.ask("FROM exports") == []
+        sandbox.faults.clear()
+        assert mirror.pull(force_walk=True).failures == 0
+        assert_equal(sandbox, mirror, "p")
+
+
 def test_what_fails_for_another_reason_is_taken_for_no_refusal(home: Home) -> None:
     with Sandbox.start(introspection=False, wording="mute") as sandbox:
         fill(sandbox, "p", runs=4)

@@ -97,6 +97,9 @@ class Asking:
             sent = fitted.values(variables or {})
             try:
                 answer = await self._session.graphql(fitted.text, sent, attempts=attempts, partial=partial)
+            except Forbidden:  # it may be one thing of the document that this key, or this plan, does not have
+                if self._known.was_taken(fitted) or not await self._found_out(document, fitted, sent, keeps=False):
+                    raise
             except GraphQLError as error:
                 if isinstance(error, DocumentRefused):
                     # What it learns of a mutation's input is for who made the input: that text is not asked again.
@@ -128,14 +131,17 @@ class Asking:
         return bool(lacking) and self._known.learn_lacking(lacking or (), keeps=keeps)
 
     async def _takes_form(self, text: str, variables: Mapping[str, object]) -> bool:
-        """Whether the server takes the form of a document, whatever it answers."""
+        """Whether the server takes the form of a document, whatever it answers.
+
+        Parts are asked about things that no server has: what is forbidden then is forbidden for all.
+        """
         try:
             await self._session.graphql(text, variables, attempts=FEW_TRIES, partial=True)
-        except DocumentRefused:
+        except (DocumentRefused, Forbidden):
             return False
         except GraphQLError as error:
             return not error.may_be_about_form
-        except (NotFound, Forbidden):
+        except NotFound:
             return True
         return True
 
