@@ -147,6 +147,7 @@ PROMISES = (
             "crash/test_killed_care.py": (),
             "pull/test_kills.py": (),
             "pull/test_committer.py": (),
+            "pull/test_cut_listings.py": (),
             "store/test_contents.py": (
                 "test_a_kill_between_any_two_steps_of_a_commit_leaves_the_old_or_the_new_contents",
             ),

@@ -9,36 +9,26 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 
 import msgspec
 
 from mirror.api import RunsPage
 from mirror.api.rows.times import time_or_none
 from mirror.config import SourceSettings
-from mirror.errors import MirrorError, ServerError, SuspiciousListing, Unreachable
+from mirror.errors import MirrorError, NotOffered, ServerError, SuspiciousListing, Unreachable
 from mirror.pull import plan
 from mirror.pull.context import PullContext
 from mirror.pull.listing.budget import PageSize
 from mirror.pull.listing.walk import Listed, Listing, ahead, list_runs, may_be_the_size
 from mirror.pull.report import ProjectReport
+from mirror.pull.seen import Seen
 from mirror.pull.sweeps_pass import take_sweeps
 from mirror.pull.take import PageTaker
-from mirror.records.passes import Held, ProjectKey, SourceState
+from mirror.records.passes import Failure, Held, ProjectKey, SourceState
 from mirror.store.write import held
 from mirror.store.write.failures import open_failures
 
-
-@dataclass(kw_only=True)
-class _Seen:
-    """What a look saw."""
-
-    unseen: set[str]  # ids of runs that it has to see and has not
-    listed: set[str] = field(default_factory=set)  # ids of runs that it saw, those that could not be read with them
-    pages: int = 0
-    total: int | None = None  # runs in the project
-    counted: int | None = None  # runs that the filter of the count matches
-    oldest: dt.datetime | None = None  # the least `updatedAt` of a listing by it, UTC
+NOT_LISTED = "the server has it by its name, and lists it no more: it was not read again"
 
 
 class ProjectPass:
@@ -102,13 +92,13 @@ class ProjectPass:
             Whether the server's count shows that something was missed, so that a walk is due.
         """
         unsettled = await self._unsettled()
-        seen = _Seen(unseen=set(unsettled))
+        seen = Seen(unseen=set(unsettled))
         trusted = not self.state.distrusts_updates
         trusted = trusted and self.context.client.knows("Run.updatedAt")
         by_update = trusted and await self.context.stored(held.tells_updates, self.context.lake, self.key)
         if by_update and not await self._list_updated(look, seen, room=len(unsettled)):
             self.distrusts_updates, by_update = True, False
-            seen = _Seen(unseen=seen.unseen)  # what came is taken; the counts belong to the answer that comes now
+            seen = Seen(unseen=seen.unseen)  # what came is taken; the counts belong to the answer that comes now
         if not by_update:
             await self._list_moved(look, unsettled, seen)
         await self.committer.settled()
@@ -127,7 +117,7 @@ class ProjectPass:
         await self._finish(self.server_time or self.at, surplus=self.state.surplus, total=seen.total, walked=False)
         return False
 
-    async def _list_moved(self, look: plan.Look, unsettled: Sequence[str], seen: _Seen) -> None:
+    async def _list_moved(self, look: plan.Look, unsettled: Sequence[str], seen: Seen) -> None:
         """List by heartbeat and creation, and the unsettled by name: what every server can."""
         chunks = list(plan.in_chunks(unsettled)) or [()]
         for number, names in enumerate(chunks):
@@ -138,7 +128,7 @@ class ProjectPass:
                 async for listed in listed_pages:
                     await self._see(listed, seen)
 
-    async def _list_updated(self, look: plan.Look, seen: _Seen, *, room: int) -> bool:
+    async def _list_updated(self, look: plan.Look, seen: Seen, *, room: int) -> bool:
         """List by `updatedAt`, the latest first, until a page reaches what was updated before the last pass.
 
         Args:
@@ -186,7 +176,7 @@ class ProjectPass:
             seen.unseen |= above.keys() - seen.listed
         return True
 
-    async def _see(self, listed: Listed, seen: _Seen) -> Mapping[str, Held | None]:
+    async def _see(self, listed: Listed, seen: Seen) -> Mapping[str, Held | None]:
         """Take a page of a look."""
         page = listed.page
         seen.pages += 1
@@ -201,7 +191,7 @@ class ProjectPass:
             seen.unseen -= seen.listed
         return changed
 
-    async def _check_updates(self, look: plan.Look, seen: _Seen) -> None:
+    async def _check_updates(self, look: plan.Look, seen: Seen) -> None:
         """See whether `updatedAt` told all: no run that it should have listed was missing, and no sign of life.
 
         What moved since the first answer is left to the next pass, and speaks against nothing.
@@ -344,27 +334,45 @@ class ProjectPass:
     async def _settle_missing(self, names: Sequence[str]) -> None:
         """Ask for runs by name that a listing left out; what the server then lacks is gone, the rest is taken.
 
+        A listing may be cut without a word, so that it is believed only where the server counts as many runs as it
+        lists; else each run that it lacks is asked for by itself.
+
         Raises:
             SuspiciousListing: too many are gone to believe it; none was marked.
         """
         absent: list[str] = []
+        doubted: set[str] = set()
         for chunk in plan.in_chunks(names):
             found: set[str] = set()
-            nameless = False
-            async with ahead(self._pages(plan.names_filter(chunk), with_extras=False)) as pages:
+            nameless, counted, asked = False, None, plan.names_filter(chunk)
+            async with ahead(self._pages(asked, with_extras=True, count_filters=asked)) as pages:
                 async for listed in pages:
                     await self.pages.take(listed)
                     found.update(run.run_id for run in (listed.page.runs if listed.page else ()))
                     found.update(failure.run_id for failure in listed.failed)
                     nameless = nameless or listed.nameless
+                    counted = listed.page.counted if counted is None and listed.page else counted
             if not nameless:  # else any of them may be the one that the server lists but cannot name
-                absent += [name for name in chunk if name not in found]
+                lacking = [name for name in chunk if name not in found]
+                absent += lacking
+                if counted != len(found):
+                    doubted.update(lacking)
         await self.committer.settled()
         known = await self.context.stored(held.held_runs, self.context.lake, self.key, absent)
-        gone = tuple(name for name in absent if name in known and not known[name].gone)
-        self._refuse_if_too_many(len(gone), f"lacks {len(gone)} of them")
+        candidates = [name for name in absent if name in known and not known[name].gone]
+        self._refuse_if_too_many(len(candidates), f"lacks {len(candidates)} of them")
+        there = {name for name in candidates if name in doubted and await self._is_there(name)}
+        self.report.failed.extend(Failure(run_id=name, reason=NOT_LISTED) for name in sorted(there))
+        gone = tuple(name for name in candidates if name not in there)
         self.report.gone += len(gone)
-        await self.committer.commit(gone=gone, recovered=tuple(absent))
+        await self.committer.commit(gone=gone, recovered=tuple(name for name in absent if name not in there))
+
+    async def _is_there(self, run_id: str) -> bool:
+        """Whether the server has a run that it does not list; a server that shows none by its name may have it."""
+        try:
+            return await self.context.client.look(self.key.entity, self.key.project, run_id) is not None
+        except NotOffered:
+            return True
 
     async def _take_sweeps(self, page: RunsPage | None) -> None:
         await take_sweeps(self.context, self.committer, self.report, page.sweeps if page is not None else None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Set
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -95,6 +95,7 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
     """
     ask, probed = _Question(size=listing.size, extras=listing.with_extras), False
     path = Path(f"runs of {listing.key}")
+    total, names = None, set[str]()
     while True:
         try:
             page = await _ask(client, listing, ask)
@@ -114,6 +115,10 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
             continue
         if page is None:
             raise project_not_found(listing.key)
+        total = page.total if total is None else total
+        names.update(run.run_id for run in page.runs)
+        if not page.has_next and page.runs and listing.filters is None and total is not None and len(names) < total:
+            page = msgspec.structs.replace(page, has_next=await _has_more(client, listing, page, names))
         path.step(page.after if page.has_next else None, [run.storage_id or run.run_id for run in page.runs])
         listed_runs = len(page.runs) + len(page.bad) + page.empty
         if not client.knows("Project.runs(filters)"):  # it listed every run
@@ -133,6 +138,25 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
         if ask.why is not None or ask.without:
             size = size.after_stepping_over()
         ask, probed = _Question(size=size, after=page.after, extras=False), False
+
+
+async def _has_more(client: Client, listing: Listing, page: RunsPage, names: Set[str]) -> bool:
+    """Whether runs follow a page that a server calls the last one, though it counts more than it listed."""
+    if page.after is None:
+        return False
+    try:
+        cursors = await client.run_cursors(
+            listing.key.entity,
+            listing.key.project,
+            filters=listing.filters,
+            order=listing.order,
+            first=1,
+            after=page.after,
+            attempts=ATTEMPTS_FOR_ONE_RUN,
+        )
+    except (ServerError, Unreachable):
+        return False
+    return bool(cursors) and cursors[0].run_id is not None and cursors[0].run_id not in names
 
 
 async def _ask(client: Client, listing: Listing, ask: _Question) -> RunsPage | None:
