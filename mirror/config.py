@@ -62,7 +62,7 @@ class PullSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     page_size_start: PositiveInt = 100  # runs in the first page; it adapts from there
     page_size_max: PositiveInt = 1000  # runs in the largest page
     page_seconds_target: PositiveFloat = 8.0  # a page slower than this does not grow any further
-    export_size_max_mb: PositiveFloat = 100_000.0  # the largest part of a history export
+    export_size_max_mb: PositiveFloat = 10_000.0  # the largest part of a history export
     requests_per_second: PerSecond | None = None  # GraphQL requests of the process at most; None: no ceiling
     gone_fraction_max: Fraction = 0.2  # a pass that would mark more of a project's runs as gone is refused
 

@@ -5,6 +5,7 @@ Answers go to standard output, everything said on the way to standard error. `--
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -15,7 +16,8 @@ import click
 
 from mirror.cli.terminal.output import say, say_hint, use_utf8
 from mirror.cli.terminal.statuses import MEANINGS, exit_statuses
-from mirror.errors import MirrorError
+from mirror.durable import FULL
+from mirror.errors import MirrorError, StoreError
 from mirror.private import UMASK
 
 COMMANDS = {
@@ -79,7 +81,7 @@ class Program(click.Group):
             say("interrupted; nothing is lost, the same command goes on where it stopped")
             return 130
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _forget_output()
             return 0
         return result
 
@@ -114,9 +116,22 @@ def main() -> None:
     except MirrorError as error:
         show_error(error)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in FULL or error.filename is not None:
+            show_defect(error)
+            sys.exit(1)
+        _forget_output()
+        say("error: the answer cannot be written: no space is left where it goes")
+        sys.exit(StoreError.exit_code)
     except Exception as error:
         show_defect(error)
         sys.exit(1)
+
+
+def _forget_output() -> None:
+    """Let what could not be written go, or Python tries once more at the end and makes another exit status of it."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def show_error(error: MirrorError) -> None:

@@ -27,7 +27,7 @@ base_url = {base_url}
 # page_size_start = 100        # runs in the first page; the size adapts from there
 # page_size_max = 1000         # runs in the largest page
 # page_seconds_target = 8.0    # pages slower than this do not grow
-# export_size_max_mb = 100000.0  # the largest part of a history export
+# export_size_max_mb = 10000.0   # the largest part of a history export
 # requests_per_second = 1.0    # GraphQL requests of the process at most; default: no ceiling but what W&B asks for
 # gone_fraction_max = 0.2      # a pass that would mark more of a project's runs as gone asks first
 

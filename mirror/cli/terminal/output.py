@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+import os
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -47,7 +48,13 @@ def write_lines(text: str) -> None:
 
 
 def use_utf8() -> None:
-    """Speak UTF-8 whatever the locale says; half a surrogate pair comes out as its escape, as in JSON."""
+    """Speak UTF-8 whatever the locale says; half a surrogate pair comes out as its escape, as in JSON.
+
+    A stream that the caller closed (`>&-`) is one that nobody reads.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 -- until the end
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
