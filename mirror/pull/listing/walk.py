@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import msgspec
+from anyio.abc import ObjectReceiveStream
 
 from mirror.api import Client, RunCursor, RunsPage
 from mirror.api.questions.listings import OLDEST_FIRST
@@ -206,18 +207,41 @@ async def ahead(pages: AsyncGenerator[Listed, None]) -> AsyncGenerator[AsyncIter
     Raises:
         MirrorError: what the listing met, once the pages before it are taken.
     """
-    send, receive = anyio.create_memory_object_stream[Listed](0)
+    send, receive = anyio.create_memory_object_stream[Listed | MirrorError](0)
 
     async def produce() -> None:
-        async with send, aclosing(pages):
-            async for page in pages:
-                await send.send(page)
+        async with send:
+            try:
+                async with aclosing(pages):
+                    async for page in pages:
+                        await send.send(page)
+            except MirrorError as error:
+                await send.send(error)
 
     # Closed last: a producer that still has a page to give is cancelled by what the body met, and meets nothing itself.
     async with receive, side_by_side() as group:
         group.start_soon(produce)
-        yield receive
+        yield _Taken(receive)
         group.cancel_scope.cancel()
+
+
+class _Taken:
+    """Pages in their order, and then the error that the listing ended with."""
+
+    def __init__(self, receive: ObjectReceiveStream[Listed | MirrorError]) -> None:
+        self._receive = receive
+
+    def __aiter__(self) -> _Taken:
+        return self
+
+    async def __anext__(self) -> Listed:
+        try:
+            found = await self._receive.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+        if isinstance(found, MirrorError):
+            raise found
+        return found
 
 
 def fields_of(error: MirrorError) -> dict[str, str]:
