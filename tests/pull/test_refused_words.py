@@ -98,3 +98,13 @@ def test_a_limit_that_is_told_in_the_body_is_waited_for(home: Home) -> None:
         sandbox.faults.add(Fault.lie(limit, match=Match(kind="graphql", operation="MirrorRuns"), times=4))
         assert mirror.pull().failures == 0
         assert_equal(sandbox, mirror, "p")
+
+
+def test_what_passed_in_another_document_is_not_blamed(home: Home) -> None:
+    with Sandbox.start(introspection=False, wording="mute", hide=["Run.logLines"]) as sandbox:
+        fill(sandbox, "p", runs=3)
+        mirror = mirror_of(sandbox, home, "p")
+        assert mirror.pull().errors == []
+        lacking = msgspec.json.decode((home.root / "server.json").read_bytes())
+        assert "PageInfo" not in str(lacking)
+        assert "LogLine" in str(lacking)

@@ -36,6 +36,7 @@ class KnownServer:
         self._on_learnt = on_learnt
         self._fitted: dict[str, Fitted] = {}
         self._taken: set[str] = set()  # texts whose form the server took
+        self._passed = set[str]()  # names in texts that the server took
 
     def fit(self, document: str, without: Sequence[str] = ()) -> Fitted:
         """A document as this server can be asked.
@@ -90,18 +91,19 @@ class KnownServer:
 
     def note_taken(self, fitted: Fitted) -> None:
         """The server took this text."""
-        if fitted.text is not None and len(self._taken) < MOST_FITTED:
+        if fitted.text is not None and fitted.text not in self._taken and len(self._taken) < MOST_FITTED:
             self._taken.add(fitted.text)
+            self._passed.update(f"{parent}.{field}" for parent, field in fitted.visited)
 
     def learn_lacking(self, names: Iterable[str], *, keeps: bool) -> bool:
         """Take in names that the server does not know; False when that is nothing new.
 
         Args:
-            names: as in `ServerFacts.lacking`.
+            names: as in `ServerFacts.lacking`. Those that it took in another document are not to blame.
             keeps: they hold for longer than this process: the server left no doubt that it refused the document.
         """
         before = self.facts
-        facts = msgspec.structs.replace(before, lacking=tuple(sorted({*before.lacking, *names})))
+        facts = msgspec.structs.replace(before, lacking=tuple(sorted({*before.lacking, *(set(names) - self._passed)})))
         if keeps:
             self.learn(facts)
         elif facts != before:
