@@ -25,7 +25,7 @@ _HEAD = """# Which servers, which versions
 
 The mirror is written for a current W&B server, hosted or your own, and works with any that speaks W&B's GraphQL API.
 Nothing has to be configured for that. Once for each server and version it asks what the server knows, which costs
-four requests at the most, and keeps the answer in the home (`server.json`); from then on every document is fitted to
+three requests at the most, and keeps the answer in the home (`server.json`); from then on every document is fitted to
 it: what a server does not know is not asked for. A server that does not describe itself is understood by its refusals.
 An upgrade is noticed by the next pull, which asks again.
 
