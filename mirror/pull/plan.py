@@ -76,6 +76,12 @@ def walk_filter(resume_at: str | None) -> dict[str, Any] | None:
     return None if resume_at is None else {"createdAt": {"$gte": resume_at}}
 
 
+def last_creation(runs: Sequence[RunRecord]) -> str | None:
+    """`createdAt` of the newest of some runs, as the server wrote it: where a walk that is cut off goes on."""
+    dated = [(run.created_at, run.created_at_text) for run in runs if run.created_at and run.created_at_text]
+    return max(dated)[1] if dated else None
+
+
 def look_filter(since: dt.datetime, unsettled: Sequence[str]) -> dict[str, Any]:
     """The listing filter of a look: moved since, or named. Times compare as ISO 8601 texts in UTC.
 

@@ -15,8 +15,9 @@ import msgspec
 from mirror.api import RunsPage
 from mirror.api.rows.times import time_or_none
 from mirror.config import SourceSettings
-from mirror.errors import MirrorError, NotOffered, ServerError, SuspiciousListing, Unreachable
+from mirror.errors import MirrorError, ServerError, SuspiciousListing, Unreachable
 from mirror.pull import plan
+from mirror.pull.contents.fetch_job import stops_everything
 from mirror.pull.context import PullContext
 from mirror.pull.listing.budget import PageSize
 from mirror.pull.listing.walk import Listed, Listing, ahead, list_runs, may_be_the_size
@@ -253,7 +254,7 @@ class ProjectPass:
                 self.held_project = self.held_project or project is not None
                 carry, absent = await self._compare_window(carry, listed)
                 missing += absent
-                through = _last_creation(listed.page) or through
+                through = plan.last_creation(listed.page.runs if listed.page else ()) or through
         # Only now, all at once: how many are missing decides whether to believe it. A walk that is cut off before this
         # leaves more runs held than the server counts, and the next look calls for another walk.
         await self._settle_missing(missing)
@@ -362,16 +363,20 @@ class ProjectPass:
         candidates = [name for name in absent if name in known and not known[name].gone]
         self._refuse_if_too_many(len(candidates), f"lacks {len(candidates)} of them")
         there = {name for name in candidates if name in doubted and await self._is_there(name)}
-        self.report.failed.extend(Failure(run_id=name, reason=NOT_LISTED) for name in sorted(there))
+        failed = tuple(Failure(run_id=name, reason=NOT_LISTED) for name in sorted(there))
+        self.report.failed.extend(failed)
         gone = tuple(name for name in candidates if name not in there)
         self.report.gone += len(gone)
-        await self.committer.commit(gone=gone, recovered=tuple(name for name in absent if name not in there))
+        recovered = tuple(name for name in absent if name not in there)
+        await self.committer.commit(gone=gone, recovered=recovered, failed=failed)
 
     async def _is_there(self, run_id: str) -> bool:
-        """Whether the server has a run that it does not list; a server that shows none by its name may have it."""
+        """Whether the server has a run that it does not list; one that cannot say so may have it."""
         try:
             return await self.context.client.look(self.key.entity, self.key.project, run_id) is not None
-        except NotOffered:
+        except MirrorError as error:
+            if stops_everything(error):
+                raise
             return True
 
     async def _take_sweeps(self, page: RunsPage | None) -> None:
@@ -390,11 +395,3 @@ class ProjectPass:
             distrusts_updates=self.distrusts_updates or (not walked and self.state.distrusts_updates) or None,
         )
         await self.committer.commit(source=self.state)
-
-
-def _last_creation(page: RunsPage | None) -> str | None:
-    """`createdAt` of the newest run on a page, as the server wrote it."""
-    if page is None:
-        return None
-    dated = [(run.created_at, run.created_at_text) for run in page.runs if run.created_at and run.created_at_text]
-    return max(dated)[1] if dated else None

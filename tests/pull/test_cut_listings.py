@@ -18,7 +18,9 @@ def test_what_a_server_counts_is_read_and_nothing_that_it_has_is_gone(home: Home
             sandbox.state.add_run(ENTITY, PROJECT, f"r{number:02}", created_at=when, state=state)
         mirror = Mirror(url=sandbox.url, api_key=sandbox.api_key, home=home)
         for _ in range(3):
-            assert mirror.pull().errors == []
+            report = mirror.pull()
+            assert report.errors == []
             assert len(mirror.run_ids()) == 11
+            assert len(mirror.ask("FROM failures")) == report.failures, "told alike"
         assert mirror.pull(force_walk=True).errors == []
         assert len(mirror.run_ids()) == 11

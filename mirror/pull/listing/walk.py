@@ -96,7 +96,7 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
     """
     ask, probed = _Question(size=listing.size, extras=listing.with_extras), False
     path = Path(f"runs of {listing.key}")
-    total, names = None, set[str]()
+    total, listed, first_names = None, 0, frozenset[str]()
     while True:
         try:
             page = await _ask(client, listing, ask)
@@ -116,10 +116,10 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
             continue
         if page is None:
             raise project_not_found(listing.key)
-        total = page.total if total is None else total
-        names.update(run.run_id for run in page.runs)
-        if not page.has_next and page.runs and listing.filters is None and total is not None and len(names) < total:
-            page = msgspec.structs.replace(page, has_next=await _has_more(client, listing, page, names))
+        total, names = page.total if total is None else total, frozenset(run.run_id for run in page.runs)
+        first_names, listed = first_names or names, listed + len(names)
+        if not page.has_next and names and listing.filters is None and total is not None and listed < total:
+            page = msgspec.structs.replace(page, has_next=await _has_more(client, listing, page, names | first_names))
         path.step(page.after if page.has_next else None, [run.storage_id or run.run_id for run in page.runs])
         listed_runs = len(page.runs) + len(page.bad) + page.empty
         if not client.knows("Project.runs(filters)"):  # it listed every run
@@ -142,7 +142,11 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
 
 
 async def _has_more(client: Client, listing: Listing, page: RunsPage, names: Set[str]) -> bool:
-    """Whether runs follow a page that a server calls the last one, though it counts more than it listed."""
+    """Whether runs follow a page that a server calls the last one, though it counts more than it listed.
+
+    Args:
+        names: run ids of that page and of the first one, which a server that takes no cursor begins with again.
+    """
     if page.after is None:
         return False
     try:

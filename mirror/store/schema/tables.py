@@ -13,7 +13,7 @@ from operator import attrgetter
 from mirror.records.texts import config_json, document_json, storable_wire
 from mirror.store.schema.columns import Table, flag, integer, json, migrations, number, text, texts, time
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _key = partial(text, required=True)
 _hidden = partial(text, shown=False)
@@ -75,7 +75,7 @@ SOURCES = Table(
         *_OF_PROJECT, time("watermark"), time("walk_started_at"), _hidden("walk_through"), time("last_walk_at"),
         time("last_pass_at"), text("last_error"), time("last_error_at"), integer("runs_upstream"),
         integer("surplus", required=True, shown=False), flag("distrusts_updates", since=4, shown=False),
-        _hidden("wanted", since=4),
+        _hidden("wanted", since=5),
     ),
     key=("entity", "project"),
 )  # fmt: skip
