@@ -21,8 +21,8 @@ from mirror.replay.outcomes import RefusedDelivery, UnconfirmedDelivery
 from mirror.replay.readable import FIELD_OF, WHOLE, flaws_in, is_empty
 from mirror.store import Lake
 from mirror.store.objects.objects import Objects
+from mirror.store.read.held_runs import with_held
 from mirror.store.write.fresh_rows import FreshRows
-from mirror.store.write.held import with_held
 
 
 @dataclass(frozen=True, kw_only=True)

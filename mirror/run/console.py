@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING
 from mirror.errors import CommError, NotMirrored
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.pages import Pages
-from mirror.store.read.console_rows import ConsoleSpan, console_span, read_console
-from mirror.store.read.file_rows import why_unlisted
+from mirror.store.read.console import ConsoleSpan, console_span, read_console
+from mirror.store.read.failures import why_failed
 
 if TYPE_CHECKING:
     from mirror.run.contents import RunContents
-
-_LISTING = ("console", "contents")  # as a pull names what it failed at
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class ConsoleLogs(Pages[ConsoleLogLine]):
         span = console_span(self._local.reader, path)
         if span.count:
             return span
-        if (reason := why_unlisted(self._local.reader, path, _LISTING)) is not None:
+        if (reason := why_failed(self._local.reader, path, ["console"])) is not None:
             raise NotMirrored(
                 f"the console of {'/'.join(path)} is not in this mirror: {reason}",
                 hint=f"`wandb-mirror pull {'/'.join(path)}` tries again",

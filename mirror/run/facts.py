@@ -19,7 +19,7 @@ from mirror.run.pending.overlay import created_run, overlaid, overlaid_config, o
 from mirror.run.sdk.attrs import Attrs
 from mirror.run.sdk.calls import deprecated
 from mirror.run.user import User
-from mirror.store.read.run_rows import Documents, LightRun, read_run
+from mirror.store.read.runs import Documents, LightRun, read_run
 
 # Documents by the server's names of their fields, and what people call them.
 _DOCUMENTS = {

@@ -20,13 +20,13 @@ from mirror.run.sdk.attrs import Attrs
 from mirror.run.sdk.calls import as_comm_error
 from mirror.run.sdk.like import like
 from mirror.run.sdk.pages import SizedPages
-from mirror.store.read.file_rows import RunFile, list_file_names, read_files, why_unlisted
+from mirror.store.read.failures import why_failed
+from mirror.store.read.files import RunFile, list_file_names, read_files
 
 if TYPE_CHECKING:
     from mirror.run.api import Api
     from mirror.run.contents import RunContents
 
-_LISTING = ("contents", "files")  # as a pull names what it failed at
 _S3 = re.compile(r"^https?://.*s3.*amazonaws\.com.*")
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
@@ -215,7 +215,7 @@ class Files(SizedPages[File]):
         overlay = self._overlay  # before the lake: see `LocalMirror.pending`
         path = self.run._run_path
         listed = set(list_file_names(self._local.reader, path, among))
-        if not listed and (reason := why_unlisted(self._local.reader, path, _LISTING)) is not None:
+        if not listed and (reason := why_failed(self._local.reader, path, ["files"])) is not None:
             raise NotMirrored(
                 f"the files of {'/'.join(path)} are not in this mirror: {reason}",
                 hint=f"`wandb-mirror pull {'/'.join(path)}` tries again",

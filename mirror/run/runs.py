@@ -14,7 +14,8 @@ from mirror.run.run import Run
 from mirror.run.sdk.absent import ProjectNotMirrored
 from mirror.run.sdk.calls import as_comm_error
 from mirror.run.sdk.pages import SizedPages
-from mirror.store.read.run_rows import Documents, is_mirrored, read_documents, read_light_runs
+from mirror.store.read.projects import is_mirrored
+from mirror.store.read.runs import Documents, read_documents, read_light_runs
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,8 +16,8 @@ from mirror.run.sdk.absent import ProjectNotMirrored, SweepNotMirrored
 from mirror.run.sdk.attrs import Attrs
 from mirror.run.sdk.calls import deprecated
 from mirror.run.sdk.pages import SizedPages
-from mirror.store.read.run_rows import is_mirrored
-from mirror.store.read.sweep_rows import SweepRow, list_sweep_ids, read_sweeps
+from mirror.store.read.projects import is_mirrored
+from mirror.store.read.sweeps import SweepRow, list_sweep_ids, read_sweeps
 
 if TYPE_CHECKING:
     from mirror.run.api import Api

@@ -20,7 +20,8 @@ from mirror.records.passes import Changes
 from mirror.records.runs import RunRecord
 from mirror.store import Lake, connect
 from mirror.store.care.maintenance import maintain
-from mirror.store.engine.lake import lake_version
+from mirror.store.engine.meta import lake_version
+from mirror.store.engine.queries import Snapshot
 from mirror.store.objects.objects import Objects
 from mirror.store.schema.tables import MIGRATIONS
 from mirror.store.schema.views import VIEWS
@@ -245,7 +246,7 @@ def test_a_lake_of_the_version_before_opens_for_reading_and_gains_the_columns_by
     inlined = ("sources", "failures", "exports", "completeness", "receipts")
     monkeypatch.setattr("mirror.store.engine.lake.INLINED_TABLES", inlined)
     with Lake(home, deployment="d") as lake, lake.transaction() as engine:
-        assert lake_version(engine) == 3
+        assert lake_version(Snapshot(engine)) == 3
         engine.execute(
             "INSERT INTO lake.runs (entity, project, run_id, storage_id, synced_at, fingerprint)"
             " VALUES ('e', 'p', 'r', 's', now()::TIMESTAMP, 'f')"

@@ -18,7 +18,7 @@ from mirror.layout import Home
 from mirror.sandbox import Sandbox
 from mirror.store import Lake, connect
 from mirror.store.engine.filesystem import check_can_hold_lake
-from mirror.store.engine.reading import deployment_of_lake
+from mirror.store.engine.reader import deployment_of_lake
 from tests.mirroring import ENTITY, PROJECT, Mirror
 
 NOBODY = 65534

@@ -25,12 +25,13 @@ from mirror.daemon.status.status_file import DaemonStatus, read_ended
 from mirror.daemon.status.status_file import read_status as read_daemon
 from mirror.errors import EXIT_PARTIAL, NotMirrored
 from mirror.server_facts import read_server_facts
-from mirror.store import connect
 from mirror.store.engine.connection import store_errors
-from mirror.store.engine.lake import lake_deployment
+from mirror.store.engine.meta import lake_deployment
+from mirror.store.engine.reader import Reader
 from mirror.store.engine.writer_lock import Holder, current_holder
 from mirror.store.objects.disk import DiskUse, disk_use
-from mirror.store.read.overview import FailureOverview, ProjectOverview, failure_overviews, project_overviews
+from mirror.store.read.failures import FailureOverview, failure_overviews
+from mirror.store.read.overview import ProjectOverview, project_overviews
 
 SHOWN = 10  # failures that are listed one by one
 
@@ -109,13 +110,13 @@ def read_held(setting: Setting) -> Held:
     if home.catalog.exists():
         with (
             contextlib.suppress(NotMirrored),  # the first pull did not come to its first commit
-            contextlib.closing(connect(home)) as engine,
-            store_errors(home),
+            Reader(home) as reader,
+            reader.snapshot() as lake,
         ):
             return Held(
-                projects=project_overviews(engine),
-                failures=failure_overviews(engine),
-                deployment=lake_deployment(engine),
+                projects=project_overviews(lake),
+                failures=failure_overviews(lake),
+                deployment=lake_deployment(lake),
             )
     if not setting.config_path.exists():
         raise NotMirrored(

@@ -16,11 +16,11 @@ from mirror.cli.setting import Setting, known_key, known_server
 from mirror.errors import MirrorError, NotFound
 from mirror.records.operations import EditedField, RunPath
 from mirror.records.runs import RunRecord
-from mirror.store.engine.connection import store_errors
-from mirror.store.engine.lake import lake_deployment, other_deployment
+from mirror.store.engine.lake import other_deployment
+from mirror.store.engine.meta import lake_deployment
 from mirror.store.engine.reader import Reader
-from mirror.store.read.file_rows import read_files
-from mirror.store.read.run_rows import LightRun, read_run
+from mirror.store.read.files import read_files
+from mirror.store.read.runs import LightRun, read_run
 
 _FIELDS: tuple[EditedField, ...] = ("display_name", "notes", "description", "group", "job_type", "tags")
 
@@ -65,8 +65,7 @@ def check_deployment(setting: Setting) -> None:
     """
     if not setting.home.catalog.exists():
         return
-    with store_errors(setting.home), Reader(setting.home).engine() as engine:
-        held = lake_deployment(engine)
+    held = lake_deployment(Reader(setting.home))
     asked = setting.deployment
     if held is not None and held not in asked.names | {asked.id}:
         raise other_deployment(setting.home, held=held, asked=asked.id)

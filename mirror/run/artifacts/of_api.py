@@ -10,8 +10,8 @@ from mirror.run.artifacts.artifact import Artifact
 from mirror.run.artifacts.collection_lists import ArtifactCollections, Artifacts, ArtifactTypes
 from mirror.run.artifacts.collections import ArtifactCollection, ArtifactType
 from mirror.run.sdk.calls import as_comm_error, deprecated
-from mirror.store.read.artifact_rows import list_versions, read_versions
-from mirror.store.read.run_rows import is_mirrored
+from mirror.store.read.artifacts import list_versions, read_versions
+from mirror.store.read.projects import is_mirrored
 
 _JOB = "job"  # the type of the artifacts that launch makes
 

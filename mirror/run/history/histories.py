@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from mirror.run.history.arguments import tell, what_is_wrong
-from mirror.store.history.held import read_histories
+from mirror.store.read.histories import stored_histories
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +56,7 @@ def _histories(runs: Runs, samples: int, keys: list[str] | None, x_axis: str, st
     while page := list(islice(every, runs.per_page)):
         wanted = stream == "default"
         place = runs.entity, runs.project
-        stored = read_histories(runs._local.reader, place, [run.id for run in page]) if wanted else {}
+        stored = stored_histories(runs._local.reader, place, [run.id for run in page]) if wanted else {}
         for run in page:
             if rows := run._sampled(samples, keys, x_axis, stream, stored.get(run.id)):
                 yield [{**row, "run_id": run.id} for row in rows]

@@ -35,7 +35,7 @@ from mirror.run.pending.overlay import overlaid
 from mirror.run.sdk.calls import as_comm_error
 from mirror.run.summary import Summary
 from mirror.store.objects.uploads import take_in
-from mirror.store.read.run_rows import last_pass
+from mirror.store.read.projects import last_pass
 
 POLL_S = 5.0
 STALE_AFTER = dt.timedelta(minutes=10)  # a mirror that nobody refreshes for so long tells nothing new

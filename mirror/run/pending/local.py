@@ -17,7 +17,7 @@ from mirror.records.server import Viewer
 from mirror.server_facts import read_viewer
 from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects
-from mirror.store.read.run_rows import app_url
+from mirror.store.read.projects import app_url
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,9 +13,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mirror.config import StoreSettings
+from mirror.errors import NotMirrored
 from mirror.layout import Home
 from mirror.store.engine.connection import Engine, store_errors
-from mirror.store.engine.literals import inlined
+from mirror.store.engine.meta import lake_deployment
+from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.reading import open_lake
 
 # Questions about one run or one page are small: more threads than one double their CPU time and gain nothing.
@@ -35,18 +37,9 @@ class Reader:
         self._opening = threading.Lock()
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """All rows of an answer.
-
-        Args:
-            query: SQL over `lake.*`, with `?` for values.
-            parameters: the values.
-
-        Raises:
-            NotMirrored: nothing was pulled into this home yet.
-            StoreError: the lake cannot be read.
-        """
+        """As `Queryable.rows`."""
         with self.engine() as engine:
-            return engine.execute(inlined(query, parameters)).fetchall()
+            return Snapshot(engine).rows(query, parameters)
 
     @contextlib.contextmanager
     def engine(self) -> Iterator[Engine]:
@@ -59,12 +52,16 @@ class Reader:
             yield self._cursor()
 
     @contextlib.contextmanager
-    def snapshot(self) -> Iterator[Engine]:
-        """The same, and all statements inside see the same commit."""
+    def snapshot(self) -> Iterator[Snapshot]:
+        """One commit, for several questions.
+
+        Raises:
+            NotMirrored, StoreError: as `rows`.
+        """
         with self.engine() as engine:
             engine.execute("BEGIN")
             try:
-                yield engine
+                yield Snapshot(engine)
             finally:
                 engine.execute("ROLLBACK")
 
@@ -72,6 +69,14 @@ class Reader:
         """A connection of the caller's own, for an answer that is read while others are asked."""
         with store_errors(self.home):
             return self._root().cursor()
+
+    def __enter__(self) -> Reader:
+        """Itself, to be closed at the end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the lake."""
+        self.close()
 
     def close(self) -> None:
         """Close the lake; the next question opens it again."""
@@ -114,3 +119,12 @@ class _Opened:
         self.root = root
         self.pid = os.getpid()
         self.cursors = threading.local()
+
+
+def deployment_of_lake(home: Home) -> str | None:
+    """The id of the W&B server that a home mirrors; None before anything was pulled."""
+    try:
+        with Reader(home) as lake:
+            return lake_deployment(lake)
+    except NotMirrored:
+        return None

@@ -15,11 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mirror.errors import NotMirrored
-from mirror.layout import Home
 from mirror.records.texts import dump_strict, parse_lenient
-from mirror.store.engine.connection import Engine, store_errors
+from mirror.store.engine.connection import store_errors
+from mirror.store.engine.reader import Reader
 from mirror.store.history.columns import Column, ExportColumns
-from mirror.store.history.held import StoredHistory, stored_history
 from mirror.store.history.nesting import is_whole, prefixes
 from mirror.store.history.parts import STEP, ExportPart, RowsPart, as_steps, open_export
 from mirror.store.history.python_values import Values
@@ -35,14 +34,14 @@ from mirror.store.history.wide_columns import (
 )
 from mirror.store.metrics.fold import in_order, last_of_each, rises, step_order
 from mirror.store.objects.objects import Objects
+from mirror.store.read.histories import StoredHistory, read_history
 
 BATCH_CELLS = 500_000  # cells of a batch that is streamed
 RunKey = tuple[str, str, str]  # entity, project, run id
 
 
 def wide_history(
-    engine: Engine,
-    home: Home,
+    reader: Reader,
     run: RunKey,
     *,
     keys: Sequence[str] | None = None,
@@ -53,8 +52,7 @@ def wide_history(
     """Read a run's history, ordered by step.
 
     Args:
-        engine: with the lake attached, from `connect`.
-        home: where the objects lie.
+        reader: of the home where the objects lie.
         run: entity, project, run id.
         keys: columns besides `_step`; None for every key. What no row has is a column of nulls.
         min_step: first step, inclusive.
@@ -70,7 +68,7 @@ def wide_history(
         UnreadableExport: an export is damaged.
         StoreError: an object is missing.
     """
-    sources = _held(engine, home, run)
+    sources = _held(reader, run)
     wide = Wide(sources, keys, min_step, max_step, rows)
     return pa.RecordBatchReader.from_batches(wide.schema, wide.batches())
 
@@ -144,20 +142,20 @@ def opened(objects: Objects, stored: StoredHistory, summary: Callable[[], Mappin
     )
 
 
-def _held(engine: Engine, home: Home, run: RunKey) -> Sources:
-    with store_errors(home):
-        stored = stored_history(engine, run)
-        if stored.facts is None:
-            raise NotMirrored(
-                f"the history of {'/'.join(run)} is not in this mirror",
-                hint="`wandb-mirror pull` fetches it, if its source has history = true",
-            )
-        return opened(Objects(home), stored, lambda: _summary_of(engine, run))
+def _held(reader: Reader, run: RunKey) -> Sources:
+    stored = read_history(reader, run)
+    if stored.facts is None:
+        raise NotMirrored(
+            f"the history of {'/'.join(run)} is not in this mirror",
+            hint="`wandb-mirror pull` fetches it, if its source has history = true",
+        )
+    with store_errors(reader.home):
+        return opened(Objects(reader.home), stored, lambda: _summary_of(reader, run))
 
 
-def _summary_of(engine: Engine, run: RunKey) -> Mapping[str, Any]:
+def _summary_of(reader: Reader, run: RunKey) -> Mapping[str, Any]:
     query = "SELECT summary FROM lake.runs WHERE entity = ? AND project = ? AND run_id = ?"
-    rows = engine.execute(query, run).fetchall()
+    rows = reader.rows(query, run)
     summary = parse_lenient(rows[0][0]) if rows else None
     return summary if isinstance(summary, dict) else {}
 

@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mirror.store.history.columns import Column, ExportColumns, Row, rows_of
-from mirror.store.history.held import StoredHistory
 from mirror.store.history.history import Wide, opened
 from mirror.store.history.parts import STEP
 from mirror.store.history.python_values import python_values
@@ -23,6 +22,7 @@ from mirror.store.history.sampling import evenly
 from mirror.store.metrics.fold import rises, step_order
 from mirror.store.metrics.tail_rows import TailRows
 from mirror.store.objects.objects import Objects
+from mirror.store.read.histories import StoredHistory
 
 BATCH_CELLS = 200_000  # cells that are Python values at once
 WINDOW_ROWS = 5_000  # rows that are merged at once
