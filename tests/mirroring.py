@@ -20,8 +20,9 @@ from mirror.pull import ProjectReport, PullReport, PullRequest, Silent, Watcher,
 from mirror.pull.cycle import utc_now
 from mirror.records.passes import ProjectKey
 from mirror.sandbox import Sandbox
-from mirror.store import Lake, connect, run_sql
+from mirror.store.engine.lake import Lake
 from mirror.store.engine.reading import open_lake
+from mirror.store.read.sql import connect, run_sql
 
 ENTITY, PROJECT = "team", "proj"
 SOURCE = f"{ENTITY}/{PROJECT}"

@@ -21,8 +21,9 @@ from mirror.pull.cycle import utc_now
 from mirror.records.operations import Entry, Operation, UploadFile
 from mirror.replay import DeliveryContext, Replayed, replay
 from mirror.replay.merge import Policy
-from mirror.store import Lake, connect, run_sql
+from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
+from mirror.store.read.sql import connect, run_sql
 from tests.mirroring import ENGINE, ENTITY, PROJECT, SERVER
 
 

@@ -42,7 +42,7 @@ from mirror.layout import Home
 from mirror.locks import ProcessLock
 from mirror.outbox import Aside, Outbox
 from mirror.server_facts import keep_server_facts, read_server_facts
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.tasks import side_by_side
 

@@ -14,7 +14,7 @@ from mirror.api import Client
 from mirror.config import PullSettings
 from mirror.pull.contents.fetch import UnderWay
 from mirror.pull.report import Watcher
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.write.fresh_rows import FreshRows
 

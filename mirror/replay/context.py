@@ -19,7 +19,7 @@ from mirror.records.runs import RunRecord
 from mirror.replay.merge import Policy
 from mirror.replay.outcomes import RefusedDelivery, UnconfirmedDelivery
 from mirror.replay.readable import FIELD_OF, WHOLE, flaws_in, is_empty
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.read.held_runs import with_held
 from mirror.store.write.fresh_rows import FreshRows

@@ -74,7 +74,7 @@ class ApiPaths:
         Raises:
             NotMirrored: no pull asked yet, or the server does not tell.
         """
-        return User.of_key(self._local)
+        return User.of_key(self._local.viewer)
 
     @property
     def default_entity(self) -> str | None:

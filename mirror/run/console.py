@@ -6,16 +6,13 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from mirror.errors import CommError, NotMirrored
+from mirror.run.facts import RunFacts
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.pages import Pages
 from mirror.store.read.console import ConsoleSpan, console_span, read_console
 from mirror.store.read.failures import why_failed
-
-if TYPE_CHECKING:
-    from mirror.run.contents import RunContents
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class ConsoleLogs(Pages[ConsoleLogLine]):
         last: only so many of the newest; unlike the server's, the mirror's answer is never cut short.
     """
 
-    def __init__(self, local: LocalMirror, run: RunContents, per_page: int = 1000, last: int | None = None) -> None:
+    def __init__(self, local: LocalMirror, run: RunFacts, per_page: int = 1000, last: int | None = None) -> None:
         super().__init__(per_page)
         self._local = local
         self.run = run

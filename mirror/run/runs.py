@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from mirror.errors import CommError, ConfigError
@@ -87,7 +88,10 @@ class Runs(SizedPages[Run]):
         """
         from mirror.run.history.histories import combined
 
-        return combined(self, samples, keys, x_axis, format, stream)
+        every = (run for run in self)  # `islice` calls `iter`, and `iter(self)` begins again
+        pages = iter(lambda: list(islice(every, self.per_page)), [])
+        place = self.entity, self.project
+        return combined(self._local.reader, place, pages, samples, keys, x_axis, format, stream)
 
     def upgrade_to_full(self) -> None:
         """Read the documents of the runs that are loaded, and of those that follow at once."""

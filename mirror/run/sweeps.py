@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 from mirror.errors import CommError, NotMirrored
+from mirror.run.api_paths import ApiPaths
 from mirror.run.page.server_page import iframe
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.absent import ProjectNotMirrored, SweepNotMirrored
@@ -20,7 +21,6 @@ from mirror.store.read.projects import is_mirrored
 from mirror.store.read.sweeps import SweepRow, list_sweep_ids, read_sweeps
 
 if TYPE_CHECKING:
-    from mirror.run.api import Api
     from mirror.run.run import Run
     from mirror.run.runs import Runs
 
@@ -172,7 +172,7 @@ class Sweep(Attrs):
     @classmethod
     def get(
         cls,
-        api: Api,
+        api: ApiPaths,
         entity: str | None = None,
         project: str | None = None,
         sid: str | None = None,

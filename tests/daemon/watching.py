@@ -26,7 +26,7 @@ from mirror.records.operations import Entry, UploadFile
 from mirror.records.passes import ProjectKey
 from mirror.replay import DeliveryContext, Replayed, replay
 from mirror.sandbox import Sandbox
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.watch_settings import WatchSettings
 from tests.mirroring import ENGINE, ENTITY, PROJECT, SERVER, Mirror

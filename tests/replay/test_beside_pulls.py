@@ -15,7 +15,7 @@ from mirror.pull.cycle import utc_now
 from mirror.records.operations import Change, Delete, Edit
 from mirror.replay import DeliveryContext, replay
 from mirror.sandbox import Fault, Match, Sandbox
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.write.fresh_rows import FreshRows
 from tests.mirroring import ENGINE, ENTITY, PROJECT, SERVER, SOURCE, Mirror

@@ -31,13 +31,14 @@ from mirror.records.contents import (
     TailRow,
 )
 from mirror.records.passes import Changes, ProjectKey, SourceState
-from mirror.store import Lake, connect
+from mirror.store.engine.lake import Lake
 from mirror.store.engine.meta import lake_version
 from mirror.store.engine.queries import Snapshot
 from mirror.store.history.parts import facts_of
 from mirror.store.objects.objects import Objects
 from mirror.store.read.files import held_files
 from mirror.store.read.histories import held_histories
+from mirror.store.read.sql import connect
 from mirror.store.schema.tables import MIGRATIONS, SCHEMA_VERSION
 from mirror.store.write import contents_ready as ready_module
 from mirror.store.write.writer import commit
@@ -335,7 +336,7 @@ import os, signal, sys
 from pathlib import Path
 from mirror.layout import Home
 from mirror.records.passes import Changes, SourceState
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from mirror.store.write import contents_ready
 from mirror.store.write import contents_writer
 from mirror.store.engine import lake as lake_module

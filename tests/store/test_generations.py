@@ -18,11 +18,12 @@ from mirror.layout import Home
 from mirror.records.contents import ContentChanges, HistoryChange
 from mirror.records.passes import Changes
 from mirror.records.runs import RunRecord
-from mirror.store import Lake, connect
 from mirror.store.care.maintenance import maintain
+from mirror.store.engine.lake import Lake
 from mirror.store.engine.meta import lake_version
 from mirror.store.engine.queries import Snapshot
 from mirror.store.objects.objects import Objects
+from mirror.store.read.sql import connect
 from mirror.store.schema.tables import MIGRATIONS
 from mirror.store.schema.views import VIEWS
 from mirror.store.write.writer import commit
@@ -170,7 +171,7 @@ import os, signal, sys
 from pathlib import Path
 from mirror.layout import Home
 from mirror.records.passes import Changes
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from mirror.store.write import contents_ready
 from mirror.store.write import contents_writer
 from mirror.store.engine import lake as lake_module

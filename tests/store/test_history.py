@@ -14,7 +14,7 @@ from mirror.errors import NotMirrored, UnreadableExport
 from mirror.layout import Home
 from mirror.records.contents import ContentChanges, ExportRow, HistoryChange, TailRow
 from mirror.records.passes import Changes
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from mirror.store.engine.reader import Reader
 from mirror.store.history import history as history_module
 from mirror.store.history.history import wide_history

@@ -17,9 +17,9 @@ from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.records.contents import ContentChanges, ExportRow, HistoryChange, TailRow
 from mirror.records.passes import Changes
-from mirror.store import Lake, connect
 from mirror.store.care.inspection import referrers
 from mirror.store.care.repairs import mark_lost
+from mirror.store.engine.lake import Lake
 from mirror.store.engine.reader import Reader
 from mirror.store.history.parts import facts_of
 from mirror.store.history.rows import HistoryRows
@@ -27,6 +27,7 @@ from mirror.store.history.wide_columns import JSON_MARK
 from mirror.store.metrics.fold import fold_exports
 from mirror.store.objects.objects import Objects
 from mirror.store.read.histories import StoredHistory, stored_history
+from mirror.store.read.sql import connect
 from mirror.store.write.writer import commit
 from tests.store.test_contents import AT, KEY
 from tests.store.written import STYLES, Row, Style, as_wire, comparable, export_bytes

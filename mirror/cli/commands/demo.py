@@ -28,13 +28,14 @@ from mirror.durable import make_folder, write_replace
 from mirror.errors import ConfigError, MirrorError, Refused
 from mirror.layout import Home, find_home
 from mirror.pull import PullReport, PullRequest, pull
-from mirror.store import Lake, connect, run_sql
+from mirror.store.engine.lake import Lake
 from mirror.store.engine.reader import Reader
 from mirror.store.history.forms import WideRows
 from mirror.store.history.history import wide_history
 from mirror.store.objects.checkout import HeldBytes, check_out
 from mirror.store.objects.objects import Objects
 from mirror.store.read.files import files_of_run
+from mirror.store.read.sql import connect, run_sql
 
 if TYPE_CHECKING:
     from mirror.sandbox import Sandbox

@@ -24,8 +24,7 @@ from mirror.errors import MirrorError, NotMirrored, StoreError
 from mirror.private import is_open
 from mirror.store.engine.connection import new_engine
 from mirror.store.engine.filesystem import check_can_hold_lake, file_system_of
-from mirror.store.engine.lake import other_deployment
-from mirror.store.engine.meta import is_empty, lake_deployment
+from mirror.store.engine.meta import is_empty, lake_deployment, other_deployment
 from mirror.store.engine.reader import Reader
 from mirror.store.read.projects import count_all_runs
 

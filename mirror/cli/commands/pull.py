@@ -22,7 +22,7 @@ from mirror.config import SourceSettings, check_source
 from mirror.errors import EXIT_PARTIAL, ConfigError, MirrorError
 from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport, PullRequest, Silent, Watcher, pull
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 
 SHOWN = 10  # failures that are said one by one
 

@@ -20,7 +20,7 @@ from mirror.outbox import Outbox
 from mirror.outbox.spool import utc_now
 from mirror.records.operations import Entry
 from mirror.replay import DeliveryContext, Replayed, Result, replay
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.tasks import side_by_side
 

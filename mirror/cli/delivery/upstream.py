@@ -16,8 +16,7 @@ from mirror.cli.setting import Setting, known_key, known_server
 from mirror.errors import MirrorError, NotFound
 from mirror.records.operations import EditedField, RunPath
 from mirror.records.runs import RunRecord
-from mirror.store.engine.lake import other_deployment
-from mirror.store.engine.meta import lake_deployment
+from mirror.store.engine.meta import lake_deployment, other_deployment
 from mirror.store.engine.reader import Reader
 from mirror.store.read.files import read_files
 from mirror.store.read.runs import LightRun, read_run

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from mirror.cli.terminal.output import write
 from mirror.records.visible import visible, visible_json
-from mirror.store.read.query import plain
+from mirror.store.read.sql import plain
 
 COLUMN_READABLE = 10  # characters; narrower columns are no table any more
 UNLIMITED = 100_000  # characters; wider than any row that a person reads

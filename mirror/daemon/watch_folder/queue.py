@@ -20,7 +20,7 @@ from mirror.daemon.watch_folder.rules import Target
 from mirror.outbox import Outbox
 from mirror.records.operations import Create, DeleteFile, Entry, UploadFile
 from mirror.records.passes import Held, ProjectKey
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.objects.uploads import TakenIn
 from mirror.store.read.files import listed_files

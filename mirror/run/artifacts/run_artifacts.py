@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from mirror.errors import NotMirrored
 from mirror.records.operations import LogArtifact, UseArtifact
 from mirror.run.artifacts.artifact import Artifact
+from mirror.run.facts import RunFacts
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.pages import SizedPages
 from mirror.store.read.artifacts import VersionRow, read_versions, run_version_ids
 from mirror.store.read.failures import why_failed
-
-if TYPE_CHECKING:
-    from mirror.run.contents import RunContents
 
 
 class RunArtifacts(SizedPages[Artifact]):
@@ -32,7 +30,7 @@ class RunArtifacts(SizedPages[Artifact]):
     """
 
     def __init__(
-        self, local: LocalMirror, run: RunContents, mode: Literal["logged", "used"] = "logged", per_page: int = 50
+        self, local: LocalMirror, run: RunFacts, mode: Literal["logged", "used"] = "logged", per_page: int = 50
     ) -> None:
         if mode not in ("logged", "used"):
             raise ValueError("mode must be logged or used")

@@ -23,15 +23,16 @@ import duckdb
 
 from mirror.config import StoreSettings
 from mirror.durable import file_names, make_folder, sync_new_files
-from mirror.errors import LakeTooNew, OtherDeployment, StoreError
+from mirror.errors import LakeTooNew, StoreError
 from mirror.layout import Home
 from mirror.private import tighten
+from mirror.store.engine.catalog_copy import check_catalog
 from mirror.store.engine.catalog_seal import break_seal, seal, unsealed
 from mirror.store.engine.connection import LAKE, attach_lake, new_engine, sql_text, store_errors
 from mirror.store.engine.filesystem import check_can_hold_lake
 from mirror.store.engine.lake_digests import complete_digests, record_digests
 from mirror.store.engine.literals import inlined
-from mirror.store.engine.meta import is_empty, lake_app_url, lake_deployment, lake_version
+from mirror.store.engine.meta import is_empty, lake_app_url, lake_deployment, lake_version, other_deployment
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.spill import remove_stale_spills
 from mirror.store.engine.writer_lock import WriterLock
@@ -198,25 +199,6 @@ class Lake:
         with self.transaction() as engine:
             engine.execute("DELETE FROM lake.meta WHERE key = 'app_url'")
             engine.execute(inlined("INSERT INTO lake.meta VALUES ('app_url', ?)", [self._app_url]))
-
-
-def other_deployment(home: Home, *, held: str, asked: str) -> OtherDeployment:
-    """The error for a home that belongs to another server."""
-    return OtherDeployment(
-        f"{home.root} mirrors {held}, but the configured server is {asked}",
-        hint="use another --home for the other server; if it is the same server under a new name, list the old one"
-        " in server.aliases",
-    )
-
-
-def check_catalog(home: Home) -> None:
-    """Refuse to begin a new lake over the data of one whose catalog is lost: its runs would be out of sight."""
-    lost = not home.catalog.exists() or home.catalog.stat().st_size == 0
-    if lost and file_names(home.lake_data):
-        raise StoreError(
-            f"{home.lake_data} holds data, but the catalog {home.catalog} is missing or empty",
-            hint="restore the catalog from a backup, or move the folder lake away to mirror anew",
-        )
 
 
 def _uses_wal(engine: duckdb.DuckDBPyConnection, home: Home) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mirror.errors import StoreError
+from mirror.errors import OtherDeployment, StoreError
+from mirror.layout import Home
 from mirror.store.engine.connection import LAKE, sql_text
 from mirror.store.engine.queries import Queryable
 
@@ -39,6 +40,15 @@ def is_empty(lake: Queryable) -> bool:
         " AND NOT EXISTS (FROM lake.sources WHERE last_pass_at IS NOT NULL)"
     )
     return bool(lake.rows(query)[0][0])
+
+
+def other_deployment(home: Home, *, held: str, asked: str) -> OtherDeployment:
+    """The error for a home that belongs to another server."""
+    return OtherDeployment(
+        f"{home.root} mirrors {held}, but the configured server is {asked}",
+        hint="use another --home for the other server; if it is the same server under a new name, list the old one"
+        " in server.aliases",
+    )
 
 
 def _meta(lake: Queryable, key: str) -> str | None:

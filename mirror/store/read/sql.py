@@ -1,4 +1,4 @@
-"""A user's SQL text to rows, with every value exact and ready for JSON."""
+"""SQL for people: a connection with friendly views, and answers with every value exact and ready for JSON."""
 
 from __future__ import annotations
 
@@ -14,9 +14,45 @@ from typing import Any
 import duckdb
 import msgspec
 
+from mirror.config import StoreSettings
 from mirror.durable import sync_file, sync_folder
 from mirror.errors import QueryError, StoreError
+from mirror.layout import Home, find_home
 from mirror.records.texts import parse_lenient
+from mirror.store.engine.connection import sql_name, store_errors
+from mirror.store.engine.meta import lake_version
+from mirror.store.engine.queries import Snapshot
+from mirror.store.engine.reading import open_lake
+from mirror.store.read.queued_runs import Overlaid, overlaid
+from mirror.store.schema.views import views
+
+
+def connect(
+    home: str | os.PathLike[str] | Home | None = None,
+    *,
+    settings: StoreSettings | None = None,
+    queued: Sequence[Overlaid] = (),
+) -> duckdb.DuckDBPyConnection:
+    """The lake for SQL, with its views; arguments, answer and errors as `mirror.connect`'s.
+
+    Args:
+        queued: runs that the view `runs` is to show as operations will make them; `runs_upstream` has what is mirrored.
+    """
+    place = home if isinstance(home, Home) else find_home(home)
+    engine = open_lake(place, settings)
+    with store_errors(place):
+        try:
+            engine.execute("BEGIN")  # outside of a transaction DuckLake reads its catalog anew for each statement
+            found = dict(views(lake_version(Snapshot(engine))))
+            found["runs_upstream"] = found.pop("runs")
+            found["runs"] = f"SELECT * FROM {overlaid('runs_upstream', queued) if queued else 'runs_upstream'}"
+            for name, query in found.items():
+                engine.execute(f"CREATE VIEW {sql_name(name)} AS {query}")
+            engine.execute("COMMIT")
+        except BaseException:
+            engine.close()
+            raise
+    return engine
 
 
 class Column(msgspec.Struct, frozen=True):
