@@ -32,7 +32,7 @@ def test_every_file_begins_with_its_one_idea_and_stays_short() -> None:
         assert len(text.splitlines()) <= 400, path
 
 
-# What people hold leads from one to the other as in the SDK, and says so by its types: a run to its sweep and artifacts,
+# What people hold leads from one to the other as in the SDK and says so by its types: a run to its sweep and artifacts,
 # a sweep to its runs, a version to its collection, its entries, and the run that logged it.
 ONE_OF_ANOTHER = {
     *("run", "runs", "sweeps"),

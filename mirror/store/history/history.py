@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import pairwise
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -19,6 +18,7 @@ from mirror.records.texts import dump_strict, parse_lenient
 from mirror.store.engine.connection import store_errors
 from mirror.store.engine.reader import Reader
 from mirror.store.history.columns import Column, ExportColumns
+from mirror.store.history.merge import Merge, in_order, last_values
 from mirror.store.history.nesting import is_whole, prefixes
 from mirror.store.history.parts import STEP, ExportPart, RowsPart, as_steps, open_export
 from mirror.store.history.python_values import Values
@@ -32,7 +32,6 @@ from mirror.store.history.wide_columns import (
     plain,
     tail_column,
 )
-from mirror.store.metrics.fold import in_order, last_of_each, rises, step_order
 from mirror.store.objects.objects import Objects
 from mirror.store.read.histories import StoredHistory, read_history
 
@@ -95,11 +94,16 @@ class Sources:
         exported = (name for export in self.exports for name in export.row_names(self.dictionaries))
         return list(dict.fromkeys([*exported, *(sorted(self.tail.names) if self.tail is not None else ())]))
 
-    @property
-    def steps(self) -> list[pa.Int64Array]:
-        """Steps of each part."""
+    @cached_property
+    def merge(self) -> Merge:
+        """Which row comes when."""
         parts = [export.steps for export in self.exports]
-        return parts + ([self.tail.steps] if self.tail is not None else [])
+        return Merge(parts + ([self.tail.steps] if self.tail is not None else []))
+
+    @property
+    def can_stream(self) -> bool:
+        """Whether the parts can be read one behind the other."""
+        return self.merge.is_streamable and not any(export.part.doubled for export in self.exports)
 
     @cached_property
     def dictionaries(self) -> Mapping[str, str]:
@@ -187,7 +191,7 @@ class Wide:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows, streamed where that gives the right order."""
-        found = self._streamed() if self._can_stream() else self._merged()
+        found = self._streamed() if self._sources.can_stream else self._merged()
         for batch in found:
             kept = self._chosen(batch)
             if len(kept):
@@ -215,12 +219,6 @@ class Wide:
                     wide = has_wide_integers(as_plain(_chunked(export.column(batch, key, self._owners))))
                     kinds[place] = kinds[place]._replace(has_wide_integers=wide)
         return kinds
-
-    def _can_stream(self) -> bool:
-        steps = [part for part in self._sources.steps if len(part)]
-        if any(export.part.doubled for export in self._sources.exports) or not all(map(rises, steps)):
-            return False
-        return all(left[-1].as_py() < right[0].as_py() for left, right in pairwise(steps))
 
     def _streamed(self) -> Iterator[pa.RecordBatch]:
         size = max(1, BATCH_CELLS // (len(self._keys) + 1))
@@ -266,15 +264,14 @@ class Wide:
             for export in self._sources.exports
             if self._is_wanted(export)
         ]
-        table = pa.Table.from_batches([*parts, *self._of_tail()], schema=self.schema).combine_chunks()
-        if not len(table):
+        parts += self._of_tail()
+        if not parts:
             return
-        table = table.take(step_order(_whole(table.column(STEP))))
-        steps = _whole(table.column(STEP))
-        if len(steps) and not rises(steps):
-            distinct = steps.filter(last_of_each(steps))
-            columns = [distinct, *(_last_values(steps, _whole(column), distinct) for column in table.columns[1:])]
-            table = pa.table(columns, schema=self.schema)
+        merge = Merge([part.column(0) for part in parts])
+        columns = [merge.ordered([part.column(place) for part in parts]) for place in range(1, len(self.schema))]
+        if merge.is_shared:
+            columns = [last_values(merge.steps, column, column.is_valid(), merge.distinct) for column in columns]
+        table = pa.table([merge.distinct, *columns], schema=self.schema)
         yield from table.to_batches(max_chunksize=max(1, BATCH_CELLS // (len(self._keys) + 1)))
 
     def _chosen(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -302,17 +299,5 @@ def _fitting(column: Column | None, field: pa.Field, rows: int) -> pa.Array:
     return fit(Held(as_plain(_chunked(column))), field)
 
 
-def _last_values(steps: pa.Array, column: pa.Array, distinct: pa.Array) -> pa.Array:
-    """For each distinct step the last value that is there; null where no row of the step has one."""
-    there = column.is_valid()
-    known, values = steps.filter(there), column.filter(there)
-    last = last_of_each(known)
-    return values.filter(last).take(pc.index_in(distinct, value_set=known.filter(last)))
-
-
 def _chunked(column: pa.Array | pa.ChunkedArray) -> pa.ChunkedArray:
     return column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)

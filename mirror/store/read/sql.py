@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
-import math
 import os
 import secrets
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from mirror.config import StoreSettings
 from mirror.durable import sync_file, sync_folder
 from mirror.errors import QueryError, StoreError
 from mirror.layout import Home, find_home
+from mirror.records.nonfinite import finite
 from mirror.records.texts import parse_lenient
 from mirror.store.engine.connection import sql_name, store_errors
 from mirror.store.engine.meta import lake_version
@@ -177,9 +177,7 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
-        if math.isfinite(value):
-            return value
-        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+        return finite(value)
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
