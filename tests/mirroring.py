@@ -11,8 +11,10 @@ from typing import Any
 import anyio
 import msgspec
 
-from mirror.api import ApiKey, Client, deployment_of
-from mirror.cli.setting import known_server
+from mirror.api.client import Client
+from mirror.api.transport.credentials import ApiKey
+from mirror.api.transport.deployment import deployment_of
+from mirror.cli.clients import known_server
 from mirror.config import Config, PullSettings, ServerSettings, SourceSettings, StoreSettings
 from mirror.errors import MirrorError
 from mirror.layout import Home

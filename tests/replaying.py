@@ -12,8 +12,10 @@ from typing import Any
 
 import anyio
 
-from mirror.api import ApiKey, Client, deployment_of
-from mirror.cli.setting import known_server
+from mirror.api.client import Client
+from mirror.api.transport.credentials import ApiKey
+from mirror.api.transport.deployment import deployment_of
+from mirror.cli.clients import known_server
 from mirror.config import ServerSettings
 from mirror.layout import Home
 from mirror.outbox import Outbox

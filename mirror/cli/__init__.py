@@ -103,6 +103,8 @@ def program(ctx: click.Context, home: str | None, config: str | None) -> None:
 
 def main() -> None:
     """Run the program: one clear line for what went wrong, a hint, and an exit code; never a traceback."""
+    # Where pandas is installed, pyarrow and DuckDB import it unasked: half a second. No command has a use for it.
+    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
     try:
         use_utf8()
         code = program.main(prog_name="wandb-mirror", standalone_mode=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from mirror.api import Client
+from mirror.api.client import Client
 from mirror.config import Config
 from mirror.daemon.connection import Connection
 from mirror.daemon.events import Event

@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 import anyio
 import anyio.to_thread
 
-from mirror.api import Client
+from mirror.api.client import Client
 from mirror.config import PullSettings
 from mirror.pull.contents.fetch import UnderWay
 from mirror.pull.report import Watcher

@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from mirror.api import Client
+from mirror.api.client import Client
 from mirror.config import Config, SourceSettings
 from mirror.errors import AuthError, MirrorError, NotFound, StoreError, Unreachable
 from mirror.pull import plan

@@ -12,7 +12,7 @@ from contextlib import aclosing
 
 import msgspec
 
-from mirror.api import RunsPage
+from mirror.api.rows.pages import RunsPage
 from mirror.api.rows.times import time_or_none
 from mirror.config import SourceSettings
 from mirror.errors import MirrorError, ServerError, SuspiciousListing, Unreachable

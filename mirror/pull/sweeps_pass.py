@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mirror.api import SweepsPage
+from mirror.api.rows.pages import SweepsPage
 from mirror.errors import ServerError, Unreachable
 from mirror.pull import plan
 from mirror.pull.committer import Committer

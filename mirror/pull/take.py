@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 
-from mirror.api import BadRun, RunContents, with_fingerprint
+from mirror.api.rows.listed import RunContents
+from mirror.api.rows.pages import BadRun
+from mirror.api.rows.runs import with_fingerprint
 from mirror.config import SourceSettings
 from mirror.pull import plan
 from mirror.pull.committer import Batch, Committer

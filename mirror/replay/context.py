@@ -10,7 +10,9 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from mirror.api import BadRun, Client, Look
+from mirror.api.client import Client
+from mirror.api.questions.looks import Look
+from mirror.api.rows.pages import BadRun
 from mirror.errors import NotOffered
 from mirror.outbox import Outbox
 from mirror.records.operations import Entry

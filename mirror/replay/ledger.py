@@ -20,7 +20,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from mirror.api import with_fingerprint
+from mirror.api.rows.runs import with_fingerprint
 from mirror.outbox import Outbox
 from mirror.records.contents import ContentChanges, Direction, FileRow
 from mirror.records.operations import Entry

@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from mirror.api import deployment_of
+from mirror.api.transport.deployment import deployment_of
 from mirror.config import Config, DaemonSettings, SourceSettings
 from mirror.daemon.connection import Connection
 from mirror.daemon.context import DaemonContext

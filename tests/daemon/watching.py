@@ -13,7 +13,9 @@ from typing import Any
 
 import anyio
 
-from mirror.api import ApiKey, Client, deployment_of
+from mirror.api.client import Client
+from mirror.api.transport.credentials import ApiKey
+from mirror.api.transport.deployment import deployment_of
 from mirror.config import Config
 from mirror.daemon.connection import Connection
 from mirror.daemon.context import DaemonContext

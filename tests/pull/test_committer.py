@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mirror.api import ApiKey, Client
+from mirror.api.client import Client
+from mirror.api.transport.credentials import ApiKey
 from mirror.api.transport.deployment import deployment_of
 from mirror.config import ServerSettings
 from mirror.errors import MirrorError, ServerError, StoreError

@@ -7,7 +7,9 @@ from typing import Any, TypedDict
 
 import anyio
 
-from mirror.api import ApiKey, Client, deployment_of
+from mirror.api.client import Client
+from mirror.api.transport.credentials import ApiKey
+from mirror.api.transport.deployment import deployment_of
 from mirror.config import Config, SourceSettings
 from mirror.outbox import Outbox
 from mirror.pull import PullRequest, pull

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from mirror.api import Client, deployment_of, find_api_key
+from mirror.api.client import Client
 from mirror.api.rows.times import parse_time
+from mirror.api.transport.credentials import find_api_key
+from mirror.api.transport.deployment import deployment_of
 from mirror.config import Config, ServerSettings, SourceSettings
 from mirror.errors import ConfigError
 from mirror.layout import Home

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import anyio
 import click
 
-from mirror.api import Client, deployment_of, find_api_key
+from mirror.api.client import Client
+from mirror.api.transport.credentials import find_api_key
+from mirror.api.transport.deployment import deployment_of
 from mirror.cli.commands.history import collect
 from mirror.cli.config_text import new_config_text
 from mirror.cli.setting import Setting

@@ -15,8 +15,9 @@ import click
 import msgspec
 
 from mirror.api.rows.answers import one_line
+from mirror.cli.clients import known_key
 from mirror.cli.doctor_server import Check, examine_server, failed
-from mirror.cli.setting import Setting, find_setting, known_key, setting_options
+from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import plural, print_json, size, write
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
 from mirror.durable import FULL

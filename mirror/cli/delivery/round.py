@@ -10,7 +10,8 @@ from typing import Any
 import anyio
 import msgspec
 
-from mirror.api import Client, Spent
+from mirror.api.client import Client
+from mirror.api.transport.spent import Spent
 from mirror.cli.delivery.entries import path_of, wish
 from mirror.cli.setting import Setting
 from mirror.cli.terminal.output import say

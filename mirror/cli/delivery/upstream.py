@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from mirror.api import BadRun, Client
+from mirror.api.client import Client
+from mirror.api.rows.pages import BadRun
+from mirror.cli.clients import known_key, known_server
 from mirror.cli.delivery.dry_run import Side, Upstream
-from mirror.cli.setting import Setting, known_key, known_server
+from mirror.cli.setting import Setting
 from mirror.errors import MirrorError, NotFound
 from mirror.records.operations import EditedField, RunPath
 from mirror.records.runs import RunRecord

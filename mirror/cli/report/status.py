@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from mirror.api import Lack, lacks
+from mirror.api.fitting.capabilities import Lack, lacks
 from mirror.cli.report.daemon import daemon_lines
 from mirror.cli.report.health import SourceLag, finding_lines, lag_of, source_lines, source_statuses
 from mirror.cli.report.outbox import OutboxStatus, outbox_lines, outbox_status

@@ -9,7 +9,9 @@ from typing import TypeVar
 
 import anyio
 
-from mirror.api import BadRun, Client, RunContents
+from mirror.api.client import Client
+from mirror.api.rows.listed import RunContents
+from mirror.api.rows.pages import BadRun
 from mirror.config import SourceSettings
 from mirror.errors import AuthError, MirrorError, StoreError, Unreachable, UnreadableExport
 from mirror.pull.contents.fetch import UnderWay

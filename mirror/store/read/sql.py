@@ -20,6 +20,7 @@ from mirror.layout import Home, find_home
 from mirror.records.nonfinite import finite
 from mirror.records.texts import parse_lenient
 from mirror.store.engine.connection import sql_name, store_errors
+from mirror.store.engine.literals import inlined
 from mirror.store.engine.meta import lake_version
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.reading import open_lake
@@ -109,7 +110,7 @@ def run_sql(engine: duckdb.DuckDBPyConnection, text: str, parameters: Sequence[A
     try:
         if len(engine.extract_statements(text)) > 1:
             raise QueryError("these are several statements", hint="give one at a time")
-        return ResultSet(engine.execute(text, list(parameters)) if parameters else engine.execute(text))
+        return ResultSet(engine.execute(inlined(text, parameters) if parameters else text))
     except duckdb.Error as error:
         raise query_error(error) from error
 
