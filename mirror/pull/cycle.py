@@ -100,7 +100,7 @@ async def pull(
     )
     report = PullReport()
     with contextlib.suppress(MirrorError):  # what keeps the server from telling, the passes meet as well
-        await client.learn_if_due(now())
+        await client.learn_if_due(now(), ask_again=request.force_walk or request.retry_quarantined)
     if request.runs:
         await _pull_named(context, request, report)
     else:

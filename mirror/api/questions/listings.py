@@ -9,6 +9,7 @@ import msgspec
 
 from mirror.api.documents import queries as documents
 from mirror.api.questions.asking import Asking
+from mirror.api.questions.fitted_asking import OneThing
 from mirror.api.rows.answers import Answer, one_line
 from mirror.api.rows.contents import to_contents_or_bad
 from mirror.api.rows.flaws import failed_fields
@@ -170,7 +171,13 @@ class ListingQuestions(Asking):
             asked = {**variables, **{_SWITCHES[name]: False for name in beside & _SWITCHES.keys()}}
             left_out = [*without, *(name for name in beside if name not in _SWITCHES)]
             answer = await self._ask(
-                document, asked, attempts=attempts, partial=True, needs=_TO_LIST_RUNS, without=left_out
+                document,
+                asked,
+                attempts=attempts,
+                partial=True,
+                needs=_TO_LIST_RUNS,
+                without=left_out,
+                one=_ONE_RUN if variables["first"] == 1 else None,
             )
             found = self._read(answer, ProjectData).project
             if not answer.errors or (found is not None and found.runs is not None and found.runs.edges is not None):
@@ -305,6 +312,13 @@ _BESIDE: Mapping[tuple[str | int, ...], str] = {
     ("serverInfo",): "Query.serverInfo",
 }
 _SWITCHES = {"counts": "withCounts", "sweeps": "withSweeps"}
+
+# Others than the run on a page of one: the project's oldest and its newest.
+_ONE_RUN = OneThing(
+    path=("project", "runs", "edges", 0, "node"),
+    type="Run",
+    others=tuple({"filters": "{}", "order": order, "after": None} for order in (OLDEST_FIRST, "-created_at")),
+)
 
 
 def _listing(

@@ -75,10 +75,10 @@ class _Question:
         """What is asked for after a failure: one thing less. None when nothing is left that may be at fault."""
         if self.size.runs > 1:
             return replace(self, size=self.size.after_failure(asked=self.size.runs))
-        if self.extras:
-            return replace(self, extras=False)
         if (fields := fields_of(error)).keys() - self.without.keys():  # the run may be had without them
             return replace(self, without={**self.without, **fields})
+        if self.extras:
+            return replace(self, extras=False)
         if self.contents:  # the run itself may be fine, and only what it contains be at fault
             return replace(self, contents=False, why=error)
         return None
