@@ -41,7 +41,7 @@ class KnownServer:
         self._taken: set[str] = set()  # texts whose form the server took
         self._passed = set[str]()  # names in texts that the server took
         self._searched = set[str]()  # texts of which was searched in this pass what it fails at
-        self._searches = 0  # likewise about single things
+        self._searches: int | None = None  # likewise about single things; None: no pass has begun
 
     def fit(self, document: str, without: Sequence[str] = ()) -> Fitted:
         """A document as this server can be asked.
@@ -119,11 +119,13 @@ class KnownServer:
         self._searches = 0
 
     def may_search(self, fitted: Fitted | None = None) -> bool:
-        """Whether to search for what the server fails at; counted, since it costs requests and may tell nothing.
+        """Whether to search in this pass for what the server fails at; counted, since it costs requests.
 
         Args:
             fitted: a text, asked about nothing that the server has: once in a pass. None: about one thing.
         """
+        if self._searches is None:
+            return False
         if fitted is None:
             self._searches += 1
             return self._searches <= MOST_SEARCHES

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
+from mirror.api.fitting.expected_types import composite_of
 from mirror.api.fitting.fit import DISPENSABLE, fit
 from mirror.api.fitting.fitted import Fitted
 from mirror.api.fitting.learning import NO_SERVER_HAS_THIS
@@ -70,7 +71,8 @@ class Probe:
             return None
         for bones in _BONES:
             if await self._takes_frame(self._frame(bones)):
-                return frozenset(await self._search([name for name in self._names if name not in self._taken]))
+                missed = await self._search([name for name in self._names if name not in self._taken])
+                return self._led_to(frozenset(missed))
         return frozenset()
 
     async def failing(self) -> frozenset[str] | None:
@@ -90,7 +92,16 @@ class Probe:
         self._known.clear()
         if not found or not await self._takes([name for name in self._names if name not in found]):
             return frozenset()
-        return frozenset() if await self._takes(self._names) else found
+        return frozenset() if await self._takes(self._names) else self._led_to(found)
+
+    def _led_to(self, names: frozenset[str]) -> frozenset[str]:
+        """Names, with the one field that leads to all of a type in place of all that is asked of it."""
+        for kind in {name.partition(".")[0] for name in names}:
+            asked = {name for name in self._names if name.startswith(f"{kind}.")}
+            ways = [name for name in self._names if composite_of(*name.split(".")) == kind]
+            if asked <= names and len(ways) == 1:
+                names = names - asked | {*ways}
+        return names
 
     def _frame(self, bones: frozenset[str]) -> list[str]:
         """The names that a document on several things cannot do without; those that lead are asked with others."""

@@ -16,8 +16,7 @@ from mirror.api.documents.contents import (
     USED_ARTIFACTS,
     artifacts_document,
 )
-from mirror.api.questions.asking import Asking
-from mirror.api.questions.fitted_asking import OneThing
+from mirror.api.questions.asking import Asking, one_of
 from mirror.api.rows.answers import Answer, one_line
 from mirror.api.rows.artifacts import artifacts_page, to_artifact
 from mirror.api.rows.flaws import Flaws, failed_fields, fields_of, inside, lost_with
@@ -135,7 +134,7 @@ class ArtifactQuestions(Asking):
                     attempts=attempts,
                     partial=True,
                     without=[f"Artifact.{name}" for name in without],
-                    one=_one_artifact(some, artifact_ids),
+                    one=one_of(some, artifact_ids, ("a0",), "Artifact"),
                 )
             except GraphQLError as error:
                 lost = lost_with(error, (), alone=len(some) == 1)
@@ -240,11 +239,3 @@ def _artifact(node: msgspec.Raw, artifact_id: str, failed: Flaws) -> ArtifactRec
     except (ValueError, RecursionError) as error:
         reason = one_line(f"the server's answer for this artifact: {error}")
         return BadArtifact(artifact_id=artifact_id, reason=reason)
-
-
-def _one_artifact(some: Sequence[str], artifact_ids: Sequence[str]) -> OneThing | None:
-    """The one version that a document is about; None when it is about several."""
-    if len(some) != 1:
-        return None
-    others = [{"a0": artifact_id} for artifact_id in dict.fromkeys(artifact_ids) if artifact_id not in some]
-    return OneThing(path=("a0",), type="Artifact", others=others[:2])

@@ -34,6 +34,7 @@ from mirror.errors import (
 from mirror.typed import decode
 
 ALL_FILES = 100_000
+SAMPLES = 4  # other things to ask about before something is said of all
 NOT_TOLD = "the server does not tell it"
 
 _T = TypeVar("_T")
@@ -234,10 +235,23 @@ def one_run(some: Sequence[str], run_ids: Iterable[str]) -> OneThing | None:
         some: the runs that it is about.
         run_ids: all that are to be asked about.
     """
+    return one_of(some, run_ids, ("project", "r0"), "Run")
+
+
+def one_of(some: Sequence[str], names: Iterable[str], path: tuple[str, ...], kind: str) -> OneThing | None:
+    """The one thing of a document with an alias for each, at a path; None when it is about several."""
     if len(some) != 1:
         return None
-    others = [{"r0": run_id} for run_id in dict.fromkeys(run_ids) if run_id not in some]
-    return OneThing(path=("project", "r0"), type="Run", others=others[:2])
+
+    async def others() -> list[dict[str, object]]:
+        return [{path[-1]: name} for name in sampled([name for name in dict.fromkeys(names) if name not in some])]
+
+    return OneThing(path=path, type=kind, others=others)
+
+
+def sampled(values: Sequence[_T]) -> list[_T]:
+    """A few of some values, from all over."""
+    return [values[place * len(values) // SAMPLES] for place in range(SAMPLES)] if len(values) > SAMPLES else [*values]
 
 
 def may_be_too_much(error: ServerError | Unreachable) -> bool:

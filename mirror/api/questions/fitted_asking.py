@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -40,7 +40,9 @@ class OneThing:
 
     path: Path  # the way to it in the answer
     type: str
-    others: Sequence[Mapping[str, object]] = ()  # variables that ask about other things: what differs from its own
+    others: Callable[
+        [], Awaitable[Sequence[Mapping[str, object]]]
+    ]  # variables that ask about some others: what differs
 
 
 class FittedAsking:
@@ -156,11 +158,15 @@ class FittedAsking:
 
         facts = self._known.without(search.hidden)
         with anyio.move_on_after(PROBING_PATIENCE_S):
-            if self._known.may_search(search.fitted):
+            of_all, of_one = self._known.may_search(search.fitted), search.one is not None and self._known.may_search()
+            if not (of_all or of_one) or not await self._answers():
+                return False
+            found: frozenset[str] | None
+            if of_all:
                 found = await Probe(search.document, facts, search.sent, self._serves).failing()
                 if found:
                     return self._known.learn_failing(found)
-            if search.one is None or not self._known.may_search():
+            if search.one is None or not of_one:
                 return False
             probe = Probe(search.document, facts, search.sent, self._serves, about_things=True)
             found = await probe.failing()
@@ -172,13 +178,13 @@ class FittedAsking:
         return False
 
     async def _fails_for_others(self, search: _Search, one: OneThing, failing: Iterable[str]) -> bool:
-        """Whether two other things can be had without some fields, and fail with them."""
+        """Whether others can be had without some fields, and each fails with them; two at the least."""
         whole, spared = search.fitted, self._known.fit(search.document, [*search.hidden, *failing])
         assert whole.text is not None
         if spared.text is None:
             return False
-        names: set[str] = set()
-        for other in one.others:
+        names: list[str] = []  # its own is the first
+        for other in ({}, *await one.others()):
             variables = {**search.sent, **other}
             try:
                 answer = await self._session.graphql(spared.text, spared.values(variables), attempts=FEW_TRIES)
@@ -186,10 +192,10 @@ class FittedAsking:
                 return False
             name = name_at(answer.data, one.path)
             if name is not None and name not in names:
-                if await self._serves(whole.text, whole.values(variables)):
+                if names and await self._serves(whole.text, whole.values(variables)):
                     return False
-                names.add(name)
-        return len(names) > 1
+                names.append(name)
+        return len(names) > 2
 
     def _blame(self, error: MirrorError, parts: Iterable[str], one: OneThing) -> None:
         """Say in GraphQL's own form where a server failed.
@@ -235,7 +241,7 @@ class FittedAsking:
     async def _answers(self) -> bool:
         """Whether the server answers the smallest question there is."""
         try:
-            await self._session.graphql(PING, attempts=FEW_TRIES)
+            await self._session.graphql(PING, attempts=1)
         except MirrorError:
             return False
         return True

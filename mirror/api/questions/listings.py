@@ -8,7 +8,7 @@ from types import MappingProxyType
 import msgspec
 
 from mirror.api.documents import queries as documents
-from mirror.api.questions.asking import Asking
+from mirror.api.questions.asking import Asking, sampled
 from mirror.api.questions.fitted_asking import OneThing
 from mirror.api.rows.answers import Answer, one_line
 from mirror.api.rows.contents import to_contents_or_bad
@@ -38,6 +38,8 @@ ARTIFACTS_FIRST = 20  # artifacts of a run, each way, in a page of runs
 ALL_RUNS = 1_000_000  # to ask for of a server that does not page
 _PAGING = "Project.runs(after)"
 _TO_LIST_RUNS = ("Query.project", "Project.runs", "RunConnection.edges", "RunEdge.node", "Run.name")
+SAMPLED_FROM = 20  # of a project's runs, the newest
+_NEWEST_FIRST = "-created_at"
 OLDEST_FIRST = "+created_at"  # stable for old runs (W&B API notes, section 5)
 
 
@@ -177,7 +179,7 @@ class ListingQuestions(Asking):
                 partial=True,
                 needs=_TO_LIST_RUNS,
                 without=left_out,
-                one=_ONE_RUN if variables["first"] == 1 else None,
+                one=self._one_run(variables) if variables["first"] == 1 else None,
             )
             found = self._read(answer, ProjectData).project
             if not answer.errors or (found is not None and found.runs is not None and found.runs.edges is not None):
@@ -186,6 +188,17 @@ class ListingQuestions(Asking):
             if not more:
                 raise self._reported(answer)
             beside |= more
+
+    def _one_run(self, variables: Mapping[str, object]) -> OneThing:
+        """The run on a page of one, among the project's newest."""
+
+        async def others() -> list[dict[str, object]]:
+            entity, project = str(variables["entity"]), str(variables["project"])
+            newest = await self.run_cursors(entity, project, order=_NEWEST_FIRST, first=SAMPLED_FROM)
+            places = [None, *(each.cursor for each in newest[:-1] if each.cursor is not None)]
+            return [{"filters": "{}", "order": _NEWEST_FIRST, "after": place} for place in sampled(places)]
+
+        return OneThing(path=("project", "runs", "edges", 0, "node"), type="Run", others=others)
 
     def _failed_runs(self, answer: Answer) -> Mapping[str | int, Mapping[str, str]]:
         """What failed of single runs of a page, by place. What failed beside them is not told, and no more.
@@ -312,13 +325,6 @@ _BESIDE: Mapping[tuple[str | int, ...], str] = {
     ("serverInfo",): "Query.serverInfo",
 }
 _SWITCHES = {"counts": "withCounts", "sweeps": "withSweeps"}
-
-# Others than the run on a page of one: the project's oldest and its newest.
-_ONE_RUN = OneThing(
-    path=("project", "runs", "edges", 0, "node"),
-    type="Run",
-    others=tuple({"filters": "{}", "order": order, "after": None} for order in (OLDEST_FIRST, "-created_at")),
-)
 
 
 def _listing(

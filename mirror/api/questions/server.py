@@ -139,7 +139,7 @@ class ServerQuestions(Asking):
             MirrorError: of the network, or the key is refused; the facts stay as they were.
         """
         troubles: list[MirrorError] = []
-        self._known.at = now
+        self._known.begin_pass(now)
         facts = await self._learnt(troubles)
         if any(isinstance(trouble, Unreachable) for trouble in troubles):
             # It may pass: what was known stays, and where nothing was known it is asked again with the next pull.
