@@ -135,6 +135,7 @@ class ListingQuestions(Asking):
         ]
         if any(fields and is_null(node) for fields, node in places):  # likewise, one of them
             raise self._reported(answer)
+        is_cut = listing.goes_on(first) and listing.last_cursor is None
         rows = [to_run_or_bad(node, entity, project, failed=fields) for fields, node in places]
         return RunsPage(
             project=found.record(entity, project),
@@ -144,7 +145,8 @@ class ListingQuestions(Asking):
             counted=int_or_none(found.counted),
             total=int_or_none(found.held),
             after=listing.last_cursor,
-            has_next=listing.goes_on(first),
+            has_next=listing.goes_on(first) and not is_cut,
+            is_cut=is_cut,
             sweeps=self._sweeps_page(found.sweeps, entity, project, None) if with_sweeps else None,
             contents={
                 row.run_id: to_contents_or_bad(
@@ -293,14 +295,14 @@ class ListingQuestions(Asking):
         return SweepsPage(sweeps=tuple(sweeps), bad=tuple(bad), after=place, has_next=goes_on)
 
     def _listed(self, listing: WireConnection | None, what: str, after: str | None, first: int) -> WireConnection:
-        """The listing, if a walk along it gets anywhere.
+        """The listing, if it is one; a page that gives no place to continue from is the last one.
 
         Raises:
-            ServerError: there is none, or it promises more but gives no place to continue from.
+            ServerError: there is none, or it promises more at the place where it was asked to continue.
         """
         if listing is None or listing.edges is None:
             raise ServerError(f"{self._host} gave a project without its {what}")
-        moves = listing.rows and listing.last_cursor is not None and listing.last_cursor != after
+        moves = listing.rows and (listing.last_cursor is None or listing.last_cursor != after)
         if listing.goes_on(first) and not moves:
             raise self._stuck(what)
         return listing
