@@ -53,6 +53,7 @@ async def examine_server(setting: Setting) -> list[Check]:
             if looked_at is not None:
                 checks += [check async for check in _look(client, *looked_at)]
             checks += _writing(client)
+            checks += [Check(name="lacks", outcome="warning", detail=f"this server {lack}") for lack in client.lacks]
     except MirrorError as error:
         checks.append(failed("server", error))
     return checks
@@ -76,10 +77,6 @@ async def _greet(client: Client, host: str) -> list[Check]:
     checks.append(Check(name="schema", outcome="ok", detail=f"{facts.version or 'no version told'}; {how}"))
     features = ", ".join(facts.features) or "none told (an old server)"
     checks.append(Check(name="features", outcome="ok", detail=features))
-    checks += [
-        Check(name="lacks", outcome="warning", detail=f"this server has no {lack.capability}: {lack.without}")
-        for lack in client.lacks
-    ]
     return checks
 
 

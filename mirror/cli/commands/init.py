@@ -55,7 +55,7 @@ def command(
         host = deployment_of(wanted.server.base_url).host
         say(f"the key belongs to {answers.owner} on {host}" if answers.owner else f"{host} takes the key")
         for lack in answers.lacks:
-            say(f"this server has no {lack.capability}: {lack.without}")
+            say(f"this server {lack}")
     with store_errors(setting.home):
         make_folder(setting.home.root)
         if tighten(setting.home):

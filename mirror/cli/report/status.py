@@ -169,7 +169,7 @@ def head_lines(status: Status, now: dt.datetime) -> list[str]:
     """Everything but the projects, what matters most in front."""
     lines = [f"home    {status.home}", *finding_lines(status.findings)]
     lines += [f"disk    {disk_line(status.disk)}{free_line(status.disk_free)}", f"server  {status.base_url}"]
-    lines += [f"        has no {lack.capability}: {lack.without}" for lack in status.lacks]
+    lines += [f"        {lack}" for lack in status.lacks]
     if status.writer is not None:
         lines.append(f"writing PID {status.writer.pid} ({status.writer.command}) since {status.writer.since}")
     if status.daemon is not None:
