@@ -10,7 +10,8 @@
     │   └── Forbidden              the key is good, but may not do this
     ├── NotFound               5   the server does not have it, or this key may not read it
     ├── Unreachable            6   no answer, or "try later", after bounded retries   (transient)
-    │   └── RateLimited            the server asked for fewer requests                 (transient)
+    │   ├── RateLimited            the server asked for fewer requests                 (transient)
+    │   └── TooSlow                a body came with next to no bytes a second          (transient)
     ├── ServerError            7   the server answered, but not with what W&B answers
     │   ├── GraphQLError           the server reported errors in GraphQL's form
     │   │   ├── DocumentRefused        it does not know something that the document asks for
@@ -176,6 +177,15 @@ class RateLimited(Unreachable):
     def __init__(self, message: str, *, hint: str = "", answered: bool = False, is_waited_out: bool = False) -> None:
         super().__init__(message, hint=hint, answered=answered)
         self.is_waited_out = is_waited_out
+
+
+class TooSlow(Unreachable):
+    """A body came with fewer bytes a second than the configuration asks for: this one is given up for now."""
+
+    default_hint = "`server.slow_bytes_per_s` in the configuration allows slower ones; the next pull goes on from there"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint, answered=True)
 
 
 class ServerError(MirrorError):
