@@ -9,7 +9,9 @@ from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.store import Lake, connect
 from mirror.store.engine import lake as engine_of_lake
+from mirror.store.engine import reader as reader_of_lake
 from mirror.store.engine.connection import Engine, new_engine
+from mirror.store.engine.reader import Reader
 
 ENGINE = StoreSettings(threads=1)
 
@@ -67,3 +69,19 @@ def test_where_no_other_engine_is_to_be_had_the_old_one_goes_on(home: Home, monk
         monkeypatch.setattr(engine_of_lake, "new_engine", new_engine)
         commit(lake, 3)
     assert run_ids(home) == ["r0", "r1", "r2", "r3"]
+
+
+def test_a_reader_that_is_asked_for_days_opens_the_lake_anew_now_and_then(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Lake(home, deployment="d", settings=ENGINE) as lake:
+        commit(lake, 0)
+    monkeypatch.setattr(reader_of_lake, "OPEN_S", 0.0)
+    reader, query = Reader(home), "SELECT run_id FROM lake.runs"
+    with reader.snapshot() as engine:
+        assert reader.rows(query) == [("r0",)]
+        assert engine.execute(query).fetchall() == [("r0",)]  # whoever has an old one goes on with it
+    monkeypatch.undo()
+    with reader.engine() as first, reader.engine() as second:
+        assert first is second
+    reader.close()

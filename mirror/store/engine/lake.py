@@ -35,7 +35,7 @@ from mirror.store.engine.spill import remove_stale_spills
 from mirror.store.engine.writer_lock import WriterLock
 from mirror.store.schema.tables import INLINED_ROWS, INLINED_TABLES, MIGRATIONS, SCHEMA_VERSION
 
-# DuckLake remembers the statistics of all tables for each snapshot that it has seen, and forgets none: 10 to 100 KB each.
+# DuckLake remembers the statistics of all tables for each snapshot that it saw, and forgets none: 10 to 100 KB each.
 COMMITS_OF_AN_ENGINE = 100
 
 
