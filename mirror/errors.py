@@ -21,6 +21,7 @@
     │   ├── UrlExpired             a signed address is no longer good: ask for a new one   (transient)
     │   ├── RangeRefused           the bytes do not go on at this offset: begin again       (transient)
     │   ├── WrongContent           the bytes that came are not the ones that were listed   (transient)
+    │   │   └── TooLarge               more of them than the configuration or the disk allows
     │   └── NotWandb               HTML, plain text, a redirect to a login page
     ├── StoreError             8   the home, the lake or the disk
     │   ├── HomeUnusable           read-only, full, on a network file system
@@ -292,6 +293,12 @@ class WrongContent(ServerError):
 
     transient = True
     default_hint = "it is tried again with the next pulls; the file may have been changed while it was read"
+
+
+class TooLarge(WrongContent):
+    """More bytes come than the configuration allows, or than the disk has room for: it is not begun again at once."""
+
+    transient = False
 
 
 class NotWandb(ServerError):

@@ -157,6 +157,7 @@ class PageTaker:
             objects=self.context.objects,
             key=self.key,
             policy=self.policy,
+            reserve_bytes=self.context.reserve_bytes,
             export_max_bytes=self.context.settings.export_size_max_mb * MB,
             at=self.at,
             touched=touched,

@@ -17,15 +17,17 @@ from mirror.errors import (
     RangeRefused,
     RateLimited,
     StoreError,
+    TooLarge,
     TooSlow,
     Unreachable,
     UrlExpired,
     WrongContent,
 )
 from mirror.store.objects.objects import Adopted, Objects
-from mirror.store.objects.partials import Mismatch, Partial, PartialKey
+from mirror.store.objects.partials import IN_MEMORY_BYTES, Mismatch, Partial, PartialKey
 
 TRIES_FOR_WRONG_BYTES = 2  # once more, for bytes that were damaged on the way
+LOOK_BYTES = 16 << 20  # so many of one download later, the room on the disk is looked at again
 TRIES_WHEN_SLOW = 2  # once more, over another connection
 MOST_SIGNATURES = 3  # an address that expires again and again is not for us
 
@@ -36,6 +38,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     key: PartialKey  # names them, with the size and MD5 that were listed
     url: SignedUrl | str
     most: float  # bytes that the configuration allows; where a size is listed, that is the bound
+    reserve: float = 0.0  # bytes of the disk that are kept free
 
     @property
     def size(self) -> int | None:
@@ -225,17 +228,43 @@ async def _attempt(
 async def _receive(
     body: Body, partial: Partial, wanted: Wanted, on_bytes: Callable[[int], None], mark: HighMark
 ) -> None:
-    bound = min(wanted.bound, math.inf if body.total is None else body.total)
+    announced = 0 if body.total is None else body.total
+    if wanted.size is None and announced > wanted.most:
+        partial.discard()
+        raise TooLarge(f"{wanted.key.name}: {announced:,} bytes are announced, more than {_bound(wanted, body)}")
+    room_at = 0  # how far a download comes before the disk is looked at again
+    bound = min(wanted.bound, announced or math.inf)
     async for chunk in body:
-        if partial.offset + len(chunk) > bound:
-            partial.restart()  # what came is of something else
-            raise WrongContent(f"{wanted.key.name}: more came than {_bound(wanted, body)}")
+        end = partial.offset + len(chunk)
+        if end > bound:
+            partial.discard()  # what came is of something else
+            error = WrongContent if wanted.size is not None or announced else TooLarge
+            raise error(f"{wanted.key.name}: more came than {_bound(wanted, body)}")
+        if end > max(room_at, IN_MEMORY_BYTES):
+            room_at = end + LOOK_BYTES
+            _check_room(partial, wanted, max(room_at, wanted.size or announced) - partial.offset)
         if partial.fits(len(chunk)):
             partial.write(chunk)
         else:
             await anyio.to_thread.run_sync(partial.write, chunk)
         on_bytes(len(chunk))
         mark.note(partial.offset)
+
+
+def _check_room(partial: Partial, wanted: Wanted, coming: int) -> None:
+    """Leave the disk its reserve, whatever comes.
+
+    Raises:
+        TooLarge: it would not be left; nothing of the download stays.
+    """
+    free = partial.free_bytes()
+    if free - coming >= wanted.reserve:
+        return
+    partial.discard()
+    raise TooLarge(
+        f"{wanted.key.name}: it takes more than the disk has room for: {free / 1e9:.2f} GB are left, and"
+        f" health.disk_free_min_gb = {wanted.reserve / 1e9:g} are kept free"
+    )
 
 
 def _bound(wanted: Wanted, body: Body) -> str:
