@@ -16,6 +16,7 @@
     │   ├── GraphQLError           the server reported errors in GraphQL's form
     │   │   ├── DocumentRefused        it does not know something that the document asks for
     │   │   └── ChangeRefused          it says no to a change, which was not made
+    │   ├── FailsForAll            it fails at run after run, so that no run is to blame
     │   ├── NotOffered             this server, by its age or kind, has no way to do it
     │   ├── RefusedByServer        the server answered a change without making it
     │   ├── UrlExpired             a signed address is no longer good: ask for a new one   (transient)
@@ -263,6 +264,12 @@ class NotOffered(ServerError):
 
 class RefusedByServer(ServerError):
     """The server answered a change without making it; the message holds its words, if it said any."""
+
+
+class FailsForAll(ServerError):
+    """The server fails alike at run after run: the fault is general, and no run is counted as failed."""
+
+    default_hint = "the next pull goes on from here; `wandb-mirror doctor` says at what the server fails"
 
 
 class UrlExpired(ServerError):

@@ -29,6 +29,7 @@ from mirror.private import tighten
 from mirror.store.engine.catalog_seal import break_seal, seal, unsealed
 from mirror.store.engine.connection import LAKE, attach_lake, new_engine, sql_text, store_errors
 from mirror.store.engine.filesystem import check_can_hold_lake
+from mirror.store.engine.freed_memory import give_back
 from mirror.store.engine.lake_digests import complete_digests, record_digests
 from mirror.store.engine.literals import inlined
 from mirror.store.engine.spill import remove_stale_spills
@@ -155,6 +156,7 @@ class Lake:
                 raise
             self._engine, grown = engine, self._engine
             grown.close()
+            give_back()
 
     def _migrate(self) -> None:
         version = lake_version(self._engine)
