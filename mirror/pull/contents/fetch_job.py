@@ -15,7 +15,7 @@ from mirror.errors import AuthError, MirrorError, StoreError, Unreachable, Unrea
 from mirror.pull.contents.fetch import Resign, UnderWay, Wanted, fetch
 from mirror.pull.report import ProjectReport
 from mirror.records.contents import ArtifactChange, ContentChanges
-from mirror.records.passes import Failure, OpenFailure, ProjectKey
+from mirror.records.passes import Failure, OpenFailure, ProjectKey, in_part
 from mirror.records.texts import storable
 from mirror.store.objects.objects import Adopted, Objects
 from mirror.store.objects.partials import PartialKey
@@ -157,11 +157,6 @@ class FetchJob:
     def count_bytes(self, count: int) -> None:
         """Bytes came, for progress."""
         self.report.bytes_fetched += count
-
-
-def in_part(item: str) -> str:
-    """The name under which it is noted that something of an item could not be had."""
-    return f"{item} (in part)"
 
 
 def stops_everything(error: MirrorError) -> bool:

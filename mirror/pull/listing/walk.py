@@ -28,7 +28,7 @@ from mirror.pull.listing.blame import judged
 from mirror.pull.listing.budget import PageSize
 from mirror.pull.listing.local_filter import matches
 from mirror.pull.listing.path import Path
-from mirror.records.passes import Failure, ProjectKey
+from mirror.records.passes import CONTENTS, Failure, ProjectKey
 from mirror.records.runs import RunRecord
 from mirror.tasks import side_by_side
 
@@ -36,7 +36,6 @@ from mirror.tasks import side_by_side
 # waited for, whatever the size.
 ATTEMPTS_FOR_A_LARGE_PAGE = 2
 ATTEMPTS_FOR_ONE_RUN = 3
-CONTENTS = "contents"  # the name of a run's whole contents, as an item that may fail
 
 
 @dataclass(frozen=True, kw_only=True)

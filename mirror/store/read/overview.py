@@ -7,6 +7,7 @@ import datetime as dt
 import duckdb
 import msgspec
 
+from mirror.records.passes import COSTS_HISTORY
 from mirror.records.runs import ACTIVE_STATES
 from mirror.store.engine.connection import sql_text
 from mirror.typed import struct_of
@@ -22,7 +23,7 @@ class ProjectOverview(msgspec.Struct, frozen=True, kw_only=True):
     gone: int  # held, but deleted upstream
     failures: int  # runs, and parts of runs, that could not be taken
     quarantined: int  # of those, given up until a person asks for them
-    incomplete: int  # histories of which something is missing
+    incomplete: int  # histories of which something is missing, or that could not be read
     files: int  # run files held
     file_bytes: int
     runs_upstream: int | None  # by the server's count at the last good pass
@@ -63,7 +64,10 @@ LEFT JOIN (
     FROM lake.failures GROUP BY ALL
 ) f USING (entity, project)
 LEFT JOIN (
-    SELECT entity, project, count(*) AS incomplete FROM lake.completeness WHERE NOT complete GROUP BY ALL
+    SELECT entity, project, count(DISTINCT run_id) AS incomplete
+    FROM (SELECT entity, project, run_id FROM lake.completeness WHERE NOT complete
+          UNION ALL SELECT entity, project, run_id FROM lake.failures WHERE item IN ({of_histories}))
+    GROUP BY ALL
 ) c USING (entity, project)
 LEFT JOIN (
     SELECT entity, project, count(*) AS files, sum(size)::BIGINT AS bytes
@@ -76,7 +80,8 @@ ORDER BY 1, 2
 def project_overviews(engine: duckdb.DuckDBPyConnection) -> list[ProjectOverview]:
     """Every project that was pulled, by name."""
     states = ", ".join(map(sql_text, sorted(ACTIVE_STATES)))
-    rows = engine.execute(_PROJECTS.format(states=states)).fetchall()
+    of_histories = ", ".join(map(sql_text, COSTS_HISTORY))
+    rows = engine.execute(_PROJECTS.format(states=states, of_histories=of_histories)).fetchall()
     return [struct_of(ProjectOverview, row) for row in rows]
 
 

@@ -7,6 +7,8 @@ import datetime as dt
 import msgspec
 
 from mirror.records.operations import RunPath
+from mirror.records.passes import COSTS_HISTORY
+from mirror.store.engine.connection import sql_text
 from mirror.store.engine.reader import Reader
 from mirror.typed import struct_of
 
@@ -28,7 +30,8 @@ class RunGaps(msgspec.Struct, frozen=True, kw_only=True):
 _RUN = "entity = ? AND project = ? AND run_id = ?"
 # One statement, for each costs a look into the catalog. What is not in the lake may have failed all the same.
 _GAPS = f"""
-SELECT r.synced_at, coalesce(c.history_line_count, r.history_line_count), c.rows_held, coalesce(c.complete, false),
+SELECT r.synced_at, coalesce(c.history_line_count, r.history_line_count), c.rows_held, coalesce(c.complete, false)
+       AND NOT EXISTS (FROM lake.failures WHERE {_RUN} AND item IN ({", ".join(map(sql_text, COSTS_HISTORY))})),
        c.reason, (SELECT count(*) FROM lake.files WHERE {_RUN} AND status IN ('left_out', 'failed')),
        (SELECT list([item, reason] ORDER BY item) FROM (
            SELECT item, reason FROM lake.failures WHERE {_RUN} ORDER BY item LIMIT {FAILURES_LISTED}
@@ -44,6 +47,6 @@ def run_gaps(reader: Reader, run: RunPath) -> RunGaps:
     Raises:
         NotMirrored, StoreError: as `Reader.rows`.
     """
-    ((*facts, failures),) = reader.rows(_GAPS, [*run, *run, *run, *run])
+    ((*facts, failures),) = reader.rows(_GAPS, [*run, *run, *run, *run, *run])
     held = tuple((item, reason) for item, reason in failures or ())
     return struct_of(RunGaps, (*facts, held))
