@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import ctypes
 import gc
 import json
@@ -10,19 +9,9 @@ import signal
 import sys
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 
 from mirror.cli import main
-
-
-def duckdb_memory(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Bytes that one engine holds, by what for; its other connections hold the same."""
-    try:
-        rows = connection.cursor().execute("SELECT tag, memory_usage_bytes FROM duckdb_memory()").fetchall()
-    except duckdb.Error:  # closed
-        return {}
-    return {tag: size for tag, size in rows if size}
 
 
 class Mallinfo(ctypes.Structure):
@@ -56,13 +45,9 @@ def malloc_bytes() -> dict[str, int]:
 def tell(path: Path) -> None:
     """Write what Python and the libraries below it hold now; the file appears whole."""
     gc.collect()
-    types = collections.Counter(f"{type(one).__module__}.{type(one).__qualname__}" for one in gc.get_objects())
     figures = {
         "blocks": sys.getallocatedblocks(),
-        "objects": types.total(),
-        "types": dict(types.most_common(60)),
         "arrow_bytes": pa.total_allocated_bytes(),
-        "duckdb": [duckdb_memory(one) for one in gc.get_objects() if isinstance(one, duckdb.DuckDBPyConnection)],
         "malloc": malloc_bytes(),
     }
     part = path.with_suffix(".part")
