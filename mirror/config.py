@@ -31,6 +31,7 @@ PositiveFloat = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 ConflictPolicy = Literal["hold", "ours", "theirs"]
 Minutes = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
+PerSecondOrNone = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 PerSecond = Annotated[float, msgspec.Meta(ge=0.001, le=1e6)]  # slower than that would pass for stuck
 Days = Annotated[float, msgspec.Meta(gt=0, le=36_500)]  # a century back is still a date
 
@@ -46,6 +47,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     retry_wait_max_s: PositiveFloat = 20.0  # longest wait between two tries that the server did not ask for
     rate_limit_patience_minutes: Minutes = 15.0  # how long a request waits for a server that answers 429
     answer_max_mb: PositiveInt = 256  # the longest answer to one GraphQL request, when it is decompressed
+    slow_bytes_per_s: PerSecondOrNone = 500.0  # bodies that come slower, all together, are given up; 0: none is
+    slow_after_s: PositiveFloat = 60.0  # for so long a body may be slower
     concurrent_requests: PositiveInt = 4  # GraphQL requests under way at once
     concurrent_transfers: PositiveInt = 16  # downloads under way at once, per host
 

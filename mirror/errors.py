@@ -10,16 +10,19 @@
     │   └── Forbidden              the key is good, but may not do this
     ├── NotFound               5   the server does not have it, or this key may not read it
     ├── Unreachable            6   no answer, or "try later", after bounded retries   (transient)
-    │   └── RateLimited            the server asked for fewer requests                 (transient)
+    │   ├── RateLimited            the server asked for fewer requests                 (transient)
+    │   └── TooSlow                a body came with next to no bytes a second          (transient)
     ├── ServerError            7   the server answered, but not with what W&B answers
     │   ├── GraphQLError           the server reported errors in GraphQL's form
     │   │   ├── DocumentRefused        it does not know something that the document asks for
     │   │   └── ChangeRefused          it says no to a change, which was not made
+    │   ├── FailsForAll            it fails at run after run, so that no run is to blame
     │   ├── NotOffered             this server, by its age or kind, has no way to do it
     │   ├── RefusedByServer        the server answered a change without making it
     │   ├── UrlExpired             a signed address is no longer good: ask for a new one   (transient)
     │   ├── RangeRefused           the bytes do not go on at this offset: begin again       (transient)
     │   ├── WrongContent           the bytes that came are not the ones that were listed   (transient)
+    │   │   └── TooLarge               more of them than the configuration or the disk allows
     │   └── NotWandb               HTML, plain text, a redirect to a login page
     ├── StoreError             8   the home, the lake or the disk
     │   ├── HomeUnusable           read-only, full, on a network file system
@@ -178,6 +181,15 @@ class RateLimited(Unreachable):
         self.is_waited_out = is_waited_out
 
 
+class TooSlow(Unreachable):
+    """A body came with fewer bytes a second than the configuration asks for: this one is given up for now."""
+
+    default_hint = "`server.slow_bytes_per_s` in the configuration allows slower ones; the next pull goes on from there"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint, answered=True)
+
+
 class ServerError(MirrorError):
     """The server answered, but not with what W&B answers.
 
@@ -254,6 +266,12 @@ class RefusedByServer(ServerError):
     """The server answered a change without making it; the message holds its words, if it said any."""
 
 
+class FailsForAll(ServerError):
+    """The server fails alike at run after run: the fault is general, and no run is counted as failed."""
+
+    default_hint = "the next pull goes on from here; `wandb-mirror doctor` says at what the server fails"
+
+
 class UrlExpired(ServerError):
     """A signed address is no longer good; the listing that it came from gives a new one."""
 
@@ -282,6 +300,12 @@ class WrongContent(ServerError):
 
     transient = True
     default_hint = "it is tried again with the next pulls; the file may have been changed while it was read"
+
+
+class TooLarge(WrongContent):
+    """More bytes come than the configuration allows, or than the disk has room for: it is not begun again at once."""
+
+    transient = False
 
 
 class NotWandb(ServerError):

@@ -15,7 +15,7 @@ from mirror.api.client import Client
 from mirror.api.transport.credentials import ApiKey
 from mirror.api.transport.deployment import deployment_of
 from mirror.cli.clients import known_server
-from mirror.config import Config, PullSettings, ServerSettings, SourceSettings, StoreSettings
+from mirror.config import Config, HealthSettings, PullSettings, ServerSettings, SourceSettings, StoreSettings
 from mirror.errors import MirrorError
 from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport, PullRequest, Silent, Watcher, pull
@@ -31,6 +31,7 @@ SOURCE = f"{ENTITY}/{PROJECT}"
 # Waits are cut short, since the sandbox's faults are gone at once or never.
 SERVER = ServerSettings(retry_attempts=2, retry_wait_max_s=0.01, timeout_s=10.0)
 PULL = PullSettings()
+HEALTH = HealthSettings()
 # For lakes this small a second thread of DuckDB's only spins: half of the CPU of these tests.
 ENGINE = StoreSettings(threads=1)
 
@@ -44,6 +45,7 @@ class Mirror:
     home: Home
     server: ServerSettings = SERVER
     settings: PullSettings = PULL
+    health: HealthSettings = HEALTH
     sources: tuple[str, ...] = (SOURCE,)
     policy: Mapping[str, Any] = field(default_factory=dict)  # of every source: what of a run is wanted
     now: Callable[[], dt.datetime] = field(default=utc_now)
@@ -56,6 +58,7 @@ class Mirror:
             home=self.home,
             server=self.server,
             settings=msgspec.structs.replace(self.settings, **settings),
+            health=self.health,
             sources=self.sources,
             policy=self.policy,
             now=self.now,
@@ -83,7 +86,7 @@ class Mirror:
     async def pull_async(self, request: PullRequest, watcher: Watcher | None = None) -> PullReport:
         """The same inside an event loop."""
         deployment = deployment_of(self.url)
-        config = Config(server=self.server, pull=self.settings)
+        config = Config(server=self.server, pull=self.settings, health=self.health)
         known = known_server(self.home, deployment)
         async with Client(deployment, ApiKey(self.api_key, "a test"), self.server, known=known) as client:
             with Lake(self.home, deployment=deployment.id, app_url=deployment.app_url, settings=ENGINE) as lake:

@@ -113,6 +113,7 @@ PROMISES = (
                 "test_sources_and_globs_are_pulled_side_by_side_and_one_that_fails_stops_no_other",
             ),
             "pull/test_flaws.py": ("test_a_field_that_fails_for_one_run_costs_that_field_alone",),
+            "pull/test_slow_bodies.py": ("test_what_trickles_fails_alone_and_the_batch_is_committed",),
             "replay/test_replay_faults.py": (),
             **files("pull", "contents_faults frames leaves"),
             **files("replay", "refusals_teach"),
@@ -198,6 +199,8 @@ PROMISES = (
             "pull/test_bounded_bodies.py": (),
             "daemon/test_watch_folder_scan.py": (),
             "daemon/soak/test_soak.py": (),
+            "daemon/soak/test_cycles.py": (),
+            "store/test_engine_renewal.py": (),
         },
     ),
     Promise(
@@ -286,7 +289,7 @@ PROMISES = (
         {
             "cli/test_contract_for_scripts.py": (),
             "store/test_homes.py": (),
-            **files("cli", "bad_config bad_home bad_server doctor help init json"),
+            **files("cli", "bad_config bad_home bad_server doctor help init json odd_ids"),
             **files("daemon", "watch_folder_settings"),
             **files("unit", "configuration"),
         },

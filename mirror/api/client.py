@@ -20,6 +20,7 @@ from mirror.api.rows.writes import UploadSlot
 from mirror.api.transport.credentials import ApiKey
 from mirror.api.transport.deployment import Deployment
 from mirror.api.transport.limits import Limits
+from mirror.api.transport.pace import Incoming
 from mirror.api.transport.session import OnRetry, Session
 from mirror.api.transport.signed_url import SignedUrl
 from mirror.api.transport.spent import Meter, Spent
@@ -66,14 +67,16 @@ class Client(
         known: KnownServer | None = None,
     ) -> None:
         self._meter = Meter()
+        incoming = Incoming(settings, self._meter)
         session = Session(
-            deployment, key, settings, limits=limits, on_retry=on_retry, transport=transport, meter=self._meter
-        )
+            deployment, key, settings, limits=limits, on_retry=on_retry, transport=transport, meter=self._meter,
+            incoming=incoming,
+        )  # fmt: skip
         super().__init__(deployment, session, known or KnownServer())
         self._transfers = Transfers(
-            deployment, key, settings, meter=self._meter, transport=transport, on_retry=on_retry
+            deployment, key, settings, meter=self._meter, incoming=incoming, transport=transport, on_retry=on_retry
         )
-        self._uploads = Uploads(deployment, key, settings, meter=self._meter, transport=transport)
+        self._uploads = Uploads(deployment, key, settings, meter=self._meter, incoming=incoming, transport=transport)
 
     async def __aenter__(self) -> Self:
         """Nothing is sent yet."""

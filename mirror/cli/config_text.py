@@ -17,6 +17,8 @@ base_url = {base_url}
 # retry_wait_max_s = 20.0      # longest wait between two tries that the server did not ask for
 # rate_limit_patience_minutes = 15.0  # how long a request waits for a server that answers 429 (too many requests)
 # answer_max_mb = 256          # the longest answer to one GraphQL request, when it is decompressed
+# slow_bytes_per_s = 500.0     # what comes slower, all downloads together, is left to a later pull; 0: nothing is
+# slow_after_s = 60.0          # for so long it may be slower
 # concurrent_requests = 4      # requests under way at once
 # concurrent_transfers = 16    # downloads under way at once, per host
 # The API key comes from WANDB_API_KEY, from netrc (`wandb login`) or from a service manager's credential.

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from mirror.config import SourceSettings
 from mirror.errors import ConfigError, NotMirrored
 from mirror.records.passes import ProjectKey
+from mirror.records.typed_ids import id_of_typed, typed_of_id
 
 _FORMS = "ENTITY/PROJECT/RUN_ID, its web address, or RUN_ID alone when there is one source without a glob"
 
@@ -17,7 +18,7 @@ def parse_run_path(text: str, sources: Sequence[SourceSettings] = ()) -> tuple[P
     """Take a run's path apart: `e/p/id`, `e/p/runs/id`, `e/p:id`, the address of its page, or `id` alone.
 
     Args:
-        text: as typed or copied.
+        text: as typed or copied; blanks at the ends of an id, and slashes in it, are percent-encoded.
         sources: the configured ones, for a path that leaves parts out.
 
     Raises:
@@ -25,7 +26,7 @@ def parse_run_path(text: str, sources: Sequence[SourceSettings] = ()) -> tuple[P
     """
     path = text.strip()
     if found := re.match(r"https?://[^/]+/(?P<path>[^?#]*)", path):
-        path = "/".join(unquote(part) for part in found["path"].removeprefix("wandb/").split("/"))
+        path = found["path"].removeprefix("wandb/")
     parts = [part for part in path.strip("/").split("/") if part]
     if len(parts) >= 4 and parts[2] == "runs":  # a page of the run may follow: /overview, /logs
         parts = [*parts[:2], parts[3]]
@@ -35,10 +36,11 @@ def parse_run_path(text: str, sources: Sequence[SourceSettings] = ()) -> tuple[P
         parts = [sources[0].entity, sources[0].project, parts[0]]
     if len(parts) != 3 or not all(parts):
         raise ConfigError(f"{text!r} does not name a run", hint=f"write {_FORMS}")
-    return ProjectKey(parts[0], parts[1]), parts[2]
+    entity, project = (unquote(part) if found else part for part in parts[:2])
+    return ProjectKey(entity, project), id_of_typed(parts[2])
 
 
 def not_mirrored(key: ProjectKey, run_id: str) -> NotMirrored:
     """The error for a run that is not held."""
-    path = f"{key}/{run_id}"
+    path = f"{key}/{typed_of_id(run_id)}"
     return NotMirrored(f"run {path} is not in this mirror", hint=f"fetch it with `wandb-mirror pull {path}`")

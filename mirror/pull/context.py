@@ -36,6 +36,7 @@ class PullContext:
     settings: PullSettings
     watcher: Watcher
     now: Callable[[], dt.datetime]  # UTC
+    reserve_bytes: float = 0.0  # of the disk, which no download takes
     accept_missing: bool = False  # a person agreed that runs may be marked as gone, however many
     retry_quarantined: bool = False  # a person asked to try again what was given up
     dry_run: bool = False  # plan, and change nothing

@@ -90,6 +90,7 @@ async def pull(
         lake=lake,
         objects=objects,
         settings=config.pull,
+        reserve_bytes=config.health.disk_free_min_gb * 1e9,
         watcher=watcher or Silent(),
         now=now,
         accept_missing=request.accept_missing,

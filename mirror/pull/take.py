@@ -16,10 +16,10 @@ from mirror.pull.contents.fetch_job import FetchJob, Outcome, SignedUrls
 from mirror.pull.contents.forecast import forecast
 from mirror.pull.contents.plan import MB
 from mirror.pull.context import PullContext
-from mirror.pull.listing.walk import CONTENTS, Listed
+from mirror.pull.listing.walk import Listed
 from mirror.pull.report import ProjectReport
 from mirror.records.contents import HeldHistory
-from mirror.records.passes import Failure, Held, OpenFailure, ProjectKey, SourceState
+from mirror.records.passes import CONTENTS, Failure, Held, OpenFailure, ProjectKey, SourceState
 from mirror.records.projects import ProjectRecord
 from mirror.records.runs import RunRecord
 from mirror.store.read import artifacts, files, held_runs, histories
@@ -159,6 +159,7 @@ class PageTaker:
             objects=self.context.objects,
             key=self.key,
             policy=self.policy,
+            reserve_bytes=self.context.reserve_bytes,
             export_max_bytes=self.context.settings.export_size_max_mb * MB,
             at=self.at,
             touched=touched,

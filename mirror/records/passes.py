@@ -9,6 +9,18 @@ import msgspec
 from mirror.records.projects import ProjectRecord, SweepRecord
 from mirror.records.runs import RunRecord
 
+# Items that may fail, by which what failed of a run is known; beside them a file, a console, …
+HISTORY = "history"
+CONTENTS = "contents"  # all that a run contains
+
+
+def in_part(item: str) -> str:
+    """The name under which it is noted that something of an item could not be had."""
+    return f"{item} (in part)"
+
+
+COSTS_HISTORY = ("", CONTENTS, HISTORY, in_part(HISTORY))  # items without which a history is not whole; "": the run
+
 
 class ProjectKey(msgspec.Struct, frozen=True, order=True):
     """A project's address; entity and project never hold a slash."""

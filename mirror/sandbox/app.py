@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from .artifact_state import CONTENT_PREFIX
 from .faults import Fault, RequestFacts
@@ -141,7 +141,8 @@ class SandboxApp:
             given = fault.shape(given)
         given = replace(given, headers={**given.headers, **limit_headers})
         drop = next((fault for fault in faults if fault.effect in ("drop", "drop_mid_body")), None)
-        await self._send(asked, given, drop, ", ".join(labels) or None, scope, send)
+        trickle = next((fault.limit for fault in faults if fault.effect == "trickle"), None)
+        await self._send(asked, given, drop, ", ".join(labels) or None, scope, _slowly(send, asked.request, trickle))
 
     async def _send(
         self, asked: _Asked, answer: Answer, drop: Fault | None, label: str | None, scope: Scope, send: Send
@@ -252,6 +253,24 @@ class SandboxApp:
         if asked.facts.path == "/" and asked.facts.method == "GET":
             return Answer(status=200, body=b"wandb-mirror sandbox\n", headers={"content-type": "text/plain"})
         return errors_answer(404, f"the sandbox serves no {unquote(asked.facts.path)}")
+
+
+def _slowly(send: Send, request: Request, bytes_per_s: int | None) -> Send:
+    """Send bodies no faster than this, until the other side goes away; None: as fast as it takes them."""
+    if bytes_per_s is None:
+        return send
+    piece = max(1, bytes_per_s // 10)
+
+    async def slowly(message: Message) -> None:
+        body = message.get("body", b"")
+        for start in range(0, len(body), piece):
+            if await request.is_disconnected():
+                return
+            await send({**message, "body": body[start : start + piece], "more_body": True})
+            await asyncio.sleep(piece / bytes_per_s)
+        await send({**message, "body": b""} if body else message)
+
+    return slowly
 
 
 def _read(request: Request, kind: Kind, raw: bytes) -> _Asked:

@@ -25,6 +25,7 @@ Effect = Literal[
     "null_node",
     "drop",
     "drop_mid_body",
+    "trickle",
     "truncate",
     "corrupt",
     "lie",
@@ -232,6 +233,12 @@ class Fault:
         """The right headers, `keep` of the body, then the connection goes away."""
         chosen = match or Match(kind="storage")
         return cls(effect="drop_mid_body", match=chosen, times=times, acts=True, keep=keep, label="drop_mid_body")
+
+    @classmethod
+    def trickle(cls, bytes_per_s: int, *, times: int | None = None, match: Match | None = None) -> Fault:
+        """The right answer, at so many bytes a second."""
+        chosen = match or Match(kind="storage")
+        return cls(effect="trickle", match=chosen, times=times, acts=True, limit=bytes_per_s, label="trickle")
 
     @classmethod
     def truncate_body(cls, *, keep: float = 0.5, times: int | None = None, match: Match | None = None) -> Fault:

@@ -26,6 +26,7 @@ def client_on(
     concurrent_transfers: int = 16,
     timeout_s: float = 5.0,
     transport: httpx.AsyncBaseTransport | None = None,
+    slow_after_s: float = 60.0,
 ) -> Client:
     """A client that waits next to nothing between tries."""
     settings = ServerSettings(
@@ -34,6 +35,7 @@ def client_on(
         retry_wait_max_s=0.01,
         timeout_s=timeout_s,
         concurrent_transfers=concurrent_transfers,
+        slow_after_s=slow_after_s,
     )
     deployment = deployment_of(settings.base_url)
     return Client(deployment, find_api_key(settings, deployment, {}), settings, transport=transport)

@@ -34,6 +34,19 @@ def test_a_table_is_as_wide_as_its_values_where_no_terminal_reads_it(filled: Cli
     assert "x" * 300 in said.out
 
 
+@pytest.mark.parametrize("columns", [1, 200], ids=["a table", "many columns"])
+def test_a_value_of_any_length_does_not_widen_a_table_without_end(filled: Cli, columns: int) -> None:
+    long = "repeat('x', 100_000)"
+    more = "".join(f", {number} AS c{number}" for number in range(1, columns))
+    query = f"SELECT * FROM (SELECT unnest([{long}, 'short']) AS a, [{long}] AS b{more})"
+    said = filled("sql", query, code=0)
+    assert max(map(len, said.out.splitlines())) < 10_000
+    assert len(said.out) < 50_000
+    assert said.err == "3 values cut after 1,000 characters; --json has them whole\n"
+    assert len(filled("sql", query, "--json", code=0).json[0]["a"]) == 100_000
+    assert len(filled("sql", query, "--csv", code=0).out) > 300_000
+
+
 def test_parquet_holds_the_answer_whole(filled: Cli) -> None:
     said = filled("sql", QUERY, "--output", "it's.parquet", code=0)
     assert said.err == "wrote it's.parquet (3 rows)\n"

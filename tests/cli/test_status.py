@@ -25,6 +25,7 @@ from mirror.cli.setting import Setting
 from mirror.config import load_config
 from mirror.daemon.status.status_file import write_status
 from mirror.layout import Home
+from mirror.sandbox import Fault, Match, Sandbox
 from tests.cli.conftest import Cli, Editor
 from tests.daemon.test_health import WELL
 
@@ -203,3 +204,28 @@ def test_a_picture_fits_the_terminal_and_says_what_is_below(editor: Editor) -> N
         assert max(map(len, drawn)) <= width
         assert drawn[-1].endswith("more lines") == (height < 60)
     assert any("the disk [bold]failed[/bold]" in line for line in drawn)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        Match(kind="storage"),
+        Match(kind="graphql", contains_run="r1", query="filesFirst"),
+        Match(contains_run="r1", query="summary"),
+    ],
+    ids=["export", "contents", "run"],
+)
+def test_a_run_whose_history_could_not_be_read_is_counted_as_incomplete(
+    cli: Cli, sandbox: Sandbox, place: Match
+) -> None:
+    sandbox.state.add_run("team", "proj", "r0")
+    sandbox.state.add_run("team", "proj", "r1", history=[{"_step": n, "x": n} for n in range(5)])
+    at = cli.at(sandbox).configure("team/proj")
+    sandbox.faults.add(Fault.status(503, match=place))
+    at("pull", code=9)
+    (project,) = at("status", "--json").json["projects"]
+    assert project["incomplete"] == 1
+    sandbox.faults.clear()
+    at("pull", "--retry-quarantined", "--reconcile", code=0)
+    (project,) = at("status", "--json").json["projects"]
+    assert (project["incomplete"], project["failures"]) == (0, 0)

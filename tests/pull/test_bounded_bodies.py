@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import shutil
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import httpx
 import msgspec
@@ -19,7 +21,7 @@ from mirror.api.client import Client
 from mirror.api.transport.credentials import find_api_key
 from mirror.api.transport.decoding import PIECE_BYTES, Inflate
 from mirror.api.transport.deployment import deployment_of
-from mirror.config import ServerSettings
+from mirror.config import HealthSettings, ServerSettings
 from mirror.errors import ServerError
 from mirror.layout import Home
 from mirror.sandbox import Fault, Match, Sandbox
@@ -87,6 +89,60 @@ def test_an_export_takes_no_more_than_the_configuration_allows(sandbox: Sandbox,
     assert ("history", "r1") in [(failed.item, failed.run_id) for failed in report.failed]
     assert "1 MB that the configuration allows" in failures(mirror)["r1", "history"]["reason"]
     assert report.bytes_fetched < 3e6
+
+
+def free_space(monkeypatch: pytest.MonkeyPatch, home: Home, size: int) -> None:
+    """A disk with so much room, less what downloads take."""
+
+    def usage(_: object) -> SimpleNamespace:
+        return SimpleNamespace(free=size - sum(one.stat().st_size for one in home.root.glob("partial/*")))
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+
+
+@pytest.mark.parametrize("form", ["gzip", "announced"])
+def test_an_export_leaves_the_disk_its_reserve_and_nothing_of_itself(
+    sandbox: Sandbox, project: str, home: Home, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    sandbox.state.add_run(ENTITY, project, "r1", history=[{"_step": n, "x": n} for n in range(10)], files={"b": b"b"})
+    (part,) = sandbox.state.run(ENTITY, project, "r1").parts
+    packed, place = form == "gzip", Match(path=part.object_key)
+    body, encoding = (BOMB, "gzip") if packed else (bytes(BOMB_BYTES), "identity")
+    sandbox.faults.add(answered(200, body, place, content_encoding=encoding))
+    mirror = mirror_of(sandbox, home, project)
+    mirror.health = HealthSettings(disk_free_min_gb=1.0)
+    free_space(monkeypatch, home, 1_040_000_000)
+    (report,) = mirror.pull().projects
+    assert [(failed.run_id, failed.item) for failed in report.failed] == [("r1", "history")]  # the files are there
+    assert "1 are kept free" in failures(mirror)["r1", "history"]["reason"]
+    assert list(home.partial.iterdir()) == []
+    assert report.bytes_fetched < 45e6
+    asked = sum(part.object_key in request.path for request in sandbox.requests)
+    assert asked == 1  # not once more, for the same
+    sandbox.faults.clear()
+    assert mirror.pull(force_walk=True, retry_quarantined=True).failures == 0
+
+
+def test_what_is_announced_as_too_long_is_not_even_begun(sandbox: Sandbox, project: str, home: Home) -> None:
+    sandbox.state.add_run(ENTITY, project, "r1", history=[{"_step": n, "x": n} for n in range(10)])
+    (part,) = sandbox.state.run(ENTITY, project, "r1").parts
+    sandbox.faults.add(answered(200, bytes(BOMB_BYTES), Match(path=part.object_key)))
+    mirror = mirror_of(sandbox, home, project).using(export_size_max_mb=1.0)
+    (report,) = mirror.pull().projects
+    assert "50,000,000 bytes are announced" in failures(mirror)["r1", "history"]["reason"]
+    assert report.bytes_fetched == 2000  # the file
+    assert list(home.partial.iterdir()) == []
+
+
+def test_a_part_that_grew_too_long_stays_on_no_disk(sandbox: Sandbox, project: str, home: Home) -> None:
+    sandbox.state.add_run(ENTITY, project, "r1", history=[{"_step": n, "x": n} for n in range(10)])
+    (part,) = sandbox.state.run(ENTITY, project, "r1").parts
+    sandbox.faults.add(answered(200, BOMB, Match(path=part.object_key), content_encoding="gzip"))
+    mirror = mirror_of(sandbox, home, project).using(export_size_max_mb=5.0)
+    mirror.pull()
+    assert "5 MB that the configuration allows" in failures(mirror)["r1", "history"]["reason"]
+    assert list(home.partial.iterdir()) == []
+    assert sum(part.object_key in request.path for request in sandbox.requests) == 1
 
 
 async def _endless() -> AsyncIterator[bytes]:

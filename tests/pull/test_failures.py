@@ -8,7 +8,7 @@ import pytest
 
 from mirror.api.transport.credentials import ApiKey
 from mirror.config import ServerSettings
-from mirror.errors import AuthError, Forbidden, MirrorError, NotFound, ServerError, Unreachable
+from mirror.errors import AuthError, FailsForAll, Forbidden, MirrorError, NotFound, ServerError, Unreachable
 from mirror.layout import Home
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.mirroring import ENTITY, PROJECT, SOURCE, Away, Mirror
@@ -46,6 +46,34 @@ def test_one_poisoned_run_never_stops_the_rest_and_is_taken_when_it_recovers(
     sandbox.faults.clear()
     assert mirror.pull().failures == 0
     assert (len(mirror.run_ids()), mirror.ask("SELECT * FROM failures")) == (40, [])
+
+
+@pytest.mark.parametrize("what", ["summaryMetrics", "filesFirst"], ids=["runs", "contents"])
+def test_a_server_that_fails_at_every_run_costs_few_requests_and_blames_none(
+    sandbox: Sandbox, mirror: Mirror, what: str
+) -> None:
+    fill(sandbox, 30)
+    for number in range(30):  # each in words of its own
+        place = Match(kind="graphql", contains_run=f"r{number:04}", query=what)
+        sandbox.faults.add(Fault.graphql_error(f"request {number}7f: 'a{number}' says no", status=502, match=place))
+    for _ in range(3):
+        report = mirror.pull()
+        (error,) = report.errors
+        assert isinstance(error, FailsForAll)
+        assert (error.exit_code, report.failures) == (7, 0)
+        assert report.requests < 60
+        assert mirror.ask("SELECT * FROM lake.failures") == []
+    assert "fails alike" in mirror.source()["last_error"]
+    sandbox.faults.clear()
+    assert (mirror.pull().errors, len(mirror.run_ids())) == ([], 30)
+
+
+def test_many_poisoned_runs_beside_one_another_do_not_stop_the_rest(sandbox: Sandbox, mirror: Mirror) -> None:
+    fill(sandbox, 30)
+    for number in range(3, 15):
+        sandbox.faults.add(Fault.graphql_error("no", match=heavy(f"r{number:04}")))
+    report = mirror.pull()
+    assert (report.errors, report.failures, len(mirror.run_ids())) == ([], 12, 18)
 
 
 def test_the_first_and_the_last_run_may_be_poisoned_together(sandbox: Sandbox, mirror: Mirror) -> None:

@@ -17,7 +17,7 @@ from mirror.errors import HomeUnusable, StoreError
 from mirror.layout import Home
 from mirror.store.objects import objects as objects_module
 from mirror.store.objects.objects import Adopted, Objects
-from mirror.store.objects.partials import Mismatch, Partial, PartialKey, remove_stale
+from mirror.store.objects.partials import Mismatch, Partial, PartialKey
 
 CONTENT = b"some bytes" * 1000
 MD5 = base64.b64encode(hashlib.md5(CONTENT).digest()).decode()
@@ -210,17 +210,6 @@ def test_a_file_that_changed_upstream_never_goes_on_from_old_bytes(home: Home) -
         assert partial.offset == 0
         partial.write(CONTENT)
         assert isinstance(partial.finish(), Adopted)
-
-
-def test_partials_that_nobody_wanted_for_long_are_removed(home: Home) -> None:
-    objects = Objects(home)
-    for name in ("old", "new"):
-        with Partial(objects, key(name)) as partial:
-            partial.write(b"x")
-    old = min(home.partial.iterdir())
-    os.utime(old, (1, 1))
-    assert remove_stale(objects, before=100) == 1
-    assert len(files_below(home.partial)) == 1
 
 
 def test_a_full_disk_stops_a_download_and_keeps_what_was_written(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,60 +8,71 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
+import anyio
 import httpx
 
 from mirror.api.transport.decoding import Undecodable, decoder_of
-from mirror.errors import Unreachable
+from mirror.api.transport.pace import Incoming
+from mirror.errors import TooSlow, Unreachable
 
 CHUNK_BYTES = 256 * 1024  # pieces of the network, 64 KiB at most, are put together until they have so many
+CHUNK_S = 1.0  # or came in so long: what is slow is seen, and kept, as it comes
 
 
 class Body:
     """The bytes of one answer, read once."""
 
-    def __init__(self, response: httpx.Response, *, host: str, offset: int, total: int | None) -> None:
+    def __init__(
+        self, response: httpx.Response, *, incoming: Incoming, host: str, offset: int, total: int | None
+    ) -> None:
         self.offset = offset  # where in the file the bytes begin; 0 when the server ignored the offset asked for
         self.total = total  # bytes of the whole file; None when the server does not say
         self.etag: str | None = response.headers.get("etag")  # of the whole file, quoted as sent
         self._response = response
+        self._incoming = incoming
         self._host = host
 
     def __aiter__(self) -> AsyncGenerator[bytes, None]:
-        """The bytes, without transport compression, in pieces of `CHUNK_BYTES` to about four times as many.
+        """The bytes, without transport compression, in pieces of up to about four times `CHUNK_BYTES`.
 
         Raises:
+            TooSlow: next to nothing came for a while.
             Unreachable: the connection broke, or the body ended before its announced length.
         """
         return self._chunks()
 
     async def _chunks(self) -> AsyncGenerator[bytes, None]:
         """Collect the network's pieces; foreign errors become ours outside of their handler, without context."""
-        failed: str
+        failed: Unreachable | None = None
         parts: list[bytes] = []
         size = seen = 0
+        last_s = anyio.current_time()
         try:
             decoder = decoder_of(self._response.headers.get("content-encoding", ""))
-            async for received in self._response.aiter_raw():
+            async for received in self._incoming.pieces(self._response, self._host):
                 for piece in decoder.pieces(received):
                     parts.append(piece)
                     size += len(piece)
-                    if size >= CHUNK_BYTES:
+                    if size >= CHUNK_BYTES or anyio.current_time() - last_s >= CHUNK_S:
                         seen += size
                         chunk = b"".join(parts) if len(parts) > 1 else parts[0]
                         parts, size = [], 0
                         yield chunk
+                        last_s = anyio.current_time()
             decoder.close()
-            if size:
-                seen += size
-                yield parts[0] if len(parts) == 1 else b"".join(parts)
         except Undecodable as error:
-            failed = f"{self._host} sent a file that cannot be read: {error}"
+            failed, size = Unreachable(f"{self._host} sent a file that cannot be read: {error}", answered=True), 0
+        except TooSlow as error:
+            failed = error
         except httpx.TimeoutException:
-            failed = f"{self._host} stopped in the middle of a file"
+            failed = Unreachable(f"{self._host} stopped in the middle of a file", answered=True)
         except httpx.HTTPError:
-            failed = f"the connection to {self._host} broke in the middle of a file"
+            failed = Unreachable(f"the connection to {self._host} broke in the middle of a file", answered=True)
         else:
-            if self.total is None or self.offset + seen == self.total:
-                return
-            failed = f"{self._host} sent {self.offset + seen} of {self.total} bytes of a file"
-        raise Unreachable(failed, answered=True)
+            if self.total is not None and self.offset + seen + size != self.total:
+                what = f"{self._host} sent {self.offset + seen + size} of {self.total} bytes of a file"
+                failed = Unreachable(what, answered=True)
+        if size:  # also of a body that broke off: the next attempt goes on behind it
+            yield b"".join(parts)
+        if failed is not None:
+            raise failed

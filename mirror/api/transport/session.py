@@ -26,9 +26,19 @@ from mirror.api.transport.credentials import ApiKey, authorization
 from mirror.api.transport.decoding import Undecodable, decoder_of
 from mirror.api.transport.deployment import Deployment
 from mirror.api.transport.limits import Limits
+from mirror.api.transport.pace import Incoming
 from mirror.api.transport.spent import Meter, Spent
 from mirror.config import ServerSettings
-from mirror.errors import DocumentRefused, GraphQLError, MirrorError, RateLimited, Reported, ServerError, Unreachable
+from mirror.errors import (
+    DocumentRefused,
+    GraphQLError,
+    MirrorError,
+    RateLimited,
+    Reported,
+    ServerError,
+    TooSlow,
+    Unreachable,
+)
 
 OnRetry = Callable[[str, float], None]
 """Told about each retry: the reason as a sentence without secrets, and the wait in seconds."""
@@ -81,6 +91,7 @@ class Session:
         on_retry: told about each retry.
         transport: replaces the network, for tests of what cannot be served on loopback.
         meter: counts what is spent; None: one of its own.
+        incoming: the bodies that come to the client; None: those of the session alone.
     """
 
     def __init__(
@@ -93,6 +104,7 @@ class Session:
         on_retry: OnRetry | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         meter: Meter | None = None,
+        incoming: Incoming | None = None,
     ) -> None:
         self._deployment = deployment
         self._key = key
@@ -101,6 +113,7 @@ class Session:
         self._patience_s = settings.rate_limit_patience_minutes * 60
         self._on_retry = on_retry
         self._meter = meter or Meter()
+        self._incoming = incoming or Incoming(settings, self._meter)
         self._http = http_client(settings, deployment.base_url, transport)
         url = f"{deployment.base_url}/graphql"
         self._url = httpx.URL(url)
@@ -230,6 +243,8 @@ class Session:
             try:
                 with anyio.fail_after(self._settings.timeout_s * DEADLINE_FACTOR):
                     reply = await self._post(body)
+            except TooSlow as error:
+                failed = self._retryable(error, None)
             except (httpx.HTTPError, Undecodable, TimeoutError) as error:
                 failed = self._no_answer(error)
             except ServerError as error:  # longer than anybody can be made to hold
@@ -258,16 +273,13 @@ class Session:
         async with self._http.stream("POST", self._url, content=body, headers=self._headers) as response:
             answer = bytearray()
             most = self._settings.answer_max_mb * 10**6
-            try:
-                decoder = decoder_of(response.headers.get("content-encoding", ""))
-                async for received in response.aiter_raw():
-                    for piece in decoder.pieces(received):
-                        answer += piece
-                        if len(answer) > most:
-                            raise self._too_long()
-                decoder.close()
-            finally:
-                self._meter.bytes_down += response.num_bytes_downloaded
+            decoder = decoder_of(response.headers.get("content-encoding", ""))
+            async for received in self._incoming.pieces(response, self._deployment.host):
+                for piece in decoder.pieces(received):
+                    answer += piece
+                    if len(answer) > most:
+                        raise self._too_long()
+            decoder.close()
             return Reply(status=response.status_code, headers=response.headers, body=bytes(answer))
 
     def _too_long(self) -> ServerError:

@@ -23,6 +23,7 @@ from mirror.api.transport.connection import connect_reason, http_client, tls_err
 from mirror.api.transport.credentials import ApiKey, authorization
 from mirror.api.transport.deployment import Deployment
 from mirror.api.transport.limits import TOO_MANY_REQUESTS, USER, Limits, Turn
+from mirror.api.transport.pace import Incoming
 from mirror.api.transport.signed_url import SignedUrl
 from mirror.api.transport.spent import Meter
 from mirror.api.transport.transfer_answers import REDIRECTS, extent, host_of, refusal
@@ -33,7 +34,7 @@ MOST_REDIRECTS = 5
 CONNECTIONS_IN_A_POOL = 4  # httpx looks at each pair of a pool's connections for each request: small pools are faster
 FIRST_WAIT_S = 1.0  # doubled for each further try
 JITTER = 0.25
-_REFUSAL_BYTES = 4096  # of an answer without the bytes, as much is looked at
+HEAD_FACTOR = 3  # a head that trickles may take so many request timeouts in total
 _DEAD_S = 10.0  # an idle connection is given up before storage closes it under a request
 
 # httpx would make credentials of a user name in an address.
@@ -65,6 +66,7 @@ class Transfers:
         key: the API key.
         settings: timeouts, tries, how many transfers at once for each host.
         meter: counts what is spent.
+        incoming: the bodies that come to the client.
         transport: replaces the network, for tests.
         on_retry: told the reason and the wait in seconds when a host asks for fewer downloads.
     """
@@ -76,6 +78,7 @@ class Transfers:
         settings: ServerSettings,
         *,
         meter: Meter,
+        incoming: Incoming,
         transport: httpx.AsyncBaseTransport | None = None,
         on_retry: Callable[[str, float], None] | None = None,
     ) -> None:
@@ -84,6 +87,7 @@ class Transfers:
         self._key = key
         self._settings = settings
         self._meter = meter
+        self._incoming = incoming
         self._on_retry = on_retry
         self._patience_s = settings.rate_limit_patience_minutes * 60
         self._limits: dict[str, Limits] = {}
@@ -148,7 +152,7 @@ class Transfers:
                     if status in (200, 206):
                         host = host_of(target.netloc.decode("ascii"))
                         begin, total = extent(status, response.headers, offset, host)
-                        yield Body(response, host=host, offset=begin, total=total)
+                        yield Body(response, incoming=self._incoming, host=host, offset=begin, total=total)
                         return
                     if status == TOO_MANY_REQUESTS:
                         self._refused(limits, target, turn, asked_wait_s)
@@ -156,7 +160,6 @@ class Transfers:
                         limits.check(patience_s=self._patience_s)
                     target = await self._elsewhere(response, target, on_base=on_base)
                 finally:
-                    self._meter.bytes_down += response.num_bytes_downloaded
                     await _close(response)
         raise ServerError(f"{self._deployment.host} redirects a file more than {MOST_REDIRECTS} times")
 
@@ -188,7 +191,7 @@ class Transfers:
             MirrorError: it is no redirect, or one that is not followed.
         """
         host = host_of(source.netloc.decode("ascii"))
-        start = await _start(response)
+        start = await self._incoming.start(response)
         location = response.headers.get("location")
         if response.status_code not in REDIRECTS or not location:
             raise refusal(response.status_code, response.headers, start, host, on_base=on_base)
@@ -222,8 +225,9 @@ class Transfers:
         self._meter.transfer_requests += 1
         failed: Unreachable
         try:
-            return await http.send(http.build_request("GET", target, headers=headers), stream=True, auth=_NO_AUTH)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            with anyio.fail_after(HEAD_FACTOR * self._settings.timeout_s):
+                return await http.send(http.build_request("GET", target, headers=headers), stream=True, auth=_NO_AUTH)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             failed = self._no_answer(error, host_of(target.netloc.decode("ascii")))
         raise failed  # outside of the handler: the foreign error holds the request, and with it key and signature
 
@@ -233,7 +237,7 @@ class Transfers:
             return Unreachable(f"no secure connection to {host}: {tls_reason(tls)}")
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
             return Unreachable(f"cannot connect to {host}: {connect_reason(error)}")
-        if isinstance(error, httpx.TimeoutException):
+        if isinstance(error, httpx.TimeoutException | TimeoutError):
             return Unreachable(f"{host} did not answer within {self._settings.timeout_s:g} s", answered=True)
         return Unreachable(f"the connection to {host} broke before it gave a file", answered=True)
 
@@ -268,19 +272,6 @@ class Transfers:
             host = host_of(target.netloc.decode("ascii"))
             gate = self._limits[name] = Limits(concurrent=self._settings.concurrent_transfers, host=host)
         return gate
-
-
-async def _start(response: httpx.Response) -> bytes:
-    """The first bytes of an answer; read to its end where it is short, so that the connection can be used again."""
-    start = b""
-    try:
-        async for piece in response.aiter_raw():
-            start += piece
-            if len(start) >= _REFUSAL_BYTES:
-                break
-    except httpx.HTTPError:
-        return start
-    return start
 
 
 async def _close(response: httpx.Response) -> None:

@@ -5,6 +5,7 @@ W&B API notes, sections 1 and 7. Nothing here puts the query of an address into 
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mirror.api.transport.connection import connect_reason, http_client, tls_err
 from mirror.api.transport.credentials import ApiKey, authorization
 from mirror.api.transport.deployment import Deployment
 from mirror.api.transport.limits import USER, Limits
+from mirror.api.transport.pace import Incoming
 from mirror.api.transport.spent import Meter
 from mirror.api.transport.transfer_answers import host_of
 from mirror.config import ServerSettings
@@ -31,6 +33,9 @@ from mirror.errors import (
 )
 
 _CHUNK = 1 << 18
+# What the system has taken of a file may be on its way for so long before more is taken, or an answer comes.
+_UNSENT_BYTES = 1 << 20
+_SLOW_LINK_BYTES_PER_S = 4096
 _NEVER = frozenset({501, 505})  # of the 5xx, those that asking again does not help
 _NO_AUTH = httpx.Auth()  # httpx would make credentials of a user name in an address
 
@@ -43,6 +48,7 @@ class Uploads:
         key: the API key.
         settings: timeouts, how many transfers at once.
         meter: counts what is spent.
+        incoming: the bodies that come to the client.
         transport: replaces the network, for tests.
     """
 
@@ -53,12 +59,14 @@ class Uploads:
         settings: ServerSettings,
         *,
         meter: Meter,
+        incoming: Incoming,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._deployment = deployment
         self._key = key
         self._settings = settings
         self._meter = meter
+        self._incoming = incoming
         self._http = http_client(settings, deployment.base_url, transport)
         self._limits: dict[str, Limits] = {}
 
@@ -76,15 +84,14 @@ class Uploads:
         async with gate.turn() as turn:
             self._meter.transfer_requests += 1
             try:
-                response = await self._http.put(target, content=_chunks(source), headers=sent, auth=_NO_AUTH)
-            except httpx.HTTPError as error:
+                response = await self._send(target, sent, source, size)
+            except (httpx.HTTPError, TimeoutError) as error:
                 failed = self._no_answer(error, host)
             except OSError as error:
                 failed = StoreError(f"the bytes of an upload cannot be read: {error.strerror or error}")
             except ValueError:
                 failed = ServerError(f"{self._deployment.host} gave headers for an upload that cannot be sent")
             else:
-                self._meter.bytes_up += size
                 asked_wait_s = gate.learn(response.headers, status=response.status_code, turn=turn)
                 if response.is_success:
                     return
@@ -93,6 +100,27 @@ class Uploads:
                     longest_s = self._settings.retry_wait_max_s
                     gate.refused(USER, began=turn.began, asked_s=asked_wait_s, longest_s=longest_s)
         raise failed  # outside of the handler: the foreign error holds the request, and with it key and signature
+
+    async def _send(self, target: httpx.URL, headers: Mapping[str, str], source: Path, size: int) -> httpx.Response:
+        """Send the file and read the answer's head; its body says nothing more."""
+        timeout_s = self._settings.timeout_s
+        patience_s = timeout_s + min(size, _UNSENT_BYTES) / _SLOW_LINK_BYTES_PER_S
+        timeout = httpx.Timeout(patience_s, connect=self._http.timeout.connect, pool=None)
+        with anyio.fail_after(math.inf) as answer:
+
+            async def chunks() -> AsyncIterator[bytes]:
+                async with await anyio.open_file(source, "rb") as file:
+                    while chunk := await file.read(_CHUNK):
+                        yield chunk
+                        self._meter.bytes_up += len(chunk)
+                answer.deadline = anyio.current_time() + patience_s + timeout_s
+
+            sending = self._http.stream(
+                "PUT", target, content=chunks(), headers=headers, auth=_NO_AUTH, timeout=timeout
+            )
+            async with sending as response:
+                await self._incoming.start(response)
+                return response
 
     def _target(self, url: str) -> httpx.URL:
         on_base = url[:1] == "/" and url[:2] != "//"
@@ -104,18 +132,12 @@ class Uploads:
             raise ServerError(f"{self._deployment.host} gave an upload address that is none")
         return target
 
-    def _no_answer(self, error: httpx.HTTPError, host: str) -> Unreachable:
+    def _no_answer(self, error: httpx.HTTPError | TimeoutError, host: str) -> Unreachable:
         if (tls := tls_error(error)) is not None:
             return Unreachable(f"no secure connection to {host}: {tls_reason(tls)}")
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
             return Unreachable(f"cannot connect to {host}: {connect_reason(error)}")
         return Unreachable(f"the connection to {host} broke during an upload", answered=True)
-
-
-async def _chunks(source: Path) -> AsyncIterator[bytes]:
-    async with await anyio.open_file(source, "rb") as file:
-        while chunk := await file.read(_CHUNK):
-            yield chunk
 
 
 def _refusal(status: int, host: str, *, with_key: bool) -> MirrorError:

@@ -16,12 +16,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mirror.cli.terminal.output import write
+from mirror.cli.terminal.output import plural, say, write
 from mirror.records.visible import visible, visible_json
 from mirror.store.read.sql import plain
 
 COLUMN_READABLE = 10  # characters; narrower columns are no table any more
-UNLIMITED = 100_000  # characters; wider than any row that a person reads
+CELL_CHARACTERS = 1000  # of a value in a table; a column is as wide as its longest one, in each row
+UNLIMITED = 1_000_000  # characters; wider than any row that a person reads
 
 
 class Answers(Console):
@@ -56,16 +57,22 @@ def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]], *, title: s
     """A table for people: folded to a terminal's width, or as wide as it is where no terminal reads it.
 
     Where columns would be narrower than can be read, each row is written as lines of a name and a value instead.
+    A long value is cut, and standard error says where the rest is.
     """
+    values = [list(row) for row in rows]
+    held = [[cell(value) for value in row] for row in values]
+    cut = sum(len(text) > CELL_CHARACTERS for row in held for text in row)
+    if cut:
+        held = [[f"{text[:CELL_CHARACTERS]}…" if len(text) > CELL_CHARACTERS else text for text in row] for row in held]
+        say(f"{plural(cut, 'value')} cut after {CELL_CHARACTERS:,} characters; --json has them whole")
     width = Console().width if sys.stdout.isatty() or "COLUMNS" in os.environ else UNLIMITED
     if width < COLUMN_READABLE * len(names):
-        _print_records(names, rows)
+        _print_records(names, held)
         return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, title=title, title_justify="left", pad_edge=False)
-    held = [list(row) for row in rows]
     for index, name in enumerate(names):
-        numbers = bool(held) and all(isinstance(row[index], int | float | None) for row in held)
-        whole = max((len(cell(row[index])) for row in held), default=0) if index == 0 else 0
+        numbers = bool(values) and all(isinstance(row[index], int | float | None) for row in values)
+        whole = max((len(row[index]) for row in held), default=0) if index == 0 else 0
         table.add_column(
             escape(visible(str(name))),
             justify="right" if numbers else "left",
@@ -73,16 +80,16 @@ def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]], *, title: s
             min_width=min(whole, width // 3),  # the first column is what people copy
         )
     for row in held:
-        table.add_row(*(escape(cell(value)) for value in row))
+        table.add_row(*map(escape, row))
     Answers(soft_wrap=False, highlight=False, width=width).print(table)
 
 
-def _print_records(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def _print_records(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for number, row in enumerate(rows):
         if number:
             write("")
         for name, value in zip(names, row, strict=True):
-            write(f"{name}: {cell(value)}")
+            write(f"{name}: {value}")
 
 
 def cell(value: Any) -> str:

@@ -14,7 +14,6 @@ import xxhash
 from mirror.api.rows.listed import ArtifactsPage, RunContents
 from mirror.api.rows.pages import BadArtifact
 from mirror.errors import MirrorError, NotFound, NotOffered, WrongContent
-from mirror.pull.contents.fetch import Wanted, fetch
 from mirror.pull.contents.fetch_job import FetchJob, stops_everything
 from mirror.pull.contents.plan import MB
 from mirror.pull.listing.path import Path as ListingPath
@@ -214,14 +213,7 @@ async def _manifest(job: FetchJob, record: ArtifactRecord) -> tuple[str, Sequenc
         entity=job.key.entity, project=job.key.project, run_id="", kind="manifest", name=record.artifact_id,
         updated_at=record.digest,
     )  # fmt: skip
-    adopted = await fetch(
-        job.client,
-        job.objects,
-        Wanted(key=key, url=found.url, most=MANIFEST_MAX_BYTES),
-        resign=resign,
-        on_bytes=job.count_bytes,
-        under_way=job.under_way,
-    )
+    adopted = await job.fetch(key, found.url, most=MANIFEST_MAX_BYTES, resign=resign)
     body = await anyio.to_thread.run_sync(job.objects.read_with, adopted.digest, Path.read_bytes)
     try:
         entries = parse_manifest(body).entries
@@ -316,14 +308,7 @@ async def _take_entry(
             entity=job.key.entity, project=job.key.project, run_id="", kind="artifact", name=entry.digest,
             size=entry.size, md5=md5,
         )  # fmt: skip
-        adopted = await fetch(
-            job.client,
-            job.objects,
-            Wanted(key=key, url=urls[entry.path], most=job.policy.artifact_size_max_mb * MB),
-            resign=resign,
-            on_bytes=job.count_bytes,
-            under_way=job.under_way,
-        )
+        adopted = await job.fetch(key, urls[entry.path], most=job.policy.artifact_size_max_mb * MB, resign=resign)
         return await _with_xxh128(job, entry, adopted.digest)
 
     item = f"{_PREFIX}{record.name} {entry.path}"

@@ -16,10 +16,10 @@ from mirror.pull.contents import artifacts as run_artifacts
 from mirror.pull.contents import files as run_files
 from mirror.pull.contents import history as run_history
 from mirror.pull.contents import streams as run_streams
-from mirror.pull.contents.fetch_job import FetchJob, in_part
-from mirror.pull.contents.plan import HISTORY, HistoryPlan, plan_history
-from mirror.pull.listing.walk import CONTENTS
+from mirror.pull.contents.fetch_job import FetchJob
+from mirror.pull.contents.plan import HistoryPlan, plan_history
 from mirror.records.contents import ContentChanges, Direction, HeldArtifact, HeldFile, HeldHistory
+from mirror.records.passes import CONTENTS, HISTORY, in_part
 from mirror.records.runs import RunRecord
 from mirror.tasks import side_by_side
 

@@ -14,11 +14,23 @@ import msgspec
 from mirror.api.client import Client
 from mirror.api.transport.body import Body
 from mirror.api.transport.signed_url import SignedUrl
-from mirror.errors import MirrorError, RangeRefused, RateLimited, StoreError, Unreachable, UrlExpired, WrongContent
+from mirror.errors import (
+    MirrorError,
+    RangeRefused,
+    RateLimited,
+    StoreError,
+    TooLarge,
+    TooSlow,
+    Unreachable,
+    UrlExpired,
+    WrongContent,
+)
 from mirror.store.objects.objects import Adopted, Objects
-from mirror.store.objects.partials import Mismatch, Partial, PartialKey
+from mirror.store.objects.partials import IN_MEMORY_BYTES, Mismatch, Partial, PartialKey
 
 TRIES_FOR_WRONG_BYTES = 2  # once more, for bytes that were damaged on the way
+LOOK_BYTES = 16 << 20  # so many of one download later, the room on the disk is looked at again
+TRIES_WHEN_SLOW = 2  # once more, over another connection
 MOST_SIGNATURES = 3  # an address that expires again and again is not for us
 
 
@@ -28,6 +40,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     key: PartialKey  # names them, with the size and MD5 that were listed
     url: SignedUrl | str
     most: float  # bytes that the configuration allows; where a size is listed, that is the bound
+    reserve: float = 0.0  # bytes of the disk that are kept free
 
     @property
     def size(self) -> int | None:
@@ -112,38 +125,61 @@ async def _is_there(client: Client) -> bool:
 async def _fetch(
     client: Client, objects: Objects, wanted: Wanted, resign: Resign, on_bytes: Callable[[int], None]
 ) -> Adopted:
-    url, tries, signatures, mark = wanted.url, 0, 0, HighMark()
-    refused_at: float | None = None  # when the first of a row of 429 came, seconds
+    url, tries = wanted.url, _Tries(client)
     while True:
-        tries += 1
         try:
-            found = await _attempt(client, objects, wanted, url, on_bytes, mark)
+            found = await _attempt(client, objects, wanted, url, on_bytes, tries.mark)
             if isinstance(found, Adopted):
                 return found
             raise WrongContent(f"{wanted.key.name}: {found}")
         except StoreError:
             raise
         except UrlExpired:
-            signatures += 1
-            renewed = await resign() if signatures < MOST_SIGNATURES else None
+            renewed = await resign() if tries.may_sign() else None
             if renewed is None:
                 raise
-            url, tries = renewed, 0
-        except RateLimited as error:  # no failed attempt: the next one waits as long as the host asks
-            tries -= 1
-            refused_at = anyio.current_time() if refused_at is None else refused_at
-            if client.retry_wait_s(error, 1, refused_s=anyio.current_time() - refused_at) is None:
-                raise
+            url = renewed
         except MirrorError as error:
-            if mark.take_progress():  # further than ever before: what went wrong until then does not count
-                tries = 1
-            refused_at = None
-            wait_s = client.retry_wait_s(error, tries)
-            if wait_s is None or (isinstance(error, WrongContent) and tries >= TRIES_FOR_WRONG_BYTES):
+            wait_s = tries.wait_s(error)
+            if wait_s is None:
                 raise
             if isinstance(error, RangeRefused):
                 _forget(objects, wanted)
             await anyio.sleep(wait_s)
+
+
+class _Tries:
+    """What one download has come to so far, and so whether it is tried again.
+
+    Args:
+        client: knows how often, and how long to wait.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.mark = HighMark()
+        self._client = client
+        self._failed = self._slow = self._signed = 0
+        self._refused_at: float | None = None  # when the first of a row of 429 came, seconds
+
+    def may_sign(self) -> bool:
+        """Count an address that expired; whether another one may do."""
+        self._failed, self._signed = 0, self._signed + 1
+        return self._signed < MOST_SIGNATURES
+
+    def wait_s(self, error: MirrorError) -> float | None:
+        """Seconds until the next attempt; None: it is no use now."""
+        if isinstance(error, RateLimited):  # no failed attempt: the next one waits as long as the host asks
+            now = anyio.current_time()
+            self._refused_at = now if self._refused_at is None else self._refused_at
+            return self._client.retry_wait_s(error, 1, refused_s=now - self._refused_at)
+        if isinstance(error, TooSlow):  # what it holds up is worth more; what came is kept for the next pull
+            self._slow += 1
+            return 0.0 if self._slow < TRIES_WHEN_SLOW else None
+        self._failed = 1 if self.mark.take_progress() else self._failed + 1  # as long as it moves it is not given up
+        self._refused_at = None
+        if isinstance(error, WrongContent) and self._failed >= TRIES_FOR_WRONG_BYTES:
+            return None
+        return self._client.retry_wait_s(error, self._failed)
 
 
 class HighMark:
@@ -194,17 +230,43 @@ async def _attempt(
 async def _receive(
     body: Body, partial: Partial, wanted: Wanted, on_bytes: Callable[[int], None], mark: HighMark
 ) -> None:
-    bound = min(wanted.bound, math.inf if body.total is None else body.total)
+    announced = 0 if body.total is None else body.total
+    if wanted.size is None and announced > wanted.most:
+        partial.discard()
+        raise TooLarge(f"{wanted.key.name}: {announced:,} bytes are announced, more than {_bound(wanted, body)}")
+    room_at = 0  # how far a download comes before the disk is looked at again
+    bound = min(wanted.bound, announced or math.inf)
     async for chunk in body:
-        if partial.offset + len(chunk) > bound:
-            partial.restart()  # what came is of something else
-            raise WrongContent(f"{wanted.key.name}: more came than {_bound(wanted, body)}")
+        end = partial.offset + len(chunk)
+        if end > bound:
+            partial.discard()  # what came is of something else
+            error = WrongContent if wanted.size is not None or announced else TooLarge
+            raise error(f"{wanted.key.name}: more came than {_bound(wanted, body)}")
+        if end > max(room_at, IN_MEMORY_BYTES):
+            room_at = end + LOOK_BYTES
+            _check_room(partial, wanted, max(room_at, wanted.size or announced) - partial.offset)
         if partial.fits(len(chunk)):
             partial.write(chunk)
         else:
             await anyio.to_thread.run_sync(partial.write, chunk)
         on_bytes(len(chunk))
         mark.note(partial.offset)
+
+
+def _check_room(partial: Partial, wanted: Wanted, coming: int) -> None:
+    """Leave the disk its reserve, whatever comes.
+
+    Raises:
+        TooLarge: it would not be left; nothing of the download stays.
+    """
+    free = partial.free_bytes()
+    if free - coming >= wanted.reserve:
+        return
+    partial.discard()
+    raise TooLarge(
+        f"{wanted.key.name}: it takes more than the disk has room for: {free / 1e9:.2f} GB are left, and"
+        f" health.disk_free_min_gb = {wanted.reserve / 1e9:g} are kept free"
+    )
 
 
 def _bound(wanted: Wanted, body: Body) -> str:

@@ -12,14 +12,16 @@ import anyio
 from mirror.api.client import Client
 from mirror.api.rows.listed import RunContents
 from mirror.api.rows.pages import BadRun
+from mirror.api.transport.signed_url import SignedUrl
 from mirror.config import SourceSettings
 from mirror.errors import AuthError, MirrorError, StoreError, Unreachable, UnreadableExport
-from mirror.pull.contents.fetch import UnderWay
+from mirror.pull.contents.fetch import Resign, UnderWay, Wanted, fetch
 from mirror.pull.report import ProjectReport
 from mirror.records.contents import ArtifactChange, ContentChanges
-from mirror.records.passes import Failure, OpenFailure, ProjectKey
+from mirror.records.passes import Failure, OpenFailure, ProjectKey, in_part
 from mirror.records.texts import storable
-from mirror.store.objects.objects import Objects
+from mirror.store.objects.objects import Adopted, Objects
+from mirror.store.objects.partials import PartialKey
 
 T = TypeVar("T")
 
@@ -43,6 +45,7 @@ class FetchJob:
     objects: Objects
     key: ProjectKey
     policy: SourceSettings
+    reserve_bytes: float  # of the disk, which no download takes
     export_max_bytes: float  # of one part of an export
     at: dt.datetime  # UTC
     touched: frozenset[str]  # run ids: new, or with a sign of life or another state since they were held
@@ -55,6 +58,27 @@ class FetchJob:
     report: ProjectReport
     outcome: Outcome
     signed_urls: SignedUrls
+
+    async def fetch(self, key: PartialKey, url: SignedUrl | str, *, most: float, resign: Resign) -> Adopted:
+        """Bring bytes into the objects.
+
+        Args:
+            key: which bytes.
+            url: where they are.
+            most: no more are taken where no size is listed.
+            resign: asks for the address again.
+
+        Raises:
+            MirrorError: as `contents.fetch.fetch` says.
+        """
+        return await fetch(
+            self.client,
+            self.objects,
+            Wanted(key=key, url=url, most=most, reserve=self.reserve_bytes),
+            resign=resign,
+            on_bytes=self.count_bytes,
+            under_way=self.under_way,
+        )
 
     def failing(self, run_id: str) -> list[str]:
         """Items of a run that failed before, and are not over."""
@@ -136,11 +160,6 @@ class FetchJob:
     def count_bytes(self, count: int) -> None:
         """Bytes came, for progress."""
         self.report.bytes_fetched += count
-
-
-def in_part(item: str) -> str:
-    """The name under which it is noted that something of an item could not be had."""
-    return f"{item} (in part)"
 
 
 def stops_everything(error: MirrorError) -> bool:

@@ -10,7 +10,6 @@ import msgspec
 from mirror.api.rows.listed import ListedFile, RunContents
 from mirror.api.transport.signed_url import SignedUrl
 from mirror.errors import MirrorError, NotFound
-from mirror.pull.contents.fetch import Wanted, fetch
 from mirror.pull.contents.fetch_job import FetchJob, stops_everything
 from mirror.pull.contents.plan import MB, plan_files
 from mirror.pull.listing.path import Path
@@ -107,14 +106,7 @@ async def _take_file(job: FetchJob, run_id: str, file: ListedFile, held: HeldFil
             entity=job.key.entity, project=job.key.project, run_id=run_id, kind="file", name=file.name,
             size=file.size, md5=file.md5, updated_at=file.updated_at_text,
         )  # fmt: skip
-        adopted = await fetch(
-            job.client,
-            job.objects,
-            Wanted(key=key, url=await address(), most=job.policy.file_size_max_mb * MB),
-            resign=resign,
-            on_bytes=job.count_bytes,
-            under_way=job.under_way,
-        )
+        adopted = await job.fetch(key, await address(), most=job.policy.file_size_max_mb * MB, resign=resign)
         job.report.files += 1
         return _row(file, "held", digest=adopted.digest)
 

@@ -10,7 +10,6 @@ import msgspec
 from mirror.api.rows.listed import RunContents
 from mirror.api.transport.signed_url import SignedUrl
 from mirror.errors import NotFound, ServerError, UrlExpired
-from mirror.pull.contents.fetch import Wanted, fetch
 from mirror.pull.contents.fetch_job import FetchJob
 from mirror.pull.contents.history_marks import (
     NAMES_TELL_NOTHING,
@@ -196,14 +195,7 @@ async def _take_part(job: FetchJob, run: RunRecord, url: SignedUrl) -> ExportRow
         entity=run.entity, project=run.project, run_id=run.run_id, kind="export", name=url.part_key,
         updated_at=f"{last_step_of(run)} {run.history_line_count} {run.heartbeat_at_text}",
     )  # fmt: skip
-    adopted = await fetch(
-        job.client,
-        job.objects,
-        Wanted(key=key, url=url, most=job.export_max_bytes),
-        resign=resign,
-        on_bytes=job.count_bytes,
-        under_way=job.under_way,
-    )
+    adopted = await job.fetch(key, url, most=job.export_max_bytes, resign=resign)
     facts = await anyio.to_thread.run_sync(job.objects.read_with, adopted.digest, facts_of)
     job.report.parts += 1
     return ExportRow(

@@ -7,10 +7,11 @@ import msgspec
 from mirror.api.rows.listed import LogPage, StreamAsk
 from mirror.errors import MirrorError
 from mirror.pull.contents.fetch_job import FetchJob, stops_everything
-from mirror.pull.contents.plan import HISTORY, HISTORY_PAGE_STEPS, HistoryPlan
+from mirror.pull.contents.plan import HISTORY_PAGE_STEPS, HistoryPlan
 from mirror.pull.listing.path import Path
 from mirror.records.console import ConsoleLine
 from mirror.records.contents import HeldHistory
+from mirror.records.passes import HISTORY
 from mirror.records.runs import RunRecord
 
 # A client rewrites lines that it sent, such as progress bars: the SDK's core keeps the newest 32, of both streams

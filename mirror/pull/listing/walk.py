@@ -16,6 +16,7 @@ from mirror.api.questions.listings import OLDEST_FIRST
 from mirror.api.rows.pages import RunCursor, RunsPage
 from mirror.errors import (
     DocumentRefused,
+    FailsForAll,
     GraphQLError,
     MirrorError,
     NotFound,
@@ -24,10 +25,11 @@ from mirror.errors import (
     ServerError,
     Unreachable,
 )
+from mirror.pull.listing.blame import judged
 from mirror.pull.listing.budget import PageSize
 from mirror.pull.listing.local_filter import matches
 from mirror.pull.listing.path import Path
-from mirror.records.passes import Failure, ProjectKey
+from mirror.records.passes import CONTENTS, Failure, ProjectKey
 from mirror.records.runs import RunRecord
 from mirror.tasks import side_by_side
 
@@ -35,7 +37,6 @@ from mirror.tasks import side_by_side
 # waited for, whatever the size.
 ATTEMPTS_FOR_A_LARGE_PAGE = 2
 ATTEMPTS_FOR_ONE_RUN = 3
-CONTENTS = "contents"  # the name of a run's whole contents, as an item that may fail
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,7 @@ class Listed:
     failed: tuple[Failure, ...]
     last: bool
     nameless: bool  # the server listed a run that it could not even name
+    blames: MirrorError | None  # why one of `failed` was given up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,7 @@ class _Question:
         return None
 
 
-async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, None]:
+def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, None]:
     """All runs that match, in the order that is asked for.
 
     Yields:
@@ -93,9 +95,28 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
 
     Raises:
         NotFound: the project does not exist or may not be read.
+        FailsForAll: run after run failed alike, and so does the one at the other end; none of them is blamed.
         MirrorError: the server could not list even one run at this place, lists in circles, or ends a page without a
             place to continue from.
     """
+    return judged(_list_runs(client, listing), lambda: _fails_at_the_other_end(client, listing))
+
+
+async def _fails_at_the_other_end(client: Client, listing: Listing) -> bool:
+    """Whether the server fails at the last run of a listing, too."""
+    direction = "-" if listing.order.startswith("+") else "+"
+    other_end = replace(listing, order=f"{direction}{listing.order[1:]}")
+    try:
+        await _ask(client, other_end, _Question(size=PageSize.starting(1, 1), extras=False))
+    except (ServerError, Unreachable) as error:
+        if not may_be_the_size(error):
+            raise
+        return True
+    return False
+
+
+async def _list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, None]:
+    """The same, and whoever fails is blamed."""
     ask, probed = _Question(size=listing.size, extras=listing.with_extras), False
     path = Path(f"runs of {listing.key}")
     total, listed, first_names = None, 0, frozenset[str]()
@@ -113,7 +134,7 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
                 continue
             step = await _step_over(client, listing, ask.after, error)
             failure = _failure(step, ask.after, error)
-            yield Listed(page=None, failed=(failure,), last=False, nameless=step.run_id is None)
+            yield Listed(page=None, failed=(failure,), last=False, nameless=step.run_id is None, blames=error)
             ask = _Question(size=ask.size.after_stepping_over(), after=step.cursor, extras=ask.extras)
             continue
         if page is None:
@@ -133,8 +154,8 @@ async def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, 
         if not client.knows("Project.runs(filters)"):  # it listed every run
             page = _matching(page, listing.filters)
         nameless = page.empty > 0 or any(bad.run_id is None for bad in page.bad)
-        is_last = not page.has_next and not page.is_cut
-        yield Listed(page=page, failed=_failures_on(page, ask.why), last=is_last, nameless=nameless)
+        failed, last = _failures_on(page, ask.why), not page.has_next and not page.is_cut
+        yield Listed(page=page, failed=failed, last=last, nameless=nameless, blames=ask.why)
         if page.is_cut:
             raise ServerError(f"the server promises more runs of {listing.key} but gives no place to continue from")
         if not page.has_next:
@@ -272,7 +293,7 @@ def fields_of(error: MirrorError) -> dict[str, str]:
 
 def may_be_the_size(error: MirrorError) -> bool:
     """Whether a smaller page may succeed where this one failed."""
-    if isinstance(error, RateLimited | DocumentRefused | NotOffered):
+    if isinstance(error, RateLimited | DocumentRefused | NotOffered | FailsForAll):
         return False
     if isinstance(error, Unreachable):
         return error.answered

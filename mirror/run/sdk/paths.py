@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mirror.records.operations import RunPath
+from mirror.records.typed_ids import id_of_typed
 
 Known = Callable[
     [], tuple[str | None, str | None]
@@ -16,7 +17,8 @@ def parse_path(path: str, *, entity: str | None, project: str | None, default: K
     `project:id` or `id`.
 
     Args:
-        path: surrounding blanks and slashes do not matter; `/runs/` and `/sweeps/` inside it are dropped.
+        path: surrounding blanks and slashes do not matter, unless they are percent-encoded: `%20`, `%2F`. `/runs/` and
+            `/sweeps/` inside it are dropped.
         entity: stands in where the path names none.
         project: stands in where the path names none.
         default: asked when one of the two is needed and not given.
@@ -39,7 +41,7 @@ def parse_path(path: str, *, entity: str | None, project: str | None, default: K
     for name, part in zip(("entity", "project", "id"), found, strict=True):
         if not part.strip():
             raise ValueError(f"Invalid path: {path!r} (missing {name})")
-    return found[0].strip(), found[1].strip(), found[2].strip()
+    return found[0].strip(), found[1].strip(), id_of_typed(found[2].strip())
 
 
 def parse_project_path(path: str | None, *, entity: str | None, project: str | None, default: Known) -> tuple[str, str]:

@@ -30,6 +30,7 @@ from mirror.store.engine.catalog_copy import check_catalog
 from mirror.store.engine.catalog_seal import break_seal, seal, unsealed
 from mirror.store.engine.connection import LAKE, attach_lake, new_engine, sql_text, store_errors
 from mirror.store.engine.filesystem import check_can_hold_lake
+from mirror.store.engine.freed_memory import give_back
 from mirror.store.engine.lake_digests import complete_digests, record_digests
 from mirror.store.engine.literals import inlined
 from mirror.store.engine.meta import is_empty, lake_app_url, lake_deployment, lake_version, other_deployment
@@ -37,6 +38,9 @@ from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.spill import remove_stale_spills
 from mirror.store.engine.writer_lock import WriterLock
 from mirror.store.schema.tables import INLINED_ROWS, INLINED_TABLES, MIGRATIONS, SCHEMA_VERSION
+
+# DuckLake remembers the statistics of all tables for each snapshot that it saw, and forgets none: 10 to 100 KB each.
+COMMITS_OF_AN_ENGINE = 100
 
 
 class Lake:
@@ -73,6 +77,8 @@ class Lake:
         self._closing = contextlib.ExitStack()
         self._turn = threading.RLock()  # the engine takes one thread at a time
         self._durable: set[str] = set()  # data files known to be on the disk
+        self._commits = 0  # of this engine
+        self._readers = 0  # that use this engine now, in the thread that has the turn
 
     def __enter__(self) -> Lake:
         """Take the lock, open or create the catalog, bring the schema to this version."""
@@ -89,7 +95,7 @@ class Lake:
             break_seal(self.home)
             self._closing.callback(seal, self.home)
             self._engine = new_engine(self._settings, self.home)
-            self._closing.callback(self._engine.close)
+            self._closing.callback(lambda: self._engine.close())
             if not _uses_wal(self._engine, self.home):
                 _use_wal(self.home)
             attach_lake(self._engine, self.home.catalog, self.home.lake_data, read_only=False)
@@ -124,7 +130,11 @@ class Lake:
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """The engine, for looking at the last commit; other threads wait."""
         with self._turn, store_errors(self.home):
-            yield self._engine
+            self._readers += 1
+            try:
+                yield self._engine
+            finally:
+                self._readers -= 1
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -134,16 +144,33 @@ class Lake:
             StoreError: nothing of the transaction is visible.
         """
         with self._turn, store_errors(self.home), unsealed(self.home):
+            if self._commits >= COMMITS_OF_AN_ENGINE and not self._readers:
+                self._renew_engine()
             self._engine.execute("BEGIN")
             try:
                 yield self._engine
                 record_digests(self.home, sync_new_files(self.home.lake_data, self._durable))
                 self._engine.execute("COMMIT")
+                self._commits += 1
             except BaseException:
                 with contextlib.suppress(duckdb.Error):
                     self._engine.execute("ROLLBACK")
                 raise
             self._durable = file_names(self.home.lake_data)
+
+    def _renew_engine(self) -> None:
+        """Take another engine in place of one that has grown; when there is none to be had, this one does a while."""
+        self._commits = 0
+        with contextlib.suppress(StoreError, duckdb.Error, OSError):
+            engine = new_engine(self._settings, self.home)
+            try:
+                attach_lake(engine, self.home.catalog, self.home.lake_data, read_only=False)
+            except BaseException:
+                engine.close()
+                raise
+            self._engine, grown = engine, self._engine
+            grown.close()
+            give_back()
 
     def _migrate(self) -> None:
         version = lake_version(self)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ from mirror.store.engine.reading import open_lake
 
 # Questions about one run or one page are small: more threads than one double their CPU time and gain nothing.
 ONE_THREAD = StoreSettings(threads=1)
+# DuckLake forgets nothing of a snapshot that it saw, so a database that is asked for days is opened anew now and then.
+OPEN_S = 3600.0
 
 
 class Reader:
@@ -88,18 +91,18 @@ class Reader:
         return self._current().root
 
     def _cursor(self) -> Engine:
-        cursors = self._current().cursors
-        if not hasattr(cursors, "engine"):
-            cursors.engine = self._root().cursor()
-        engine: Engine = cursors.engine
+        opened = self._current()
+        if not hasattr(opened.cursors, "engine"):
+            opened.cursors.engine = opened.root.cursor()
+        engine: Engine = opened.cursors.engine
         return engine
 
     def _current(self) -> _Opened:
         opened = self._opened
-        if opened is None or opened.pid != os.getpid():
+        if opened is None or not opened.is_good:
             with self._opening:
                 opened = self._opened
-                if opened is None or opened.pid != os.getpid():
+                if opened is None or not opened.is_good:  # who still uses an old one keeps it until the answer is read
                     opened = self._opened = _Opened(open_lake(self.home, ONE_THREAD))
         return opened
 
@@ -118,7 +121,13 @@ class _Opened:
     def __init__(self, root: Engine) -> None:
         self.root = root
         self.pid = os.getpid()
+        self._until = time.monotonic() + OPEN_S
         self.cursors = threading.local()
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it is this process's, and has not gathered much."""
+        return self.pid == os.getpid() and time.monotonic() < self._until
 
 
 def deployment_of_lake(home: Home) -> str | None:

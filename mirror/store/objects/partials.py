@@ -18,6 +18,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 from pathlib import Path
 from types import TracebackType
 
@@ -107,6 +108,15 @@ class Partial:
             return
         with store_errors(self._objects.home):
             self._append(self._written(), chunk)
+
+    def free_bytes(self) -> int:
+        """Room on the disk.
+
+        Raises:
+            StoreError: the disk failed.
+        """
+        with store_errors(self._objects.home):
+            return shutil.disk_usage(self._path.parent).free
 
     def restart(self) -> None:
         """Forget the bytes so far: the server would not go on from `offset`."""
@@ -207,22 +217,6 @@ class Partial:
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._waiting: list[bytes] = []
         self._offset = 0
-
-
-def remove_stale(objects: Objects, *, before: float) -> int:
-    """Remove the partials that nobody wrote to since a time, in seconds of the epoch; they may belong to gone files.
-
-    Returns:
-        How many were removed.
-    """
-    removed = 0
-    objects.prepare()
-    with store_errors(objects.home), os.scandir(objects.home.partial) as entries:
-        for entry in entries:
-            if entry.stat(follow_symlinks=False).st_mtime < before:
-                Path(entry.path).unlink(missing_ok=True)
-                removed += 1
-    return removed
 
 
 def _name(key: PartialKey) -> str:

@@ -6,6 +6,7 @@ import datetime as dt
 
 import msgspec
 
+from mirror.records.passes import COSTS_HISTORY
 from mirror.records.runs import ACTIVE_STATES
 from mirror.store.engine.queries import Queryable, structs
 
@@ -20,7 +21,7 @@ class ProjectOverview(msgspec.Struct, frozen=True, kw_only=True):
     gone: int  # held, but deleted upstream
     failures: int  # runs, and parts of runs, that could not be taken
     quarantined: int  # of those, given up until a person asks for them
-    incomplete: int  # histories of which something is missing
+    incomplete: int  # histories of which something is missing, or that could not be read
     files: int  # run files held
     file_bytes: int
     runs_upstream: int | None  # by the server's count at the last good pass
@@ -48,7 +49,10 @@ LEFT JOIN (
     FROM lake.failures GROUP BY ALL
 ) f USING (entity, project)
 LEFT JOIN (
-    SELECT entity, project, count(*) AS incomplete FROM lake.completeness WHERE NOT complete GROUP BY ALL
+    SELECT entity, project, count(DISTINCT run_id) AS incomplete
+    FROM (SELECT entity, project, run_id FROM lake.completeness WHERE NOT complete
+          UNION ALL SELECT entity, project, run_id FROM lake.failures WHERE item IN (SELECT unnest(?::VARCHAR[])))
+    GROUP BY ALL
 ) c USING (entity, project)
 LEFT JOIN (
     SELECT entity, project, count(*) AS files, sum(size)::BIGINT AS bytes
@@ -60,4 +64,4 @@ ORDER BY 1, 2
 
 def project_overviews(lake: Queryable) -> list[ProjectOverview]:
     """Every project that was pulled, by name."""
-    return structs(ProjectOverview, lake.rows(_PROJECTS, [sorted(ACTIVE_STATES)]))
+    return structs(ProjectOverview, lake.rows(_PROJECTS, [sorted(ACTIVE_STATES), list(COSTS_HISTORY)]))

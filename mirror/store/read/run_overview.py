@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from mirror.records.operations import RunPath
+from mirror.records.passes import COSTS_HISTORY
 from mirror.store.engine.queries import Queryable, columns_of, structs
 from mirror.store.engine.reader import Reader
 from mirror.store.history.nesting import prefixes
@@ -128,7 +129,8 @@ WHERE l.entity = ? AND l.project = ? AND l.run_id = ? ORDER BY l.direction, a.se
 """
 # One statement, for each costs a look into the catalog. What is not in the lake may have failed all the same.
 _GAPS = f"""
-SELECT r.synced_at, coalesce(c.history_line_count, r.history_line_count), c.rows_held, coalesce(c.complete, false),
+SELECT r.synced_at, coalesce(c.history_line_count, r.history_line_count), c.rows_held, coalesce(c.complete, false)
+       AND NOT EXISTS (FROM lake.failures WHERE {_RUN} AND item IN (SELECT unnest(?::VARCHAR[]))),
        c.reason, (SELECT count(*) FROM lake.files WHERE {_RUN} AND {_LACKING}),
        (SELECT list([item, reason] ORDER BY item) FROM (
            SELECT item, reason FROM lake.failures WHERE {_RUN} ORDER BY item LIMIT {FAILURES_LISTED}
@@ -165,7 +167,7 @@ def run_overview(reader: Reader, run: RunPath) -> RunOverview | None:
 
 def run_gaps(lake: Queryable, run: RunPath) -> RunGaps:
     """What of a run is not held; of a run that is not in the lake, nothing is."""
-    ((*facts, failures),) = lake.rows(_GAPS, [*run, *run, *run, *run])
+    ((*facts, failures),) = lake.rows(_GAPS, [*run, list(COSTS_HISTORY), *run, *run, *run, *run])
     return struct_of(RunGaps, (*facts, tuple((item, reason) for item, reason in failures or ())))
 
 
