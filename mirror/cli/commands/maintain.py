@@ -11,12 +11,12 @@ import click
 import msgspec
 
 from mirror.cli.commands.status import disk_line
+from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import plural, print_json, size, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import NotMirrored
 from mirror.outbox.reading import OutboxReader
-from mirror.store import Lake
 from mirror.store.care.files import Removed
 from mirror.store.care.maintenance import Maintenance, maintain, plan_maintenance
 from mirror.store.engine.reading import open_lake
@@ -59,14 +59,7 @@ def _maintain(setting: Setting) -> Maintenance:
             f"nothing is mirrored in {setting.home.root} yet",
             hint="run `wandb-mirror init --source ENTITY/PROJECT` and `wandb-mirror pull`, or name another --home",
         )
-    deployment = setting.deployment
-    with Lake(
-        setting.home,
-        deployment=deployment.id,
-        known_as=deployment.names,
-        app_url=deployment.app_url,
-        settings=setting.config.store,
-    ) as lake:
+    with lake_to_write(setting) as lake:
         return maintain(lake, setting.config.retention, needed=_needed(setting), now=dt.datetime.now(dt.UTC))
 
 

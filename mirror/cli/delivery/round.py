@@ -12,6 +12,7 @@ import msgspec
 
 from mirror.api import Client, Spent
 from mirror.cli.delivery.entries import path_of, wish
+from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import Setting
 from mirror.cli.terminal.output import say
 from mirror.config import conflict_policy
@@ -89,14 +90,7 @@ class Rounds:
             AuthError: the server does not know the key.
             Unreachable, ServerError: the server is not there; nothing was begun.
         """
-        deployment = self.setting.deployment
-        with Lake(
-            self.setting.home,
-            deployment=deployment.id,
-            known_as=deployment.names,
-            app_url=deployment.app_url,
-            settings=self.setting.config.store,
-        ) as lake:
+        with lake_to_write(self.setting) as lake:
             try:
                 features = await self._known_features()
             except MirrorError:

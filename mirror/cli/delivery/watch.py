@@ -12,7 +12,7 @@ from mirror.cli.delivery.round import Rounds
 from mirror.cli.terminal.output import plural, say
 from mirror.errors import AuthError, HomeBusy, MirrorError, ServerError, Unreachable
 from mirror.outbox.spool import utc_now
-from mirror.replay.due import is_due
+from mirror.replay.order import is_due
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):

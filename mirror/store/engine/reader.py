@@ -58,6 +58,9 @@ class Reader:
         with store_errors(self.home):
             yield self._cursor()
 
+    reading = engine
+    """As a lake that is open for writing calls it."""
+
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Engine]:
         """The same, and all statements inside see the same commit."""

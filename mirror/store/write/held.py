@@ -14,6 +14,7 @@ from mirror.records.runs import ACTIVE_STATES, RunRecord, is_same_run
 from mirror.store.engine.connection import sql_name
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.literals import inlined
+from mirror.store.engine.reader import Reader
 from mirror.store.write.rows import naive
 from mirror.typed import struct_of
 
@@ -195,7 +196,7 @@ _COLUMNS = {
 }
 
 
-def with_held(lake: Lake, key: ProjectKey, runs: Iterable[RunRecord]) -> dict[str, RunRecord]:
+def with_held(lake: Lake | Reader, key: ProjectKey, runs: Iterable[RunRecord]) -> dict[str, RunRecord]:
     """Runs with what is held in place of the fields that the server did not tell; their fingerprints are left to do.
 
     What is held under the id of another run that was deleted since is no such value.

@@ -12,6 +12,7 @@ from mirror.records.passes import ProjectKey
 from mirror.records.receipts import Ending, Receipt
 from mirror.store.engine.connection import Engine
 from mirror.store.engine.lake import Lake
+from mirror.store.engine.reader import Reader
 from mirror.store.schema.tables import RECEIPTS
 from mirror.store.write.contents_writer import run_artifacts
 from mirror.store.write.rows import insert
@@ -38,7 +39,7 @@ def write_delivered(engine: Engine, key: ProjectKey, delivered: Delivered | None
         engine.unregister("linked")
 
 
-def endings_of(lake: Lake, entry_ids: Sequence[str]) -> dict[str, list[Ending]]:
+def endings_of(lake: Lake | Reader, entry_ids: Sequence[str]) -> dict[str, list[Ending]]:
     """The receipts that some entries have, latest first, by entry id."""
     with lake.reading() as engine:
         rows = engine.execute(
@@ -52,7 +53,7 @@ def endings_of(lake: Lake, entry_ids: Sequence[str]) -> dict[str, list[Ending]]:
     return found
 
 
-def given_up_creations(lake: Lake) -> dict[RunPath, str]:
+def given_up_creations(lake: Lake | Reader) -> dict[RunPath, str]:
     """The runs whose last creation a person gave up, each with the id of that entry."""
     with lake.reading() as engine:
         rows = engine.execute(
