@@ -13,11 +13,11 @@ import msgspec
 
 from mirror.api import ApiKey, Client, deployment_of
 from mirror.cli.setting import known_server
+from mirror.clock import utc_now
 from mirror.config import Config, PullSettings, ServerSettings, SourceSettings, StoreSettings
 from mirror.errors import MirrorError
 from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport, PullRequest, Silent, Watcher, pull
-from mirror.pull.cycle import utc_now
 from mirror.records.passes import ProjectKey
 from mirror.sandbox import Sandbox
 from mirror.store import Lake, connect, run_sql

@@ -6,6 +6,7 @@ import datetime as dt
 
 import msgspec
 
+from mirror.backoff import backoff_s
 from mirror.outbox import OutboxReader
 from mirror.records.operations import Create, Entry, RunPath, touched
 from mirror.replay.decide import Decision, Verdict
@@ -95,8 +96,8 @@ def look_for_creation(outbox: OutboxReader, before: Before, entry: Entry, given_
 
 def later(attempts: int, now: dt.datetime, random: float) -> dt.datetime:
     """When an entry that failed for the moment is tried again, after so many attempts; `random` is from 0 to 1."""
-    wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(attempts, 20))
-    return now + dt.timedelta(seconds=wait_s * (1 + JITTER * random))
+    wait_s = backoff_s(attempts, first_s=FIRST_WAIT_S, longest_s=LONGEST_WAIT_S, jitter=JITTER * random)
+    return now + dt.timedelta(seconds=wait_s)
 
 
 def may_go(entry: Entry, now: dt.datetime) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import sys
 
 import click
@@ -17,6 +16,7 @@ from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import on_terminal, plural, print_json, write
 from mirror.cli.terminal.statuses import exit_statuses
+from mirror.clock import utc_now
 from mirror.errors import EXIT_PARTIAL, NotMirrored, Refused
 from mirror.outbox.reading import OutboxReader
 
@@ -48,7 +48,7 @@ def command(home: str | None, config: str | None, dry_run: bool, yes: bool, as_j
         if not (dry_run or plan.is_empty):
             if not yes:
                 _ask(as_json=as_json)
-            again = repair(lake, plan, dt.datetime.now(dt.UTC))
+            again = repair(lake, plan, utc_now())
     if as_json:
         print_json(
             {

@@ -20,6 +20,7 @@ from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, ago, plural, print_json, size, with_zone, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.cli.terminal.tables import print_table
+from mirror.clock import utc_now
 from mirror.daemon.status.health import Finding, Vitals, judge
 from mirror.daemon.status.status_file import DaemonStatus, read_ended
 from mirror.daemon.status.status_file import read_status as read_daemon
@@ -136,7 +137,7 @@ def read_status(setting: Setting, *, held: Held | None = None, used: DiskUse | N
         NotMirrored: the home was never set up.
         StoreError: something of it cannot be read.
     """
-    home, now = setting.home, dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    home, now = setting.home, utc_now().replace(tzinfo=None)
     held = held or read_held(setting)
     with store_errors(home):
         used = used or disk_use(home)
@@ -215,7 +216,7 @@ def head_lines(status: Status, now: dt.datetime) -> list[str]:
 
 
 def _print(status: Status) -> None:
-    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    now = utc_now().replace(tzinfo=None)
     for line in head_lines(status, now):
         write(line)
     if not status.projects:

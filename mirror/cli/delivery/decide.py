@@ -12,9 +12,9 @@ from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, print_json, say, write
 from mirror.cli.terminal.statuses import exit_statuses
+from mirror.clock import utc_now
 from mirror.errors import ConfigError, EntryMoved, Refused
 from mirror.outbox import Outbox, Placed
-from mirror.outbox.spool import utc_now
 from mirror.replay.ledger import give_up
 
 NEXT = "next: wandb-mirror replay"

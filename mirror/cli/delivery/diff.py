@@ -16,10 +16,10 @@ from mirror.cli.delivery.entries import entry_json, path_of, since, value_text, 
 from mirror.cli.setting import Setting, find_setting, known_key, known_server, setting_options
 from mirror.cli.terminal.output import UTF8, plural, print_json, say, write
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
+from mirror.clock import utc_now
 from mirror.config import conflict_policy
 from mirror.errors import MirrorError
 from mirror.outbox import OutboxReader, Placed
-from mirror.outbox.spool import utc_now
 from mirror.records.operations import EntryState
 from mirror.replay.forecast import Action, Forecast, ForecastContext, Step, foresee
 from mirror.replay.look import Mirror, Server, Upstream

@@ -15,10 +15,10 @@ from mirror.cli.delivery.entries import path_of, wish
 from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import Setting
 from mirror.cli.terminal.output import say
+from mirror.clock import utc_now
 from mirror.config import conflict_policy
 from mirror.errors import MirrorError
 from mirror.outbox import Outbox
-from mirror.outbox.spool import utc_now
 from mirror.records.operations import Entry
 from mirror.replay import DeliveryContext, Replayed, Result, replay
 from mirror.store import Lake
