@@ -100,6 +100,7 @@ PROMISES = (
             "replay/test_what_is_not_told.py": (
                 "test_null_where_this_mirror_holds_something_is_not_taken_for_nothing",
             ),
+            "replay/test_forecast.py": ("test_a_dry_run_foretells_what_a_replay_does",),
             **files("cli", "dry_run"),
         },
     ),
@@ -255,7 +256,7 @@ PROMISES = (
             "pull/test_rate_limits.py": ("test_a_storm_of_429_ends_in_a_complete_pull_at_every_page_size",),
             **files("pull", "forecast"),
             **files("api", "budgets limits session transfer_speed"),
-            **files("unit", "plan"),
+            **files("unit", "backoff plan"),
             **files("bench", "first_pull metadata"),
         },
     ),

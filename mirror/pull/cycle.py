@@ -13,6 +13,7 @@ import anyio.to_thread
 import msgspec
 
 from mirror.api.client import Client
+from mirror.clock import utc_now
 from mirror.config import Config, SourceSettings
 from mirror.errors import AuthError, MirrorError, NotFound, StoreError, Unreachable
 from mirror.pull import plan
@@ -41,11 +42,6 @@ class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
     accept_missing: bool = False  # mark runs as gone, however many the server confirms
     retry_quarantined: bool = False  # try again what was given up after many attempts
     dry_run: bool = False  # say what would be fetched, and change nothing
-
-
-def utc_now() -> dt.datetime:
-    """The time now, UTC."""
-    return dt.datetime.now(dt.UTC)
 
 
 async def pull(

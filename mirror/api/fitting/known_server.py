@@ -11,6 +11,7 @@ import msgspec
 from mirror.api.fitting.expected_types import INPUTS
 from mirror.api.fitting.fitted import Fitted, family, named_type
 from mirror.api.fitting.refusals import Refusal, refusal_of
+from mirror.clock import utc_now
 from mirror.errors import DocumentRefused, Reported
 from mirror.records.server import ServerFacts, Viewer
 
@@ -154,7 +155,7 @@ class KnownServer:
         They are left out until `ask_again`, whatever it took before: servers break as well.
         """
         new = set(names) - set(self.facts.lacking)
-        since = self.at or dt.datetime.now(dt.UTC)
+        since = self.at or utc_now()
         self._change(
             msgspec.structs.replace(
                 self.facts,
