@@ -193,7 +193,7 @@ class Server:
 class Mirror:
     """What the last pull found, in place of a server that is not there."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Queryable) -> None:
         self._reader = reader
 
     async def run(self, path: RunPath, needs: Sequence[str], wants: Sequence[str]) -> Seen:  # noqa: ARG002
