@@ -127,9 +127,7 @@ class Server:
         reading: turns at the lake.
     """
 
-    def __init__(
-        self, client: Client, lake: Queryable | None, reading: anyio.CapacityLimiter | None = None
-    ) -> None:
+    def __init__(self, client: Client, lake: Queryable | None, reading: anyio.CapacityLimiter | None = None) -> None:
         self._client = client
         self._lake = lake
         self._reading = reading

@@ -14,8 +14,8 @@ from mirror.layout import Home
 from mirror.records.operations import Entry, EntryState, Operation, RunPath
 from mirror.records.server import Viewer
 from mirror.server_facts import read_viewer
+from mirror.store.engine.meta import lake_app_url
 from mirror.store.engine.reader import Reader
-from mirror.store.read.projects import app_url
 
 if TYPE_CHECKING:
     from mirror.outbox import Outbox
@@ -86,7 +86,7 @@ class LocalMirror:
     @cached_property
     def app_url(self) -> str:
         """The address of the server's pages, with a trailing slash."""
-        return app_url(self.reader) or "https://wandb.ai/"
+        return (lake_app_url(self.reader) or "https://wandb.ai").rstrip("/") + "/"
 
     @cached_property
     def viewer(self) -> Viewer | None:

@@ -8,7 +8,6 @@ import msgspec
 
 from mirror.records.passes import ProjectKey, SourceState
 from mirror.records.runs import ACTIVE_STATES
-from mirror.store.engine.meta import lake_app_url
 from mirror.store.engine.queries import Queryable, aware, aware_structs, columns_of, structs
 
 ISO = "'%Y-%m-%dT%H:%M:%S'"  # for strftime
@@ -63,12 +62,6 @@ def mirrored_projects(lake: Queryable, entity: str | None = None) -> list[tuple[
 def count_all_runs(lake: Queryable) -> int:
     """How many runs are held, those that are gone upstream among them."""
     return int(lake.rows("SELECT count(*) FROM lake.runs")[0][0])
-
-
-def app_url(lake: Queryable) -> str | None:
-    """The address of the server's pages, with a trailing slash, as the last pull knew it."""
-    url = lake_app_url(lake)
-    return None if url is None else url.rstrip("/") + "/"
 
 
 def source_state(lake: Queryable, key: ProjectKey) -> SourceState:
