@@ -11,8 +11,10 @@ from typing import Any
 import anyio
 import msgspec
 
-from mirror.api import ApiKey, Client, deployment_of
-from mirror.cli.setting import known_server
+from mirror.api.client import Client
+from mirror.api.transport.credentials import ApiKey
+from mirror.api.transport.deployment import deployment_of
+from mirror.cli.clients import known_server
 from mirror.config import Config, HealthSettings, PullSettings, ServerSettings, SourceSettings, StoreSettings
 from mirror.errors import MirrorError
 from mirror.layout import Home
@@ -20,8 +22,9 @@ from mirror.pull import ProjectReport, PullReport, PullRequest, Silent, Watcher,
 from mirror.pull.cycle import utc_now
 from mirror.records.passes import ProjectKey
 from mirror.sandbox import Sandbox
-from mirror.store import Lake, connect, run_sql
+from mirror.store.engine.lake import Lake
 from mirror.store.engine.reading import open_lake
+from mirror.store.read.sql import connect, run_sql
 
 ENTITY, PROJECT = "team", "proj"
 SOURCE = f"{ENTITY}/{PROJECT}"

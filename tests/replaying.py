@@ -12,8 +12,10 @@ from typing import Any
 
 import anyio
 
-from mirror.api import ApiKey, Client, deployment_of
-from mirror.cli.setting import known_server
+from mirror.api.client import Client
+from mirror.api.transport.credentials import ApiKey
+from mirror.api.transport.deployment import deployment_of
+from mirror.cli.clients import known_server
 from mirror.config import ServerSettings
 from mirror.layout import Home
 from mirror.outbox import Outbox
@@ -21,8 +23,9 @@ from mirror.pull.cycle import utc_now
 from mirror.records.operations import Entry, Operation, UploadFile
 from mirror.replay import DeliveryContext, Replayed, replay
 from mirror.replay.merge import Policy
-from mirror.store import Lake, connect, run_sql
+from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
+from mirror.store.read.sql import connect, run_sql
 from tests.mirroring import ENGINE, ENTITY, PROJECT, SERVER
 
 

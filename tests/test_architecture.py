@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import mirror
@@ -28,6 +30,48 @@ def test_every_file_begins_with_its_one_idea_and_stays_short() -> None:
         text = path.read_text(encoding="utf-8")
         assert ast.get_docstring(ast.parse(text)), path
         assert len(text.splitlines()) <= 400, path
+
+
+# What people hold leads from one to the other as in the SDK and says so by its types: a run to its sweep and artifacts,
+# a sweep to its runs, a version to its collection, its entries, and the run that logged it.
+ONE_OF_ANOTHER = {
+    *("run", "runs", "sweeps"),
+    *(f"artifacts.{name}" for name in ("artifact", "collection_lists", "collections", "files", "logged_objects")),
+    *(f"artifacts.{name}" for name in ("manifest", "run_artifacts")),
+}
+
+
+def test_no_files_import_each_other_in_a_circle_but_the_objects_that_people_hold() -> None:
+    circles = imports_in_circles()
+    assert circles == {f"mirror.run.{name}" for name in ONE_OF_ANOTHER}
+
+
+def imports_in_circles() -> set[str]:
+    """Modules from which imports lead back to themselves, those inside functions and for type checking included."""
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in SOURCES
+    }
+    imports: dict[str, set[str]] = {}
+    for name, path in modules.items():
+        found: set[str] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                named = {f"{node.module}.{alias.name}" for alias in node.names}
+                found |= {one if one in modules else node.module for one in named}
+        imports[name] = found & modules.keys()
+    reached = dict(imports)
+    while True:
+        further = {name: found.union(*(imports[one] for one in found)) for name, found in reached.items()}
+        if further == reached:
+            return {name for name, found in reached.items() if name in found}
+        reached = further
+
+
+def test_opening_an_api_imports_no_page_and_nothing_that_writes() -> None:
+    program = "import sys, mirror; mirror.Api('nowhere'); print(*(name for name in sys.modules if 'mirror' in name))"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert len(loaded) <= 50
+    assert not [name for name in loaded if name.startswith(("mirror.store.write", "mirror.run.page", "mirror.outbox"))]
 
 
 def test_the_error_tree_in_the_docstring_is_the_tree_in_the_code() -> None:

@@ -22,11 +22,11 @@ from mirror.check.verify import Report
 from mirror.durable import make_folder, move
 from mirror.layout import Home
 from mirror.locks import locked
-from mirror.store import Lake
 from mirror.store.care.inspection import referrers, tables_of
 from mirror.store.care.objects import object_path
 from mirror.store.care.repairs import mark_lost
 from mirror.store.engine.connection import Engine, store_errors
+from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import hash_file
 
 

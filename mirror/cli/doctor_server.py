@@ -9,8 +9,11 @@ from typing import Literal
 
 import msgspec
 
-from mirror.api import BadRun, Client, RunContents, RunsPage, RunStreams, StreamAsk
-from mirror.cli.setting import Setting, open_client
+from mirror.api.client import Client
+from mirror.api.rows.listed import RunContents, RunStreams, StreamAsk
+from mirror.api.rows.pages import BadRun, RunsPage
+from mirror.cli.clients import open_client
+from mirror.cli.setting import Setting
 from mirror.cli.terminal.output import plural, size
 from mirror.config import SourceSettings
 from mirror.errors import MirrorError, NotFound, NotOffered

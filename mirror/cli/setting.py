@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from mirror.api import ApiKey, Client, Deployment, KnownServer, deployment_of, find_api_key
-from mirror.cli.terminal.output import say
 from mirror.config import Config, load_config
 from mirror.errors import ConfigError, HomeUnusable
 from mirror.layout import Home, find_home
-from mirror.records.spans import span
-from mirror.server_facts import keep_server_facts, read_server_facts
+
+if TYPE_CHECKING:
+    from mirror.api.transport.deployment import Deployment
 
 SOURCE_HINT = "both names stand in the address of the project's page: https://wandb.ai/ENTITY/PROJECT"
 
@@ -41,55 +38,9 @@ class Setting:
         Raises:
             ConfigError: its base URL is not one.
         """
+        from mirror.api.transport.deployment import deployment_of  # brings httpx, which few commands need
+
         return deployment_of(self.config.server.base_url, self.config.server.aliases)
-
-
-def known_key(config: Config) -> ApiKey:
-    """The key for the configured server; what could not be read on the way is said.
-
-    Raises:
-        AuthError: there is none, or it cannot be one.
-    """
-    key = find_api_key(config.server, deployment_of(config.server.base_url, config.server.aliases))
-    for warning in key.warnings:
-        say(f"warning: {warning}")
-    return key
-
-
-OnRetry = Callable[[str, float], None]
-
-
-@contextlib.asynccontextmanager
-async def open_client(
-    config: Config, home: Home | None, on_retry: OnRetry | None = None, *, keeps: bool = True
-) -> AsyncIterator[Client]:
-    """A client that tells about its retries: on standard error, if nobody else is named.
-
-    Args:
-        config: names the server.
-        home: keeps what is known of the server; None: nothing is kept.
-        on_retry: told about each retry.
-        keeps: what is learnt of the server is kept in the home.
-    """
-    deployment = deployment_of(config.server.base_url, config.server.aliases)
-    async with Client(
-        deployment,
-        known_key(config),
-        config.server,
-        on_retry=on_retry or tell_retry,
-        known=known_server(home, deployment, keeps=keeps) if home is not None else None,
-    ) as client:
-        yield client
-
-
-def known_server(home: Home, deployment: Deployment, *, keeps: bool = True) -> KnownServer:
-    """What a home knows of its server; what is learnt is kept there, unless nothing is to be changed."""
-    on_learnt = partial(keep_server_facts, home) if keeps else None
-    return KnownServer(read_server_facts(home, deployment.id), on_learnt=on_learnt)
-
-
-def tell_retry(reason: str, wait_s: float) -> None:
-    say(f"waiting {f'{wait_s:.1f} s' if wait_s < 120 else span(wait_s)}: {reason}")
 
 
 def setting_options(function: F) -> F:

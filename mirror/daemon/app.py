@@ -20,7 +20,11 @@ from pathlib import Path
 import anyio
 import msgspec
 
-from mirror.api import ApiKey, Client, KnownServer, Limits, deployment_of, find_api_key
+from mirror.api.client import Client
+from mirror.api.fitting.known_server import KnownServer
+from mirror.api.transport.credentials import ApiKey, find_api_key
+from mirror.api.transport.deployment import deployment_of
+from mirror.api.transport.limits import Limits
 from mirror.config import Config
 from mirror.daemon.config_watch import stamp_of, watch_config
 from mirror.daemon.connection import Connection
@@ -42,7 +46,7 @@ from mirror.layout import Home
 from mirror.locks import ProcessLock
 from mirror.outbox import Aside, Outbox
 from mirror.server_facts import keep_server_facts, read_server_facts
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.tasks import side_by_side
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from mirror.api import Client
+from mirror.api.client import Client
 from mirror.config import Config
 from mirror.daemon.connection import Connection
 from mirror.daemon.events import Event
@@ -18,7 +18,7 @@ from mirror.daemon.schedule.scheduler import PROBE, Scheduler
 from mirror.daemon.schedule.triggers import Probing
 from mirror.daemon.status.counters import Counters
 from mirror.errors import MirrorError
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.write.fresh_rows import FreshRows
 

@@ -13,7 +13,8 @@ from functools import partial
 import anyio
 from anyio.abc import TaskGroup
 
-from mirror.api import Client, Spent
+from mirror.api.client import Client
+from mirror.api.transport.spent import Spent
 from mirror.daemon.context import DaemonContext, ask
 from mirror.daemon.events import Event
 from mirror.daemon.schedule.scheduler import MAINTAIN, PROBE, Scheduler, pull_of, reconcile_of

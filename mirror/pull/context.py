@@ -10,11 +10,11 @@ from typing import ParamSpec, TypeVar
 import anyio
 import anyio.to_thread
 
-from mirror.api import Client
+from mirror.api.client import Client
 from mirror.config import PullSettings
 from mirror.pull.contents.fetch import UnderWay
 from mirror.pull.report import Watcher
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.write.fresh_rows import FreshRows
 

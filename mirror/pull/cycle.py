@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from mirror.api import Client
+from mirror.api.client import Client
 from mirror.config import Config, SourceSettings
 from mirror.errors import AuthError, MirrorError, NotFound, StoreError, Unreachable
 from mirror.pull import plan
@@ -23,7 +23,7 @@ from mirror.pull.project_pass import ProjectPass
 from mirror.pull.report import ProjectReport, PullReport, Silent, Watcher
 from mirror.pull.take import PageTaker
 from mirror.records.passes import ProjectKey
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.write.fresh_rows import FreshRows
 

@@ -12,7 +12,7 @@ from contextlib import aclosing
 
 import msgspec
 
-from mirror.api import RunsPage
+from mirror.api.rows.pages import RunsPage
 from mirror.api.rows.times import time_or_none
 from mirror.config import SourceSettings
 from mirror.errors import MirrorError, ServerError, SuspiciousListing, Unreachable
@@ -26,8 +26,8 @@ from mirror.pull.seen import Seen
 from mirror.pull.sweeps_pass import take_sweeps
 from mirror.pull.take import PageTaker
 from mirror.records.passes import Failure, Held, ProjectKey, SourceState
-from mirror.store.write import held
-from mirror.store.write.failures import open_failures
+from mirror.store.read import held_runs, projects
+from mirror.store.read.failures import open_failures
 
 NOT_LISTED = "the server has it by its name, and lists it no more: it was not read again"
 
@@ -61,10 +61,10 @@ class ProjectPass:
         Raises:
             MirrorError: why it stopped; what was committed before stays, and the reason is in `sources`.
         """
-        self.state = await self.context.stored(held.source_state, self.context.lake, self.key)
+        self.state = await self.context.stored(projects.source_state, self.context.lake, self.key)
         self.pages.last_look = self.state.last_pass_at
         self.held_project = self.state.last_walk_at is not None
-        self.held_before = await self.context.stored(held.count_runs, self.context.lake, self.key)
+        self.held_before = await self.context.stored(held_runs.count_runs, self.context.lake, self.key)
         chosen = plan.choose_pass(
             self.state,
             now=self.at,
@@ -96,7 +96,7 @@ class ProjectPass:
         seen = Seen(unseen=set(unsettled))
         trusted = not self.state.distrusts_updates
         trusted = trusted and self.context.client.knows("Run.updatedAt")
-        by_update = trusted and await self.context.stored(held.tells_updates, self.context.lake, self.key)
+        by_update = trusted and await self.context.stored(held_runs.tells_updates, self.context.lake, self.key)
         if by_update and not await self._list_updated(look, seen, room=len(unsettled)):
             self.distrusts_updates, by_update = True, False
             seen = Seen(unseen=seen.unseen)  # what came is taken; the counts belong to the answer that comes now
@@ -107,7 +107,7 @@ class ProjectPass:
         await self._settle_missing(sorted(seen.unseen))
         if by_update:
             await self._check_updates(look, seen)
-        holding = await self.context.stored(held.count_runs, self.context.lake, self.key)
+        holding = await self.context.stored(held_runs.count_runs, self.context.lake, self.key)
         if self.context.dry_run:
             holding += self.report.new - self.report.gone  # as it would be held now
         # One answer held both the count and the runs: only then do they speak of the same instant.
@@ -173,7 +173,7 @@ class ProjectPass:
         if order.oldest is not None:
             # Runs that are held as updated later than the last one listed are on these pages, or they are gone.
             seen.oldest = order.oldest
-            above = await self.context.stored(held.runs_updated_after, self.context.lake, self.key, order.oldest)
+            above = await self.context.stored(held_runs.runs_updated_after, self.context.lake, self.key, order.oldest)
             seen.unseen |= above.keys() - seen.listed
         return True
 
@@ -199,11 +199,11 @@ class ProjectPass:
         """
         until = self.server_time or self.at
         if seen.oldest is not None:
-            above = await self.context.stored(held.runs_updated_after, self.context.lake, self.key, seen.oldest)
+            above = await self.context.stored(held_runs.runs_updated_after, self.context.lake, self.key, seen.oldest)
             if any(at < until and name not in seen.listed for name, at in above.items()):
                 self.distrusts_updates = True
         start = plan.whole_second(look.overlap_from)
-        holding = await self.context.stored(held.count_moved_since, self.context.lake, self.key, start)
+        holding = await self.context.stored(held_runs.count_moved_since, self.context.lake, self.key, start)
         if seen.counted == holding:
             return
         async with ahead(self._pages(plan.moved_filter(look), with_extras=False)) as pages:
@@ -215,11 +215,11 @@ class ProjectPass:
 
     async def _unsettled(self) -> list[str]:
         """Runs to read again whatever the listing says: they change by themselves, failed, or await their export."""
-        active = await self.context.stored(held.active_runs, self.context.lake, self.key)
+        active = await self.context.stored(held_runs.active_runs, self.context.lake, self.key)
         failures = await self.context.stored(open_failures, self.context.lake, self.key)
         retry = self.context.retry_quarantined
         due = {run_id for (run_id, _), failure in failures.items() if failure.is_due(self.at, retry_quarantined=retry)}
-        awaiting = await self.context.stored(held.awaiting_export, self.context.lake, self.key)
+        awaiting = await self.context.stored(held_runs.awaiting_export, self.context.lake, self.key)
         last = self.state.last_pass_at
         late = {name for name, at in awaiting.items() if plan.look_again(at, last_look=last, now=self.at)}
         return sorted({*active, *due, *late})
@@ -227,7 +227,7 @@ class ProjectPass:
     async def _check_overlap(self, look: plan.Look, counted: int | None) -> None:
         """List the overlap when the server counts other runs in it than the lake holds."""
         start, end = plan.whole_second(look.overlap_from), plan.whole_second(look.since)
-        holding = await self.context.stored(held.count_alive_between, self.context.lake, self.key, start, end)
+        holding = await self.context.stored(held_runs.count_alive_between, self.context.lake, self.key, start, end)
         if counted is None or counted == holding:
             return
         async with ahead(self._pages(plan.overlap_filter(look), with_extras=False)) as pages:
@@ -258,7 +258,7 @@ class ProjectPass:
         # Only now, all at once: how many are missing decides whether to believe it. A walk that is cut off before this
         # leaves more runs held than the server counts, and the next look calls for another walk.
         await self._settle_missing(missing)
-        holding = await self.context.stored(held.count_runs, self.context.lake, self.key)
+        holding = await self.context.stored(held_runs.count_runs, self.context.lake, self.key)
         surplus = max(0, total - holding) if total is not None else 0
         await self._finish(started or self.at, surplus=surplus, total=total, walked=True)
 
@@ -328,7 +328,7 @@ class ProjectPass:
         if window is None:
             return carry, ()
         names = await self.context.stored(
-            held.runs_created_between, self.context.lake, self.key, window.start, window.end
+            held_runs.runs_created_between, self.context.lake, self.key, window.start, window.end
         )
         return carry, plan.missing_from(window, names)
 
@@ -359,7 +359,7 @@ class ProjectPass:
                 if counted != len(found):
                     doubted.update(lacking)
         await self.committer.settled()
-        known = await self.context.stored(held.held_runs, self.context.lake, self.key, absent)
+        known = await self.context.stored(held_runs.held_runs, self.context.lake, self.key, absent)
         candidates = [name for name in absent if name in known and not known[name].gone]
         self._refuse_if_too_many(len(candidates), f"lacks {len(candidates)} of them")
         there = {name for name in candidates if name in doubted and await self._is_there(name)}

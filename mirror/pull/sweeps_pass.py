@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mirror.api import SweepsPage
+from mirror.api.rows.pages import SweepsPage
 from mirror.errors import ServerError, Unreachable
 from mirror.pull import plan
 from mirror.pull.committer import Committer
@@ -10,7 +10,7 @@ from mirror.pull.context import PullContext
 from mirror.pull.listing.path import Path
 from mirror.pull.report import ProjectReport
 from mirror.records.passes import Failure
-from mirror.store.write import held
+from mirror.store.read import sweeps
 
 SWEEPS = "(sweeps)"  # what they are called where failures name runs
 
@@ -32,7 +32,7 @@ async def take_sweeps(
     """
     if first is None:
         return
-    before = await context.stored(held.held_sweeps, context.lake, report.key)
+    before = await context.stored(sweeps.held_sweeps, context.lake, report.key)
     listed: set[str] = set()
     bad: list[str] = []
     page, path = first, Path(f"sweeps of {report.key}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 
-from mirror.api import BadRun, RunContents, with_fingerprint
+from mirror.api.rows.listed import RunContents
+from mirror.api.rows.pages import BadRun
+from mirror.api.rows.runs import with_fingerprint
 from mirror.config import SourceSettings
 from mirror.pull import plan
 from mirror.pull.committer import Batch, Committer
@@ -20,8 +22,8 @@ from mirror.records.contents import HeldHistory
 from mirror.records.passes import CONTENTS, Failure, Held, OpenFailure, ProjectKey, SourceState
 from mirror.records.projects import ProjectRecord
 from mirror.records.runs import RunRecord
-from mirror.store.write import contents_held, held
-from mirror.store.write.failures import open_failures
+from mirror.store.read import artifacts, files, held_runs, histories
+from mirror.store.read.failures import open_failures
 
 FIELD = "field "  # how the item begins that names a field of a run
 BATCH_RUNS = 50  # runs whose contents are one commit
@@ -75,7 +77,7 @@ class PageTaker:
         runs = {run.run_id: run for run in listing}
         if self.committer.is_pending(runs):  # a run that moved between pages: what is held of it is about to change
             await self.committer.settled()
-        before = await self.context.stored(held.held_runs, self.context.lake, self.key, list(runs)) if runs else {}
+        before = await self.context.stored(held_runs.held_runs, self.context.lake, self.key, list(runs)) if runs else {}
         listing = await self._with_held(listing, before)
         runs = {run.run_id: run for run in listing}
         changed = {run.run_id: run for run in plan.changed_runs(listing, before)}
@@ -123,7 +125,7 @@ class PageTaker:
         lacking = [run for run in listing if run.run_id in before and (run.flaws or run.run_id in moved)]
         if not any(run.flaws or run.untold for run in lacking):
             return listing
-        filled = await self.context.stored(held.with_held, self.context.lake, self.key, lacking)
+        filled = await self.context.stored(held_runs.with_held, self.context.lake, self.key, lacking)
         return [with_fingerprint(filled[run.run_id]) if run.run_id in filled else run for run in listing]
 
     def _unplanned(self, runs: Sequence[RunRecord]) -> Sequence[RunRecord]:
@@ -183,7 +185,7 @@ class PageTaker:
         return outcome
 
     async def _held_bytes(self, digests: Sequence[str]) -> dict[str, str]:
-        return await self.context.stored(contents_held.held_bytes, self.context.lake, digests)
+        return await self.context.stored(artifacts.held_bytes, self.context.lake, digests)
 
     async def _held(
         self, runs: Sequence[RunRecord], listed: Mapping[str, RunContents], before: Mapping[str, Held]
@@ -192,16 +194,16 @@ class PageTaker:
         lake, key, run_ids = self.context.lake, self.key, [run.run_id for run in runs if run.run_id in before]
 
         def read() -> HeldContents:
-            links = contents_held.held_links(lake, key, run_ids) if run_ids else {}
+            links = artifacts.held_links(lake, key, run_ids) if run_ids else {}
             pages = [page for run in runs for page in (listed[run.run_id].logged, listed[run.run_id].used)]
             ids = {ref.artifact_id for page in pages for ref in page.artifacts}
             ids |= {artifact_id for pairs in links.values() for artifact_id, _ in pairs}
-            histories = {run.run_id: HeldHistory() for run in runs}
+            unknown = {run.run_id: HeldHistory() for run in runs}
             return HeldContents(
-                files=contents_held.held_files(lake, key, run_ids) if run_ids else {},
-                histories=histories | contents_held.held_histories(lake, key, run_ids) if run_ids else histories,
+                files=files.held_files(lake, key, run_ids) if run_ids else {},
+                histories=unknown | histories.held_histories(lake, key, run_ids) if run_ids else unknown,
                 links=links,
-                artifacts=contents_held.held_artifacts(lake, ids) if ids else {},
+                artifacts=artifacts.held_artifacts(lake, ids) if ids else {},
             )
 
         return await self.context.stored(read)

@@ -1,4 +1,4 @@
-"""NaN and infinities in JSON that has no words for them: W&B's texts stand for them, and their places are noted."""
+"""NaN and infinities, for which JSON has no words: W&B's texts stand for them, and their places are noted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import math
 from collections.abc import Collection, Iterator
 from typing import Any
 
-_NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}  # by W&B's texts
+
+
+def finite(value: float) -> float | str:
+    """A number as JSON can hold it: itself, or W&B's text for it."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def places_of(value: Any, place: str = "") -> Iterator[str]:
@@ -26,7 +33,7 @@ def with_numbers(value: Any, places: Collection[str], place: str = "") -> Any:
     if not places:
         return value
     if isinstance(value, str):
-        return _NUMBERS.get(value, value) if place in places else value
+        return NUMBERS.get(value, value) if place in places else value
     if isinstance(value, dict):
         return {key: with_numbers(item, places, f"{place}/{_escaped(key)}") for key, item in value.items()}
     if isinstance(value, list):

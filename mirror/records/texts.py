@@ -10,11 +10,11 @@ parsers, databases and people give up on one at depths of their own, so one dept
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 import msgspec
 
+from mirror.records.nonfinite import finite
 from mirror.typed import decode
 
 # Keys of a config that W&B keeps for itself; `run.config` of the SDK leaves them out.
@@ -148,8 +148,8 @@ def _exact_int(digits: str) -> int | str:
 
 
 def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    if isinstance(value, float):
+        return finite(value)
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list):

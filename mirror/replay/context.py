@@ -10,7 +10,9 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from mirror.api import BadRun, Client, Look
+from mirror.api.client import Client
+from mirror.api.questions.looks import Look
+from mirror.api.rows.pages import BadRun
 from mirror.errors import NotOffered
 from mirror.outbox import Outbox
 from mirror.records.operations import Entry
@@ -19,10 +21,10 @@ from mirror.records.runs import RunRecord
 from mirror.replay.merge import Policy
 from mirror.replay.outcomes import RefusedDelivery, UnconfirmedDelivery
 from mirror.replay.readable import FIELD_OF, WHOLE, flaws_in, is_empty
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
+from mirror.store.read.held_runs import with_held
 from mirror.store.write.fresh_rows import FreshRows
-from mirror.store.write.held import with_held
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ from mirror.replay.due import later, may_go
 from mirror.replay.ledger import Ended, Ledger, ended_before, let_leave
 from mirror.replay.outcomes import Delivered, HeldDelivery, RefusedDelivery, UnconfirmedDelivery, is_refusal, words_of
 from mirror.replay.watching import Silent, Watcher
-from mirror.store.write.receipts import given_up_creations
+from mirror.store.read.receipts import given_up_creations
 from mirror.tasks import side_by_side
 
 AT_ONCE = 256  # entries in memory

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from mirror.api import ListedFile
+from mirror.api.rows.listed import ListedFile
 from mirror.errors import StoreError, UrlExpired
 from mirror.records.contents import FileRow
 from mirror.records.operations import DeleteFile, Entry, UploadFile

@@ -20,7 +20,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from mirror.api import with_fingerprint
+from mirror.api.rows.runs import with_fingerprint
 from mirror.outbox import Outbox
 from mirror.records.contents import ContentChanges, Direction, FileRow
 from mirror.records.operations import Entry
@@ -29,8 +29,10 @@ from mirror.records.receipts import Ending, Receipt
 from mirror.records.runs import RunRecord
 from mirror.replay.context import DeliveryContext
 from mirror.replay.outcomes import Delivered
+from mirror.store.read.files import held_objects
+from mirror.store.read.held_runs import with_held
+from mirror.store.read.receipts import endings_of
 from mirror.store.write import receipts
-from mirror.store.write.held import with_held
 from mirror.store.write.writer import commit
 
 MOST_TOGETHER = 200  # deliveries that one commit writes down
@@ -115,7 +117,7 @@ async def ended_before(context: DeliveryContext, entries: Sequence[Entry]) -> Ma
     if not tried:
         return {}
     known = await anyio.to_thread.run_sync(
-        receipts.endings_of, context.lake, [entry.id for entry in tried], limiter=context.storing
+        endings_of, context.lake, [entry.id for entry in tried], limiter=context.storing
     )
     return {entry.id: ended for entry in tried if (ended := ending(entry, known.get(entry.id, ()))) is not None}
 
@@ -180,7 +182,7 @@ def _commit(context: DeliveryContext, key: ProjectKey, ended: Sequence[Ended]) -
 def _contents(context: DeliveryContext, key: ProjectKey, files: dict[str, dict[str, FileRow]]) -> list[ContentChanges]:
     """Rows of files; one that went upstream keeps the bytes that are held."""
     lost = [(run_id, row.name) for run_id, rows in files.items() for row in rows.values() if row.object is None]
-    held = receipts.held_objects(context.lake, key, lost) if lost else {}
+    held = held_objects(context.lake, key, lost) if lost else {}
     return [
         ContentChanges(
             run_id=run_id,

@@ -10,7 +10,8 @@ from typing import Any
 import anyio.to_thread
 from msgspec import UNSET
 
-from mirror.api import BadRun, Look
+from mirror.api.questions.looks import Look
+from mirror.api.rows.pages import BadRun
 from mirror.errors import MirrorError
 from mirror.records.operations import Create, Delete, Edit, Entry, Stop, UpdateState, may_become
 from mirror.records.runs import ENDED_STATES, RunRecord

@@ -9,19 +9,21 @@ from __future__ import annotations
 import secrets
 import string
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mirror.errors import CommError, NotMirrored
 from mirror.records.operations import Create
 from mirror.run.artifacts.of_api import ApiArtifacts
-from mirror.run.projects import Project, Projects
-from mirror.run.run import Run
-from mirror.run.runs import Runs
 from mirror.run.sdk.absent import only_server_knows
 from mirror.run.sdk.calls import as_comm_error
 from mirror.run.sdk.server_only import ServerOnly
-from mirror.run.sweeps import Sweep
 from mirror.run.user import User
+
+if TYPE_CHECKING:
+    from mirror.run.projects import Project, Projects
+    from mirror.run.run import Run
+    from mirror.run.runs import Runs
+    from mirror.run.sweeps import Sweep
 
 _ID_LETTERS = string.ascii_lowercase + string.digits
 _ID_LENGTH = 8  # as W&B's own ids
@@ -45,6 +47,8 @@ class Api(ApiArtifacts, ServerOnly):
             RunNotFoundError: the run is not in this mirror.
             CommError: the path names no run.
         """
+        from mirror.run.run import Run
+
         run_path = self._run_path(path)
         if path not in self._held:
             self._held[path] = Run(self._local, run_path)
@@ -78,6 +82,8 @@ class Api(ApiArtifacts, ServerOnly):
         Raises:
             CommError: the path names no project; of the first look at the runs, where the filter or the order is wrong.
         """
+        from mirror.run.runs import Runs
+
         entity, project = self._project_path(path)
         key = f"{path or ''}{filters or {}}{order}{with_gone}"
         if key not in self._held:
@@ -92,11 +98,15 @@ class Api(ApiArtifacts, ServerOnly):
     @as_comm_error
     def project(self, name: str, entity: str | None = None) -> Project:
         """A project; what is not mirrored shows when it is looked at, as with the SDK."""
+        from mirror.run.projects import Project
+
         return Project(self._local, entity or self._needed_entity(name), name)
 
     @as_comm_error
     def projects(self, entity: str | None = None, per_page: int = 200) -> Projects:
         """The projects of an entity that are mirrored."""
+        from mirror.run.projects import Projects
+
         return Projects(self._local, entity or self._needed_entity(None), per_page)
 
     @as_comm_error
@@ -106,6 +116,8 @@ class Api(ApiArtifacts, ServerOnly):
         Raises:
             NotMirrored: the sweep is not in this mirror; also a `ValueError`.
         """
+        from mirror.run.sweeps import Sweep
+
         entity, project, sweep_id = self._run_path(path)
         key = f"sweep {path}"
         if key not in self._held:
@@ -174,6 +186,8 @@ class Api(ApiArtifacts, ServerOnly):
             name,
             run_id or "".join(secrets.choice(_ID_LETTERS) for _ in range(_ID_LENGTH)),
         )
+        from mirror.run.run import Run
+
         try:
             return Run(self._local, path)  # W&B answers with the run that is there
         except NotMirrored:

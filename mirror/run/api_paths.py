@@ -11,7 +11,7 @@ from mirror.layout import Home, find_home
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.paths import parse_artifact_path, parse_path, parse_project_path
 from mirror.run.user import User
-from mirror.store.read.run_rows import mirrored_projects
+from mirror.store.read.projects import mirrored_projects
 
 
 class ApiPaths:
@@ -74,7 +74,7 @@ class ApiPaths:
         Raises:
             NotMirrored: no pull asked yet, or the server does not tell.
         """
-        return User.of_key(self._local)
+        return User.of_key(self._local.viewer)
 
     @property
     def default_entity(self) -> str | None:

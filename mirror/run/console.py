@@ -6,18 +6,13 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from mirror.errors import CommError, NotMirrored
+from mirror.run.facts import RunFacts
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.pages import Pages
-from mirror.store.read.console_rows import ConsoleSpan, console_span, read_console
-from mirror.store.read.file_rows import why_unlisted
-
-if TYPE_CHECKING:
-    from mirror.run.contents import RunContents
-
-_LISTING = ("console", "contents")  # as a pull names what it failed at
+from mirror.store.read.console import ConsoleSpan, console_span, read_console
+from mirror.store.read.failures import why_failed
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,7 @@ class ConsoleLogs(Pages[ConsoleLogLine]):
         last: only so many of the newest; unlike the server's, the mirror's answer is never cut short.
     """
 
-    def __init__(self, local: LocalMirror, run: RunContents, per_page: int = 1000, last: int | None = None) -> None:
+    def __init__(self, local: LocalMirror, run: RunFacts, per_page: int = 1000, last: int | None = None) -> None:
         super().__init__(per_page)
         self._local = local
         self.run = run
@@ -73,7 +68,7 @@ class ConsoleLogs(Pages[ConsoleLogLine]):
         span = console_span(self._local.reader, path)
         if span.count:
             return span
-        if (reason := why_unlisted(self._local.reader, path, _LISTING)) is not None:
+        if (reason := why_failed(self._local.reader, path, ["console"])) is not None:
             raise NotMirrored(
                 f"the console of {'/'.join(path)} is not in this mirror: {reason}",
                 hint=f"`wandb-mirror pull {'/'.join(path)}` tries again",

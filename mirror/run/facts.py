@@ -19,7 +19,8 @@ from mirror.run.pending.overlay import created_run, overlaid, overlaid_config, o
 from mirror.run.sdk.attrs import Attrs
 from mirror.run.sdk.calls import deprecated
 from mirror.run.user import User
-from mirror.store.read.run_rows import Documents, LightRun, read_run
+from mirror.run.wire import as_dict, is_pair, wire_fields
+from mirror.store.read.runs import Documents, LightRun, read_run
 
 # Documents by the server's names of their fields, and what people call them.
 _DOCUMENTS = {
@@ -74,6 +75,8 @@ class RunFacts(Attrs):
     read_only: bool | None
     history_line_count: int | None
     history_keys: dict[str, Any] | None
+
+    _seen: Seen
 
     def __init__(
         self,
@@ -187,7 +190,7 @@ class RunFacts(Attrs):
         """The config as W&B takes it, as JSON. Unlike the SDK's it keeps `wandb_version` and descriptions of keys."""
         config = self.config
         wire = {key: value for key, value in self._wire_config().items() if key in INTERNAL_CONFIG_KEYS}
-        described = {key: item for key, item in self._wire_config().items() if _is_pair(item)}
+        described = {key: item for key, item in self._wire_config().items() if is_pair(item)}
         for key, value in config.items():
             wire[key] = {**described.get(key, {"desc": None}), "value": value}
         return json.dumps(wire)
@@ -253,6 +256,20 @@ class RunFacts(Attrs):
         except ValueError as error:
             raise CommError(f"invalid literal for the project's id: {found!r}") from error
 
+    def _queue(self, operation: Operation) -> None:
+        """Put an operation on this run into the outbox, and let the run look as if it had happened.
+
+        Raises:
+            CommError: the server has deleted the run; nothing was queued.
+            HomeUnusable: nothing was queued.
+        """
+        if self.gone:
+            raise CommError(
+                f"{self} was deleted upstream", hint="the mirror keeps it, but it cannot be changed any more"
+            )
+        self._local.enqueue(self._run_path, self.storage_id or None, operation)
+        self._seen = msgspec.structs.replace(self._seen, operations=(*self._seen.operations, operation))
+
     def _read_whole(self) -> None:
         waiting = self._local.pending(self._run_path)  # before the lake: see `LocalMirror.pending`
         created = [item.entry for item in waiting if isinstance(item.operation, Create) and item.is_shown]
@@ -276,7 +293,7 @@ class RunFacts(Attrs):
         self._malformed: dict[str, str] | None = None  # why, by field; None: the documents are not read yet
         run = overlaid(run, operations)
         self._state = run.state or "not found"
-        self._attrs = _wire_fields(run)
+        self._attrs = wire_fields(run)
         self.user = User(self._attrs["user"]) if self._attrs["user"] is not None else None
 
     def _document(self, field: str) -> Any:
@@ -323,7 +340,7 @@ class RunFacts(Attrs):
             "config": self._config_as_seen,
             "rawconfig": self._rawconfig_as_seen,
             "summaryMetrics": self._summary_as_seen,
-            "systemMetrics": lambda: _as_dict(documents.system_metrics),
+            "systemMetrics": lambda: as_dict(documents.system_metrics),
             "historyKeys": lambda: None if documents.history_keys is None else json.loads(documents.history_keys),
         }
         for field, read in readers.items():
@@ -335,54 +352,17 @@ class RunFacts(Attrs):
     def _wire_config(self) -> dict[str, Any]:
         """The config as it was seen, in W&B's envelopes."""
         documents = self._seen.documents or NO_DOCUMENTS
-        return overlaid_config(_as_dict(documents.config), self._seen.operations)
+        return overlaid_config(as_dict(documents.config), self._seen.operations)
 
     def _config_as_seen(self) -> dict[str, Any]:
         return unwrap_config(self._wire_config())
 
     def _rawconfig_as_seen(self) -> dict[str, Any]:
-        return {key: item["value"] if _is_pair(item) else item for key, item in self._wire_config().items()}
+        return {key: item["value"] if is_pair(item) else item for key, item in self._wire_config().items()}
 
     def _summary_as_seen(self) -> dict[str, Any]:
         documents = self._seen.documents or NO_DOCUMENTS
-        return overlaid_summary(_as_dict(documents.summary), self._seen.operations)
-
-
-def _wire_fields(run: LightRun) -> dict[str, Any]:
-    """A run's light fields under the server's names."""
-    return {
-        "id": run.storage_id,
-        "tags": list(run.tags),
-        "name": run.run_id,
-        "displayName": run.display_name,
-        "sweepName": run.sweep,
-        "state": run.state,
-        "group": run.group,
-        "jobType": run.job_type,
-        "commit": run.commit,
-        "readOnly": run.read_only,
-        "createdAt": run.created_at,
-        "heartbeatAt": run.heartbeat_at,
-        "description": run.description,
-        "notes": run.notes,
-        "historyLineCount": run.history_line_count,
-        "user": None if run.user is None else {"name": run.user_name, "username": run.user},
-        "projectId": run.project_internal_id,
-    }
-
-
-def _as_dict(text: str | None) -> dict[str, Any]:
-    """A document as the SDK parses it; one that is not an object counts as empty.
-
-    Raises:
-        ValueError, RecursionError: the text is not JSON.
-    """
-    value = None if text is None else json.loads(text, strict=False)
-    return value if isinstance(value, dict) else {}
-
-
-def _is_pair(item: Any) -> bool:
-    return isinstance(item, dict) and "value" in item
+        return overlaid_summary(as_dict(documents.summary), self._seen.operations)
 
 
 def _not_found(run: RunFacts) -> RunNotFoundError:

@@ -8,25 +8,23 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from mirror.errors import CommError, NotMirrored
 from mirror.records.operations import DeleteFile, UploadFile
 from mirror.records.texts import storable
+from mirror.run.api_paths import ApiPaths
 from mirror.run.downloads import Content, check_name, has_equal, write_out
+from mirror.run.facts import RunFacts
 from mirror.run.pending.local import LocalMirror, Pending
 from mirror.run.sdk.attrs import Attrs
 from mirror.run.sdk.calls import as_comm_error
 from mirror.run.sdk.like import like
 from mirror.run.sdk.pages import SizedPages
-from mirror.store.read.file_rows import RunFile, list_file_names, read_files, why_unlisted
+from mirror.store.read.failures import why_failed
+from mirror.store.read.files import RunFile, list_file_names, read_files
 
-if TYPE_CHECKING:
-    from mirror.run.api import Api
-    from mirror.run.contents import RunContents
-
-_LISTING = ("contents", "files")  # as a pull names what it failed at
 _S3 = re.compile(r"^https?://.*s3.*amazonaws\.com.*")
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
@@ -46,7 +44,7 @@ class File(Attrs):
     """
 
     def __init__(
-        self, local: LocalMirror, attrs: Mapping[str, Any], content: Content, run: RunContents | None = None
+        self, local: LocalMirror, attrs: Mapping[str, Any], content: Content, run: RunFacts | None = None
     ) -> None:
         super().__init__(attrs)
         self._local = local
@@ -79,7 +77,7 @@ class File(Attrs):
 
     @as_comm_error
     def download(
-        self, root: str = ".", replace: bool = False, exist_ok: bool = False, api: Api | None = None
+        self, root: str = ".", replace: bool = False, exist_ok: bool = False, api: ApiPaths | None = None
     ) -> io.TextIOWrapper:
         """Write the file below a folder. It is there whole and verified, or not at all, which the SDK's may not be.
 
@@ -158,7 +156,7 @@ class Files(SizedPages[File]):
     def __init__(
         self,
         local: LocalMirror,
-        run: RunContents,
+        run: RunFacts,
         names: Sequence[str] | None = None,
         per_page: int = 50,
         pattern: str | None = None,
@@ -215,7 +213,7 @@ class Files(SizedPages[File]):
         overlay = self._overlay  # before the lake: see `LocalMirror.pending`
         path = self.run._run_path
         listed = set(list_file_names(self._local.reader, path, among))
-        if not listed and (reason := why_unlisted(self._local.reader, path, _LISTING)) is not None:
+        if not listed and (reason := why_failed(self._local.reader, path, ["files"])) is not None:
             raise NotMirrored(
                 f"the files of {'/'.join(path)} are not in this mirror: {reason}",
                 hint=f"`wandb-mirror pull {'/'.join(path)}` tries again",
@@ -240,7 +238,7 @@ class Files(SizedPages[File]):
         return _of_row(self.run, row)
 
 
-def file_of_upload(run: RunContents, upload: UploadFile) -> File:
+def file_of_upload(run: RunFacts, upload: UploadFile) -> File:
     """A file that is queued to be uploaded: it reads at once."""
     name = storable(upload.name)
     return _of_upload(run, upload, read_files(run._local.reader, run._run_path, [name]).get(name), None)
@@ -252,7 +250,7 @@ def human_size(size: int) -> str:
     return f"{round(size / 1024**power, 1)}{_UNITS[power]}"
 
 
-def _of_upload(run: RunContents, upload: UploadFile, before: RunFile | None, at: str | None) -> File:
+def _of_upload(run: RunFacts, upload: UploadFile, before: RunFile | None, at: str | None) -> File:
     attrs = {
         "id": before.file_id if before is not None else None,
         "sizeBytes": upload.size,
@@ -263,7 +261,7 @@ def _of_upload(run: RunContents, upload: UploadFile, before: RunFile | None, at:
     return File(run._local, _located(run, upload.name, attrs), Content(name=upload.name, object=upload.object), run)
 
 
-def _of_row(run: RunContents, row: RunFile) -> File:
+def _of_row(run: RunFacts, row: RunFile) -> File:
     attrs = {
         "id": row.file_id,
         "sizeBytes": row.size,
@@ -274,11 +272,11 @@ def _of_row(run: RunContents, row: RunFile) -> File:
     return File(run._local, _located(run, row.name, attrs), _content(run, row), run)
 
 
-def _located(run: RunContents, name: str, attrs: Mapping[str, Any]) -> dict[str, Any]:
+def _located(run: RunFacts, name: str, attrs: Mapping[str, Any]) -> dict[str, Any]:
     return {**attrs, "name": name, "url": f"{run.url}/files/{quote(name)}", "directUrl": None}
 
 
-def _content(run: RunContents, row: RunFile) -> Content:
+def _content(run: RunFacts, row: RunFile) -> Content:
     """The bytes of a listed file, if the ones that are held are the ones that are listed."""
     if row.status in ("held", "gone") and row.object is not None:
         return Content(name=row.name, object=row.object)

@@ -15,8 +15,7 @@ from mirror.run.sdk.attrs import Attrs
 from mirror.run.sdk.calls import as_comm_error
 from mirror.run.sdk.pages import Pages
 from mirror.run.sweeps import Sweeps
-from mirror.store.read.run_rows import is_mirrored, mirrored_projects
-from mirror.store.read.sweep_rows import read_project
+from mirror.store.read.projects import is_mirrored, mirrored_projects, read_project
 
 _ELSEWHERE = ("isBenchmark", "user")  # fields that the SDK asks for and no pull does
 

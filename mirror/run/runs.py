@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from mirror.errors import CommError, ConfigError
@@ -14,7 +15,8 @@ from mirror.run.run import Run
 from mirror.run.sdk.absent import ProjectNotMirrored
 from mirror.run.sdk.calls import as_comm_error
 from mirror.run.sdk.pages import SizedPages
-from mirror.store.read.run_rows import Documents, is_mirrored, read_documents, read_light_runs
+from mirror.store.read.projects import is_mirrored
+from mirror.store.read.runs import Documents, read_documents, read_light_runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,7 +88,10 @@ class Runs(SizedPages[Run]):
         """
         from mirror.run.history.histories import combined
 
-        return combined(self, samples, keys, x_axis, format, stream)
+        every = (run for run in self)  # `islice` calls `iter`, and `iter(self)` begins again
+        pages = iter(lambda: list(islice(every, self.per_page)), [])
+        place = self.entity, self.project
+        return combined(self._local.reader, place, pages, samples, keys, x_axis, format, stream)
 
     def upgrade_to_full(self) -> None:
         """Read the documents of the runs that are loaded, and of those that follow at once."""

@@ -9,7 +9,7 @@ from mirror.layout import Home, find_home
 from mirror.run.pending.listing import queued_runs
 from mirror.run.pending.local import LocalMirror
 from mirror.store.engine.connection import Engine
-from mirror.store.engine.reading import connect as connect_upstream
+from mirror.store.read.sql import connect as connect_upstream
 
 
 def connect(home: str | os.PathLike[str] | Home | None = None, *, settings: StoreSettings | None = None) -> Engine:

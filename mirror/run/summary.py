@@ -7,13 +7,11 @@ that `hasattr` works; NaN stays NaN, where the SDK writes null; a large array re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, KeysView, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, KeysView, Mapping
+from typing import Any
 
+from mirror.run.facts import RunFacts
 from mirror.run.pending.changes import plain
-
-if TYPE_CHECKING:
-    from mirror.run.pending.edits import RunEdits
 
 
 class SummarySubDict:
@@ -152,11 +150,13 @@ class Summary(SummarySubDict):
 
     Args:
         run: whose it is; what it shows and changes is `run.summary_metrics`.
+        queue: queues what changed.
     """
 
-    def __init__(self, run: RunEdits) -> None:
+    def __init__(self, run: RunFacts, queue: Callable[[], None]) -> None:
         super().__init__(None)
         self._run = run
+        self._queue = queue
 
     @property
     def _values(self) -> dict[str, Any]:
@@ -167,7 +167,7 @@ class Summary(SummarySubDict):
         return self
 
     def _commit(self) -> None:
-        self._run._queue_edit(summary=True)
+        self._queue()
 
 
 def _stripped(key: Any) -> Any:

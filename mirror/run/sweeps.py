@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 from mirror.errors import CommError, NotMirrored
+from mirror.run.api_paths import ApiPaths
 from mirror.run.page.server_page import iframe
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.absent import ProjectNotMirrored, SweepNotMirrored
 from mirror.run.sdk.attrs import Attrs
 from mirror.run.sdk.calls import deprecated
 from mirror.run.sdk.pages import SizedPages
-from mirror.store.read.run_rows import is_mirrored
-from mirror.store.read.sweep_rows import SweepRow, list_sweep_ids, read_sweeps
+from mirror.store.read.projects import is_mirrored
+from mirror.store.read.sweeps import SweepRow, list_sweep_ids, read_sweeps
 
 if TYPE_CHECKING:
-    from mirror.run.api import Api
     from mirror.run.run import Run
     from mirror.run.runs import Runs
 
@@ -172,7 +172,7 @@ class Sweep(Attrs):
     @classmethod
     def get(
         cls,
-        api: Api,
+        api: ApiPaths,
         entity: str | None = None,
         project: str | None = None,
         sid: str | None = None,

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from mirror.errors import NotMirrored
+from mirror.records.server import Viewer
 from mirror.run.sdk.absent import only_server_can, only_server_knows, unmirrored_field
 from mirror.run.sdk.attrs import Attrs
-
-if TYPE_CHECKING:
-    from mirror.run.api import Api
-    from mirror.run.pending.local import LocalMirror
 
 _ELSEWHERE = ("admin", "email", "entity", "id", "teams")  # of a user whom only a listing of runs names
 
@@ -21,15 +18,15 @@ class User(Attrs):
     """A user, as far as a listing of runs names them, or the server told of the key's owner."""
 
     @classmethod
-    def of_key(cls, local: LocalMirror) -> User:
+    def of_key(cls, viewer: Viewer | None) -> User:
         """Whom the API key belongs to.
 
         Raises:
             NotMirrored: no pull asked yet, or the server does not tell.
         """
-        if local.viewer is None:
+        if viewer is None:
             raise NotMirrored("whom the API key belongs to is not known here", hint="the next pull asks the server")
-        return cls({**msgspec.structs.asdict(local.viewer), "teams": list(local.viewer.teams)})
+        return cls({**msgspec.structs.asdict(viewer), "teams": list(viewer.teams)})
 
     @property
     def name(self) -> str | None:
@@ -62,12 +59,12 @@ class User(Attrs):
         raise only_server_knows(f"the API keys of {self} are")
 
     @property
-    def user_api(self) -> Api | None:
+    def user_api(self) -> None:
         """None: a mirror holds no key to make another `Api` with."""
-        return None
+        return
 
     @classmethod
-    def create(cls, api: Api, email: str, admin: bool | None = False) -> User:
+    def create(cls, api: object, email: str, admin: bool | None = False) -> User:
         """Never done.
 
         Raises:

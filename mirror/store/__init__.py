@@ -6,10 +6,3 @@ holds `writer.lock`); any number read (`connect`) and never block it.
 
 It owns everything below `lake/`. It never opens a socket, never asks W&B, and lets no DuckDB error leave.
 """
-
-from mirror.store.engine.connection import Engine
-from mirror.store.engine.lake import Lake
-from mirror.store.engine.reading import connect
-from mirror.store.read.query import Column, ResultSet, run_sql
-
-__all__ = ["Column", "Engine", "Lake", "ResultSet", "connect", "run_sql"]

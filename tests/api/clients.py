@@ -6,7 +6,12 @@ from typing import Any
 
 import httpx
 
-from mirror.api import Client, RunContents, RunsPage, SignedUrl, deployment_of, find_api_key
+from mirror.api.client import Client
+from mirror.api.rows.listed import RunContents
+from mirror.api.rows.pages import RunsPage
+from mirror.api.transport.credentials import find_api_key
+from mirror.api.transport.deployment import deployment_of
+from mirror.api.transport.signed_url import SignedUrl
 from mirror.config import ServerSettings
 from mirror.sandbox import Fault, Match, Sandbox
 from mirror.sandbox.storage import Answer

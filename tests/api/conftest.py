@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from mirror.api import Client
+from mirror.api.client import Client
 from mirror.sandbox import Sandbox
 from tests.api.clients import client_on
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirror.api import BadArtifact, Client
+from mirror.api.client import Client
+from mirror.api.rows.pages import BadArtifact
 from mirror.errors import NotFound, ServerError
 from mirror.records.artifacts import ArtifactRecord, ManifestEntry, manifest_digest, parse_manifest
 from mirror.sandbox import Fault, Sandbox

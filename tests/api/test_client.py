@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from mirror.api import BadRun, Client
+from mirror.api.client import Client
+from mirror.api.rows.pages import BadRun
 from mirror.errors import AuthError, GraphQLError, ServerError, Unreachable
 from mirror.records.runs import RunRecord
 from mirror.sandbox import Fault, Match, Sandbox

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirror.api import BadRun, Client, RunContents
+from mirror.api.client import Client
 from mirror.api.rows.contents import to_contents_or_bad
 from mirror.api.rows.lenient import sound_json
+from mirror.api.rows.listed import RunContents
+from mirror.api.rows.pages import BadRun
 from mirror.errors import NotFound, ServerError
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.api.clients import TEAM, client_on, contents_of, page_of

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mirror.api import ApiKey, deployment_of, find_api_key
+from mirror.api.transport.credentials import ApiKey, find_api_key
+from mirror.api.transport.deployment import deployment_of
 from mirror.config import ServerSettings
 from mirror.errors import AuthError
 

@@ -7,8 +7,9 @@ import pickle
 import msgspec
 import pytest
 
-from mirror.api import RunContents, SignedUrl
 from mirror.api.rows.contents import to_contents
+from mirror.api.rows.listed import RunContents
+from mirror.api.transport.signed_url import SignedUrl
 
 SECRET = "sesame"
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from mirror.api import BadRun, Client, LogPage, RunStreams, StreamAsk
+from mirror.api.client import Client
+from mirror.api.rows.listed import LogPage, RunStreams, StreamAsk
+from mirror.api.rows.pages import BadRun
 from mirror.errors import GraphQLError, NotFound
 from mirror.sandbox import ConsoleLine, Fault, Match, Sandbox
 from tests.api.clients import TEAM, client_on

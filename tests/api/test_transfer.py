@@ -13,7 +13,8 @@ import anyio
 import httpx
 import pytest
 
-from mirror.api import Client, SignedUrl
+from mirror.api.client import Client
+from mirror.api.transport.signed_url import SignedUrl
 from mirror.errors import (
     AuthError,
     MirrorError,

@@ -11,7 +11,10 @@ import anyio
 import httpx
 import pytest
 
-from mirror.api import Client, SignedUrl, deployment_of, find_api_key
+from mirror.api.client import Client
+from mirror.api.transport.credentials import find_api_key
+from mirror.api.transport.deployment import deployment_of
+from mirror.api.transport.signed_url import SignedUrl
 from mirror.config import ServerSettings
 from tests.api.clients import TEAM
 

@@ -17,7 +17,9 @@ import anyio
 import httpx
 import pytest
 
-from mirror.api import ApiKey, Client, deployment_of
+from mirror.api.client import Client
+from mirror.api.transport.credentials import ApiKey
+from mirror.api.transport.deployment import deployment_of
 from mirror.config import ServerSettings
 from mirror.layout import Home
 from tests.mirroring import ENTITY, PROJECT, Mirror

@@ -9,7 +9,7 @@ from mirror.check.repair import Plan, plan_repair, repair
 from mirror.layout import Home
 from mirror.outbox.reading import OutboxReader
 from mirror.sandbox import Sandbox
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from tests.check.homes import look, queue
 from tests.mirroring import ENGINE, ENTITY, PROJECT, SOURCE, Mirror
 from tests.pull.contents import history, mirror_of

@@ -18,11 +18,11 @@ from mirror.check.hashing import Meter
 from mirror.errors import LakeTooNew, NotMirrored
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
-from mirror.store import Lake
 from mirror.store.care.inspection import LakeFile, inspected, lake_files
 from mirror.store.engine.catalog_copy import catalog_copy
 from mirror.store.engine.catalog_log import damage_of_log
 from mirror.store.engine.catalog_seal import log_of
+from mirror.store.engine.lake import Lake
 from mirror.store.engine.lake_digests import read_digests
 from tests.check.homes import files_of, flipped, look, rich_home, state_of
 from tests.mirroring import ENGINE, ENTITY, PROJECT, Mirror

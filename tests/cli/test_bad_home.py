@@ -13,8 +13,8 @@ import pytest
 from mirror.errors import HomeUnusable
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
-from mirror.store import Lake
 from mirror.store.engine.filesystem import check_can_hold_lake
+from mirror.store.engine.lake import Lake
 from tests.cli.conftest import Cli
 from tests.soaking import thin
 

@@ -78,7 +78,7 @@ def test_what_was_given_up_is_listed_and_tried_again_when_asked(cli: Cli, sandbo
     give_up = """
 import sys
 from mirror.layout import find_home
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 with Lake(find_home(sys.argv[1]), deployment=sys.argv[2]) as lake, lake.transaction() as engine:
     engine.execute("UPDATE lake.failures SET quarantined = true, attempts = 10")
 """

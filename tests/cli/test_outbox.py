@@ -8,7 +8,7 @@ import pytest
 
 from mirror.layout import Home
 from mirror.run.api import Api
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from tests.cli.conftest import Editor
 from tests.cli.test_two_processes import Terminal
 

@@ -6,7 +6,7 @@ import pytest
 
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from tests.cli.conftest import Cli
 from tests.cli.test_json import agrees
 

@@ -11,9 +11,10 @@ from typing import Any
 import anyio
 import pytest
 
+from mirror.cli.clients import open_client
 from mirror.cli.delivery.round import Rounds, Teller
 from mirror.cli.delivery.watch import Pace, watch
-from mirror.cli.setting import Setting, open_client
+from mirror.cli.setting import Setting
 from mirror.config import load_config
 from mirror.layout import Home
 from mirror.outbox import OutboxReader

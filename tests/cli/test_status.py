@@ -19,7 +19,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from mirror.cli.commands.status import read_status
+from mirror.cli.report.status import read_status
 from mirror.cli.report.watch import Fitted, view
 from mirror.cli.setting import Setting
 from mirror.config import load_config

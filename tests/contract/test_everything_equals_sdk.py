@@ -20,9 +20,10 @@ from wandb.errors import CommError
 
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
-from mirror.store import connect
+from mirror.store.engine.reader import Reader
 from mirror.store.history.history import wide_history
 from mirror.store.history.wide_columns import JSON_MARK
+from mirror.store.read.sql import connect
 from tests.contract.conftest import ENTITY
 from tests.contract.hostile import add_hostile_run
 from tests.contract.test_mirror_and_sdk import typed
@@ -68,9 +69,9 @@ def asking(mirror: Mirror) -> Iterator[Any]:
         yield engine
 
 
-def history_of(mirror: Mirror, engine: Any, run_id: str) -> dict[int, Row]:
+def history_of(mirror: Mirror, run_id: str) -> dict[int, Row]:
     """The mirror's rows by step, without nulls, and JSON texts parsed."""
-    reader = wide_history(engine, mirror.home, (ENTITY, PROJECT, run_id))
+    reader = wide_history(Reader(mirror.home), (ENTITY, PROJECT, run_id))
     texts = {field.name for field in reader.schema if (field.metadata or {}).items() >= JSON_MARK.items()}
     rows: dict[int, Row] = {}
     for row in reader.read_all().to_pylist():
@@ -116,29 +117,28 @@ def test_histories_are_those_that_the_sdk_scans_but_for_its_listed_defects(
     server: Sandbox, mirrored: Mirror, sdk_runs: list[Any]
 ) -> None:
     noted, compared = Counter[str](), 0
-    with asking(mirrored) as engine:
-        for run in sdk_runs:
-            record = server.state.run(ENTITY, PROJECT, run.id)
-            held = history_of(mirrored, engine, run.id) if record.history else {}
-            truth = true_history(server, run.id)
-            assert typed_rows(held) == typed_rows(truth), run.id  # exact types, from the served bytes themselves
-            if record.history and record.history[-1]["_step"] > 10**6:
-                noted["a scan over a wide gap"] += 1  # the SDK would ask for each thousand steps of it
-                continue
-            scanned: dict[int, Row] = {}
-            for row in run.scan_history(use_cache=False):
-                step = row["_step"]
-                noted["a step twice"] += step in scanned
-                noted["text for NaN in a tail"] += isinstance(row.get("loss"), str)
-                there = {key: value for key, value in row.items() if value is not None}
-                noted["null for absent"] += len(there) < len(row)
-                scanned.setdefault(step, {}).update({key: v for key, v in there.items() if key not in scanned[step]})
-            assert set(scanned) == set(held), run.id
-            for step, row in scanned.items():
-                mine = {key: plain(value, noted) for key, value in held[step].items()}
-                theirs = {key: plain(value, Counter()) for key, value in row.items()}
-                assert typed(drop_none(mine)) == typed(theirs), (run.id, step)
-                compared += len(row)
+    for run in sdk_runs:
+        record = server.state.run(ENTITY, PROJECT, run.id)
+        held = history_of(mirrored, run.id) if record.history else {}
+        truth = true_history(server, run.id)
+        assert typed_rows(held) == typed_rows(truth), run.id  # exact types, from the served bytes themselves
+        if record.history and record.history[-1]["_step"] > 10**6:
+            noted["a scan over a wide gap"] += 1  # the SDK would ask for each thousand steps of it
+            continue
+        scanned: dict[int, Row] = {}
+        for row in run.scan_history(use_cache=False):
+            step = row["_step"]
+            noted["a step twice"] += step in scanned
+            noted["text for NaN in a tail"] += isinstance(row.get("loss"), str)
+            there = {key: value for key, value in row.items() if value is not None}
+            noted["null for absent"] += len(there) < len(row)
+            scanned.setdefault(step, {}).update({key: v for key, v in there.items() if key not in scanned[step]})
+        assert set(scanned) == set(held), run.id
+        for step, row in scanned.items():
+            mine = {key: plain(value, noted) for key, value in held[step].items()}
+            theirs = {key: plain(value, Counter()) for key, value in row.items()}
+            assert typed(drop_none(mine)) == typed(theirs), (run.id, step)
+            compared += len(row)
     assert compared > 2000
     # The defects and limits, each seen at least once; were one of them gone, this list would have to be shortened.
     expected = {

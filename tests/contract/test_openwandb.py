@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from mirror.api import KnownServer
+from mirror.api.fitting.known_server import KnownServer
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
 from mirror.server_facts import read_server_facts

@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from mirror.api import deployment_of
+from mirror.api.transport.deployment import deployment_of
 from mirror.config import Config, DaemonSettings, SourceSettings
 from mirror.daemon.connection import Connection
 from mirror.daemon.context import DaemonContext
@@ -22,7 +22,7 @@ from mirror.daemon.watch_folder import worker as watch_folder
 from mirror.daemon.watch_folder.worker import WatchWorker
 from mirror.layout import Home
 from mirror.outbox import Outbox
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.watch_settings import WatchSettings
 from tests.mirroring import ENGINE

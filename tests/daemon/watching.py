@@ -13,7 +13,9 @@ from typing import Any
 
 import anyio
 
-from mirror.api import ApiKey, Client, deployment_of
+from mirror.api.client import Client
+from mirror.api.transport.credentials import ApiKey
+from mirror.api.transport.deployment import deployment_of
 from mirror.config import Config
 from mirror.daemon.connection import Connection
 from mirror.daemon.context import DaemonContext
@@ -26,7 +28,7 @@ from mirror.records.operations import Entry, UploadFile
 from mirror.records.passes import ProjectKey
 from mirror.replay import DeliveryContext, Replayed, replay
 from mirror.sandbox import Sandbox
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.watch_settings import WatchSettings
 from tests.mirroring import ENGINE, ENTITY, PROJECT, SERVER, Mirror

@@ -17,8 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirror.api import Client, deployment_of, find_api_key
+from mirror.api.client import Client
+from mirror.api.transport.credentials import find_api_key
 from mirror.api.transport.decoding import PIECE_BYTES, Inflate
+from mirror.api.transport.deployment import deployment_of
 from mirror.config import HealthSettings, ServerSettings
 from mirror.errors import ServerError
 from mirror.layout import Home

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mirror.api import ApiKey, Client
+from mirror.api.client import Client
+from mirror.api.transport.credentials import ApiKey
 from mirror.api.transport.deployment import deployment_of
 from mirror.config import ServerSettings
 from mirror.errors import MirrorError, ServerError, StoreError
@@ -23,7 +24,7 @@ from mirror.pull.contents.fetch_job import Outcome
 from mirror.pull.context import PullContext
 from mirror.pull.report import ProjectReport, Silent
 from mirror.records.passes import ProjectKey
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from tests.mirroring import ENGINE, PULL
 from tests.store.test_contents import AT

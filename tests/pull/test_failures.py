@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mirror.api import ApiKey
+from mirror.api.transport.credentials import ApiKey
 from mirror.config import ServerSettings
 from mirror.errors import AuthError, FailsForAll, Forbidden, MirrorError, NotFound, ServerError, Unreachable
 from mirror.layout import Home

@@ -7,7 +7,9 @@ from typing import Any, TypedDict
 
 import anyio
 
-from mirror.api import ApiKey, Client, deployment_of
+from mirror.api.client import Client
+from mirror.api.transport.credentials import ApiKey
+from mirror.api.transport.deployment import deployment_of
 from mirror.config import Config, SourceSettings
 from mirror.outbox import Outbox
 from mirror.pull import PullRequest, pull
@@ -15,7 +17,7 @@ from mirror.pull.cycle import utc_now
 from mirror.records.operations import Change, Delete, Edit
 from mirror.replay import DeliveryContext, replay
 from mirror.sandbox import Fault, Match, Sandbox
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.write.fresh_rows import FreshRows
 from tests.mirroring import ENGINE, ENTITY, PROJECT, SERVER, SOURCE, Mirror

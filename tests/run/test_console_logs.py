@@ -11,7 +11,7 @@ import pytest
 from mirror import Api, NotMirrored
 from mirror.sandbox import Sandbox
 from mirror.sandbox.records import ConsoleLine
-from mirror.store.read.console_rows import ConsoleSpan, read_console
+from mirror.store.read.console import ConsoleSpan, read_console
 from tests.mirroring import ENTITY, PROJECT, Mirror
 from tests.run.world import World, offline
 

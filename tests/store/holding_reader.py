@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mirror.layout import Home
-from mirror.store import connect
 from mirror.store.objects.objects import Objects
+from mirror.store.read.sql import connect
 from tests.mirroring import ENGINE
 
 QUERIES = (

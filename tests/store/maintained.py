@@ -10,8 +10,8 @@ from mirror.config import RetentionSettings
 from mirror.layout import Home
 from mirror.outbox.reading import OutboxReader
 from mirror.sandbox import Sandbox
-from mirror.store import Lake
 from mirror.store.care.maintenance import Maintenance, maintain, plan_maintenance
+from mirror.store.engine.lake import Lake
 from mirror.store.engine.reading import open_lake
 from mirror.store.schema.views import VIEWS
 from tests.mirroring import ENGINE, ENTITY, PROJECT, Mirror

@@ -31,13 +31,16 @@ from mirror.records.contents import (
     TailRow,
 )
 from mirror.records.passes import Changes, ProjectKey, SourceState
-from mirror.store import Lake, connect
-from mirror.store.engine.lake import lake_version
+from mirror.store.engine.lake import Lake
+from mirror.store.engine.meta import lake_version
+from mirror.store.engine.queries import Snapshot
 from mirror.store.history.parts import facts_of
 from mirror.store.objects.objects import Objects
+from mirror.store.read.files import held_files
+from mirror.store.read.histories import held_histories
+from mirror.store.read.sql import connect
 from mirror.store.schema.tables import MIGRATIONS, SCHEMA_VERSION
 from mirror.store.write import contents_ready as ready_module
-from mirror.store.write.contents_held import held_files, held_histories
 from mirror.store.write.writer import commit
 from tests.soaking import thin
 
@@ -308,7 +311,7 @@ def test_a_lake_of_the_first_version_is_brought_up_to_date(
     monkeypatch.setattr("mirror.store.engine.lake.SCHEMA_VERSION", 1)
     monkeypatch.setattr("mirror.store.engine.lake.INLINED_TABLES", ("sources", "failures"))
     with Lake(home, deployment="d") as lake, lake.transaction() as engine:
-        assert lake_version(engine) == 1
+        assert lake_version(Snapshot(engine)) == 1
         engine.execute(
             "INSERT INTO lake.runs (entity, project, run_id, storage_id, synced_at, fingerprint)"
             " VALUES ('e', 'p', 'r', 's', now()::TIMESTAMP, 'f')"
@@ -319,7 +322,7 @@ def test_a_lake_of_the_first_version_is_brought_up_to_date(
     for _ in range(2):
         with Lake(home, deployment="d") as lake:
             with lake.reading() as engine:
-                assert lake_version(engine) == SCHEMA_VERSION
+                assert lake_version(Snapshot(engine)) == SCHEMA_VERSION
             commit(lake, Changes(key=KEY, at=AT), [whole_run(objects)], objects=objects)
     with connect(home) as reader:
         assert reader.execute("SELECT run_id FROM runs").fetchall() == [("r",)]
@@ -333,7 +336,7 @@ import os, signal, sys
 from pathlib import Path
 from mirror.layout import Home
 from mirror.records.passes import Changes, SourceState
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from mirror.store.write import contents_ready
 from mirror.store.write import contents_writer
 from mirror.store.engine import lake as lake_module

@@ -10,7 +10,8 @@ import pytest
 from mirror import durable
 from mirror.errors import StoreError
 from mirror.layout import Home
-from mirror.store import Lake, connect
+from mirror.store.engine.lake import Lake
+from mirror.store.read.sql import connect
 
 FILES = "SELECT data_file FROM ducklake_list_files('lake', 'runs')"
 ROW = (

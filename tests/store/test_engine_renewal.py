@@ -7,11 +7,12 @@ import pytest
 from mirror.config import StoreSettings
 from mirror.errors import StoreError
 from mirror.layout import Home
-from mirror.store import Lake, connect
 from mirror.store.engine import lake as engine_of_lake
 from mirror.store.engine import reader as reader_of_lake
 from mirror.store.engine.connection import Engine, new_engine
+from mirror.store.engine.lake import Lake
 from mirror.store.engine.reader import Reader
+from mirror.store.read.sql import connect
 
 ENGINE = StoreSettings(threads=1)
 
@@ -78,9 +79,9 @@ def test_a_reader_that_is_asked_for_days_opens_the_lake_anew_now_and_then(
         commit(lake, 0)
     monkeypatch.setattr(reader_of_lake, "OPEN_S", 0.0)
     reader, query = Reader(home), "SELECT run_id FROM lake.runs"
-    with reader.snapshot() as engine:
+    with reader.snapshot() as commit_of_then:
         assert reader.rows(query) == [("r0",)]
-        assert engine.execute(query).fetchall() == [("r0",)]  # whoever has an old one goes on with it
+        assert commit_of_then.rows(query) == [("r0",)]  # whoever has an old one goes on with it
     monkeypatch.undo()
     with reader.engine() as first, reader.engine() as second:
         assert first is second

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from mirror.api import Client, deployment_of, find_api_key
+from mirror.api.client import Client
 from mirror.api.rows.times import parse_time
+from mirror.api.transport.credentials import find_api_key
+from mirror.api.transport.deployment import deployment_of
 from mirror.config import Config, ServerSettings, SourceSettings
 from mirror.errors import ConfigError
 from mirror.layout import Home
@@ -21,10 +23,11 @@ from mirror.pull import PullRequest, pull
 from mirror.records.texts import storable
 from mirror.sandbox import Sandbox
 from mirror.sandbox.mongo import compile_filters
-from mirror.store import Lake, connect
 from mirror.store.engine.connection import sql_name
+from mirror.store.engine.lake import Lake
 from mirror.store.filters.mongo import compile_filter, compile_order
 from mirror.store.filters.run_fields import RUN_COLUMNS, Fragment, run_expression
+from mirror.store.read.sql import connect
 
 TEAM, PROJECT = "sandbox-team", "filters"
 TEXTS = ["a", "b", "ab", "Zoë", "🦉", "", "1", "true", "a b", "line\nbreak", "nul\x00", "null", "it's"]

@@ -18,10 +18,12 @@ from mirror.layout import Home
 from mirror.records.contents import ContentChanges, HistoryChange
 from mirror.records.passes import Changes
 from mirror.records.runs import RunRecord
-from mirror.store import Lake, connect
 from mirror.store.care.maintenance import maintain
-from mirror.store.engine.lake import lake_version
+from mirror.store.engine.lake import Lake
+from mirror.store.engine.meta import lake_version
+from mirror.store.engine.queries import Snapshot
 from mirror.store.objects.objects import Objects
+from mirror.store.read.sql import connect
 from mirror.store.schema.tables import MIGRATIONS
 from mirror.store.schema.views import VIEWS
 from mirror.store.write.writer import commit
@@ -169,7 +171,7 @@ import os, signal, sys
 from pathlib import Path
 from mirror.layout import Home
 from mirror.records.passes import Changes
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from mirror.store.write import contents_ready
 from mirror.store.write import contents_writer
 from mirror.store.engine import lake as lake_module
@@ -245,7 +247,7 @@ def test_a_lake_of_the_version_before_opens_for_reading_and_gains_the_columns_by
     inlined = ("sources", "failures", "exports", "completeness", "receipts")
     monkeypatch.setattr("mirror.store.engine.lake.INLINED_TABLES", inlined)
     with Lake(home, deployment="d") as lake, lake.transaction() as engine:
-        assert lake_version(engine) == 3
+        assert lake_version(Snapshot(engine)) == 3
         engine.execute(
             "INSERT INTO lake.runs (entity, project, run_id, storage_id, synced_at, fingerprint)"
             " VALUES ('e', 'p', 'r', 's', now()::TIMESTAMP, 'f')"

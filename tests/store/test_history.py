@@ -14,8 +14,8 @@ from mirror.errors import NotMirrored, UnreadableExport
 from mirror.layout import Home
 from mirror.records.contents import ContentChanges, ExportRow, HistoryChange, TailRow
 from mirror.records.passes import Changes
-from mirror.store import Lake, connect
-from mirror.store.engine.connection import Engine
+from mirror.store.engine.lake import Lake
+from mirror.store.engine.reader import Reader
 from mirror.store.history import history as history_module
 from mirror.store.history.history import wide_history
 from mirror.store.history.wide_columns import JSON_MARK
@@ -32,7 +32,7 @@ class Reading:
     def __init__(self, home: Home) -> None:
         self.home = home
         self.objects = Objects(home)
-        self._engine: Engine | None = None
+        self._reader = Reader(home)
 
     def export(self, **columns: Any) -> ExportRow:
         """A history export."""
@@ -48,14 +48,11 @@ class Reading:
 
     def table(self, run: tuple[str, str, str] = RUN, **options: Any) -> pa.Table:
         """The history as one table."""
-        self._engine = self._engine or connect(self.home)
-        return wide_history(self._engine, self.home, run, **options).read_all()
+        return wide_history(self._reader, run, **options).read_all()
 
     def close(self) -> None:
         """Let go of the lake."""
-        if self._engine is not None:
-            self._engine.close()
-        self._engine = None
+        self._reader.close()
 
     def rows(self, **options: Any) -> list[dict[str, Any]]:
         """The history as rows without nulls."""
@@ -134,11 +131,8 @@ def test_ordered_parts_are_streamed_in_small_batches(reading: Reading, monkeypat
     steps = list(range(100))
     reading.commit(reading.export(_step=steps, a=steps), reading.export(_step=[200], a=[1]))
 
-    def batches(engine: Engine) -> Iterator[int]:
-        yield from (len(batch) for batch in wide_history(engine, reading.home, RUN))
-
-    with connect(reading.home) as engine:
-        assert list(batches(engine)) == [10] * 10 + [1]
+    with Reader(reading.home) as lake:
+        assert [len(batch) for batch in wide_history(lake, RUN)] == [10] * 10 + [1]
 
 
 def test_lone_surrogates_of_a_tail_become_text_that_a_file_can_hold(reading: Reading) -> None:

@@ -16,9 +16,10 @@ import pytest
 from mirror.errors import HomeBusy, HomeUnusable, LakeTooNew, MirrorError, NotMirrored, OtherDeployment, StoreError
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
-from mirror.store import Lake, connect
 from mirror.store.engine.filesystem import check_can_hold_lake
-from mirror.store.engine.reading import deployment_of_lake
+from mirror.store.engine.lake import Lake
+from mirror.store.engine.reader import deployment_of_lake
+from mirror.store.read.sql import connect
 from tests.mirroring import ENTITY, PROJECT, Mirror
 
 NOBODY = 65534
@@ -141,7 +142,7 @@ def as_nobody(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run Python code as a user who owns nothing; as ourselves where we are not root."""
     drop = f"import os\nif os.getuid() == 0: os.setgid({NOBODY}); os.setuid({NOBODY})\n"
     # The modules are loaded before, since the installation may be readable by root alone.
-    loaded = "import sys\nimport mirror.store.engine.lake, mirror.store.engine.reading, duckdb, pyarrow, pandas, pytz\n"
+    loaded = "import sys\nimport mirror.store.engine.lake, mirror.store.read.sql, duckdb, pyarrow, pandas, pytz\n"
     loaded += "from mirror.store.engine.connection import new_engine\nnew_engine().close()\n"
     return subprocess.run(
         [sys.executable, "-c", loaded + drop + code, *arguments],
@@ -166,7 +167,7 @@ WRITE = """
 from pathlib import Path
 from mirror.errors import HomeUnusable
 from mirror.layout import Home
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 try:
     with Lake(Home(Path(sys.argv[1])), deployment="d"): pass
 except HomeUnusable as error:
@@ -176,7 +177,7 @@ except HomeUnusable as error:
 READ = """
 from pathlib import Path
 from mirror.layout import Home
-from mirror.store import connect
+from mirror.store.read.sql import connect
 with connect(Home(Path(sys.argv[1]))) as engine:
     print(engine.execute("SELECT run_id FROM runs").fetchall())
 """
@@ -210,7 +211,7 @@ import resource
 from pathlib import Path
 from mirror.errors import HomeUnusable
 from mirror.layout import Home
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 home = Home(Path(sys.argv[1]))
 with Lake(home, deployment="d") as lake:
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))

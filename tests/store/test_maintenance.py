@@ -20,9 +20,10 @@ from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.run.api import Api
 from mirror.sandbox import Sandbox
-from mirror.store import Lake, connect
 from mirror.store.care.catalog import CATALOG
 from mirror.store.care.tables import FLUSH_ROWS
+from mirror.store.engine.lake import Lake
+from mirror.store.read.sql import connect
 from tests.mirroring import ENGINE, ENTITY, PROJECT, Mirror
 from tests.soaking import thin
 from tests.store.maintained import (

@@ -14,9 +14,9 @@ from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.records.operations import UploadFile
 from mirror.sandbox import Sandbox
-from mirror.store import Lake
 from mirror.store.care.maintenance import maintain
 from mirror.store.care.objects import REFERENCES
+from mirror.store.engine.lake import Lake
 from mirror.store.objects import disk
 from mirror.store.objects.disk import disk_use
 from mirror.store.objects.objects import Objects

@@ -8,7 +8,8 @@ import sys
 
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
-from mirror.store import Lake, connect
+from mirror.store.engine.lake import Lake
+from mirror.store.read.sql import connect
 from tests.mirroring import ENTITY, PROJECT, Mirror
 
 PAGE = 10

@@ -17,15 +17,17 @@ from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.records.contents import ContentChanges, ExportRow, HistoryChange, TailRow
 from mirror.records.passes import Changes
-from mirror.store import Lake, connect
 from mirror.store.care.inspection import referrers
 from mirror.store.care.repairs import mark_lost
-from mirror.store.history.held import StoredHistory, stored_history
+from mirror.store.engine.lake import Lake
+from mirror.store.engine.reader import Reader
 from mirror.store.history.parts import facts_of
 from mirror.store.history.rows import HistoryRows
 from mirror.store.history.wide_columns import JSON_MARK
 from mirror.store.metrics.fold import fold_exports
 from mirror.store.objects.objects import Objects
+from mirror.store.read.histories import StoredHistory, stored_history
+from mirror.store.read.sql import connect
 from mirror.store.write.writer import commit
 from tests.store.test_contents import AT, KEY
 from tests.store.written import STYLES, Row, Style, as_wire, comparable, export_bytes
@@ -288,9 +290,9 @@ def test_a_compaction_changes_nothing_that_was_held(home: Home) -> None:
         for style in ("dotted", "struct", "dotted"):
             compacted = some(style, numbers, doubles=True, step=pa.float64())
             change({name: HistoryChange(exports=(put(objects, compacted),), replaces_tail=True) for name in before})
-            with connect(home) as engine:
+            with connect(home) as engine, Reader(home) as reader:
                 for name in before:
-                    stored = stored_history(engine, ("e", "p", name))
+                    stored = stored_history(reader, ("e", "p", name))
                     assert repr(read_rows(objects, stored)) == repr(numbers), (style, name)
                     metrics = engine.execute(
                         "SELECT key, step, value, text FROM metrics WHERE run_id = ?", [name]
@@ -308,7 +310,7 @@ def test_digits_whose_object_is_lost_are_missed_until_a_repair_lets_them_go(home
             )
             commit(lake, Changes(key=KEY, at=AT), [ContentChanges(run_id="r", history=change)], objects=objects)
         with lake.reading() as engine:
-            stored = stored_history(engine, ("e", "p", "r"))
+            stored = stored_history(lake, ("e", "p", "r"))
             (lost,) = stored.earlier.values()
             named = referrers(engine, ["runs", "exports", "earlier_forms"], [lost])
         assert named[lost].shown == ("e/p/r: digits that exports of its history lost",)
@@ -318,11 +320,10 @@ def test_digits_whose_object_is_lost_are_missed_until_a_repair_lets_them_go(home
             HistoryRows(objects, stored)
         with lake.transaction() as engine:
             assert mark_lost(engine, [lost], AT) == 0
-        with lake.reading() as engine:
-            assert read_rows(objects, stored_history(engine, ("e", "p", "r"))) == [
-                {"_step": 0, "big": float(WIDE)},
-                {"_step": 1, "big": 2.0},
-            ]
+        assert read_rows(objects, stored_history(lake, ("e", "p", "r"))) == [
+            {"_step": 0, "big": float(WIDE)},
+            {"_step": 1, "big": 2.0},
+        ]
 
 
 def test_numbers_that_changed_are_not_taken_for_what_they_were(home: Home) -> None:
@@ -333,8 +334,7 @@ def test_numbers_that_changed_are_not_taken_for_what_they_were(home: Home) -> No
         for rows, doubles in ((before, False), (after, True)):
             change = HistoryChange(exports=(put(objects, some("struct", rows, doubles=doubles)),), replaces_tail=True)
             commit(lake, Changes(key=KEY, at=AT), [ContentChanges(run_id="r", history=change)], objects=objects)
-        with lake.reading() as engine:
-            found = read_rows(objects, stored_history(engine, ("e", "p", "r")))
+        found = read_rows(objects, stored_history(lake, ("e", "p", "r")))
     assert repr(found) == repr([{"_step": 0, "big": 2**61, "n": 1.5}, {"_step": 1, "big": 2, "n": 2.0}])
 
 
@@ -346,8 +346,8 @@ def test_a_lake_that_keeps_nothing_beside_exports_yet_is_read(home: Home) -> Non
         commit(lake, Changes(key=KEY, at=AT), contents, objects=objects)
         with lake.transaction() as engine:  # as a lake of the version before is
             engine.execute("DROP TABLE lake.earlier_forms")
-    with connect(home) as engine:
-        assert len(read_rows(objects, stored_history(engine, ("e", "p", "r")))) == len(LOGGED)
+    with Reader(home) as lake:
+        assert len(read_rows(objects, stored_history(lake, ("e", "p", "r")))) == len(LOGGED)
 
 
 def read_rows(objects: Objects, stored: StoredHistory) -> list[Row]:

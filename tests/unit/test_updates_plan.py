@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirror.api import ArtifactsPage, RunContents, SignedUrl
+from mirror.api.rows.listed import ArtifactsPage, RunContents
+from mirror.api.transport.signed_url import SignedUrl
 from mirror.pull import plan
 from mirror.pull.contents.history_marks import contradicts, keys_fingerprint, parts_fingerprint
 from mirror.pull.contents.plan import HistoryPlan, plan_history

@@ -9,10 +9,11 @@ such a body is read with the standard library's parser and written again, soundl
 from __future__ import annotations
 
 import json
-import math
 import re
 
 import msgspec
+
+from mirror.records.nonfinite import finite
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _raw = msgspec.json.Decoder(msgspec.Raw)
@@ -49,8 +50,8 @@ def _sound(value: object) -> object:
     match value:
         case str():
             return without_surrogates(value)
-        case float() if not math.isfinite(value):
-            return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        case float():
+            return finite(value)
         case list():
             return [_sound(item) for item in value]
         case dict():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,12 @@ from mirror.errors import EXIT_PARTIAL, ConfigError, NotMirrored
 from mirror.layout import Home
 from mirror.records.passes import ProjectKey
 from mirror.records.paths import why_refused
-from mirror.store import connect
+from mirror.store.engine.reader import Reader
 from mirror.store.objects.checkout import HeldBytes, Written, check_out
 from mirror.store.objects.objects import Objects
-from mirror.store.read.run_files import ListedBytes, files_of_artifact, files_of_run, run_is_held
+from mirror.store.read.artifacts import files_of_artifact
+from mirror.store.read.files import ListedBytes, files_of_run
+from mirror.store.read.runs import is_held
 
 
 @click.command("checkout", epilog=exit_statuses(5, 9))
@@ -80,12 +81,12 @@ def _default_folder(run_id: str, artifact: str | None) -> Path:
 
 def _listed(home: Home, key: ProjectKey, run_id: str, artifact: str | None, *, gone: bool) -> list[ListedBytes]:
     path = (key.entity, key.project, run_id)
-    with contextlib.closing(connect(home)) as engine:
-        if not run_is_held(engine, home, path):
+    with Reader(home) as lake:
+        if not is_held(lake, path):
             raise not_mirrored(key, run_id)
         if artifact is None:
-            return files_of_run(engine, home, path, gone=gone)
-        found = files_of_artifact(engine, home, path, artifact)
+            return files_of_run(lake, path, gone=gone)
+        found = files_of_artifact(lake, path, artifact)
     if found is None:
         raise NotMirrored(
             f"{key}/{run_id} has no artifact {artifact!r} in this mirror",

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import anyio
 import click
 
-from mirror.api import Client, deployment_of, find_api_key
+from mirror.api.client import Client
+from mirror.api.transport.credentials import find_api_key
+from mirror.api.transport.deployment import deployment_of
 from mirror.cli.commands.history import collect
 from mirror.cli.config_text import new_config_text
 from mirror.cli.setting import Setting
@@ -28,12 +30,14 @@ from mirror.durable import make_folder, write_replace
 from mirror.errors import ConfigError, MirrorError, Refused
 from mirror.layout import Home, find_home
 from mirror.pull import PullReport, PullRequest, pull
-from mirror.store import Lake, connect, run_sql
+from mirror.store.engine.lake import Lake
+from mirror.store.engine.reader import Reader
 from mirror.store.history.forms import WideRows
 from mirror.store.history.history import wide_history
 from mirror.store.objects.checkout import HeldBytes, check_out
 from mirror.store.objects.objects import Objects
-from mirror.store.read.run_files import files_of_run
+from mirror.store.read.files import files_of_run
+from mirror.store.read.sql import connect, run_sql
 
 if TYPE_CHECKING:
     from mirror.sandbox import Sandbox
@@ -208,7 +212,7 @@ def _draw_best(home: Home) -> str:
     Returns:
         The path of its run.
     """
-    with contextlib.closing(connect(home)) as engine:
+    with contextlib.closing(connect(home)) as engine, Reader(home) as lake:
         entity, project, run_id, name = next(
             run_sql(
                 engine,
@@ -216,7 +220,7 @@ def _draw_best(home: Home) -> str:
                 """ ORDER BY (summary->>'$."test/accuracy"')::DOUBLE DESC LIMIT 1""",
             ).rows()
         )
-        reader = wide_history(engine, home, (entity, project, run_id), keys=["test/loss"])
+        reader = wide_history(lake, (entity, project, run_id), keys=["test/loss"])
         series = collect(WideRows(reader))["test/loss"]
     write_lines(f"How did the best one, {name}, learn?\n")
     for line in draw(series, width=72, height=8):
@@ -237,8 +241,8 @@ def _check_out_weights(home: Home, path: str) -> None:
     import numpy as np
 
     entity, project, run_id = path.split("/")
-    with contextlib.closing(connect(home)) as engine:
-        files = files_of_run(engine, home, (entity, project, run_id), gone=False)
+    with Reader(home) as lake:
+        files = files_of_run(lake, (entity, project, run_id), gone=False)
     folder = home.root / "best-model"
     held = [HeldBytes(name=file.name, object=file.object) for file in files if file.object is not None]
     written = [file for file in check_out(Objects(home), held, folder) if file.outcome == "written"]

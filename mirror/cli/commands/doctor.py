@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import sqlite3
 import sys
@@ -16,18 +15,19 @@ import click
 import msgspec
 
 from mirror.api.rows.answers import one_line
+from mirror.cli.clients import known_key
 from mirror.cli.doctor_server import Check, examine_server, failed
-from mirror.cli.setting import Setting, find_setting, known_key, setting_options
+from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import plural, print_json, size, write
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
 from mirror.durable import FULL
 from mirror.errors import MirrorError, NotMirrored, StoreError
 from mirror.private import is_open
-from mirror.store import connect, run_sql
 from mirror.store.engine.connection import new_engine
 from mirror.store.engine.filesystem import check_can_hold_lake, file_system_of
-from mirror.store.engine.lake import is_empty, other_deployment
-from mirror.store.engine.reading import deployment_of_lake
+from mirror.store.engine.meta import is_empty, lake_deployment, other_deployment
+from mirror.store.engine.reader import Reader
+from mirror.store.read.projects import count_all_runs
 
 LONGEST_DETAIL = 2000  # characters; parts of it are the server's words
 FREE_BYTES_WANTED = 1_000_000_000
@@ -151,14 +151,14 @@ def _disk(setting: Setting) -> Check:
 
 
 def _lake(setting: Setting) -> str:
-    try:
-        held = deployment_of_lake(setting.home)
-    except NotMirrored:
-        held = None
-    if held is None:
-        return "nothing pulled yet"
-    with contextlib.closing(connect(setting.home)) as engine:
-        count = next(run_sql(engine, "SELECT count(*) FROM runs").rows())[0]
-        if held not in setting.deployment.names and not is_empty(engine):
+    with Reader(setting.home) as lake:
+        try:
+            held = lake_deployment(lake)
+        except NotMirrored:
+            held = None
+        if held is None:
+            return "nothing pulled yet"
+        if held not in setting.deployment.names and not is_empty(lake):
             raise other_deployment(setting.home, held=held, asked=setting.deployment.id)
+        count = count_all_runs(lake)
     return f"mirrors {held}, holds {plural(count, 'run')}"

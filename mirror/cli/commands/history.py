@@ -21,7 +21,7 @@ from mirror.cli.terminal.tables import print_table, write_csv
 from mirror.errors import ConfigError, NotMirrored
 from mirror.layout import Home
 from mirror.records.passes import ProjectKey
-from mirror.store import connect
+from mirror.store.engine.reader import Reader
 from mirror.store.history.forms import WideRows
 from mirror.store.history.history import wide_history
 from mirror.store.metrics.system_history import system_history
@@ -108,26 +108,26 @@ def opened(
         NotMirrored: the run, or its history, is not held.
     """
     path = (key.entity, key.project, run_id)
-    with contextlib.closing(connect(home)) as engine:
-        found = run_overview(engine, home, path)
+    with Reader(home) as lake:
+        found = run_overview(lake, path)
         if found is None:
             raise not_mirrored(key, run_id)
         if system:
             if not found.system_metric_rows:
                 say(f"{key}/{run_id} holds no system metrics")
-            reader = system_history(engine, home, path, keys=keys)
+            reader = system_history(lake, path, keys=keys)
         elif found.history is None:
             _explain_absence(found)
-            reader = system_history(engine, home, path, keys=[])
+            reader = system_history(lake, path, keys=[])
             yield WideRows(reader)
             return
         else:
             if not found.history.complete:
                 say(f"this history is not complete: {found.history.reason}")
             reader = wide_history(
-                engine, home, path, keys=keys, min_step=steps[0], max_step=steps[1], rows="all" if every_key else "any"
+                lake, path, keys=keys, min_step=steps[0], max_step=steps[1], rows="all" if every_key else "any"
             )
-            for name in unknown_keys(engine, home, path, keys or ()):
+            for name in unknown_keys(lake, path, keys or ()):
                 say(f"no row of {key}/{run_id} holds {name!r}")
         yield WideRows(reader)
 

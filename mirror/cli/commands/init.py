@@ -8,9 +8,12 @@ import anyio
 import click
 import msgspec
 
-from mirror.api import Client, Lack, deployment_of
+from mirror.api.client import Client
+from mirror.api.fitting.capabilities import Lack
+from mirror.api.transport.deployment import deployment_of
+from mirror.cli.clients import open_client
 from mirror.cli.config_text import add_sources, new_config_text
-from mirror.cli.setting import SOURCE_HINT, Setting, find_setting, open_client, setting_options
+from mirror.cli.setting import SOURCE_HINT, Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, plural, say, write
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
 from mirror.config import Config, SourceSettings, check_source, load_config, parse_config

@@ -10,15 +10,15 @@ from typing import Any
 import click
 import msgspec
 
-from mirror.cli.commands.status import disk_line
+from mirror.cli.report.status import disk_line
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import plural, print_json, size, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import NotMirrored
 from mirror.outbox.reading import OutboxReader
-from mirror.store import Lake
 from mirror.store.care.files import Removed
 from mirror.store.care.maintenance import Maintenance, maintain, plan_maintenance
+from mirror.store.engine.lake import Lake
 from mirror.store.engine.reading import open_lake
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import anyio
 import click
 
+from mirror.cli.clients import open_client
 from mirror.cli.run_paths import parse_run_path
-from mirror.cli.setting import SOURCE_HINT, Setting, find_setting, open_client, setting_options
+from mirror.cli.setting import SOURCE_HINT, Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, on_terminal, plural, print_json, say, size, write
 from mirror.cli.terminal.progress import Bars, Lines
 from mirror.cli.terminal.stalled import unless_stalled
@@ -22,7 +23,7 @@ from mirror.config import SourceSettings, check_source
 from mirror.errors import EXIT_PARTIAL, ConfigError, MirrorError
 from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport, PullRequest, Silent, Watcher, pull
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 
 SHOWN = 10  # failures that are said one by one
 

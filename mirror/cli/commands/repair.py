@@ -18,7 +18,7 @@ from mirror.cli.terminal.output import on_terminal, plural, print_json, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import EXIT_PARTIAL, NotMirrored, Refused
 from mirror.outbox.reading import OutboxReader
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 
 
 @click.command("repair", epilog=exit_statuses(5, EXIT_PARTIAL, 10))

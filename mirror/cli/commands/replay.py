@@ -11,11 +11,12 @@ import anyio
 import click
 import msgspec
 
+from mirror.cli.clients import open_client
 from mirror.cli.delivery.diff import show_outlook
 from mirror.cli.delivery.entries import counted, path_of, time_text, wish
 from mirror.cli.delivery.round import Left, Rounds, Teller, spent_since, stopped_by_signals
 from mirror.cli.delivery.watch import watch
-from mirror.cli.setting import Setting, find_setting, open_client, setting_options
+from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import on_terminal, plural, print_json, say, size, write_json_text
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
 from mirror.errors import EXIT_PARTIAL, MirrorError

@@ -13,8 +13,8 @@ from mirror.cli.terminal.results import show
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import ConfigError
 from mirror.run.sql import connect
-from mirror.store import run_sql
 from mirror.store.filters.run_list import RunQuery, run_list_sql
+from mirror.store.read.sql import run_sql
 
 DEFAULT_COLUMNS = "path,display_name,state,tags,created_at,heartbeat_at"
 

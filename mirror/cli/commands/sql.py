@@ -14,8 +14,8 @@ from mirror.cli.terminal.results import show
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import ConfigError
 from mirror.run.sql import connect
-from mirror.store import Engine, run_sql
-from mirror.store.read.query import write_parquet
+from mirror.store.engine.connection import Engine
+from mirror.store.read.sql import run_sql, write_parquet
 
 
 @click.command("sql", epilog=exit_statuses(5))

@@ -20,7 +20,7 @@ from mirror.records.operations import Entry
 from mirror.records.passes import Changes, ProjectKey
 from mirror.records.receipts import Receipt
 from mirror.records.texts import dump_strict
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from mirror.store.write.receipts import Delivered
 from mirror.store.write.writer import commit
 

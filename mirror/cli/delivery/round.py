@@ -10,7 +10,8 @@ from typing import Any
 import anyio
 import msgspec
 
-from mirror.api import Client, Spent
+from mirror.api.client import Client
+from mirror.api.transport.spent import Spent
 from mirror.cli.delivery.entries import path_of, wish
 from mirror.cli.setting import Setting
 from mirror.cli.terminal.output import say
@@ -20,7 +21,7 @@ from mirror.outbox import Outbox
 from mirror.outbox.spool import utc_now
 from mirror.records.operations import Entry
 from mirror.replay import DeliveryContext, Replayed, Result, replay
-from mirror.store import Lake
+from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.tasks import side_by_side
 

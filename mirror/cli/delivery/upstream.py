@@ -10,17 +10,18 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from mirror.api import BadRun, Client
+from mirror.api.client import Client
+from mirror.api.rows.pages import BadRun
+from mirror.cli.clients import known_key, known_server
 from mirror.cli.delivery.dry_run import Side, Upstream
-from mirror.cli.setting import Setting, known_key, known_server
+from mirror.cli.setting import Setting
 from mirror.errors import MirrorError, NotFound
 from mirror.records.operations import EditedField, RunPath
 from mirror.records.runs import RunRecord
-from mirror.store.engine.connection import store_errors
-from mirror.store.engine.lake import lake_deployment, other_deployment
+from mirror.store.engine.meta import lake_deployment, other_deployment
 from mirror.store.engine.reader import Reader
-from mirror.store.read.file_rows import read_files
-from mirror.store.read.run_rows import LightRun, read_run
+from mirror.store.read.files import read_files
+from mirror.store.read.runs import LightRun, read_run
 
 _FIELDS: tuple[EditedField, ...] = ("display_name", "notes", "description", "group", "job_type", "tags")
 
@@ -65,8 +66,7 @@ def check_deployment(setting: Setting) -> None:
     """
     if not setting.home.catalog.exists():
         return
-    with store_errors(setting.home), Reader(setting.home).engine() as engine:
-        held = lake_deployment(engine)
+    held = lake_deployment(Reader(setting.home))
     asked = setting.deployment
     if held is not None and held not in asked.names | {asked.id}:
         raise other_deployment(setting.home, held=held, asked=asked.id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 
 import msgspec
@@ -15,9 +14,9 @@ from mirror.errors import EXIT_PARTIAL
 from mirror.layout import Home
 from mirror.records.operations import Create
 from mirror.records.passes import ProjectKey
-from mirror.store import connect
-from mirror.store.read.overview import FailureOverview
-from mirror.store.read.run_overview import FilesOverview, HistoryOverview, ItemFailure, RunOverview, run_overview
+from mirror.store.engine.reader import Reader
+from mirror.store.read.failures import FailureOverview
+from mirror.store.read.run_overview import FilesOverview, HistoryOverview, RunOverview, run_overview
 
 
 def show_run(home: Home, key: ProjectKey, run_id: str, *, as_json: bool) -> int:
@@ -33,8 +32,8 @@ def show_run(home: Home, key: ProjectKey, run_id: str, *, as_json: bool) -> int:
     is_queued = any(isinstance(entry.operation, Create) for _, entry in pending)
     run = None
     if home.catalog.exists() or not is_queued:
-        with contextlib.closing(connect(home)) as engine:
-            run = run_overview(engine, home, (key.entity, key.project, run_id))
+        with Reader(home) as lake:
+            run = run_overview(lake, (key.entity, key.project, run_id))
     if run is None and not is_queued:
         raise not_mirrored(key, run_id)
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
@@ -52,7 +51,7 @@ def show_run(home: Home, key: ProjectKey, run_id: str, *, as_json: bool) -> int:
     return EXIT_PARTIAL if given_up or any(state in ("conflict", "dead") for state, _ in pending) else 0
 
 
-def describe(failure: FailureOverview | ItemFailure, now: dt.datetime) -> str:
+def describe(failure: FailureOverview, now: dt.datetime) -> str:
     """Why something failed, how often, and when it is tried again."""
     if failure.quarantined:
         then = "given up"

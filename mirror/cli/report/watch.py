@@ -22,7 +22,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from mirror.cli.commands.status import Held, Status, head_lines, read_held, read_status
+from mirror.cli.report.status import Held, Status, head_lines, read_held, read_status
 from mirror.cli.setting import Setting
 from mirror.cli.terminal.output import ago, plural
 from mirror.daemon.status.status_file import read_status as read_daemon

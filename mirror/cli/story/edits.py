@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from mirror.cli.clients import open_client
 from mirror.cli.delivery.entries import path_of, wish
 from mirror.cli.delivery.round import Rounds, Teller
-from mirror.cli.setting import Setting, open_client
+from mirror.cli.setting import Setting
 from mirror.cli.terminal.output import plural, write, write_lines
 from mirror.errors import MirrorError
 from mirror.records.operations import Entry

@@ -8,7 +8,8 @@ import time
 from mirror.cli.terminal.output import say, say_hint
 from mirror.cli.terminal.results import show
 from mirror.errors import MirrorError
-from mirror.store import Engine, run_sql
+from mirror.store.engine.connection import Engine
+from mirror.store.read.sql import run_sql
 
 WELCOME = "SQL over the mirror, read-only. End a statement with ;  .tables lists the views, .quit leaves."
 PROMPT, CONTINUED = "mirror> ", "   ...> "

@@ -6,7 +6,7 @@ from typing import Any
 
 from mirror.cli.terminal.output import print_json_rows, say
 from mirror.cli.terminal.tables import print_csv, print_table
-from mirror.store import ResultSet
+from mirror.store.read.sql import ResultSet
 
 TABLE_ROWS = 1000  # a table on a screen is cut there; the other forms never are
 

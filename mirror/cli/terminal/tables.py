@@ -18,7 +18,7 @@ from rich.table import Table
 
 from mirror.cli.terminal.output import plural, say, write
 from mirror.records.visible import visible, visible_json
-from mirror.store.read.query import plain
+from mirror.store.read.sql import plain
 
 COLUMN_READABLE = 10  # characters; narrower columns are no table any more
 CELL_CHARACTERS = 1000  # of a value in a table; a column is as wide as its longest one, in each row

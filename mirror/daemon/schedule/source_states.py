@@ -15,8 +15,7 @@ from mirror.daemon.schedule.triggers import Pulled, reconcile_trigger
 from mirror.pull import ProjectReport, PullReport
 from mirror.pull.cycle import policy_of
 from mirror.records.passes import ProjectKey
-from mirror.store.read.activity import active_projects
-from mirror.store.read.standing import standing
+from mirror.store.read.projects import active_projects, standing
 
 
 class SourceState(msgspec.Struct, kw_only=True):

@@ -12,27 +12,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from itertools import islice
+from typing import NamedTuple
 
 import msgspec
 
 from mirror.daemon.watch_folder.rules import Target
 from mirror.outbox import Outbox
 from mirror.records.operations import Create, DeleteFile, Entry, UploadFile
-from mirror.records.passes import ProjectKey
-from mirror.store import Lake
+from mirror.records.passes import Held, ProjectKey
+from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.objects.uploads import TakenIn
-from mirror.store.write.upload_bases import HeldRun, Listed, held_runs, listed_files
+from mirror.store.read.files import listed_files
+from mirror.store.read.held_runs import held_runs
 
 NOT_YET = "its run is not in this mirror yet"
 DELETED = "its run was deleted upstream"
 TOGETHER = 1000  # files that the mirror is asked about at once
 
 
+class Listed(NamedTuple):
+    """A file as the server lists it."""
+
+    size: int | None  # bytes; None: the server does not say, as for the next
+    md5: str | None  # base64
+
+
 class Before(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the places that some files go to."""
 
-    runs: Mapping[str, HeldRun]
+    runs: Mapping[str, Held]
     created: frozenset[str]  # runs whose creation waits in the outbox
     waiting: Mapping[Target, Listed | None]  # an upload that waits; None for a deletion
     listed: Mapping[Target, Listed]  # a file that the server has
@@ -44,7 +53,7 @@ class Before(msgspec.Struct, frozen=True, kw_only=True):
         held = self.runs.get(run_id)
         if held is None:
             return NOT_YET
-        return DELETED if held.is_gone else None
+        return DELETED if held.gone else None
 
     def is_there(self, target: Target, size: int, md5: Callable[[], str]) -> str | None:
         """The MD5 of bytes that are in the run already, or on their way; None when they are to be sent.
@@ -101,7 +110,8 @@ class Queue:
         listed: dict[Target, Listed] = {}
         names = iter(targets)
         while some := list(islice(names, TOGETHER)):
-            listed |= {Target(*place): file for place, file in listed_files(self._lake, self._key, some).items()}
+            held = listed_files(self._lake, self._key, some)
+            listed |= {Target(*place): Listed(file.size, file.md5) for place, file in held.items()}
         return Before(
             runs=held_runs(self._lake, self._key, run_ids),
             created=frozenset(created),
@@ -125,5 +135,5 @@ class Queue:
             base_md5=base.md5 if base else None,
         )
         return self._outbox.put(
-            (self._key.entity, self._key.project, target.run_id), held.storage_id if held else None, upload
+            (self._key.entity, self._key.project, target.run_id), (held.storage_id or None) if held else None, upload
         )

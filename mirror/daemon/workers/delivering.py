@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio.to_thread
 
-from mirror.api import Client
+from mirror.api.client import Client
 from mirror.config import conflict_policy
 from mirror.daemon.context import DaemonContext
 from mirror.daemon.events import Event

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from mirror.api import Client
+from mirror.api.client import Client
 from mirror.daemon.connection import may_be_outage
 from mirror.daemon.context import DaemonContext, ask
 from mirror.daemon.events import Event

@@ -11,7 +11,8 @@ import anyio.to_thread
 import msgspec
 import xxhash
 
-from mirror.api import ArtifactsPage, BadArtifact, RunContents
+from mirror.api.rows.listed import ArtifactsPage, RunContents
+from mirror.api.rows.pages import BadArtifact
 from mirror.errors import NotFound, NotOffered, WrongContent
 from mirror.pull.contents.fetch_job import FetchJob
 from mirror.pull.contents.plan import MB

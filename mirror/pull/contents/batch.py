@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from mirror.api import LogPage, RunStreams, StreamAsk
+from mirror.api.rows.listed import LogPage, RunStreams, StreamAsk
 from mirror.pull.contents import artifacts as run_artifacts
 from mirror.pull.contents import files as run_files
 from mirror.pull.contents import history as run_history

@@ -11,7 +11,9 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from mirror.api import Body, Client, SignedUrl
+from mirror.api.client import Client
+from mirror.api.transport.body import Body
+from mirror.api.transport.signed_url import SignedUrl
 from mirror.errors import (
     MirrorError,
     RangeRefused,

@@ -9,7 +9,10 @@ from typing import TypeVar
 
 import anyio
 
-from mirror.api import BadRun, Client, RunContents, SignedUrl
+from mirror.api.client import Client
+from mirror.api.rows.listed import RunContents
+from mirror.api.rows.pages import BadRun
+from mirror.api.transport.signed_url import SignedUrl
 from mirror.config import SourceSettings
 from mirror.errors import AuthError, MirrorError, StoreError, Unreachable, UnreadableExport
 from mirror.pull.contents.fetch import Resign, UnderWay, Wanted, fetch

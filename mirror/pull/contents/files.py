@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import anyio
 import msgspec
 
-from mirror.api import ListedFile, RunContents, SignedUrl
+from mirror.api.rows.listed import ListedFile, RunContents
+from mirror.api.transport.signed_url import SignedUrl
 from mirror.errors import NotFound
 from mirror.pull.contents.fetch_job import FetchJob
 from mirror.pull.contents.plan import MB, plan_files

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mirror.api import RunContents
+from mirror.api.rows.listed import RunContents
 from mirror.pull.contents.artifacts import count_artifacts
 from mirror.pull.contents.batch import HeldContents, plan_of
 from mirror.pull.contents.fetch_job import FetchJob

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import anyio.to_thread
 import msgspec
 
-from mirror.api import RunContents, SignedUrl
+from mirror.api.rows.listed import RunContents
+from mirror.api.transport.signed_url import SignedUrl
 from mirror.errors import NotFound, ServerError, UrlExpired
 from mirror.pull.contents.fetch_job import FetchJob
 from mirror.pull.contents.history_marks import (

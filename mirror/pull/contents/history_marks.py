@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from mirror.api import SignedUrl
+from mirror.api.transport.signed_url import SignedUrl
 from mirror.records.runs import RunRecord
 from mirror.records.texts import parse_lenient
 

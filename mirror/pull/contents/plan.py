@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from mirror.api import ListedFile, RunContents
+from mirror.api.rows.listed import ListedFile, RunContents
 from mirror.config import SourceSettings
 from mirror.pull.contents.history_marks import (
     NAMES_TELL_NOTHING,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from mirror.api import LogPage, StreamAsk
+from mirror.api.rows.listed import LogPage, StreamAsk
 from mirror.pull.contents.fetch_job import FetchJob
 from mirror.pull.contents.plan import HISTORY_PAGE_STEPS, HistoryPlan
 from mirror.pull.listing.path import Path

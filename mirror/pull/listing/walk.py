@@ -11,8 +11,9 @@ import anyio
 import msgspec
 from anyio.abc import ObjectReceiveStream
 
-from mirror.api import Client, RunCursor, RunsPage
+from mirror.api.client import Client
 from mirror.api.questions.listings import OLDEST_FIRST
+from mirror.api.rows.pages import RunCursor, RunsPage
 from mirror.errors import (
     DocumentRefused,
     FailsForAll,

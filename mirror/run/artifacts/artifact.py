@@ -18,8 +18,8 @@ from mirror.run.downloads import check_name, write_out
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.absent import only_server_knows, unmirrored_field
 from mirror.run.sdk.pages import check_start
-from mirror.store.read.artifact_rows import find_version, read_entries, runs_of_version
-from mirror.store.read.run_rows import is_mirrored
+from mirror.store.read.artifacts import find_version, read_entries, runs_of_version
+from mirror.store.read.projects import is_mirrored
 
 if TYPE_CHECKING:
     from mirror.run.artifacts.collections import ArtifactCollection

@@ -11,7 +11,7 @@ from mirror.run.artifacts.collections import ArtifactCollection, ArtifactType, c
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.absent import CollectionNotMirrored
 from mirror.run.sdk.pages import Pages, SizedPages, check_start
-from mirror.store.read.artifact_rows import VersionRow, list_versions, read_versions
+from mirror.store.read.artifacts import VersionRow, list_versions, read_versions
 
 if TYPE_CHECKING:
     from mirror.run.artifacts.artifact import Artifact

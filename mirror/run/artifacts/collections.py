@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.absent import CollectionNotMirrored, only_server_can, unmirrored_field
 from mirror.run.sdk.calls import as_comm_error, deprecated
-from mirror.store.read.artifact_rows import list_versions
-from mirror.store.read.sweep_rows import read_project
+from mirror.store.read.artifacts import list_versions
+from mirror.store.read.projects import read_project
 
 if TYPE_CHECKING:
     from mirror.run.artifacts.collection_lists import ArtifactCollections, Artifacts

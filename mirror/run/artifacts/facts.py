@@ -11,7 +11,7 @@ from mirror.errors import CommError
 from mirror.records.artifacts import MANIFEST_MD5
 from mirror.records.texts import parse_lenient
 from mirror.run.pending.local import LocalMirror
-from mirror.store.read.artifact_rows import VersionRow
+from mirror.store.read.artifacts import VersionRow
 
 _MALFORMED = "malformed"  # no object; a text, so that it stays the same one in another process
 _VERSION = re.compile(r"v\d+")

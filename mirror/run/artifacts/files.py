@@ -20,7 +20,7 @@ from mirror.run.downloads import check_name
 from mirror.run.files import File
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.pages import SizedPages
-from mirror.store.read.artifact_rows import EntryRow, list_entry_paths, read_entries
+from mirror.store.read.artifacts import EntryRow, list_entry_paths, read_entries
 
 if TYPE_CHECKING:
     from mirror.run.artifacts.artifact import Artifact

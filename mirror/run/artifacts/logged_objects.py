@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from mirror.errors import CommError, NotMirrored
 from mirror.run.artifacts.manifest import ArtifactManifestEntry
-from mirror.store.read.artifact_rows import read_versions
+from mirror.store.read.artifacts import read_versions
 
 if TYPE_CHECKING:
     import pandas as pd

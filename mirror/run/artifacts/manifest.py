@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from mirror.records.artifacts import ManifestEntry, manifest_digest
 from mirror.records.texts import parse_lenient
 from mirror.run.downloads import Content, check_name, write_out
-from mirror.store.read.artifact_rows import EntryRow
+from mirror.store.read.artifacts import EntryRow
 
 if TYPE_CHECKING:
     from mirror.run.artifacts.artifact import Artifact

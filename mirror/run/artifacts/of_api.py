@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mirror.errors import CommError, NotMirrored
 from mirror.run.api_paths import ApiPaths
-from mirror.run.artifacts.artifact import Artifact
-from mirror.run.artifacts.collection_lists import ArtifactCollections, Artifacts, ArtifactTypes
-from mirror.run.artifacts.collections import ArtifactCollection, ArtifactType
 from mirror.run.sdk.calls import as_comm_error, deprecated
-from mirror.store.read.artifact_rows import list_versions, read_versions
-from mirror.store.read.run_rows import is_mirrored
+from mirror.store.read.projects import is_mirrored
+
+if TYPE_CHECKING:
+    from mirror.run.artifacts.artifact import Artifact
+    from mirror.run.artifacts.collection_lists import ArtifactCollections, Artifacts, ArtifactTypes
+    from mirror.run.artifacts.collections import ArtifactCollection, ArtifactType
 
 _JOB = "job"  # the type of the artifacts that launch makes
 
@@ -32,6 +33,8 @@ class ApiArtifacts(ApiPaths):
             NotMirrored: no such version is in this mirror.
             CommError: it is of another type.
         """
+        from mirror.run.artifacts.artifact import Artifact
+
         return Artifact.named(self._local, self._artifact_path(name), type)
 
     @as_comm_error
@@ -41,6 +44,8 @@ class ApiArtifacts(ApiPaths):
         Raises:
             NotMirrored: its whole project is not in this mirror.
         """
+        from mirror.run.artifacts.artifact import Artifact
+
         path = self._artifact_path(name)
         try:
             Artifact.named(self._local, path, type)
@@ -72,6 +77,8 @@ class ApiArtifacts(ApiPaths):
             tags: only versions with all of these.
             start: as for `Artifacts`.
         """
+        from mirror.run.artifacts.collection_lists import Artifacts
+
         return Artifacts(
             self._local, *self._artifact_path(name), type_name, per_page, order=order, tags=tags, start=start
         )
@@ -88,11 +95,15 @@ class ApiArtifacts(ApiPaths):
         Raises:
             NotMirrored: no version of it is in this mirror.
         """
+        from mirror.run.artifacts.collections import ArtifactType
+
         return ArtifactType(self._local, *self._project_path(project), type_name)
 
     @as_comm_error
     def artifact_types(self, project: str | None = None, start: str | None = None) -> ArtifactTypes:
         """The types of artifacts of a project of which a version is mirrored, by name."""
+        from mirror.run.artifacts.collection_lists import ArtifactTypes
+
         return ArtifactTypes(self._local, *self._project_path(project), start=start)
 
     @as_comm_error
@@ -102,6 +113,8 @@ class ApiArtifacts(ApiPaths):
         Raises:
             NotMirrored: no version of it is in this mirror.
         """
+        from mirror.run.artifacts.collections import ArtifactCollection
+
         return ArtifactCollection(self._local, *self._artifact_path(name), type_name)
 
     @as_comm_error
@@ -122,6 +135,8 @@ class ApiArtifacts(ApiPaths):
             per_page: collections read at a time.
             start: as for `ArtifactCollections`.
         """
+        from mirror.run.artifacts.collection_lists import ArtifactCollections
+
         entity, project = self._project_path(project_name)
         return ArtifactCollections(self._local, entity, project, type_name, None, order, per_page, start)
 
@@ -132,6 +147,8 @@ class ApiArtifacts(ApiPaths):
         Raises:
             NotMirrored: its whole project is not in this mirror.
         """
+        from mirror.run.artifacts.collections import ArtifactCollection
+
         path = self._artifact_path(name)
         try:
             ArtifactCollection(self._local, *path, type)
@@ -149,6 +166,8 @@ class ApiArtifacts(ApiPaths):
             CommError: entity or project is not given.
             NotMirrored: the project is not in this mirror.
         """
+        from mirror.store.read.artifacts import list_versions, read_versions
+
         for name, given in (("an entity", entity), ("a project", project)):
             if given is None:
                 raise CommError(f"Specify {name} when listing jobs")

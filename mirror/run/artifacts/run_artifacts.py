@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from mirror.errors import NotMirrored
 from mirror.records.operations import LogArtifact, UseArtifact
 from mirror.run.artifacts.artifact import Artifact
+from mirror.run.facts import RunFacts
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.pages import SizedPages
-from mirror.store.read.artifact_rows import VersionRow, read_versions, run_version_ids
-from mirror.store.read.file_rows import why_unlisted
-
-if TYPE_CHECKING:
-    from mirror.run.contents import RunContents
-
-_LISTING = ("artifacts", "contents")  # as a pull names what it failed at
+from mirror.store.read.artifacts import VersionRow, read_versions, run_version_ids
+from mirror.store.read.failures import why_failed
 
 
 class RunArtifacts(SizedPages[Artifact]):
@@ -34,7 +30,7 @@ class RunArtifacts(SizedPages[Artifact]):
     """
 
     def __init__(
-        self, local: LocalMirror, run: RunContents, mode: Literal["logged", "used"] = "logged", per_page: int = 50
+        self, local: LocalMirror, run: RunFacts, mode: Literal["logged", "used"] = "logged", per_page: int = 50
     ) -> None:
         if mode not in ("logged", "used"):
             raise ValueError("mode must be logged or used")
@@ -61,7 +57,7 @@ class RunArtifacts(SizedPages[Artifact]):
         queued = self._queued  # before the lake: see `LocalMirror.pending`
         path = self.run._run_path
         held = run_version_ids(self._local.reader, path, self._mode)
-        if not held and (reason := why_unlisted(self._local.reader, path, _LISTING)) is not None:
+        if not held and (reason := why_failed(self._local.reader, path, ["artifacts"])) is not None:
             raise NotMirrored(
                 f"the artifacts of {'/'.join(path)} are not in this mirror: {reason}",
                 hint=f"`wandb-mirror pull {'/'.join(path)}` tries again",

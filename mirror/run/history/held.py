@@ -8,7 +8,8 @@ from typing import Any
 from mirror.errors import NotMirrored
 from mirror.records.contents import STILL_ACTIVE
 from mirror.run.facts import RunFacts
-from mirror.store.history.held import StoredHistory, failure_of, read_history
+from mirror.store.read.failures import why_failed
+from mirror.store.read.histories import StoredHistory, read_history
 
 
 def last_history_step(run: RunFacts) -> int:
@@ -48,7 +49,7 @@ def held_history(run: RunFacts, stored: StoredHistory | None = None) -> StoredHi
     facts = stored.facts
     if facts is None:
         if last_history_step(run) >= 0 or run._attrs.get("historyLineCount"):
-            raise _not_mirrored(run, "history", failure_of(run._local.reader, run._run_path, ["history"]))
+            raise _not_mirrored(run, "history", why_failed(run._local.reader, run._run_path, ["history"]))
         return stored
     if not facts.complete and facts.reason != STILL_ACTIVE:
         if not facts.rows_held:
@@ -59,7 +60,7 @@ def held_history(run: RunFacts, stored: StoredHistory | None = None) -> StoredHi
 
 def system_metrics_not_mirrored(run: RunFacts) -> NotMirrored | None:
     """What to say of a run without a row of system metrics; None when it measured nothing."""
-    reason = failure_of(run._local.reader, run._run_path, ["system metrics"])
+    reason = why_failed(run._local.reader, run._run_path, ["system metrics"])
     if reason is None and not run._known_document("systemMetrics"):
         return None
     return _not_mirrored(run, "system metrics", reason)

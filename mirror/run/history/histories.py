@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from mirror.run.history.arguments import tell, what_is_wrong
-from mirror.store.history.held import read_histories
+from mirror.run.history.members import RunHistory
+from mirror.store.engine.reader import Reader
+from mirror.store.read.histories import StoredHistory, stored_histories
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
-
-    from mirror.run.runs import Runs
 
 Row = dict[str, Any]
 FORMATS = ("default", "pandas", "polars")
 
 
 def combined(
-    runs: Runs,
+    reader: Reader,
+    project: tuple[str, str],
+    pages: Iterable[Sequence[RunHistory]],
     samples: int,
     keys: list[str] | None,
     x_axis: str,
@@ -29,6 +30,12 @@ def combined(
     stream: str,
 ) -> list[Row] | pd.DataFrame | pl.DataFrame:
     """See `Runs.histories`. Wrong keys are told on stderr once, and give nothing, as with `Run.history`.
+
+    Args:
+        reader: of the mirror.
+        project: of the runs.
+        pages: the runs; where their histories are is asked for a page at a time.
+        samples, keys, x_axis, format, stream: as for `Runs.histories`.
 
     Raises:
         ValueError: the format is unknown, or its library is not installed.
@@ -40,7 +47,7 @@ def combined(
     if wrong is not None:
         tell(wrong)
     library = None if format == "default" else _library(format)
-    histories = iter(()) if wrong is not None else _histories(runs, samples, keys, x_axis, stream)
+    histories = iter(()) if wrong is not None else _histories(reader, project, pages, samples, keys, x_axis, stream)
     if library is None:
         return [row for rows in histories for row in rows]
     if format == "pandas":
@@ -50,13 +57,21 @@ def combined(
     return _polars(library, list(histories))
 
 
-def _histories(runs: Runs, samples: int, keys: list[str] | None, x_axis: str, stream: str) -> Iterator[list[Row]]:
-    """The rows of each run that has any; where they are is asked for a page of runs at a time."""
-    every = (run for run in runs)  # `islice` calls `iter`, and `iter(runs)` begins again
-    while page := list(islice(every, runs.per_page)):
-        wanted = stream == "default"
-        place = runs.entity, runs.project
-        stored = read_histories(runs._local.reader, place, [run.id for run in page]) if wanted else {}
+def _histories(
+    reader: Reader,
+    project: tuple[str, str],
+    pages: Iterable[Sequence[RunHistory]],
+    samples: int,
+    keys: list[str] | None,
+    x_axis: str,
+    stream: str,
+) -> Iterator[list[Row]]:
+    """The rows of each run that has any."""
+    for page in pages:
+        stored: dict[str, StoredHistory] = {}
+        if stream == "default":
+            with reader.snapshot() as lake:
+                stored = stored_histories(lake, project, [run.id for run in page])
         for run in page:
             if rows := run._sampled(samples, keys, x_axis, stream, stored.get(run.id)):
                 yield [{**row, "run_id": run.id} for row in rows]

@@ -14,7 +14,7 @@ from mirror.run.history.held import held_history, last_history_step, system_metr
 from mirror.run.history.scan import HistoryScan
 from mirror.run.pending.edits import RunEdits
 from mirror.run.sdk.calls import as_comm_error, deprecated
-from mirror.store.history.held import StoredHistory
+from mirror.store.read.histories import StoredHistory
 
 if TYPE_CHECKING:
     import pandas as pd

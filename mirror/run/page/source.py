@@ -26,7 +26,7 @@ from mirror.run.page.html import ChartGroup, Notice, RunPage
 from mirror.run.page.text import plural
 from mirror.run.pending.local import Pending
 from mirror.store.metrics.series import KeySpan, key_spans, metric_series
-from mirror.store.read.run_gaps import RunGaps, run_gaps
+from mirror.store.read.run_overview import RunGaps, run_gaps
 
 CHARTS_MOST = 24
 _OWN_METRICS = frozenset({"_step", "_timestamp", "_runtime"})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import time
+from functools import partial
 from typing import Any
 
 from mirror.errors import CommError, NotMirrored
@@ -17,16 +18,13 @@ from mirror.records.operations import (
     Delete,
     Edit,
     EditedField,
-    LogArtifact,
     Stop,
     UpdateState,
     UploadFile,
-    UseArtifact,
     may_become,
 )
 from mirror.records.runs import ACTIVE_STATES
 from mirror.records.texts import INTERNAL_CONFIG_KEYS
-from mirror.run.artifacts.artifact import Artifact
 from mirror.run.contents import RunContents
 from mirror.run.facts import RunFacts
 from mirror.run.files import File, file_of_upload
@@ -35,7 +33,7 @@ from mirror.run.pending.overlay import overlaid
 from mirror.run.sdk.calls import as_comm_error
 from mirror.run.summary import Summary
 from mirror.store.objects.uploads import take_in
-from mirror.store.read.run_rows import last_pass
+from mirror.store.read.projects import last_pass
 
 POLL_S = 5.0
 STALE_AFTER = dt.timedelta(minutes=10)  # a mirror that nobody refreshes for so long tells nothing new
@@ -60,7 +58,7 @@ class RunEdits(RunContents):
     def summary(self) -> Summary:
         """The summary, as a dictionary whose `update()` queues what changed; the same object each time."""
         if self._summary is None:
-            self._summary = Summary(self)
+            self._summary = Summary(self, partial(self._queue_edit, summary=True))
         return self._summary
 
     @as_comm_error
@@ -147,48 +145,6 @@ class RunEdits(RunContents):
         )
         self._queue(upload)
         return file_of_upload(self, upload)
-
-    @as_comm_error
-    def use_artifact(self, artifact: Artifact, use_as: str | None = None) -> Artifact:
-        """Queue that the run used a version.
-
-        Args:
-            artifact: from `Api.artifact`.
-            use_as: what it was used as.
-        """
-        if not isinstance(artifact, Artifact):
-            raise TypeError("You must pass a mirror.Api().artifact() to use_artifact")
-        self._queue(UseArtifact(artifact_id=artifact.id, name=artifact.qualified_name, use_as=use_as or artifact.name))
-        return artifact
-
-    @as_comm_error
-    def log_artifact(
-        self, artifact: Artifact, aliases: list[str] | None = None, tags: list[str] | None = None
-    ) -> Artifact:
-        """Queue that the run logged a version that exists.
-
-        Args:
-            artifact: from `Api.artifact`, of this run's project.
-            aliases: to give it.
-            tags: to give it.
-        """
-        if not isinstance(artifact, Artifact):
-            raise TypeError("You must pass a mirror.Api().artifact() to log_artifact")
-        if (self.entity, self.project) != (artifact.source_entity, artifact.source_project):
-            raise ValueError("A run can't log an artifact to a different project.")
-        self._queue(
-            LogArtifact(
-                artifact_id=artifact.id,
-                name=artifact.qualified_name,
-                collection=artifact.source_name.split(":")[0],
-                type=artifact.type,
-                digest=artifact.digest,
-                digest_algorithm=artifact.digest_algorithm,
-                aliases=tuple(aliases or ()),
-                tags=tuple(tags or ()),
-            )
-        )
-        return artifact
 
     @as_comm_error
     def wait_until_finished(self) -> None:

@@ -12,7 +12,7 @@ from mirror.run.pending.local import LocalMirror, Pending
 from mirror.run.pending.overlay import created_run, overlaid, overlaid_config, overlaid_summary
 from mirror.store.filters.run_listing import list_run_ids
 from mirror.store.read.queued_runs import Overlaid
-from mirror.store.read.run_rows import LightRun, read_documents, read_light_runs
+from mirror.store.read.runs import LightRun, read_documents, read_light_runs
 
 
 def listed_ids(

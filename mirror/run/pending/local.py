@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from mirror.config import SourceSettings, load_config, source_of
 from mirror.errors import ConfigError
 from mirror.layout import Home
-from mirror.outbox import Outbox
 from mirror.records.operations import Entry, EntryState, Operation, RunPath
 from mirror.records.server import Viewer
 from mirror.server_facts import read_viewer
 from mirror.store.engine.reader import Reader
-from mirror.store.objects.objects import Objects
-from mirror.store.read.run_rows import app_url
+from mirror.store.read.projects import app_url
+
+if TYPE_CHECKING:
+    from mirror.outbox import Outbox
+    from mirror.store.objects.objects import Objects
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,11 +72,15 @@ class LocalMirror:
     @cached_property
     def objects(self) -> Objects:
         """Bytes by digest."""
+        from mirror.store.objects.objects import Objects
+
         return Objects(self.home)
 
     @cached_property
     def outbox(self) -> Outbox:
         """What was asked for and is not delivered."""
+        from mirror.outbox import Outbox
+
         return Outbox(self.home)
 
     @cached_property

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from mirror.records.operations import Change, Create, Edit, Entry, Operation, UpdateState, merged_tags
-from mirror.store.read.run_rows import LightRun
+from mirror.store.read.runs import LightRun
 
 
 def overlaid(run: LightRun, operations: Iterable[Operation]) -> LightRun:

@@ -17,7 +17,8 @@ from mirror.layout import Home
 from mirror.store.care.catalog import CATALOG, FOLDERS
 from mirror.store.care.objects import REFERENCES
 from mirror.store.engine.connection import LAKE, Engine, attach_lake, new_engine, store_errors
-from mirror.store.engine.lake import lake_version
+from mirror.store.engine.meta import lake_version
+from mirror.store.engine.queries import Snapshot
 from mirror.store.schema.tables import SCHEMA_VERSION
 
 _AT_ONCE = 10_000  # rows that are held in memory
@@ -113,7 +114,7 @@ def check_version(engine: Engine, home: Home) -> None:
         LakeTooNew: a newer wandb-mirror wrote it.
         StoreError: it does not say.
     """
-    version = lake_version(engine)
+    version = lake_version(Snapshot(engine))
     if version > SCHEMA_VERSION:
         raise LakeTooNew(
             f"the lake in {home.root} has schema version {version}; this wandb-mirror knows {SCHEMA_VERSION}"

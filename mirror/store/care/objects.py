@@ -22,7 +22,8 @@ from mirror.locks import locked
 from mirror.store.care.catalog import CATALOG, data_files
 from mirror.store.care.files import Removed, is_older
 from mirror.store.engine.connection import LAKE, Engine, sql_text
-from mirror.store.engine.lake import is_empty
+from mirror.store.engine.meta import is_empty
+from mirror.store.engine.queries import Snapshot
 
 # Every column that names an object; a test compares this with the tables.
 REFERENCES = (
@@ -53,7 +54,9 @@ def unneeded_objects(engine: Engine, home: Home, *, oldest: int, before: dt.date
         StoreError: something that refers to objects cannot be read.
     """
     old = [Path(name).name for name in _object_files(home) if is_older(name, before)]
-    if not old or is_empty(engine):  # a catalog that was lost and begun anew says nothing about the objects beside it
+    if not old or is_empty(
+        Snapshot(engine)
+    ):  # a catalog that was lost and begun anew says nothing about the objects beside it
         return []
     waiting = list(needed())
     engine.register("old_objects", pa.table({"digest": pa.array(old, pa.string())}))

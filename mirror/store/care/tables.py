@@ -14,6 +14,7 @@ import msgspec
 from mirror.store.care.catalog import CATALOG, expirable
 from mirror.store.engine.connection import LAKE, Engine, sql_text
 from mirror.store.engine.lake import Lake
+from mirror.store.metrics.files import GROUP_ROWS
 
 FLUSH_ROWS = 1000  # rows of a table inside the catalog, dead ones with them, that are worth a file
 MERGE_FILES = 4  # small files of a table that are worth merging
@@ -21,6 +22,7 @@ DELETED_SHARE = 0.2  # of a file's rows; a file with more deleted ones is writte
 FILE_BYTES = 64_000_000  # merged files are about as large
 # A run that is rebuilt is deleted from its file row by row, so that those of `metrics` stay smaller (`metrics.files`).
 FILE_BYTES_OF = {"metrics": 16_000_000}
+METRICS_ORDER = "key ASC, run_id ASC, step ASC"  # in which `metrics.files` writes them, too
 
 
 class TableWork(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +88,7 @@ def merge(lake: Lake) -> int:
     if tables:
         with lake.transaction() as engine:
             _set_sizes(engine)
+            _set_order(engine)
     merged = 0
     for table in tables:
         with lake.transaction() as engine:
@@ -174,3 +177,14 @@ def _set_sizes(engine: Engine) -> None:
     for table, count in FILE_BYTES_OF.items():
         engine.execute(f"CALL lake.set_option('target_file_size', '{count}B', table_name => {sql_text(table)})")
     engine.execute(f"CALL lake.set_option('target_file_size', '{FILE_BYTES}B')")
+
+
+def _set_order(engine: Engine) -> None:
+    """Tell DuckLake once that merged files of `metrics` are by key, and that it may skip the rest of such a file."""
+    known = engine.execute(
+        f"FROM {CATALOG}.ducklake_sort_info JOIN {CATALOG}.ducklake_table t USING (table_id)"
+        " WHERE t.table_name = 'metrics' LIMIT 1"
+    ).fetchall()
+    if not known:
+        engine.execute(f"ALTER TABLE lake.metrics SET SORTED BY ({METRICS_ORDER})")
+        engine.execute(f"CALL lake.set_option('parquet_row_group_size', '{GROUP_ROWS}', table_name => 'metrics')")

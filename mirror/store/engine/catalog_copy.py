@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from mirror.durable import file_names
 from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.store.engine.catalog_seal import Seal, log_of, read_seal
@@ -99,3 +100,13 @@ def _state(path: Path) -> tuple[int, int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def check_catalog(home: Home) -> None:
+    """Refuse to begin a new lake over the data of one whose catalog is lost: its runs would be out of sight."""
+    lost = not home.catalog.exists() or home.catalog.stat().st_size == 0
+    if lost and file_names(home.lake_data):
+        raise StoreError(
+            f"{home.lake_data} holds data, but the catalog {home.catalog} is missing or empty",
+            hint="restore the catalog from a backup, or move the folder lake away to mirror anew",
+        )

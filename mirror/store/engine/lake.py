@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from types import TracebackType
 from typing import Any
@@ -23,15 +23,18 @@ import duckdb
 
 from mirror.config import StoreSettings
 from mirror.durable import file_names, make_folder, sync_new_files
-from mirror.errors import LakeTooNew, OtherDeployment, StoreError
+from mirror.errors import LakeTooNew, StoreError
 from mirror.layout import Home
 from mirror.private import tighten
+from mirror.store.engine.catalog_copy import check_catalog
 from mirror.store.engine.catalog_seal import break_seal, seal, unsealed
 from mirror.store.engine.connection import LAKE, attach_lake, new_engine, sql_text, store_errors
 from mirror.store.engine.filesystem import check_can_hold_lake
 from mirror.store.engine.freed_memory import give_back
 from mirror.store.engine.lake_digests import complete_digests, record_digests
 from mirror.store.engine.literals import inlined
+from mirror.store.engine.meta import is_empty, lake_app_url, lake_deployment, lake_version, other_deployment
+from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.spill import remove_stale_spills
 from mirror.store.engine.writer_lock import WriterLock
 from mirror.store.schema.tables import INLINED_ROWS, INLINED_TABLES, MIGRATIONS, SCHEMA_VERSION
@@ -112,6 +115,17 @@ class Lake:
         """Close the engine and give the lock back."""
         self._closing.close()
 
+    def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """As `Queryable.rows`; other threads wait."""
+        with self.reading() as engine:
+            return Snapshot(engine).rows(query, parameters)
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """One commit, for several questions; other threads wait."""
+        with self.reading() as engine:
+            yield Snapshot(engine)
+
     @contextlib.contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """The engine, for looking at the last commit; other threads wait."""
@@ -159,7 +173,7 @@ class Lake:
             give_back()
 
     def _migrate(self) -> None:
-        version = lake_version(self._engine)
+        version = lake_version(self)
         if version > SCHEMA_VERSION:
             raise LakeTooNew(
                 f"the lake in {self.home.root} has schema version {version}; this wandb-mirror knows {SCHEMA_VERSION}"
@@ -195,86 +209,23 @@ class Lake:
                     )
 
     def _claim_deployment(self) -> None:
-        held = lake_deployment(self._engine)
+        held = lake_deployment(self)
         if held is None:
             with self.transaction() as engine:
                 engine.execute(inlined("INSERT INTO lake.meta VALUES ('deployment', ?)", [self._deployment]))
         elif held not in self._known_as:
-            if not is_empty(self._engine):
+            if not is_empty(self):
                 raise other_deployment(self.home, held=held, asked=self._deployment)
             with self.transaction() as engine:  # a server that never answered, for example a mistyped address
                 engine.execute("DELETE FROM lake.sources")
                 engine.execute("UPDATE lake.meta SET value = ? WHERE key = 'deployment'", [self._deployment])
 
     def _note_app_url(self) -> None:
-        if self._app_url is None or lake_app_url(self._engine) == self._app_url:
+        if self._app_url is None or lake_app_url(self) == self._app_url:
             return
         with self.transaction() as engine:
             engine.execute("DELETE FROM lake.meta WHERE key = 'app_url'")
             engine.execute(inlined("INSERT INTO lake.meta VALUES ('app_url', ?)", [self._app_url]))
-
-
-def lake_version(engine: duckdb.DuckDBPyConnection) -> int:
-    """The schema version of the attached lake; 0 for one that is empty."""
-    # Not a bound value: for its first one DuckDB imports pandas, where there is one, which takes half a second.
-    query = f"SELECT 1 FROM duckdb_tables() WHERE database_name = {sql_text(LAKE)} AND table_name = 'meta'"
-    if _only_row(engine, query) is None:
-        return 0
-    row = _only_row(engine, "SELECT value FROM lake.meta WHERE key = 'schema_version'")
-    if row is None or not str(row[0]).isdecimal():
-        raise StoreError("the lake does not say which schema version it has", hint="restore the catalog from a backup")
-    return int(row[0])
-
-
-def lake_deployment(engine: duckdb.DuckDBPyConnection) -> str | None:
-    """The deployment that the attached lake mirrors, if one was recorded."""
-    row = _only_row(engine, "SELECT value FROM lake.meta WHERE key = 'deployment'")
-    return None if row is None else str(row[0])
-
-
-def lake_app_url(engine: duckdb.DuckDBPyConnection) -> str | None:
-    """The address of the pages of the server that the attached lake mirrors, if it was recorded."""
-    row = _only_row(engine, "SELECT value FROM lake.meta WHERE key = 'app_url'")
-    return None if row is None else str(row[0])
-
-
-def is_empty(engine: duckdb.DuckDBPyConnection) -> bool:
-    """Whether nothing was ever mirrored into the attached lake, so that it belongs to no server yet."""
-    query = (
-        "SELECT NOT EXISTS (FROM lake.runs) AND NOT EXISTS (FROM lake.projects)"
-        " AND NOT EXISTS (FROM lake.sources WHERE last_pass_at IS NOT NULL)"
-    )
-    row = _only_row(engine, query)
-    return row is not None and bool(row[0])
-
-
-def _only_row(engine: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...] | None:
-    """The row of an answer that has at most one, read to the end.
-
-    An answer that is not keeps its transaction open until the connection is used again. That of a script which was
-    left open never is: maintenance would wait for it for ever.
-    """
-    rows: list[tuple[Any, ...]] = engine.execute(query).fetchall()
-    return rows[0] if rows else None
-
-
-def other_deployment(home: Home, *, held: str, asked: str) -> OtherDeployment:
-    """The error for a home that belongs to another server."""
-    return OtherDeployment(
-        f"{home.root} mirrors {held}, but the configured server is {asked}",
-        hint="use another --home for the other server; if it is the same server under a new name, list the old one"
-        " in server.aliases",
-    )
-
-
-def check_catalog(home: Home) -> None:
-    """Refuse to begin a new lake over the data of one whose catalog is lost: its runs would be out of sight."""
-    lost = not home.catalog.exists() or home.catalog.stat().st_size == 0
-    if lost and file_names(home.lake_data):
-        raise StoreError(
-            f"{home.lake_data} holds data, but the catalog {home.catalog} is missing or empty",
-            hint="restore the catalog from a backup, or move the folder lake away to mirror anew",
-        )
 
 
 def _uses_wal(engine: duckdb.DuckDBPyConnection, home: Home) -> bool:

@@ -14,9 +14,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mirror.config import StoreSettings
+from mirror.errors import NotMirrored
 from mirror.layout import Home
 from mirror.store.engine.connection import Engine, store_errors
-from mirror.store.engine.literals import inlined
+from mirror.store.engine.meta import lake_deployment
+from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.reading import open_lake
 
 # Questions about one run or one page are small: more threads than one double their CPU time and gain nothing.
@@ -38,18 +40,9 @@ class Reader:
         self._opening = threading.Lock()
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """All rows of an answer.
-
-        Args:
-            query: SQL over `lake.*`, with `?` for values.
-            parameters: the values.
-
-        Raises:
-            NotMirrored: nothing was pulled into this home yet.
-            StoreError: the lake cannot be read.
-        """
+        """As `Queryable.rows`."""
         with self.engine() as engine:
-            return engine.execute(inlined(query, parameters)).fetchall()
+            return Snapshot(engine).rows(query, parameters)
 
     @contextlib.contextmanager
     def engine(self) -> Iterator[Engine]:
@@ -62,12 +55,16 @@ class Reader:
             yield self._cursor()
 
     @contextlib.contextmanager
-    def snapshot(self) -> Iterator[Engine]:
-        """The same, and all statements inside see the same commit."""
+    def snapshot(self) -> Iterator[Snapshot]:
+        """One commit, for several questions.
+
+        Raises:
+            NotMirrored, StoreError: as `rows`.
+        """
         with self.engine() as engine:
             engine.execute("BEGIN")
             try:
-                yield engine
+                yield Snapshot(engine)
             finally:
                 engine.execute("ROLLBACK")
 
@@ -75,6 +72,14 @@ class Reader:
         """A connection of the caller's own, for an answer that is read while others are asked."""
         with store_errors(self.home):
             return self._root().cursor()
+
+    def __enter__(self) -> Reader:
+        """Itself, to be closed at the end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the lake."""
+        self.close()
 
     def close(self) -> None:
         """Close the lake; the next question opens it again."""
@@ -86,10 +91,10 @@ class Reader:
         return self._current().root
 
     def _cursor(self) -> Engine:
-        cursors = self._current().cursors
-        if not hasattr(cursors, "engine"):
-            cursors.engine = self._root().cursor()
-        engine: Engine = cursors.engine
+        opened = self._current()
+        if not hasattr(opened.cursors, "engine"):
+            opened.cursors.engine = opened.root.cursor()
+        engine: Engine = opened.cursors.engine
         return engine
 
     def _current(self) -> _Opened:
@@ -123,3 +128,12 @@ class _Opened:
     def is_good(self) -> bool:
         """Whether it is this process's, and has not gathered much."""
         return self.pid == os.getpid() and time.monotonic() < self._until
+
+
+def deployment_of_lake(home: Home) -> str | None:
+    """The id of the W&B server that a home mirrors; None before anything was pulled."""
+    try:
+        with Reader(home) as lake:
+            return lake_deployment(lake)
+    except NotMirrored:
+        return None

@@ -1,51 +1,21 @@
-"""The reading side: a DuckDB connection with the lake attached read-only and friendly views. Never blocks a pull."""
+"""The reading side: a DuckDB connection with the lake attached read-only. Never blocks a pull."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import weakref
-from collections.abc import Sequence
 
 import duckdb
 
 from mirror.config import StoreSettings
 from mirror.errors import LakeTooNew, NotMirrored, StoreError
-from mirror.layout import Home, find_home
-from mirror.store.engine.catalog_copy import catalog_copy, is_blank
-from mirror.store.engine.connection import attach_lake, new_engine, sql_name, store_errors
-from mirror.store.engine.lake import check_catalog, lake_deployment, lake_version
-from mirror.store.read.queued_runs import Overlaid, overlaid
+from mirror.layout import Home
+from mirror.store.engine.catalog_copy import catalog_copy, check_catalog, is_blank
+from mirror.store.engine.connection import attach_lake, new_engine, store_errors
+from mirror.store.engine.meta import lake_version
+from mirror.store.engine.queries import Snapshot
 from mirror.store.schema.tables import SCHEMA_VERSION
-from mirror.store.schema.views import READABLE_FROM, views
-
-
-def connect(
-    home: str | os.PathLike[str] | Home | None = None,
-    *,
-    settings: StoreSettings | None = None,
-    queued: Sequence[Overlaid] = (),
-) -> duckdb.DuckDBPyConnection:
-    """The lake for SQL, with its views; arguments, answer and errors as `mirror.connect`'s.
-
-    Args:
-        queued: runs that the view `runs` is to show as operations will make them; `runs_upstream` has what is mirrored.
-    """
-    place = home if isinstance(home, Home) else find_home(home)
-    engine = open_lake(place, settings)
-    with store_errors(place):
-        try:
-            engine.execute("BEGIN")  # outside of a transaction DuckLake reads its catalog anew for each statement
-            found = dict(views(lake_version(engine)))
-            found["runs_upstream"] = found.pop("runs")
-            found["runs"] = f"SELECT * FROM {overlaid('runs_upstream', queued) if queued else 'runs_upstream'}"
-            for name, query in found.items():
-                engine.execute(f"CREATE VIEW {sql_name(name)} AS {query}")
-            engine.execute("COMMIT")
-        except BaseException:
-            engine.close()
-            raise
-    return engine
+from mirror.store.schema.views import READABLE_FROM
 
 
 def open_lake(home: Home, settings: StoreSettings | None = None) -> duckdb.DuckDBPyConnection:
@@ -61,7 +31,7 @@ def open_lake(home: Home, settings: StoreSettings | None = None) -> duckdb.DuckD
         engine = new_engine(settings, home)
         try:
             _attach(engine, home)
-            _check_version(lake_version(engine), home)
+            _check_version(lake_version(Snapshot(engine)), home)
         except BaseException:
             engine.close()
             raise
@@ -87,19 +57,6 @@ def _nothing_yet(home: Home) -> NotMirrored:
         f"nothing is mirrored in {home.root} yet",
         hint="run `wandb-mirror init --source ENTITY/PROJECT` and `wandb-mirror pull`, or name another --home",
     )
-
-
-def deployment_of_lake(home: Home) -> str | None:
-    """The id of the W&B server that a home mirrors; None before anything was pulled."""
-    try:
-        engine = connect(home)
-    except NotMirrored:
-        return None
-    try:
-        with store_errors(home):
-            return lake_deployment(engine)
-    finally:
-        engine.close()
 
 
 def _attach(engine: duckdb.DuckDBPyConnection, home: Home) -> None:

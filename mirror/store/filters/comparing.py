@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 
 from mirror.errors import ConfigError
+from mirror.records.nonfinite import finite
 from mirror.records.texts import storable, valid_unicode
 from mirror.store.engine.connection import sql_text
 from mirror.store.filters.run_fields import Fragment, pointer
@@ -81,8 +82,8 @@ def compare_json(value: str, sign: str, operand: Any) -> Fragment:
     text = f"json_extract_string({value}, '$')"
     if isinstance(operand, bool):  # 'false' < 'true' as texts, too
         return Fragment(f"(json_type({value}) = 'BOOLEAN' AND {text} {sign} ?)", ("true" if operand else "false",))
-    if sign == "=" and isinstance(operand, float) and not math.isfinite(operand):
-        operand = "NaN" if math.isnan(operand) else ("Infinity" if operand > 0 else "-Infinity")
+    if sign == "=" and isinstance(operand, float):
+        operand = finite(operand)
     if isinstance(operand, str):
         return Fragment(f"(json_type({value}) = 'VARCHAR' AND {text} {sign} ?)", (valid_unicode(operand),))
     if _is_number(operand):

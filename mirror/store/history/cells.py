@@ -28,13 +28,13 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mirror.records.nonfinite import NUMBERS
 from mirror.records.texts import dump_strict, valid_unicode
 from mirror.store.history.nesting import json_value, text_value
 
 VALUE = pa.float64()
 TEXT = pa.large_string()
 EXACT = 2**53  # up to here a double holds every integer
-_SPOKEN = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _NEEDS_ESCAPE = r'["\\\x00-\x1f]'
 
 
@@ -138,8 +138,8 @@ def _string(array: pa.Array) -> Cells:
     else:
         quote = pa.scalar('"', TEXT)
         text = pc.binary_join_element_wise(quote, array, quote, pa.scalar("", TEXT))
-    place = pc.index_in(array, value_set=pa.array(list(_SPOKEN), TEXT))
-    value = pa.array(list(_SPOKEN.values()), VALUE).take(place) if place.null_count < len(place) else None
+    place = pc.index_in(array, value_set=pa.array(list(NUMBERS), TEXT))
+    value = pa.array(list(NUMBERS.values()), VALUE).take(place) if place.null_count < len(place) else None
     return Cells(pa.nulls(len(array), VALUE) if value is None else value, text)
 
 
@@ -240,7 +240,7 @@ def _cell(value: Any) -> tuple[float | None, str | None]:
     if isinstance(value, float):
         return value, None
     if isinstance(value, str):
-        return _SPOKEN.get(value), _quote(value)
+        return NUMBERS.get(value), _quote(value)
     return None, dump_strict(_canonical(value))
 
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from mirror.durable import sync_file, sync_folder
 from mirror.errors import MirrorError, StoreError
+from mirror.records.nonfinite import NUMBERS
 from mirror.records.texts import dump_strict
 from mirror.store.history.cells import encode, json_texts
 from mirror.store.history.wide_columns import JSON_MARK
@@ -107,9 +108,6 @@ def _doubles(column: pa.Array, field: pa.Field) -> list[float | None]:
 def _double(text: str | None) -> float | None:
     """The number in a JSON text; None where it is something else."""
     try:
-        return None if text is None else float(text.strip('"') if text in _SPOKEN else text)
+        return None if text is None else NUMBERS.get(text.strip('"'), None) or float(text)
     except ValueError:
         return None
-
-
-_SPOKEN = frozenset({'"NaN"', '"Infinity"', '"-Infinity"'})

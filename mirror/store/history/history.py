@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import pairwise
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mirror.errors import NotMirrored
-from mirror.layout import Home
 from mirror.records.texts import dump_strict, parse_lenient
-from mirror.store.engine.connection import Engine, store_errors
+from mirror.store.engine.connection import store_errors
+from mirror.store.engine.reader import Reader
 from mirror.store.history.columns import Column, ExportColumns
-from mirror.store.history.held import StoredHistory, stored_history
+from mirror.store.history.merge import Merge, in_order, last_values
 from mirror.store.history.nesting import is_whole, prefixes
 from mirror.store.history.parts import STEP, ExportPart, RowsPart, as_steps, open_export
 from mirror.store.history.python_values import Values
@@ -33,16 +32,15 @@ from mirror.store.history.wide_columns import (
     plain,
     tail_column,
 )
-from mirror.store.metrics.fold import in_order, last_of_each, rises, step_order
 from mirror.store.objects.objects import Objects
+from mirror.store.read.histories import StoredHistory, read_history
 
 BATCH_CELLS = 500_000  # cells of a batch that is streamed
 RunKey = tuple[str, str, str]  # entity, project, run id
 
 
 def wide_history(
-    engine: Engine,
-    home: Home,
+    reader: Reader,
     run: RunKey,
     *,
     keys: Sequence[str] | None = None,
@@ -53,8 +51,7 @@ def wide_history(
     """Read a run's history, ordered by step.
 
     Args:
-        engine: with the lake attached, from `connect`.
-        home: where the objects lie.
+        reader: of the home where the objects lie.
         run: entity, project, run id.
         keys: columns besides `_step`; None for every key. What no row has is a column of nulls.
         min_step: first step, inclusive.
@@ -70,7 +67,7 @@ def wide_history(
         UnreadableExport: an export is damaged.
         StoreError: an object is missing.
     """
-    sources = _held(engine, home, run)
+    sources = _held(reader, run)
     wide = Wide(sources, keys, min_step, max_step, rows)
     return pa.RecordBatchReader.from_batches(wide.schema, wide.batches())
 
@@ -97,11 +94,16 @@ class Sources:
         exported = (name for export in self.exports for name in export.row_names(self.dictionaries))
         return list(dict.fromkeys([*exported, *(sorted(self.tail.names) if self.tail is not None else ())]))
 
-    @property
-    def steps(self) -> list[pa.Int64Array]:
-        """Steps of each part."""
+    @cached_property
+    def merge(self) -> Merge:
+        """Which row comes when."""
         parts = [export.steps for export in self.exports]
-        return parts + ([self.tail.steps] if self.tail is not None else [])
+        return Merge(parts + ([self.tail.steps] if self.tail is not None else []))
+
+    @property
+    def can_stream(self) -> bool:
+        """Whether the parts can be read one behind the other."""
+        return self.merge.is_streamable and not any(export.part.doubled for export in self.exports)
 
     @cached_property
     def dictionaries(self) -> Mapping[str, str]:
@@ -144,20 +146,20 @@ def opened(objects: Objects, stored: StoredHistory, summary: Callable[[], Mappin
     )
 
 
-def _held(engine: Engine, home: Home, run: RunKey) -> Sources:
-    with store_errors(home):
-        stored = stored_history(engine, run)
-        if stored.facts is None:
-            raise NotMirrored(
-                f"the history of {'/'.join(run)} is not in this mirror",
-                hint="`wandb-mirror pull` fetches it, if its source has history = true",
-            )
-        return opened(Objects(home), stored, lambda: _summary_of(engine, run))
+def _held(reader: Reader, run: RunKey) -> Sources:
+    stored = read_history(reader, run)
+    if stored.facts is None:
+        raise NotMirrored(
+            f"the history of {'/'.join(run)} is not in this mirror",
+            hint="`wandb-mirror pull` fetches it, if its source has history = true",
+        )
+    with store_errors(reader.home):
+        return opened(Objects(reader.home), stored, lambda: _summary_of(reader, run))
 
 
-def _summary_of(engine: Engine, run: RunKey) -> Mapping[str, Any]:
+def _summary_of(reader: Reader, run: RunKey) -> Mapping[str, Any]:
     query = "SELECT summary FROM lake.runs WHERE entity = ? AND project = ? AND run_id = ?"
-    rows = engine.execute(query, run).fetchall()
+    rows = reader.rows(query, run)
     summary = parse_lenient(rows[0][0]) if rows else None
     return summary if isinstance(summary, dict) else {}
 
@@ -189,7 +191,7 @@ class Wide:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows, streamed where that gives the right order."""
-        found = self._streamed() if self._can_stream() else self._merged()
+        found = self._streamed() if self._sources.can_stream else self._merged()
         for batch in found:
             kept = self._chosen(batch)
             if len(kept):
@@ -217,12 +219,6 @@ class Wide:
                     wide = has_wide_integers(as_plain(_chunked(export.column(batch, key, self._owners))))
                     kinds[place] = kinds[place]._replace(has_wide_integers=wide)
         return kinds
-
-    def _can_stream(self) -> bool:
-        steps = [part for part in self._sources.steps if len(part)]
-        if any(export.part.doubled for export in self._sources.exports) or not all(map(rises, steps)):
-            return False
-        return all(left[-1].as_py() < right[0].as_py() for left, right in pairwise(steps))
 
     def _streamed(self) -> Iterator[pa.RecordBatch]:
         size = max(1, BATCH_CELLS // (len(self._keys) + 1))
@@ -268,15 +264,14 @@ class Wide:
             for export in self._sources.exports
             if self._is_wanted(export)
         ]
-        table = pa.Table.from_batches([*parts, *self._of_tail()], schema=self.schema).combine_chunks()
-        if not len(table):
+        parts += self._of_tail()
+        if not parts:
             return
-        table = table.take(step_order(_whole(table.column(STEP))))
-        steps = _whole(table.column(STEP))
-        if len(steps) and not rises(steps):
-            distinct = steps.filter(last_of_each(steps))
-            columns = [distinct, *(_last_values(steps, _whole(column), distinct) for column in table.columns[1:])]
-            table = pa.table(columns, schema=self.schema)
+        merge = Merge([part.column(0) for part in parts])
+        columns = [merge.ordered([part.column(place) for part in parts]) for place in range(1, len(self.schema))]
+        if merge.is_shared:
+            columns = [last_values(merge.steps, column, column.is_valid(), merge.distinct) for column in columns]
+        table = pa.table([merge.distinct, *columns], schema=self.schema)
         yield from table.to_batches(max_chunksize=max(1, BATCH_CELLS // (len(self._keys) + 1)))
 
     def _chosen(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -304,17 +299,5 @@ def _fitting(column: Column | None, field: pa.Field, rows: int) -> pa.Array:
     return fit(Held(as_plain(_chunked(column))), field)
 
 
-def _last_values(steps: pa.Array, column: pa.Array, distinct: pa.Array) -> pa.Array:
-    """For each distinct step the last value that is there; null where no row of the step has one."""
-    there = column.is_valid()
-    known, values = steps.filter(there), column.filter(there)
-    last = last_of_each(known)
-    return values.filter(last).take(pc.index_in(distinct, value_set=known.filter(last)))
-
-
 def _chunked(column: pa.Array | pa.ChunkedArray) -> pa.ChunkedArray:
     return column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)

@@ -20,13 +20,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mirror.errors import UnreadableExport
+from mirror.records.nonfinite import NUMBERS
 from mirror.store.history.cells import EXACT, is_json
 from mirror.store.history.earlier_forms import EarlierForms, Form, Integers, doubles_of
 from mirror.store.history.leaves import json_rows
 from mirror.store.history.nesting import TYPE, is_whole, prefixes
 from mirror.store.history.parts import STEP, ExportPart, RowsPart
 
-_SPOKEN = frozenset({"NaN", "Infinity", "-Infinity"})
 _RANGES: tuple[tuple[Form, int, int], ...] = (("int64", -(2**63), 2**63), ("uint64", 0, 2**64))
 
 
@@ -68,7 +68,7 @@ class _Rows:
             for key, value in row.items():
                 if isinstance(value, int | float) and not isinstance(value, bool):
                     self._numbers.setdefault(key, []).append((step, value))
-                elif isinstance(value, str) and value in _SPOKEN:
+                elif isinstance(value, str) and value in NUMBERS:
                     self._numbers.setdefault(key, []).append((step, math.nan))
 
     def numbers(self, key: str) -> list[tuple[int, int | float]]:

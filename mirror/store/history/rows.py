@@ -1,28 +1,26 @@
 """A run's history as dictionaries of exact values: scanned in batches, or sampled.
 
-Rows come by step, each step once; of rows that share one the later wins, key by key, where it has something: the part
-with the higher last step, then the lower row, then the tail. Parts that follow each other and share no step, which is
-how W&B exports, are streamed; else the chosen columns are read whole, and made rows of a window at a time.
+Rows come by step, each step once, as `merge` says. Parts that can be are streamed; else the chosen columns are read
+whole, and made rows of a window at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mirror.store.history.columns import Column, ExportColumns, Row, rows_of
-from mirror.store.history.held import StoredHistory
 from mirror.store.history.history import Wide, opened
+from mirror.store.history.merge import Merge
 from mirror.store.history.parts import STEP
 from mirror.store.history.python_values import python_values
 from mirror.store.history.sampling import evenly
-from mirror.store.metrics.fold import rises, step_order
 from mirror.store.metrics.tail_rows import TailRows
 from mirror.store.objects.objects import Objects
+from mirror.store.read.histories import StoredHistory
 
 BATCH_CELLS = 200_000  # cells that are Python values at once
 WINDOW_ROWS = 5_000  # rows that are merged at once
@@ -65,7 +63,7 @@ class HistoryRows:
         wanted = None if keys is None else [key for key in dict.fromkeys(keys) if key != STEP]
         needed = _Needed(wanted, how)
         bounds = min_step, max_step
-        found = self._streamed(wanted, *bounds, needed) if self._is_ordered() else self._merged(wanted, *bounds)
+        found = self._streamed(wanted, *bounds, needed) if self._sources.can_stream else self._merged(wanted, *bounds)
         for rows in found:
             kept = [row for row in rows if needed.are_in(row)] if needed.keys else rows
             if kept:
@@ -100,17 +98,6 @@ class HistoryRows:
         table = pa.Table.from_batches(batches, schema=wide.schema)
         return table if keys is None else table.select(list(dict.fromkeys(keys)))
 
-    def _is_ordered(self) -> bool:
-        """Whether the parts follow each other, each with rising steps, and none has a name twice."""
-        if any(export.part.doubled for export in self._exports):
-            return False
-        parts = [export.steps for export in self._exports if len(export.steps)]
-        if self._tail.steps:
-            parts.append(pa.array(self._tail.steps, pa.int64()))
-        if not all(map(rises, parts)):
-            return False
-        return all(left[-1].as_py() < right[0].as_py() for left, right in pairwise(parts))
-
     def _streamed(
         self, keys: Sequence[str] | None, min_step: int, max_step: int, needed: _Needed
     ) -> Iterator[list[Row]]:
@@ -131,11 +118,10 @@ class HistoryRows:
             for found in export.tables(keys, max(1, export.part.rows), self._sources.dictionaries)
         ]
         tail = self._tail.reduced(keys)
-        all_steps = pa.concat_arrays([*(steps for steps, _ in parts), pa.array(self._tail.steps, pa.int64())])
-        order = step_order(all_steps)
-        steps = all_steps.take(order)
-        kept = pc.and_(pc.greater_equal(steps, min_step), pc.less(steps, max_step))
-        order, known = order.filter(kept), python_values(steps.filter(kept))
+        merge = Merge([*(steps for steps, _ in parts), pa.array(self._tail.steps, pa.int64())])
+        kept = pc.and_(pc.greater_equal(merge.steps, min_step), pc.less(merge.steps, max_step))
+        order = pa.array(range(merge.rows), pa.int64()) if merge.order is None else merge.order
+        order, known = order.filter(kept), python_values(merge.steps.filter(kept))
         start = 0
         while start < len(known):
             stop = min(start + WINDOW_ROWS, len(known))
@@ -146,11 +132,7 @@ class HistoryRows:
 
     def _sampled_steps(self, keys: Sequence[str] | None, samples: int) -> pa.Array:
         """The steps of the rows that are chosen among those that hold all keys."""
-        tail = pa.array(self._tail.steps, pa.int64())
-        steps = pa.concat_arrays([*(export.steps for export in self._exports), tail]).drop_null()
-        if not rises(steps):
-            steps = steps.unique()
-            steps = steps.take(pc.sort_indices(steps))
+        steps = self._sources.merge.distinct
         for key in dict.fromkeys(keys or ()):
             if key != STEP:
                 steps = steps.filter(pc.is_in(steps, value_set=self._steps_with(key)))

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mirror.records.nonfinite import NUMBERS
 from mirror.records.texts import dump_strict, valid_unicode
 from mirror.store.history.cells import EXACT, json_texts
 
 JSON_MARK = {b"wandb-mirror": b"json"}  # metadata of a field whose texts are JSON
-_SPOKEN = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
 class Held(NamedTuple):
@@ -94,11 +94,11 @@ def tail_column(values: Sequence[Any], *, beside_numbers: bool) -> Held:
     there = [value for value in values if value is not None]
     if not there:
         return Held(pa.nulls(len(values)))
-    if all(_is_number(value) or (isinstance(value, str) and value in _SPOKEN) for value in there) and (
+    if all(_is_number(value) or (isinstance(value, str) and value in NUMBERS) for value in there) and (
         beside_numbers or any(map(_is_number, there))
     ):
-        there = [_SPOKEN.get(value, value) if isinstance(value, str) else value for value in there]
-        values = [_SPOKEN.get(value, value) if isinstance(value, str) else value for value in values]
+        there = [NUMBERS.get(value, value) if isinstance(value, str) else value for value in there]
+        values = [NUMBERS.get(value, value) if isinstance(value, str) else value for value in values]
         if any(isinstance(value, float) for value in there) and not any(_is_wide(value) for value in there):
             return Held(pa.array([None if value is None else float(value) for value in values], pa.float64()))
     for kind, fits in ((pa.bool_(), bool), (pa.int64(), int), (pa.float64(), float), (pa.large_string(), str)):

@@ -24,7 +24,8 @@ from mirror.store.write.rows import TEXT, arrow_schema
 MARK = "_wandb"
 _NOT_METRICS = frozenset({TIME_KEY, MARK})  # the time is a column
 # SQL: a text that says how the number beside it was spelled, and nothing else.
-SPELLING = "(value IS NOT NULL AND regexp_full_match(text, '-?[0-9]+([.][0-9]+(e[+][0-9]+)?|e[+][0-9]+)'))"
+# Without a question mark, which stands for a value in queries of ours.
+SPELLING = "(value IS NOT NULL AND regexp_full_match(text, '-{0,1}[0-9]+([.][0-9]+(e[+][0-9]+){0,1}|e[+][0-9]+)'))"
 
 
 def fold_events(run: tuple[str, str, str], rows: Sequence[str]) -> pa.Table:

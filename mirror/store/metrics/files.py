@@ -1,4 +1,7 @@
-"""Folded histories of a batch of runs as Parquet files of the table `metrics`: sorted by run, key and step.
+"""Folded histories of a batch of runs as Parquet files of the table `metrics`: sorted by key, run and step.
+
+A row group holds one key, or a few with little in them, so that a query for one key over all runs skips the rest.
+Whoever wants all of one run reads its exports instead (`history`).
 
 The order of writes: a file is written under a random name in the table's folder (a crash here leaves a file that no
 snapshot names), registered inside the lake's transaction, flushed with its folder by that transaction before COMMIT.
@@ -7,11 +10,10 @@ Pages carry checksums, since Parquet readers see no flipped byte without them.
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -23,7 +25,7 @@ from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.records.texts import storable
 from mirror.store.engine.connection import Engine, store_errors
-from mirror.store.metrics.fold import SLICE_CELLS, Folded, Slice
+from mirror.store.metrics.fold import Folded, Slice
 from mirror.store.schema.tables import METRICS
 from mirror.store.write.rows import ARROW_TYPES
 
@@ -37,7 +39,8 @@ COLUMNS = pa.schema(
         for column in METRICS.columns
     ]
 )
-_GROUP_ROWS = 250_000  # rows of a row group
+GROUP_ROWS = 50_000  # rows of a row group are about as many, unless one key has more
+_LONGEST_GROUP = 250_000
 # Rows of a file, unless one run has more. A run that is rebuilt is deleted from its file row by row: that took DuckLake
 # 10 s in a file of 4 million rows where a million was deleted before, and 1 s in a file of a million.
 _FILE_ROWS = 1_000_000
@@ -114,13 +117,19 @@ def _file_sized(batch: Sequence[tuple[RunKey, Folded]]) -> Iterator[list[tuple[R
 def _write(path: Path, batch: Sequence[tuple[RunKey, Folded]]) -> int:
     words = _Words(batch)
     rows = 0
-    pending: list[pa.Table] = []
+    pending: list[tuple[RunKey, Slice]] = []
+    waiting = 0
     with contextlib.closing(_writer(path)) as writer:
-        for table in _tables(batch, words):
-            pending.append(table)
-            if sum(len(item) for item in pending) >= _GROUP_ROWS:
-                rows += _flush(writer, pending)
-        rows += _flush(writer, pending)
+        for key in _by_key(batch):
+            count = sum(len(item.step) for _, item in key)
+            if pending and waiting + count > GROUP_ROWS:
+                writer.write_table(words.table(pending), row_group_size=_LONGEST_GROUP)
+                pending, waiting = [], 0
+            pending += key
+            waiting += count
+            rows += count
+        if pending:
+            writer.write_table(words.table(pending), row_group_size=_LONGEST_GROUP)
     return rows
 
 
@@ -133,36 +142,23 @@ def _writer(path: Path) -> pq.ParquetWriter:
     )  # fmt: skip
 
 
-def _flush(writer: pq.ParquetWriter, pending: list[pa.Table]) -> int:
-    if not pending:
-        return 0
-    table = pa.concat_tables(pending)
-    pending.clear()
-    writer.write_table(table, row_group_size=_GROUP_ROWS)
-    return len(table)
+def _by_key(batch: Sequence[tuple[RunKey, Folded]]) -> Iterator[list[tuple[RunKey, Slice]]]:
+    """The slices of one key after the other, those of a key by run.
 
-
-def _tables(batch: Sequence[tuple[RunKey, Folded]], words: _Words) -> Iterator[pa.Table]:
-    """The runs' rows in order. Small runs are folded ahead in threads, large ones key after key as they are written."""
-    ahead: collections.deque[tuple[RunKey, Folded, Future[list[pa.Table]] | None]] = collections.deque()
-    waiting = iter(batch)
+    Runs that share a file are folded whole, in threads. One that is too long for that has its file for itself.
+    """
+    if len(batch) == 1:
+        ((run, folded),) = batch
+        yield from ([(run, item)] for item in folded.slices())
+        return
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="fold") as pool:
-        try:
-            while True:
-                while len(ahead) < 2 * _WORKERS and (item := next(waiting, None)) is not None:
-                    run, folded = item
-                    small = folded.cells <= SLICE_CELLS
-                    ahead.append((run, folded, pool.submit(_fold, run, folded, words) if small else None))
-                if not ahead:
-                    return
-                run, folded, future = ahead.popleft()
-                yield from future.result() if future else words.tables(run, folded.slices())
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _fold(run: RunKey, folded: Folded, words: _Words) -> list[pa.Table]:
-    return list(words.tables(run, folded.slices()))
+        folds = list(pool.map(lambda item: list(item[1].slices()), batch))
+    found: dict[str, list[tuple[RunKey, Slice]]] = {}
+    for (run, _), slices in zip(batch, folds, strict=True):
+        for item in slices:
+            found.setdefault(item.key, []).append((run, item))
+    for key in sorted(found):
+        yield found.pop(key)
 
 
 class _Words:
@@ -173,33 +169,21 @@ class _Words:
         self._run = [_dictionary(run[place] for run in runs) for place in range(3)]
         self._key = _dictionary(storable(key) for _, folded in batch for key in folded.keys)
 
-    def tables(self, run: RunKey, slices: Iterable[Slice]) -> Iterator[pa.Table]:
-        """A run's slices as rows of the file, one table for so many rows as a row group has."""
-        rows = 0
-        waiting: list[Slice] = []
-        for item in slices:
-            waiting.append(item)
-            rows += len(item.step)
-            if rows >= _GROUP_ROWS:
-                yield self._table(run, waiting)
-                rows, waiting = 0, []
-        if waiting:
-            yield self._table(run, waiting)
-
-    def _table(self, run: RunKey, slices: Sequence[Slice]) -> pa.Table:
-        count = sum(len(item.step) for item in slices)
+    def table(self, slices: Sequence[tuple[RunKey, Slice]]) -> pa.Table:
+        """Slices as rows of the file."""
         names = [
-            _repeated(dictionary, [(storable(part), count)]) for dictionary, part in zip(self._run, run, strict=True)
+            _repeated(dictionary, [(storable(run[place]), len(item.step)) for run, item in slices])
+            for place, dictionary in enumerate(self._run)
         ]
-        keys = _repeated(self._key, [(item.key, len(item.step)) for item in slices])
+        keys = _repeated(self._key, [(item.key, len(item.step)) for _, item in slices])
         return pa.table(
             [
                 *names,
                 keys,
-                pa.chunked_array([item.step for item in slices]),
-                pa.chunked_array([item.timestamp for item in slices]),
-                pa.chunked_array([item.value for item in slices]),
-                pa.chunked_array([item.text for item in slices]),
+                pa.chunked_array([item.step for _, item in slices]),
+                pa.chunked_array([item.timestamp for _, item in slices]),
+                pa.chunked_array([item.value for _, item in slices]),
+                pa.chunked_array([item.text for _, item in slices]),
             ],
             schema=COLUMNS,
         )

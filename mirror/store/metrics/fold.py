@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from mirror.records.texts import storable
 from mirror.store.history.cells import Cells, is_present
 from mirror.store.history.leaves import ExportLeaves
+from mirror.store.history.merge import Merge, in_order, last_of_each, last_values
 from mirror.store.history.parts import ExportPart, Part, RowsPart
 
 TIME_KEY = "_timestamp"
@@ -64,14 +65,11 @@ class Folded:
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self._parts = parts
-        steps = pa.concat_arrays([part.steps for part in parts]) if parts else pa.array([], pa.int64())
-        self._rows = rows = len(steps)
-        self._order = None if rises(steps) else step_order(steps)
-        self._steps = steps if self._order is None else steps.take(self._order)
-        self._shared = self._order is not None and not rises(self._steps)
+        self._merge = merge = Merge([part.steps for part in parts])
+        self._steps, rows = merge.steps, merge.rows
         self.keys: tuple[str, ...] = tuple(sorted(frozenset().union(*(part.keys for part in parts))))
-        distinct = pc.count_distinct(self._steps).as_py() if self._shared else len(self._steps)
-        repeated = self._count_repeated() if self._shared else 0
+        distinct = len(merge.distinct)
+        repeated = self._count_repeated() if merge.is_shared else 0
         self.facts = FoldFacts(
             rows=rows, steps=distinct, without_step=rows - len(self._steps), repeated=repeated,
             merged=len(self._steps) - distinct - repeated,
@@ -115,7 +113,7 @@ class Folded:
 
     def _batches(self) -> Iterator[tuple[str, ...]]:
         """The keys, so many at a time as fit into memory together."""
-        width = max(1, SLICE_CELLS // max(1, self._rows))
+        width = max(1, SLICE_CELLS // max(1, self._merge.rows))
         for start in range(0, len(self.keys), width):
             yield self.keys[start : start + width]
 
@@ -125,19 +123,14 @@ class Folded:
         return {name: self._ordered([part.pop(name) for part in read]) for name in names}
 
     def _ordered(self, columns: list[Cells]) -> Cells:
-        if len(columns) == 1:
-            value, text = columns[0]
-        else:
-            value = pa.concat_arrays([column.value for column in columns])
-            text = pa.concat_arrays([column.text for column in columns])
-        return Cells(value, text) if self._order is None else Cells(value.take(self._order), text.take(self._order))
+        return Cells(*(self._merge.ordered(arrays) for arrays in zip(*columns, strict=True)))
 
     def _melt(self, key: str, cells: Cells, times: pa.Array) -> Slice:
         step, (value, text) = self._steps, cells
         there = is_present(cells)
         if there is not None:
             step, times, value, text = (array.filter(there) for array in (step, times, value, text))
-        if self._shared:
+        if self._merge.is_shared:
             last = last_of_each(step)
             step, times, value, text = (array.filter(last) for array in (step, times, value, text))
         return Slice(key=storable(key), step=step, timestamp=times, value=value, text=text)
@@ -148,12 +141,9 @@ class Folded:
             return pa.nulls(len(self._steps), _TIME)
         seconds = self._read([TIME_KEY])[TIME_KEY].value
         times = as_times(seconds)
-        if not self._shared:
+        if not self._merge.is_shared:
             return times
-        there = seconds.is_valid()
-        step, known = self._steps.filter(there), times.filter(there)
-        last = last_of_each(step)
-        return known.filter(last).take(pc.index_in(self._steps, value_set=step.filter(last)))
+        return last_values(self._steps, times, seconds.is_valid(), self._steps)
 
     def _count_repeated(self) -> int:
         """How many rows equal the row before them at the same step, in every cell."""
@@ -194,40 +184,6 @@ def as_times(seconds: pa.Array) -> pa.Array:
     sane = pc.less(pc.abs(seconds), float(_LATEST_SECOND))  # NaN and infinities are not
     kept = pc.if_else(sane, seconds, pa.scalar(None, pa.float64()))
     return pc.round(pc.multiply(kept, 1e6)).cast(pa.int64()).cast(_TIME)
-
-
-def in_order(parts: Sequence[ExportPart]) -> list[ExportPart]:
-    """By last step, then by name: the order in which later parts win, whatever order the server listed them in."""
-
-    def rank(part: ExportPart) -> tuple[bool, int, str]:
-        highest = pc.max(part.steps).as_py()
-        return highest is not None, highest or 0, part.name
-
-    return sorted(parts, key=rank)
-
-
-def rises(steps: pa.Array) -> bool:
-    """Whether there is a step in every row, each higher than the one before."""
-    if steps.null_count:
-        return False
-    if len(steps) < 2:
-        return True
-    return bool(pc.all(pc.less(steps.slice(0, len(steps) - 1), steps.slice(1))).as_py())
-
-
-def step_order(steps: pa.Array) -> pa.Array:
-    """Positions of the rows that have a step, by step, then by position."""
-    table = pa.table({"step": steps, "position": pa.array(range(len(steps)), pa.int64())})
-    order = pc.sort_indices(table, sort_keys=[("step", "ascending"), ("position", "ascending")])
-    return order.slice(0, len(steps) - steps.null_count)  # nulls are sorted to the end
-
-
-def last_of_each(steps: pa.Array) -> pa.Array:
-    """A mask of the last row of each step, in an array sorted by step."""
-    if len(steps) == 0:
-        return pa.array([], pa.bool_())
-    changes = pc.not_equal(steps.slice(0, len(steps) - 1), steps.slice(1))
-    return pa.concat_arrays([changes, pa.array([True])])
 
 
 def _same(left: pa.Array, right: pa.Array) -> pa.Array:

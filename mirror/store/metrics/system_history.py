@@ -7,10 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from mirror.layout import Home
+from mirror.records.operations import RunPath
 from mirror.records.texts import dump_strict
-from mirror.store.engine.connection import Engine, store_errors
-from mirror.store.history.history import RunKey
+from mirror.store.engine.connection import store_errors
+from mirror.store.engine.literals import inlined
+from mirror.store.engine.reader import Reader
 from mirror.store.history.wide_columns import JSON_MARK
 from mirror.store.metrics.events import MARK, SPELLING, spelled
 
@@ -19,14 +20,11 @@ BATCH_ROWS = 2_000
 _RUN = "entity = ? AND project = ? AND run_id = ?"
 
 
-def system_history(
-    engine: Engine, home: Home, run: RunKey, *, keys: Sequence[str] | None = None
-) -> pa.RecordBatchReader:
+def system_history(reader: Reader, run: RunPath, *, keys: Sequence[str] | None = None) -> pa.RecordBatchReader:
     """Read a run's system metrics in the order in which they were measured.
 
     Args:
-        engine: with the lake attached, from `connect`; its own until the reader is at its end.
-        home: for error messages.
+        reader: of the home.
         run: entity, project, run id.
         keys: metrics beside `_timestamp`; None for all.
 
@@ -34,34 +32,32 @@ def system_history(
         Batches with `_timestamp` first. A metric that is not always a number holds JSON texts and says so in its
         metadata, `wide_columns.JSON_MARK`.
     """
-    with store_errors(home):
-        query = (
-            f"SELECT key, bool_or(text IS NOT NULL AND NOT {SPELLING}) FROM lake.system_metrics"
-            f" WHERE {_RUN} AND key <> '{MARK}' GROUP BY 1 ORDER BY 1"
-        )
-        known = dict(engine.execute(query, run).fetchall())
+    query = (
+        f"SELECT key, bool_or(text IS NOT NULL AND NOT {SPELLING}) FROM lake.system_metrics"
+        f" WHERE {_RUN} AND key <> '{MARK}' GROUP BY 1 ORDER BY 1"
+    )
+    known = dict(reader.rows(query, run))
     chosen = list(known) if keys is None else [key for key in dict.fromkeys(keys) if key != TIMESTAMP]
     fields = [
         pa.field(key, pa.large_string(), metadata=JSON_MARK) if known.get(key) else pa.field(key, pa.float64())
         for key in chosen
     ]
     schema = pa.schema([pa.field(TIMESTAMP, pa.timestamp("us")), *fields])
-    return pa.RecordBatchReader.from_batches(schema, _batches(engine, home, run, chosen, schema))
+    return pa.RecordBatchReader.from_batches(schema, _batches(reader, run, chosen, schema))
 
 
-def _batches(
-    engine: Engine, home: Home, run: RunKey, keys: Sequence[str], schema: pa.Schema
-) -> Iterator[pa.RecordBatch]:
+def _batches(reader: Reader, run: RunPath, keys: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     place = {key: index for index, key in enumerate(keys, start=1)}
     is_json = [False, *(field.metadata == JSON_MARK for field in list(schema)[1:])]
     rows: list[list[Any]] = []
     last = None
-    with store_errors(home):
-        cursor = engine.execute(
-            "SELECT number, timestamp, key, value, text FROM lake.system_metrics"
-            f" WHERE {_RUN} AND key IN (SELECT unnest(?::VARCHAR[])) ORDER BY number",
-            [*run, list(keys)],
-        )
+    query = inlined(
+        "SELECT number, timestamp, key, value, text FROM lake.system_metrics"
+        f" WHERE {_RUN} AND key IN (SELECT unnest(?::VARCHAR[])) ORDER BY number",
+        [*run, list(keys)],
+    )
+    with store_errors(reader.home):
+        cursor = reader.fresh_engine().execute(query)
         while chunk := cursor.fetchmany(BATCH_ROWS):
             for number, timestamp, key, value, text in chunk:
                 if number != last:

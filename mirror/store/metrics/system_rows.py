@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from mirror.records.nonfinite import NUMBERS
 from mirror.records.operations import RunPath
 from mirror.records.texts import parse_lenient
 from mirror.store.engine.reader import Reader
@@ -21,7 +22,6 @@ from mirror.store.metrics.events import MARK, spelled
 
 TIMESTAMP = "_timestamp"
 _RUN = "entity = ? AND project = ? AND run_id = ?"
-_SPOKEN = frozenset({"NaN", "Infinity", "-Infinity"})
 
 
 def sample_system_metrics(reader: Reader, run: RunPath, samples: int) -> list[dict[str, Any]]:
@@ -79,4 +79,4 @@ def table_of(rows: list[dict[str, Any]]) -> pa.Table:
 def _exact(text: str, value: float | None) -> Any:
     """The value that a text spells; W&B's words for what is not finite are numbers here."""
     parsed = parse_lenient(text)
-    return value if isinstance(parsed, str) and parsed in _SPOKEN else parsed
+    return value if isinstance(parsed, str) and parsed in NUMBERS else parsed

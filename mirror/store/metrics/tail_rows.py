@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mirror.records.nonfinite import NUMBERS
+from mirror.store.history.cells import EXACT
 from mirror.store.history.columns import ExportColumns, Row
 from mirror.store.history.nesting import is_whole, lookup, without_nulls
 from mirror.store.history.parts import STEP, RowsPart
-
-_SPOKEN = frozenset({"NaN", "Infinity", "-Infinity"})
-_EXACT = 2**53
 
 
 class TailRows:
@@ -77,7 +76,7 @@ def _number_of(key: str, values: Sequence[Any], exports: Sequence[ExportColumns]
     """What makes a value of a key in a tail the number that it is; None to leave it."""
     spoken = [value for value in values if isinstance(value, str)]
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    if len(spoken) + len(numbers) < len(values) or not _SPOKEN.issuperset(spoken):
+    if len(spoken) + len(numbers) < len(values) or not NUMBERS.keys() >= set(spoken):
         return None
     exported = [kind for part in exports if (kind := part.is_floating(key)) is not None]
     if not numbers and not exported:
@@ -87,4 +86,4 @@ def _number_of(key: str, values: Sequence[Any], exports: Sequence[ExportColumns]
 
 def _as_float(value: Any) -> Any:
     """A number, or W&B's text for one, as a float; an integer that no float holds stays one."""
-    return value if isinstance(value, int) and abs(value) > _EXACT else float(value)
+    return value if isinstance(value, int) and abs(value) > EXACT else float(value)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 
-import duckdb
 import msgspec
 
 from mirror.records.passes import COSTS_HISTORY
 from mirror.records.runs import ACTIVE_STATES
-from mirror.store.engine.connection import sql_text
-from mirror.typed import struct_of
+from mirror.store.engine.queries import Queryable, structs
 
 
 class ProjectOverview(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,19 +33,6 @@ class ProjectOverview(msgspec.Struct, frozen=True, kw_only=True):
     last_error_at: dt.datetime | None
 
 
-class FailureOverview(msgspec.Struct, frozen=True, kw_only=True):
-    """One run, or one part of a run, that could not be taken."""
-
-    path: str
-    item: str  # "file NAME", "history", "console", …; empty for the run itself
-    reason: str
-    attempts: int
-    first_at: dt.datetime
-    last_at: dt.datetime
-    next_at: dt.datetime  # not tried again before
-    quarantined: bool  # not tried again until a person asks for it
-
-
 _PROJECTS = """
 SELECT s.entity, s.project, coalesce(r.runs, 0), coalesce(r.active, 0), coalesce(r.gone, 0), coalesce(f.failures, 0),
        coalesce(f.quarantined, 0), coalesce(c.incomplete, 0), coalesce(b.files, 0), coalesce(b.bytes, 0),
@@ -56,7 +41,7 @@ SELECT s.entity, s.project, coalesce(r.runs, 0), coalesce(r.active, 0), coalesce
 FROM lake.sources s
 LEFT JOIN (
     SELECT entity, project, count(*) FILTER (gone_at IS NULL) AS runs, count(gone_at) AS gone,
-           count(*) FILTER (gone_at IS NULL AND state IN ({states})) AS active
+           count(*) FILTER (gone_at IS NULL AND state IN (SELECT unnest(?::VARCHAR[]))) AS active
     FROM lake.runs GROUP BY ALL
 ) r USING (entity, project)
 LEFT JOIN (
@@ -66,7 +51,7 @@ LEFT JOIN (
 LEFT JOIN (
     SELECT entity, project, count(DISTINCT run_id) AS incomplete
     FROM (SELECT entity, project, run_id FROM lake.completeness WHERE NOT complete
-          UNION ALL SELECT entity, project, run_id FROM lake.failures WHERE item IN ({of_histories}))
+          UNION ALL SELECT entity, project, run_id FROM lake.failures WHERE item IN (SELECT unnest(?::VARCHAR[])))
     GROUP BY ALL
 ) c USING (entity, project)
 LEFT JOIN (
@@ -77,18 +62,6 @@ ORDER BY 1, 2
 """
 
 
-def project_overviews(engine: duckdb.DuckDBPyConnection) -> list[ProjectOverview]:
+def project_overviews(lake: Queryable) -> list[ProjectOverview]:
     """Every project that was pulled, by name."""
-    states = ", ".join(map(sql_text, sorted(ACTIVE_STATES)))
-    of_histories = ", ".join(map(sql_text, COSTS_HISTORY))
-    rows = engine.execute(_PROJECTS.format(states=states, of_histories=of_histories)).fetchall()
-    return [struct_of(ProjectOverview, row) for row in rows]
-
-
-def failure_overviews(engine: duckdb.DuckDBPyConnection, limit: int = 100) -> list[FailureOverview]:
-    """What was left behind, the latest first."""
-    rows = engine.execute(
-        "SELECT entity || '/' || project || '/' || run_id, item, reason, attempts, first_at, last_at, next_at,"
-        f" quarantined FROM lake.failures ORDER BY last_at DESC, 1, 2 LIMIT {limit:d}",
-    ).fetchall()
-    return [struct_of(FailureOverview, row) for row in rows]
+    return structs(ProjectOverview, lake.rows(_PROJECTS, [sorted(ACTIVE_STATES), list(COSTS_HISTORY)]))

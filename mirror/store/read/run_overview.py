@@ -1,21 +1,22 @@
-"""What a home holds of one run, in numbers: the figures behind `wandb-mirror status RUN`."""
+"""What a home holds of one run, in numbers: the figures behind `wandb-mirror status RUN` and a run's page."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any, TypeVar
 
 import msgspec
 
-from mirror.layout import Home
-from mirror.store.engine.connection import Engine, store_errors
-from mirror.store.history.history import RunKey
+from mirror.records.operations import RunPath
+from mirror.records.passes import COSTS_HISTORY
+from mirror.store.engine.queries import Queryable, columns_of, structs
+from mirror.store.engine.reader import Reader
 from mirror.store.history.nesting import prefixes
+from mirror.store.read.failures import FailureOverview, failures_of
 from mirror.typed import struct_of
 
 LISTED = 100  # files without bytes that are named one by one
-T = TypeVar("T")
+FAILURES_LISTED = 20
 
 
 class HistoryOverview(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,18 +68,6 @@ class ArtifactOverview(msgspec.Struct, frozen=True, kw_only=True):
     files_held: int
 
 
-class ItemFailure(msgspec.Struct, frozen=True, kw_only=True):
-    """Something of a run that could not be taken, and is tried again."""
-
-    item: str  # "file NAME", "history", "console", …; empty for the run itself
-    reason: str
-    attempts: int
-    first_at: dt.datetime
-    last_at: dt.datetime
-    next_at: dt.datetime  # not tried again before
-    quarantined: bool  # not tried again until a person asks for it
-
-
 class RunOverview(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is held of one run. Times are UTC without a zone, as the lake has them."""
 
@@ -96,87 +85,95 @@ class RunOverview(msgspec.Struct, frozen=True, kw_only=True):
     system_metric_rows: int  # distinct instants
     console_lines: int
     artifacts: list[ArtifactOverview]
-    failures: list[ItemFailure]
+    failures: list[FailureOverview]
 
 
-_WHERE = "entity = $1 AND project = $2 AND run_id = $3"
-_RUN = f"""
+class RunGaps(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a run is not held: what a page that shows it must say. Times are UTC without a zone."""
+
+    synced_at: dt.datetime | None  # when the run changed here last; None: it is not in the lake
+    rows_logged: int | None  # steps of its history, by the server's count
+    rows_held: int | None  # None: the history was never read
+    is_complete: bool
+    reason: str | None  # why the history is not complete
+    files_not_held: int  # listed upstream, and left out or failed
+    failures: tuple[tuple[str, str], ...]  # item and reason of what could not be taken
+
+
+_RUN = "entity = ? AND project = ? AND run_id = ?"
+_LACKING = "status IN ('left_out', 'failed')"
+_FACTS = f"""
 SELECT entity, project, run_id, display_name, state, gone_at, synced_at, history_line_count,
-       (SELECT count(DISTINCT key) FROM lake.metrics WHERE {_WHERE}),
-       (SELECT count(DISTINCT number) FROM lake.system_metrics WHERE {_WHERE}),
-       (SELECT count(*) FROM lake.console_lines WHERE {_WHERE})
-FROM lake.runs WHERE {_WHERE}
+       (SELECT count(DISTINCT key) FROM lake.metrics WHERE {_RUN}),
+       (SELECT count(DISTINCT number) FROM lake.system_metrics WHERE {_RUN}),
+       (SELECT count(*) FROM lake.console_lines WHERE {_RUN})
+FROM lake.runs WHERE {_RUN}
 """
-_HISTORY = f"""
-SELECT last_step, history_line_count, rows_held, shared_rows, last_step_held, parts,
-       coalesce((SELECT sum(bytes)::BIGINT FROM lake.exports WHERE {_WHERE}), 0), tail_rows, complete, reason, synced_at
-FROM lake.completeness WHERE {_WHERE}
-"""
+_EXPORTED = f"coalesce((SELECT sum(bytes)::BIGINT FROM lake.exports WHERE {_RUN}), 0)"
+_HISTORY = f"SELECT {columns_of(HistoryOverview, export_bytes=_EXPORTED)} FROM lake.completeness WHERE {_RUN}"
 _FILES = f"""
 SELECT count(*) FILTER (status = 'held'), coalesce(sum(size) FILTER (status = 'held'), 0)::BIGINT,
        count(*) FILTER (status = 'left_out'), count(*) FILTER (status = 'failed'), count(*) FILTER (status = 'gone')
-FROM lake.files WHERE {_WHERE}
+FROM lake.files WHERE {_RUN}
 """
 _NOT_HELD = f"""
-SELECT name, size, status, reason FROM lake.files WHERE {_WHERE} AND status IN ('left_out', 'failed')
-ORDER BY name LIMIT {LISTED}
+SELECT {columns_of(FileOverview)} FROM lake.files WHERE {_RUN} AND {_LACKING} ORDER BY name LIMIT {LISTED}
 """
 _ARTIFACTS = """
-SELECT a.sequence || ':v' || coalesce(a.version_index::VARCHAR, '?'), a.type, l.direction, a.state,
+SELECT a.sequence || ':v' || coalesce(a.version_index::VARCHAR, chr(63)), a.type, l.direction, a.state,
        coalesce(a.aliases, []), a.size, a.file_count, coalesce(f.held, 0)
 FROM lake.run_artifacts l JOIN lake.artifacts a USING (artifact_id)
 LEFT JOIN (SELECT artifact_id, count(object) AS held FROM lake.artifact_files GROUP BY artifact_id) f
     USING (artifact_id)
-WHERE l.entity = $1 AND l.project = $2 AND l.run_id = $3 ORDER BY l.direction, a.sequence, a.version_index
+WHERE l.entity = ? AND l.project = ? AND l.run_id = ? ORDER BY l.direction, a.sequence, a.version_index
 """
-_FAILURES = f"""
-SELECT item, reason, attempts, first_at, last_at, next_at, quarantined FROM lake.failures WHERE {_WHERE} ORDER BY item
+# One statement, for each costs a look into the catalog. What is not in the lake may have failed all the same.
+_GAPS = f"""
+SELECT r.synced_at, coalesce(c.history_line_count, r.history_line_count), c.rows_held, coalesce(c.complete, false)
+       AND NOT EXISTS (FROM lake.failures WHERE {_RUN} AND item IN (SELECT unnest(?::VARCHAR[]))),
+       c.reason, (SELECT count(*) FROM lake.files WHERE {_RUN} AND {_LACKING}),
+       (SELECT list([item, reason] ORDER BY item) FROM (
+           SELECT item, reason FROM lake.failures WHERE {_RUN} ORDER BY item LIMIT {FAILURES_LISTED}
+       ))
+FROM (SELECT 1) LEFT JOIN (FROM lake.runs WHERE {_RUN}) r ON true
+LEFT JOIN (FROM lake.completeness WHERE {_RUN}) c ON true
 """
 
 
-def run_overview(engine: Engine, home: Home, run: RunKey) -> RunOverview | None:
-    """Everything that is held of one run, from one commit.
+def run_overview(reader: Reader, run: RunPath) -> RunOverview | None:
+    """Everything that is held of one run, from one commit; None when it is not held.
 
-    Args:
-        engine: with the lake attached, from `connect`.
-        home: for error messages.
-        run: entity, project, run id.
-
-    Returns:
-        None when the run is not held.
+    Raises:
+        NotMirrored, StoreError: as `Reader.rows`.
     """
-
-    def ask(query: str) -> list[tuple[Any, ...]]:
-        return engine.execute(query, list(run)).fetchall()
-
-    with store_errors(home):
-        engine.execute("BEGIN")
-        try:
-            found = ask(_RUN)
-            failures = [struct_of(ItemFailure, row) for row in ask(_FAILURES)]
-            if not found:
-                return None
-            (*facts, metric_keys, system_metric_rows, console_lines) = found[0]
-            histories = ask(_HISTORY)
-            not_held = [struct_of(FileOverview, row) for row in ask(_NOT_HELD)]
-            return RunOverview(
-                **dict(zip(RunOverview.__struct_fields__[:8], facts, strict=True)),
-                history=struct_of(HistoryOverview, histories[0]) if histories else None,
-                files=struct_of(FilesOverview, (*ask(_FILES)[0], not_held)),
-                metric_keys=metric_keys,
-                system_metric_rows=system_metric_rows,
-                console_lines=console_lines,
-                artifacts=[struct_of(ArtifactOverview, row) for row in ask(_ARTIFACTS)],
-                failures=failures,
-            )
-        finally:
-            engine.execute("COMMIT")
+    with reader.snapshot() as lake:
+        found = lake.rows(_FACTS, [*run, *run, *run, *run])
+        if not found:
+            return None
+        (*facts, metric_keys, system_metric_rows, console_lines) = found[0]
+        histories = structs(HistoryOverview, lake.rows(_HISTORY, [*run, *run]))
+        not_held = structs(FileOverview, lake.rows(_NOT_HELD, run))
+        return RunOverview(
+            **dict(zip(RunOverview.__struct_fields__[: len(facts)], facts, strict=True)),
+            history=histories[0] if histories else None,
+            files=struct_of(FilesOverview, (*lake.rows(_FILES, run)[0], not_held)),
+            metric_keys=metric_keys,
+            system_metric_rows=system_metric_rows,
+            console_lines=console_lines,
+            artifacts=structs(ArtifactOverview, lake.rows(_ARTIFACTS, run)),
+            failures=failures_of(lake, run),
+        )
 
 
-def unknown_keys(engine: Engine, home: Home, run: RunKey, keys: Sequence[str]) -> list[str]:
+def run_gaps(lake: Queryable, run: RunPath) -> RunGaps:
+    """What of a run is not held; of a run that is not in the lake, nothing is."""
+    ((*facts, failures),) = lake.rows(_GAPS, [*run, list(COSTS_HISTORY), *run, *run, *run, *run])
+    return struct_of(RunGaps, (*facts, tuple((item, reason) for item, reason in failures or ())))
+
+
+def unknown_keys(lake: Queryable, run: RunPath, keys: Sequence[str]) -> list[str]:
     """Those of some keys that no step of a run holds, under that name or as a dictionary with members; W&B's own, such
     as `_timestamp`, are taken as known."""
-    with store_errors(home):
-        rows = engine.execute(f"SELECT DISTINCT key FROM lake.metrics WHERE {_WHERE}", run).fetchall()
-    known = {name for (key,) in rows for name in (key, *prefixes(key))}
+    known = {key for (key,) in lake.rows(f"SELECT DISTINCT key FROM lake.metrics WHERE {_RUN}", run)}
+    known |= {name for key in known for name in prefixes(key)}
     return [key for key in keys if key not in known and not key.startswith("_")]

@@ -29,16 +29,15 @@ from mirror.records.contents import (
 )
 from mirror.records.passes import ProjectKey
 from mirror.records.texts import storable_wire
-from mirror.store.engine.connection import Engine
 from mirror.store.engine.lake import Lake
+from mirror.store.engine.queries import Queryable
 from mirror.store.history.earlier_forms import EarlierForms
-from mirror.store.history.held import earlier_forms
 from mirror.store.history.lost_forms import lost_forms
 from mirror.store.history.parts import ExportPart, RowsPart, open_export
 from mirror.store.metrics.files import MetricFile, RunKey, discard, write_metrics
 from mirror.store.metrics.fold import Folded, fold_exports, fold_rows
 from mirror.store.objects.objects import Objects
-from mirror.store.write.contents_held import held_rows_at, held_tails, read_histories
+from mirror.store.read.histories import earlier_forms, held_histories, held_rows_at, held_tails
 from mirror.store.write.generations import superseded_histories
 
 
@@ -97,16 +96,16 @@ def prepare(
     changed = [run for run in runs if run.history is not None]
     held = {run.run_id: HeldHistory() for run in changed}
     known = [run_id for run_id in held if run_id not in new]
-    with lake.reading() as engine:
-        held |= read_histories(engine, key, known) if known else {}
-        ends = _tail_ends(engine, key, changed, held)
+    with lake.snapshot() as held_now:
+        held |= held_histories(held_now, key, known) if known else {}
+        ends = _tail_ends(held_now, key, changed, held)
         wanted = {run.run_id: _without_known(run.history, ends.get(run.run_id, ())) for run in changed if run.history}
         growing = {run_id for run_id, change in wanted.items() if grows(change, held[run_id])}
         rebuilt = [run_id for run_id in held if run_id not in growing]
         kept = [run_id for run_id in rebuilt if held[run_id].tail_rows]
-        tails = held_tails(engine, key, kept) if kept else {}
+        tails = held_tails(held_now, key, kept) if kept else {}
         exported = [run_id for run_id in rebuilt if held[run_id].exports]
-        earlier = earlier_forms(engine, project, exported) if exported else {}
+        earlier = earlier_forms(held_now, project, exported) if exported else {}
     histories: list[ReadyHistory] = []
     folds: list[tuple[RunKey, Folded]] = []
     for run in changed:
@@ -147,7 +146,7 @@ def give_up(lake: Lake, ready: ReadyContents) -> None:
 
 
 def _tail_ends(
-    engine: Engine, key: ProjectKey, changed: Sequence[ContentChanges], held: Mapping[str, HeldHistory]
+    lake: Queryable, key: ProjectKey, changed: Sequence[ContentChanges], held: Mapping[str, HeldHistory]
 ) -> dict[str, list[str]]:
     """The rows at the last step of the tails that are read on from just there."""
     steps = {
@@ -157,7 +156,7 @@ def _tail_ends(
         and run.history.tail_from is not None
         and run.history.tail_from == held[run.run_id].last_tail_step
     }
-    return held_rows_at(engine, key, steps) if steps else {}
+    return held_rows_at(lake, key, steps) if steps else {}
 
 
 def _without_known(change: HistoryChange, ends: Sequence[str]) -> HistoryChange:

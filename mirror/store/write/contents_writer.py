@@ -29,6 +29,7 @@ from mirror.records.contents import ArtifactChange, ContentChanges
 from mirror.records.passes import ProjectKey
 from mirror.records.texts import storable
 from mirror.store.engine.connection import Engine
+from mirror.store.engine.queries import aware
 from mirror.store.metrics.events import fold_events
 from mirror.store.metrics.files import register
 from mirror.store.schema.tables import (
@@ -45,7 +46,6 @@ from mirror.store.schema.tables import (
 )
 from mirror.store.write.contents_ready import ReadyContents, ReadyHistory
 from mirror.store.write.generations import keep_histories
-from mirror.store.write.held import aware
 from mirror.store.write.rows import TEXT, arrow_table, insert, insert_arrow, merge, put
 
 _OF_RUNS = "entity = ? AND project = ? AND run_id IN (SELECT unnest(?::VARCHAR[]))"

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from mirror.records.passes import MOST_ATTEMPTS, Changes, Failure, OpenFailure, ProjectKey, next_attempt
+from mirror.records.passes import MOST_ATTEMPTS, Changes, Failure, ProjectKey, next_attempt
 from mirror.records.texts import storable
 from mirror.store.engine.connection import Engine
-from mirror.store.engine.lake import Lake
-from mirror.store.engine.literals import inlined
-from mirror.store.write.held import aware
 from mirror.store.write.rows import naive
 
 _ROW = "entity = ? AND project = ? AND run_id = ? AND item = ?"
@@ -45,19 +42,3 @@ def _write_failure(engine: Engine, key: ProjectKey, failure: Failure, changes: C
         [*where, storable(failure.reason), attempts, first_at, at, naive(next_attempt(attempts, changes.at)),
          attempts >= MOST_ATTEMPTS],
     )  # fmt: skip
-
-
-def open_failures(lake: Lake, key: ProjectKey) -> dict[tuple[str, str], OpenFailure]:
-    """What of a project failed before and is not over, by run id and item."""
-    with lake.reading() as engine:
-        rows = engine.execute(
-            inlined(
-                "SELECT run_id, item, attempts, next_at, quarantined FROM lake.failures"
-                " WHERE entity = ? AND project = ?",
-                [key.entity, key.project],
-            )
-        ).fetchall()
-    return {
-        (run_id, item): OpenFailure(attempts=attempts, next_at=aware(next_at), quarantined=quarantined)
-        for run_id, item, attempts, next_at, quarantined in rows
-    }

@@ -14,14 +14,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import pyarrow as pa
 
 from mirror.records.passes import ProjectKey
-from mirror.records.runs import RunRecord, is_same_run
 from mirror.records.texts import storable
 from mirror.store.engine.connection import Engine, sql_text
 from mirror.store.engine.lake import Lake
-from mirror.store.engine.literals import inlined
 from mirror.store.metrics.files import MetricFile
 from mirror.store.schema.tables import OF_GENERATIONS
-from mirror.store.write.held import aware
 from mirror.store.write.rows import TEXT, naive
 
 REMADE, REWOUND, OVERWRITTEN = "remade", "rewound", "overwritten"  # reasons
@@ -47,25 +44,6 @@ _CONTENTS = (
     "files", "exports", "tails", "metrics", "completeness", "console_lines", "system_metrics", "run_artifacts",
     "earlier_forms",
 )  # fmt: skip
-
-
-def remade_runs(lake: Lake, key: ProjectKey, runs: Iterable[RunRecord]) -> frozenset[str]:
-    """Those runs of which the lake holds another one under the same id: deleted upstream, and made again."""
-    listed = {storable(run.run_id): run for run in runs}
-    if not listed:
-        return frozenset()
-    with lake.reading() as engine:
-        rows = engine.execute(
-            inlined(
-                f"SELECT run_id, storage_id, created_at FROM lake.runs WHERE {_OF_RUNS}",
-                [key.entity, key.project, list(listed)],
-            )
-        ).fetchall()
-    return frozenset(
-        listed[run_id].run_id
-        for run_id, storage_id, created_at in rows
-        if not is_same_run(listed[run_id], storage_id=storage_id, created_at=aware(created_at))
-    )
 
 
 def superseded_histories(

@@ -14,11 +14,12 @@ from mirror.records.passes import Changes
 from mirror.records.sweeps import search_space
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
+from mirror.store.read.held_runs import remade_runs
 from mirror.store.schema.tables import PROJECTS, RUNS, SOURCES, SWEEPS
 from mirror.store.write.contents_ready import give_up, prepare
 from mirror.store.write.contents_writer import commit_contents
 from mirror.store.write.failures import write_failures
-from mirror.store.write.generations import remade_runs, supersede_runs
+from mirror.store.write.generations import supersede_runs
 from mirror.store.write.receipts import Delivered, write_delivered
 from mirror.store.write.rows import insert, merge, naive, put
 

@@ -1,10 +1,9 @@
-"""A user's SQL text to rows, with every value exact and ready for JSON."""
+"""SQL for people: a connection with friendly views, and answers with every value exact and ready for JSON."""
 
 from __future__ import annotations
 
 import datetime as dt
 import decimal
-import math
 import os
 import secrets
 from collections.abc import Iterator, Sequence
@@ -14,9 +13,47 @@ from typing import Any
 import duckdb
 import msgspec
 
+from mirror.config import StoreSettings
 from mirror.durable import sync_file, sync_folder
 from mirror.errors import QueryError, StoreError
+from mirror.layout import Home, find_home
+from mirror.records.nonfinite import finite
 from mirror.records.texts import parse_lenient
+from mirror.store.engine.connection import sql_name, store_errors
+from mirror.store.engine.literals import inlined
+from mirror.store.engine.meta import lake_version
+from mirror.store.engine.queries import Snapshot
+from mirror.store.engine.reading import open_lake
+from mirror.store.read.queued_runs import Overlaid, overlaid
+from mirror.store.schema.views import views
+
+
+def connect(
+    home: str | os.PathLike[str] | Home | None = None,
+    *,
+    settings: StoreSettings | None = None,
+    queued: Sequence[Overlaid] = (),
+) -> duckdb.DuckDBPyConnection:
+    """The lake for SQL, with its views; arguments, answer and errors as `mirror.connect`'s.
+
+    Args:
+        queued: runs that the view `runs` is to show as operations will make them; `runs_upstream` has what is mirrored.
+    """
+    place = home if isinstance(home, Home) else find_home(home)
+    engine = open_lake(place, settings)
+    with store_errors(place):
+        try:
+            engine.execute("BEGIN")  # outside of a transaction DuckLake reads its catalog anew for each statement
+            found = dict(views(lake_version(Snapshot(engine))))
+            found["runs_upstream"] = found.pop("runs")
+            found["runs"] = f"SELECT * FROM {overlaid('runs_upstream', queued) if queued else 'runs_upstream'}"
+            for name, query in found.items():
+                engine.execute(f"CREATE VIEW {sql_name(name)} AS {query}")
+            engine.execute("COMMIT")
+        except BaseException:
+            engine.close()
+            raise
+    return engine
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -73,7 +110,7 @@ def run_sql(engine: duckdb.DuckDBPyConnection, text: str, parameters: Sequence[A
     try:
         if len(engine.extract_statements(text)) > 1:
             raise QueryError("these are several statements", hint="give one at a time")
-        return ResultSet(engine.execute(text, list(parameters)) if parameters else engine.execute(text))
+        return ResultSet(engine.execute(inlined(text, parameters) if parameters else text))
     except duckdb.Error as error:
         raise query_error(error) from error
 
@@ -141,9 +178,7 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
-        if math.isfinite(value):
-            return value
-        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+        return finite(value)
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -7,9 +7,9 @@ import datetime as dt
 import msgspec
 
 from mirror.records.operations import RunPath
-from mirror.store.engine.reader import Reader
+from mirror.store.engine.queries import Queryable, aware_structs, columns_of, structs
 
-_RUN = "entity = ? AND project = ? AND run_id = ?"
+_OF_RUN = "FROM lake.console_lines WHERE entity = ? AND project = ? AND run_id = ?"
 
 
 class ConsoleRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +20,11 @@ class ConsoleRow(msgspec.Struct, frozen=True, kw_only=True):
     level: str
     label: str
     line: str
+
+
+_ROW = columns_of(
+    ConsoleRow, at="timestamp", level="coalesce(level, '')", label="coalesce(label, '')", line="coalesce(line, '')"
+)
 
 
 class ConsoleSpan(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,33 +40,26 @@ class ConsoleSpan(msgspec.Struct, frozen=True, kw_only=True):
         return self.count > 0 and self.last - self.first + 1 != self.count
 
 
-def console_span(reader: Reader, run: RunPath) -> ConsoleSpan:
+def console_span(lake: Queryable, run: RunPath) -> ConsoleSpan:
     """How many lines of a run are held."""
-    query = f"SELECT count(*), coalesce(min(number), 0), coalesce(max(number), 0) FROM lake.console_lines WHERE {_RUN}"
-    ((count, first, last),) = reader.rows(query, run)
-    return ConsoleSpan(count=count, first=first, last=last)
+    rows = lake.rows(f"SELECT count(*), coalesce(min(number), 0), coalesce(max(number), 0) {_OF_RUN}", run)
+    return structs(ConsoleSpan, rows)[0]
 
 
-def read_console(reader: Reader, run: RunPath, span: ConsoleSpan, start: int, stop: int) -> list[ConsoleRow]:
+def read_console(lake: Queryable, run: RunPath, span: ConsoleSpan, start: int, stop: int) -> list[ConsoleRow]:
     """The lines at some places, oldest first.
 
     Args:
-        reader: of the mirror.
+        lake: to ask.
         run: entity, project, run id.
         span: as the caller settled it before.
         start: place of the first line that is wanted, from 0.
         stop: place behind the last one.
     """
-    query = (
-        "SELECT number, timestamp, coalesce(level, ''), coalesce(label, ''), coalesce(line, '')"
-        f" FROM lake.console_lines WHERE {_RUN}"
-    )
+    query = f"SELECT {_ROW} {_OF_RUN}"
     if span.has_gaps:
-        rows = reader.rows(f"{query} ORDER BY number LIMIT ? OFFSET ?", [*run, stop - start, start])
+        rows = lake.rows(f"{query} ORDER BY number LIMIT ? OFFSET ?", [*run, stop - start, start])
     else:  # by number, so that DuckDB skips what lies outside
         numbers = [span.first + start, span.first + stop]
-        rows = reader.rows(f"{query} AND number >= ? AND number < ? ORDER BY number", [*run, *numbers])
-    return [
-        ConsoleRow(number=row[0], at=row[1] and row[1].replace(tzinfo=dt.UTC), level=row[2], label=row[3], line=row[4])
-        for row in rows
-    ]
+        rows = lake.rows(f"{query} AND number >= ? AND number < ? ORDER BY number", [*run, *numbers])
+    return aware_structs(ConsoleRow, rows)

@@ -1,0 +1,111 @@
+"""Files of runs as rows: for those who show them, write them out, plan a pull, or queue an upload."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from mirror.records.contents import FileStatus, HeldFile
+from mirror.records.operations import RunPath
+from mirror.records.passes import ProjectKey
+from mirror.store.engine.queries import Queryable, columns_of, structs
+from mirror.typed import struct_of
+
+_OF_RUN = "FROM lake.files WHERE entity = ? AND project = ? AND run_id = ?"
+_OF_RUNS = "FROM lake.files WHERE entity = ? AND project = ? AND run_id IN (SELECT unnest(?::VARCHAR[]))"
+_SOME = "name IN (SELECT unnest(?::VARCHAR[]))"
+
+
+class RunFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file as the server listed it, and what became of its bytes here."""
+
+    name: str  # slash path, untrusted
+    file_id: str | None
+    size: int | None  # bytes
+    md5: str | None  # base64
+    mimetype: str | None
+    updated_at: str | None  # as sent
+    object: str | None  # digest of the bytes; only with the status "held" they are the ones listed
+    status: FileStatus
+    reason: str | None  # why it was left out or failed
+
+
+class ListedBytes(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of a run or an artifact that can be written out."""
+
+    name: str  # slash path, untrusted
+    size: int | None  # bytes
+    object: str | None  # digest of the bytes; None: not held
+    status: str
+    reason: str | None
+
+
+_RUN_FILE = columns_of(RunFile, updated_at="updated_at_text")
+
+
+def list_file_names(lake: Queryable, run: RunPath, among: Sequence[str] | None = None) -> list[str]:
+    """Names of the files that the server lists, sorted.
+
+    Args:
+        lake: to ask.
+        run: entity, project, run id.
+        among: only these; None for all.
+    """
+    query = f"SELECT name {_OF_RUN} AND status <> 'gone'"
+    if among is None:
+        rows = lake.rows(f"{query} ORDER BY name", run)
+    else:
+        rows = lake.rows(f"{query} AND {_SOME} ORDER BY name", [*run, list(among)])
+    return [name for (name,) in rows]
+
+
+def read_files(lake: Queryable, run: RunPath, names: Sequence[str]) -> dict[str, RunFile]:
+    """Those of the named files that are known, by name; also those that the server no longer lists."""
+    rows = lake.rows(f"SELECT {_RUN_FILE} {_OF_RUN} AND {_SOME}", [*run, list(names)])
+    return {file.name: file for file in structs(RunFile, rows)}
+
+
+def files_of_run(lake: Queryable, run: RunPath, *, gone: bool) -> list[ListedBytes]:
+    """Files of a run, by name; with `gone` also those that the server no longer lists."""
+    query = f"SELECT {columns_of(ListedBytes)} {_OF_RUN} AND (? OR status <> 'gone') ORDER BY name"
+    return structs(ListedBytes, lake.rows(query, [*run, gone]))
+
+
+def held_files(lake: Queryable, key: ProjectKey, run_ids: Iterable[str]) -> dict[str, dict[str, HeldFile]]:
+    """The files of the named runs, by run id and name; runs without a file are left out."""
+    held: dict[str, dict[str, HeldFile]] = {}
+    query = f"SELECT run_id, name, {columns_of(HeldFile)} {_OF_RUNS}"
+    for run_id, name, *values in lake.rows(query, [key.entity, key.project, list(run_ids)]):
+        held.setdefault(run_id, {})[name] = struct_of(HeldFile, values)
+    return held
+
+
+def listed_files(lake: Queryable, key: ProjectKey, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], HeldFile]:
+    """Those of the files that the server lists, by run id and name.
+
+    Args:
+        lake: to ask.
+        key: the project.
+        names: run ids and names of files in the runs.
+    """
+    held = _named_files(lake, columns_of(HeldFile), key, names)
+    return {name: file for name, values in held.items() if (file := struct_of(HeldFile, values)).status != "gone"}
+
+
+def held_objects(lake: Queryable, key: ProjectKey, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Digests of the files of these run ids and names whose bytes are held."""
+    held = _named_files(lake, "object", key, names)
+    return {name: digest for name, (digest,) in held.items() if digest is not None}
+
+
+def _named_files(
+    lake: Queryable, columns: str, key: ProjectKey, names: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], Sequence[Any]]:
+    wanted = set(names)
+    run_ids, file_names = (sorted({name[part] for name in wanted}) for part in (0, 1))
+    rows = lake.rows(
+        f"SELECT run_id, name, {columns} {_OF_RUNS} AND {_SOME}", [key.entity, key.project, run_ids, file_names]
+    )
+    return {(run_id, name): values for run_id, name, *values in rows if (run_id, name) in wanted}

@@ -1,0 +1,32 @@
+"""What deliveries came to, as the replay asks before it tries again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mirror.records.operations import RunPath
+from mirror.records.receipts import Ending
+from mirror.store.engine.queries import Queryable, columns_of
+from mirror.typed import struct_of
+
+
+def endings_of(lake: Queryable, entry_ids: Sequence[str]) -> dict[str, list[Ending]]:
+    """The receipts that some entries have, latest first, by entry id."""
+    rows = lake.rows(
+        f"SELECT id, {columns_of(Ending)} FROM lake.receipts WHERE id IN (SELECT unnest(?::VARCHAR[]))"
+        " ORDER BY ended_at DESC",
+        [list(entry_ids)],
+    )
+    found: dict[str, list[Ending]] = {}
+    for entry_id, *values in rows:
+        found.setdefault(entry_id, []).append(struct_of(Ending, values))
+    return found
+
+
+def given_up_creations(lake: Queryable) -> dict[RunPath, str]:
+    """The runs whose last creation a person gave up, each with the id of that entry."""
+    rows = lake.rows(
+        "SELECT entity, project, run_id, arg_max(id, ended_at) FROM lake.receipts WHERE kind = 'create'"
+        " GROUP BY ALL HAVING arg_max(outcome, ended_at) IN ('dropped', 'theirs')"
+    )
+    return {(entity, project, run_id): entry_id for entity, project, run_id, entry_id in rows}

@@ -1,0 +1,94 @@
+"""Runs as rows: what `mirror.run` makes its objects of.
+
+A run's **light** columns are cheap to list; the **documents** are the exact wire texts of config, summary and system
+metrics, which can be megabytes each and are read when somebody asks for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from mirror.records.operations import RunPath
+from mirror.store.engine.queries import Queryable, columns_of, structs
+from mirror.typed import struct_of
+
+
+class LightRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run without its documents; times are the texts that the server sent."""
+
+    entity: str
+    project: str
+    run_id: str
+    storage_id: str
+    display_name: str | None
+    state: str | None
+    tags: list[str]
+    group: str | None
+    job_type: str | None
+    sweep: str | None
+    notes: str | None
+    description: str | None
+    commit: str | None
+    user: str | None
+    user_name: str | None
+    read_only: bool | None
+    created_at: str | None
+    heartbeat_at: str | None
+    history_line_count: int | None
+    project_internal_id: str | None
+    gone: bool  # deleted upstream; the mirror keeps it
+
+    @property
+    def run_path(self) -> RunPath:
+        """Entity, project, run id."""
+        return self.entity, self.project, self.run_id
+
+
+class Documents(msgspec.Struct, frozen=True, kw_only=True):
+    """A run's large JSON texts, as the server sent them; None where it sent none."""
+
+    config: str | None
+    summary: str | None
+    system_metrics: str | None
+    history_keys: str | None  # strict JSON
+
+
+_LIGHT = columns_of(
+    LightRun,
+    tags="coalesce(tags, [])",
+    created_at="created_at_text",
+    heartbeat_at="heartbeat_at_text",
+    gone="gone_at IS NOT NULL",
+)
+_DOCUMENTS = columns_of(Documents, config="config_wire", summary="summary_wire", system_metrics="system_metrics_wire")
+_IN_PROJECT = "FROM lake.runs WHERE entity = ? AND project = ?"
+_SOME = f"{_IN_PROJECT} AND run_id IN (SELECT unnest(?::VARCHAR[]))"
+
+
+def read_run(lake: Queryable, run: RunPath) -> tuple[LightRun, Documents] | None:
+    """One run, whole; None when it is not held."""
+    rows = lake.rows(f"SELECT {_LIGHT}, {_DOCUMENTS} {_IN_PROJECT} AND run_id = ?", run)
+    if not rows:
+        return None
+    split = len(LightRun.__struct_fields__)
+    return struct_of(LightRun, rows[0][:split]), struct_of(Documents, rows[0][split:])
+
+
+def is_held(lake: Queryable, run: RunPath) -> bool:
+    """Whether the mirror holds a run at all."""
+    return bool(lake.rows(f"SELECT 1 {_IN_PROJECT} AND run_id = ?", run))
+
+
+def read_documents(lake: Queryable, project: tuple[str, str], run_ids: Sequence[str]) -> dict[str, Documents]:
+    """The documents of some runs of a project, by run id."""
+    rows = lake.rows(f"SELECT run_id, {_DOCUMENTS} {_SOME}", [*project, list(run_ids)])
+    return {row[0]: struct_of(Documents, row[1:]) for row in rows}
+
+
+def read_light_runs(lake: Queryable, project: tuple[str, str], run_ids: Collection[str]) -> list[LightRun]:
+    """Some runs of a project, in the order in which they are named."""
+    rows = lake.rows(f"SELECT {_LIGHT} {_SOME}", [*project, list(run_ids)])
+    found = {run.run_id: run for run in structs(LightRun, rows)}
+    return [found[run_id] for run_id in run_ids if run_id in found]

@@ -1,0 +1,94 @@
+"""`metrics` is laid out so that a query for one key over all runs skips the others, also after maintenance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mirror.layout import Home
+from mirror.records.contents import ContentChanges, ExportRow, HistoryChange
+from mirror.records.passes import Changes
+from mirror.store.care.tables import merge
+from mirror.store.engine.lake import Lake
+from mirror.store.metrics.files import GROUP_ROWS
+from mirror.store.objects.objects import Objects
+from mirror.store.read.sql import connect
+from mirror.store.write.writer import commit
+from tests.store.test_contents import AT, KEY, export
+
+RUNS, STEPS, KEYS = 12, 4_000, 8  # in each of several commits
+
+
+@pytest.fixture
+def filled(home: Home) -> Home:
+    """A lake of several commits."""
+    objects = Objects(home)
+    for number in range(4):
+        with Lake(home, deployment="d") as lake:
+            contents = [
+                ContentChanges(run_id=f"r{run}-{number}", history=HistoryChange(exports=(history(objects, run),)))
+                for run in range(RUNS)
+            ]
+            commit(lake, Changes(key=KEY, at=AT), contents, objects=objects)
+    return home
+
+
+def history(objects: Objects, seed: int) -> ExportRow:
+    values = np.random.default_rng(seed)
+    return export(
+        objects, _step=list(range(STEPS)), **{f"key{number}": list(values.normal(size=STEPS)) for number in range(KEYS)}
+    )
+
+
+def groups(home: Home) -> list[tuple[str, str, int]]:
+    """Of each row group of `metrics` as it is now: the first key, the last, how many rows."""
+    with connect(home) as engine:
+        files = engine.execute("SELECT data_file FROM ducklake_list_files('lake', 'metrics')").fetchall()
+    found = []
+    for (name,) in files:
+        metadata = pq.ParquetFile(Path(name)).metadata
+        place = metadata.schema.names.index("key")
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            statistics = group.column(place).statistics
+            found.append((statistics.min, statistics.max, group.num_rows))
+    return found
+
+
+def share_read(home: Home, key: str) -> float:
+    """The share of all rows that lie in row groups which may hold a key."""
+    found = groups(home)
+    return sum(rows for first, last, rows in found if first <= key <= last) / sum(rows for _, _, rows in found)
+
+
+def test_a_key_lies_in_few_row_groups_before_and_after_files_are_merged(filled: Home) -> None:
+    with connect(filled) as engine:
+        before = engine.execute("SELECT key, run_id, step, value FROM metrics ORDER BY ALL").fetchnumpy()
+    fair = 1 / KEYS
+    for key in ("key0", "key3", "key7"):
+        assert share_read(filled, key) <= 1.5 * fair
+    with Lake(filled, deployment="d") as lake:
+        assert merge(lake) > 1
+    assert len(groups(filled)) >= RUNS * STEPS * KEYS * 4 / GROUP_ROWS / 2
+    for key in ("key0", "key3", "key7"):
+        assert share_read(filled, key) <= 2 * fair
+    with connect(filled) as engine:
+        after = engine.execute("SELECT key, run_id, step, value FROM metrics ORDER BY ALL").fetchnumpy()
+    assert pa.table({name: list(column) for name, column in before.items()}).equals(
+        pa.table({name: list(column) for name, column in after.items()})
+    )
+
+
+def test_a_run_that_is_longer_than_a_file_is_by_key_too(home: Home) -> None:
+    objects = Objects(home)
+    rows = 400_000
+    long = export(objects, _step=list(range(rows)), **{f"key{number}": [0.5] * rows for number in range(4)})
+    with Lake(home, deployment="d") as lake:
+        contents = [ContentChanges(run_id="long", history=HistoryChange(exports=(long,)))]
+        commit(lake, Changes(key=KEY, at=AT), contents, objects=objects)
+    assert sum(count for _, _, count in groups(home)) == 4 * rows
+    assert share_read(home, "key2") <= 0.3
