@@ -7,7 +7,6 @@ is held for one change or one look, and others wait for it.
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import os
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import Self
 import filelock
 import msgspec
 
+from mirror.clock import utc_now
 from mirror.durable import FULL, write_replace
 from mirror.errors import HomeBusy, HomeUnusable
 from mirror.typed import decode
@@ -69,7 +69,7 @@ class ProcessLock:
             raise _unusable(self._holder, error) from error
         try:
             command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]])
-            since = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+            since = utc_now().isoformat(timespec="seconds")
             write_replace(self._holder, msgspec.json.encode(Holder(pid=os.getpid(), command=command, since=since)))
         except BaseException as error:
             self._lock.release()

@@ -15,11 +15,11 @@ from mirror.api.client import Client
 from mirror.api.transport.credentials import ApiKey
 from mirror.api.transport.deployment import deployment_of
 from mirror.cli.clients import known_server
+from mirror.clock import utc_now
 from mirror.config import Config, HealthSettings, PullSettings, ServerSettings, SourceSettings, StoreSettings
 from mirror.errors import MirrorError
 from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport, PullRequest, Silent, Watcher, pull
-from mirror.pull.cycle import utc_now
 from mirror.records.passes import ProjectKey
 from mirror.sandbox import Sandbox
 from mirror.store.engine.lake import Lake

@@ -16,14 +16,17 @@ from mirror.api.client import Client
 from mirror.api.transport.credentials import ApiKey
 from mirror.api.transport.deployment import deployment_of
 from mirror.cli.clients import known_server
+from mirror.clock import utc_now
 from mirror.config import ServerSettings
 from mirror.layout import Home
-from mirror.outbox import Outbox
-from mirror.pull.cycle import utc_now
+from mirror.outbox import Outbox, OutboxReader
 from mirror.records.operations import Entry, Operation, UploadFile
-from mirror.replay import DeliveryContext, Replayed, replay
+from mirror.replay import DeliveryContext, Replayed, Watcher, replay
+from mirror.replay.forecast import Forecast, ForecastContext, foresee
+from mirror.replay.look import Server
 from mirror.replay.merge import Policy
 from mirror.store.engine.lake import Lake
+from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects
 from mirror.store.read.sql import connect, run_sql
 from tests.mirroring import ENGINE, ENTITY, PROJECT, SERVER
@@ -54,11 +57,11 @@ class Sender:
         """Queue an operation."""
         return self.outbox.put((ENTITY, project, run_id), None, operation)
 
-    def replay(self) -> Replayed:
+    def replay(self, watcher: Watcher | None = None) -> Replayed:
         """One round, from a closed lake to a closed lake."""
-        return anyio.run(self.replay_async)
+        return anyio.run(self.replay_async, watcher)
 
-    async def replay_async(self) -> Replayed:
+    async def replay_async(self, watcher: Watcher | None = None) -> Replayed:
         """The same inside an event loop."""
         deployment = deployment_of(self.url)
         known = known_server(self.home, deployment)
@@ -73,7 +76,30 @@ class Sender:
                     source_policy=lambda _: self.policy,
                     now=self.now,
                 )
-                return await replay(context)
+                return await replay(context, watcher)
+
+    def foresee(self) -> list[Forecast]:
+        """What a round would come to, as `replay --dry-run` tells it."""
+        return anyio.run(self._foresee)
+
+    async def _foresee(self) -> list[Forecast]:
+        deployment = deployment_of(self.url)
+        reader = Reader(self.home) if self.home.catalog.exists() else None
+        async with Client(deployment, ApiKey(self.api_key, "a test"), self.server) as client:
+            context = ForecastContext(
+                upstream=Server(client, reader),
+                objects=Objects(self.home),
+                outbox=OutboxReader(self.home),
+                lake=reader,
+                source_policy=lambda _: self.policy,
+                now=self.now(),
+            )
+            waiting = OutboxReader(self.home).entries("claimed", "new", "conflict")
+            try:
+                return [forecast async for forecast in foresee(context, waiting)]
+            finally:
+                if reader is not None:
+                    reader.close()
 
     def upload(self, name: str, content: bytes, **more: Any) -> UploadFile:
         """An upload, its bytes taken in."""

@@ -15,6 +15,7 @@ from mirror.api.rows.pages import BadRun, RunsPage
 from mirror.cli.clients import open_client
 from mirror.cli.setting import Setting
 from mirror.cli.terminal.output import plural, size
+from mirror.clock import utc_now
 from mirror.config import SourceSettings
 from mirror.errors import MirrorError, NotFound, NotOffered
 from mirror.records.runs import RunRecord
@@ -53,6 +54,7 @@ async def examine_server(setting: Setting) -> list[Check]:
             if looked_at is not None:
                 checks += [check async for check in _look(client, *looked_at)]
             checks += _writing(client)
+            checks += [Check(name="lacks", outcome="warning", detail=f"this server {lack}") for lack in client.lacks]
     except MirrorError as error:
         checks.append(failed("server", error))
     return checks
@@ -70,23 +72,19 @@ async def _greet(client: Client, host: str) -> list[Check]:
         known = f"{host} answers; it does not tell whose key it is"
     waited_ms = (time.monotonic() - started) * 1000
     checks = [Check(name="server", outcome="ok", detail=f"{known} ({waited_ms:.0f} ms)"), _clock(client.server_time)]
-    await client.learn(dt.datetime.now(dt.UTC))
+    await client.learn(utc_now())
     facts = client.facts
     how = "it describes itself" if facts.introspected else "it does not describe itself; learnt from its refusals"
     checks.append(Check(name="schema", outcome="ok", detail=f"{facts.version or 'no version told'}; {how}"))
     features = ", ".join(facts.features) or "none told (an old server)"
     checks.append(Check(name="features", outcome="ok", detail=features))
-    checks += [
-        Check(name="lacks", outcome="warning", detail=f"this server has no {lack.capability}: {lack.without}")
-        for lack in client.lacks
-    ]
     return checks
 
 
 def _clock(server_time: dt.datetime | None) -> Check:
     if server_time is None:
         return Check(name="clock", outcome="skipped", detail="the server does not tell its time")
-    ahead = (dt.datetime.now(dt.UTC) - server_time).total_seconds()
+    ahead = (utc_now() - server_time).total_seconds()
     if abs(ahead) <= CLOCK_TOLERANCE_S:
         return Check(name="clock", outcome="ok", detail="agrees with the server")
     side = "ahead of" if ahead > 0 else "behind"

@@ -20,6 +20,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from mirror.clock import utc_now
 from mirror.durable import Unflushed
 from mirror.errors import EntryUnflushed
 from mirror.layout import Home
@@ -32,11 +33,6 @@ from mirror.outbox.reading import stored
 from mirror.outbox.recovery import Recovered, recover
 from mirror.outbox.transitions import Transitions
 from mirror.records.operations import Edit, Entry, Operation, RunPath
-
-
-def utc_now() -> dt.datetime:
-    """The system's clock."""
-    return dt.datetime.now(dt.UTC)
 
 
 class Outbox(Transitions):

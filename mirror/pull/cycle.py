@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from fnmatch import fnmatchcase
 
 import anyio
@@ -13,6 +13,7 @@ import anyio.to_thread
 import msgspec
 
 from mirror.api.client import Client
+from mirror.clock import utc_now
 from mirror.config import Config, SourceSettings
 from mirror.errors import AuthError, MirrorError, NotFound, StoreError, Unreachable
 from mirror.pull import plan
@@ -41,11 +42,6 @@ class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
     accept_missing: bool = False  # mark runs as gone, however many the server confirms
     retry_quarantined: bool = False  # try again what was given up after many attempts
     dry_run: bool = False  # say what would be fetched, and change nothing
-
-
-def utc_now() -> dt.datetime:
-    """The time now, UTC."""
-    return dt.datetime.now(dt.UTC)
 
 
 async def pull(
@@ -101,7 +97,7 @@ async def pull(
     )
     report = PullReport()
     with contextlib.suppress(MirrorError):  # what keeps the server from telling, the passes meet as well
-        await client.learn_if_due(now())
+        await client.learn_if_due(now(), ask_again=request.force_walk or request.retry_quarantined)
     if request.runs:
         await _pull_named(context, request, report)
     else:
@@ -154,7 +150,7 @@ async def _wanted(context: PullContext, request: PullRequest, report: PullReport
         if request.due and source.path not in request.due:
             continue
         try:
-            for key in await expand(context, source):
+            async for key in expand(context, source):
                 if not request.due or policy_of(key, request.sources).path in request.due:
                     keys.setdefault(key, source)
         except MirrorError as error:
@@ -164,23 +160,26 @@ async def _wanted(context: PullContext, request: PullRequest, report: PullReport
     return keys
 
 
-async def expand(context: PullContext, source: SourceSettings) -> Sequence[ProjectKey]:
+async def expand(context: PullContext, source: SourceSettings) -> AsyncGenerator[ProjectKey, None]:
     """The projects that a source names now. One that a glob no longer matches keeps what was mirrored of it.
 
     Raises:
         NotFound: a glob that matches no project.
+        MirrorError: the listing of projects ended early; those that came were given.
     """
     if not GLOB_MARKS & set(source.project):
-        return [ProjectKey(source.entity, source.project)]
-    names: set[str] = set()
+        yield ProjectKey(source.entity, source.project)
+        return
+    is_empty = True
     async for page in context.client.projects(source.entity):
-        names.update(record.project for record in page if fnmatchcase(record.project, source.project))
-    if not names:
+        for name in sorted({record.project for record in page if fnmatchcase(record.project, source.project)}):
+            is_empty = False
+            yield ProjectKey(source.entity, name)
+    if is_empty:
         raise NotFound(
             f"no project matches {source.path}",
             hint=f"check the entity's name, and that this API key may read projects of {source.entity!r}",
         )
-    return [ProjectKey(source.entity, name) for name in sorted(names)]
 
 
 async def _pull_named(context: PullContext, request: PullRequest, report: PullReport) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from mirror.api.rows.pages import RunsPage
 from mirror.api.rows.times import time_or_none
 from mirror.config import SourceSettings
-from mirror.errors import MirrorError, ServerError, SuspiciousListing, Unreachable
+from mirror.errors import MirrorError, ServerError, StoreError, SuspiciousListing, Unreachable
 from mirror.pull import plan
 from mirror.pull.contents.fetch_job import stops_everything
 from mirror.pull.context import PullContext
@@ -53,6 +53,7 @@ class ProjectPass:
         self.held_before = 0
         self.held_project = False
         self.server_time: dt.datetime | None = None  # of the first answer
+        self.through: str | None = None  # `createdAt` of the newest run of a walk, as the server wrote it
         self.distrusts_updates = False  # this pass saw that `updatedAt` does not tell what moved
 
     async def run(self, *, force_walk: bool) -> None:
@@ -81,8 +82,10 @@ class ProjectPass:
                         chosen if isinstance(chosen, plan.Walk) else plan.Walk(resume_at=None, started_at=None)
                     )
         except MirrorError as error:
-            committed = self.committer.source or before
-            failed = msgspec.structs.replace(committed, last_error=error.message, last_error_at=self.at)
+            state = self.committer.source or before
+            failed = msgspec.structs.replace(state, last_error=error.message, last_error_at=self.at)
+            if failed.walk_started_at is not None and self.through and not isinstance(error, StoreError):
+                failed = msgspec.structs.replace(failed, walk_through=self.through)  # all that came is held
             await self.committer.commit(source=failed)
             raise
 
@@ -237,7 +240,7 @@ class ProjectPass:
     async def _walk(self, walk: plan.Walk) -> None:
         """Take every run, and mark those that the server confirms it no longer has."""
         self.report.kind = "walk"
-        started, total, through = walk.started_at, None, walk.resume_at
+        started, total, self.through = walk.started_at, None, walk.resume_at
         carry = plan.WindowCarry(start=time_or_none(walk.resume_at), listed=frozenset())
         missing: list[str] = []
         async with ahead(self._pages(plan.walk_filter(walk.resume_at), with_extras=True)) as pages:
@@ -245,7 +248,7 @@ class ProjectPass:
                 total = self._note_first(listed.page, total)
                 started = started or self.server_time or self.at
                 self.state = msgspec.structs.replace(
-                    self.state, walk_started_at=started, walk_through=through, wanted=self.wanted
+                    self.state, walk_started_at=started, walk_through=self.through, wanted=self.wanted
                 )
                 project = None if listed.page is None or self.held_project else listed.page.project
                 changed = await self.pages.take(listed, project=project, source=self.state, expected=total)
@@ -254,7 +257,7 @@ class ProjectPass:
                 self.held_project = self.held_project or project is not None
                 carry, absent = await self._compare_window(carry, listed)
                 missing += absent
-                through = plan.last_creation(listed.page.runs if listed.page else ()) or through
+                self.through = plan.last_creation(listed.page.runs if listed.page else ()) or self.through
         # Only now, all at once: how many are missing decides whether to believe it. A walk that is cut off before this
         # leaves more runs held than the server counts, and the next look calls for another walk.
         await self._settle_missing(missing)

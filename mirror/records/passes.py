@@ -6,6 +6,7 @@ import datetime as dt
 
 import msgspec
 
+from mirror.backoff import backoff_s
 from mirror.records.projects import ProjectRecord, SweepRecord
 from mirror.records.runs import RunRecord
 
@@ -73,6 +74,7 @@ class OpenFailure(msgspec.Struct, frozen=True, kw_only=True):
         return retry_quarantined or not (self.quarantined or waits)
 
 
+FIRST_WAIT_S = 300.0
 LONGEST_WAIT = dt.timedelta(days=1)  # before an item that failed is tried again
 SOON_ATTEMPTS = 3  # so many times an item is tried again with the very next pass
 MOST_ATTEMPTS = 10  # then it is quarantined
@@ -82,8 +84,8 @@ def next_attempt(attempts: int, now: dt.datetime) -> dt.datetime:
     """When to try again what failed so many times: the next passes, then after five minutes, doubling, up to a day."""
     if attempts <= SOON_ATTEMPTS:
         return now
-    minutes = 5 * 2 ** min(attempts - SOON_ATTEMPTS - 1, 10)
-    return now + min(LONGEST_WAIT, dt.timedelta(minutes=minutes))
+    before, longest_s = attempts - SOON_ATTEMPTS - 1, LONGEST_WAIT.total_seconds()
+    return now + dt.timedelta(seconds=backoff_s(before, first_s=FIRST_WAIT_S, longest_s=longest_s))
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):

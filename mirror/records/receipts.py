@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-from mirror.records.operations import RunPath
+from mirror.records.operations import Entry, RunPath
+from mirror.records.texts import dump_strict
 
 Outcome = Literal[
     "applied",  # the server made the change, and shows it
@@ -40,6 +41,45 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     def run_path(self) -> RunPath:
         """Entity, project, run id."""
         return self.entity, self.project, self.run_id
+
+
+def receipt_of(
+    entry: Entry,
+    outcome: Outcome,
+    *,
+    ended_at: dt.datetime,
+    attempts: int,
+    sent: Any = None,
+    answer: str | None = None,
+    duration_s: float = 0.0,
+) -> Receipt:
+    """The receipt of an entry.
+
+    Args:
+        entry: as it was delivered.
+        outcome: what it came to.
+        ended_at: UTC.
+        attempts: deliveries that were begun, this one included.
+        sent: what was sent, as plain values; None: nothing was.
+        answer: what the server said, or why nothing was sent.
+        duration_s: of the delivery.
+    """
+    return Receipt(
+        id=entry.id,
+        entity=entry.entity,
+        project=entry.project,
+        run_id=entry.run_id,
+        kind=entry.kind,
+        operation=dump_strict(msgspec.to_builtins(entry.operation)),
+        created_at=entry.created_at,
+        ended_at=ended_at,
+        outcome=outcome,
+        attempts=attempts,
+        sent=None if sent is None else dump_strict(sent),
+        answer=answer,
+        duration_s=duration_s,
+        folded=entry.folded,
+    )
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):

@@ -55,6 +55,9 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     features: tuple[str, ...] = ()  # names of those that are on
     types: Mapping[str, TypeFacts] = {}
     left_out: tuple[str, ...] = ()  # what the mirror asks of a current server and not of this one, sorted
-    lacking: tuple[str, ...] = ()  # `Type.field` and `Type.field(argument)` that the server refused
+    lacking: tuple[str, ...] = ()  # `Type.field` and `Type.field(argument)` that are not asked: the server refused them
+    # Those that it has and forbids or fails at, with the time when that showed, UTC. One that is in `lacking` no more
+    # is asked again, and the first to be doubted.
+    failing: Mapping[str, dt.datetime] = {}
     viewer: Viewer | None = None  # by the key that asked last; None: it was never asked, or does not tell
     retyped: Mapping[str, str] = {}  # types that variables must have by the server's refusals, by `Operation $name`

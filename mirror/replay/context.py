@@ -1,30 +1,27 @@
-"""Where deliveries happen: what they all need, and the first look at a run."""
+"""What a replay is given: where it looks, writes and keeps, and whom it tells."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, Protocol
 
 import anyio
-import anyio.to_thread
-import msgspec
 
 from mirror.api.client import Client
-from mirror.api.questions.looks import Look
-from mirror.api.rows.pages import BadRun
-from mirror.errors import NotOffered
 from mirror.outbox import Outbox
 from mirror.records.operations import Entry
-from mirror.records.passes import ProjectKey
-from mirror.records.runs import RunRecord
+from mirror.records.receipts import Outcome
+from mirror.replay.look import Server
 from mirror.replay.merge import Policy
-from mirror.replay.outcomes import RefusedDelivery, UnconfirmedDelivery
-from mirror.replay.readable import FIELD_OF, WHOLE, flaws_in, is_empty
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
-from mirror.store.read.held_runs import with_held
 from mirror.store.write.fresh_rows import FreshRows
+
+Result = Outcome | Literal["held", "put_back"]
+"""How an entry ends in a round: an outcome that has a receipt, or kept for a person, or for a later round."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,54 +38,37 @@ class DeliveryContext:
     storing: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))  # one commit at a time
     fresh: FreshRows = field(default_factory=FreshRows)  # told to passes of a pull that are under way
 
+    @cached_property
+    def upstream(self) -> Server:
+        """Where deliveries look."""
+        return Server(self.client, self.lake, self.storing)
+
     def policy(self, entry: Entry) -> Policy:
         """What a person decided for the entry, else what its source says."""
         return entry.resolved or self.source_policy(entry)
 
-    async def look(self, entry: Entry, *, wants: Iterable[str] = ()) -> Look | BadRun | None:
-        """The run as it is upstream now, as far as it can be read; None when it is not there."""
-        return await self.client.look(*entry.run_path, wants=wants)
 
-    async def run(self, entry: Entry, needs: Sequence[str] = (), *, wants: Iterable[str] = ()) -> RunRecord:
-        """The run as it is upstream now.
+class Watcher(Protocol):
+    """Whoever wants to show a replay while it runs, or to end it; every call returns at once."""
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nothing more is to be begun; what is under way ends as it would."""
+
+    def ended(self, entry: Entry, result: Result, words: str | None) -> None:
+        """An operation is done with for this round, and that is on the disk.
 
         Args:
-            entry: names it.
-            needs: the server's names of fields that are compared or written back whole.
-            wants: of fields that count where the server has them.
-
-        Raises:
-            RefusedDelivery: it is not there, or what is needed is not told by this server, or cannot be made out.
-            UnconfirmedDelivery: the server shows nothing where this mirror holds something.
-            GraphQLError: the server cannot serve what is needed just now.
+            entry: as it was delivered.
+            result: how it ended.
+            words: the server's, or why nothing was sent, or why it waits.
         """
-        try:
-            found = await self.client.look(*entry.run_path, needs=needs, wants=wants)
-        except NotOffered as error:
-            fields = f" without {', '.join(needs)} of the run" if needs else ""
-            raise RefusedDelivery(f"nothing was sent, since it cannot be decided{fields}: {error.message}") from error
-        if found is None:
-            # W&B shows neither the run nor the project to a key that may not read them.
-            gone = await self.client.project(entry.entity, entry.project) is not None
-            raise RefusedDelivery(f"the server has no run {'/'.join(entry.run_path)}", gone=gone)
-        if isinstance(found, BadRun):
-            raise RefusedDelivery(f"the server cannot show the run: {found.reason}")
-        flaws = flaws_in(found.run, needs)
-        if flaws:  # what cannot be read cannot be compared, nor written back whole
-            told = "; ".join(f"{name}: {reason}" for name, reason in flaws.items())
-            raise RefusedDelivery(f"the server cannot show the run whole: {told}")
-        await self._check_nulls(found.run, [name for name in needs if name in found.nulls and name in WHOLE])
-        return found.run
 
-    async def _check_nulls(self, run: RunRecord, nulls: Sequence[str]) -> None:
-        """Whole documents are built from what is read: what is null upstream and is held here was lost on its way."""
-        fields = {FIELD_OF.get(name, name): name for name in nulls}
-        untold = msgspec.structs.replace(run, untold=run.untold | fields.keys())
-        key = ProjectKey(run.entity, run.project)
-        held = await anyio.to_thread.run_sync(with_held, self.lake, key, [untold], limiter=self.storing)
-        for kept, name in fields.items():
-            if run.run_id in held and not is_empty(getattr(held[run.run_id], kept)):
-                raise UnconfirmedDelivery(
-                    f"the server shows no {name} of the run, of which this mirror holds some:"
-                    " nothing was sent, since it could be lost upstream"
-                )
+
+class Silent:
+    """A watcher that shows nothing and lets the round go to its end."""
+
+    is_stopping = False
+
+    def ended(self, entry: Entry, result: Result, words: str | None) -> None:
+        """Nothing."""

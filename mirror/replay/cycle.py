@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
@@ -20,25 +20,22 @@ import anyio.to_thread
 import msgspec
 from anyio.abc import TaskGroup
 
-from mirror.errors import AuthError, Forbidden, MirrorError, StoreError
+from mirror.errors import MirrorError
 from mirror.outbox import Placed
 from mirror.outbox.names import name_of, run_tag, tag_in
-from mirror.records.operations import Create, Entry, RunPath, touched
-from mirror.records.receipts import Ending, Outcome, Receipt
-from mirror.records.texts import dump_strict
-from mirror.replay.context import DeliveryContext
-from mirror.replay.deliveries import deliver
-from mirror.replay.due import later, may_go
+from mirror.records.operations import Entry, RunPath
+from mirror.records.receipts import Ending, Outcome, receipt_of
+from mirror.replay.context import DeliveryContext, Silent, Watcher
+from mirror.replay.decide import Decision
+from mirror.replay.deliveries import Delivered, deliver
 from mirror.replay.ledger import Ended, Ledger, ended_before, let_leave
-from mirror.replay.outcomes import Delivered, HeldDelivery, RefusedDelivery, UnconfirmedDelivery, is_refusal, words_of
-from mirror.replay.watching import Silent, Watcher
+from mirror.replay.order import Before, later, look_for_creation, needs_creation
 from mirror.store.read.receipts import given_up_creations
 from mirror.tasks import side_by_side
 
 AT_ONCE = 256  # entries in memory
 OF_A_RUN = 16  # of them at most: so many runs go side by side even when one has thousands of entries
 DELIVERED_AT_ONCE = 16  # of them, those whose runs are in memory as well
-MOST_UNCONFIRMED = 5  # looks at a server that took a change and does not show it
 
 
 class Replayed(msgspec.Struct, kw_only=True):
@@ -82,8 +79,7 @@ class _Round:
         self.report = Replayed()
         self._ledger = Ledger(context)
         self._lanes: dict[RunPath, deque[Entry]] = {}  # entries of a run that wait for the one before
-        self._blocked: set[RunPath] = set()  # runs of which nothing more goes in this round
-        self._held: dict[RunPath, list[tuple[str, frozenset[str]]]] = {}  # ids of held entries, what they are about
+        self._before: dict[RunPath, Before] = defaultdict(Before)  # what became of the entries so far
         self._given_up: dict[RunPath, str] = {}  # runs that are not to be made, by the entry that was to make each
         self._ended: dict[str, Ending] = {}  # by entry: those that only have to leave
         self._room = anyio.Semaphore(AT_ONCE)
@@ -103,7 +99,7 @@ class _Round:
 
     async def _prepare(self) -> None:
         for placed in await anyio.to_thread.run_sync(list, self.context.outbox.entries("conflict")):
-            self._hold_back(placed.entry)
+            self._before[placed.entry.run_path].note(placed.entry, Decision(verdict="held"))
         self._given_up = await anyio.to_thread.run_sync(
             given_up_creations, self.context.lake, limiter=self.context.storing
         )
@@ -162,12 +158,14 @@ class _Round:
             finally:
                 self._room.release()
         del self._lanes[path]
+        if not (self._before[path].is_blocked or self._before[path].held):
+            del self._before[path]
 
     async def _one(self, entry: Entry) -> None:
         ended: Ended | None = None
         async with self._delivering:
-            if self._is_over or entry.run_path in self._blocked or not may_go(entry, self.context.now()):
-                self._wait(entry)
+            if self._is_over:
+                self.report.waiting += 1
                 return
             self._ledger.begin()
             try:
@@ -183,56 +181,52 @@ class _Round:
 
     async def _begin(self, entry: Entry) -> Ended | None:
         """Claim an entry and deliver it; None when there is nothing to write down."""
-        if self._is_held_back(entry):
-            self._hold_back(entry)
+        before = self._before[entry.run_path]
+        stop = before.wait(entry, self.context.now())
+        if stop is None and needs_creation(entry):
+            given_up = self._given_up.get(entry.run_path)
+            await anyio.to_thread.run_sync(look_for_creation, self.context.outbox, before, entry, given_up)
+            stop = before.fate(entry)
+        if stop is not None and stop.verdict == "waiting":
+            before.note(entry, stop)
             self.report.waiting += 1
             return None
-        creation = await self._failed_creation(entry)
-        if creation is not None and creation.state == "conflict":
-            self._wait(entry)
-            return None
-        given_up = await self._given_up_creation(entry) if creation is None else None
         claimed = await anyio.to_thread.run_sync(self.context.outbox.claim, entry)
         if claimed is None:  # folded, dropped or taken meanwhile
             return None
-        if (before := self._ended.pop(claimed.id, None)) is not None:
-            await let_leave(self.context, claimed, before)
+        if (earlier := self._ended.pop(claimed.id, None)) is not None:
+            await let_leave(self.context, claimed, earlier)
             return None
         started = anyio.current_time()
-        if given_up is not None:
-            delivered: Delivered | None = Delivered(outcome="buried", answer=given_up)
-        elif creation is None:
-            delivered = await self._delivered(claimed)
-        else:
-            why = f"its run was never made: entry {creation.entry.id} was refused ({creation.entry.reason})"
-            delivered = Delivered(outcome="buried", answer=why)
-        if delivered is None:
+        delivered = await self._delivered(claimed) if stop is None else Delivered(outcome="buried", answer=stop.words)
+        if delivered.outcome == "held":
+            await anyio.to_thread.run_sync(self.context.outbox.hold, claimed, delivered.answer or "")
+            before.note(claimed, Decision(verdict="held"))
+            self.report.held += 1
+            self.watcher.ended(claimed, "held", delivered.answer)
             return None
-        receipt = _receipt(claimed, delivered, self.context.now(), anyio.current_time() - started)
+        if delivered.outcome == "put_back":
+            return None
+        receipt = receipt_of(
+            claimed,
+            delivered.outcome,
+            ended_at=self.context.now(),
+            attempts=claimed.attempts + 1,
+            sent=delivered.sent,
+            answer=delivered.answer,
+            duration_s=anyio.current_time() - started,
+        )
         return Ended(entry=claimed, receipt=receipt, delivered=delivered)
 
-    async def _delivered(self, claimed: Entry) -> Delivered | None:
-        """What the delivery of a claimed entry came to; None when it is no longer claimed."""
+    async def _delivered(self, claimed: Entry) -> Delivered:
+        """What the delivery of a claimed entry came to; one that failed for the moment is put back."""
         try:
-            return await deliver(self.context, claimed)
-        except RefusedDelivery as refusal:
-            return Delivered(outcome="buried", answer=str(refusal), run=refusal.run, gone=refusal.gone)
-        except HeldDelivery as held:
-            await anyio.to_thread.run_sync(self.context.outbox.hold, claimed, str(held))
-            self._hold_back(claimed)
-            self.report.held += 1
-            self.watcher.ended(claimed, "held", str(held))
-        except UnconfirmedDelivery as doubt:
-            if claimed.unconfirmed + 1 >= MOST_UNCONFIRMED:
-                return Delivered(outcome="buried", answer=f"{doubt}; given up after {claimed.unconfirmed + 1} looks")
-            await self._put_back(claimed, str(doubt), self._later(claimed), unconfirmed=True)
+            delivered = await deliver(self.context, claimed)
         except MirrorError as error:
-            if is_refusal(error):
-                return Delivered(outcome="buried", answer=words_of(error))
             is_away = await self._is_away(error)
-            await self._put_back(
-                claimed, error.message, None if is_away else self._later(claimed), attempted=not is_away
-            )
+            until = None if is_away else self._later(claimed)
+            await self._put_back(claimed, error.message, until, attempted=not is_away)
+            return Delivered(outcome="put_back")
         except Exception:  # a defect of ours: it is raised, but does not stand in the way of the others next time
             with anyio.CancelScope(shield=True):
                 await self._put_back(claimed, "a defect of wandb-mirror ended the delivery", self._later(claimed))
@@ -241,24 +235,9 @@ class _Round:
             with anyio.CancelScope(shield=True):
                 await self._put_back(claimed, "the delivery was interrupted", None)
             raise
-        return None
-
-    async def _failed_creation(self, entry: Entry) -> Placed | None:
-        """The creation of an entry's run, when it was refused or waits for a person."""
-        if entry.storage_id is not None or isinstance(entry.operation, Create):
-            return None
-        aside = await anyio.to_thread.run_sync(self.context.outbox.of_run, entry.run_path, "dead", "conflict")
-        return next((one for one in aside if isinstance(one.entry.operation, Create) and one.entry.id < entry.id), None)
-
-    async def _given_up_creation(self, entry: Entry) -> str | None:
-        """Why nothing of a run is delivered whose creation a person gave up: another run may have its id now."""
-        entry_id = self._given_up.get(entry.run_path)
-        if entry_id is None or entry.storage_id is not None or isinstance(entry.operation, Create):
-            return None
-        again = await anyio.to_thread.run_sync(self.context.outbox.of_run, entry.run_path, "new", "claimed")
-        if any(isinstance(one.entry.operation, Create) for one in again):
-            return None
-        return f"its run was never made: entry {entry_id} was given up"
+        if delivered.outcome == "put_back":
+            await self._put_back(claimed, delivered.answer or "", self._later(claimed), unconfirmed=True)
+        return delivered
 
     def _note_creation(self, ended: Ended) -> None:
         if ended.receipt.outcome == "theirs":
@@ -266,32 +245,12 @@ class _Round:
         else:
             self._given_up.pop(ended.entry.run_path, None)
 
-    def _hold_back(self, entry: Entry) -> None:
-        self._held.setdefault(entry.run_path, []).append((entry.id, touched(entry.operation)))
-
-    def _is_held_back(self, entry: Entry) -> bool:
-        """Whether an earlier entry about the same values waits for a person."""
-        about = touched(entry.operation)
-        return any(held_id < entry.id and about & names for held_id, names in self._held.get(entry.run_path, ()))
-
     async def _is_away(self, error: MirrorError) -> bool:
         """Whether an error is the server's, and not this operation's: then a small question fails as well."""
-        if isinstance(error, StoreError):
-            return False
         async with self._probing:
             if self.report.outage is None:
-                if isinstance(error, AuthError) and not isinstance(error, Forbidden):
-                    self.report.outage = error
-                else:
-                    try:
-                        await self.context.client.check()
-                    except MirrorError as also:
-                        self.report.outage = also
+                self.report.outage = await self.context.upstream.outage(error)
             return self.report.outage is not None
-
-    def _wait(self, entry: Entry) -> None:
-        self._blocked.add(entry.run_path)
-        self.report.waiting += 1
 
     def _later(self, entry: Entry) -> dt.datetime:
         return later(entry.attempts, self.context.now(), random.random())  # noqa: S311 - jitter is not a secret
@@ -307,7 +266,7 @@ class _Round:
     ) -> None:
         put_back = partial(self.context.outbox.put_back, attempted=attempted, unconfirmed=unconfirmed)
         await anyio.to_thread.run_sync(put_back, entry, reason, until)
-        self._blocked.add(entry.run_path)
+        self._before[entry.run_path].note(entry, Decision(verdict="put_back"))
         self.report.put_back += 1
         self.watcher.ended(entry, "put_back", reason)
 
@@ -315,22 +274,3 @@ class _Round:
 async def _next(waiting: Iterator[Placed]) -> list[Placed]:
     """Some more entries; reading them blocks."""
     return await anyio.to_thread.run_sync(lambda: list(islice(waiting, 32)))
-
-
-def _receipt(entry: Entry, delivered: Delivered, at: dt.datetime, duration_s: float) -> Receipt:
-    return Receipt(
-        id=entry.id,
-        entity=entry.entity,
-        project=entry.project,
-        run_id=entry.run_id,
-        kind=entry.kind,
-        operation=dump_strict(msgspec.to_builtins(entry.operation)),
-        created_at=entry.created_at,
-        ended_at=at,
-        outcome=delivered.outcome,
-        attempts=entry.attempts + 1,
-        sent=None if delivered.sent is None else dump_strict(delivered.sent),
-        answer=delivered.answer,
-        duration_s=duration_s,
-        folded=entry.folded,
-    )

@@ -9,10 +9,15 @@ The order of writes, and what a crash leaves behind each:
 
 The next entry of a run is begun only after the third step. Else a look at the server would find what the next one did,
 not what the first did: a run that was made and deleted would be made a second time.
+
+An entry that a person gives up leaves the same way (`give_up`), while the lake's lock keeps replays out. A new one is
+claimed first, so that no later edit is folded into it; after a crash the next replay puts it back, and who wants it
+gone drops it again.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -21,14 +26,16 @@ import anyio.to_thread
 import msgspec
 
 from mirror.api.rows.runs import with_fingerprint
+from mirror.errors import EntryMoved
 from mirror.outbox import Outbox
 from mirror.records.contents import ContentChanges, Direction, FileRow
 from mirror.records.operations import Entry
 from mirror.records.passes import Changes, ProjectKey
-from mirror.records.receipts import Ending, Receipt
+from mirror.records.receipts import Ending, Receipt, receipt_of
 from mirror.records.runs import RunRecord
 from mirror.replay.context import DeliveryContext
-from mirror.replay.outcomes import Delivered
+from mirror.replay.deliveries import Delivered
+from mirror.store.engine.lake import Lake
 from mirror.store.read.files import held_objects
 from mirror.store.read.held_runs import with_held
 from mirror.store.read.receipts import endings_of
@@ -139,6 +146,47 @@ def ending(entry: Entry, known: Sequence[Ending]) -> Ending | None:
 async def let_leave(context: DeliveryContext, claimed: Entry, ended: Ending) -> None:
     """Let an entry leave the outbox whose receipt was written before."""
     await anyio.to_thread.run_sync(_leave, context.outbox, claimed, ended.outcome, ended.answer)
+
+
+def give_up(lake: Lake, outbox: Outbox, entry_id: str, now: dt.datetime) -> Entry:
+    """Drop an entry; a receipt keeps what was asked.
+
+    Args:
+        lake: open for writing, so that nobody delivers meanwhile.
+        outbox: of its home.
+        entry_id: names the entry.
+        now: UTC.
+
+    Returns:
+        It as it was dropped, with what was folded into it until then.
+
+    Raises:
+        EntryMoved: it is claimed, or gone.
+        StoreError: the disk failed; the entry stays.
+    """
+    state, entry = outbox.get(entry_id)
+    if state == "claimed":
+        raise EntryMoved(f"entry {entry.id} is claimed now")
+    if state != "new":  # no edit is folded into it any more
+        _commit_dropped(lake, entry, now)
+        outbox.drop(entry)
+        return entry
+    claimed = outbox.claim(entry)
+    if claimed is None:
+        raise EntryMoved(f"entry {entry.id} has moved")
+    try:
+        _commit_dropped(lake, claimed, now)
+    except BaseException:
+        outbox.put_back(claimed)
+        raise
+    outbox.finish(claimed)
+    return claimed
+
+
+def _commit_dropped(lake: Lake, entry: Entry, now: dt.datetime) -> None:
+    receipt = receipt_of(entry, "dropped", ended_at=now, attempts=entry.attempts, answer=entry.reason)
+    changes = Changes(key=ProjectKey(entry.entity, entry.project), at=now)
+    commit(lake, changes, (), delivered=receipts.Delivered(receipts=(receipt,)))
 
 
 def _settle(context: DeliveryContext, ended: Sequence[Ended]) -> None:

@@ -18,11 +18,11 @@ import pytest
 
 from mirror.api.documents import queries as documents
 from mirror.api.documents import writes as write_documents
+from mirror.clock import utc_now
 from mirror.config import ServerSettings
 from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.outbox.names import name_of, next_id
-from mirror.pull.cycle import utc_now
 from mirror.records.operations import Change, Edit, Entry, entry_json
 from tests.mirroring import ENTITY, PROJECT
 from tests.replaying import Sender

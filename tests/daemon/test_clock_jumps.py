@@ -10,7 +10,7 @@ from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.records.operations import Edit, Entry
 from mirror.records.passes import OpenFailure, next_attempt
-from mirror.replay.due import is_due, later, may_go
+from mirror.replay.order import is_due, later, may_go
 
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 YEARS = dt.timedelta(days=1000)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import pytest
 
 from mirror.layout import Home
-from mirror.sandbox import Sandbox
+from mirror.sandbox import Fault, Match, Sandbox
 from tests.mirroring import ENTITY, PROJECT, Mirror
+from tests.pull.contents import assert_equal, failures, fill, mirror_of
 
 
 @pytest.mark.parametrize("state", ["finished", "running"])
@@ -24,3 +28,83 @@ def test_what_a_server_counts_is_read_and_nothing_that_it_has_is_gone(home: Home
             assert len(mirror.ask("FROM failures")) == report.failures, "told alike"
         assert mirror.pull(force_walk=True).errors == []
         assert len(mirror.run_ids()) == 11
+
+
+def without_places(*path: str) -> Callable[[Any], None]:
+    """A lie: every list at the end of a path promises more, and no place to continue from."""
+
+    def lists(value: Any, steps: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+        if not steps:
+            yield from [value] if isinstance(value, dict) else []
+        elif isinstance(value, dict):
+            for key in value if steps[0] == "*" else {steps[0]} & value.keys():
+                yield from lists(value[key], steps[1:])
+        elif isinstance(value, list):
+            for each in value:
+                yield from lists(each, steps)
+
+    def lie(answer: Any) -> None:
+        for found in lists(answer.get("data"), path):
+            found["pageInfo"] = {"hasNextPage": True, "endCursor": None}
+            for edge in found.get("edges") or ():
+                edge.pop("cursor", None)
+
+    return lie
+
+
+RUN = ("project", "runs", "edges", "node")
+
+
+@pytest.mark.parametrize(
+    ("path", "item"),
+    [
+        ((*RUN, "files"), "files (in part)"),
+        ((*RUN, "loggedArtifacts"), "artifacts (in part)"),
+        (("project", "r0", "logLines"), "console (in part)"),
+    ],
+)
+def test_rows_of_a_list_that_gives_no_place_to_go_on_are_kept_and_the_list_is_named(
+    home: Home, path: tuple[str, ...], item: str
+) -> None:
+    with Sandbox.start(hide=["Run.logLineCount"]) as sandbox:
+        fill(sandbox, "p", runs=1)
+        mirror = mirror_of(sandbox, home, "p")
+        sandbox.faults.add(Fault.lie(without_places(*path), match=Match(kind="graphql")))
+        report = mirror.pull()
+        assert report.errors == []
+        assert [failure.item for project in report.projects for failure in project.failed] == [item]
+        assert "no place to continue from" in failures(mirror)[("r000", item)]["reason"]
+        assert_equal(sandbox, mirror, "p")
+        assert mirror.pull(force_walk=True).errors == []
+        assert_equal(sandbox, mirror, "p")
+        sandbox.faults.clear()
+        assert mirror.pull(force_walk=True, retry_quarantined=True).failures == 0
+        assert failures(mirror) == {}
+
+
+def test_runs_that_came_without_a_place_to_go_on_are_kept_and_the_walk_goes_on_from_them(home: Home) -> None:
+    with Sandbox.start() as sandbox:
+        fill(sandbox, "p", runs=9)
+        mirror = mirror_of(sandbox, home, "p").using(page_size_start=4, page_size_max=4)
+        sandbox.faults.add(Fault.lie(without_places("project", "runs"), match=Match(operation="MirrorRuns")))
+        held = []
+        for _ in range(3):
+            (error,) = mirror.pull().errors
+            assert "more runs of team/p but gives no place to continue from" in error.message
+            held.append(len(mirror.run_ids()))
+        assert held == [4, 7, 9], "each goes on where the one before it ended"
+        sandbox.faults.clear()
+        assert mirror.pull().errors == []
+        assert_equal(sandbox, mirror, "p")
+
+
+def test_projects_that_came_without_a_place_to_go_on_are_pulled(home: Home) -> None:
+    with Sandbox.start() as sandbox:
+        fill(sandbox, "p", runs=1)
+        fill(sandbox, "q", runs=1)
+        mirror = mirror_of(sandbox, home, "*")
+        sandbox.faults.add(Fault.lie(without_places("models"), match=Match(operation="MirrorProjects")))
+        (error,) = mirror.pull().errors
+        assert "projects but gives no place to continue from" in error.message
+        assert_equal(sandbox, mirror, "p")
+        assert_equal(sandbox, mirror, "q")

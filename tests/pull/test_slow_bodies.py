@@ -16,9 +16,9 @@ import pytest
 
 from mirror.api.rows.writes import UploadSlot
 from mirror.api.transport.body import CHUNK_BYTES
+from mirror.clock import utc_now
 from mirror.errors import Unreachable
 from mirror.layout import Home
-from mirror.pull.cycle import utc_now
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.api.clients import TEAM, answered, client_on, url_of
 from tests.mirroring import ENTITY, Mirror

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from mirror.records.operations import Change, Create, Edit
-from mirror.replay.cycle import MOST_UNCONFIRMED
+from mirror.replay.decide import MOST_UNCONFIRMED
 from mirror.sandbox import Fault, Match, Sandbox
 from mirror.sandbox.core_state import DEFAULT_FEATURES
 from tests.mirroring import ENTITY, PROJECT

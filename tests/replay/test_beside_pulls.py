@@ -10,10 +10,10 @@ import anyio
 from mirror.api.client import Client
 from mirror.api.transport.credentials import ApiKey
 from mirror.api.transport.deployment import deployment_of
+from mirror.clock import utc_now
 from mirror.config import Config, SourceSettings
 from mirror.outbox import Outbox
 from mirror.pull import PullRequest, pull
-from mirror.pull.cycle import utc_now
 from mirror.records.operations import Change, Delete, Edit
 from mirror.replay import DeliveryContext, replay
 from mirror.sandbox import Fault, Match, Sandbox

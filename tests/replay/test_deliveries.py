@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from mirror import Api
-from mirror.pull.cycle import utc_now
+from mirror.clock import utc_now
 from mirror.records.operations import (
     Change,
     Create,

@@ -14,9 +14,9 @@ from msgspec import UNSET
 from mirror.api.rows.runs import to_run
 from mirror.records.operations import Change, Edit, items, merged_tags
 from mirror.records.texts import DEEPEST, parse_lenient
+from mirror.replay.decide import remote_of
+from mirror.replay.deliveries import edit_input
 from mirror.replay.merge import Merged, Policy, Remote, merge_edit
-from mirror.replay.outcomes import RefusedDelivery
-from mirror.replay.run_deliveries import edit_input, remote_of
 
 POLICIES: list[Policy] = ["hold", "ours", "theirs"]
 NUMBERS = st.integers() | st.integers(2**63, 2**90) | st.floats(allow_nan=False, allow_infinity=False)
@@ -201,7 +201,7 @@ BAD = ["{", "[1]", '"text"', "7", "NaN", "", '{"a":1}}', nested(DEEPEST + 2), ne
 def test_a_document_that_cannot_be_read_whole_is_never_written_over(text: str, document: str) -> None:
     run = to_run(json.dumps({"id": "i", "name": "r", document: text}).encode(), "e", "p")
     key = {"k": Change(value=1)}
-    with pytest.raises(RefusedDelivery, match="would lose"):
+    with pytest.raises(ValueError, match="would lose"):
         remote_of(run, Edit(config=key) if document == "config" else Edit(summary=key))
     assert remote_of(run, Edit(fields={"notes": Change(value="n")})).config == {}
 

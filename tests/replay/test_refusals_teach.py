@@ -7,7 +7,7 @@ import pytest
 from mirror import Api
 from mirror.errors import CommError
 from mirror.records.operations import Change, Edit, UpdateState
-from mirror.replay.cycle import MOST_UNCONFIRMED
+from mirror.replay.decide import MOST_UNCONFIRMED
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.mirroring import ENTITY, PROJECT, SOURCE, Mirror
 from tests.replaying import Sender

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from mirror.clock import utc_now
 from mirror.layout import Home
 from mirror.outbox import Outbox
-from mirror.pull.cycle import utc_now
 from mirror.records.operations import (
     Change,
     Create,

@@ -27,11 +27,17 @@ class Capability:
 
 
 class Lack(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a server lacks."""
+    """Something that a server lacks, or fails at."""
 
     capability: str
     without: str  # what follows, as half a sentence
     names: tuple[str, ...]  # what of the schema is missing
+    fails: bool = False  # the server has it, and forbids it or fails at it: it is asked again within the hour
+
+    def __str__(self) -> str:
+        """For a person, as what is said of the server."""
+        verb = "forbids or fails at" if self.fails else "has no"
+        return f"{verb} {self.capability}: {self.without}{'; asked again within the hour' if self.fails else ''}"
 
 
 CAPABILITIES = (
@@ -208,7 +214,9 @@ def left_out_by(facts: ServerFacts) -> tuple[str, ...]:
 
 def lacks(facts: ServerFacts) -> tuple[Lack, ...]:
     """What a server lacks of what the mirror asks for, in the order of `CAPABILITIES`; the rest by name, at the end."""
-    return explained({*facts.left_out, *facts.lacking})
+    failing = facts.failing.keys() & set(facts.lacking)
+    found = explained({*facts.left_out, *facts.lacking})
+    return tuple(msgspec.structs.replace(lack, fails=failing.issuperset(lack.names)) for lack in found)
 
 
 def explained(left_out: Iterable[str]) -> tuple[Lack, ...]:

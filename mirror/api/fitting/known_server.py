@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -10,10 +11,12 @@ import msgspec
 from mirror.api.fitting.expected_types import INPUTS
 from mirror.api.fitting.fitted import Fitted, family, named_type
 from mirror.api.fitting.refusals import Refusal, refusal_of
+from mirror.clock import utc_now
 from mirror.errors import DocumentRefused, Reported
 from mirror.records.server import ServerFacts, Viewer
 
 MOST_FITTED = 300  # documents that are kept; a document for several things has one text for each number of them
+MOST_SEARCHES = 20  # in a pass: for what a server fails at, in texts, and again about single things
 
 OnLearnt = Callable[[ServerFacts], None]
 """Told the facts whenever they changed, so that they can be kept."""
@@ -33,10 +36,13 @@ class KnownServer:
     def __init__(self, facts: ServerFacts | None = None, on_learnt: OnLearnt | None = None) -> None:
         self.facts = facts or ServerFacts()
         self.is_stale = False  # it was upgraded since
+        self.at: dt.datetime | None = None  # UTC, as far as was told; None: the time of this machine
         self._on_learnt = on_learnt
         self._fitted: dict[str, Fitted] = {}
         self._taken: set[str] = set()  # texts whose form the server took
         self._passed = set[str]()  # names in texts that the server took
+        self._searched = set[str]()  # texts of which was searched in this pass what it fails at
+        self._searches: int | None = None  # likewise about single things; None: no pass has begun
 
     def fit(self, document: str, without: Sequence[str] = ()) -> Fitted:
         """A document as this server can be asked.
@@ -48,8 +54,7 @@ class KnownServer:
         if without:
             from mirror.api.fitting.fit import fit
 
-            lacking = (*self.facts.lacking, *without)
-            return fit(document, msgspec.structs.replace(self.facts, lacking=lacking))
+            return fit(document, self.without(without))
         fitted = self._fitted.get(document)
         if fitted is None:
             if len(self._fitted) >= MOST_FITTED:
@@ -58,6 +63,10 @@ class KnownServer:
 
             fitted = self._fitted[document] = fit(document, self.facts)
         return fitted
+
+    def without(self, names: Sequence[str]) -> ServerFacts:
+        """The facts of a server that lacks some names more."""
+        return msgspec.structs.replace(self.facts, lacking=(*self.facts.lacking, *names))
 
     def knows(self, name: str) -> bool:
         """Whether the server has `Type.field` or `Type.field(argument)`, as far as is known."""
@@ -79,11 +88,16 @@ class KnownServer:
         """Take new facts in place of the old ones."""
         self.is_stale = False
         if facts != self.facts:
-            self.facts = facts
+            self._change(facts)
+
+    def _change(self, facts: ServerFacts) -> None:
+        """Take facts over; the documents are fitted anew where these depend on them."""
+        before, self.facts = self.facts, facts
+        if (before.lacking, before.types, before.retyped) != (facts.lacking, facts.types, facts.retyped):
             self._fitted.clear()
             self._taken.clear()
-            if self._on_learnt is not None:
-                self._on_learnt(facts)
+        if self._on_learnt is not None:
+            self._on_learnt(facts)
 
     def was_taken(self, fitted: Fitted) -> bool:
         """Whether the server took this text before, so that its form is not to blame for what failed."""
@@ -93,24 +107,78 @@ class KnownServer:
         """The server took this text."""
         if fitted.text is not None and fitted.text not in self._taken and len(self._taken) < MOST_FITTED:
             self._taken.add(fitted.text)
-            self._passed.update(f"{parent}.{field}" for parent, field in fitted.visited)
+            names = {f"{parent}.{field}" for parent, field in fitted.visited}
+            self._passed |= names
+            if self.facts.failing.keys() & names:  # it was asked again, and does not fail any more
+                failing = {name: since for name, since in self.facts.failing.items() if name not in names}
+                self._change(msgspec.structs.replace(self.facts, failing=failing))
 
-    def learn_lacking(self, names: Iterable[str], *, keeps: bool) -> bool:
+    def begin_pass(self, at: dt.datetime) -> None:
+        """Take over the time, UTC; what the server fails at may be searched for anew."""
+        self.at = at
+        self._searched.clear()
+        self._searches = 0
+
+    def may_search(self, fitted: Fitted | None = None) -> bool:
+        """Whether to search in this pass for what the server fails at; counted, since it costs requests.
+
+        Args:
+            fitted: a text, asked about nothing that the server has: once in a pass. None: about one thing.
+        """
+        if self._searches is None:
+            return False
+        if fitted is None:
+            self._searches += 1
+            return self._searches <= MOST_SEARCHES
+        is_new = fitted.text not in self._searched
+        self._searched.add(fitted.text or "")
+        return is_new and len(self._searched) <= MOST_SEARCHES
+
+    def untaken(self, names: Iterable[str]) -> frozenset[str]:
+        """Those names that the server took in no other document."""
+        return frozenset(names) - self._passed
+
+    def learn_lacking(self, names: Iterable[str]) -> bool:
         """Take in names that the server does not know; False when that is nothing new.
 
         Args:
             names: as in `ServerFacts.lacking`. Those that it took in another document are not to blame.
-            keeps: they hold for longer than this process: the server left no doubt that it refused the document.
         """
         before = self.facts
-        facts = msgspec.structs.replace(before, lacking=tuple(sorted({*before.lacking, *(set(names) - self._passed)})))
-        if keeps:
-            self.learn(facts)
-        elif facts != before:
-            self.facts = facts
-            self._fitted.clear()
-            self._taken.clear()
-        return facts != before
+        lacking = {*before.lacking, *self.untaken(names)}
+        self.learn(msgspec.structs.replace(before, lacking=tuple(sorted(lacking))))
+        return self.facts != before
+
+    def learn_failing(self, names: Iterable[str]) -> bool:
+        """Take in names that the server forbids or fails at; False when that is nothing new.
+
+        They are left out until `ask_again`, whatever it took before: servers break as well.
+        """
+        new = set(names) - set(self.facts.lacking)
+        since = self.at or utc_now()
+        self._change(
+            msgspec.structs.replace(
+                self.facts,
+                lacking=tuple(sorted({*self.facts.lacking, *new})),
+                failing={**self.facts.failing, **dict.fromkeys(new, since)},
+            )
+        )
+        return bool(new)
+
+    def ask_again(self, since: dt.datetime) -> None:
+        """Ask once more for what the server forbade or failed at, where that showed at an instant or before it.
+
+        What showed later than now, by a clock that was ahead once, is asked for again as well.
+        """
+        told = self.facts.failing.items()
+        due = {name for name, at in told if at <= since or (self.at is not None and at > self.at)}
+        lacking = tuple(name for name in self.facts.lacking if name not in due)
+        if lacking != self.facts.lacking:
+            self._change(msgspec.structs.replace(self.facts, lacking=lacking))
+
+    def suspects(self, fitted: Fitted) -> frozenset[str]:
+        """Names in a document that the server failed at before, and that are asked for again."""
+        return frozenset(self.facts.failing) & {f"{parent}.{field}" for parent, field in fitted.visited}
 
     def note_viewer(self, viewer: Viewer) -> None:
         """Take in whom the key belongs to; no document depends on it."""

@@ -1,8 +1,9 @@
-"""Find out what of a document a server does not know, where its words do not tell: ask for parts of it. Pure.
+"""Find out what of a document a server does not know, or fails at, where its words do not tell: ask for parts of it.
+Pure.
 
 Parts are asked about things that no server has, so that nothing is executed but the look for them, and what a server
-says of the values of one run is never taken for its schema. The parts that pass are put together; a part that does not
-is halved, down to the one field that is to blame.
+says of the values of one run is never taken for its schema; what it fails at may need the very thing. The parts that
+pass are put together; a part that does not is halved, down to the one field that is to blame.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
+from mirror.api.fitting.expected_types import composite_of
 from mirror.api.fitting.fit import DISPENSABLE, fit
 from mirror.api.fitting.fitted import Fitted
 from mirror.api.fitting.learning import NO_SERVER_HAS_THIS
@@ -34,16 +36,29 @@ class Probe:
         facts: what is known of the server.
         variables: values by name, as they were to be sent.
         passes: asks.
+        about_things: ask about what the variables name, and not about things that no server has.
     """
 
-    def __init__(self, document: str, facts: ServerFacts, variables: Mapping[str, object], passes: Passes) -> None:
+    def __init__(
+        self,
+        document: str,
+        facts: ServerFacts,
+        variables: Mapping[str, object],
+        passes: Passes,
+        *,
+        about_things: bool = False,
+    ) -> None:
         self._document, self._facts, self._passes = document, facts, passes
-        self._variables = {name: harmless(name, value) for name, value in variables.items()}
+        self._variables = (
+            variables if about_things else {name: harmless(name, value) for name, value in variables.items()}
+        )
         self._known: dict[str, bool] = {}  # by text
         self._taken: set[str] = set()
         self._left = MOST_PROBES
         whole = fit(document, facts, for_use=False)
-        self._names = [*(f"{parent}.{field}" for parent, field in whole.in_order), *sorted(DISPENSABLE)]
+        self._names = [f"{parent}.{field}" for parent, field in whole.in_order]
+        if not about_things:  # without these it would be about other things
+            self._names += sorted(DISPENSABLE)
 
     async def lacking(self) -> frozenset[str] | None:
         """`Type.field` and `Type.field(argument)` that the server does not know.
@@ -55,11 +70,48 @@ class Probe:
         if await self._takes(self._names):
             return None
         for bones in _BONES:
-            frame = [name for name in self._names if name.partition(".")[2] in bones or self._leads(name)]
-            if self._with(frame).text is not None and await self._takes(frame):
-                self._taken.update(frame)
-                return frozenset(await self._search([name for name in self._names if name not in self._taken]))
+            if await self._takes_frame(self._frame(bones)):
+                missed = await self._search([name for name in self._names if name not in self._taken])
+                return self._led_to(frozenset(missed))
         return frozenset()
+
+    async def failing(self) -> frozenset[str] | None:
+        """Names that the server fails at: without them it answers, and with them it does not.
+
+        Both are asked once more at the end, so that an outage that begins or ends meanwhile blames nothing.
+
+        Returns:
+            None when it answers the whole; empty when it answers no part either, or nothing can be told.
+        """
+        if await self._takes(self._names):
+            return None
+        frame = self._frame(_BONES[0])
+        if not await self._takes_frame(frame):
+            return frozenset()
+        found = frozenset(await self._search([name for name in self._names if name not in self._taken]))
+        self._known.clear()
+        if not found or not await self._takes([name for name in self._names if name not in found]):
+            return frozenset()
+        return frozenset() if await self._takes(self._names) else self._led_to(found)
+
+    def _led_to(self, names: frozenset[str]) -> frozenset[str]:
+        """Names, with the one field that leads to all of a type in place of all that is asked of it."""
+        for kind in {name.partition(".")[0] for name in names}:
+            asked = {name for name in self._names if name.startswith(f"{kind}.")}
+            ways = [name for name in self._names if composite_of(*name.split(".")) == kind]
+            if asked <= names and len(ways) == 1:
+                names = names - asked | {*ways}
+        return names
+
+    def _frame(self, bones: frozenset[str]) -> list[str]:
+        """The names that a document on several things cannot do without; those that lead are asked with others."""
+        return [name for name in self._names if name.partition(".")[2] in bones or name in _WAYS]
+
+    async def _takes_frame(self, frame: Sequence[str]) -> bool:
+        is_taken = self._with(frame).text is not None and await self._takes(frame)
+        if is_taken:
+            self._taken.update(frame)
+        return is_taken
 
     async def _search(self, names: Sequence[str]) -> list[str]:
         if not names or await self._takes([*self._taken, *names]):
@@ -89,10 +141,6 @@ class Probe:
             msgspec.structs.replace(self._facts, lacking=(*self._facts.lacking, *without)),
             for_use=False,  # the form alone is asked about
         )
-
-    def _leads(self, name: str) -> bool:
-        """Whether a name is the way to others: it is asked for only with one of them."""
-        return name in _WAYS
 
 
 def harmless(name: str, value: object) -> object:

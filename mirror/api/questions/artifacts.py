@@ -16,16 +16,16 @@ from mirror.api.documents.contents import (
     USED_ARTIFACTS,
     artifacts_document,
 )
-from mirror.api.questions.asking import Asking
+from mirror.api.questions.asking import Asking, one_of
 from mirror.api.rows.answers import Answer, one_line
 from mirror.api.rows.artifacts import artifacts_page, to_artifact
-from mirror.api.rows.flaws import Flaws, failed_fields, fields_of, inside
+from mirror.api.rows.flaws import Flaws, failed_fields, fields_of, inside, lost_with
 from mirror.api.rows.listed import ArtifactsPage, FilesPage, ListedFile, ManifestFile
 from mirror.api.rows.lists import NO_FLAWS
 from mirror.api.rows.pages import BadArtifact
 from mirror.api.rows.scalars import ABSENT, NULL, Int64, int_or_none, is_null, is_told
 from mirror.api.transport.signed_url import SignedUrl
-from mirror.errors import NotFound, ServerError
+from mirror.errors import GraphQLError, NotFound, ServerError
 from mirror.records.artifacts import ArtifactRecord
 
 ARTIFACTS_PER_PAGE = 100
@@ -127,13 +127,20 @@ class ArtifactQuestions(Asking):
         ) -> Mapping[str, ArtifactRecord | BadArtifact | None]:
             variables = {f"a{n}": artifact_id for n, artifact_id in enumerate(some)}
             document = artifacts_document(len(some))
-            answer = await self._ask(
-                document,
-                variables,
-                attempts=attempts,
-                partial=True,
-                without=[f"Artifact.{name}" for name in without],
-            )
+            try:
+                answer = await self._ask(
+                    document,
+                    variables,
+                    attempts=attempts,
+                    partial=True,
+                    without=[f"Artifact.{name}" for name in without],
+                    one=one_of(some, artifact_ids, ("a0",), "Artifact"),
+                )
+            except GraphQLError as error:
+                lost = lost_with(error, (), alone=len(some) == 1)
+                if not lost.keys() - without.keys() - {"id"}:
+                    raise
+                return await ask(some, attempts, {**without, **lost})
             failed = failed_fields(answer.errors, ())
             if failed is None:
                 raise self._reported(answer)
@@ -141,8 +148,8 @@ class ArtifactQuestions(Asking):
             found: dict[str, ArtifactRecord | BadArtifact | None] = {}
             for n, artifact_id in enumerate(some):
                 node, fields = nodes.get(f"a{n}", NULL), failed.get(f"a{n}", NO_FLAWS)
-                if is_null(node) and (lost := fields_of(fields)).keys() - without.keys() - {"id"}:
-                    found |= await ask([artifact_id], attempts, {**without, **lost})  # it took the version along
+                if is_null(node) and (taken := fields_of(fields)).keys() - without.keys() - {"id"}:
+                    found |= await ask([artifact_id], attempts, {**without, **taken})  # it took the version along
                 else:
                     found[artifact_id] = _artifact(node, artifact_id, {**without, **fields})
             return found

@@ -1,17 +1,15 @@
-"""The ground of the client: documents fitted to the server, sent over one session, and answers read into shapes."""
+"""The ground of the client: answers read into shapes, and documents about several things asked in parts."""
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
 
-from mirror.api.fitting.capabilities import words_for
-from mirror.api.fitting.fitted import Fitted
-from mirror.api.fitting.known_server import KnownServer
+from mirror.api.fitting.failing import is_failure
 from mirror.api.fitting.learning import mark
+from mirror.api.questions.fitted_asking import FEW_TRIES, FittedAsking, OneThing
 from mirror.api.rows.answers import TOO_LARGE, Answer, one_line
 from mirror.api.rows.files import files_page
 from mirror.api.rows.flaws import Flaws, failed_fields, inside
@@ -20,8 +18,6 @@ from mirror.api.rows.listed import FilesPage
 from mirror.api.rows.lists import NO_FLAWS
 from mirror.api.rows.scalars import ABSENT, is_null
 from mirror.api.rows.wire import AliasedData, ProjectData, WireServer
-from mirror.api.transport.deployment import Deployment
-from mirror.api.transport.session import Session, changed_by
 from mirror.errors import (
     AuthError,
     DocumentRefused,
@@ -37,13 +33,9 @@ from mirror.errors import (
 )
 from mirror.typed import decode
 
-OK = 200  # with this status a server may also tell that something failed which it knows
-FEW_TRIES = 2  # of a document about several things: asking for fewer of them is the better next step
 ALL_FILES = 100_000
-# Fields of a run that have another name in answers.
-ANSWERED_AS = {"loggedArtifacts": "outputArtifacts", "usedArtifacts": "inputArtifacts", "logTail": "logLines"}
+SAMPLES = 4  # other things to ask about before something is said of all
 NOT_TOLD = "the server does not tell it"
-MOST_REFUSALS = 40  # of one document in a row; each teaches something, so that fewer are left to learn
 
 _T = TypeVar("_T")
 _V = TypeVar("_V")
@@ -53,100 +45,8 @@ class _WithFiles(msgspec.Struct):
     files: msgspec.Raw = ABSENT
 
 
-class Asking:
-    """Asks over one session, and remembers what the server does not know."""
-
-    def __init__(self, deployment: Deployment, session: Session, known: KnownServer) -> None:
-        self._host = deployment.host
-        self._deployment = deployment
-        self._session = session
-        self._known = known
-        self.server_time: dt.datetime | None = None  # UTC, of the latest answer's Date
-
-    async def _ask(
-        self,
-        document: str,
-        variables: Mapping[str, object] | None = None,
-        *,
-        attempts: int | None = None,
-        partial: bool = False,
-        needs: Sequence[str] = (),
-        without: Iterable[str] = (),
-    ) -> Answer:
-        """Ask what of a document this server knows.
-
-        Args:
-            document: written for a current server.
-            variables: values by name, without `$`; those that are not asked for are not sent.
-            attempts: at most so many tries; None: as configured.
-            partial: take data in which single fields failed; `Answer.errors` then names them.
-            without: what the server cannot serve this time: `Type.field`, or a field of runs by its name in answers.
-            needs: `Type.field` and `Type.field(argument)` without which the document is no use.
-
-        Raises:
-            NotOffered: the server knows nothing of it, or lacks what it needs.
-            DocumentRefused: it refuses the document in words that tell nothing new.
-            MirrorError: what `Session.graphql` raises.
-        """
-        hidden = [_field_of(name) for name in without]
-        for _ in range(MOST_REFUSALS):
-            fitted = self._known.fit(document, hidden)
-            missing = [name for name in needs if not self._known.knows(name)]
-            if fitted.text is None or missing:
-                raise self._not_offered(frozenset(missing) or fitted.left_out)
-            sent = fitted.values(variables or {})
-            try:
-                answer = await self._session.graphql(fitted.text, sent, attempts=attempts, partial=partial)
-            except Forbidden:  # it may be one thing of the document that this key, or this plan, does not have
-                if self._known.was_taken(fitted) or not await self._found_out(document, fitted, sent, keeps=False):
-                    raise
-            except GraphQLError as error:
-                if isinstance(error, DocumentRefused):
-                    # What it learns of a mutation's input is for who made the input: that text is not asked again.
-                    taught = self._known.learn_from(fitted, error)
-                    if taught and self._known.fit(document, hidden).text != fitted.text:
-                        continue
-                elif not error.may_be_about_form or self._known.was_taken(fitted):
-                    raise
-                if not await self._found_out(document, fitted, sent, keeps=error.status != OK):
-                    raise
-            else:
-                self._known.note_taken(fitted)
-                return answer
-        raise ServerError(f"{self._host} keeps refusing what it is asked for, for other reasons each time")
-
-    async def _found_out(self, document: str, fitted: Fitted, variables: Mapping[str, object], *, keeps: bool) -> bool:
-        """Find out by smaller documents what a server does not know, where its words do not tell.
-
-        Returns:
-            Whether that taught something, so that asking again is of use.
-        """
-        if fitted.text is None or changed_by(fitted.text) is not None:  # what changes something is not tried out
-            return False
-        from mirror.api.fitting.probing import Probe
-
-        lacking = await Probe(document, self._known.facts, variables, self._takes_form).lacking()
-        if lacking is None:
-            self._known.note_taken(fitted)
-        return bool(lacking) and self._known.learn_lacking(lacking or (), keeps=keeps)
-
-    async def _takes_form(self, text: str, variables: Mapping[str, object]) -> bool:
-        """Whether the server takes the form of a document, whatever it answers.
-
-        Parts are asked about things that no server has: what is forbidden then is forbidden for all.
-        """
-        try:
-            await self._session.graphql(text, variables, attempts=FEW_TRIES, partial=True)
-        except (DocumentRefused, Forbidden):
-            return False
-        except GraphQLError as error:
-            return not error.may_be_about_form
-        except NotFound:
-            return True
-        return True
-
-    def _not_offered(self, names: frozenset[str]) -> NotOffered:
-        return NotOffered(f"{self._host} cannot do this: {words_for(names)}")
+class Asking(FittedAsking):
+    """Reads what the server answers, and asks again where one thing of several is to blame."""
 
     def _reported(self, answer: Answer, errors: Sequence[Reported] | None = None) -> MirrorError:
         """An error for what a server reports beside data that are no use without it.
@@ -315,16 +215,43 @@ class Asking:
             except (ServerError, Unreachable) as error:
                 if len(some) > 1 and may_be_too_much(error):
                     pending[:0] = [some[: len(some) // 2], some[len(some) // 2 :]]
-                elif isinstance(error, GraphQLError) and not isinstance(error, DocumentRefused):
+                elif await self._is_to_blame(error):
                     found[some[0]] = bad(some[0], error.message)
                 else:
                     raise
         return found
 
+    async def _is_to_blame(self, error: ServerError | Unreachable) -> bool:
+        """Whether the one thing that was asked about is to blame for an error, and not the server."""
+        if isinstance(error, GraphQLError):
+            return not isinstance(error, DocumentRefused)
+        return is_failure(error) and await self._answers()
 
-def _field_of(name: str) -> str:
-    """`Type.field` for what may be the name of a run's field in an answer."""
-    return name if "." in name else f"Run.{ANSWERED_AS.get(name, name)}"
+
+def one_run(some: Sequence[str], run_ids: Iterable[str]) -> OneThing | None:
+    """The one run of a document with an alias for each; None when it is about several.
+
+    Args:
+        some: the runs that it is about.
+        run_ids: all that are to be asked about.
+    """
+    return one_of(some, run_ids, ("project", "r0"), "Run")
+
+
+def one_of(some: Sequence[str], names: Iterable[str], path: tuple[str, ...], kind: str) -> OneThing | None:
+    """The one thing of a document with an alias for each, at a path; None when it is about several."""
+    if len(some) != 1:
+        return None
+
+    async def others() -> list[dict[str, object]]:
+        return [{path[-1]: name} for name in sampled([name for name in dict.fromkeys(names) if name not in some])]
+
+    return OneThing(path=path, type=kind, others=others)
+
+
+def sampled(values: Sequence[_T]) -> list[_T]:
+    """A few of some values, from all over."""
+    return [values[place * len(values) // SAMPLES] for place in range(SAMPLES)] if len(values) > SAMPLES else [*values]
 
 
 def may_be_too_much(error: ServerError | Unreachable) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from mirror.api.documents.contents import FILES, FILES_BY_NAME, contents_document
-from mirror.api.questions.asking import Asking
+from mirror.api.questions.asking import Asking, one_run
 from mirror.api.questions.listings import ARTIFACTS_FIRST, FILES_FIRST
 from mirror.api.rows.contents import to_contents_or_bad
 from mirror.api.rows.flaws import fields_of, lost_with
@@ -52,7 +52,8 @@ class ContentQuestions(Asking):
             }
             document = contents_document(len(some))
             try:
-                answer = await self._ask(document, variables, attempts=attempts, partial=True, without=without)
+                one = one_run(some, run_ids)
+                answer = await self._ask(document, variables, attempts=attempts, partial=True, without=without, one=one)
                 runs = self._runs_in(answer)
             except GraphQLError as error:  # a field that may not be null took the project along
                 lost = lost_with(error, alone=len(some) == 1)

@@ -8,7 +8,8 @@ from types import MappingProxyType
 import msgspec
 
 from mirror.api.documents import queries as documents
-from mirror.api.questions.asking import Asking
+from mirror.api.questions.asking import Asking, sampled
+from mirror.api.questions.fitted_asking import OneThing
 from mirror.api.rows.answers import Answer, one_line
 from mirror.api.rows.contents import to_contents_or_bad
 from mirror.api.rows.flaws import failed_fields
@@ -37,6 +38,8 @@ ARTIFACTS_FIRST = 20  # artifacts of a run, each way, in a page of runs
 ALL_RUNS = 1_000_000  # to ask for of a server that does not page
 _PAGING = "Project.runs(after)"
 _TO_LIST_RUNS = ("Query.project", "Project.runs", "RunConnection.edges", "RunEdge.node", "Run.name")
+SAMPLED_FROM = 20  # of a project's runs, the newest
+_NEWEST_FIRST = "-created_at"
 OLDEST_FIRST = "+created_at"  # stable for old runs (W&B API notes, section 5)
 
 
@@ -132,6 +135,7 @@ class ListingQuestions(Asking):
         ]
         if any(fields and is_null(node) for fields, node in places):  # likewise, one of them
             raise self._reported(answer)
+        is_cut = listing.goes_on(first) and listing.last_cursor is None
         rows = [to_run_or_bad(node, entity, project, failed=fields) for fields, node in places]
         return RunsPage(
             project=found.record(entity, project),
@@ -141,7 +145,8 @@ class ListingQuestions(Asking):
             counted=int_or_none(found.counted),
             total=int_or_none(found.held),
             after=listing.last_cursor,
-            has_next=listing.goes_on(first),
+            has_next=listing.goes_on(first) and not is_cut,
+            is_cut=is_cut,
             sweeps=self._sweeps_page(found.sweeps, entity, project, None) if with_sweeps else None,
             contents={
                 row.run_id: to_contents_or_bad(
@@ -170,7 +175,13 @@ class ListingQuestions(Asking):
             asked = {**variables, **{_SWITCHES[name]: False for name in beside & _SWITCHES.keys()}}
             left_out = [*without, *(name for name in beside if name not in _SWITCHES)]
             answer = await self._ask(
-                document, asked, attempts=attempts, partial=True, needs=_TO_LIST_RUNS, without=left_out
+                document,
+                asked,
+                attempts=attempts,
+                partial=True,
+                needs=_TO_LIST_RUNS,
+                without=left_out,
+                one=self._one_run(variables) if variables["first"] == 1 else None,
             )
             found = self._read(answer, ProjectData).project
             if not answer.errors or (found is not None and found.runs is not None and found.runs.edges is not None):
@@ -179,6 +190,17 @@ class ListingQuestions(Asking):
             if not more:
                 raise self._reported(answer)
             beside |= more
+
+    def _one_run(self, variables: Mapping[str, object]) -> OneThing:
+        """The run on a page of one, among the project's newest."""
+
+        async def others() -> list[dict[str, object]]:
+            entity, project = str(variables["entity"]), str(variables["project"])
+            newest = await self.run_cursors(entity, project, order=_NEWEST_FIRST, first=SAMPLED_FROM)
+            places = [None, *(each.cursor for each in newest[:-1] if each.cursor is not None)]
+            return [{"filters": "{}", "order": _NEWEST_FIRST, "after": place} for place in sampled(places)]
+
+        return OneThing(path=("project", "runs", "edges", 0, "node"), type="Run", others=others)
 
     def _failed_runs(self, answer: Answer) -> Mapping[str | int, Mapping[str, str]]:
         """What failed of single runs of a page, by place. What failed beside them is not told, and no more.
@@ -273,14 +295,14 @@ class ListingQuestions(Asking):
         return SweepsPage(sweeps=tuple(sweeps), bad=tuple(bad), after=place, has_next=goes_on)
 
     def _listed(self, listing: WireConnection | None, what: str, after: str | None, first: int) -> WireConnection:
-        """The listing, if a walk along it gets anywhere.
+        """The listing, if it is one; a page that gives no place to continue from is the last one.
 
         Raises:
-            ServerError: there is none, or it promises more but gives no place to continue from.
+            ServerError: there is none, or it promises more at the place where it was asked to continue.
         """
         if listing is None or listing.edges is None:
             raise ServerError(f"{self._host} gave a project without its {what}")
-        moves = listing.rows and listing.last_cursor is not None and listing.last_cursor != after
+        moves = listing.rows and (listing.last_cursor is None or listing.last_cursor != after)
         if listing.goes_on(first) and not moves:
             raise self._stuck(what)
         return listing

@@ -122,6 +122,8 @@ class LookQuestions(Asking):
             )
             page = self._listed_files(answer, run_id, project, FILES_PER_PAGE)
             file = self._named(page, name)
+            if file is None and page.is_cut:
+                raise self._stuck("files")
             if file is not None or not page.has_more:
                 return file
             if page.after == after:
@@ -178,12 +180,14 @@ class LookQuestions(Asking):
             try:
                 page = artifacts_page(listed, ARTIFACTS_PER_PAGE)
             except ValueError as error:
-                raise self._stuck("artifacts") from error
+                raise ServerError(f"{self._host} gave a run with artifacts in another shape: {error}") from error
             if not page.told:
                 raise ServerError(f"{self._host} gave a run without its artifacts")
             for ref in page.artifacts:
                 if ref.artifact_id == artifact_id:
                     return ref
+            if page.is_cut:
+                raise self._stuck("artifacts")
             if not page.has_more:
                 return None
             if page.after == after:

@@ -19,7 +19,8 @@ from mirror.api.fitting.learning import (
     with_all_types,
     with_features,
 )
-from mirror.api.questions.asking import FEW_TRIES, Asking
+from mirror.api.questions.asking import Asking
+from mirror.api.questions.fitted_asking import FEW_TRIES
 from mirror.api.rows.wire import SelfData, ServerData, ViewerData, WireServer
 from mirror.errors import (
     AuthError,
@@ -35,6 +36,7 @@ from mirror.errors import (
 from mirror.records.server import ServerFacts, TypeFacts, Viewer
 
 LEARN_AGAIN = dt.timedelta(days=7)  # a server that does not tell its version may have been upgraded all the same
+ASK_AGAIN = dt.timedelta(hours=1)  # for what it forbids or fails at: rights are given, and defects are mended
 
 
 class ServerQuestions(Asking):
@@ -104,15 +106,20 @@ class ServerQuestions(Asking):
             await self.learn(now)
         return frozenset(self._known.facts.features)
 
-    async def learn_if_due(self, now: dt.datetime) -> bool:
+    async def learn_if_due(self, now: dt.datetime, *, ask_again: bool = False) -> bool:
         """`learn`, where nothing is known of the server, it was upgraded, or what is known is old.
+
+        What it forbade or failed at an hour ago is asked for again by the documents themselves.
 
         Args:
             now: UTC.
+            ask_again: ask for that again whenever it showed: a person wants to know.
 
         Returns:
             Whether it was asked.
         """
+        self._known.begin_pass(now)
+        self._known.ask_again(now if ask_again else now - ASK_AGAIN)
         facts = self._known.facts
         learnt_at = facts.learnt_at if facts.deployment == self._deployment.id else None
         # A clock that was ahead once must not keep the server from being asked again.
@@ -132,6 +139,7 @@ class ServerQuestions(Asking):
             MirrorError: of the network, or the key is refused; the facts stay as they were.
         """
         troubles: list[MirrorError] = []
+        self._known.begin_pass(now)
         facts = await self._learnt(troubles)
         if any(isinstance(trouble, Unreachable) for trouble in troubles):
             # It may pass: what was known stays, and where nothing was known it is asked again with the next pull.

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from mirror.api.documents.contents import EVENTS, HISTORY, LOG_LINES, LOG_TAIL, streams_document
-from mirror.api.questions.asking import Asking
+from mirror.api.questions.asking import Asking, one_run
+from mirror.api.questions.fitted_asking import OneThing
 from mirror.api.rows.answers import Answer, one_line
 from mirror.api.rows.contents import to_streams_or_bad
 from mirror.api.rows.flaws import fields_of, lost_with
@@ -130,7 +131,8 @@ class StreamQuestions(Asking):
         by_run = {ask.run_id: ask for ask in asks}
 
         async def ask(some: Sequence[str], attempts: int | None) -> Mapping[str, RunStreams | BadRun | None]:
-            return await self._streams(entity, project, [by_run[run_id] for run_id in some], attempts)
+            one = one_run(some, by_run)
+            return await self._streams(entity, project, [by_run[run_id] for run_id in some], attempts, one)
 
         def bad(run_id: str, reason: str) -> RunStreams | BadRun | None:
             return BadRun(run_id=run_id, storage_id=None, reason=reason)
@@ -143,6 +145,7 @@ class StreamQuestions(Asking):
         project: str,
         asks: Sequence[StreamAsk],
         attempts: int | None,
+        one: OneThing | None,
         without: Mapping[str, str] = MappingProxyType({}),
     ) -> Mapping[str, RunStreams | BadRun | None]:
         """One document, in the way that this server understands."""
@@ -153,17 +156,19 @@ class StreamQuestions(Asking):
         document = streams_document(len(asks), modern=modern)
         needs = [_PAGING] if modern else []
         try:
-            answer = await self._ask(document, variables, attempts=attempts, partial=True, needs=needs, without=without)
+            answer = await self._ask(
+                document, variables, attempts=attempts, partial=True, needs=needs, without=without, one=one
+            )
             runs = self._runs_in(answer)
         except NotOffered:
             if modern and not self._known.knows(_PAGING):  # it just said so
-                return await self._streams(entity, project, asks, attempts, without)
+                return await self._streams(entity, project, asks, attempts, one, without)
             raise
         except GraphQLError as error:  # a field that may not be null took the project along
             lost = lost_with(error, alone=len(asks) == 1)
             if not lost.keys() - without.keys():
                 raise
-            return await self._streams(entity, project, asks, attempts, {**without, **lost})
+            return await self._streams(entity, project, asks, attempts, one, {**without, **lost})
         failed = self._failed_aliases(answer)
         found: dict[str, RunStreams | BadRun | None] = {}
         for n, ask in enumerate(asks):
@@ -178,7 +183,7 @@ class StreamQuestions(Asking):
                     failed={**without, **fields},
                 )
             elif (taken := fields_of(fields)).keys() - without.keys():  # what may not be null took the run along
-                found |= await self._streams(entity, project, [ask], attempts, {**without, **taken})
+                found |= await self._streams(entity, project, [ask], attempts, one, {**without, **taken})
             elif fields:
                 found[ask.run_id] = BadRun(run_id=ask.run_id, storage_id=None, reason="; ".join(fields.values()))
             else:

@@ -7,7 +7,7 @@ import msgspec
 from mirror.api.rows.answers import one_line
 from mirror.api.rows.flaws import Flaws, decode_flawed, fields_of, names_in
 from mirror.api.rows.listed import ArtifactsPage
-from mirror.api.rows.lists import NO_FLAWS, flaws_by_place, lost_to, read_list
+from mirror.api.rows.lists import CUT, NO_FLAWS, flaws_by_place, lost_to, read_list
 from mirror.api.rows.scalars import NULL, Int64, NonEmpty, int_or_none, json_text
 from mirror.api.rows.times import time_or_none
 from mirror.records.artifacts import COMMITTED, ArtifactRecord, ArtifactRef
@@ -104,7 +104,7 @@ def artifacts_page(raw: msgspec.Raw, first: int, flaws: Flaws = NO_FLAWS) -> Art
         flaws: what the server could not serve inside of it, by path.
 
     Raises:
-        ValueError: it is no list, or promises more and gives no place to continue from.
+        ValueError: it is no list, or promises more and nothing of it came.
     """
     listed = read_list(raw)
     failed, flaw = flaws_by_place(flaws)
@@ -125,11 +125,14 @@ def artifacts_page(raw: msgspec.Raw, first: int, flaws: Flaws = NO_FLAWS) -> Art
             flaw = flaw or next((f"{refs[-1].name}: {why}" for why in wrong.values()), None)
     # The SDK continues artifacts from `endCursor`.
     after = listed.end_cursor or listed.last_cursor
+    has_more, is_cut = listed.goes_on(after, first)
+    flaw = flaw or (CUT if is_cut else None)
     return ArtifactsPage(
         artifacts=tuple(refs),
         total=listed.total,
         after=after,
-        has_more=listed.goes_on(after, first),
+        has_more=has_more,
+        is_cut=is_cut,
         unreadable=unreadable,
         told=listed.told,
         flaw=None if flaw is None else one_line(flaw),

@@ -96,7 +96,7 @@ def to_contents(
         files_after=files.after,
         has_more_files=files.has_more,
         unreadable_files=files.unreadable,
-        files_told=files.told,
+        files_told=files.told and not files.is_cut,
         file_count=count,
         export_urls=tuple(map(SignedUrl, urls)),
         live_steps=tuple(step for step in steps if step is not None),

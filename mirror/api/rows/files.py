@@ -7,7 +7,7 @@ import msgspec
 from mirror.api.rows.answers import one_line
 from mirror.api.rows.flaws import Flaws, decode_flawed, fields_of, names_in
 from mirror.api.rows.listed import FilesPage, ListedFile
-from mirror.api.rows.lists import NO_FLAWS, flaws_by_place, lost_to, read_list
+from mirror.api.rows.lists import CUT, NO_FLAWS, flaws_by_place, lost_to, read_list
 from mirror.api.rows.scalars import Int64, int_or_none
 from mirror.api.rows.times import time_or_none
 from mirror.api.transport.signed_url import SignedUrl
@@ -39,7 +39,7 @@ def files_page(raw: msgspec.Raw, first: int, flaws: Flaws = NO_FLAWS) -> FilesPa
         flaws: what the server could not serve inside of it, by path.
 
     Raises:
-        ValueError: it is no list, or promises more and gives no place to continue from.
+        ValueError: it is no list, or promises more and nothing of it came.
     """
     listed = read_list(raw)
     failed, flaw = flaws_by_place(flaws)
@@ -56,10 +56,13 @@ def files_page(raw: msgspec.Raw, first: int, flaws: Flaws = NO_FLAWS) -> FilesPa
         except (ValueError, RecursionError) as error:
             flaw = flaw or str(error)
     after = listed.last_cursor or listed.end_cursor
+    has_more, is_cut = listed.goes_on(after, first)
+    flaw = flaw or (CUT if is_cut else None)
     return FilesPage(
         files=tuple(files),
         after=after,
-        has_more=listed.goes_on(after, first),
+        has_more=has_more,
+        is_cut=is_cut,
         unreadable=len(listed.nodes) - len(files),
         told=listed.told,
         flaw=None if flaw is None else one_line(flaw),

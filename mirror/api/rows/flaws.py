@@ -51,15 +51,21 @@ def inside(flaws: Flaws, field: str) -> Flaws:
     return {path.removeprefix(f"{field}."): why for path, why in flaws.items() if path.startswith(f"{field}.")}
 
 
-def lost_with(error: GraphQLError, *, alone: bool) -> dict[str, str]:
-    """The fields of the one run of a document that took all of its answer along as they failed: the words by field.
+def lost_with(error: GraphQLError, prefix: Sequence[str] = ("project",), *, alone: bool) -> dict[str, str]:
+    """The fields of the one thing of a document that took all of its answer along as they failed: the words by field.
 
     Args:
         error: what came instead of an answer.
-        alone: whether the document is about one run; else it is asked about fewer, until that one is found.
+        prefix: the path to the aliases of things.
+        alone: whether the document is about one thing; else it is asked about fewer, until that one is found.
     """
-    paths = [(each.path, each.message) for each in error.reported if len(each.path) > 2 and each.path[0] == "project"]
-    return {str(path[2]): message for path, message in paths} if alone else {}
+    start = len(prefix)
+    paths = [
+        (each.path, each.message)
+        for each in error.reported
+        if len(each.path) > start + 1 and each.path[:start] == tuple(prefix)
+    ]
+    return {str(path[start + 1]): message for path, message in paths} if alone else {}
 
 
 def decode_flawed(node: msgspec.Raw | bytes, shape: type[T]) -> tuple[T, Flaws]:

@@ -36,6 +36,7 @@ class FilesPage(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[ListedFile, ...]  # in the server's order
     after: str | None  # cursor to continue from
     has_more: bool
+    is_cut: bool = False  # there is more, and no place is given to continue from
     unreadable: int = 0  # places in the list without a file, or with one that cannot be read
     told: bool = True  # False: the server did not say what is in the list
     flaw: str | None = None  # what it could not tell of single files, in its words
@@ -54,6 +55,7 @@ class ArtifactsPage(msgspec.Struct, frozen=True, kw_only=True):
     total: int | None  # of the whole list, by the server's count
     after: str | None  # cursor to continue from
     has_more: bool
+    is_cut: bool = False  # there is more, and no place is given to continue from
     unreadable: int = 0  # places in the list with a version that cannot be read
     told: bool = True  # False: the server did not say what is in the list
     flaw: str | None = None  # what it could not tell of single versions, in its words
@@ -95,6 +97,7 @@ class LogPage(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[ConsoleLine, ...]
     after: str | None  # cursor to continue from
     has_more: bool  # newer lines exist behind `after`
+    is_cut: bool = False  # there are more, and no place is given to continue from
     line_count: int | None  # lines that the run has, by the server's count
     unreadable: int = 0  # lines without a number, which have no place among the others
     is_tail: bool  # these are the newest lines: as they were asked for, or from an old server, which has no others

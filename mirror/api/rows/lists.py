@@ -18,6 +18,7 @@ from mirror.api.rows.wire import WirePageInfo
 from mirror.typed import decode
 
 NO_FLAWS: Flaws = MappingProxyType({})
+CUT = "the list promises more but gives no place to continue from"  # what came of it is taken all the same
 
 
 class _Connection(msgspec.Struct, rename="camel"):
@@ -42,21 +43,24 @@ class WireList:
     end_cursor: str | None
     has_next: bool | None  # None: the server does not tell
 
-    def goes_on(self, after: str | None, first: int) -> bool:
-        """Whether more follows; where the server does not tell, a page as long as asked for is not the last.
+    def goes_on(self, after: str | None, first: int) -> tuple[bool, bool]:
+        """Whether more follows, and whether it cannot be had: no place to continue from is given.
+
+        Where the server does not tell, a page as long as asked for is not the last.
 
         Args:
             after: the place to continue from.
             first: rows that were asked for.
 
         Raises:
-            ValueError: it promises more, but gives no place to continue from: a walk along it would never end.
+            ValueError: it promises more, and nothing of it came.
         """
         more = len(self.nodes) >= first if self.has_next is None else self.has_next
         more = more and self.told
-        if more and not (after and any(node is not None for node in self.nodes)):
-            raise ValueError("a list promises more but gives no place to continue from")
-        return more
+        if more and all(node is None for node in self.nodes):
+            raise ValueError(CUT)
+        can_go_on = bool(after)
+        return more and can_go_on, more and not can_go_on
 
 
 UNTOLD = WireList(nodes=(), told=False, total=None, last_cursor=None, end_cursor=None, has_next=None)

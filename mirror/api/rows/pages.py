@@ -56,6 +56,7 @@ class RunsPage(msgspec.Struct, frozen=True, kw_only=True):
     total: int | None  # runs in the project; None when not asked
     after: str | None  # cursor of the last edge: the next page continues from it
     has_next: bool  # whether more runs follow
+    is_cut: bool = False  # more runs follow, and no place is given to continue from
     sweeps: SweepsPage | None  # first page of sweeps; None when not asked
     contents: Mapping[str, RunContents | BadRun] = {}  # by run id, for every run in `runs`; empty when not asked
     server_time: dt.datetime | None  # UTC, the answer's Date: a watermark must not trust the local clock

@@ -10,7 +10,7 @@ import msgspec
 from mirror.api.rows.answers import one_line
 from mirror.api.rows.flaws import Flaws, decode_flawed, fields_of, inside, names_in
 from mirror.api.rows.listed import LogPage, RunStreams
-from mirror.api.rows.lists import NO_FLAWS, flaws_by_place, read_list
+from mirror.api.rows.lists import CUT, NO_FLAWS, flaws_by_place, read_list
 from mirror.api.rows.scalars import ABSENT, Int64, int_or_none, is_told, to_int
 from mirror.api.rows.times import time_or_none
 from mirror.records.console import ConsoleLine
@@ -168,10 +168,14 @@ def to_log_page(
     # A page may be cut short by a size budget with `hasNextPage: false`.
     behind = bool(lines) and count is not None and lines[-1].number + 1 < count
     goes_on = bool(end) and end != after and (behind or bool(listed.has_next))
+    is_whole = count is not None and bool(lines) and not behind
+    is_cut = bool(listed.has_next) and not goes_on and not is_tail and not is_whole
+    flaw = flaw or (CUT if is_cut else None)
     return LogPage(
         lines=tuple(lines),
         after=end or after,
         has_more=goes_on and not is_tail,
+        is_cut=is_cut,
         line_count=count,
         unreadable=unreadable,
         is_tail=is_tail,

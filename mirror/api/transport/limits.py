@@ -20,13 +20,13 @@ import anyio
 
 from mirror.api.transport.charge import Charge, Kind
 from mirror.api.transport.rate_budget import MOMENT_S, RateBudget, number
+from mirror.backoff import backoff_s
 from mirror.errors import RateLimited
 
 FIRST_WAIT_S = 1.0  # after a refusal that names no time; doubled for each further one
 JITTER = 0.25  # up to this share is added to such a wait (W&B API notes, section 2)
 LEAST_HOLD_S = 0.01  # after a first refusal, whatever the server asks for
 QUIET_S = 60.0  # without a refusal for so long after the last wait, the next one is a first one again
-MOST_DOUBLINGS = 20
 LOOK_AGAIN_S = 5.0  # longest sleep for the budget's sake: an answer may have brought better news
 
 TOO_MANY_REQUESTS = 429
@@ -204,10 +204,10 @@ class Limits:
         if not scope.refusals or began > scope.held_from:
             scope.refusals += 1
             scope.held_from = now
-        doubled_s = min(longest_s, FIRST_WAIT_S * 2.0 ** min(scope.refusals - 1, MOST_DOUBLINGS))
         if asked_s is None:
-            doubled_s *= 1 + JITTER * random.random()  # noqa: S311 — jitter is not a secret
-            self.hold(doubled_s, charge)
+            jitter = JITTER * random.random()  # noqa: S311 — jitter is not a secret
+            before = scope.refusals - 1
+            self.hold(backoff_s(before, first_s=FIRST_WAIT_S, longest_s=longest_s, jitter=jitter), charge)
         else:  # a server that says "in 0 seconds" again and again is not asked in a circle
             self.hold(max(asked_s, LEAST_HOLD_S if scope.refusals == 1 else min(longest_s, FIRST_WAIT_S)), charge)
         return self.held_s(charge)

@@ -15,8 +15,6 @@ from typing import Self
 import anyio
 import httpx
 import msgspec
-import stamina
-import stamina.instrumentation
 
 from mirror.api.documents.queries import operation_name
 from mirror.api.rows.answers import TOO_LARGE, Answer, Reply, is_retried, read_answer
@@ -28,6 +26,7 @@ from mirror.api.transport.deployment import Deployment
 from mirror.api.transport.limits import Limits
 from mirror.api.transport.pace import Incoming
 from mirror.api.transport.spent import Meter, Spent
+from mirror.backoff import backoff_s
 from mirror.config import ServerSettings
 from mirror.errors import (
     DocumentRefused,
@@ -50,9 +49,6 @@ JITTER = 0.25  # up to this share is added to a wait (W&B API notes, section 2)
 # A change was decided on what was read just before: it rather fails, and is decided anew, than goes out much later.
 CHANGE_PATIENCE_S = 120.0
 DEADLINE_FACTOR = 10  # a body that trickles may take so many request timeouts in total
-
-# Its default hook logs what is retried through `logging`; retries are announced through `on_retry` alone.
-stamina.instrumentation.set_on_retry_hooks([])
 
 
 class _FailedTryError(Exception):
@@ -178,36 +174,36 @@ class Session:
             attempts=attempts,
             patience_s=self._patience_s if changes is None else min(self._patience_s, CHANGE_PATIENCE_S),
         )
-
-        def wait_before_next(error: Exception) -> bool | float:
-            """Stamina's question after a failed try: the wait in seconds, or False to give up."""
-            if not isinstance(error, _FailedTryError):
-                return False
-            if isinstance(error.error, RateLimited):
-                return self._wait_refusal(error, tries)
-            tries.failed += 1
-            if tries.failed >= min(error.attempts, tries.attempts or error.attempts):
-                return False
-            return self._announce(error, tries)
-
+        wait_s: float | None = 0.0
         failure: MirrorError | None = None
-        try:
-            async for attempt in stamina.retry_context(on=wait_before_next, attempts=None, timeout=None):
-                with attempt:
-                    return self._without_key(await self._once(body, tries, partial=partial, changes=changes))
-        except (_FailedTryError, MirrorError) as error:
-            failure = error.error if isinstance(error, _FailedTryError) else error
+        while wait_s is not None:
+            await anyio.sleep(wait_s)
+            try:
+                return self._without_key(await self._once(body, tries, partial=partial, changes=changes))
+            except _FailedTryError as failed:
+                wait_s, failure = self._wait_before_next(failed, tries), failed.error
+            except MirrorError as error:
+                wait_s, failure = None, error
         # Raised out here, so that no httpx exception hangs on it as context: its request holds the key.
         raise self._redacted(failure or Unreachable(f"{self._deployment.host} was not asked"))
 
-    def _wait_refusal(self, refused: _FailedTryError, tries: _Tries) -> bool | float:
+    def _wait_before_next(self, failed: _FailedTryError, tries: _Tries) -> float | None:
+        """Seconds until the next try; None when there is none."""
+        if isinstance(failed.error, RateLimited):
+            return self._wait_refusal(failed, tries)
+        tries.failed += 1
+        if tries.failed >= min(failed.attempts, tries.attempts or failed.attempts):
+            return None
+        return self._announce(failed, tries)
+
+    def _wait_refusal(self, refused: _FailedTryError, tries: _Tries) -> float | None:
         """Whether a 429 is waited for; the wait itself is in `Limits`, by every request of the same budget."""
         now = self._limits.now()
         if tries.refused_at is None:
             tries.refused_at = now
         held_s = self._limits.held_s(tries.charge)
         if now + held_s - tries.refused_at >= tries.patience_s:
-            return False
+            return None
         self._tell(refused.error, held_s)
         return 0.0
 
@@ -217,8 +213,9 @@ class Session:
         Ours is exponential with jitter. What the server asks for replaces it, and is waited for in `Limits`, by every
         request.
         """
-        wait_s = min(self._settings.retry_wait_max_s, failed.first_wait_s * 2 ** (tries.failed - 1))
-        wait_s *= 1 + JITTER * random.random()  # noqa: S311 — jitter is not a secret
+        jitter = JITTER * random.random()  # noqa: S311 — jitter is not a secret
+        longest_s = self._settings.retry_wait_max_s
+        wait_s = backoff_s(tries.failed - 1, first_s=failed.first_wait_s, longest_s=longest_s, jitter=jitter)
         held_s = self._limits.held_s(tries.charge)
         self._tell(failed.error, held_s or wait_s)
         return 0.0 if held_s else wait_s

@@ -27,6 +27,7 @@ from mirror.api.transport.pace import Incoming
 from mirror.api.transport.signed_url import SignedUrl
 from mirror.api.transport.spent import Meter
 from mirror.api.transport.transfer_answers import REDIRECTS, extent, host_of, refusal
+from mirror.backoff import backoff_s
 from mirror.config import ServerSettings
 from mirror.errors import MirrorError, RangeRefused, RateLimited, ServerError, Unreachable, UrlExpired
 
@@ -121,8 +122,9 @@ class Transfers:
             return None if error.is_waited_out or refused_s >= self._patience_s else 0.0
         if isinstance(error, RangeRefused):
             return 0.0
-        wait_s: float = min(self._settings.retry_wait_max_s, FIRST_WAIT_S * 2 ** (tries - 1))
-        return wait_s * (1 + JITTER * random.random())  # noqa: S311 — jitter is not a secret
+        jitter = JITTER * random.random()  # noqa: S311 — jitter is not a secret
+        longest_s = self._settings.retry_wait_max_s
+        return backoff_s(tries - 1, first_s=FIRST_WAIT_S, longest_s=longest_s, jitter=jitter)
 
     async def open(self, url: str, offset: int, etag: str | None) -> AsyncGenerator[Body, None]:
         """Follow an address to its bytes; yields once.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import anyio
 import click
 import msgspec
@@ -16,6 +14,7 @@ from mirror.cli.config_text import add_sources, new_config_text
 from mirror.cli.setting import SOURCE_HINT, Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, plural, say, write
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
+from mirror.clock import utc_now
 from mirror.config import Config, SourceSettings, check_source, load_config, parse_config
 from mirror.durable import make_folder, write_replace
 from mirror.errors import ConfigError, NotFound, NotOffered, OtherDeployment, Unreachable
@@ -55,7 +54,7 @@ def command(
         host = deployment_of(wanted.server.base_url).host
         say(f"the key belongs to {answers.owner} on {host}" if answers.owner else f"{host} takes the key")
         for lack in answers.lacks:
-            say(f"this server has no {lack.capability}: {lack.without}")
+            say(f"this server {lack}")
     with store_errors(setting.home):
         make_folder(setting.home.root)
         if tighten(setting.home):
@@ -111,7 +110,7 @@ class _Answers(msgspec.Struct, frozen=True, kw_only=True):
 async def _ask(config: Config, sources: list[SourceSettings]) -> _Answers:
     """Ask the server what it knows, who the key is, and for each source that names one project whether it is there."""
     async with open_client(config, None) as client:
-        await client.learn(dt.datetime.now(dt.UTC))
+        await client.learn(utc_now())
         try:
             owner: str | None = (await client.viewer()).username
         except NotOffered:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 import msgspec
 
+from mirror.cli.lake import lake_to_write
 from mirror.cli.report.status import disk_line
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import plural, print_json, size, write
 from mirror.cli.terminal.statuses import exit_statuses
+from mirror.clock import utc_now
 from mirror.errors import NotMirrored
 from mirror.outbox.reading import OutboxReader
 from mirror.store.care.files import Removed
 from mirror.store.care.maintenance import Maintenance, maintain, plan_maintenance
-from mirror.store.engine.lake import Lake
 from mirror.store.engine.reading import open_lake
 
 
@@ -48,9 +48,7 @@ def maintenance_json(done: Maintenance) -> Any:
 
 def _plan(setting: Setting) -> Maintenance:
     with contextlib.closing(open_lake(setting.home, setting.config.store)) as engine:
-        return plan_maintenance(
-            engine, setting.home, setting.config.retention, needed=_needed(setting), now=dt.datetime.now(dt.UTC)
-        )
+        return plan_maintenance(engine, setting.home, setting.config.retention, needed=_needed(setting), now=utc_now())
 
 
 def _maintain(setting: Setting) -> Maintenance:
@@ -59,15 +57,8 @@ def _maintain(setting: Setting) -> Maintenance:
             f"nothing is mirrored in {setting.home.root} yet",
             hint="run `wandb-mirror init --source ENTITY/PROJECT` and `wandb-mirror pull`, or name another --home",
         )
-    deployment = setting.deployment
-    with Lake(
-        setting.home,
-        deployment=deployment.id,
-        known_as=deployment.names,
-        app_url=deployment.app_url,
-        settings=setting.config.store,
-    ) as lake:
-        return maintain(lake, setting.config.retention, needed=_needed(setting), now=dt.datetime.now(dt.UTC))
+    with lake_to_write(setting) as lake:
+        return maintain(lake, setting.config.retention, needed=_needed(setting), now=utc_now())
 
 
 def _needed(setting: Setting) -> Callable[[], Iterator[str]]:

@@ -28,6 +28,7 @@ from mirror.cli.run_paths import parse_run_path
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, print_json, print_json_rows, say, write
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
+from mirror.clock import utc_now
 from mirror.errors import ConfigError, NotFound, NotMirrored
 from mirror.outbox import OutboxReader, Placed
 from mirror.records.operations import EntryState
@@ -149,7 +150,7 @@ def _receipt_json(row: dict[str, Any]) -> dict[str, Any]:
 
 def _print(placed: Placed | None, receipts: list[dict[str, Any]]) -> None:
     if placed is not None:
-        now = dt.datetime.now(dt.UTC)
+        now = utc_now()
         entry = placed.entry
         write(f"entry     {entry.id}")
         write(f"state     {placed.state}, queued {since(entry.created_at, now)}, attempts {entry.attempts}")

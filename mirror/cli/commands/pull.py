@@ -12,6 +12,7 @@ import anyio
 import click
 
 from mirror.cli.clients import open_client
+from mirror.cli.lake import lake_to_write
 from mirror.cli.run_paths import parse_run_path
 from mirror.cli.setting import SOURCE_HINT, Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, on_terminal, plural, print_json, say, size, write
@@ -23,7 +24,6 @@ from mirror.config import SourceSettings, check_source
 from mirror.errors import EXIT_PARTIAL, ConfigError, MirrorError
 from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport, PullRequest, Silent, Watcher, pull
-from mirror.store.engine.lake import Lake
 
 SHOWN = 10  # failures that are said one by one
 
@@ -101,24 +101,15 @@ def _sources(setting: Setting, paths: tuple[str, ...]) -> tuple[SourceSettings, 
 
 
 async def _pull(setting: Setting, request: PullRequest, watcher: Watcher) -> PullReport:
-    deployment = setting.deployment
     async with open_client(setting.config, setting.home, keeps=not request.dry_run) as client:
-        with _home_of(setting, request) as home:
-            lake = Lake(
-                home,
-                deployment=deployment.id,
-                known_as=deployment.names,
-                app_url=deployment.app_url,
-                settings=setting.config.store,
-            )
-            with lake:
-                counted = _Counted(watcher)
+        with _home_of(setting, request), lake_to_write(setting) as lake:
+            counted = _Counted(watcher)
 
-                async def work() -> PullReport:
-                    return await pull(client, lake, setting.config, request, watcher=counted)
+            async def work() -> PullReport:
+                return await pull(client, lake, setting.config, request, watcher=counted)
 
-                limit_s = setting.config.daemon.stuck_after_minutes * 60
-                return await unless_stalled("pull", work, lambda: (client.spent, counted.state), limit_s=limit_s)
+            limit_s = setting.config.daemon.stuck_after_minutes * 60
+            return await unless_stalled("pull", work, lambda: (client.spent, counted.state), limit_s=limit_s)
 
 
 class _Counted:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import sys
 
 import click
@@ -13,12 +12,13 @@ from mirror.check import verify
 from mirror.check.hashing import Meter
 from mirror.check.repair import Plan, plan_repair, repair
 from mirror.cli.commands.verify import print_finding, shown
+from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import on_terminal, plural, print_json, write
 from mirror.cli.terminal.statuses import exit_statuses
+from mirror.clock import utc_now
 from mirror.errors import EXIT_PARTIAL, NotMirrored, Refused
 from mirror.outbox.reading import OutboxReader
-from mirror.store.engine.lake import Lake
 
 
 @click.command("repair", epilog=exit_statuses(5, EXIT_PARTIAL, 10))
@@ -35,15 +35,8 @@ def command(home: str | None, config: str | None, dry_run: bool, yes: bool, as_j
     setting = find_setting(home, config)
     if not setting.home.catalog.exists():
         raise NotMirrored(f"nothing is mirrored in {setting.home.root} yet", hint="`wandb-mirror pull` comes first")
-    deployment = setting.deployment
     meter = Meter()
-    with Lake(
-        setting.home,
-        deployment=deployment.id,
-        known_as=deployment.names,
-        app_url=deployment.app_url,
-        settings=setting.config.store,
-    ) as lake:
+    with lake_to_write(setting) as lake:
         with shown(setting.home, meter) if on_terminal() and not as_json else contextlib.nullcontext():
             report = verify(setting.home, setting.config.store, meter=meter)
         needed = list(OutboxReader(setting.home).needed_objects())
@@ -55,7 +48,7 @@ def command(home: str | None, config: str | None, dry_run: bool, yes: bool, as_j
         if not (dry_run or plan.is_empty):
             if not yes:
                 _ask(as_json=as_json)
-            again = repair(lake, plan, dt.datetime.now(dt.UTC))
+            again = repair(lake, plan, utc_now())
     if as_json:
         print_json(
             {

@@ -19,9 +19,9 @@ from mirror.cli.delivery.watch import watch
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import on_terminal, plural, print_json, say, size, write_json_text
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
+from mirror.clock import utc_now
 from mirror.errors import EXIT_PARTIAL, MirrorError
 from mirror.outbox import OutboxReader
-from mirror.outbox.spool import utc_now
 from mirror.records.operations import Entry, EntryState
 from mirror.replay import Replayed, Result
 

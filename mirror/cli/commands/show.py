@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from mirror.cli.shown_run import shown_run
 from mirror.cli.terminal.output import UTF8, print_json, say, size, write, write_lines
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.cli.terminal.tables import Answers, cell
+from mirror.clock import utc_now
 from mirror.durable import write_replace
 from mirror.errors import ConfigError, HomeUnusable, RunNotFoundError
 from mirror.layout import Home
@@ -57,7 +57,7 @@ def command(home: str | None, config: str | None, run: str, as_json: bool, page:
         print_json({**row, "pending": [entry_json(placed) for placed in pending]})
     else:
         _print(row)
-        print_pending(pending, dt.datetime.now(dt.UTC).replace(tzinfo=None))
+        print_pending(pending, utc_now().replace(tzinfo=None))
 
 
 def page_of(home: Home, key: ProjectKey, run_id: str) -> bytes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import click
 
 from mirror.cli.report.run import describe, show_run
@@ -13,6 +11,7 @@ from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, ago, plural, print_json, size, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.cli.terminal.tables import print_table
+from mirror.clock import utc_now
 from mirror.errors import EXIT_PARTIAL
 
 SHOWN = 10  # failures that are listed one by one
@@ -49,7 +48,7 @@ def command(home: str | None, config: str | None, run: str | None, as_json: bool
 
 
 def _print(status: Status) -> None:
-    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    now = utc_now().replace(tzinfo=None)
     for line in head_lines(status, now):
         write(line)
     if not status.projects:

@@ -7,13 +7,15 @@ from typing import Any, Literal
 
 import click
 
-from mirror.cli.delivery.drop import give_up
 from mirror.cli.delivery.entries import entry_json, operations_text, path_of, wish
+from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, print_json, say, write
 from mirror.cli.terminal.statuses import exit_statuses
+from mirror.clock import utc_now
 from mirror.errors import ConfigError, EntryMoved, Refused
 from mirror.outbox import Outbox, Placed
+from mirror.replay.ledger import give_up
 
 NEXT = "next: wandb-mirror replay"
 _ID = click.argument("entry_id", type=UTF8, metavar="ID")
@@ -94,7 +96,8 @@ def drop(home: str | None, config: str | None, entry_id: str, yes: bool, as_json
     if not yes and not _agreed(f"give up {wish(entry.operation)} of {path_of(entry)}?"):
         say("kept")
         return 0
-    dropped = give_up(setting, _open(setting), entry)
+    with lake_to_write(setting) as lake:  # no replay delivers meanwhile
+        dropped = give_up(lake, _open(setting), entry.id, utc_now())
     if as_json:
         print_json(_decided_json([Placed(state, dropped)]))
     else:

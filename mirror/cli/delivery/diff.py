@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import anyio
@@ -10,16 +11,22 @@ import click
 import msgspec
 from msgspec import UNSET
 
-from mirror.cli.delivery.dry_run import Action, Forecast, Step, foresee
+from mirror.api.client import Client
+from mirror.cli.clients import known_key, known_server
 from mirror.cli.delivery.entries import entry_json, path_of, since, value_text, wish
-from mirror.cli.delivery.upstream import View, open_view
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, plural, print_json, say, write
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
+from mirror.clock import utc_now
 from mirror.config import conflict_policy
 from mirror.errors import MirrorError
 from mirror.outbox import OutboxReader, Placed
 from mirror.records.operations import EntryState
+from mirror.replay.forecast import Action, Forecast, ForecastContext, Step, foresee
+from mirror.replay.look import Mirror, Server, Upstream
+from mirror.store.engine.meta import lake_deployment, other_deployment
+from mirror.store.engine.reader import Reader
+from mirror.store.objects.objects import Objects
 
 EXPECTED = {
     "applied": "would be applied",
@@ -80,13 +87,17 @@ async def show_outlook(
         return
     counts: dict[str, int] = {}
     shown: list[dict[str, Any]] = []
-    async with open_view(setting) as view:
+    async with _open_view(setting) as view:
+        context = ForecastContext(
+            upstream=view.upstream,
+            objects=Objects(setting.home),
+            outbox=OutboxReader(setting.home),
+            lake=Reader(setting.home) if setting.home.catalog.exists() else None,
+            source_policy=lambda entry: conflict_policy(setting.config.source, entry.entity, entry.project),
+            now=utc_now(),
+        )
         try:
-            async for forecast in foresee(
-                _again(first, waiting),
-                view.upstream,
-                lambda entry: conflict_policy(setting.config.source, entry.entity, entry.project),
-            ):
+            async for forecast in foresee(context, _again(first, waiting)):
                 if not shown_too(forecast.placed):
                     continue
                 counts[forecast.outcome] = counts.get(forecast.outcome, 0) + 1
@@ -110,7 +121,43 @@ def _again(first: Placed | None, rest: Iterator[Placed]) -> Iterator[Placed]:
     yield from rest
 
 
-def _conclude(setting: Setting, view: View, counts: dict[str, int]) -> None:
+class _View(msgspec.Struct, frozen=True, kw_only=True):
+    """What entries are compared with."""
+
+    upstream: Upstream
+    against: str  # "server" or "mirror"
+    why: str | None  # why it is not the server
+
+
+@contextlib.asynccontextmanager
+async def _open_view(setting: Setting) -> AsyncIterator[_View]:
+    """The server, if it answers now; else the mirror, which is as old as its last pull.
+
+    Raises:
+        OtherDeployment: the home mirrors another server than the one that the entries are compared with.
+    """
+    reader = Reader(setting.home)
+    is_mirrored, asked = setting.home.catalog.exists(), setting.deployment
+    if is_mirrored:
+        held = lake_deployment(reader)
+        if held is not None and held not in asked.names | {asked.id}:
+            raise other_deployment(setting.home, held=held, asked=asked.id)
+    async with contextlib.AsyncExitStack() as opened:
+        try:
+            key = known_key(setting.config)
+            once = msgspec.structs.replace(setting.config.server, retry_attempts=1, rate_limit_patience_minutes=0.0)
+            known = known_server(setting.home, asked)
+            async with Client(asked, key, once, known=known) as probe:
+                await probe.check()
+            client = await opened.enter_async_context(Client(asked, key, setting.config.server, known=known))
+            server = Server(client, reader if is_mirrored else None)
+            view = _View(upstream=server, against="server", why=None)
+        except MirrorError as error:
+            view = _View(upstream=Mirror(reader), against="mirror", why=error.message)
+        yield view
+
+
+def _conclude(setting: Setting, view: _View, counts: dict[str, int]) -> None:
     if view.against == "server":
         say(f"compared with the server at {setting.config.server.base_url} as it is now; nothing was changed")
     else:

@@ -10,6 +10,7 @@ import msgspec
 
 from mirror.cli.terminal.output import ago, plural, size
 from mirror.cli.terminal.tables import print_table
+from mirror.clock import utc_now
 from mirror.outbox import Placed
 from mirror.records.operations import (
     Create,
@@ -95,7 +96,7 @@ def time_text(moment: dt.datetime) -> str:
 
 def since(moment: dt.datetime, now: dt.datetime | None = None) -> str:
     """How long ago, for people."""
-    now = now or dt.datetime.now(dt.UTC)
+    now = now or utc_now()
     return ago(moment.astimezone(dt.UTC).replace(tzinfo=None), now.replace(tzinfo=None))
 
 
@@ -107,7 +108,7 @@ def print_entries(rows: Sequence[Placed], ids: Iterable[str]) -> None:
         ids: all ids that there are, in order.
     """
     length = telling_length(ids)
-    now = dt.datetime.now(dt.UTC)
+    now = utc_now()
     heads = ["id", "state", "run", "wish", "queued", "attempts", "reason"]
     print_table(
         heads,

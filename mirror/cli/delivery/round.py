@@ -13,12 +13,13 @@ import msgspec
 from mirror.api.client import Client
 from mirror.api.transport.spent import Spent
 from mirror.cli.delivery.entries import path_of, wish
+from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import Setting
 from mirror.cli.terminal.output import say
+from mirror.clock import utc_now
 from mirror.config import conflict_policy
 from mirror.errors import MirrorError
 from mirror.outbox import Outbox
-from mirror.outbox.spool import utc_now
 from mirror.records.operations import Entry
 from mirror.replay import DeliveryContext, Replayed, Result, replay
 from mirror.store.engine.lake import Lake
@@ -90,14 +91,7 @@ class Rounds:
             AuthError: the server does not know the key.
             Unreachable, ServerError: the server is not there; nothing was begun.
         """
-        deployment = self.setting.deployment
-        with Lake(
-            self.setting.home,
-            deployment=deployment.id,
-            known_as=deployment.names,
-            app_url=deployment.app_url,
-            settings=self.setting.config.store,
-        ) as lake:
+        with lake_to_write(self.setting) as lake:
             try:
                 features = await self._known_features()
             except MirrorError:

@@ -8,11 +8,12 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from mirror.backoff import backoff_s
 from mirror.cli.delivery.round import Rounds
 from mirror.cli.terminal.output import plural, say
+from mirror.clock import utc_now
 from mirror.errors import AuthError, HomeBusy, MirrorError, ServerError, Unreachable
-from mirror.outbox.spool import utc_now
-from mirror.replay.due import is_due
+from mirror.replay.order import is_due
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +76,7 @@ class _Watch:
         if not self._probes:
             waiting = self._rounds.outbox.counts()["new"]
             say(f"{outage.message}; {plural(waiting, 'operation')} will wait until the server is back")
-        wait_s = min(self._pace.probe_longest_s, self._pace.probe_first_s * 2.0 ** min(self._probes, 20))
+        pace, before = self._pace, self._probes
         self._probes += 1
-        return wait_s * (1 + self._pace.jitter * random.random())  # noqa: S311 - jitter is not a secret
+        jitter = pace.jitter * random.random()  # noqa: S311 - jitter is not a secret
+        return backoff_s(before, first_s=pace.probe_first_s, longest_s=pace.probe_longest_s, jitter=jitter)

@@ -10,6 +10,7 @@ from mirror.cli.delivery.entries import entry_json
 from mirror.cli.report.outbox import open_outbox, print_pending
 from mirror.cli.run_paths import not_mirrored
 from mirror.cli.terminal.output import ago, plural, print_json, size, with_zone, write
+from mirror.clock import utc_now
 from mirror.errors import EXIT_PARTIAL
 from mirror.layout import Home
 from mirror.records.operations import Create
@@ -36,7 +37,7 @@ def show_run(home: Home, key: ProjectKey, run_id: str, *, as_json: bool) -> int:
             run = run_overview(lake, (key.entity, key.project, run_id))
     if run is None and not is_queued:
         raise not_mirrored(key, run_id)
-    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    now = utc_now().replace(tzinfo=None)
     if as_json:
         path = {"entity": key.entity, "project": key.project, "run_id": run_id}
         held = path if run is None else with_zone(msgspec.to_builtins(run, builtin_types=(dt.datetime,)))

@@ -15,6 +15,7 @@ from mirror.cli.report.health import SourceLag, finding_lines, lag_of, source_li
 from mirror.cli.report.outbox import OutboxStatus, outbox_lines, outbox_status
 from mirror.cli.setting import Setting
 from mirror.cli.terminal.output import size, with_zone
+from mirror.clock import utc_now
 from mirror.daemon.status.health import Finding, Vitals, judge
 from mirror.daemon.status.status_file import DaemonStatus, read_ended
 from mirror.daemon.status.status_file import read_status as read_daemon
@@ -100,7 +101,7 @@ def read_status(setting: Setting, *, held: Held | None = None, used: DiskUse | N
         NotMirrored: the home was never set up.
         StoreError: something of it cannot be read.
     """
-    home, now = setting.home, dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    home, now = setting.home, utc_now().replace(tzinfo=None)
     held = held or read_held(setting)
     with store_errors(home):
         used = used or disk_use(home)
@@ -169,7 +170,7 @@ def head_lines(status: Status, now: dt.datetime) -> list[str]:
     """Everything but the projects, what matters most in front."""
     lines = [f"home    {status.home}", *finding_lines(status.findings)]
     lines += [f"disk    {disk_line(status.disk)}{free_line(status.disk_free)}", f"server  {status.base_url}"]
-    lines += [f"        has no {lack.capability}: {lack.without}" for lack in status.lacks]
+    lines += [f"        {lack}" for lack in status.lacks]
     if status.writer is not None:
         lines.append(f"writing PID {status.writer.pid} ({status.writer.command}) since {status.writer.since}")
     if status.daemon is not None:

@@ -25,6 +25,7 @@ from rich.text import Text
 from mirror.cli.report.status import Held, Status, head_lines, read_held, read_status
 from mirror.cli.setting import Setting
 from mirror.cli.terminal.output import ago, plural
+from mirror.clock import utc_now
 from mirror.daemon.status.status_file import read_status as read_daemon
 from mirror.errors import MirrorError
 from mirror.records.visible import visible
@@ -57,7 +58,7 @@ def watch(setting: Setting) -> int:
         while signals.ended is None:
             if signals.is_paused:
                 signals.pause(live)
-            now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+            now = utc_now().replace(tzinfo=None)
             live.update(Fitted(view(status, now, error)), refresh=True)
             if signals.wait(EVERY_S):  # a resize: only drawn anew
                 continue

@@ -12,10 +12,7 @@ from dataclasses import dataclass
 
 import anyio
 
-
-def utc_now() -> dt.datetime:
-    """The time now, UTC."""
-    return dt.datetime.now(dt.UTC)
+from mirror.clock import utc_now
 
 
 @dataclass(frozen=True, kw_only=True)

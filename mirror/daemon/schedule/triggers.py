@@ -15,6 +15,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
 
+from mirror.backoff import backoff_s
 from mirror.config import DaemonSettings, SourceSettings
 from mirror.errors import ConfigError
 
@@ -122,8 +123,8 @@ class Probing(Trigger):
 
     def wait_s(self) -> float:
         """Seconds."""
-        wait_s = min(self.settings.probe_longest_s, self.settings.probe_first_s * 2.0 ** min(self.probes, 20))
-        return wait_s * (1 + PROBE_JITTER * self.random())
+        first_s, longest_s = self.settings.probe_first_s, self.settings.probe_longest_s
+        return backoff_s(self.probes, first_s=first_s, longest_s=longest_s, jitter=PROBE_JITTER * self.random())
 
     def after(self, answered: object) -> Trigger:
         """Never, when the server answered."""

@@ -14,7 +14,7 @@ from mirror.errors import AuthError, HomeBusy, ServerError, Unreachable
 from mirror.outbox import Outbox
 from mirror.records.operations import Entry
 from mirror.replay import DeliveryContext, Replayed, Result, replay
-from mirror.replay.due import is_due
+from mirror.replay.order import is_due
 
 RETRY_LOOK_S = 5.0  # until the next look while something waits for its next attempt
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from mirror.backoff import backoff_s
 from mirror.config import DaemonSettings
 
 FIRST_WAIT_S = 1.0  # doubled for each further crash within the window
@@ -29,4 +30,4 @@ class Restarts:
             self._crashes.popleft()
         if len(self._crashes) >= self._most:
             return None
-        return float(min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (len(self._crashes) - 1)))
+        return backoff_s(len(self._crashes) - 1, first_s=FIRST_WAIT_S, longest_s=LONGEST_WAIT_S)

@@ -13,8 +13,8 @@ import xxhash
 
 from mirror.api.rows.listed import ArtifactsPage, RunContents
 from mirror.api.rows.pages import BadArtifact
-from mirror.errors import NotFound, NotOffered, WrongContent
-from mirror.pull.contents.fetch_job import FetchJob
+from mirror.errors import MirrorError, NotFound, NotOffered, WrongContent
+from mirror.pull.contents.fetch_job import FetchJob, stops_everything
 from mirror.pull.contents.plan import MB
 from mirror.pull.listing.path import Path as ListingPath
 from mirror.records.artifacts import (
@@ -154,11 +154,22 @@ async def _all(job: FetchJob, run_id: str, direction: Direction, first: Artifact
     path = ListingPath(f"artifacts of run {run_id}")
     while page.has_more:
         path.step(page.after, [ref.artifact_id for ref in page.artifacts])
-        page = await job.client.artifacts_page(job.key.entity, job.key.project, run_id, direction, page.after)
+        try:
+            page = await job.client.artifacts_page(job.key.entity, job.key.project, run_id, direction, page.after)
+        except MirrorError as error:  # what came before is kept
+            if not refs or stops_everything(error):
+                raise
+            flaw, unreadable = flaw or error.message, unreadable + 1
+            break
         refs += page.artifacts
         unreadable += page.unreadable
         flaw = flaw or page.flaw
-    return _Refs(refs=refs, unreadable=unreadable, whole=first.told and page.told and not unreadable, flaw=flaw)
+    return _Refs(
+        refs=refs,
+        unreadable=unreadable,
+        whole=first.told and page.told and not page.is_cut and not unreadable,
+        flaw=flaw,
+    )
 
 
 def count_artifacts(job: FetchJob, listed: RunContents, held: Mapping[str, HeldArtifact]) -> int:

@@ -9,8 +9,8 @@ import msgspec
 
 from mirror.api.rows.listed import ListedFile, RunContents
 from mirror.api.transport.signed_url import SignedUrl
-from mirror.errors import NotFound
-from mirror.pull.contents.fetch_job import FetchJob
+from mirror.errors import MirrorError, NotFound
+from mirror.pull.contents.fetch_job import FetchJob, stops_everything
 from mirror.pull.contents.plan import MB, plan_files
 from mirror.pull.listing.path import Path
 from mirror.records.contents import FileRow, FileStatus, HeldFile
@@ -64,11 +64,17 @@ async def _all_files(job: FetchJob, listed: RunContents) -> tuple[Sequence[Liste
     path = Path(f"files of run {listed.run_id}")
     path.step(after if more else None, [file.name for file in files])
     while more:
-        page = await job.client.files_page(job.key.entity, job.key.project, listed.run_id, after)
+        try:
+            page = await job.client.files_page(job.key.entity, job.key.project, listed.run_id, after)
+        except MirrorError as error:  # what came before is kept
+            if not files or stops_everything(error):
+                raise
+            flaw, told = flaw or error.message, False
+            break
         files += page.files
         unreadable += page.unreadable
         flaw = flaw or page.flaw or (None if page.told else "a page of the list is missing")
-        told = told and page.told
+        told = told and page.told and not page.is_cut
         after, more = page.after, page.has_more
         path.step(after if more else None, [file.name for file in page.files])
     files = [msgspec.structs.replace(file, name=storable(file.name)) for file in files]  # as the lake holds them

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from mirror.api.rows.listed import LogPage, StreamAsk
-from mirror.pull.contents.fetch_job import FetchJob
+from mirror.errors import MirrorError
+from mirror.pull.contents.fetch_job import FetchJob, stops_everything
 from mirror.pull.contents.plan import HISTORY_PAGE_STEPS, HistoryPlan
 from mirror.pull.listing.path import Path
 from mirror.records.console import ConsoleLine
@@ -82,7 +83,13 @@ async def take_console(job: FetchJob, run: RunRecord, first: LogPage, held: Held
     path = Path(f"console lines of run {run.run_id}")
     while page.has_more and not page.is_tail:
         path.step(page.after, [str(line.number) for line in page.lines])
-        page = await job.client.log_lines(run.entity, run.project, run.run_id, page.after)
+        try:
+            page = await job.client.log_lines(run.entity, run.project, run.run_id, page.after)
+        except MirrorError as error:  # what came before is kept
+            if not lines or stops_everything(error):
+                raise
+            flaw, unreadable = flaw or error.message, unreadable + 1
+            break
         if not page.lines:
             break
         lines += page.lines
@@ -91,6 +98,6 @@ async def take_console(job: FetchJob, run: RunRecord, first: LogPage, held: Held
     job.report.skipped += unreadable
     reached = max((line.number for line in lines), default=-1) + 1
     whole = bool(lines) or page.line_count == 0
-    whole = whole and not unreadable and (page.line_count is None or reached >= page.line_count)
+    whole = whole and not unreadable and not page.is_cut and (page.line_count is None or reached >= page.line_count)
     replace_from = None if first.is_tail else 0
     return TakenConsole(lines=tuple(lines), replace_from=replace_from, is_partial=not whole, flaw=flaw)

@@ -78,10 +78,10 @@ class _Question:
         """What is asked for after a failure: one thing less. None when nothing is left that may be at fault."""
         if self.size.runs > 1:
             return replace(self, size=self.size.after_failure(asked=self.size.runs))
-        if self.extras:
-            return replace(self, extras=False)
         if (fields := fields_of(error)).keys() - self.without.keys():  # the run may be had without them
             return replace(self, without={**self.without, **fields})
+        if self.extras:
+            return replace(self, extras=False)
         if self.contents:  # the run itself may be fine, and only what it contains be at fault
             return replace(self, contents=False, why=error)
         return None
@@ -96,7 +96,8 @@ def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, None]:
     Raises:
         NotFound: the project does not exist or may not be read.
         FailsForAll: run after run failed alike, and so does the one at the other end; none of them is blamed.
-        MirrorError: the server could not list even one run at this place, or lists in circles.
+        MirrorError: the server could not list even one run at this place, lists in circles, or ends a page without a
+            place to continue from.
     """
     return judged(_list_runs(client, listing), lambda: _fails_at_the_other_end(client, listing))
 
@@ -140,15 +141,23 @@ async def _list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed,
             raise project_not_found(listing.key)
         total, names = page.total if total is None else total, frozenset(run.run_id for run in page.runs)
         first_names, listed = first_names or names, listed + len(names)
-        if not page.has_next and names and listing.filters is None and total is not None and listed < total:
+        if (
+            not (page.has_next or page.is_cut)
+            and names
+            and listing.filters is None
+            and total is not None
+            and listed < total
+        ):
             page = msgspec.structs.replace(page, has_next=await _has_more(client, listing, page, names | first_names))
         path.step(page.after if page.has_next else None, [run.storage_id or run.run_id for run in page.runs])
         listed_runs = len(page.runs) + len(page.bad) + page.empty
         if not client.knows("Project.runs(filters)"):  # it listed every run
             page = _matching(page, listing.filters)
         nameless = page.empty > 0 or any(bad.run_id is None for bad in page.bad)
-        failed, last = _failures_on(page, ask.why), not page.has_next
+        failed, last = _failures_on(page, ask.why), not page.has_next and not page.is_cut
         yield Listed(page=page, failed=failed, last=last, nameless=nameless, blames=ask.why)
+        if page.is_cut:
+            raise ServerError(f"the server promises more runs of {listing.key} but gives no place to continue from")
         if not page.has_next:
             return
         size = ask.size.after_success(

@@ -12,6 +12,7 @@ import time
 from functools import partial
 from typing import Any
 
+from mirror.clock import utc_now
 from mirror.errors import CommError, NotMirrored
 from mirror.records.operations import (
     Change,
@@ -158,7 +159,7 @@ class RunEdits(RunContents):
             if self.state not in ACTIVE_STATES:
                 return
             refreshed = last_pass(self._local.reader, self.entity, self.project)
-            if refreshed is None or dt.datetime.now(dt.UTC) - refreshed > STALE_AFTER:
+            if refreshed is None or utc_now() - refreshed > STALE_AFTER:
                 raise NotMirrored(
                     f"{self} had not ended when the mirror was last refreshed ({refreshed or 'never'})",
                     hint=f"`wandb-mirror pull {'/'.join(self._run_path)}` refreshes it",

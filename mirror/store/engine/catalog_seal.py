@@ -16,13 +16,13 @@ So whatever changes the catalog does so inside `unsealed`, as `Lake.transaction`
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
+from mirror.clock import utc_now
 from mirror.durable import sync_folder, write_replace
 from mirror.layout import Home
 from mirror.store.engine.lake_digests import hash_rot
@@ -96,7 +96,7 @@ def break_seal(home: Home) -> None:
     if found.is_whole and found.broken_at is not None:
         return
     if found.is_whole and not fits(found, home.catalog):
-        now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        now = utc_now().isoformat(timespec="seconds")
         write_replace(home.catalog_seal, msgspec.json.encode(msgspec.structs.replace(found, broken_at=now)))
     else:
         home.catalog_seal.unlink()

@@ -1,0 +1,24 @@
+"""The lake of a home, opened for writing as its configuration says."""
+
+from __future__ import annotations
+
+from mirror.cli.setting import Setting
+from mirror.store.engine.lake import Lake
+
+
+def lake_to_write(setting: Setting) -> Lake:
+    """Open a home's lake; a context manager.
+
+    Raises:
+        HomeBusy: another process writes it.
+        OtherDeployment: the home mirrors another server than the configured one.
+        StoreError: it cannot be written.
+    """
+    deployment = setting.deployment
+    return Lake(
+        setting.home,
+        deployment=deployment.id,
+        known_as=deployment.names,
+        app_url=deployment.app_url,
+        settings=setting.config.store,
+    )
