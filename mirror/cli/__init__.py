@@ -16,6 +16,7 @@ import click
 
 from mirror.cli.terminal.output import say, say_hint, use_utf8
 from mirror.cli.terminal.statuses import MEANINGS, exit_statuses
+from mirror.cli.without_pandas import leave_pandas_out
 from mirror.durable import FULL
 from mirror.errors import MirrorError, StoreError
 from mirror.private import UMASK
@@ -103,8 +104,7 @@ def program(ctx: click.Context, home: str | None, config: str | None) -> None:
 
 def main() -> None:
     """Run the program: one clear line for what went wrong, a hint, and an exit code; never a traceback."""
-    # Where pandas is installed, pyarrow and DuckDB import it unasked: half a second. No command has a use for it.
-    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
+    leave_pandas_out()
     try:
         use_utf8()
         code = program.main(prog_name="wandb-mirror", standalone_mode=False)

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from mirror.config import SourceSettings
 from mirror.errors import ConfigError, NotMirrored
 from mirror.records.passes import ProjectKey
-from mirror.records.typed_ids import id_of_typed, typed_of_id
+from mirror.run.sdk.paths import id_of_typed, typed_of_id
 
 _FORMS = "ENTITY/PROJECT/RUN_ID, its web address, or RUN_ID alone when there is one source without a glob"
 

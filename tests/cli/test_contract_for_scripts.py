@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -131,3 +133,12 @@ def test_one_config_file_serves_several_homes(cli: Cli, server: Sandbox, tmp_pat
     script("pull", "--home", str(other), "--config", str(cli.config), code=0)
     assert (other / "lake" / "catalog.sqlite").exists()
     assert [path.name for path in cli.home.iterdir()] == ["mirror.toml"]
+
+
+def test_no_command_loads_pandas_and_pyarrow_does_without_it() -> None:
+    asked = (
+        "import sys; from mirror.cli.without_pandas import leave_pandas_out; leave_pandas_out();"
+        "import pyarrow as pa; assert pa.array(['a'], pa.string()).to_pylist() == ['a'];"
+        "import duckdb; assert duckdb.execute('SELECT ?', [1]).fetchall() == [(1,)]; assert 'pandas' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", asked], check=True, timeout=60)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mirror import Api
 from mirror.cli.run_paths import parse_run_path
 from mirror.records.passes import ProjectKey
-from mirror.records.typed_ids import id_of_typed, typed_of_id
+from mirror.run.sdk.paths import id_of_typed, typed_of_id
 from mirror.sandbox import Sandbox
 from tests.cli.conftest import Cli
 
