@@ -170,7 +170,7 @@ def _unsent(entry: Entry, seen: Seen, decision: Decision) -> Delivered:
     if decision.verdict == "theirs":
         return ended
     match entry.operation:
-        case UploadFile():
+        case UploadFile() if seen.source == "whole":  # else there is nothing to hold; a pull fetches what is upstream
             return msgspec.structs.replace(ended, files=(_row(seen.file, entry.operation),))
         case DeleteFile():
             return msgspec.structs.replace(ended, files=(_gone(entry.operation),))

@@ -228,7 +228,8 @@ def _commit(context: DeliveryContext, key: ProjectKey, ended: Sequence[Ended]) -
 def _contents(context: DeliveryContext, key: ProjectKey, files: dict[str, dict[str, FileRow]]) -> list[ContentChanges]:
     """Rows of files; one that went upstream keeps the bytes that are held."""
     lost = [(run_id, row.name) for run_id, rows in files.items() for row in rows.values() if row.object is None]
-    held = receipts.held_objects(context.lake, key, lost) if lost else {}
+    known = receipts.held_objects(context.lake, key, lost) if lost else {}
+    held = {file: digest for file, digest in known.items() if context.objects.has(digest)}  # lost bytes stop nobody
     return [
         ContentChanges(
             run_id=run_id,

@@ -87,8 +87,7 @@ async def look(upstream: Upstream, objects: Objects, entry: Entry) -> Seen:
     match operation:
         case UploadFile():
             file = await upstream.file(path, operation.name)
-            is_there = file is not None and file.md5 == operation.md5
-            source = "whole" if is_there else await anyio.to_thread.run_sync(_source, objects, operation)
+            source = await anyio.to_thread.run_sync(_source, objects, operation)
             return msgspec.structs.replace(seen, file=file, source=source)
         case DeleteFile():
             return msgspec.structs.replace(seen, file=await upstream.file(path, operation.name))
