@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from mirror.config import SourceSettings
 from mirror.errors import ConfigError, NotMirrored
-from mirror.records.passes import ProjectKey
+from mirror.records.addresses import ProjectKey
 
 _FORMS = "ENTITY/PROJECT/RUN_ID, its web address, or RUN_ID alone when there is one source without a glob"
 

@@ -12,8 +12,8 @@ from mirror.cli.run_paths import not_mirrored
 from mirror.errors import NotMirrored
 from mirror.layout import Home
 from mirror.outbox import Placed
+from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.operations import Create, Entry
-from mirror.records.passes import ProjectKey
 from mirror.run.pending.overlay import created_run, overlaid_row
 from mirror.store import connect, run_sql
 
@@ -27,7 +27,7 @@ def shown_run(home: Home, key: ProjectKey, run_id: str) -> tuple[dict[str, Any],
         NotMirrored: it is not held, and nobody asked for its creation.
     """
     # Before the lake: an entry leaves the outbox only when the lake holds its effect.
-    pending = open_outbox(home).of_run((key.entity, key.project, run_id))
+    pending = open_outbox(home).of_run(RunPath(*key, run_id))
     shown = [entry for state, entry in pending if state != "dead"]
     created = next((entry for entry in shown if isinstance(entry.operation, Create)), None)
     row = None

@@ -32,7 +32,8 @@ from mirror.outbox.names import ID_LENGTH, is_id, name_of, next_id, run_tag
 from mirror.outbox.reading import stored
 from mirror.outbox.recovery import Recovered, recover
 from mirror.outbox.transitions import Transitions
-from mirror.records.operations import Edit, Entry, Operation, RunPath
+from mirror.records.addresses import RunPath
+from mirror.records.operations import Edit, Entry, Operation
 
 
 class Outbox(Transitions):

@@ -16,6 +16,7 @@ from msgspec import UNSET
 
 from mirror.api import BadRun
 from mirror.errors import MirrorError, UrlExpired
+from mirror.records.addresses import RunPath
 from mirror.records.contents import Direction, FileRow
 from mirror.records.operations import (
     Create,
@@ -104,7 +105,7 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
     decision: Decision
 
     @property
-    def path(self) -> tuple[str, str, str]:
+    def path(self) -> RunPath:
         """Entity, project, run id."""
         return self.entry.run_path
 

@@ -18,6 +18,7 @@ from msgspec import UNSET
 
 from mirror.errors import MirrorError
 from mirror.outbox import OutboxReader, Placed
+from mirror.records.addresses import RunPath
 from mirror.records.contents import Direction, FileRow
 from mirror.records.operations import (
     Create,
@@ -26,7 +27,6 @@ from mirror.records.operations import (
     Edit,
     Entry,
     LogArtifact,
-    RunPath,
     Stop,
     UpdateState,
     UploadFile,

@@ -11,18 +11,10 @@ import msgspec
 
 from mirror.api import BadRun, Client, ListedFile
 from mirror.errors import AuthError, Forbidden, MirrorError, NotOffered, StoreError
+from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.artifacts import ArtifactRecord
 from mirror.records.contents import Direction, FileRow
-from mirror.records.operations import (
-    Create,
-    DeleteFile,
-    Entry,
-    LogArtifact,
-    RunPath,
-    UploadFile,
-    UseArtifact,
-)
-from mirror.records.passes import ProjectKey
+from mirror.records.operations import Create, DeleteFile, Entry, LogArtifact, UploadFile, UseArtifact
 from mirror.records.runs import RunRecord
 from mirror.records.texts import parse_lenient
 from mirror.replay.decide import FIELD_OF, WHOLE, Seen, Source, aliases_of, is_linked, is_refusal, needs_of

@@ -8,7 +8,7 @@ import pytest
 
 from mirror.cli.run_paths import parse_run_path
 from mirror.config import SourceSettings
-from mirror.records.passes import ProjectKey
+from mirror.records.addresses import ProjectKey
 from mirror.sandbox import Sandbox
 from tests.cli.conftest import IMPATIENT, Cli
 

@@ -16,6 +16,7 @@ import pytest
 import mirror
 from mirror.errors import CommError, NotMirrored
 from mirror.layout import Home
+from mirror.records.addresses import RunPath
 from mirror.sandbox import Sandbox
 from mirror.store.metrics.system_history import system_history
 from tests.contract.both import typed
@@ -306,7 +307,7 @@ def test_system_metrics_keep_their_types_and_their_mark(server: Sandbox, tmp_pat
     assert table.column("system.n").to_pylist() == [1, 2, 0, 2.5]
     with mirror.connect(found.mirror.home) as engine:
         assert "_wandb" not in {key for (key,) in engine.execute("SELECT DISTINCT key FROM system_metrics").fetchall()}
-        wide = system_history(engine, found.mirror.home, (ENTITY, project, "numbers")).read_all()
+        wide = system_history(engine, found.mirror.home, RunPath(ENTITY, project, "numbers")).read_all()
     assert wide.column_names == ["_timestamp", "system.n"]
     assert typed(wide.column("system.n").to_pylist()) == typed([1.0, 2.0, -0.0, 2.5])
 

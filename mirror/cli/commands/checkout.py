@@ -14,7 +14,7 @@ from mirror.cli.terminal.output import UTF8, plural, print_json, say, size, writ
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import EXIT_PARTIAL, ConfigError, NotMirrored
 from mirror.layout import Home
-from mirror.records.passes import ProjectKey
+from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.paths import why_refused
 from mirror.store import connect
 from mirror.store.objects.checkout import HeldBytes, Written, check_out
@@ -79,7 +79,7 @@ def _default_folder(run_id: str, artifact: str | None) -> Path:
 
 
 def _listed(home: Home, key: ProjectKey, run_id: str, artifact: str | None, *, gone: bool) -> list[ListedBytes]:
-    path = (key.entity, key.project, run_id)
+    path = RunPath(*key, run_id)
     with contextlib.closing(connect(home)) as engine:
         if not run_is_held(engine, home, path):
             raise not_mirrored(key, run_id)

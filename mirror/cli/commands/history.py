@@ -20,7 +20,7 @@ from mirror.cli.terminal.statuses import exit_statuses
 from mirror.cli.terminal.tables import print_table, write_csv
 from mirror.errors import ConfigError, NotMirrored
 from mirror.layout import Home
-from mirror.records.passes import ProjectKey
+from mirror.records.addresses import ProjectKey, RunPath
 from mirror.store import connect
 from mirror.store.history.forms import WideRows
 from mirror.store.history.history import wide_history
@@ -107,7 +107,7 @@ def opened(
     Raises:
         NotMirrored: the run, or its history, is not held.
     """
-    path = (key.entity, key.project, run_id)
+    path = RunPath(*key, run_id)
     with contextlib.closing(connect(home)) as engine:
         found = run_overview(engine, home, path)
         if found is None:

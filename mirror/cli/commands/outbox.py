@@ -17,7 +17,6 @@ from mirror.cli.delivery.entries import (
     SHORTEST_ID,
     entry_json,
     operations_text,
-    path_of,
     print_entries,
     reason_text,
     since,
@@ -31,6 +30,7 @@ from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
 from mirror.clock import utc_now
 from mirror.errors import ConfigError, NotFound, NotMirrored
 from mirror.outbox import OutboxReader, Placed
+from mirror.records.addresses import RunPath
 from mirror.records.operations import EntryState
 from mirror.store.engine.reader import Reader
 
@@ -77,7 +77,7 @@ def list_(
         found = outbox.entries(*states)
     else:
         key, run_id = parse_run_path(run, setting.config.source)
-        found = iter(outbox.of_run((key.entity, key.project, run_id), *states))
+        found = iter(outbox.of_run(RunPath(*key, run_id), *states))
     if as_json:
         print_json_rows(entry_json(placed) for placed in islice(found, limit))
         return
@@ -154,7 +154,7 @@ def _print(placed: Placed | None, receipts: list[dict[str, Any]]) -> None:
         entry = placed.entry
         write(f"entry     {entry.id}")
         write(f"state     {placed.state}, queued {since(entry.created_at, now)}, attempts {entry.attempts}")
-        write(f"run       {path_of(entry)}")
+        write(f"run       {entry.run_path}")
         write(f"wish      {wish(entry.operation)}")
         if reason := reason_text(entry, now):
             write(f"reason    {reason}")

@@ -21,7 +21,7 @@ from mirror.clock import utc_now
 from mirror.durable import write_replace
 from mirror.errors import ConfigError, HomeUnusable, RunNotFoundError
 from mirror.layout import Home
-from mirror.records.passes import ProjectKey
+from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.visible import visible_json
 
 DOCUMENTS = ("config", "summary", "system_metrics", "history_keys")
@@ -71,7 +71,7 @@ def page_of(home: Home, key: ProjectKey, run_id: str) -> bytes:
 
     local = LocalMirror(home)
     try:
-        return RunLook(local, (key.entity, key.project, run_id)).page().encode("ascii")
+        return RunLook(local, RunPath(*key, run_id)).page().encode("ascii")
     except RunNotFoundError as error:
         raise not_mirrored(key, run_id) from error
     finally:

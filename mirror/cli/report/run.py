@@ -14,8 +14,8 @@ from mirror.cli.terminal.output import ago, plural, print_json, size, with_zone,
 from mirror.clock import utc_now
 from mirror.errors import EXIT_PARTIAL
 from mirror.layout import Home
+from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.operations import Create
-from mirror.records.passes import ProjectKey
 from mirror.store import connect
 from mirror.store.read.overview import FailureOverview
 from mirror.store.read.run_overview import FilesOverview, HistoryOverview, ItemFailure, RunOverview, run_overview
@@ -30,12 +30,12 @@ def show_run(home: Home, key: ProjectKey, run_id: str, *, as_json: bool) -> int:
     Raises:
         NotMirrored: it is not held.
     """
-    pending = open_outbox(home).of_run((key.entity, key.project, run_id))  # before the lake: what leaves it is there
+    pending = open_outbox(home).of_run(RunPath(*key, run_id))  # before the lake: what leaves it is there
     is_queued = any(isinstance(entry.operation, Create) for _, entry in pending)
     run = None
     if home.catalog.exists() or not is_queued:
         with contextlib.closing(connect(home)) as engine:
-            run = run_overview(engine, home, (key.entity, key.project, run_id))
+            run = run_overview(engine, home, RunPath(key.entity, key.project, run_id))
     if run is None and not is_queued:
         raise not_mirrored(key, run_id)
     now = utc_now().replace(tzinfo=None)

@@ -17,8 +17,8 @@ import msgspec
 
 from mirror.daemon.watch_folder.rules import Target
 from mirror.outbox import Outbox
+from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.operations import Create, DeleteFile, Entry, UploadFile
-from mirror.records.passes import ProjectKey
 from mirror.store import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.objects.uploads import TakenIn
@@ -84,7 +84,7 @@ class Queue:
         run_ids = sorted({target.run_id for target in targets})
         # The outbox first: an operation leaves it only after the lake holds its effect.
         placed = self._outbox.of_runs(
-            [(self._key.entity, self._key.project, run_id) for run_id in run_ids], "new", "claimed", "conflict"
+            [RunPath(self._key.entity, self._key.project, run_id) for run_id in run_ids], "new", "claimed", "conflict"
         )
         created: set[str] = set()
         waiting: dict[Target, Listed | None] = {}
@@ -125,5 +125,5 @@ class Queue:
             base_md5=base.md5 if base else None,
         )
         return self._outbox.put(
-            (self._key.entity, self._key.project, target.run_id), held.storage_id if held else None, upload
+            RunPath(self._key.entity, self._key.project, target.run_id), held.storage_id if held else None, upload
         )

@@ -14,8 +14,9 @@ from mirror.config import SourceSettings
 from mirror.errors import AuthError, MirrorError, StoreError, Unreachable, UnreadableExport
 from mirror.pull.contents.fetch import UnderWay
 from mirror.pull.report import ProjectReport
+from mirror.records.addresses import ProjectKey
 from mirror.records.contents import ArtifactChange, ContentChanges
-from mirror.records.passes import Failure, OpenFailure, ProjectKey
+from mirror.records.passes import Failure, OpenFailure
 from mirror.records.texts import storable
 from mirror.store.objects.objects import Objects
 

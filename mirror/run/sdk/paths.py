@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mirror.records.operations import RunPath
+from mirror.records.addresses import RunPath
 
 Known = Callable[
     [], tuple[str | None, str | None]
@@ -39,7 +39,7 @@ def parse_path(path: str, *, entity: str | None, project: str | None, default: K
     for name, part in zip(("entity", "project", "id"), found, strict=True):
         if not part.strip():
             raise ValueError(f"Invalid path: {path!r} (missing {name})")
-    return found[0].strip(), found[1].strip(), found[2].strip()
+    return RunPath(*(part.strip() for part in found))
 
 
 def parse_project_path(path: str | None, *, entity: str | None, project: str | None, default: Known) -> tuple[str, str]:

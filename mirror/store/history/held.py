@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from mirror.records.operations import RunPath
+from mirror.records.addresses import RunPath
 from mirror.store.engine.connection import LAKE, Engine
 from mirror.store.engine.literals import inlined
 from mirror.store.engine.reader import Reader

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from mirror.errors import NotMirrored
 from mirror.layout import Home
+from mirror.records.addresses import RunPath
 from mirror.records.texts import dump_strict, parse_lenient
 from mirror.store.engine.connection import Engine, store_errors
 from mirror.store.history.columns import Column, ExportColumns
@@ -37,13 +38,12 @@ from mirror.store.metrics.fold import in_order, last_of_each, rises, step_order
 from mirror.store.objects.objects import Objects
 
 BATCH_CELLS = 500_000  # cells of a batch that is streamed
-RunKey = tuple[str, str, str]  # entity, project, run id
 
 
 def wide_history(
     engine: Engine,
     home: Home,
-    run: RunKey,
+    run: RunPath,
     *,
     keys: Sequence[str] | None = None,
     min_step: int | None = None,
@@ -144,18 +144,18 @@ def opened(objects: Objects, stored: StoredHistory, summary: Callable[[], Mappin
     )
 
 
-def _held(engine: Engine, home: Home, run: RunKey) -> Sources:
+def _held(engine: Engine, home: Home, run: RunPath) -> Sources:
     with store_errors(home):
         stored = stored_history(engine, run)
         if stored.facts is None:
             raise NotMirrored(
-                f"the history of {'/'.join(run)} is not in this mirror",
+                f"the history of {run} is not in this mirror",
                 hint="`wandb-mirror pull` fetches it, if its source has history = true",
             )
         return opened(Objects(home), stored, lambda: _summary_of(engine, run))
 
 
-def _summary_of(engine: Engine, run: RunKey) -> Mapping[str, Any]:
+def _summary_of(engine: Engine, run: RunPath) -> Mapping[str, Any]:
     query = "SELECT summary FROM lake.runs WHERE entity = ? AND project = ? AND run_id = ?"
     rows = engine.execute(query, run).fetchall()
     summary = parse_lenient(rows[0][0]) if rows else None

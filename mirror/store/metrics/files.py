@@ -21,13 +21,12 @@ import pyarrow.parquet as pq
 from mirror.durable import make_folder
 from mirror.errors import StoreError
 from mirror.layout import Home
+from mirror.records.addresses import RunPath
 from mirror.records.texts import storable
 from mirror.store.engine.connection import Engine, store_errors
 from mirror.store.metrics.fold import SLICE_CELLS, Folded, Slice
 from mirror.store.schema.tables import METRICS
 from mirror.store.write.rows import ARROW_TYPES
-
-RunKey = tuple[str, str, str]  # entity, project, run id
 
 _WORD = pa.dictionary(pa.int32(), pa.string())
 # The columns of `metrics`; its names repeat from row to row.
@@ -51,7 +50,7 @@ class MetricFile(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
 
 
-def write_metrics(home: Home, batch: Sequence[tuple[RunKey, Folded]]) -> tuple[MetricFile, ...]:
+def write_metrics(home: Home, batch: Sequence[tuple[RunPath, Folded]]) -> tuple[MetricFile, ...]:
     """Fold and write a batch of runs.
 
     Args:
@@ -99,9 +98,9 @@ def discard(files: Iterable[MetricFile]) -> None:
             file.path.unlink()
 
 
-def _file_sized(batch: Sequence[tuple[RunKey, Folded]]) -> Iterator[list[tuple[RunKey, Folded]]]:
+def _file_sized(batch: Sequence[tuple[RunPath, Folded]]) -> Iterator[list[tuple[RunPath, Folded]]]:
     """The runs in groups of about a file each."""
-    group: list[tuple[RunKey, Folded]] = []
+    group: list[tuple[RunPath, Folded]] = []
     for item in batch:
         if group and sum(folded.cells for _, folded in group) + item[1].cells > _FILE_ROWS:
             yield group
@@ -111,7 +110,7 @@ def _file_sized(batch: Sequence[tuple[RunKey, Folded]]) -> Iterator[list[tuple[R
         yield group
 
 
-def _write(path: Path, batch: Sequence[tuple[RunKey, Folded]]) -> int:
+def _write(path: Path, batch: Sequence[tuple[RunPath, Folded]]) -> int:
     words = _Words(batch)
     rows = 0
     pending: list[pa.Table] = []
@@ -142,9 +141,9 @@ def _flush(writer: pq.ParquetWriter, pending: list[pa.Table]) -> int:
     return len(table)
 
 
-def _tables(batch: Sequence[tuple[RunKey, Folded]], words: _Words) -> Iterator[pa.Table]:
+def _tables(batch: Sequence[tuple[RunPath, Folded]], words: _Words) -> Iterator[pa.Table]:
     """The runs' rows in order. Small runs are folded ahead in threads, large ones key after key as they are written."""
-    ahead: collections.deque[tuple[RunKey, Folded, Future[list[pa.Table]] | None]] = collections.deque()
+    ahead: collections.deque[tuple[RunPath, Folded, Future[list[pa.Table]] | None]] = collections.deque()
     waiting = iter(batch)
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="fold") as pool:
         try:
@@ -161,19 +160,19 @@ def _tables(batch: Sequence[tuple[RunKey, Folded]], words: _Words) -> Iterator[p
             pool.shutdown(cancel_futures=True)
 
 
-def _fold(run: RunKey, folded: Folded, words: _Words) -> list[pa.Table]:
+def _fold(run: RunPath, folded: Folded, words: _Words) -> list[pa.Table]:
     return list(words.tables(run, folded.slices()))
 
 
 class _Words:
     """The texts that repeat in every row, as dictionaries that all row groups of a file share."""
 
-    def __init__(self, batch: Sequence[tuple[RunKey, Folded]]) -> None:
+    def __init__(self, batch: Sequence[tuple[RunPath, Folded]]) -> None:
         runs = [[storable(part) for part in run] for run, _ in batch]
         self._run = [_dictionary(run[place] for run in runs) for place in range(3)]
         self._key = _dictionary(storable(key) for _, folded in batch for key in folded.keys)
 
-    def tables(self, run: RunKey, slices: Iterable[Slice]) -> Iterator[pa.Table]:
+    def tables(self, run: RunPath, slices: Iterable[Slice]) -> Iterator[pa.Table]:
         """A run's slices as rows of the file, one table for so many rows as a row group has."""
         rows = 0
         waiting: list[Slice] = []
@@ -186,7 +185,7 @@ class _Words:
         if waiting:
             yield self._table(run, waiting)
 
-    def _table(self, run: RunKey, slices: Sequence[Slice]) -> pa.Table:
+    def _table(self, run: RunPath, slices: Sequence[Slice]) -> pa.Table:
         count = sum(len(item.step) for item in slices)
         names = [
             _repeated(dictionary, [(storable(part), count)]) for dictionary, part in zip(self._run, run, strict=True)

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from mirror.layout import Home
+from mirror.records.addresses import RunPath
 from mirror.records.texts import dump_strict
 from mirror.store.engine.connection import Engine, store_errors
-from mirror.store.history.history import RunKey
 from mirror.store.history.wide_columns import JSON_MARK
 from mirror.store.metrics.events import MARK, SPELLING, spelled
 
@@ -20,7 +20,7 @@ _RUN = "entity = ? AND project = ? AND run_id = ?"
 
 
 def system_history(
-    engine: Engine, home: Home, run: RunKey, *, keys: Sequence[str] | None = None
+    engine: Engine, home: Home, run: RunPath, *, keys: Sequence[str] | None = None
 ) -> pa.RecordBatchReader:
     """Read a run's system metrics in the order in which they were measured.
 
@@ -50,7 +50,7 @@ def system_history(
 
 
 def _batches(
-    engine: Engine, home: Home, run: RunKey, keys: Sequence[str], schema: pa.Schema
+    engine: Engine, home: Home, run: RunPath, keys: Sequence[str], schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
     place = {key: index for index, key in enumerate(keys, start=1)}
     is_json = [False, *(field.metadata == JSON_MARK for field in list(schema)[1:])]

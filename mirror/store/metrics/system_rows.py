@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mirror.records.operations import RunPath
+from mirror.records.addresses import RunPath
 from mirror.records.texts import parse_lenient
 from mirror.store.engine.reader import Reader
 from mirror.store.history.sampling import evenly

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mirror.records.passes import ProjectKey
+from mirror.records.addresses import ProjectKey
 from mirror.records.runs import ACTIVE_STATES
 from mirror.store.engine.connection import sql_text
 from mirror.store.engine.lake import Lake

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
+from mirror.records.addresses import RunPath
 from mirror.records.contents import Direction, FileStatus
-from mirror.records.operations import RunPath
 from mirror.store.engine.reader import Reader
 from mirror.typed import struct_of
 
@@ -137,7 +137,7 @@ def runs_of_version(reader: Reader, artifact_id: str, direction: Direction) -> l
         " ORDER BY r.created_at NULLS LAST, l.run_id",
         [artifact_id, direction],
     )
-    return [(row[0], row[1], row[2]) for row in rows]
+    return [RunPath(row[0], row[1], row[2]) for row in rows]
 
 
 def _version(row: Sequence[Any]) -> VersionRow:

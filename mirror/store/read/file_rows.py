@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from mirror.records.addresses import RunPath
 from mirror.records.contents import FileStatus
-from mirror.records.operations import RunPath
 from mirror.store.engine.reader import Reader
 from mirror.typed import struct_of
 

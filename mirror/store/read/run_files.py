@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from mirror.layout import Home
+from mirror.records.addresses import RunPath
 from mirror.store.engine.connection import Engine, store_errors
-from mirror.store.history.history import RunKey
 from mirror.typed import struct_of
 
 _RUN = "entity = $1 AND project = $2 AND run_id = $3"
@@ -22,13 +22,13 @@ class ListedBytes(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
 
 
-def run_is_held(engine: Engine, home: Home, run: RunKey) -> bool:
+def run_is_held(engine: Engine, home: Home, run: RunPath) -> bool:
     """Whether the mirror holds this run at all."""
     with store_errors(home):
         return bool(engine.execute(f"SELECT 1 FROM lake.runs WHERE {_RUN}", list(run)).fetchall())
 
 
-def files_of_run(engine: Engine, home: Home, run: RunKey, *, gone: bool) -> list[ListedBytes]:
+def files_of_run(engine: Engine, home: Home, run: RunPath, *, gone: bool) -> list[ListedBytes]:
     """Files of a run, by name; with `gone` also those that the server no longer lists."""
     return _ask(
         engine,
@@ -39,7 +39,7 @@ def files_of_run(engine: Engine, home: Home, run: RunKey, *, gone: bool) -> list
     )
 
 
-def files_of_artifact(engine: Engine, home: Home, run: RunKey, name: str) -> list[ListedBytes] | None:
+def files_of_artifact(engine: Engine, home: Home, run: RunPath, name: str) -> list[ListedBytes] | None:
     """Files of a version that a run logged or used.
 
     Args:

@@ -6,7 +6,7 @@ import datetime as dt
 
 import msgspec
 
-from mirror.records.operations import RunPath
+from mirror.records.addresses import RunPath
 from mirror.store.engine.reader import Reader
 from mirror.typed import struct_of
 

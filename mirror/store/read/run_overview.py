@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from mirror.layout import Home
+from mirror.records.addresses import RunPath
 from mirror.store.engine.connection import Engine, store_errors
-from mirror.store.history.history import RunKey
 from mirror.store.history.nesting import prefixes
 from mirror.typed import struct_of
 
@@ -134,7 +134,7 @@ SELECT item, reason, attempts, first_at, last_at, next_at, quarantined FROM lake
 """
 
 
-def run_overview(engine: Engine, home: Home, run: RunKey) -> RunOverview | None:
+def run_overview(engine: Engine, home: Home, run: RunPath) -> RunOverview | None:
     """Everything that is held of one run, from one commit.
 
     Args:
@@ -173,7 +173,7 @@ def run_overview(engine: Engine, home: Home, run: RunKey) -> RunOverview | None:
             engine.execute("COMMIT")
 
 
-def unknown_keys(engine: Engine, home: Home, run: RunKey, keys: Sequence[str]) -> list[str]:
+def unknown_keys(engine: Engine, home: Home, run: RunPath, keys: Sequence[str]) -> list[str]:
     """Those of some keys that no step of a run holds, under that name or as a dictionary with members; W&B's own, such
     as `_timestamp`, are taken as known."""
     with store_errors(home):

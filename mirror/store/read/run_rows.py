@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from mirror.records.operations import RunPath
+from mirror.records.addresses import RunPath
 from mirror.store.engine.lake import lake_app_url
 from mirror.store.engine.reader import Reader
 from mirror.typed import struct_of
@@ -45,7 +45,7 @@ class LightRun(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def run_path(self) -> RunPath:
         """Entity, project, run id."""
-        return self.entity, self.project, self.run_id
+        return RunPath(self.entity, self.project, self.run_id)
 
 
 class Documents(msgspec.Struct, frozen=True, kw_only=True):

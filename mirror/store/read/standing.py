@@ -6,7 +6,7 @@ import datetime as dt
 
 import msgspec
 
-from mirror.records.passes import ProjectKey
+from mirror.records.addresses import ProjectKey
 from mirror.store.engine.lake import Lake
 
 

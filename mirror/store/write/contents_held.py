@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mirror.records.addresses import ProjectKey
 from mirror.records.contents import Completeness, Direction, ExportRow, HeldArtifact, HeldFile, HeldHistory
-from mirror.records.passes import ProjectKey
 from mirror.store.engine.connection import Engine
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.literals import inlined

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mirror.records.passes import MOST_ATTEMPTS, Changes, Failure, OpenFailure, ProjectKey, next_attempt
+from mirror.records.addresses import ProjectKey
+from mirror.records.passes import MOST_ATTEMPTS, Changes, Failure, OpenFailure, next_attempt
 from mirror.records.texts import storable
 from mirror.store.engine.connection import Engine
 from mirror.store.engine.lake import Lake

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from mirror.records.passes import Held, ProjectKey, SourceState
+from mirror.records.addresses import ProjectKey
+from mirror.records.passes import Held, SourceState
 from mirror.records.projects import SweepRecord
 from mirror.records.runs import ACTIVE_STATES, RunRecord, is_same_run
 from mirror.store.engine.connection import sql_name

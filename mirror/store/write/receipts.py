@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.contents import Direction
-from mirror.records.operations import RunPath
-from mirror.records.passes import ProjectKey
 from mirror.records.receipts import Ending, Receipt
 from mirror.store.engine.connection import Engine
 from mirror.store.engine.lake import Lake
@@ -60,7 +59,7 @@ def given_up_creations(lake: Lake | Reader) -> dict[RunPath, str]:
             "SELECT entity, project, run_id, arg_max(id, ended_at) FROM lake.receipts WHERE kind = 'create'"
             " GROUP BY ALL HAVING arg_max(outcome, ended_at) IN ('dropped', 'theirs')"
         ).fetchall()
-    return {(entity, project, run_id): entry_id for entity, project, run_id, entry_id in rows}
+    return {RunPath(entity, project, run_id): entry_id for entity, project, run_id, entry_id in rows}
 
 
 def held_objects(lake: Lake, key: ProjectKey, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:

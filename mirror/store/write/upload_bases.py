@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from mirror.records.passes import ProjectKey
+from mirror.records.addresses import ProjectKey
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.literals import inlined
 
