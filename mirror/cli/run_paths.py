@@ -8,12 +8,12 @@ from urllib.parse import unquote
 
 from mirror.config import SourceSettings
 from mirror.errors import ConfigError, NotMirrored
-from mirror.records.addresses import ProjectKey
+from mirror.records.addresses import RunPath
 
 _FORMS = "ENTITY/PROJECT/RUN_ID, its web address, or RUN_ID alone when there is one source without a glob"
 
 
-def parse_run_path(text: str, sources: Sequence[SourceSettings] = ()) -> tuple[ProjectKey, str]:
+def parse_run_path(text: str, sources: Sequence[SourceSettings] = ()) -> RunPath:
     """Take a run's path apart: `e/p/id`, `e/p/runs/id`, `e/p:id`, the address of its page, or `id` alone.
 
     Args:
@@ -35,10 +35,9 @@ def parse_run_path(text: str, sources: Sequence[SourceSettings] = ()) -> tuple[P
         parts = [sources[0].entity, sources[0].project, parts[0]]
     if len(parts) != 3 or not all(parts):
         raise ConfigError(f"{text!r} does not name a run", hint=f"write {_FORMS}")
-    return ProjectKey(parts[0], parts[1]), parts[2]
+    return RunPath(*parts)
 
 
-def not_mirrored(key: ProjectKey, run_id: str) -> NotMirrored:
+def not_mirrored(path: RunPath) -> NotMirrored:
     """The error for a run that is not held."""
-    path = f"{key}/{run_id}"
     return NotMirrored(f"run {path} is not in this mirror", hint=f"fetch it with `wandb-mirror pull {path}`")

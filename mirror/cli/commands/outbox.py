@@ -30,7 +30,6 @@ from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
 from mirror.clock import utc_now
 from mirror.errors import ConfigError, NotFound, NotMirrored
 from mirror.outbox import OutboxReader, Placed
-from mirror.records.addresses import RunPath
 from mirror.records.operations import EntryState
 from mirror.store.engine.reader import Reader
 
@@ -76,8 +75,7 @@ def list_(
     if run is None:
         found = outbox.entries(*states)
     else:
-        key, run_id = parse_run_path(run, setting.config.source)
-        found = iter(outbox.of_run(RunPath(*key, run_id), *states))
+        found = iter(outbox.of_run(parse_run_path(run, setting.config.source), *states))
     if as_json:
         print_json_rows(entry_json(placed) for placed in islice(found, limit))
         return

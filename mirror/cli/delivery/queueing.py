@@ -44,16 +44,15 @@ def local_run(setting: Setting, path: str) -> tuple[NotingMirror, Run]:
         ConfigError: the path names no run.
         NotMirrored: it is not held; an edit needs the values that its user saw.
     """
-    key, run_id = parse_run_path(path, setting.config.source)
+    run_path = parse_run_path(path, setting.config.source)
     local = NotingMirror(setting.home)
     try:
-        return local, Run(local, RunPath(*key, run_id))
+        return local, Run(local, run_path)
     except NotMirrored as error:
         if not setting.home.catalog.exists():
             raise
-        where = f"{key}/{run_id}"
         raise NotMirrored(
-            f"run {where} is not in this mirror", hint=f"fetch it with `wandb-mirror pull {where}`"
+            f"run {run_path} is not in this mirror", hint=f"fetch it with `wandb-mirror pull {run_path}`"
         ) from error
 
 
