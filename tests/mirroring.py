@@ -20,7 +20,7 @@ from mirror.config import Config, HealthSettings, PullSettings, ServerSettings, 
 from mirror.errors import MirrorError
 from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport, PullRequest, Silent, Watcher, pull
-from mirror.records.passes import ProjectKey
+from mirror.records.addresses import ProjectKey
 from mirror.sandbox import Sandbox
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.reading import open_lake

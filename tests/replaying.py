@@ -20,6 +20,7 @@ from mirror.clock import utc_now
 from mirror.config import ServerSettings
 from mirror.layout import Home
 from mirror.outbox import Outbox, OutboxReader
+from mirror.records.addresses import RunPath
 from mirror.records.operations import Entry, Operation, UploadFile
 from mirror.replay import DeliveryContext, Replayed, Watcher, replay
 from mirror.replay.forecast import Forecast, ForecastContext, foresee
@@ -55,7 +56,7 @@ class Sender:
 
     def put(self, run_id: str, operation: Operation, *, project: str = PROJECT) -> Entry:
         """Queue an operation."""
-        return self.outbox.put((ENTITY, project, run_id), None, operation)
+        return self.outbox.put(RunPath(ENTITY, project, run_id), None, operation)
 
     def replay(self, watcher: Watcher | None = None) -> Replayed:
         """One round, from a closed lake to a closed lake."""

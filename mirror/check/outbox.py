@@ -120,6 +120,6 @@ def told_upload(home: Home, hurt: HurtUpload, *, upstream: bool) -> Finding:
         path=path,
         wrong=f"the queued upload {entry.id} needs it, and"
         f" {'its bytes are others' if hurt.damaged else 'it is not there'}",
-        lost=f"the upload of {upload.name} to {'/'.join(entry.run_path)}",
+        lost=f"the upload of {upload.name} to {entry.run_path}",
         hint=hint,
     )

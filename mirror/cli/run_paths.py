@@ -8,13 +8,13 @@ from urllib.parse import unquote
 
 from mirror.config import SourceSettings
 from mirror.errors import ConfigError, NotMirrored
-from mirror.records.passes import ProjectKey
+from mirror.records.addresses import RunPath
 from mirror.run.sdk.paths import id_of_typed, typed_of_id
 
 _FORMS = "ENTITY/PROJECT/RUN_ID, its web address, or RUN_ID alone when there is one source without a glob"
 
 
-def parse_run_path(text: str, sources: Sequence[SourceSettings] = ()) -> tuple[ProjectKey, str]:
+def parse_run_path(text: str, sources: Sequence[SourceSettings] = ()) -> RunPath:
     """Take a run's path apart: `e/p/id`, `e/p/runs/id`, `e/p:id`, the address of its page, or `id` alone.
 
     Args:
@@ -37,10 +37,10 @@ def parse_run_path(text: str, sources: Sequence[SourceSettings] = ()) -> tuple[P
     if len(parts) != 3 or not all(parts):
         raise ConfigError(f"{text!r} does not name a run", hint=f"write {_FORMS}")
     entity, project = (unquote(part) if found else part for part in parts[:2])
-    return ProjectKey(entity, project), id_of_typed(parts[2])
+    return RunPath(entity, project, id_of_typed(parts[2]))
 
 
-def not_mirrored(key: ProjectKey, run_id: str) -> NotMirrored:
+def not_mirrored(path: RunPath) -> NotMirrored:
     """The error for a run that is not held."""
-    path = f"{key}/{typed_of_id(run_id)}"
-    return NotMirrored(f"run {path} is not in this mirror", hint=f"fetch it with `wandb-mirror pull {path}`")
+    typed = f"{path.key}/{typed_of_id(path.run_id)}"
+    return NotMirrored(f"run {typed} is not in this mirror", hint=f"fetch it with `wandb-mirror pull {typed}`")

@@ -12,42 +12,42 @@ from mirror.cli.run_paths import not_mirrored
 from mirror.errors import NotMirrored
 from mirror.layout import Home
 from mirror.outbox import Placed
+from mirror.records.addresses import RunPath
 from mirror.records.operations import Create, Entry
-from mirror.records.passes import ProjectKey
 from mirror.run.pending.overlay import created_run, overlaid_row
 from mirror.store.read.sql import connect, run_sql
 
 NOT_YET = ("history_keys", "system_metrics", "gone_at", "synced_at")  # columns that a run has once it is mirrored
 
 
-def shown_run(home: Home, key: ProjectKey, run_id: str) -> tuple[dict[str, Any], list[Placed]]:
+def shown_run(home: Home, path: RunPath) -> tuple[dict[str, Any], list[Placed]]:
     """A row of the view `runs` as it will be, and the entries that make it so or that were refused.
 
     Raises:
         NotMirrored: it is not held, and nobody asked for its creation.
     """
     # Before the lake: an entry leaves the outbox only when the lake holds its effect.
-    pending = open_outbox(home).of_run((key.entity, key.project, run_id))
+    pending = open_outbox(home).of_run(path)
     shown = [entry for state, entry in pending if state != "dead"]
     created = next((entry for entry in shown if isinstance(entry.operation, Create)), None)
     row = None
     with contextlib.ExitStack() as stack:
         if created is not None:  # in a home into which nothing was pulled there may be no lake
             stack.enter_context(contextlib.suppress(NotMirrored))
-        row = _mirrored(home, key, run_id)
+        row = _mirrored(home, path)
     if row is None:
         if created is None:
-            raise not_mirrored(key, run_id)
+            raise not_mirrored(path)
         row = _created(created)
     return overlaid_row(row, [entry.operation for entry in shown]), pending
 
 
-def _mirrored(home: Home, key: ProjectKey, run_id: str) -> dict[str, Any] | None:
+def _mirrored(home: Home, path: RunPath) -> dict[str, Any] | None:
     with contextlib.closing(connect(home)) as engine:
         rows = run_sql(
             engine,
             "SELECT * FROM runs WHERE entity = ? AND project = ? AND run_id = ?",
-            [key.entity, key.project, run_id],
+            [*path],
         ).plain_rows()
         return next(rows, None)
 

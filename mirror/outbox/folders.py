@@ -167,7 +167,7 @@ def read_entry(path: Path, name: str) -> Entry:
         raise ValueError("no entry has such a name")
     entry = entry_of_json(read_regular(path))
     if name != name_of(entry.id, entry.run_path):
-        raise ValueError(f"it holds entry {entry.id} of {'/'.join(entry.run_path)}, not what its name says")
+        raise ValueError(f"it holds entry {entry.id} of {entry.run_path}, not what its name says")
     return entry
 
 

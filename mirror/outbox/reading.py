@@ -11,7 +11,8 @@ from mirror.errors import ConfigError, NotFound
 from mirror.layout import Home
 from mirror.outbox.folders import STATES, Aside, Folders, outbox_errors, read_regular
 from mirror.outbox.names import is_name, run_tag, tag_in
-from mirror.records.operations import Entry, EntryState, RunPath, UploadFile
+from mirror.records.addresses import RunPath
+from mirror.records.operations import Entry, EntryState, UploadFile
 from mirror.records.texts import valid_unicode
 
 _AT_ONCE = 8192  # names that are held in memory, whatever the backlog
@@ -190,5 +191,4 @@ def _smallest(items: Iterable[T], count: int) -> list[T]:
 
 def stored(run_path: RunPath) -> RunPath:
     """A run path as files can hold it."""
-    entity, project, run_id = map(valid_unicode, run_path)
-    return entity, project, run_id
+    return RunPath(*map(valid_unicode, run_path))

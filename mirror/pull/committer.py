@@ -19,8 +19,9 @@ from mirror.errors import MirrorError, UnreadableExport
 from mirror.pull.contents.fetch_job import Outcome
 from mirror.pull.context import PullContext
 from mirror.pull.report import ProjectReport
+from mirror.records.addresses import ProjectKey
 from mirror.records.contents import ContentChanges
-from mirror.records.passes import Changes, Failure, ProjectKey, SourceState
+from mirror.records.passes import Changes, Failure, SourceState
 from mirror.records.projects import ProjectRecord
 from mirror.records.runs import RunRecord
 from mirror.store.write.fresh_rows import without_older

@@ -23,7 +23,7 @@ from mirror.pull.listing.walk import Listing, ahead, list_runs
 from mirror.pull.project_pass import ProjectPass
 from mirror.pull.report import ProjectReport, PullReport, Silent, Watcher
 from mirror.pull.take import PageTaker
-from mirror.records.passes import ProjectKey
+from mirror.records.addresses import ProjectKey
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.write.fresh_rows import FreshRows

@@ -25,7 +25,8 @@ from mirror.pull.report import ProjectReport
 from mirror.pull.seen import Seen
 from mirror.pull.sweeps_pass import take_sweeps
 from mirror.pull.take import PageTaker
-from mirror.records.passes import Failure, Held, ProjectKey, SourceState
+from mirror.records.addresses import ProjectKey
+from mirror.records.passes import Failure, Held, SourceState
 from mirror.store.read import held_runs, projects
 from mirror.store.read.failures import open_failures
 

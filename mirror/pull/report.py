@@ -7,7 +7,8 @@ from typing import Protocol
 import msgspec
 
 from mirror.errors import MirrorError
-from mirror.records.passes import Failure, ProjectKey
+from mirror.records.addresses import ProjectKey
+from mirror.records.passes import Failure
 
 
 class ProjectReport(msgspec.Struct, kw_only=True):

@@ -18,8 +18,9 @@ from mirror.pull.contents.plan import MB
 from mirror.pull.context import PullContext
 from mirror.pull.listing.walk import Listed
 from mirror.pull.report import ProjectReport
+from mirror.records.addresses import ProjectKey
 from mirror.records.contents import HeldHistory
-from mirror.records.passes import CONTENTS, Failure, Held, OpenFailure, ProjectKey, SourceState
+from mirror.records.passes import CONTENTS, Failure, Held, OpenFailure, SourceState
 from mirror.records.projects import ProjectRecord
 from mirror.records.runs import RunRecord
 from mirror.store.read import artifacts, files, held_runs, histories

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from mirror.records.addresses import RunPath
 from mirror.records.nonfinite import with_numbers
 from mirror.records.texts import dump_strict
 from mirror.typed import convert
@@ -27,8 +28,6 @@ _CHECK = b'"check":"'
 
 # The fields of a run that an edit can change as a whole, in W&B's lower-case names.
 EditedField = Literal["display_name", "notes", "description", "group", "job_type", "tags"]
-
-RunPath = tuple[str, str, str]  # entity, project, run id
 
 # W&B API notes, section 9: what `updateRunState` takes, by the state that is wanted. Runs of a sweep are refused.
 TRANSITIONS: dict[str, frozenset[str]] = {
@@ -158,7 +157,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def run_path(self) -> RunPath:
         """Entity, project, run id."""
-        return self.entity, self.project, self.run_id
+        return RunPath(self.entity, self.project, self.run_id)
 
     @property
     def kind(self) -> str:

@@ -7,6 +7,7 @@ import datetime as dt
 import msgspec
 
 from mirror.backoff import backoff_s
+from mirror.records.addresses import ProjectKey
 from mirror.records.projects import ProjectRecord, SweepRecord
 from mirror.records.runs import RunRecord
 
@@ -21,17 +22,6 @@ def in_part(item: str) -> str:
 
 
 COSTS_HISTORY = ("", CONTENTS, HISTORY, in_part(HISTORY))  # items without which a history is not whole; "": the run
-
-
-class ProjectKey(msgspec.Struct, frozen=True, order=True):
-    """A project's address; entity and project never hold a slash."""
-
-    entity: str
-    project: str
-
-    def __str__(self) -> str:
-        """`entity/project`."""
-        return f"{self.entity}/{self.project}"
 
 
 class SourceState(msgspec.Struct, frozen=True, kw_only=True):

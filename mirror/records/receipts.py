@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from mirror.records.operations import Entry, RunPath
+from mirror.records.addresses import RunPath
+from mirror.records.operations import Entry
 from mirror.records.texts import dump_strict
 
 Outcome = Literal[
@@ -40,7 +41,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def run_path(self) -> RunPath:
         """Entity, project, run id."""
-        return self.entity, self.project, self.run_id
+        return RunPath(self.entity, self.project, self.run_id)
 
 
 def receipt_of(

@@ -23,7 +23,8 @@ from anyio.abc import TaskGroup
 from mirror.errors import MirrorError
 from mirror.outbox import Placed
 from mirror.outbox.names import name_of, run_tag, tag_in
-from mirror.records.operations import Entry, RunPath
+from mirror.records.addresses import RunPath
+from mirror.records.operations import Entry
 from mirror.records.receipts import Ending, Outcome, receipt_of
 from mirror.replay.context import DeliveryContext, Silent, Watcher
 from mirror.replay.decide import Decision

@@ -123,7 +123,7 @@ def decide(entry: Entry, seen: Seen, policy: Policy) -> Decision:
         return _creation(entry, seen, policy) if isinstance(operation, Create) else _deletion(entry, seen)
     undecided = undecidable(entry, seen)
     if undecided is not None or not isinstance(run, RunRecord):
-        return undecided or _buried(f"the server has no run {_path(entry)}")
+        return undecided or _buried(f"the server has no run {entry.run_path}")
     match operation:
         case Edit():
             return _edit(operation, run, policy)
@@ -147,7 +147,7 @@ def undecidable(entry: Entry, seen: Seen) -> Decision | None:
         fields = f" without {', '.join(needs)} of the run" if needs else ""
         return _buried(f"nothing was sent, since it cannot be decided{fields}: {seen.not_offered}")
     if run is None:
-        return Decision(verdict="buried", words=f"the server has no run {_path(entry)}", gone=seen.has_project)
+        return Decision(verdict="buried", words=f"the server has no run {entry.run_path}", gone=seen.has_project)
     if isinstance(run, BadRun):
         return _buried(f"the server cannot show the run: {run.reason}")
     if flaws := flaws_in(run, needs):  # what cannot be read cannot be compared, nor written back whole
@@ -340,7 +340,3 @@ def _object(text: str | None, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"the {what} upstream is no JSON object; writing a key would lose all of it")  # noqa: TRY004 - a value from the server
     return value
-
-
-def _path(entry: Entry) -> str:
-    return "/".join(entry.run_path)

@@ -16,6 +16,7 @@ from msgspec import UNSET
 
 from mirror.api.rows.pages import BadRun
 from mirror.errors import MirrorError, UrlExpired
+from mirror.records.addresses import RunPath
 from mirror.records.contents import Direction, FileRow
 from mirror.records.operations import (
     Create,
@@ -104,7 +105,7 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
     decision: Decision
 
     @property
-    def path(self) -> tuple[str, str, str]:
+    def path(self) -> RunPath:
         """Entity, project, run id."""
         return self.entry.run_path
 
@@ -170,7 +171,7 @@ def _unsent(entry: Entry, seen: Seen, decision: Decision) -> Delivered:
     if decision.verdict == "theirs":
         return ended
     match entry.operation:
-        case UploadFile():
+        case UploadFile() if seen.source == "whole":  # else there is nothing to hold; a pull fetches what is upstream
             return msgspec.structs.replace(ended, files=(_row(seen.file, entry.operation),))
         case DeleteFile():
             return msgspec.structs.replace(ended, files=(_gone(entry.operation),))

@@ -18,6 +18,7 @@ from msgspec import UNSET
 
 from mirror.errors import MirrorError
 from mirror.outbox import OutboxReader, Placed
+from mirror.records.addresses import RunPath
 from mirror.records.contents import Direction, FileRow
 from mirror.records.operations import (
     Create,
@@ -26,7 +27,6 @@ from mirror.records.operations import (
     Edit,
     Entry,
     LogArtifact,
-    RunPath,
     Stop,
     UpdateState,
     UploadFile,
@@ -117,6 +117,7 @@ class _Story:
         self._creation_is_known = False  # by what was told of it here
         self._looks: dict[tuple[Sequence[str], Sequence[str]], Seen] = {}  # by what was asked
         self._is_there: bool | None = None  # None: as upstream; else it would be made, or deleted
+        self._is_refreshed = False  # the mirror would have the run as it is upstream: nothing of it counts as lost
         self._values: dict[str, Any] = {}  # fields of `RunRecord` that would be written
         self._files: dict[str, FileRow | None] = {}
         self._links: dict[tuple[Direction, str], frozenset[str]] = {}
@@ -140,6 +141,7 @@ class _Story:
         seen, decision = await self._decision(entry, entry.resolved or self._context.source_policy(entry))
         self._note(entry, decision)
         steps = _steps(entry, seen, decision)
+        self._is_refreshed |= decision.verdict in ("send", "already_so", "theirs")
         if decision.verdict == "send" and not decision.is_hopeless:
             self._go_on(entry, decision)
         return _forecast(placed, decision, steps)
@@ -212,7 +214,8 @@ class _Story:
         seen = self._looks[asked]
         if not isinstance(seen.run, RunRecord):
             return seen
-        return msgspec.structs.replace(seen, run=msgspec.structs.replace(seen.run, **self._values))
+        run = msgspec.structs.replace(seen.run, **self._values)
+        return msgspec.structs.replace(seen, run=run, lost=() if self._is_refreshed else seen.lost)
 
     async def has_project(self, path: RunPath) -> bool:
         """Whether the project is shown."""

@@ -28,9 +28,10 @@ import msgspec
 from mirror.api.rows.runs import with_fingerprint
 from mirror.errors import EntryMoved
 from mirror.outbox import Outbox
+from mirror.records.addresses import ProjectKey
 from mirror.records.contents import ContentChanges, Direction, FileRow
 from mirror.records.operations import Entry
-from mirror.records.passes import Changes, ProjectKey
+from mirror.records.passes import Changes
 from mirror.records.receipts import Ending, Receipt, receipt_of
 from mirror.records.runs import RunRecord
 from mirror.replay.context import DeliveryContext
@@ -185,14 +186,14 @@ def give_up(lake: Lake, outbox: Outbox, entry_id: str, now: dt.datetime) -> Entr
 
 def _commit_dropped(lake: Lake, entry: Entry, now: dt.datetime) -> None:
     receipt = receipt_of(entry, "dropped", ended_at=now, attempts=entry.attempts, answer=entry.reason)
-    changes = Changes(key=ProjectKey(entry.entity, entry.project), at=now)
+    changes = Changes(key=entry.run_path.key, at=now)
     commit(lake, changes, (), delivered=receipts.Delivered(receipts=(receipt,)))
 
 
 def _settle(context: DeliveryContext, ended: Sequence[Ended]) -> None:
     of_project: dict[ProjectKey, list[Ended]] = defaultdict(list)
     for one in ended:
-        of_project[ProjectKey(one.entry.entity, one.entry.project)].append(one)
+        of_project[one.entry.run_path.key].append(one)
     for key, some in of_project.items():
         _commit(context, key, some)
     context.outbox.finish(*(one.entry for one in ended if one.receipt.outcome != "buried"))
@@ -230,7 +231,8 @@ def _commit(context: DeliveryContext, key: ProjectKey, ended: Sequence[Ended]) -
 def _contents(context: DeliveryContext, key: ProjectKey, files: dict[str, dict[str, FileRow]]) -> list[ContentChanges]:
     """Rows of files; one that went upstream keeps the bytes that are held."""
     lost = [(run_id, row.name) for run_id, rows in files.items() for row in rows.values() if row.object is None]
-    held = held_objects(context.lake, key, lost) if lost else {}
+    known = held_objects(context.lake, key, lost) if lost else {}
+    held = {file: digest for file, digest in known.items() if context.objects.has(digest)}  # lost bytes stop nobody
     return [
         ContentChanges(
             run_id=run_id,

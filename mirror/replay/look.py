@@ -13,18 +13,10 @@ from mirror.api.client import Client
 from mirror.api.rows.listed import ListedFile
 from mirror.api.rows.pages import BadRun
 from mirror.errors import AuthError, Forbidden, MirrorError, NotOffered, StoreError
+from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.artifacts import ArtifactRecord
 from mirror.records.contents import Direction, FileRow
-from mirror.records.operations import (
-    Create,
-    DeleteFile,
-    Entry,
-    LogArtifact,
-    RunPath,
-    UploadFile,
-    UseArtifact,
-)
-from mirror.records.passes import ProjectKey
+from mirror.records.operations import Create, DeleteFile, Entry, LogArtifact, UploadFile, UseArtifact
 from mirror.records.runs import RunRecord
 from mirror.records.texts import parse_lenient
 from mirror.replay.decide import FIELD_OF, WHOLE, Seen, Source, aliases_of, is_linked, is_refusal, needs_of
@@ -88,8 +80,7 @@ async def look(upstream: Upstream, objects: Objects, entry: Entry) -> Seen:
     match operation:
         case UploadFile():
             file = await upstream.file(path, operation.name)
-            is_there = file is not None and file.md5 == operation.md5
-            source = "whole" if is_there else await anyio.to_thread.run_sync(_source, objects, operation)
+            source = await anyio.to_thread.run_sync(_source, objects, operation)
             return msgspec.structs.replace(seen, file=file, source=source)
         case DeleteFile():
             return msgspec.structs.replace(seen, file=await upstream.file(path, operation.name))

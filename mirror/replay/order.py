@@ -8,7 +8,8 @@ import msgspec
 
 from mirror.backoff import backoff_s
 from mirror.outbox import OutboxReader
-from mirror.records.operations import Create, Entry, RunPath, touched
+from mirror.records.addresses import RunPath
+from mirror.records.operations import Create, Entry, touched
 from mirror.replay.decide import Decision, Verdict
 
 FIRST_WAIT_S = 5.0  # before an entry that failed for the moment is tried again; doubled for each further try

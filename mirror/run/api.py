@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from mirror.errors import CommError, NotMirrored
+from mirror.records.addresses import RunPath
 from mirror.records.operations import Create
 from mirror.run.artifacts.of_api import ApiArtifacts
 from mirror.run.sdk.absent import only_server_knows
@@ -181,7 +182,7 @@ class Api(ApiArtifacts, ServerOnly):
         if state not in ("running", "pending"):
             raise CommError(f"a run is created 'running' or 'pending', not {state!r}")
         name = project or self._project or "uncategorized"
-        path = (
+        path = RunPath(
             entity or self._needed_entity(name),
             name,
             run_id or "".join(secrets.choice(_ID_LETTERS) for _ in range(_ID_LENGTH)),

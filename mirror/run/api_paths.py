@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from mirror.layout import Home, find_home
+from mirror.records.addresses import RunPath
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.paths import parse_artifact_path, parse_path, parse_project_path
 from mirror.run.user import User
@@ -91,7 +92,7 @@ class ApiPaths:
     def _project(self) -> str | None:
         return self._overrides.get("project") or None
 
-    def _run_path(self, path: str) -> tuple[str, str, str]:
+    def _run_path(self, path: str) -> RunPath:
         return parse_path(path, entity=self._entity, project=self._project, default=self._known)
 
     def _project_path(self, path: str | None) -> tuple[str, str]:

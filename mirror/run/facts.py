@@ -12,7 +12,8 @@ from urllib.parse import quote
 import msgspec
 
 from mirror.errors import CommError, NotMirrored, RunNotFoundError
-from mirror.records.operations import Create, Operation, RunPath
+from mirror.records.addresses import RunPath
+from mirror.records.operations import Create, Operation
 from mirror.records.texts import INTERNAL_CONFIG_KEYS, unwrap_config
 from mirror.run.pending.local import LocalMirror, Pending
 from mirror.run.pending.overlay import created_run, overlaid, overlaid_config, overlaid_summary
@@ -306,7 +307,7 @@ class RunFacts(Attrs):
         reason = (self._malformed or {}).get(field)
         if reason is not None:
             raise CommError(
-                f"the {_DOCUMENTS[field]} of {'/'.join(self._run_path)} cannot be read as JSON: {reason}",
+                f"the {_DOCUMENTS[field]} of {self._run_path} cannot be read as JSON: {reason}",
                 hint="the text that W&B sent is in `lake.runs`, which `mirror.connect()` asks in SQL",
             )
         return self._attrs[field]

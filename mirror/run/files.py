@@ -280,7 +280,7 @@ def _content(run: RunFacts, row: RunFile) -> Content:
     """The bytes of a listed file, if the ones that are held are the ones that are listed."""
     if row.status in ("held", "gone") and row.object is not None:
         return Content(name=row.name, object=row.object)
-    path = "/".join(run._run_path)
+    path = str(run._run_path)
     left_out = row.status == "left_out"
     hint = f"`wandb-mirror pull {path}` fetches it"
     if left_out:

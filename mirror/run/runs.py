@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from mirror.errors import CommError, ConfigError
+from mirror.records.addresses import RunPath
 from mirror.run.facts import NO_DOCUMENTS
 from mirror.run.pending.listing import listed_ids, runs_to_be_made
 from mirror.run.pending.local import LocalMirror
@@ -125,7 +126,7 @@ class Runs(SizedPages[Run]):
         source = _PageDocuments(self._local, place, list(rows))
         rows = runs_to_be_made(waiting) | rows
         runs = [
-            Run(self._local, (*place, run_id), rows[run_id], source, waiting[run_id])
+            Run(self._local, RunPath(*place, run_id), rows[run_id], source, waiting[run_id])
             for run_id in run_ids
             if run_id in rows  # one that was to be made may have been given up since
         ]

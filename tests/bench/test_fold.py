@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mirror.layout import Home
+from mirror.records.addresses import RunPath
 from mirror.store.metrics.files import write_metrics
 from mirror.store.metrics.fold import fold_exports
 
@@ -46,7 +47,7 @@ def test_folding_two_million_values_a_second(tmp_path: Path) -> None:
     best = 0.0
     for attempt in range(3):
         start = time.perf_counter()
-        batch = [(("entity", "project", path.stem), fold_exports([path])) for path in paths]
+        batch = [(RunPath("entity", "project", path.stem), fold_exports([path])) for path in paths]
         files = write_metrics(Home(tmp_path / f"home{attempt}"), batch)
         seconds = time.perf_counter() - start
         values = sum(file.rows for file in files)

@@ -17,6 +17,7 @@ import pytest
 from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.outbox.names import name_of, next_id
+from mirror.records.addresses import RunPath
 from mirror.records.operations import Change, Edit, Entry, Operation, UploadFile, entry_json
 
 pytestmark = pytest.mark.bench
@@ -76,7 +77,9 @@ def test_queueing_costs_little_more_than_the_flushes(tmp_path: Path, kind: str) 
         operation: Operation = Edit(config={"lr": Change(base=0.1, value=number)})
         if kind == "uploads":
             operation = UploadFile(name=f"file{number}", object="ab" * 32, size=number, md5="Zm9v")
-        return outbox.put(("entity", "project", f"run{number if kind != 'edits of one run' else 0}"), "id", operation)
+        return outbox.put(
+            RunPath("entity", "project", f"run{number if kind != 'edits of one run' else 0}"), "id", operation
+        )
 
     # An edit that is folded replaces a file, which costs the disk more: so does the loop that it is compared with.
     same = kind == "edits of one run"
@@ -96,11 +99,11 @@ def test_queueing_costs_little_more_than_the_flushes(tmp_path: Path, kind: str) 
 
 def fill(home: Home, count: int) -> None:
     """A backlog, without the hour that flushing each would take."""
-    Outbox(home).put(("entity", "project", "first"), None, Edit(config={"a": Change(value=1)}))
+    Outbox(home).put(RunPath("entity", "project", "first"), None, Edit(config={"a": Change(value=1)}))
     last = None
     for number in range(count - 1):
         last = next_id(1_900_000_000_000 + number, last)
-        path = ("entity", "project", f"run{number // 2}")
+        path = RunPath("entity", "project", f"run{number // 2}")
         entry = Entry(
             id=last, entity=path[0], project=path[1], run_id=path[2], storage_id=None,
             operation=Edit(config={f"key{index}": Change(base=0.1, value=number) for index in range(5)}),

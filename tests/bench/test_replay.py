@@ -23,6 +23,7 @@ from mirror.config import ServerSettings
 from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.outbox.names import name_of, next_id
+from mirror.records.addresses import RunPath
 from mirror.records.operations import Change, Edit, Entry, entry_json
 from tests.mirroring import ENTITY, PROJECT
 from tests.replaying import Sender
@@ -93,7 +94,7 @@ def fill(home: Home, count: int, *, mark: str) -> None:
         last = None
         for number in range(count):
             last = next_id(1_900_000_000_000 + number, last)
-            path = (ENTITY, PROJECT, f"r{number:06}")
+            path = RunPath(ENTITY, PROJECT, f"r{number:06}")
             entry = Entry(
                 id=last, entity=path[0], project=path[1], run_id=path[2], storage_id="known",
                 operation=Edit(fields={"notes": Change(base=None, value=mark)}), created_at=utc_now(),

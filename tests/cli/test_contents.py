@@ -11,7 +11,7 @@ import pytest
 
 from mirror.cli.terminal.progress import time_left
 from mirror.pull import ProjectReport
-from mirror.records.passes import ProjectKey
+from mirror.records.addresses import ProjectKey
 from mirror.sandbox import Sandbox
 from tests.cli.conftest import Cli
 

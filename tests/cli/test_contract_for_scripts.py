@@ -10,7 +10,7 @@ import pytest
 
 from mirror.cli.run_paths import parse_run_path
 from mirror.config import SourceSettings
-from mirror.records.passes import ProjectKey
+from mirror.records.addresses import RunPath
 from mirror.sandbox import Sandbox
 from tests.cli.conftest import IMPATIENT, Cli
 
@@ -81,7 +81,7 @@ def test_home_is_taken_before_and_behind_the_command(cli: Cli, filled: Cli) -> N
 )  # fmt: skip
 def test_a_run_is_named_in_any_form_that_people_have_at_hand(form: str) -> None:
     sources = [SourceSettings(path="team/proj")]
-    assert parse_run_path(form, sources) == (ProjectKey("team", "proj"), "r1")
+    assert parse_run_path(form, sources) == RunPath("team", "proj", "r1")
 
 
 def test_named_runs_alone_are_pulled(cli: Cli, server: Sandbox) -> None:

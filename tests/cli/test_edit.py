@@ -11,6 +11,7 @@ from mirror import Api
 from mirror.cli.delivery.queueing import NotingMirror, telling_if_cut_short
 from mirror.errors import HomeUnusable
 from mirror.layout import Home
+from mirror.records.addresses import RunPath
 from mirror.records.operations import Stop
 from mirror.run.run import Run
 from tests.cli.conftest import Cli, Editor
@@ -162,7 +163,7 @@ def test_a_run_that_is_only_queued_to_be_made_can_be_shown_and_edited(editor: Ed
 
 def test_what_was_queued_before_an_error_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     local = NotingMirror(Home(tmp_path / "mirror"))
-    entry = local.enqueue(("team", "proj", "r"), None, Stop())
+    entry = local.enqueue(RunPath("team", "proj", "r"), None, Stop())
     with pytest.raises(HomeUnusable), telling_if_cut_short(local):
         raise HomeUnusable("the disk is full")
     assert capsys.readouterr().err == f"queued before this error: {entry.id}  stop the run\n"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mirror import Api
 from mirror.cli.run_paths import parse_run_path
-from mirror.records.passes import ProjectKey
+from mirror.records.addresses import RunPath
 from mirror.run.sdk.paths import id_of_typed, typed_of_id
 from mirror.sandbox import Sandbox
 from tests.cli.conftest import Cli
@@ -35,7 +35,7 @@ def test_a_run_of_any_id_is_pulled_shown_and_edited(cli: Cli, sandbox: Sandbox) 
         path = f"team/proj/{typed}"
         assert at("show", path, "--json", code=0).json["run_id"] == run_id
         address = f"{sandbox.url}/team/proj/runs/{quote(run_id, safe='')}/overview"
-        assert parse_run_path(address) == (ProjectKey("team", "proj"), run_id)
+        assert parse_run_path(address) == RunPath("team", "proj", run_id)
         assert at("history", path, "--json", code=0).json == [{"_step": 0, "x": number}]
         run = api.run(path)
         assert (run.id, run.config) == (run_id, {"n": number})

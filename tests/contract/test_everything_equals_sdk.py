@@ -19,6 +19,7 @@ import pytest
 from wandb.errors import CommError
 
 from mirror.layout import Home
+from mirror.records.addresses import RunPath
 from mirror.sandbox import Sandbox
 from mirror.store.engine.reader import Reader
 from mirror.store.history.history import wide_history
@@ -71,7 +72,7 @@ def asking(mirror: Mirror) -> Iterator[Any]:
 
 def history_of(mirror: Mirror, run_id: str) -> dict[int, Row]:
     """The mirror's rows by step, without nulls, and JSON texts parsed."""
-    reader = wide_history(Reader(mirror.home), (ENTITY, PROJECT, run_id))
+    reader = wide_history(Reader(mirror.home), RunPath(ENTITY, PROJECT, run_id))
     texts = {field.name for field in reader.schema if (field.metadata or {}).items() >= JSON_MARK.items()}
     rows: dict[int, Row] = {}
     for row in reader.read_all().to_pylist():

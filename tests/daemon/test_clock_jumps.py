@@ -8,6 +8,7 @@ import pytest
 
 from mirror.layout import Home
 from mirror.outbox import Outbox
+from mirror.records.addresses import RunPath
 from mirror.records.operations import Edit, Entry
 from mirror.records.passes import OpenFailure, next_attempt
 from mirror.replay.order import is_due, later, may_go
@@ -21,7 +22,7 @@ def put_back(home: Home, at: dt.datetime) -> Entry:
     """An entry whose delivery failed when the wall clock showed `at`."""
     outbox = Outbox(home, now=lambda: at)
     with outbox.replaying():
-        claimed = outbox.claim(outbox.put(("e", "p", "r"), None, Edit(fields={})))
+        claimed = outbox.claim(outbox.put(RunPath("e", "p", "r"), None, Edit(fields={})))
         assert claimed is not None
         return outbox.put_back(claimed, "the server is busy", later(3, at, 0.5))
 

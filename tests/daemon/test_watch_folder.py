@@ -11,6 +11,7 @@ import pytest
 
 import mirror as wandb_mirror
 from mirror.daemon.watch_folder.memory import Memory
+from mirror.records.addresses import RunPath
 from mirror.records.operations import Create, DeleteFile
 from mirror.sandbox import Sandbox
 from mirror.store.objects import objects as objects_module
@@ -174,7 +175,7 @@ def test_files_wait_for_a_run_that_the_mirror_does_not_hold_yet(sandbox: Sandbox
     with watching(sandbox, mirror, data, "r1", run="*") as watch:
         watch.write("r9/a")
         watch.write("made-here/b")
-        watch.outbox.put((ENTITY, PROJECT, "made-here"), None, Create(state="running"))
+        watch.outbox.put(RunPath(ENTITY, PROJECT, "made-here"), None, Create(state="running"))
         assert watch.settle() == ["made-here/b"], "a creation that is queued is enough"
         assert watch.folder.lacks_runs
         assert watch.folder.status.left_out_reason == "r9/a: its run is not in this mirror yet"
@@ -204,7 +205,9 @@ def test_a_deletion_that_waits_comes_before_the_next_upload_of_the_name(
         watch.write("a", b"1")
         watch.settle()
         watch.deliver()
-        watch.outbox.put((ENTITY, PROJECT, "r1"), None, DeleteFile(name="a", file_id=None, project_internal_id=None))
+        watch.outbox.put(
+            RunPath(ENTITY, PROJECT, "r1"), None, DeleteFile(name="a", file_id=None, project_internal_id=None)
+        )
         watch.write("a", b"22")
         assert watch.settle() == []
         watch.deliver()

@@ -24,8 +24,8 @@ from mirror.daemon.schedule.clock import Clock
 from mirror.daemon.schedule.scheduler import Scheduler
 from mirror.daemon.watch_folder.look import WatchedFolder
 from mirror.outbox import Outbox
+from mirror.records.addresses import ProjectKey
 from mirror.records.operations import Entry, UploadFile
-from mirror.records.passes import ProjectKey
 from mirror.replay import DeliveryContext, Replayed, replay
 from mirror.sandbox import Sandbox
 from mirror.store.engine.lake import Lake

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
+from mirror.records.addresses import RunPath
 from mirror.records.operations import Change, Edit, Operation, Stop, UploadFile
 
-RUNS = [("e", "p", "one"), ("e", "p", "two"), ("e", "q", "one")]
+RUNS = [RunPath("e", "p", "one"), RunPath("e", "p", "two"), RunPath("e", "q", "one")]
 
 
 def edit(mark: str, key: str | None = None, after: str | None = None) -> Edit:

@@ -18,6 +18,7 @@ from mirror.errors import EntryMoved
 from mirror.layout import Home
 from mirror.outbox import Aside, Outbox, Placed
 from mirror.outbox.folders import STATES
+from mirror.records.addresses import RunPath
 from mirror.records.operations import Edit, Entry, EntryState, entry_json
 from tests.outbox.conftest import IN_MEMORY
 from tests.outbox.operations import RUNS, edit, marks, upload
@@ -30,7 +31,7 @@ START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 class Known(msgspec.Struct):
     """What the model says of one entry."""
 
-    run: tuple[str, str, str]
+    run: RunPath
     state: EntryState
     marks: set[str]
     takes: bool  # a later edit may be folded into it
@@ -71,7 +72,7 @@ class OutboxMachine(RuleBasedStateMachine):
         assert all(entry.id > earlier for earlier in self.model)
 
     @rule(writer=WRITERS, run=st.sampled_from(RUNS))
-    def put_an_edit(self, writer: int, run: tuple[str, str, str]) -> None:
+    def put_an_edit(self, writer: int, run: RunPath) -> None:
         mark = self._mark()
         last = next((id_ for id_, known in reversed(self.model.items()) if known.run == run), None)
         entry = self.outboxes[writer].put(run, "s", edit(mark))
@@ -85,7 +86,7 @@ class OutboxMachine(RuleBasedStateMachine):
             self.model[entry.id] = Known(run=run, state="new", marks={mark}, takes=True)
 
     @rule(writer=WRITERS, run=st.sampled_from(RUNS))
-    def put_an_upload(self, writer: int, run: tuple[str, str, str]) -> None:
+    def put_an_upload(self, writer: int, run: RunPath) -> None:
         mark = self._mark()
         entry = self.outboxes[writer].put(run, None, upload(mark))
         self._expect_id_after_all(entry)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.outbox.names import is_id, is_name, name_of, next_id, run_tag, tag_in
+from mirror.records.addresses import RunPath
 from tests.outbox.operations import RUNS, upload
 
 RUN = RUNS[0]
@@ -38,10 +39,10 @@ def test_a_damaged_last_id_at_the_end_of_time_does_not_end_the_outbox() -> None:
 
 
 def test_names_tell_their_run_and_nothing_else_of_it() -> None:
-    hostile = ("..", "a/b", "\x00\n" * 100)
+    hostile = RunPath("..", "a/b", "\x00\n" * 100)
     name = name_of(next_id(1, None), hostile)
     assert is_name(name)
-    assert tag_in(name) == run_tag(hostile) != run_tag(("..", "a", "b" + hostile[2]))
+    assert tag_in(name) == run_tag(hostile) != run_tag(RunPath("..", "a", "b" + hostile[2]))
     assert not is_name(name + "~")
 
 

@@ -15,6 +15,7 @@ from mirror.layout import Home
 from mirror.outbox import Aside, Outbox
 from mirror.outbox import reading as reading_module
 from mirror.outbox.folders import STATES
+from mirror.records.addresses import RunPath
 from mirror.records.operations import Change, Edit, UploadFile
 from tests.outbox.operations import RUNS, edit, upload
 
@@ -218,7 +219,7 @@ def test_an_operation_that_cannot_be_written_as_json_is_refused_and_leaves_nothi
 
 def test_names_of_any_text_are_kept_and_lone_surrogates_replaced(home: Home) -> None:
     outbox = Outbox(home)
-    odd = ("e", "\ud800", "../../\x00")
+    odd = RunPath("e", "\ud800", "../../\x00")
     entry = outbox.put(odd, None, edit("m"))
     assert entry.run_path == ("e", "�", "../../\x00")
     assert outbox.of_run(odd) == [("new", entry)]

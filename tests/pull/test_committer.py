@@ -23,7 +23,7 @@ from mirror.pull.committer import Batch, Committer
 from mirror.pull.contents.fetch_job import Outcome
 from mirror.pull.context import PullContext
 from mirror.pull.report import ProjectReport, Silent
-from mirror.records.passes import ProjectKey
+from mirror.records.addresses import ProjectKey
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from tests.mirroring import ENGINE, PULL

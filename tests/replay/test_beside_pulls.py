@@ -14,6 +14,7 @@ from mirror.clock import utc_now
 from mirror.config import Config, SourceSettings
 from mirror.outbox import Outbox
 from mirror.pull import PullRequest, pull
+from mirror.records.addresses import RunPath
 from mirror.records.operations import Change, Delete, Edit
 from mirror.replay import DeliveryContext, replay
 from mirror.sandbox import Fault, Match, Sandbox
@@ -73,7 +74,7 @@ def test_a_run_that_both_meet_first_is_held_once(sandbox: Sandbox, mirror: Mirro
     sandbox.state.add_run(ENTITY, PROJECT, "old")
     mirror.pull()
     sandbox.state.add_run(ENTITY, PROJECT, "new", files={"model.pt": b"weights"})
-    Outbox(mirror.home).put((ENTITY, PROJECT, "new"), None, TAG)
+    Outbox(mirror.home).put(RunPath(ENTITY, PROJECT, "new"), None, TAG)
     deliver_once(sandbox, mirror, "MirrorRuns")
     assert mirror.run_ids() == ["new", "old"]
     assert mirror.run("new")["tags"] == ["best"]
@@ -85,7 +86,7 @@ def test_what_was_delivered_while_a_pull_was_under_way_stays_visible(sandbox: Sa
     mirror.pull()
     sandbox.state.edit_run(ENTITY, PROJECT, "r", notes="new", touch_heartbeat=True)
     sandbox.state.add_file(ENTITY, PROJECT, "r", "a", b"b")
-    Outbox(mirror.home).put((ENTITY, PROJECT, "r"), None, TAG)
+    Outbox(mirror.home).put(RunPath(ENTITY, PROJECT, "r"), None, TAG)
     deliver_once(sandbox, mirror, "MirrorRuns")
     assert (mirror.run("r")["tags"], mirror.run("r")["notes"]) == (["best"], "new")
     mirror.pull(force_walk=True)
@@ -99,6 +100,6 @@ def test_a_deletion_that_was_delivered_while_a_pull_was_under_way_is_not_undone(
     mirror.pull()
     sandbox.state.edit_run(ENTITY, PROJECT, "r", notes="new", touch_heartbeat=True)
     sandbox.state.add_file(ENTITY, PROJECT, "r", "a", b"b")
-    Outbox(mirror.home).put((ENTITY, PROJECT, "r"), None, Delete(delete_artifacts=False))
+    Outbox(mirror.home).put(RunPath(ENTITY, PROJECT, "r"), None, Delete(delete_artifacts=False))
     deliver_once(sandbox, mirror, "MirrorRuns")
     assert mirror.run("r")["gone_at"] is not None

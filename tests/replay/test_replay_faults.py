@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mirror.errors import AuthError, NotWandb, StoreError, Unreachable
+from mirror.records.addresses import RunPath
 from mirror.records.operations import (
     Change,
     Create,
@@ -181,7 +182,7 @@ def test_a_deletion_counts_as_done_only_when_the_server_shows_the_project_withou
     delete = Delete(delete_artifacts=False)
     sender.put("never", delete)
     assert sender.replay().already_so == 1
-    hidden = sender.outbox.put((ENTITY, "hidden", "r"), None, delete)
+    hidden = sender.outbox.put(RunPath(ENTITY, "hidden", "r"), None, delete)
     strange = sender.put("r", delete)
     lie = Fault.lie(
         lambda answer: answer["data"]["project"]["run"].update(tags=7), times=1, match=Match(operation="MirrorRun")

@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from mirror.clock import utc_now
 from mirror.layout import Home
 from mirror.outbox import Outbox
+from mirror.records.addresses import RunPath
 from mirror.records.operations import (
     Change,
     Create,
@@ -95,7 +96,7 @@ class ReplayMachine(RuleBasedStateMachine):
             self.folder.cleanup()
 
     def put(self, writer: int, run_id: str, operation: Operation) -> None:
-        entry = self.outboxes[writer].put((ENTITY, PROJECT, run_id), None, operation)
+        entry = self.outboxes[writer].put(RunPath(ENTITY, PROJECT, run_id), None, operation)
         self.asked[entry.folded[-1] if entry.folded else entry.id] = entry.kind
 
     def is_there(self, run_id: str) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mirror.errors import HomeUnusable, IncompleteRunHistoryError, NotMirrored
+from mirror.records.addresses import RunPath
 from mirror.run.history.exports import export_name
 from mirror.sandbox import Sandbox
 from tests.contract.conftest import ENTITY
@@ -118,7 +119,7 @@ def test_no_two_runs_share_a_name_and_none_leaves_the_folder() -> None:
         ("..", "/", ""), ("é", "c\0", "\ud800"), ("e" * 300, "p", "r"), ("e" * 299 + "f", "p", "r"),
         ("a", "b", "C_R1"), ("", "a_b_c", "r1"),
     ]  # fmt: skip
-    names = {export_name(run, number).casefold() for run in runs for number in range(2)}
+    names = {export_name(RunPath(*run), number).casefold() for run in runs for number in range(2)}
     assert len(names) == 2 * len(runs)
     for name in names:
         assert "/" not in name

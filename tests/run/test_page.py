@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from mirror.errors import RunNotFoundError
 from mirror.layout import Home
+from mirror.records.addresses import RunPath
 from mirror.records.operations import Change, Edit, Stop
 from mirror.run.page.charts import HEIGHT, WIDTH, describe, figure, shared_steps, steps_of
 from mirror.run.page.html import RunPage, page_document, page_html
@@ -155,7 +156,7 @@ POINTS = st.dictionaries(st.integers(0, 2**62), ANY, min_size=1, max_size=30).ma
 def read(points: Sequence[tuple[int, float]]) -> MetricSeries:
     """The line of these points."""
     LAKE.hold("it's", points)
-    (found,) = metric_series(LAKE, ("e", "p", "r"), key_spans(LAKE, ("e", "p", "r")))
+    (found,) = metric_series(LAKE, RunPath("e", "p", "r"), key_spans(LAKE, RunPath("e", "p", "r")))
     return found
 
 
@@ -369,7 +370,7 @@ def pulled(sandbox: Sandbox, mirror: Mirror, **run: Any) -> RunLook:
     """A run of the server, mirrored and opened."""
     sandbox.state.add_run("team", "proj", "r1", **run)
     mirror.pull()
-    return RunLook(LocalMirror(mirror.home), ("team", "proj", "r1"))
+    return RunLook(LocalMirror(mirror.home), RunPath("team", "proj", "r1"))
 
 
 def test_a_run_is_shown_from_the_mirror_alone(sandbox: Sandbox, mirror: Mirror) -> None:
@@ -385,7 +386,11 @@ def test_a_run_is_shown_from_the_mirror_alone(sandbox: Sandbox, mirror: Mirror) 
     assert len(parsed.named("figure")) == 2
     for said in (MARKUP, "net.depth", "2 h 3 min", "Last step", "min 0.033333 at 29"):
         assert said in parsed.content
-    assert run._repr_html_() == html == RunLook(LocalMirror(mirror.home), ("team", "proj", "r1")).to_html(local=True)
+    assert (
+        run._repr_html_()
+        == html
+        == RunLook(LocalMirror(mirror.home), RunPath("team", "proj", "r1")).to_html(local=True)
+    )
     assert run.to_html(local=True, hidden=True) == f"<details><summary>Display W&amp;B run</summary>{html}</details>"
     assert page_html(hostile_page())[:20] == html[:20]
     assert run.page().startswith("<!doctype html>")
@@ -405,9 +410,9 @@ def test_what_is_queued_is_shown_as_if_it_had_happened_and_is_said(sandbox: Sand
         config={"lr": Change(base=0.1, value=0.25)},
         summary={"best": Change(value=7)},
     )
-    run._local.enqueue(("team", "proj", "r1"), run.storage_id, change)
-    run._local.enqueue(("team", "proj", "r1"), run.storage_id, Stop())
-    content = Parsed(RunLook(LocalMirror(mirror.home), ("team", "proj", "r1")).to_html(local=True)).content
+    run._local.enqueue(RunPath("team", "proj", "r1"), run.storage_id, change)
+    run._local.enqueue(RunPath("team", "proj", "r1"), run.storage_id, Stop())
+    content = Parsed(RunLook(LocalMirror(mirror.home), RunPath("team", "proj", "r1")).to_html(local=True)).content
     assert f"after {MARKUP}" in content
     assert "lr0.25" in content
     assert "2 changes the server does not have yet" in content
@@ -429,4 +434,4 @@ def test_without_local_it_is_the_sdks_frame_word_for_word(sandbox: Sandbox, mirr
 def test_a_run_that_is_not_held_has_no_page(sandbox: Sandbox, mirror: Mirror, home: Home) -> None:
     pulled(sandbox, mirror)
     with pytest.raises(RunNotFoundError):
-        RunLook(LocalMirror(home), ("team", "proj", "nope"))
+        RunLook(LocalMirror(home), RunPath("team", "proj", "nope"))

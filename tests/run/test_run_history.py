@@ -16,6 +16,7 @@ import pytest
 import mirror
 from mirror.errors import CommError, NotMirrored
 from mirror.layout import Home
+from mirror.records.addresses import RunPath
 from mirror.sandbox import Sandbox
 from mirror.store.engine.reader import Reader
 from mirror.store.metrics.system_history import system_history
@@ -308,7 +309,7 @@ def test_system_metrics_keep_their_types_and_their_mark(server: Sandbox, tmp_pat
     with mirror.connect(found.mirror.home) as engine:
         assert "_wandb" not in {key for (key,) in engine.execute("SELECT DISTINCT key FROM system_metrics").fetchall()}
     with Reader(found.mirror.home) as lake:
-        wide = system_history(lake, (ENTITY, project, "numbers")).read_all()
+        wide = system_history(lake, RunPath(ENTITY, project, "numbers")).read_all()
     assert wide.column_names == ["_timestamp", "system.n"]
     assert typed(wide.column("system.n").to_pylist()) == typed([1.0, 2.0, -0.0, 2.5])
 

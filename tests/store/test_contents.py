@@ -18,6 +18,7 @@ import pytest
 from mirror import durable
 from mirror.errors import HomeUnusable, StoreError, UnreadableExport
 from mirror.layout import Home
+from mirror.records.addresses import ProjectKey
 from mirror.records.artifacts import ArtifactRecord, ManifestEntry
 from mirror.records.console import ConsoleLine
 from mirror.records.contents import (
@@ -30,7 +31,7 @@ from mirror.records.contents import (
     HistoryChange,
     TailRow,
 )
-from mirror.records.passes import Changes, ProjectKey, SourceState
+from mirror.records.passes import Changes, SourceState
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.meta import lake_version
 from mirror.store.engine.queries import Snapshot

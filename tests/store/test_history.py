@@ -12,6 +12,7 @@ import pytest
 
 from mirror.errors import NotMirrored, UnreadableExport
 from mirror.layout import Home
+from mirror.records.addresses import RunPath
 from mirror.records.contents import ContentChanges, ExportRow, HistoryChange, TailRow
 from mirror.records.passes import Changes
 from mirror.store.engine.lake import Lake
@@ -23,7 +24,7 @@ from mirror.store.objects.objects import Objects
 from mirror.store.write.writer import commit
 from tests.store.test_contents import AT, KEY, export, row
 
-RUN = ("e", "p", "r")
+RUN = RunPath("e", "p", "r")
 
 
 class Reading:
@@ -46,7 +47,7 @@ class Reading:
         with Lake(self.home, deployment="d") as lake:
             commit(lake, Changes(key=KEY, at=AT), [ContentChanges(run_id="r", history=change)], objects=self.objects)
 
-    def table(self, run: tuple[str, str, str] = RUN, **options: Any) -> pa.Table:
+    def table(self, run: RunPath = RUN, **options: Any) -> pa.Table:
         """The history as one table."""
         return wide_history(self._reader, run, **options).read_all()
 
@@ -144,7 +145,7 @@ def test_what_was_never_read_is_not_an_empty_history(reading: Reading) -> None:
     reading.commit()
     assert reading.rows() == []
     with pytest.raises(NotMirrored):
-        reading.table(("e", "p", "other"))
+        reading.table(RunPath("e", "p", "other"))
 
 
 def test_a_flipped_byte_is_found(reading: Reading) -> None:

@@ -12,6 +12,7 @@ import pytest
 from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.outbox import Outbox
+from mirror.records.addresses import RunPath
 from mirror.records.operations import UploadFile
 from mirror.sandbox import Sandbox
 from mirror.store.care.maintenance import maintain
@@ -24,7 +25,7 @@ from mirror.store.objects.uploads import take_in
 from tests.mirroring import ENGINE, ENTITY, PROJECT, Mirror
 from tests.store.maintained import SETTINGS, deployment, later, pull_often, tidy
 
-RUN = (ENTITY, PROJECT, "n000")
+RUN = RunPath(ENTITY, PROJECT, "n000")
 
 
 @pytest.fixture

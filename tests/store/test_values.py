@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from mirror.errors import StoreError
 from mirror.layout import Home
+from mirror.records.addresses import RunPath
 from mirror.records.contents import ContentChanges, ExportRow, HistoryChange, TailRow
 from mirror.records.passes import Changes
 from mirror.store.care.inspection import referrers
@@ -292,7 +293,7 @@ def test_a_compaction_changes_nothing_that_was_held(home: Home) -> None:
             change({name: HistoryChange(exports=(put(objects, compacted),), replaces_tail=True) for name in before})
             with connect(home) as engine, Reader(home) as reader:
                 for name in before:
-                    stored = stored_history(reader, ("e", "p", name))
+                    stored = stored_history(reader, RunPath("e", "p", name))
                     assert repr(read_rows(objects, stored)) == repr(numbers), (style, name)
                     metrics = engine.execute(
                         "SELECT key, step, value, text FROM metrics WHERE run_id = ?", [name]
@@ -310,7 +311,7 @@ def test_digits_whose_object_is_lost_are_missed_until_a_repair_lets_them_go(home
             )
             commit(lake, Changes(key=KEY, at=AT), [ContentChanges(run_id="r", history=change)], objects=objects)
         with lake.reading() as engine:
-            stored = stored_history(lake, ("e", "p", "r"))
+            stored = stored_history(lake, RunPath("e", "p", "r"))
             (lost,) = stored.earlier.values()
             named = referrers(engine, ["runs", "exports", "earlier_forms"], [lost])
         assert named[lost].shown == ("e/p/r: digits that exports of its history lost",)
@@ -320,7 +321,7 @@ def test_digits_whose_object_is_lost_are_missed_until_a_repair_lets_them_go(home
             HistoryRows(objects, stored)
         with lake.transaction() as engine:
             assert mark_lost(engine, [lost], AT) == 0
-        assert read_rows(objects, stored_history(lake, ("e", "p", "r"))) == [
+        assert read_rows(objects, stored_history(lake, RunPath("e", "p", "r"))) == [
             {"_step": 0, "big": float(WIDE)},
             {"_step": 1, "big": 2.0},
         ]
@@ -334,7 +335,7 @@ def test_numbers_that_changed_are_not_taken_for_what_they_were(home: Home) -> No
         for rows, doubles in ((before, False), (after, True)):
             change = HistoryChange(exports=(put(objects, some("struct", rows, doubles=doubles)),), replaces_tail=True)
             commit(lake, Changes(key=KEY, at=AT), [ContentChanges(run_id="r", history=change)], objects=objects)
-        found = read_rows(objects, stored_history(lake, ("e", "p", "r")))
+        found = read_rows(objects, stored_history(lake, RunPath("e", "p", "r")))
     assert repr(found) == repr([{"_step": 0, "big": 2**61, "n": 1.5}, {"_step": 1, "big": 2, "n": 2.0}])
 
 
@@ -347,7 +348,7 @@ def test_a_lake_that_keeps_nothing_beside_exports_yet_is_read(home: Home) -> Non
         with lake.transaction() as engine:  # as a lake of the version before is
             engine.execute("DROP TABLE lake.earlier_forms")
     with Reader(home) as lake:
-        assert len(read_rows(objects, stored_history(lake, ("e", "p", "r")))) == len(LOGGED)
+        assert len(read_rows(objects, stored_history(lake, RunPath("e", "p", "r")))) == len(LOGGED)
 
 
 def read_rows(objects: Objects, stored: StoredHistory) -> list[Row]:

@@ -13,7 +13,7 @@ from mirror.cli.terminal.output import UTF8, plural, print_json, say, size, writ
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import EXIT_PARTIAL, ConfigError, NotMirrored
 from mirror.layout import Home
-from mirror.records.passes import ProjectKey
+from mirror.records.addresses import RunPath
 from mirror.records.paths import why_refused
 from mirror.store.engine.reader import Reader
 from mirror.store.objects.checkout import HeldBytes, Written, check_out
@@ -49,9 +49,9 @@ def command(
     stay: equal ones are left alone, others are skipped unless --force is given.
     """
     setting = find_setting(home, config)
-    key, run_id = parse_run_path(run, setting.config.source)
-    target = folder if folder is not None else _default_folder(run_id, artifact)
-    listed = _listed(setting.home, key, run_id, artifact, gone=gone)
+    path = parse_run_path(run, setting.config.source)
+    target = folder if folder is not None else _default_folder(path.run_id, artifact)
+    listed = _listed(setting.home, path, artifact, gone=gone)
     held = [HeldBytes(name=file.name, object=file.object) for file in listed if file.object is not None]
     absent = [file for file in listed if file.object is None or file.status == "failed"]
     done: list[Written] = []
@@ -61,8 +61,8 @@ def command(
             if not as_json and written.outcome in {"written", "linked"}:
                 write(written.name if written.name.isprintable() else repr(written.name))
     if as_json:
-        print_json(_as_json(key, run_id, target, done, absent))
-    _conclude(done, absent, target, run_id, quiet=as_json)
+        print_json(_as_json(path, target, done, absent))
+    _conclude(done, absent, target, path.run_id, quiet=as_json)
     partial = any(file.outcome == "skipped" for file in done) or any(file.status == "failed" for file in absent)
     return EXIT_PARTIAL if partial else 0
 
@@ -79,18 +79,17 @@ def _default_folder(run_id: str, artifact: str | None) -> Path:
     return Path(name)
 
 
-def _listed(home: Home, key: ProjectKey, run_id: str, artifact: str | None, *, gone: bool) -> list[ListedBytes]:
-    path = (key.entity, key.project, run_id)
+def _listed(home: Home, path: RunPath, artifact: str | None, *, gone: bool) -> list[ListedBytes]:
     with Reader(home) as lake:
         if not is_held(lake, path):
-            raise not_mirrored(key, run_id)
+            raise not_mirrored(path)
         if artifact is None:
             return files_of_run(lake, path, gone=gone)
         found = files_of_artifact(lake, path, artifact)
     if found is None:
         raise NotMirrored(
-            f"{key}/{run_id} has no artifact {artifact!r} in this mirror",
-            hint=f"`wandb-mirror status {key}/{run_id}` lists those it logged and used",
+            f"{path} has no artifact {artifact!r} in this mirror",
+            hint=f"`wandb-mirror status {path}` lists those it logged and used",
         )
     return found
 
@@ -113,13 +112,11 @@ def _conclude(done: list[Written], absent: list[ListedBytes], target: Path, run_
         say(f"{plural(len(new), 'file')} ({size(sum(file.size for file in new))}) written to {target}{same}")
 
 
-def _as_json(
-    key: ProjectKey, run_id: str, target: Path, done: list[Written], absent: list[ListedBytes]
-) -> dict[str, Any]:
+def _as_json(path: RunPath, target: Path, done: list[Written], absent: list[ListedBytes]) -> dict[str, Any]:
     return {
-        "entity": key.entity,
-        "project": key.project,
-        "run_id": run_id,
+        "entity": path.entity,
+        "project": path.project,
+        "run_id": path.run_id,
         "folder": str(target),
         "files": [
             {"name": file.name, "outcome": file.outcome, "size": file.size, "reason": file.reason} for file in done

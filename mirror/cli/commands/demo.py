@@ -30,6 +30,7 @@ from mirror.durable import make_folder, write_replace
 from mirror.errors import ConfigError, MirrorError, Refused
 from mirror.layout import Home, find_home
 from mirror.pull import PullReport, PullRequest, pull
+from mirror.records.addresses import RunPath
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.reader import Reader
 from mirror.store.history.forms import WideRows
@@ -220,7 +221,7 @@ def _draw_best(home: Home) -> str:
                 """ ORDER BY (summary->>'$."test/accuracy"')::DOUBLE DESC LIMIT 1""",
             ).rows()
         )
-        reader = wide_history(lake, (entity, project, run_id), keys=["test/loss"])
+        reader = wide_history(lake, RunPath(entity, project, run_id), keys=["test/loss"])
         series = collect(WideRows(reader))["test/loss"]
     write_lines(f"How did the best one, {name}, learn?\n")
     for line in draw(series, width=72, height=8):
@@ -242,7 +243,7 @@ def _check_out_weights(home: Home, path: str) -> None:
 
     entity, project, run_id = path.split("/")
     with Reader(home) as lake:
-        files = files_of_run(lake, (entity, project, run_id), gone=False)
+        files = files_of_run(lake, RunPath(entity, project, run_id), gone=False)
     folder = home.root / "best-model"
     held = [HeldBytes(name=file.name, object=file.object) for file in files if file.object is not None]
     written = [file for file in check_out(Objects(home), held, folder) if file.outcome == "written"]

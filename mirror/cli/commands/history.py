@@ -20,7 +20,7 @@ from mirror.cli.terminal.statuses import exit_statuses
 from mirror.cli.terminal.tables import print_table, write_csv
 from mirror.errors import ConfigError, NotMirrored
 from mirror.layout import Home
-from mirror.records.passes import ProjectKey
+from mirror.records.addresses import RunPath
 from mirror.store.engine.reader import Reader
 from mirror.store.history.forms import WideRows
 from mirror.store.history.history import wide_history
@@ -70,8 +70,8 @@ def command(
         raise ConfigError("system metrics have no steps", hint="leave --min-step and --max-step out")
     _check_output(output, form)
     setting = find_setting(home, config)
-    key, run_id = parse_run_path(run, setting.config.source)
-    with opened(setting.home, key, run_id, chosen, every_key, (min_step, max_step), system) as rows:
+    path = parse_run_path(run, setting.config.source)
+    with opened(setting.home, path, chosen, every_key, (min_step, max_step), system) as rows:
         if output is not None:
             say(f"wrote {output} ({plural(rows.write_parquet(output), 'row')})")
         elif form == "plot":
@@ -95,8 +95,7 @@ def _check_output(output: Path | None, form: str | None) -> None:
 @contextlib.contextmanager
 def opened(
     home: Home,
-    key: ProjectKey,
-    run_id: str,
+    path: RunPath,
     keys: list[str] | None,
     every_key: bool,
     steps: tuple[int | None, int | None],
@@ -107,14 +106,13 @@ def opened(
     Raises:
         NotMirrored: the run, or its history, is not held.
     """
-    path = (key.entity, key.project, run_id)
     with Reader(home) as lake:
         found = run_overview(lake, path)
         if found is None:
-            raise not_mirrored(key, run_id)
+            raise not_mirrored(path)
         if system:
             if not found.system_metric_rows:
-                say(f"{key}/{run_id} holds no system metrics")
+                say(f"{path} holds no system metrics")
             reader = system_history(lake, path, keys=keys)
         elif found.history is None:
             _explain_absence(found)
@@ -128,7 +126,7 @@ def opened(
                 lake, path, keys=keys, min_step=steps[0], max_step=steps[1], rows="all" if every_key else "any"
             )
             for name in unknown_keys(lake, path, keys or ()):
-                say(f"no row of {key}/{run_id} holds {name!r}")
+                say(f"no row of {path} holds {name!r}")
         yield WideRows(reader)
 
 

@@ -17,7 +17,6 @@ from mirror.cli.delivery.entries import (
     SHORTEST_ID,
     entry_json,
     operations_text,
-    path_of,
     print_entries,
     reason_text,
     since,
@@ -76,8 +75,7 @@ def list_(
     if run is None:
         found = outbox.entries(*states)
     else:
-        key, run_id = parse_run_path(run, setting.config.source)
-        found = iter(outbox.of_run((key.entity, key.project, run_id), *states))
+        found = iter(outbox.of_run(parse_run_path(run, setting.config.source), *states))
     if as_json:
         print_json_rows(entry_json(placed) for placed in islice(found, limit))
         return
@@ -154,7 +152,7 @@ def _print(placed: Placed | None, receipts: list[dict[str, Any]]) -> None:
         entry = placed.entry
         write(f"entry     {entry.id}")
         write(f"state     {placed.state}, queued {since(entry.created_at, now)}, attempts {entry.attempts}")
-        write(f"run       {path_of(entry)}")
+        write(f"run       {entry.run_path}")
         write(f"wish      {wish(entry.operation)}")
         if reason := reason_text(entry, now):
             write(f"reason    {reason}")

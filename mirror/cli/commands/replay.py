@@ -13,7 +13,7 @@ import msgspec
 
 from mirror.cli.clients import open_client
 from mirror.cli.delivery.diff import show_outlook
-from mirror.cli.delivery.entries import counted, path_of, time_text, wish
+from mirror.cli.delivery.entries import counted, time_text, wish
 from mirror.cli.delivery.round import Left, Rounds, Teller, spent_since, stopped_by_signals
 from mirror.cli.delivery.watch import watch
 from mirror.cli.setting import Setting, find_setting, setting_options
@@ -129,7 +129,7 @@ def _silent(entry: Entry, ending: Result, words: str | None) -> None:
 
 
 def _say_each(entry: Entry, ending: Result, words: str | None) -> None:
-    say(f"{WORDS[ending]:14}  {path_of(entry)}  {wish(entry.operation)}{f': {words}' if words else ''}")
+    say(f"{WORDS[ending]:14}  {entry.run_path}  {wish(entry.operation)}{f': {words}' if words else ''}")
 
 
 def _say_trouble(entry: Entry, ending: Result, words: str | None) -> None:
@@ -138,7 +138,10 @@ def _say_trouble(entry: Entry, ending: Result, words: str | None) -> None:
 
 
 def _print_line(entry: Entry, ending: Result, words: str | None) -> None:
-    line = {"at": time_text(utc_now()), **_left_json(entry.id, path_of(entry), wish(entry.operation), ending, words)}
+    line = {
+        "at": time_text(utc_now()),
+        **_left_json(entry.id, str(entry.run_path), wish(entry.operation), ending, words),
+    }
     write_json_text(json.dumps(line, ensure_ascii=False))
     sys.stdout.flush()
 

@@ -21,7 +21,7 @@ from mirror.clock import utc_now
 from mirror.durable import write_replace
 from mirror.errors import ConfigError, HomeUnusable, RunNotFoundError
 from mirror.layout import Home
-from mirror.records.passes import ProjectKey
+from mirror.records.addresses import RunPath
 from mirror.records.visible import visible_json
 
 DOCUMENTS = ("config", "summary", "system_metrics", "history_keys")
@@ -46,13 +46,13 @@ def command(home: str | None, config: str | None, run: str, as_json: bool, page:
     if page is not None:
         _check_page(page, as_json)
     setting = find_setting(home, config)
-    key, run_id = parse_run_path(run, setting.config.source)
+    path = parse_run_path(run, setting.config.source)
     if page is not None:
-        content = page_of(setting.home, key, run_id)
+        content = page_of(setting.home, path)
         _write_page(page, content)
         say(f"wrote {page} ({size(len(content))})")
         return
-    row, pending = shown_run(setting.home, key, run_id)
+    row, pending = shown_run(setting.home, path)
     if as_json:
         print_json({**row, "pending": [entry_json(placed) for placed in pending]})
     else:
@@ -60,7 +60,7 @@ def command(home: str | None, config: str | None, run: str, as_json: bool, page:
         print_pending(pending, utc_now().replace(tzinfo=None))
 
 
-def page_of(home: Home, key: ProjectKey, run_id: str) -> bytes:
+def page_of(home: Home, path: RunPath) -> bytes:
     """The page of a run as a whole document.
 
     Raises:
@@ -71,9 +71,9 @@ def page_of(home: Home, key: ProjectKey, run_id: str) -> bytes:
 
     local = LocalMirror(home)
     try:
-        return RunLook(local, (key.entity, key.project, run_id)).page().encode("ascii")
+        return RunLook(local, path).page().encode("ascii")
     except RunNotFoundError as error:
-        raise not_mirrored(key, run_id) from error
+        raise not_mirrored(path) from error
     finally:
         local.reader.close()
 

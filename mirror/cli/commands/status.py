@@ -37,8 +37,7 @@ def command(home: str | None, config: str | None, run: str | None, as_json: bool
 
         return watch(setting)
     if run is not None:
-        key, run_id = parse_run_path(run, setting.config.source)
-        return show_run(setting.home, key, run_id, as_json=as_json)
+        return show_run(setting.home, parse_run_path(run, setting.config.source), as_json=as_json)
     status = read_status(setting)
     if as_json:
         print_json(status_json(status))

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import click
 
-from mirror.cli.delivery.entries import entry_json, operations_text, path_of, wish
+from mirror.cli.delivery.entries import entry_json, operations_text, wish
 from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, print_json, say, write
@@ -93,7 +93,7 @@ def drop(home: str | None, config: str | None, entry_id: str, yes: bool, as_json
     state, entry = _open(setting).get(entry_id)
     if state == "claimed":
         raise ConfigError(f"entry {entry.id} is claimed: a replay is at it", hint=_CLAIMED_HINT)
-    if not yes and not _agreed(f"give up {wish(entry.operation)} of {path_of(entry)}?"):
+    if not yes and not _agreed(f"give up {wish(entry.operation)} of {entry.run_path}?"):
         say("kept")
         return 0
     with lake_to_write(setting) as lake:  # no replay delivers meanwhile
@@ -101,7 +101,7 @@ def drop(home: str | None, config: str | None, entry_id: str, yes: bool, as_json
     if as_json:
         print_json(_decided_json([Placed(state, dropped)]))
     else:
-        write(f"dropped {entry.id}: {wish(dropped.operation)} of {path_of(dropped)}")
+        write(f"dropped {entry.id}: {wish(dropped.operation)} of {dropped.run_path}")
     return 0
 
 
@@ -123,7 +123,7 @@ def _tell(done: list[Placed], what: str, as_json: bool) -> None:
         print_json(_decided_json(done))
         return
     for _, entry in done:
-        write(f"{entry.id}  {path_of(entry)}  {wish(entry.operation)}: {what}")
+        write(f"{entry.id}  {entry.run_path}  {wish(entry.operation)}: {what}")
     say(NEXT if done else "there is nothing to be tried again")
 
 

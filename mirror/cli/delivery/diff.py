@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from mirror.api.client import Client
 from mirror.cli.clients import known_key, known_server
-from mirror.cli.delivery.entries import entry_json, path_of, since, value_text, wish
+from mirror.cli.delivery.entries import entry_json, since, value_text, wish
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, plural, print_json, say, write
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
@@ -170,7 +170,7 @@ def _conclude(setting: Setting, view: _View, counts: dict[str, int]) -> None:
 
 def _print(forecast: Forecast) -> None:
     state, entry = forecast.placed
-    write(f"{entry.id}  {path_of(entry)}  {wish(entry.operation)}")
+    write(f"{entry.id}  {entry.run_path}  {wish(entry.operation)}")
     answer = f": {forecast.answer}" if forecast.answer else ""
     write(f"  {state}, queued {since(entry.created_at)}; {EXPECTED[forecast.outcome]}{answer}")
     width = max((len(step.item) for step in forecast.steps), default=0)

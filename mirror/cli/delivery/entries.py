@@ -32,11 +32,6 @@ SHORTEST_ID = 8  # characters of an id in a table
 REASON_LENGTH = 200  # characters of a reason in a table
 
 
-def path_of(entry: Entry) -> str:
-    """`entity/project/run_id`."""
-    return "/".join(entry.run_path)
-
-
 def wish(operation: Operation) -> str:
     """What was asked, in a few words."""
     match operation:
@@ -116,7 +111,7 @@ def print_entries(rows: Sequence[Placed], ids: Iterable[str]) -> None:
             [
                 entry.id[:length],
                 state,
-                path_of(entry),
+                str(entry.run_path),
                 wish(entry.operation),
                 since(entry.created_at, now),
                 entry.attempts,

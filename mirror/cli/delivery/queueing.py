@@ -6,14 +6,15 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from mirror.cli.delivery.entries import entry_json, path_of, wish
+from mirror.cli.delivery.entries import entry_json, wish
 from mirror.cli.run_paths import parse_run_path
 from mirror.cli.setting import Setting
 from mirror.cli.terminal.output import print_json, say, write
 from mirror.errors import CommError, ConfigError, MirrorError, NotMirrored
 from mirror.layout import Home
 from mirror.outbox import Placed
-from mirror.records.operations import Entry, Operation, RunPath
+from mirror.records.addresses import RunPath
+from mirror.records.operations import Entry, Operation
 from mirror.run.pending.local import LocalMirror
 from mirror.run.run import Run
 
@@ -43,16 +44,15 @@ def local_run(setting: Setting, path: str) -> tuple[NotingMirror, Run]:
         ConfigError: the path names no run.
         NotMirrored: it is not held; an edit needs the values that its user saw.
     """
-    key, run_id = parse_run_path(path, setting.config.source)
+    run_path = parse_run_path(path, setting.config.source)
     local = NotingMirror(setting.home)
     try:
-        return local, Run(local, (key.entity, key.project, run_id))
+        return local, Run(local, run_path)
     except NotMirrored as error:
         if not setting.home.catalog.exists():
             raise
-        where = f"{key}/{run_id}"
         raise NotMirrored(
-            f"run {where} is not in this mirror", hint=f"fetch it with `wandb-mirror pull {where}`"
+            f"run {run_path} is not in this mirror", hint=f"fetch it with `wandb-mirror pull {run_path}`"
         ) from error
 
 
@@ -90,5 +90,5 @@ def tell_queued(local: NotingMirror, *, as_json: bool) -> None:
         return
     for entry, folded in local.queued:
         with_it = " (together with the edit that waited)" if folded else ""
-        write(f"{entry.id}  {path_of(entry)}  {wish(entry.operation)}{with_it}")
+        write(f"{entry.id}  {entry.run_path}  {wish(entry.operation)}{with_it}")
     say("next: wandb-mirror replay" if local.queued else "nothing to change: the run is so already")

@@ -12,7 +12,7 @@ import msgspec
 
 from mirror.api.client import Client
 from mirror.api.transport.spent import Spent
-from mirror.cli.delivery.entries import path_of, wish
+from mirror.cli.delivery.entries import wish
 from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import Setting
 from mirror.cli.terminal.output import say
@@ -61,7 +61,7 @@ class Teller:
         """Tell, and remember what was not delivered."""
         if ending in ("buried", "held", "put_back") and len(self.left) < MOST_LEFT:
             self.left.append(
-                Left(id=entry.id, path=path_of(entry), wish=wish(entry.operation), ending=ending, reason=words)
+                Left(id=entry.id, path=str(entry.run_path), wish=wish(entry.operation), ending=ending, reason=words)
             )
         self._show(entry, ending, words)
 

@@ -7,7 +7,7 @@ from itertools import islice
 
 import msgspec
 
-from mirror.cli.delivery.entries import counted, path_of, wish
+from mirror.cli.delivery.entries import counted, wish
 from mirror.cli.terminal.output import ago, say, write
 from mirror.layout import Home
 from mirror.locks import Holder, holder_of
@@ -108,7 +108,7 @@ def _trouble(placed: Placed) -> Trouble:
     return Trouble(
         id=entry.id,
         state=state,
-        path=path_of(entry),
+        path=str(entry.run_path),
         wish=wish(entry.operation),
         reason=entry.reason,
         created_at=_naive(entry.created_at),

@@ -13,14 +13,14 @@ from mirror.cli.terminal.output import ago, plural, print_json, size, with_zone,
 from mirror.clock import utc_now
 from mirror.errors import EXIT_PARTIAL
 from mirror.layout import Home
+from mirror.records.addresses import RunPath
 from mirror.records.operations import Create
-from mirror.records.passes import ProjectKey
 from mirror.store.engine.reader import Reader
 from mirror.store.read.failures import FailureOverview
 from mirror.store.read.run_overview import FilesOverview, HistoryOverview, RunOverview, run_overview
 
 
-def show_run(home: Home, key: ProjectKey, run_id: str, *, as_json: bool) -> int:
+def show_run(home: Home, path: RunPath, *, as_json: bool) -> int:
     """Print everything that is known of how far a run is mirrored, and what is asked of it and not delivered.
 
     Returns:
@@ -29,22 +29,21 @@ def show_run(home: Home, key: ProjectKey, run_id: str, *, as_json: bool) -> int:
     Raises:
         NotMirrored: it is not held.
     """
-    pending = open_outbox(home).of_run((key.entity, key.project, run_id))  # before the lake: what leaves it is there
+    pending = open_outbox(home).of_run(path)  # before the lake: what leaves it is there
     is_queued = any(isinstance(entry.operation, Create) for _, entry in pending)
     run = None
     if home.catalog.exists() or not is_queued:
         with Reader(home) as lake:
-            run = run_overview(lake, (key.entity, key.project, run_id))
+            run = run_overview(lake, path)
     if run is None and not is_queued:
-        raise not_mirrored(key, run_id)
+        raise not_mirrored(path)
     now = utc_now().replace(tzinfo=None)
     if as_json:
-        path = {"entity": key.entity, "project": key.project, "run_id": run_id}
-        held = path if run is None else with_zone(msgspec.to_builtins(run, builtin_types=(dt.datetime,)))
+        held = path._asdict() if run is None else with_zone(msgspec.to_builtins(run, builtin_types=(dt.datetime,)))
         print_json({**held, "pending": [entry_json(placed) for placed in pending]})
     else:
         if run is None:
-            write(f"run             {key}/{run_id}, not made yet")
+            write(f"run             {path}, not made yet")
         else:
             _print(run, now)
         print_pending(pending, now)

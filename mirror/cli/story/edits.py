@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from mirror.cli.clients import open_client
-from mirror.cli.delivery.entries import path_of, wish
+from mirror.cli.delivery.entries import wish
 from mirror.cli.delivery.round import Rounds, Teller
 from mirror.cli.setting import Setting
 from mirror.cli.terminal.output import plural, write, write_lines
@@ -55,7 +55,7 @@ def edit_offline(home: Setting, paths: Paths) -> None:
     write_lines(f"  {failed.name:16} state {failed.state}\n")
     write_lines("   and run.pending says what the server does not have:\n")
     for pending in (*again.pending, *failed.pending):
-        write(f"  {path_of(pending.entry)}  {wish(pending.operation)}")
+        write(f"  {pending.entry.run_path}  {wish(pending.operation)}")
     write("")
 
 
@@ -88,7 +88,7 @@ async def _replay(home: Setting) -> Replayed:
 
 
 def _show(entry: Entry, result: Result, words: str | None) -> None:
-    write(f"  {result:10} {path_of(entry)}  {wish(entry.operation)}{f': {words}' if words else ''}")
+    write(f"  {result:10} {entry.run_path}  {wish(entry.operation)}{f': {words}' if words else ''}")
 
 
 def compare(home: Setting, paths: Paths, judged: str) -> None:

@@ -14,7 +14,7 @@ from mirror.daemon.schedule.scheduler import reconcile_of
 from mirror.daemon.schedule.triggers import Pulled, reconcile_trigger
 from mirror.pull import ProjectReport, PullReport
 from mirror.pull.cycle import policy_of
-from mirror.records.passes import ProjectKey
+from mirror.records.addresses import ProjectKey
 from mirror.store.read.projects import active_projects, standing
 
 

@@ -31,7 +31,7 @@ from mirror.daemon.watch_folder.rules import (
 from mirror.daemon.watch_folder.scan import open_below, scan, seen_of
 from mirror.errors import HomeUnusable, StoreError
 from mirror.outbox import Outbox
-from mirror.records.passes import ProjectKey
+from mirror.records.addresses import ProjectKey
 from mirror.store.objects.uploads import md5_of, take_in_open
 from mirror.watch_settings import WatchSettings
 
@@ -198,7 +198,7 @@ class WatchedFolder:
         self._count += 1
         self._last = target.name, self._utc()
         self._log.info(
-            Event.FILE_QUEUED, run="/".join(entry.run_path), name=target.name, bytes=taken.size, id=entry.id,
+            Event.FILE_QUEUED, run=str(entry.run_path), name=target.name, bytes=taken.size, id=entry.id,
             folder=shown(self.root),
         )  # fmt: skip
 

@@ -18,8 +18,9 @@ import msgspec
 
 from mirror.daemon.watch_folder.rules import Target
 from mirror.outbox import Outbox
+from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.operations import Create, DeleteFile, Entry, UploadFile
-from mirror.records.passes import Held, ProjectKey
+from mirror.records.passes import Held
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.objects.uploads import TakenIn
@@ -93,7 +94,7 @@ class Queue:
         run_ids = sorted({target.run_id for target in targets})
         # The outbox first: an operation leaves it only after the lake holds its effect.
         placed = self._outbox.of_runs(
-            [(self._key.entity, self._key.project, run_id) for run_id in run_ids], "new", "claimed", "conflict"
+            [RunPath(self._key.entity, self._key.project, run_id) for run_id in run_ids], "new", "claimed", "conflict"
         )
         created: set[str] = set()
         waiting: dict[Target, Listed | None] = {}
@@ -134,6 +135,4 @@ class Queue:
             mimetype=taken.mimetype,
             base_md5=base.md5 if base else None,
         )
-        return self._outbox.put(
-            (self._key.entity, self._key.project, target.run_id), (held.storage_id or None) if held else None, upload
-        )
+        return self._outbox.put(RunPath(*self._key, target.run_id), (held.storage_id or None) if held else None, upload)

@@ -23,7 +23,7 @@ from mirror.errors import ConfigError
 from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.outbox.watch import notified
-from mirror.records.passes import ProjectKey
+from mirror.records.addresses import ProjectKey
 from mirror.watch_settings import project_of_watch
 
 GAP_S = 1.0  # the shortest time between two looks at a folder …

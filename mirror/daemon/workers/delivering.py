@@ -110,9 +110,13 @@ class ReplayWorker:
         self.activity.steps += 1
         self._context.counters.operations[result] += 1
         if result in ("buried", "held", "put_back"):
-            path = "/".join(entry.run_path)
             self._context.log.warning(
-                Event.OPERATION_ENDED, id=entry.id, run=path, kind=entry.kind, result=result, reason=words
+                Event.OPERATION_ENDED,
+                id=entry.id,
+                run=str(entry.run_path),
+                kind=entry.kind,
+                result=result,
+                reason=words,
             )
 
     def _tell(self, report: Replayed) -> None:

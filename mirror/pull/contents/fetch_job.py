@@ -17,8 +17,9 @@ from mirror.config import SourceSettings
 from mirror.errors import AuthError, MirrorError, StoreError, Unreachable, UnreadableExport
 from mirror.pull.contents.fetch import Resign, UnderWay, Wanted, fetch
 from mirror.pull.report import ProjectReport
+from mirror.records.addresses import ProjectKey
 from mirror.records.contents import ArtifactChange, ContentChanges
-from mirror.records.passes import Failure, OpenFailure, ProjectKey, in_part
+from mirror.records.passes import Failure, OpenFailure, in_part
 from mirror.records.texts import storable
 from mirror.store.objects.objects import Adopted, Objects
 from mirror.store.objects.partials import PartialKey

@@ -29,7 +29,8 @@ from mirror.pull.listing.blame import judged
 from mirror.pull.listing.budget import PageSize
 from mirror.pull.listing.local_filter import matches
 from mirror.pull.listing.path import Path
-from mirror.records.passes import CONTENTS, Failure, ProjectKey
+from mirror.records.addresses import ProjectKey
+from mirror.records.passes import CONTENTS, Failure
 from mirror.records.runs import RunRecord
 from mirror.tasks import side_by_side
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mirror.errors import IncompleteRunHistoryError
+from mirror.records.addresses import RunPath
 from mirror.run.facts import RunFacts
 from mirror.run.history.held import held_history
 from mirror.store.objects.checkout import HeldBytes, check_out
@@ -46,7 +47,7 @@ def write_exports(
         lacking = facts.reason or "the mirror does not hold it all"
     if lacking is not None and require_complete_history:
         raise IncompleteRunHistoryError(
-            f"the exports of {'/'.join(run._run_path)} do not hold its whole history: {lacking}",
+            f"the exports of {run._run_path} do not hold its whole history: {lacking}",
             hint="require_complete_history=False takes what there is; `scan_history()` has all rows that are mirrored",
         )
     folder = Path(download_dir)
@@ -63,7 +64,7 @@ def write_exports(
     )
 
 
-def export_name(run: tuple[str, str, str], number: int) -> str:
+def export_name(run: RunPath, number: int) -> str:
     """The name of one export's file: another one for every run, also where a disk does not tell upper case from lower.
 
     Args:

@@ -76,4 +76,4 @@ def _not_mirrored(run: RunFacts, what: str, reason: str | None) -> NotMirrored:
 
 
 def _path(run: RunFacts) -> str:
-    return "/".join(run._run_path)
+    return str(run._run_path)

@@ -173,7 +173,7 @@ def _notices(run: RunFacts, waiting: Sequence[Pending], gaps: RunGaps) -> Iterat
         title = f"{plural(len(waiting), 'change')} the server does not have yet"
         yield Notice(kind="pending", title=title, lines=tuple(map(_waiting, waiting)))
     missing = [f"its {name}: W&B sent no JSON" for name in run._malformed_documents]
-    missing += _missing("/".join(run._run_path), gaps)
+    missing += _missing(str(run._run_path), gaps)
     if missing:
         yield Notice(kind="missing", title="Not in this mirror", lines=tuple(missing))
 

@@ -162,7 +162,7 @@ class RunEdits(RunContents):
             if refreshed is None or utc_now() - refreshed > STALE_AFTER:
                 raise NotMirrored(
                     f"{self} had not ended when the mirror was last refreshed ({refreshed or 'never'})",
-                    hint=f"`wandb-mirror pull {'/'.join(self._run_path)}` refreshes it",
+                    hint=f"`wandb-mirror pull {self._run_path}` refreshes it",
                 )
             time.sleep(POLL_S)
 

@@ -11,7 +11,9 @@ import msgspec
 from mirror.config import SourceSettings, load_config, source_of
 from mirror.errors import ConfigError
 from mirror.layout import Home
-from mirror.records.operations import Entry, EntryState, Operation, RunPath
+from mirror.outbox import Outbox
+from mirror.records.addresses import RunPath
+from mirror.records.operations import Entry, EntryState, Operation
 from mirror.records.server import Viewer
 from mirror.server_facts import read_viewer
 from mirror.store.engine.meta import lake_app_url
@@ -110,7 +112,7 @@ class LocalMirror:
 
     def pending_of(self, project: tuple[str, str], run_ids: Sequence[str]) -> dict[str, list[Pending]]:
         """The same for several runs of a project, by run id."""
-        found = self.outbox.of_runs([(*project, run_id) for run_id in run_ids])
+        found = self.outbox.of_runs([RunPath(*project, run_id) for run_id in run_ids])
         return {path[2]: [Pending(state=state, entry=entry) for state, entry in some] for path, some in found.items()}
 
     def waiting(self) -> dict[tuple[str, str], dict[str, list[Pending]]]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import unquote
 
-from mirror.records.operations import RunPath
+from mirror.records.addresses import RunPath
 
 Known = Callable[
     [], tuple[str | None, str | None]
@@ -45,7 +45,7 @@ def parse_path(path: str, *, entity: str | None, project: str | None, default: K
     for name, part in zip(("entity", "project", "id"), found, strict=True):
         if not part.strip():
             raise ValueError(f"Invalid path: {path!r} (missing {name})")
-    return found[0].strip(), found[1].strip(), id_of_typed(found[2].strip())
+    return RunPath(found[0].strip(), found[1].strip(), id_of_typed(found[2].strip()))
 
 
 def parse_project_path(path: str | None, *, entity: str | None, project: str | None, default: Known) -> tuple[str, str]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mirror.errors import NotMirrored
+from mirror.records.addresses import RunPath
 from mirror.records.texts import dump_strict, parse_lenient
 from mirror.store.engine.connection import store_errors
 from mirror.store.engine.reader import Reader
@@ -36,12 +37,11 @@ from mirror.store.objects.objects import Objects
 from mirror.store.read.histories import StoredHistory, read_history
 
 BATCH_CELLS = 500_000  # cells of a batch that is streamed
-RunKey = tuple[str, str, str]  # entity, project, run id
 
 
 def wide_history(
     reader: Reader,
-    run: RunKey,
+    run: RunPath,
     *,
     keys: Sequence[str] | None = None,
     min_step: int | None = None,
@@ -146,7 +146,7 @@ def opened(objects: Objects, stored: StoredHistory, summary: Callable[[], Mappin
     )
 
 
-def _held(reader: Reader, run: RunKey) -> Sources:
+def _held(reader: Reader, run: RunPath) -> Sources:
     stored = read_history(reader, run)
     if stored.facts is None:
         raise NotMirrored(
@@ -157,7 +157,7 @@ def _held(reader: Reader, run: RunKey) -> Sources:
         return opened(Objects(reader.home), stored, lambda: _summary_of(reader, run))
 
 
-def _summary_of(reader: Reader, run: RunKey) -> Mapping[str, Any]:
+def _summary_of(reader: Reader, run: RunPath) -> Mapping[str, Any]:
     query = "SELECT summary FROM lake.runs WHERE entity = ? AND project = ? AND run_id = ?"
     rows = reader.rows(query, run)
     summary = parse_lenient(rows[0][0]) if rows else None

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mirror.records.addresses import RunPath
 from mirror.records.texts import dump_strict, storable
 from mirror.store.history.cells import is_present
 from mirror.store.history.parts import RowsPart
@@ -28,7 +29,7 @@ _NOT_METRICS = frozenset({TIME_KEY, MARK})  # the time is a column
 SPELLING = "(value IS NOT NULL AND regexp_full_match(text, '-{0,1}[0-9]+([.][0-9]+(e[+][0-9]+){0,1}|e[+][0-9]+)'))"
 
 
-def fold_events(run: tuple[str, str, str], rows: Sequence[str]) -> pa.Table:
+def fold_events(run: RunPath, rows: Sequence[str]) -> pa.Table:
     """One run's events as rows of `system_metrics`.
 
     Args:
@@ -61,7 +62,7 @@ def _spelled(values: Sequence[Any], text: pa.Array) -> pa.Array:
     return pc.coalesce(text, pa.array(whole, text.type))
 
 
-def _marks(run: tuple[str, str, str], part: RowsPart, times: pa.Array) -> pa.Table:
+def _marks(run: RunPath, part: RowsPart, times: pa.Array) -> pa.Table:
     """A row for each event whose mark is another than that of the event before."""
     before: str | None = None
     found: list[tuple[int, str]] = []

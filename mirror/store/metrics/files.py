@@ -23,13 +23,12 @@ import pyarrow.parquet as pq
 from mirror.durable import make_folder
 from mirror.errors import StoreError
 from mirror.layout import Home
+from mirror.records.addresses import RunPath
 from mirror.records.texts import storable
 from mirror.store.engine.connection import Engine, store_errors
 from mirror.store.metrics.fold import Folded, Slice
 from mirror.store.schema.tables import METRICS
 from mirror.store.write.rows import ARROW_TYPES
-
-RunKey = tuple[str, str, str]  # entity, project, run id
 
 _WORD = pa.dictionary(pa.int32(), pa.string())
 # The columns of `metrics`; its names repeat from row to row.
@@ -54,7 +53,7 @@ class MetricFile(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
 
 
-def write_metrics(home: Home, batch: Sequence[tuple[RunKey, Folded]]) -> tuple[MetricFile, ...]:
+def write_metrics(home: Home, batch: Sequence[tuple[RunPath, Folded]]) -> tuple[MetricFile, ...]:
     """Fold and write a batch of runs.
 
     Args:
@@ -102,9 +101,9 @@ def discard(files: Iterable[MetricFile]) -> None:
             file.path.unlink()
 
 
-def _file_sized(batch: Sequence[tuple[RunKey, Folded]]) -> Iterator[list[tuple[RunKey, Folded]]]:
+def _file_sized(batch: Sequence[tuple[RunPath, Folded]]) -> Iterator[list[tuple[RunPath, Folded]]]:
     """The runs in groups of about a file each."""
-    group: list[tuple[RunKey, Folded]] = []
+    group: list[tuple[RunPath, Folded]] = []
     for item in batch:
         if group and sum(folded.cells for _, folded in group) + item[1].cells > _FILE_ROWS:
             yield group
@@ -114,10 +113,10 @@ def _file_sized(batch: Sequence[tuple[RunKey, Folded]]) -> Iterator[list[tuple[R
         yield group
 
 
-def _write(path: Path, batch: Sequence[tuple[RunKey, Folded]]) -> int:
+def _write(path: Path, batch: Sequence[tuple[RunPath, Folded]]) -> int:
     words = _Words(batch)
     rows = 0
-    pending: list[tuple[RunKey, Slice]] = []
+    pending: list[tuple[RunPath, Slice]] = []
     waiting = 0
     with contextlib.closing(_writer(path)) as writer:
         for key in _by_key(batch):
@@ -142,7 +141,7 @@ def _writer(path: Path) -> pq.ParquetWriter:
     )  # fmt: skip
 
 
-def _by_key(batch: Sequence[tuple[RunKey, Folded]]) -> Iterator[list[tuple[RunKey, Slice]]]:
+def _by_key(batch: Sequence[tuple[RunPath, Folded]]) -> Iterator[list[tuple[RunPath, Slice]]]:
     """The slices of one key after the other, those of a key by run.
 
     Runs that share a file are folded whole, in threads. One that is too long for that has its file for itself.
@@ -153,7 +152,7 @@ def _by_key(batch: Sequence[tuple[RunKey, Folded]]) -> Iterator[list[tuple[RunKe
         return
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="fold") as pool:
         folds = list(pool.map(lambda item: list(item[1].slices()), batch))
-    found: dict[str, list[tuple[RunKey, Slice]]] = {}
+    found: dict[str, list[tuple[RunPath, Slice]]] = {}
     for (run, _), slices in zip(batch, folds, strict=True):
         for item in slices:
             found.setdefault(item.key, []).append((run, item))
@@ -164,12 +163,12 @@ def _by_key(batch: Sequence[tuple[RunKey, Folded]]) -> Iterator[list[tuple[RunKe
 class _Words:
     """The texts that repeat in every row, as dictionaries that all row groups of a file share."""
 
-    def __init__(self, batch: Sequence[tuple[RunKey, Folded]]) -> None:
+    def __init__(self, batch: Sequence[tuple[RunPath, Folded]]) -> None:
         runs = [[storable(part) for part in run] for run, _ in batch]
         self._run = [_dictionary(run[place] for run in runs) for place in range(3)]
         self._key = _dictionary(storable(key) for _, folded in batch for key in folded.keys)
 
-    def table(self, slices: Sequence[tuple[RunKey, Slice]]) -> pa.Table:
+    def table(self, slices: Sequence[tuple[RunPath, Slice]]) -> pa.Table:
         """Slices as rows of the file."""
         names = [
             _repeated(dictionary, [(storable(run[place]), len(item.step)) for run, item in slices])

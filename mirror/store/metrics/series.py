@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from mirror.records.operations import RunPath
+from mirror.records.addresses import RunPath
 from mirror.store.engine.reader import Reader
 from mirror.typed import struct_of
 

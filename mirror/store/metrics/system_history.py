@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mirror.records.operations import RunPath
+from mirror.records.addresses import RunPath
 from mirror.records.texts import dump_strict
 from mirror.store.engine.connection import store_errors
 from mirror.store.engine.literals import inlined

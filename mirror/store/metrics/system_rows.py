@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from mirror.records.addresses import RunPath
 from mirror.records.nonfinite import NUMBERS
-from mirror.records.operations import RunPath
 from mirror.records.texts import parse_lenient
 from mirror.store.engine.reader import Reader
 from mirror.store.history.sampling import evenly

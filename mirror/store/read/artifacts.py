@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.contents import Direction, FileStatus, HeldArtifact
-from mirror.records.operations import RunPath
-from mirror.records.passes import ProjectKey
 from mirror.store.engine.queries import Queryable, columns_of, structs
 from mirror.store.read.files import ListedBytes
 from mirror.store.read.projects import ISO
@@ -134,7 +133,7 @@ def runs_of_version(lake: Queryable, artifact_id: str, direction: Direction) -> 
         " ORDER BY r.created_at NULLS LAST, l.run_id",
         [artifact_id, direction],
     )
-    return [(row[0], row[1], row[2]) for row in rows]
+    return [RunPath(*row) for row in rows]
 
 
 def files_of_artifact(lake: Queryable, run: RunPath, name: str) -> list[ListedBytes] | None:

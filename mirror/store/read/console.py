@@ -6,7 +6,7 @@ import datetime as dt
 
 import msgspec
 
-from mirror.records.operations import RunPath
+from mirror.records.addresses import RunPath
 from mirror.store.engine.queries import Queryable, aware_structs, columns_of, structs
 
 _OF_RUN = "FROM lake.console_lines WHERE entity = ? AND project = ? AND run_id = ?"

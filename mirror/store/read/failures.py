@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from mirror.records.operations import RunPath
-from mirror.records.passes import OpenFailure, ProjectKey
+from mirror.records.addresses import ProjectKey, RunPath
+from mirror.records.passes import OpenFailure
 from mirror.store.engine.queries import Queryable, aware_structs, columns_of, structs
 
 _RUN = "entity = ? AND project = ? AND run_id = ?"

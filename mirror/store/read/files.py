@@ -7,9 +7,8 @@ from typing import Any
 
 import msgspec
 
+from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.contents import FileStatus, HeldFile
-from mirror.records.operations import RunPath
-from mirror.records.passes import ProjectKey
 from mirror.store.engine.queries import Queryable, columns_of, structs
 from mirror.typed import struct_of
 

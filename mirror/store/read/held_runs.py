@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from mirror.records.passes import Held, ProjectKey
+from mirror.records.addresses import ProjectKey
+from mirror.records.passes import Held
 from mirror.records.runs import ACTIVE_STATES, RunRecord, is_same_run
 from mirror.records.texts import storable
 from mirror.store.engine.connection import sql_name

@@ -8,9 +8,8 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
+from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.contents import Completeness, ExportRow, HeldHistory
-from mirror.records.operations import RunPath
-from mirror.records.passes import ProjectKey
 from mirror.store.engine.connection import LAKE
 from mirror.store.engine.queries import Queryable, columns_of
 from mirror.store.engine.reader import Reader

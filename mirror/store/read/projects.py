@@ -6,7 +6,8 @@ import datetime as dt
 
 import msgspec
 
-from mirror.records.passes import ProjectKey, SourceState
+from mirror.records.addresses import ProjectKey
+from mirror.records.passes import SourceState
 from mirror.records.runs import ACTIVE_STATES
 from mirror.store.engine.queries import Queryable, aware, aware_structs, columns_of, structs
 

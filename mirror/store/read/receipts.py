@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mirror.records.operations import RunPath
+from mirror.records.addresses import RunPath
 from mirror.records.receipts import Ending
 from mirror.store.engine.queries import Queryable, columns_of
 from mirror.typed import struct_of
@@ -29,4 +29,4 @@ def given_up_creations(lake: Queryable) -> dict[RunPath, str]:
         "SELECT entity, project, run_id, arg_max(id, ended_at) FROM lake.receipts WHERE kind = 'create'"
         " GROUP BY ALL HAVING arg_max(outcome, ended_at) IN ('dropped', 'theirs')"
     )
-    return {(entity, project, run_id): entry_id for entity, project, run_id, entry_id in rows}
+    return {RunPath(entity, project, run_id): entry_id for entity, project, run_id, entry_id in rows}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from mirror.records.operations import RunPath
+from mirror.records.addresses import RunPath
 from mirror.records.passes import COSTS_HISTORY
 from mirror.store.engine.queries import Queryable, columns_of, structs
 from mirror.store.engine.reader import Reader

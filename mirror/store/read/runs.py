@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from mirror.records.operations import RunPath
+from mirror.records.addresses import RunPath
 from mirror.store.engine.queries import Queryable, columns_of, structs
 from mirror.typed import struct_of
 
@@ -43,7 +43,7 @@ class LightRun(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def run_path(self) -> RunPath:
         """Entity, project, run id."""
-        return self.entity, self.project, self.run_id
+        return RunPath(self.entity, self.project, self.run_id)
 
 
 class Documents(msgspec.Struct, frozen=True, kw_only=True):

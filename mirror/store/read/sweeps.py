@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from mirror.records.passes import ProjectKey
+from mirror.records.addresses import ProjectKey
 from mirror.records.projects import SweepRecord
 from mirror.store.engine.queries import Queryable, aware_structs, columns_of, structs
 from mirror.store.read.projects import ISO

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mirror.errors import StoreError
+from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.contents import (
     ArtifactChange,
     Completeness,
@@ -27,14 +28,13 @@ from mirror.records.contents import (
     TailRow,
     judge,
 )
-from mirror.records.passes import ProjectKey
 from mirror.records.texts import storable_wire
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.queries import Queryable
 from mirror.store.history.earlier_forms import EarlierForms
 from mirror.store.history.lost_forms import lost_forms
 from mirror.store.history.parts import ExportPart, RowsPart, open_export
-from mirror.store.metrics.files import MetricFile, RunKey, discard, write_metrics
+from mirror.store.metrics.files import MetricFile, discard, write_metrics
 from mirror.store.metrics.fold import Folded, fold_exports, fold_rows
 from mirror.store.objects.objects import Objects
 from mirror.store.read.histories import earlier_forms, held_histories, held_rows_at, held_tails
@@ -107,7 +107,7 @@ def prepare(
         exported = [run_id for run_id in rebuilt if held[run_id].exports]
         earlier = earlier_forms(held_now, project, exported) if exported else {}
     histories: list[ReadyHistory] = []
-    folds: list[tuple[RunKey, Folded]] = []
+    folds: list[tuple[RunPath, Folded]] = []
     for run in changed:
         change = wanted[run.run_id]
         if run.run_id in growing:
@@ -117,7 +117,7 @@ def prepare(
                 objects, run.run_id, change, held[run.run_id], tails.get(run.run_id, []), earlier.get(run.run_id, {})
             )
         histories.append(ready)
-        folds.append(((key.entity, key.project, run.run_id), folded))
+        folds.append((RunPath(key.entity, key.project, run.run_id), folded))
     objects.sync({digest for history in histories for digest in history.earlier.values()})
     files = write_metrics(lake.home, folds) if folds else ()
     try:

@@ -24,9 +24,9 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.console import ConsoleLine
 from mirror.records.contents import ArtifactChange, ContentChanges
-from mirror.records.passes import ProjectKey
 from mirror.records.texts import storable
 from mirror.store.engine.connection import Engine
 from mirror.store.engine.queries import aware
@@ -112,7 +112,7 @@ def _write_events(engine: Engine, key: ProjectKey, runs: Sequence[ContentChanges
                 [key.entity, key.project, [run.run_id], came],
             )
     tables = [
-        fold_events((key.entity, key.project, run.run_id), [row or "" for row in run.events])
+        fold_events(RunPath(key.entity, key.project, run.run_id), [row or "" for row in run.events])
         for run in changed
         if run.events
     ]

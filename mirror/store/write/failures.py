@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mirror.records.passes import MOST_ATTEMPTS, Changes, Failure, ProjectKey, next_attempt
+from mirror.records.addresses import ProjectKey
+from mirror.records.passes import MOST_ATTEMPTS, Changes, Failure, next_attempt
 from mirror.records.texts import storable
 from mirror.store.engine.connection import Engine
 from mirror.store.write.rows import naive

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 import msgspec
 
-from mirror.records.passes import Changes, ProjectKey
+from mirror.records.addresses import ProjectKey
+from mirror.records.passes import Changes
 
 
 class FreshRows:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 
-from mirror.records.passes import ProjectKey
+from mirror.records.addresses import ProjectKey
 from mirror.records.texts import storable
 from mirror.store.engine.connection import Engine, sql_text
 from mirror.store.engine.lake import Lake

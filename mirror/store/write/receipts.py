@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from mirror.records.addresses import ProjectKey
 from mirror.records.contents import Direction
-from mirror.records.passes import ProjectKey
 from mirror.records.receipts import Receipt
 from mirror.store.engine.connection import Engine
 from mirror.store.schema.tables import RECEIPTS

@@ -14,7 +14,8 @@ from typing import Any
 from mirror.errors import CommError, RunNotFoundError
 from mirror.layout import Home
 from mirror.outbox import Outbox
-from mirror.records.operations import Entry, Operation, RunPath
+from mirror.records.addresses import RunPath
+from mirror.records.operations import Entry, Operation
 from mirror.run.api import Api
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from mirror.layout import Home
 from mirror.outbox import Outbox
+from mirror.records.addresses import RunPath
 from mirror.records.operations import Change, Edit
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.daemon.soak.children import Lives, environment
@@ -76,7 +77,7 @@ class Machine:
     def queue(self, tag: str) -> None:
         """Queue one more tag."""
         edit = Edit(fields={"tags": Change(base=[], value=[tag])})
-        Outbox(self.home).put(("team", "proj", "r"), None, edit)
+        Outbox(self.home).put(RunPath("team", "proj", "r"), None, edit)
 
     def has(self, tag: str) -> bool:
         """Whether the server has it."""
