@@ -174,7 +174,7 @@ class FittedAsking:
                 return False
             if await self._fails_for_others(search, search.one, found):
                 return self._known.learn_failing(found)
-            self._blame(error, parts_with(found, search.one.type), search.one)
+            self._blame(error, parts_with(found, search.one.type, search.fitted.visited), search.one)
         return False
 
     async def _fails_for_others(self, search: _Search, one: OneThing, failing: Iterable[str]) -> bool:
