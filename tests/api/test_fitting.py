@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import random
 import re
 from collections.abc import Iterator, Sequence
 
@@ -33,6 +34,7 @@ from mirror.api.fitting.fit import field_at, fit
 from mirror.api.fitting.fitted import Fitted, named_type
 from mirror.api.fitting.known_server import KnownServer, with_refusals
 from mirror.api.fitting.learning import by_current_names, everything, types_in
+from mirror.api.fitting.probing import Probe
 from mirror.errors import (
     DocumentRefused,
     Forbidden,
@@ -313,3 +315,28 @@ def test_a_failure_inside_of_a_part_is_that_part_s() -> None:
     assert parts_with(["LogLine.label"], "Run", streams) == {"logLines", "logTail"}
     assert parts_with(["Tag.name"], "Artifact", versions) == {"tags"}
     assert parts_with(["Sweep.config"], "Run", listing) == set()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("fails", ["File.md5", "Run.parquetHistory", "Sweep.config"])
+async def test_the_search_for_what_fails_is_bounded_and_believes_no_flickering_outage(fails: str) -> None:
+    asked = 0
+
+    async def serves(text: str, _: object) -> bool:
+        nonlocal asked
+        asked += 1
+        return fails.partition(".")[2] not in text
+
+    variables = {"entity": "e", "project": "p", "first": 1, "filesFirst": 1, "artifactsFirst": 1}
+    found = await Probe(RUNS_WITH_CONTENTS, FACTS, variables, serves, about_things=True).failing()
+    assert found is not None
+    assert fails in found
+    assert asked <= 40
+    for seed in range(20):
+        dice = random.Random(seed)
+        left = dice.randrange(1, 60)
+
+        async def flickers(_: str, __: object, dice: random.Random = dice, left: int = left) -> bool:
+            return dice.random() < left / 60
+
+        assert not await Probe(RUNS_WITH_CONTENTS, FACTS, variables, flickers, about_things=True).failing()
