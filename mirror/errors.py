@@ -154,15 +154,17 @@ class Unreachable(MirrorError):
     Args:
         message: one sentence for a person.
         answered: the server is there (a 5xx, a slow or broken answer), so that asking for less may help.
+        status: the HTTP status of its answer; None: there was none, or none that could be read.
     """
 
     exit_code = 6
     transient = True
     default_hint = "check the network and the server's address, then run the same command again; nothing was lost"
 
-    def __init__(self, message: str, *, hint: str = "", answered: bool = False) -> None:
+    def __init__(self, message: str, *, hint: str = "", answered: bool = False, status: int | None = None) -> None:
         super().__init__(message, hint=hint)
         self.answered = answered
+        self.status = status
 
 
 class RateLimited(Unreachable):

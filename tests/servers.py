@@ -52,6 +52,9 @@ Any other field that a server lacks stays empty. A field that a server has and c
 error, or a value of another type) costs that field of that run: it is named in `failures` and tried again, and what was
 mirrored of it before stays.
 
+What a server forbids, or fails at for every run, costs that alone as well: it is found part by part, left out for an
+hour, named by `status` and `doctor`, and then asked for again. An outage is not taken for it.
+
 ## Servers of others
 
 A server that nobody here wrote is pulled from in `tests/contract/test_openwandb.py` (opt in with `-m soak`): openwandb

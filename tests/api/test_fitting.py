@@ -6,6 +6,8 @@ The servers here are the sandbox's schema less one name; graphql-core's validati
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
+import random
 import re
 from collections.abc import Iterator, Sequence
 
@@ -22,14 +24,27 @@ from graphql import (
     validate,
 )
 
+from mirror.api.documents.contents import artifacts_document, streams_document
 from mirror.api.documents.every_document import every_document
+from mirror.api.documents.queries import RUNS_WITH_CONTENTS
 from mirror.api.documents.writes import UPLOAD_ADDRESSES
 from mirror.api.fitting.capabilities import explained, left_out_by
+from mirror.api.fitting.failing import is_failure, parts_with
 from mirror.api.fitting.fit import field_at, fit
 from mirror.api.fitting.fitted import Fitted, named_type
 from mirror.api.fitting.known_server import KnownServer, with_refusals
 from mirror.api.fitting.learning import by_current_names, everything, types_in
-from mirror.errors import DocumentRefused, Reported
+from mirror.api.fitting.probing import Probe
+from mirror.errors import (
+    DocumentRefused,
+    Forbidden,
+    GraphQLError,
+    NotOffered,
+    RateLimited,
+    Reported,
+    ServerError,
+    Unreachable,
+)
 from mirror.records.server import FieldFacts, ServerFacts, TypeFacts
 from mirror.sandbox.graphql_api import schema
 from tests.api.test_documents import facts_of
@@ -245,3 +260,83 @@ def test_what_is_not_asked_this_time_has_a_value_where_the_server_wants_one() ->
     fitted = fit(document, facts)
     assert fitted.values({"a": None, "b": None, "with": False, "gone": 1}) == {"a": 0, "b": [], "with": False}
     assert fit(document, ServerFacts()).values({"a": None}) == {"a": None}
+
+
+def test_what_a_server_fails_at_is_asked_again_and_what_it_does_not_know_is_not() -> None:
+    noon, hour = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC), dt.timedelta(hours=1)
+    known = KnownServer()
+    known.begin_pass(noon)
+    known.learn_lacking(["Run.host"])
+    assert known.learn_failing(["Run.parquetHistory", "Run.host"])
+    assert known.facts.lacking == ("Run.host", "Run.parquetHistory")
+    known.ask_again(noon - hour)
+    assert not known.knows("Run.parquetHistory")
+    known.begin_pass(noon + hour)
+    known.ask_again(noon)
+    assert known.knows("Run.parquetHistory")
+    assert not known.knows("Run.host")
+    document = next(document for document in WHOLE if ("Run", "parquetHistory") in WHOLE[document].visited)
+    assert known.suspects(known.fit(document)) == {"Run.parquetHistory"}, "it is the first to be doubted"
+    known.note_taken(known.fit(document))
+    assert known.facts.failing == {}, "it does not fail any more"
+    known.learn_failing(["Run.events"])
+    known.begin_pass(noon)  # the clock was ahead
+    known.ask_again(noon - hour)
+    assert known.knows("Run.events")
+
+
+def test_only_a_failure_as_a_whole_is_searched_and_says_which_part_is_lost() -> None:
+    failures = [
+        ServerError("a web page", status=500),
+        Unreachable("HTTP 502", answered=True, status=502),
+        GraphQLError("INTERNAL", reported=(Reported(message="INTERNAL"),)),
+    ]
+    others = [
+        RateLimited("later", answered=True),
+        Unreachable("no route"),
+        Unreachable("no answer within a minute", answered=True),
+        Unreachable("HTTP 504", answered=True, status=504),
+        NotOffered("too old"),
+        DocumentRefused("no", reported=()),
+        ServerError("too large", status=413),
+        GraphQLError("no", reported=(Reported(message="no", path=("project", "runs")),)),
+        Forbidden("no"),
+    ]
+    assert [is_failure(error) for error in failures] == [True] * 3
+    assert [is_failure(error) for error in others] == [False] * 9
+
+
+def test_a_failure_inside_of_a_part_is_that_part_s() -> None:
+    listing = WHOLE[RUNS_WITH_CONTENTS].visited
+    streams, versions = WHOLE[streams_document(1)].visited, WHOLE[artifacts_document(1)].visited
+    assert parts_with(["Run.summaryMetrics", "File.md5"], "Run", listing) == {"summaryMetrics", "files"}
+    artifacts = {"loggedArtifacts", "usedArtifacts", "outputArtifacts", "inputArtifacts"}
+    assert parts_with(["Artifact.aliases"], "Run", listing) == artifacts
+    assert parts_with(["LogLine.label"], "Run", streams) == {"logLines", "logTail"}
+    assert parts_with(["Tag.name"], "Artifact", versions) == {"tags"}
+    assert parts_with(["Sweep.config"], "Run", listing) == set()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("fails", ["File.md5", "Run.parquetHistory", "Sweep.config"])
+async def test_the_search_for_what_fails_is_bounded_and_believes_no_flickering_outage(fails: str) -> None:
+    asked = 0
+
+    async def serves(text: str, _: object) -> bool:
+        nonlocal asked
+        asked += 1
+        return fails.partition(".")[2] not in text
+
+    variables = {"entity": "e", "project": "p", "first": 1, "filesFirst": 1, "artifactsFirst": 1}
+    found = await Probe(RUNS_WITH_CONTENTS, FACTS, variables, serves, about_things=True).failing()
+    assert found is not None
+    assert fails in found
+    assert asked <= 40
+    for seed in range(20):
+        dice = random.Random(seed)
+        left = dice.randrange(1, 60)
+
+        async def flickers(_: str, __: object, dice: random.Random = dice, left: int = left) -> bool:
+            return dice.random() < left / 60
+
+        assert not await Probe(RUNS_WITH_CONTENTS, FACTS, variables, flickers, about_things=True).failing()

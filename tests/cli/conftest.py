@@ -175,7 +175,7 @@ def fill(sandbox: Sandbox) -> None:
 def broken(run_id: str) -> Fault:
     """Whatever shows the run with its documents fails; that it exists can still be listed."""
     return Fault.graphql_error(
-        "this run is broken", match=Match(kind="graphql", contains_run=run_id, query="summaryMetrics")
+        "this run is broken", match=Match(kind="graphql", contains_run=run_id, operation="MirrorRuns")
     )
 
 

@@ -48,7 +48,7 @@ def evil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
         sandbox.state.add_artifact("team", "proj", "set", files={"a": b"1"}, run="r1")
         sandbox.state.add_run("team", "proj", "r3", config={"a": 1})
         sandbox.faults.add(
-            Fault.graphql_error(BROKEN, match=Match(kind="graphql", contains_run="r3", query="summaryMetrics"))
+            Fault.graphql_error(BROKEN, match=Match(kind="graphql", contains_run="r3", operation="MirrorRuns"))
         )
         cli = Cli(folder=tmp_path_factory.mktemp("evil")).at(sandbox).configure("team/proj")
         assert_harmless(cli("pull", code=9))

@@ -144,7 +144,7 @@ def test_deleted_runs_that_were_never_held_raise_no_suspicion(sandbox: Sandbox, 
     fill(sandbox, 6)
     for number in range(3):
         sandbox.faults.add(
-            Fault.graphql_error("boom", match=Match(contains_run=f"r{number:04}", query="summaryMetrics"))
+            Fault.graphql_error("boom", match=Match(contains_run=f"r{number:04}", operation="MirrorRuns"))
         )
     assert mirror.pull().failures == 3
     for number in range(3):

@@ -13,6 +13,8 @@ from mirror.typed import decode
 ANSWERED_AS = {"loggedArtifacts": "outputArtifacts", "usedArtifacts": "inputArtifacts", "logTail": "logLines"}
 """Fields of a run that have another name in answers."""
 
+_SLOW = frozenset({408, 425, 504})  # it took too long: less is asked for, and nothing is searched, which takes longer
+
 Path = Sequence[str | int]
 """The way to one thing in an answer."""
 
@@ -23,7 +25,7 @@ def is_failure(error: MirrorError) -> bool:
         case RateLimited() | DocumentRefused() | NotOffered():
             return False
         case Unreachable():
-            return error.answered
+            return error.status is not None and error.status not in _SLOW
         case GraphQLError():
             return not any(reported.path for reported in error.reported)
         case ServerError():
@@ -31,30 +33,35 @@ def is_failure(error: MirrorError) -> bool:
     return False
 
 
-def parts_with(names: Iterable[str], root: str) -> frozenset[str]:
+def parts_with(names: Iterable[str], root: str, visited: Collection[tuple[str, str]]) -> frozenset[str]:
     """The fields of a thing, by their names in answers, that cannot be had without some names.
 
     Args:
         names: `Type.field`.
         root: the thing's type.
+        visited: parent type and field of everything that was asked.
     """
-    found = frozenset(part for name in names for part in _parts_with(*name.partition(".")[::2], root))
+    found = frozenset(part for name in names for part in _parts_with(name, root, visited))
     return found | {alias for alias, field in ANSWERED_AS.items() if field in found}
 
 
-def _parts_with(parent: str, field: str, root: str) -> Iterator[str]:
+def _parts_with(name: str, root: str, visited: Collection[tuple[str, str]]) -> Iterator[str]:
+    parent, _, field = name.partition(".")
     if parent == root:
         yield field
-    else:
-        yield from (part for part, child in COMPOSITE.get(root, {}).items() if parent in _within(child, set()))
+        return
+    for part, child in COMPOSITE.get(root, {}).items():
+        if (root, part) in visited and parent in _within(child, visited, set()):
+            yield part
 
 
-def _within(kind: str, seen: set[str]) -> Collection[str]:
-    """A type, and those of what it holds."""
+def _within(kind: str, visited: Collection[tuple[str, str]], seen: set[str]) -> Collection[str]:
+    """A type, and those of what was asked of it; a project in it is another thing, of which only names are asked."""
     if kind not in seen:
         seen.add(kind)
-        for child in COMPOSITE.get(kind, {}).values():
-            _within(child, seen)
+        for field, child in COMPOSITE.get(kind, {}).items() if kind != "Project" else ():
+            if (kind, field) in visited:
+                _within(child, visited, seen)
     return seen
 
 

@@ -19,6 +19,7 @@ from mirror.api.fitting.learning import NO_SERVER_HAS_THIS
 from mirror.records.server import ServerFacts
 
 MOST_PROBES = 80  # of one document
+CONFIRMATIONS = 2  # of what a server fails at
 # What a document on several things cannot do without, tried in this order.
 _BONES = (frozenset({"id", "name", "edges", "node", "cursor"}), frozenset({"name", "edges", "node"}), frozenset({"id"}))
 _WAYS = frozenset({"Query.project", "Project.runs", "Project.run", "Query.artifact", "Query.models", "Query.viewer"})
@@ -78,7 +79,7 @@ class Probe:
     async def failing(self) -> frozenset[str] | None:
         """Names that the server fails at: without them it answers, and with them it does not.
 
-        Both are asked once more at the end, so that an outage that begins or ends meanwhile blames nothing.
+        Both are asked again at the end, so that an outage that begins, ends or flickers meanwhile blames nothing.
 
         Returns:
             None when it answers the whole; empty when it answers no part either, or nothing can be told.
@@ -89,10 +90,12 @@ class Probe:
         if not await self._takes_frame(frame):
             return frozenset()
         found = frozenset(await self._search([name for name in self._names if name not in self._taken]))
-        self._known.clear()
-        if not found or not await self._takes([name for name in self._names if name not in found]):
-            return frozenset()
-        return frozenset() if await self._takes(self._names) else self._led_to(found)
+        rest = [name for name in self._names if name not in found]
+        for _ in range(CONFIRMATIONS if found else 0):
+            self._known.clear()
+            if self._left < 2 or not await self._takes(rest) or await self._takes(self._names):
+                return frozenset()
+        return self._led_to(found)
 
     def _led_to(self, names: frozenset[str]) -> frozenset[str]:
         """Names, with the one field that leads to all of a type in place of all that is asked of it."""

@@ -174,7 +174,7 @@ class FittedAsking:
                 return False
             if await self._fails_for_others(search, search.one, found):
                 return self._known.learn_failing(found)
-            self._blame(error, parts_with(found, search.one.type), search.one)
+            self._blame(error, parts_with(found, search.one.type, search.fitted.visited), search.one)
         return False
 
     async def _fails_for_others(self, search: _Search, one: OneThing, failing: Iterable[str]) -> bool:
@@ -184,17 +184,17 @@ class FittedAsking:
         if spared.text is None:
             return False
         names: list[str] = []  # its own is the first
-        for other in ({}, *await one.others()):
-            variables = {**search.sent, **other}
-            try:
+        try:
+            for other in ({}, *await one.others()):
+                variables = {**search.sent, **other}
                 answer = await self._session.graphql(spared.text, spared.values(variables), attempts=FEW_TRIES)
-            except MirrorError:
-                return False
-            name = name_at(answer.data, one.path)
-            if name is not None and name not in names:
-                if names and await self._serves(whole.text, whole.values(variables)):
-                    return False
-                names.append(name)
+                name = name_at(answer.data, one.path)
+                if name is not None and name not in names:
+                    if names and await self._serves(whole.text, whole.values(variables)):
+                        return False
+                    names.append(name)
+        except MirrorError:
+            return False
         return len(names) > 2
 
     def _blame(self, error: MirrorError, parts: Iterable[str], one: OneThing) -> None:

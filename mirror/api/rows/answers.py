@@ -166,7 +166,7 @@ def _refusal(reply: Reply, host: str, reported: tuple[Reported, ...]) -> MirrorE
     if any(_is_forbidden(error) for error in reported):
         return Forbidden(f"{host} does not allow this to the API key{_of(status)}{said}", hint=FORBIDDEN_HINT)
     if status in _TRY_LATER:
-        return Unreachable(f"{host} is not available now (HTTP {status}){said}", answered=True)
+        return Unreachable(f"{host} is not available now (HTTP {status}){said}", answered=True, status=status)
     if status in {403, 404}:
         return _forbidden_or_missing(reply, host, reported, said)
     if status == TOO_LARGE:
