@@ -64,7 +64,7 @@ class ProcessLock:
         try:
             self._lock.acquire(timeout=LOOK_S, poll_interval=LOOK_S / 20)
         except filelock.Timeout as error:
-            raise HomeBusy(f"another process is {self._busy}{describe(self._holder)}", hint=self._hint) from error
+            raise HomeBusy(f"another process is {self._busy}{holder_words(self._holder)}", hint=self._hint) from error
         except OSError as error:
             raise _unusable(self._holder, error) from error
         try:
@@ -96,7 +96,7 @@ def _unusable(holder: Path, error: OSError) -> HomeUnusable:
     )
 
 
-def describe(holder: Path) -> str:
+def holder_words(holder: Path) -> str:
     """`: PID 12 (wandb-mirror pull) since …`, or nothing when it is not known."""
     who = _read(holder)
     return f": PID {who.pid} ({who.command}) since {who.since}" if who else ""

@@ -19,7 +19,7 @@ from mirror.clock import utc_now
 from mirror.config import Config, HealthSettings, PullSettings, ServerSettings, SourceSettings, StoreSettings
 from mirror.errors import MirrorError
 from mirror.layout import Home
-from mirror.pull import ProjectReport, PullReport, PullRequest, Silent, Watcher, pull
+from mirror.pull import ProjectReport, PullReport, PullRequest, PullWatcher, SilentPull, pull
 from mirror.records.addresses import ProjectKey
 from mirror.sandbox import Sandbox
 from mirror.store.engine.lake import Lake
@@ -71,7 +71,7 @@ class Mirror:
         force_walk: bool = False,
         accept_missing: bool = False,
         retry_quarantined: bool = False,
-        watcher: Watcher | None = None,
+        watcher: PullWatcher | None = None,
     ) -> PullReport:
         """One pull, from a closed lake to a closed lake."""
         request = PullRequest(
@@ -83,7 +83,7 @@ class Mirror:
         )
         return anyio.run(self.pull_async, request, watcher)
 
-    async def pull_async(self, request: PullRequest, watcher: Watcher | None = None) -> PullReport:
+    async def pull_async(self, request: PullRequest, watcher: PullWatcher | None = None) -> PullReport:
         """The same inside an event loop."""
         deployment = deployment_of(self.url)
         config = Config(server=self.server, pull=self.settings, health=self.health)
@@ -121,7 +121,7 @@ class Mirror:
         return [row["run_id"] for row in self.ask(f"SELECT run_id FROM lake.runs WHERE {where} ORDER BY run_id")]
 
 
-class Away(Silent):
+class Away(SilentPull):
     """Takes the server away after so many pages."""
 
     def __init__(self, sandbox: Sandbox, after: int) -> None:

@@ -22,7 +22,7 @@ from mirror.layout import Home
 from mirror.outbox import Outbox, OutboxReader
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Entry, Operation, UploadFile
-from mirror.replay import DeliveryContext, Replayed, Watcher, replay
+from mirror.replay import DeliveryContext, Replayed, ReplayWatcher, replay
 from mirror.replay.forecast import Forecast, ForecastContext, foresee
 from mirror.replay.look import Server
 from mirror.replay.merge import Policy
@@ -58,11 +58,11 @@ class Sender:
         """Queue an operation."""
         return self.outbox.put(RunPath(ENTITY, project, run_id), None, operation)
 
-    def replay(self, watcher: Watcher | None = None) -> Replayed:
+    def replay(self, watcher: ReplayWatcher | None = None) -> Replayed:
         """One round, from a closed lake to a closed lake."""
         return anyio.run(self.replay_async, watcher)
 
-    async def replay_async(self, watcher: Watcher | None = None) -> Replayed:
+    async def replay_async(self, watcher: ReplayWatcher | None = None) -> Replayed:
         """The same inside an event loop."""
         deployment = deployment_of(self.url)
         known = known_server(self.home, deployment)

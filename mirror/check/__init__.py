@@ -8,7 +8,7 @@ for. It never talks to the server. What it says of a home that others write mean
 seems to be missing is looked for again in the newest state before it is said.
 """
 
-from mirror.check.findings import FINDING_KINDS, Finding, FindingKind
-from mirror.check.verify import Report, verify
+from mirror.check.findings import FINDING_KINDS, Damage, FindingKind
+from mirror.check.verify import VerifyReport, verify
 
-__all__ = ["FINDING_KINDS", "Finding", "FindingKind", "Report", "verify"]
+__all__ = ["FINDING_KINDS", "Damage", "FindingKind", "VerifyReport", "verify"]

@@ -33,7 +33,7 @@ def below(home: Home, path: Path) -> str:
     return os.fspath(path.relative_to(home.root) if path.is_relative_to(home.root) else path)
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class Damage(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is wrong."""
 
     kind: FindingKind
@@ -47,15 +47,15 @@ class Findings:
     """What was found so far: each one told, up to a bound; all counted."""
 
     def __init__(self) -> None:
-        self.told: list[Finding] = []
+        self.told: list[Damage] = []
         self.counts: dict[FindingKind, int] = {}
 
-    def add(self, finding: Finding) -> None:
+    def add(self, finding: Damage) -> None:
         """One more."""
         self.counts[finding.kind] = self.counts.get(finding.kind, 0) + 1
         if len(self.told) < MOST_TOLD:
             self.told.append(finding)
 
-    def in_order(self) -> tuple[Finding, ...]:
+    def in_order(self) -> tuple[Damage, ...]:
         """The cause before what follows from it, then by path."""
         return tuple(sorted(self.told, key=lambda one: (FINDING_KINDS.index(one.kind), one.path)))

@@ -24,7 +24,7 @@ class Stopped(Exception):
     """The reader has enough; nobody sees this but the threads."""
 
 
-class Meter:
+class HashingProgress:
     """How far a check is: counted by the threads, looked at by whoever draws it."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Meter:
 
 
 @contextlib.contextmanager
-def stopping(meter: Meter) -> Iterator[None]:
+def stopping(meter: HashingProgress) -> Iterator[None]:
     """Whatever ends what is inside before its end (Ctrl-C, a failing disk), no thread reads on."""
     try:
         yield
@@ -65,7 +65,7 @@ def stopping(meter: Meter) -> Iterator[None]:
         raise
 
 
-def side_by_side(items: Iterable[T], action: Callable[[T], R], threads: int = THREADS) -> Iterator[tuple[T, R]]:
+def map_in_threads(items: Iterable[T], action: Callable[[T], R], threads: int = THREADS) -> Iterator[tuple[T, R]]:
     """Do something with each item in threads; the answers come in the order of the items.
 
     Args:
@@ -90,7 +90,7 @@ def side_by_side(items: Iterable[T], action: Callable[[T], R], threads: int = TH
     pool.shutdown()
 
 
-def sha256_of(path: Path, meter: Meter) -> str:
+def sha256_of(path: Path, meter: HashingProgress) -> str:
     """SHA-256 of a file, hex.
 
     Raises:

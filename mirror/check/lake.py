@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from mirror.check.findings import Finding, Findings, below
-from mirror.check.hashing import THREADS, Meter, side_by_side
+from mirror.check.findings import Damage, Findings, below
+from mirror.check.hashing import THREADS, HashingProgress, map_in_threads
 from mirror.check.objects import unreadable
 from mirror.layout import Home
 from mirror.store.care.inspection import LakeFile, damage_of_catalog, damage_of_parquet
@@ -48,7 +48,7 @@ def check_catalog(home: Home, copy: CatalogCopy, findings: Findings) -> bool | N
     seal = copy.seal
     if seal is not None and not seal.is_whole:
         findings.add(
-            Finding(
+            Damage(
                 kind="digests_damaged",
                 path=below(home, home.catalog_seal),
                 wrong="it is not what was written",
@@ -70,7 +70,7 @@ def check_catalog(home: Home, copy: CatalogCopy, findings: Findings) -> bool | N
 
 def _add_catalog(findings: Findings, path: str, wrong: str, changed: str = "") -> None:
     findings.add(
-        Finding(
+        Damage(
             kind="catalog_damaged",
             path=path,
             wrong=wrong,
@@ -81,7 +81,13 @@ def _add_catalog(findings: Findings, path: str, wrong: str, changed: str = "") -
 
 
 def check_lake_files(
-    home: Home, files: Iterable[LakeFile], findings: Findings, meter: Meter, *, quick: bool, threads: int = THREADS
+    home: Home,
+    files: Iterable[LakeFile],
+    findings: Findings,
+    meter: HashingProgress,
+    *,
+    quick: bool,
+    threads: int = THREADS,
 ) -> LakeCheck:
     """Read every Parquet file that a snapshot names.
 
@@ -102,7 +108,7 @@ def check_lake_files(
     known = read_digests(home)  # after the catalog, so that each file that it names is in it
     if known.damaged:
         findings.add(
-            Finding(
+            Damage(
                 kind="digests_damaged",
                 path=below(home, home.lake_digests),
                 wrong=f"lines that are not what was written: {known.damaged}",
@@ -112,7 +118,7 @@ def check_lake_files(
         )
     bad: list[LakeFile] = []
     unrecorded = 0
-    for file, outcome in side_by_side(files, lambda file: _look(file, known, meter, quick), threads):
+    for file, outcome in map_in_threads(files, lambda file: _look(file, known, meter, quick), threads):
         if isinstance(outcome, OSError):
             findings.add(unreadable(home, file.path, outcome))
         elif outcome is None:
@@ -122,11 +128,11 @@ def check_lake_files(
     return LakeCheck(bad=bad, unrecorded=unrecorded)
 
 
-def told_lake_file(home: Home, file: LakeFile) -> Finding:
+def told_lake_file(home: Home, file: LakeFile) -> Damage:
     """What is to be said about a file that is missing or damaged."""
     lost = _LOST.get(file.table, f"rows of `{file.table}`; {_W_AND_B}")
     there = file.path.exists()
-    return Finding(
+    return Damage(
         kind="lake_file_damaged" if there else "lake_file_missing",
         path=below(home, file.path),
         wrong="its bytes are not those that were written" if there else "the catalog names it, but it is not there",
@@ -137,7 +143,7 @@ def told_lake_file(home: Home, file: LakeFile) -> Finding:
     )
 
 
-def _look(file: LakeFile, known: LakeDigests, meter: Meter, quick: bool) -> bool | OSError | None:
+def _look(file: LakeFile, known: LakeDigests, meter: HashingProgress, quick: bool) -> bool | OSError | None:
     """Whether a file is what was written; None when no digest says so, but it could be read whole."""
     try:
         size = file.path.stat().st_size

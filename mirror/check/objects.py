@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mirror.check.findings import Finding, Findings, below
-from mirror.check.hashing import THREADS, Meter, sha256_of, side_by_side
+from mirror.check.findings import Damage, Findings, below
+from mirror.check.hashing import THREADS, HashingProgress, map_in_threads, sha256_of
 from mirror.layout import Home
 from mirror.store.care.inspection import Referrers
 from mirror.store.care.objects import object_path
@@ -19,7 +19,9 @@ _NOBODY = "nothing: no row of the mirror names it"
 _UNKNOWN = "not known, since the tables cannot be read"
 
 
-def damaged_objects(home: Home, findings: Findings, meter: Meter, *, quick: bool, threads: int = THREADS) -> list[str]:
+def damaged_objects(
+    home: Home, findings: Findings, meter: HashingProgress, *, quick: bool, threads: int = THREADS
+) -> list[str]:
     """Read every object; what is none, or cannot be read, is a finding.
 
     Args:
@@ -41,7 +43,7 @@ def damaged_objects(home: Home, findings: Findings, meter: Meter, *, quick: bool
             meter.done()
         return []
     damaged = []
-    for path, outcome in side_by_side(found, lambda path: _look(path, meter), threads):
+    for path, outcome in map_in_threads(found, lambda path: _look(path, meter), threads):
         if isinstance(outcome, OSError):
             findings.add(unreadable(home, path, outcome))
         elif outcome is not None and outcome != path.name:
@@ -74,7 +76,7 @@ def missing_objects(home: Home, named: Iterable[tuple[str, int | None]], *, quic
 
 def told_object(
     digest: str, names: Referrers | None, *, damaged: bool, known: bool = True, set_aside: bool = False
-) -> Finding:
+) -> Damage:
     """What is to be said about an object that is damaged or missing.
 
     Args:
@@ -100,7 +102,7 @@ def told_object(
             hint = "`wandb-mirror repair`, then `wandb-mirror pull`"
         else:
             lost += ", which W&B no longer has"
-    return Finding(
+    return Damage(
         kind="object_damaged" if damaged else "object_missing",
         path=path,
         wrong="its bytes are not those that its name says" if damaged else "it is named, but not there",
@@ -109,13 +111,13 @@ def told_object(
     )
 
 
-def unreadable(home: Home, path: Path, error: OSError) -> Finding:
+def unreadable(home: Home, path: Path, error: OSError) -> Damage:
     """A file whose bytes the system does not give."""
     what = error.strerror or str(error)
     hint = "check the disk (`dmesg`), copy what can be read to another one"
     if error.errno in (errno.EACCES, errno.EPERM):
         hint = f"run this as the owner of {home.root}, or correct the permissions"
-    return Finding(
+    return Damage(
         kind="unreadable",
         path=below(home, path),
         wrong=f"it cannot be read: {what}",
@@ -124,7 +126,7 @@ def unreadable(home: Home, path: Path, error: OSError) -> Finding:
     )
 
 
-def _look(path: Path, meter: Meter) -> str | OSError | None:
+def _look(path: Path, meter: HashingProgress) -> str | OSError | None:
     """The digest of a file; None when it was removed meanwhile, as maintenance does with what nothing names."""
     try:
         return sha256_of(path, meter)
@@ -142,7 +144,7 @@ def _is_object(path: Path, home: Home, findings: Findings) -> bool:
     if not os.path.lexists(path):  # removed since it was listed
         return False
     findings.add(
-        Finding(
+        Damage(
             kind="object_misplaced",
             path=below(home, path),
             wrong="it is no object: objects are files named by their SHA-256, below its first two digits",

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 
 import msgspec
 
-from mirror.check.findings import Finding, Findings
-from mirror.check.hashing import Meter
+from mirror.check.findings import Damage, Findings
+from mirror.check.hashing import HashingProgress
 from mirror.layout import Home
 from mirror.outbox.folders import STATES, Aside, Folders
 from mirror.outbox.reading import OutboxReader
@@ -30,7 +30,7 @@ class OutboxCheck(msgspec.Struct, frozen=True, kw_only=True):
     hurt: tuple[HurtUpload, ...]  # the caller tells them: what can be done depends on who else has the bytes
 
 
-def check_outbox(home: Home, findings: Findings, meter: Meter, damaged: Collection[str]) -> OutboxCheck:
+def check_outbox(home: Home, findings: Findings, meter: HashingProgress, damaged: Collection[str]) -> OutboxCheck:
     """Read every entry.
 
     Args:
@@ -54,7 +54,7 @@ def check_outbox(home: Home, findings: Findings, meter: Meter, damaged: Collecti
         meter.done()
         if isinstance(found, Aside):
             findings.add(
-                Finding(
+                Damage(
                     kind="entry_damaged",
                     path=f"outbox/{state}/{name}",
                     wrong=found.reason,
@@ -69,7 +69,7 @@ def check_outbox(home: Home, findings: Findings, meter: Meter, damaged: Collecti
                 hurt.append(HurtUpload(entry=found, upload=found.operation, damaged=is_damaged))
     for name in OutboxReader(home).asides():
         findings.add(
-            Finding(
+            Damage(
                 kind="entry_aside",
                 path=f"outbox/aside/{name}",
                 wrong="it was set aside: torn, or written by a newer wandb-mirror",
@@ -100,7 +100,7 @@ def _is_missing(home: Home, folders: Folders, entry: Entry, name: str) -> bool:
     return not object_path(home, entry.operation.object).exists() and folders.place(name) is not None
 
 
-def told_upload(home: Home, hurt: HurtUpload, *, upstream: bool) -> Finding:
+def told_upload(home: Home, hurt: HurtUpload, *, upstream: bool) -> Damage:
     """What is to be said about it.
 
     Args:
@@ -115,7 +115,7 @@ def told_upload(home: Home, hurt: HurtUpload, *, upstream: bool) -> Finding:
         hint = "`wandb-mirror repair`, then `wandb-mirror pull`: the same bytes are mirrored"
     elif not hurt.damaged and any(home.damaged.glob(f"*/{upload.object}")):
         hint = f"`wandb-mirror pull`, if `repair` moved it away just now; else {hint}"
-    return Finding(
+    return Damage(
         kind="object_damaged" if hurt.damaged else "object_missing",
         path=path,
         wrong=f"the queued upload {entry.id} needs it, and"

@@ -17,8 +17,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from mirror.check.findings import Finding, FindingKind
-from mirror.check.verify import Report
+from mirror.check.findings import Damage, FindingKind
+from mirror.check.verify import VerifyReport
 from mirror.durable import make_folder, move
 from mirror.layout import Home
 from mirror.locks import locked
@@ -35,7 +35,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     aside: list[str]  # digests of damaged objects that go out of the way
     missing: list[str]  # digests that rows name and that are not there
-    left: list[Finding]  # what it can do nothing about
+    left: list[Damage]  # what it can do nothing about
 
     @property
     def is_empty(self) -> bool:
@@ -43,7 +43,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return not (self.aside or self.missing)
 
 
-def plan_repair(engine: Engine, report: Report, needed: Iterable[str]) -> Plan:
+def plan_repair(engine: Engine, report: VerifyReport, needed: Iterable[str]) -> Plan:
     """Decide; changes nothing.
 
     Args:
@@ -72,9 +72,9 @@ def plan_repair(engine: Engine, report: Report, needed: Iterable[str]) -> Plan:
     return Plan(aside=aside, missing=missing, left=left)
 
 
-def _by_object(report: Report, kind: FindingKind) -> dict[str, list[Finding]]:
+def _by_object(report: VerifyReport, kind: FindingKind) -> dict[str, list[Damage]]:
     """Findings of a kind by the digest of the object: rows and queued uploads may need the same one."""
-    found: dict[str, list[Finding]] = {}
+    found: dict[str, list[Damage]] = {}
     for one in report.findings:
         if one.kind == kind:
             found.setdefault(one.path.rpartition("/")[2], []).append(one)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from mirror.check.findings import Finding, Findings, below
+from mirror.check.findings import Damage, Findings, below
 from mirror.check.objects import unreadable
 from mirror.config import load_config
 from mirror.errors import ConfigError
@@ -47,5 +47,5 @@ def _written_by_us(home: Home) -> Iterator[tuple[Path, str, str]]:
                 )
 
 
-def _told(home: Home, path: Path, wrong: str, lost: str, hint: str) -> Finding:
-    return Finding(kind="state_damaged", path=below(home, path), wrong=wrong, lost=lost, hint=hint)
+def _told(home: Home, path: Path, wrong: str, lost: str, hint: str) -> Damage:
+    return Damage(kind="state_damaged", path=below(home, path), wrong=wrong, lost=lost, hint=hint)

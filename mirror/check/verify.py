@@ -14,8 +14,8 @@ from typing import Literal
 
 import msgspec
 
-from mirror.check.findings import Finding, FindingKind, Findings
-from mirror.check.hashing import THREADS, Meter, stopping
+from mirror.check.findings import Damage, FindingKind, Findings
+from mirror.check.hashing import THREADS, HashingProgress, stopping
 from mirror.check.lake import LakeCheck, check_catalog, check_lake_files, told_lake_file
 from mirror.check.objects import damaged_objects, missing_objects, told_object
 from mirror.check.outbox import HurtUpload, check_outbox, told_upload
@@ -42,7 +42,7 @@ _LOOKS = 5  # at a lake that others change meanwhile
 CatalogState = Literal["sealed", "unsealed", "damaged"]
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
     """What was looked at and what was found; also a JSON contract."""
 
     quick: bool  # nothing was hashed
@@ -54,7 +54,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int  # that were read and hashed
     seconds: float
     counts: dict[FindingKind, int]  # all findings, by kind
-    findings: tuple[Finding, ...]  # the first 10,000
+    findings: tuple[Damage, ...]  # the first 10,000
 
     @property
     def is_sound(self) -> bool:
@@ -74,8 +74,13 @@ class _Lake(msgspec.Struct, kw_only=True):
 
 
 def verify(
-    home: Home, settings: StoreSettings, *, quick: bool = False, meter: Meter | None = None, threads: int = THREADS
-) -> Report:
+    home: Home,
+    settings: StoreSettings,
+    *,
+    quick: bool = False,
+    meter: HashingProgress | None = None,
+    threads: int = THREADS,
+) -> VerifyReport:
     """Look at everything.
 
     Args:
@@ -91,7 +96,7 @@ def verify(
         StoreError: the home cannot be read.
     """
     started = time.monotonic()
-    meter = meter or Meter()
+    meter = meter or HashingProgress()
     findings = Findings()
     if not (home.lake.exists() or home.objects.exists() or home.outbox.exists()):
         raise NotMirrored(
@@ -110,7 +115,7 @@ def verify(
         outbox = check_outbox(home, findings, meter, damaged)
         check_state_files(home, findings)
         _tell(home, settings, findings, lake, damaged=damaged, hurt=outbox.hurt)
-    return Report(
+    return VerifyReport(
         quick=quick,
         catalog="damaged" if "catalog_damaged" in findings.counts else "sealed" if lake.sealed else "unsealed",
         lake_files=lake.files,
@@ -125,7 +130,7 @@ def verify(
 
 
 def _check_lake(
-    home: Home, settings: StoreSettings, findings: Findings, meter: Meter, quick: bool, threads: int
+    home: Home, settings: StoreSettings, findings: Findings, meter: HashingProgress, quick: bool, threads: int
 ) -> _Lake:
     lake = _Lake()
     has_files = any(home.lake_data.rglob("*.parquet"))
@@ -164,7 +169,7 @@ def _check_lake(
     except StoreError as error:
         if "catalog_damaged" not in findings.counts:
             findings.add(
-                Finding(
+                Damage(
                     kind="catalog_damaged",
                     path="lake/catalog.sqlite",
                     wrong=error.message,
@@ -254,7 +259,7 @@ def _with_newest(home: Home, settings: StoreSettings, action: Callable[[Engine],
 def _tell_doubled(findings: Findings, doubled: dict[str, int]) -> None:
     for table, count in doubled.items():
         findings.add(
-            Finding(
+            Damage(
                 kind="rows_doubled",
                 path="lake/catalog.sqlite",
                 wrong=f"`{table}` has {count} keys more than once: a defect of wandb-mirror, or two writers",

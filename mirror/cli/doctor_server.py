@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from mirror.api.client import Client
-from mirror.api.rows.listed import RunContents, RunStreams, StreamAsk
+from mirror.api.rows.listed import ListedContents, RunStreams, StreamAsk
 from mirror.api.rows.pages import BadRun, RunsPage
 from mirror.cli.clients import open_client
 from mirror.cli.setting import Setting
@@ -138,7 +138,7 @@ async def _look(client: Client, entity: str, project: str) -> AsyncIterator[Chec
     for name, reason in run.flaws.items():
         yield Check(name="listing", outcome="failed", detail=f"{run.path}: {name}: {reason}", exit_code=7)
     contents = page.contents.get(run.run_id)
-    if not isinstance(contents, RunContents):
+    if not isinstance(contents, ListedContents):
         reason = contents.reason if isinstance(contents, BadRun) else "nothing came"
         yield Check(name="contents", outcome="failed", detail=f"{run.path}: {reason}", exit_code=7)
         return
@@ -152,7 +152,7 @@ async def _look(client: Client, entity: str, project: str) -> AsyncIterator[Chec
     yield await _tried("run by name", lambda: _by_name(client, run))
 
 
-def _contents(run: RunRecord, contents: RunContents) -> Check:
+def _contents(run: RunRecord, contents: ListedContents) -> Check:
     parts = [
         plural(len(contents.files), "file"),
         plural(len(contents.export_urls), "export"),
@@ -175,12 +175,12 @@ async def _tried(name: str, action: Callable[[], Awaitable[str]]) -> Check:
 
 async def _renewed(client: Client, run: RunRecord) -> str:
     found = (await client.run_contents(run.entity, run.project, [run.run_id]))[run.run_id]
-    if isinstance(found, RunContents):
+    if isinstance(found, ListedContents):
         return f"signed again: {plural(len(found.files), 'file')}, {plural(len(found.export_urls), 'export')}"
     raise NotFound(found.reason if found is not None else f"{run.path} is not there any more")
 
 
-async def _streams(client: Client, run: RunRecord, contents: RunContents) -> str:
+async def _streams(client: Client, run: RunRecord, contents: ListedContents) -> str:
     ask = StreamAsk(
         run_id=run.run_id,
         events_samples=max(1, contents.events_line_count or 1),
@@ -200,7 +200,7 @@ async def _streams(client: Client, run: RunRecord, contents: RunContents) -> str
     )
 
 
-async def _bytes(client: Client, contents: RunContents) -> str:
+async def _bytes(client: Client, contents: ListedContents) -> str:
     """The beginning of one file and of one export, from wherever they lie."""
     urls = [file.url for file in contents.files if file.url.is_fetchable and file.size][:1]
     urls += contents.export_urls[:1]
@@ -216,7 +216,7 @@ async def _bytes(client: Client, contents: RunContents) -> str:
     return f"{size(count)} of {plural(len(urls), 'file or export', 'files and exports')}"
 
 
-async def _artifacts(client: Client, contents: RunContents) -> str:
+async def _artifacts(client: Client, contents: ListedContents) -> str:
     refs = [*contents.logged.artifacts, *contents.used.artifacts][:1]
     if not refs:
         return "this run has none"

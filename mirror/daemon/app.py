@@ -38,7 +38,7 @@ from mirror.daemon.notify import Notifier
 from mirror.daemon.schedule.clock import Clock
 from mirror.daemon.schedule.scheduler import Scheduler
 from mirror.daemon.schedule.triggers import cron_trigger
-from mirror.daemon.session import Session
+from mirror.daemon.session import DaemonSession
 from mirror.daemon.watch_folder.worker import check_watches
 from mirror.durable import make_folder
 from mirror.errors import ConfigError, MirrorError
@@ -136,7 +136,7 @@ class Daemon:
                     random=random.random,
                     counters=self._heartbeat.counters,
                 )
-                session = self._heartbeat.session = Session(context, clients, outbox)
+                session = self._heartbeat.session = DaemonSession(context, clients, outbox)
                 self._listen_at(config.daemon.listen)
                 self._notifier.tell(READY=1)
                 sources = [source.path for source in config.source]

@@ -19,10 +19,19 @@ from mirror.daemon.events import Event
 from mirror.daemon.logs import Log
 from mirror.daemon.notify import Notifier
 from mirror.daemon.schedule.clock import Clock
-from mirror.daemon.session import Session
+from mirror.daemon.session import DaemonSession
 from mirror.daemon.status.counters import Counters
 from mirror.daemon.status.health import Finding, FindingName, daemon_vitals, judge
-from mirror.daemon.status.report import Looker, Seen, cleaned, is_news, naive, sentence, status_now, together
+from mirror.daemon.status.report import (
+    HomeFigures,
+    Looker,
+    cleaned,
+    is_news,
+    sentence,
+    status_now,
+    together,
+    without_zone,
+)
 from mirror.daemon.status.status_file import DaemonStatus, write_status
 from mirror.errors import StoreError
 from mirror.layout import Home
@@ -43,7 +52,7 @@ class Heartbeat:
     """
 
     def __init__(self, home: Home, log: Log, notifier: Notifier, clock: Clock) -> None:
-        self.session: Session | None = None
+        self.session: DaemonSession | None = None
         self.config_error: str | None = None
         self.is_stopping = False
         self._home = home
@@ -51,7 +60,7 @@ class Heartbeat:
         self._notifier = notifier
         self._clock = clock
         self._looker = Looker(home)
-        self._seen = Seen()
+        self._seen = HomeFigures()
         self._since = clock.utc()
         self.counters = Counters()
         self._past = Spent(graphql_requests=0, transfer_requests=0, retries=0, bytes_down=0, bytes_up=0)
@@ -62,7 +71,7 @@ class Heartbeat:
         self.said: DaemonStatus | None = None  # the same for others: without secrets
         self._stuck: set[str] = set()
 
-    def ended(self, session: Session) -> None:
+    def ended(self, session: DaemonSession) -> None:
         """A session is over; what it spent still counts."""
         self._past = together(self._past, session.spent)
         self.session = None
@@ -119,7 +128,9 @@ class Heartbeat:
         """What of what was said last waits for a person now."""
         if self.session is not None:
             self._health = self.session.context.config.health
-        return [] if self.said is None else judge(daemon_vitals(self.said, naive(self._clock.utc())), self._health)
+        return (
+            [] if self.said is None else judge(daemon_vitals(self.said, without_zone(self._clock.utc())), self._health)
+        )
 
     def _tell_findings(self, findings: list[Finding]) -> None:
         if self.is_stopping:
@@ -132,7 +143,7 @@ class Heartbeat:
             self._log.info(Event.FINDING_OVER, finding=name)
         self._found = found
 
-    def _look_for_stuck(self, session: Session) -> None:
+    def _look_for_stuck(self, session: DaemonSession) -> None:
         limit_s = session.context.config.daemon.stuck_after_minutes * 60
         for activity in session.activities:
             if (stuck_s := activity.stuck_s()) <= limit_s:

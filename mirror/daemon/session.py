@@ -34,7 +34,7 @@ from mirror.outbox.watch import watch_new
 from mirror.tasks import first_of, side_by_side
 
 
-class Session:
+class DaemonSession:
     """The workers under one configuration.
 
     Args:

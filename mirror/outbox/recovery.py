@@ -11,7 +11,7 @@ import msgspec
 from mirror.durable import Unflushed, move
 from mirror.outbox.folders import STATES, Aside, Folders, read_entry
 from mirror.outbox.names import is_name
-from mirror.records.operations import Entry, EntryState, entry_json
+from mirror.records.operations import Entry, EntryState, encode_entry
 
 
 class Recovered(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +49,7 @@ def _put_back(folders: Folders, asides: list[Aside]) -> int:
         match folders.try_load("claimed", name):
             case Entry() as entry:
                 path = folders.path("claimed", name)
-                temporary = folders.write(entry_json(msgspec.structs.replace(entry, attempts=entry.attempts + 1)))
+                temporary = folders.write(encode_entry(msgspec.structs.replace(entry, attempts=entry.attempts + 1)))
                 temporary.replace(path)
                 with contextlib.suppress(Unflushed):
                     move(path, folders.path("new", name))

@@ -35,7 +35,7 @@ from mirror.outbox.names import ID_LENGTH, is_id, name_of, next_id, run_tag
 from mirror.outbox.reading import OutboxReader, Placed, stored
 from mirror.outbox.recovery import Recovered, recover
 from mirror.records.addresses import RunPath
-from mirror.records.operations import Edit, Entry, EntryState, Operation, entry_json, entry_of_json
+from mirror.records.operations import Edit, Entry, EntryState, Operation, encode_entry, entry_of_json
 
 
 class Outbox(OutboxReader):
@@ -300,10 +300,10 @@ class Outbox(OutboxReader):
 
     def _publish(self, entry: Entry, before: Entry | None, state: EntryState = "new") -> Entry:
         """Write an entry under its name, over what it was before."""
-        content = entry_json(entry)
+        content = encode_entry(entry)
         whole = entry_of_json(content)  # what could not be read back must not be acknowledged
         target = self._folders.path(state, name_of(entry.id, entry.run_path))
-        publish(self._folders.write(content), target, None if before is None else lambda: entry_json(before))
+        publish(self._folders.write(content), target, None if before is None else lambda: encode_entry(before))
         return whole
 
     def _change(

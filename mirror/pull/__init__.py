@@ -9,6 +9,6 @@ It never marks a run as gone that the server did not confirm, and never removes 
 """
 
 from mirror.pull.cycle import PullRequest, pull
-from mirror.pull.report import ProjectReport, PullReport, Silent, Watcher
+from mirror.pull.report import ProjectReport, PullReport, PullWatcher, SilentPull
 
-__all__ = ["ProjectReport", "PullReport", "PullRequest", "Silent", "Watcher", "pull"]
+__all__ = ["ProjectReport", "PullReport", "PullRequest", "PullWatcher", "SilentPull", "pull"]

@@ -13,7 +13,7 @@ import anyio.to_thread
 from mirror.api.client import Client
 from mirror.config import PullSettings
 from mirror.pull.contents.fetch import UnderWay
-from mirror.pull.report import Watcher
+from mirror.pull.report import PullWatcher
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.write.fresh_rows import FreshRows
@@ -34,7 +34,7 @@ class PullContext:
     lake: Lake
     objects: Objects
     settings: PullSettings
-    watcher: Watcher
+    watcher: PullWatcher
     now: Callable[[], dt.datetime]  # UTC
     reserve_bytes: float = 0.0  # of the disk, which no download takes
     accept_missing: bool = False  # a person agreed that runs may be marked as gone, however many

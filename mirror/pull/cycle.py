@@ -21,7 +21,7 @@ from mirror.pull.context import PullContext
 from mirror.pull.listing.budget import PageSize
 from mirror.pull.listing.walk import Listing, ahead, list_runs
 from mirror.pull.project_pass import ProjectPass
-from mirror.pull.report import ProjectReport, PullReport, Silent, Watcher
+from mirror.pull.report import ProjectReport, PullReport, PullWatcher, SilentPull
 from mirror.pull.take import PageTaker
 from mirror.records.addresses import ProjectKey
 from mirror.store.engine.lake import Lake
@@ -50,7 +50,7 @@ async def pull(
     config: Config,
     request: PullRequest,
     *,
-    watcher: Watcher | None = None,
+    watcher: PullWatcher | None = None,
     now: Callable[[], dt.datetime] = utc_now,
     storing: anyio.CapacityLimiter | None = None,
     objects: Objects | None = None,
@@ -87,7 +87,7 @@ async def pull(
         objects=objects,
         settings=config.pull,
         reserve_bytes=config.health.disk_free_min_gb * 1e9,
-        watcher=watcher or Silent(),
+        watcher=watcher or SilentPull(),
         now=now,
         accept_missing=request.accept_missing,
         retry_quarantined=request.retry_quarantined,

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from mirror.records.passes import Held, SourceState
+from mirror.records.passes import HeldRun, SourceState
 from mirror.records.projects import SweepRecord
 from mirror.records.runs import RunRecord, is_same_run
 from mirror.records.texts import storable
@@ -162,7 +162,7 @@ def names_filter(run_ids: Sequence[str]) -> dict[str, Any]:
     return {"name": {"$in": list(run_ids)}}
 
 
-def changed_runs(listed: Iterable[RunRecord], held: Mapping[str, Held]) -> list[RunRecord]:
+def changed_runs(listed: Iterable[RunRecord], held: Mapping[str, HeldRun]) -> list[RunRecord]:
     """Those listed runs that differ from what is held; a run listed twice counts once, the later one."""
     last = {run.run_id: run for run in listed}
     return [
@@ -174,7 +174,7 @@ def changed_runs(listed: Iterable[RunRecord], held: Mapping[str, Held]) -> list[
     ]
 
 
-def remade_runs(listed: Iterable[RunRecord], held: Mapping[str, Held]) -> frozenset[str]:
+def remade_ids(listed: Iterable[RunRecord], held: Mapping[str, HeldRun]) -> frozenset[str]:
     """Ids of those listed runs that are not the ones held under these ids."""
     return frozenset(
         run.run_id
@@ -184,12 +184,12 @@ def remade_runs(listed: Iterable[RunRecord], held: Mapping[str, Held]) -> frozen
     )
 
 
-def is_touched(run: RunRecord, before: Held | None) -> bool:
+def is_touched(run: RunRecord, before: HeldRun | None) -> bool:
     """Whether a run is new, gave a sign of life, or changed its state: more than an edit."""
     return before is None or before.gone or (before.state, before.heartbeat) != (run.state, run.heartbeat_at_text)
 
 
-def is_stirred(run: RunRecord, before: Held | None) -> bool:
+def is_stirred(run: RunRecord, before: HeldRun | None) -> bool:
     """Whether nothing moved of a run that has ended but its `updatedAt`."""
     if before is None or before.updated is None or run.updated_at_text is None or run.is_active:
         return False
@@ -197,7 +197,7 @@ def is_stirred(run: RunRecord, before: Held | None) -> bool:
 
 
 def speaks_against_updates(
-    run: RunRecord, before: Held | None, *, watermark: dt.datetime | None, by_update: bool
+    run: RunRecord, before: HeldRun | None, *, watermark: dt.datetime | None, by_update: bool
 ) -> bool:
     """Whether a run that a walk found edited shows that looks by `updatedAt` do not see edits.
 

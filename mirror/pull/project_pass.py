@@ -20,13 +20,13 @@ from mirror.pull import plan
 from mirror.pull.contents.fetch_job import stops_everything
 from mirror.pull.context import PullContext
 from mirror.pull.listing.budget import PageSize
-from mirror.pull.listing.walk import Listed, Listing, ahead, list_runs, may_be_the_size
+from mirror.pull.listing.walk import ListedPage, Listing, ahead, list_runs, may_be_the_size
 from mirror.pull.report import ProjectReport
-from mirror.pull.seen import Seen
+from mirror.pull.seen import ListedRuns
 from mirror.pull.sweeps_pass import take_sweeps
 from mirror.pull.take import PageTaker
 from mirror.records.addresses import ProjectKey
-from mirror.records.passes import Failure, Held, SourceState
+from mirror.records.passes import Failure, HeldRun, SourceState
 from mirror.store.read import held_runs, projects
 from mirror.store.read.failures import open_failures
 
@@ -97,13 +97,13 @@ class ProjectPass:
             Whether the server's count shows that something was missed, so that a walk is due.
         """
         unsettled = await self._unsettled()
-        seen = Seen(unseen=set(unsettled))
+        seen = ListedRuns(unseen=set(unsettled))
         trusted = not self.state.distrusts_updates
         trusted = trusted and self.context.client.knows("Run.updatedAt")
         by_update = trusted and await self.context.stored(held_runs.tells_updates, self.context.lake, self.key)
         if by_update and not await self._list_updated(look, seen, room=len(unsettled)):
             self.distrusts_updates, by_update = True, False
-            seen = Seen(unseen=seen.unseen)  # what came is taken; the counts belong to the answer that comes now
+            seen = ListedRuns(unseen=seen.unseen)  # what came is taken; the counts belong to the answer that comes now
         if not by_update:
             await self._list_moved(look, unsettled, seen)
         await self.committer.settled()
@@ -122,7 +122,7 @@ class ProjectPass:
         await self._finish(self.server_time or self.at, surplus=self.state.surplus, total=seen.total, walked=False)
         return False
 
-    async def _list_moved(self, look: plan.Look, unsettled: Sequence[str], seen: Seen) -> None:
+    async def _list_moved(self, look: plan.Look, unsettled: Sequence[str], seen: ListedRuns) -> None:
         """List by heartbeat and creation, and the unsettled by name: what every server can."""
         chunks = list(plan.in_chunks(unsettled)) or [()]
         for number, names in enumerate(chunks):
@@ -133,7 +133,7 @@ class ProjectPass:
                 async for listed in listed_pages:
                     await self._see(listed, seen)
 
-    async def _list_updated(self, look: plan.Look, seen: Seen, *, room: int) -> bool:
+    async def _list_updated(self, look: plan.Look, seen: ListedRuns, *, room: int) -> bool:
         """List by `updatedAt`, the latest first, until a page reaches what was updated before the last pass.
 
         Args:
@@ -181,7 +181,7 @@ class ProjectPass:
             seen.unseen |= above.keys() - seen.listed
         return True
 
-    async def _see(self, listed: Listed, seen: Seen) -> Mapping[str, Held | None]:
+    async def _see(self, listed: ListedPage, seen: ListedRuns) -> Mapping[str, HeldRun | None]:
         """Take a page of a look."""
         page = listed.page
         seen.pages += 1
@@ -196,7 +196,7 @@ class ProjectPass:
             seen.unseen -= seen.listed
         return changed
 
-    async def _check_updates(self, look: plan.Look, seen: Seen) -> None:
+    async def _check_updates(self, look: plan.Look, seen: ListedRuns) -> None:
         """See whether `updatedAt` told all: no run that it should have listed was missing, and no sign of life.
 
         What moved since the first answer is left to the next pass, and speaks against nothing.
@@ -266,7 +266,7 @@ class ProjectPass:
         surplus = max(0, total - holding) if total is not None else 0
         await self._finish(started or self.at, surplus=surplus, total=total, walked=True)
 
-    def _judge_updates(self, listed: Listed, changed: Mapping[str, Held | None]) -> None:
+    def _judge_updates(self, listed: ListedPage, changed: Mapping[str, HeldRun | None]) -> None:
         """A walk sees every edit, and so whether looks by `updatedAt` would have."""
         for run in listed.page.runs if listed.page is not None else ():
             if run.run_id in changed and plan.speaks_against_updates(
@@ -283,7 +283,7 @@ class ProjectPass:
         *,
         with_extras: bool,
         count_filters: dict[str, object] | None = None,
-    ) -> AsyncGenerator[Listed, None]:
+    ) -> AsyncGenerator[ListedPage, None]:
         settings = self.context.settings
         return list_runs(
             self.context.client,
@@ -321,7 +321,9 @@ class ProjectPass:
             f" `wandb-mirror pull --accept-missing --source {self.key}`",
         )
 
-    async def _compare_window(self, carry: plan.WindowCarry, listed: Listed) -> tuple[plan.WindowCarry, Sequence[str]]:
+    async def _compare_window(
+        self, carry: plan.WindowCarry, listed: ListedPage
+    ) -> tuple[plan.WindowCarry, Sequence[str]]:
         """Look for runs that are held in the stretch just listed but were not in it."""
         if listed.page is None:
             failed = frozenset(failure.run_id for failure in listed.failed)

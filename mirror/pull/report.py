@@ -57,7 +57,7 @@ class PullReport(msgspec.Struct, kw_only=True):
         return sum(len(report.failed) for report in self.projects)
 
 
-class Watcher(Protocol):
+class PullWatcher(Protocol):
     """Whoever wants to show a pull while it runs; every call returns at once."""
 
     def pass_started(self, report: ProjectReport) -> None:
@@ -70,7 +70,7 @@ class Watcher(Protocol):
         """A pass ended, well or with `report.error`."""
 
 
-class Silent:
+class SilentPull:
     """A watcher that shows nothing."""
 
     def pass_started(self, report: ProjectReport) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(kw_only=True)
-class Seen:
+class ListedRuns:
     """What a look saw."""
 
     unseen: set[str]  # ids of runs that it has to see and has not

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 
-from mirror.api.rows.listed import RunContents
+from mirror.api.rows.listed import ListedContents
 from mirror.api.rows.pages import BadRun
 from mirror.api.rows.runs import with_fingerprint
 from mirror.config import SourceSettings
@@ -16,11 +16,11 @@ from mirror.pull.contents.fetch_job import FetchJob, Outcome, SignedUrls
 from mirror.pull.contents.forecast import forecast
 from mirror.pull.contents.plan import MB
 from mirror.pull.context import PullContext
-from mirror.pull.listing.walk import Listed
+from mirror.pull.listing.walk import ListedPage
 from mirror.pull.report import ProjectReport
 from mirror.records.addresses import ProjectKey
 from mirror.records.contents import HeldHistory
-from mirror.records.passes import CONTENTS, Failure, Held, OpenFailure, SourceState
+from mirror.records.passes import CONTENTS, Failure, HeldRun, OpenFailure, SourceState
 from mirror.records.projects import ProjectRecord
 from mirror.records.runs import RunRecord
 from mirror.store.read import artifacts, files, held_runs, histories
@@ -51,12 +51,12 @@ class PageTaker:
 
     async def take(
         self,
-        listed: Listed,
+        listed: ListedPage,
         *,
         project: ProjectRecord | None = None,
         source: SourceState | None = None,
         expected: int | None = None,
-    ) -> Mapping[str, Held | None]:
+    ) -> Mapping[str, HeldRun | None]:
         """Fetch what is new on a page, and hand it over to be committed.
 
         Args:
@@ -88,7 +88,7 @@ class PageTaker:
         self.report.new += sum(run_id not in before for run_id in changed)
         self.report.unchanged += len(listing) - len(changed)
         failures = await self.context.stored(open_failures, self.context.lake, self.key) if runs else {}
-        remade = plan.remade_runs(changed.values(), before)
+        remade = plan.remade_ids(changed.values(), before)
         touched = _touched(list(changed.values()), before) | remade
         # Nothing that is held of a run counts for another one that has its id now; the commit puts it aside.
         same = {run_id: known for run_id, known in before.items() if run_id not in remade}
@@ -116,7 +116,7 @@ class PageTaker:
             )
         return {run_id: before.get(run_id) for run_id in changed}
 
-    async def _with_held(self, listing: Sequence[RunRecord], before: Mapping[str, Held]) -> Sequence[RunRecord]:
+    async def _with_held(self, listing: Sequence[RunRecord], before: Mapping[str, HeldRun]) -> Sequence[RunRecord]:
         """The runs, with what is held in place of the fields that the server did not tell.
 
         A field that it lacks altogether is empty in the lake as a rule: then the run is as it is held, and not asked
@@ -138,18 +138,18 @@ class PageTaker:
     async def _fetch(
         self,
         runs: Sequence[RunRecord],
-        contents: Mapping[str, RunContents | BadRun],
-        before: Mapping[str, Held],
+        contents: Mapping[str, ListedContents | BadRun],
+        before: Mapping[str, HeldRun],
         touched: frozenset[str],
         changed: frozenset[str],
         failures: dict[tuple[str, str], OpenFailure],
     ) -> Outcome:
         """Everything that some runs contain and the lake lacks."""
         outcome = Outcome()
-        listed = {name: found for name, found in contents.items() if isinstance(found, RunContents)}
+        listed = {name: found for name, found in contents.items() if isinstance(found, ListedContents)}
         for run in runs:
             found = contents.get(run.run_id)
-            if found is not None and not isinstance(found, RunContents):
+            if found is not None and not isinstance(found, ListedContents):
                 outcome.failed.append(Failure(run_id=run.run_id, item=CONTENTS, reason=found.reason))
         readable = [run for run in runs if run.run_id in listed]
         if not readable:
@@ -189,7 +189,7 @@ class PageTaker:
         return await self.context.stored(artifacts.held_bytes, self.context.lake, digests)
 
     async def _held(
-        self, runs: Sequence[RunRecord], listed: Mapping[str, RunContents], before: Mapping[str, Held]
+        self, runs: Sequence[RunRecord], listed: Mapping[str, ListedContents], before: Mapping[str, HeldRun]
     ) -> HeldContents:
         """What the lake holds of these runs. Of one that is new to it, nothing: then it is not asked."""
         lake, key, run_ids = self.context.lake, self.key, [run.run_id for run in runs if run.run_id in before]
@@ -222,7 +222,7 @@ def _note_flaws(outcome: Outcome, runs: Sequence[RunRecord], failures: Mapping[t
         ]
 
 
-def _touched(changed: Sequence[RunRecord], before: Mapping[str, Held]) -> frozenset[str]:
+def _touched(changed: Sequence[RunRecord], before: Mapping[str, HeldRun]) -> frozenset[str]:
     """Runs that are new, gave a sign of life, or changed their state: more than an edit.
 
     And those that ended and of which nothing but `updatedAt` moved: something was written that no listing shows. When
@@ -233,18 +233,18 @@ def _touched(changed: Sequence[RunRecord], before: Mapping[str, Held]) -> frozen
     return touched | stirred if len(stirred) <= STIRRED_AT_ONCE else touched
 
 
-def batches(runs: Mapping[str, RunRecord], contents: Mapping[str, RunContents | BadRun]) -> Iterator[list[str]]:
+def batches(runs: Mapping[str, RunRecord], contents: Mapping[str, ListedContents | BadRun]) -> Iterator[list[str]]:
     """Run ids in stretches that are one commit each: not too many runs, nor too many lines to hold in memory."""
     batch: list[str] = []
     lines = filled = 0  # a run that contains nothing costs a row, and no place in a batch
     for run_id, run in runs.items():
         found = contents.get(run_id)
         weight = 0
-        if isinstance(found, RunContents):
+        if isinstance(found, ListedContents):
             by_rows = found.has_live_rows or not found.export_urls
             weight = (found.log_line_count or 0) + (found.events_line_count or 0)
             weight += (run.history_line_count or 0) if by_rows else 0
-        something = isinstance(found, RunContents) and bool(found.files or found.export_urls or weight)
+        something = isinstance(found, ListedContents) and bool(found.files or found.export_urls or weight)
         if batch and something and (filled == BATCH_RUNS or lines + weight > BATCH_LINES):
             yield batch
             batch, lines, filled = [], 0, 0

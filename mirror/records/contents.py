@@ -155,7 +155,7 @@ class HeldHistory(msgspec.Struct, frozen=True, kw_only=True):
         return max((step for step in steps if step is not None), default=None)
 
 
-def judge(
+def judge_completeness(
     change: HistoryChange, *, rows_held: int, shared_rows: int, last_step_held: int | None, parts: int, tail_rows: int
 ) -> Completeness:
     """Compare what is held with what the server says there is.

@@ -165,7 +165,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return str(self.operation.__struct_config__.tag)
 
 
-def entry_json(entry: Entry) -> bytes:
+def encode_entry(entry: Entry) -> bytes:
     """An entry as the bytes of its file: strict JSON, one line, whose last key is a CRC-32 of the line without it."""
     line = dump_strict(msgspec.to_builtins(entry)).encode()
     return b"%s,%s%08x%s" % (line[:-1], _CHECK, zlib.crc32(line), b'"}')

@@ -78,7 +78,7 @@ def next_attempt(attempts: int, now: dt.datetime) -> dt.datetime:
     return now + dt.timedelta(seconds=backoff_s(before, first_s=FIRST_WAIT_S, longest_s=longest_s))
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True):
+class HeldRun(msgspec.Struct, frozen=True, kw_only=True):
     """What the lake holds of one run, as far as a plan needs it."""
 
     fingerprint: str

@@ -76,7 +76,7 @@ def refusals(names: Iterable[str], *, windows: bool = False, folds_case: bool = 
         if reason := why_refused(name, windows=windows):
             refused[name] = reason
             continue
-        seen = fold(name) if folds_case else name
+        seen = casefold_path(name) if folds_case else name
         parents = [seen[:place] for place, mark in enumerate(seen) if mark == "/"]
         blocking = next((taken[parent] for parent in parents if parent in taken), None)
         if seen in taken:
@@ -91,6 +91,6 @@ def refusals(names: Iterable[str], *, windows: bool = False, folds_case: bool = 
     return refused
 
 
-def fold(name: str) -> str:
+def casefold_path(name: str) -> str:
     """A name as a file system sees it that folds case."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())

@@ -10,7 +10,7 @@ for a person, since both sides changed the same.
 to, and only then lets them leave. It asks `api`, writes into `store`, and moves entries in `outbox`.
 """
 
-from mirror.replay.context import DeliveryContext, Result, Silent, Watcher
+from mirror.replay.context import DeliveryContext, ReplayWatcher, Result, SilentReplay
 from mirror.replay.cycle import Replayed, replay
 
-__all__ = ["DeliveryContext", "Replayed", "Result", "Silent", "Watcher", "replay"]
+__all__ = ["DeliveryContext", "ReplayWatcher", "Replayed", "Result", "SilentReplay", "replay"]

@@ -48,7 +48,7 @@ class DeliveryContext:
         return entry.resolved or self.source_policy(entry)
 
 
-class Watcher(Protocol):
+class ReplayWatcher(Protocol):
     """Whoever wants to show a replay while it runs, or to end it; every call returns at once."""
 
     @property
@@ -65,7 +65,7 @@ class Watcher(Protocol):
         """
 
 
-class Silent:
+class SilentReplay:
     """A watcher that shows nothing and lets the round go to its end."""
 
     is_stopping = False

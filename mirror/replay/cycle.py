@@ -26,11 +26,11 @@ from mirror.outbox.names import name_of, run_tag, tag_in
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Entry
 from mirror.records.receipts import Ending, Outcome, receipt_of
-from mirror.replay.context import DeliveryContext, Silent, Watcher
+from mirror.replay.context import DeliveryContext, ReplayWatcher, SilentReplay
 from mirror.replay.decide import Decision
 from mirror.replay.deliveries import Delivered, deliver
 from mirror.replay.ledger import Ended, Ledger, ended_before, let_leave
-from mirror.replay.order import Before, later, look_for_creation, needs_creation
+from mirror.replay.order import EarlierEntries, later, look_for_creation, needs_creation
 from mirror.store.read.receipts import given_up_creations
 from mirror.tasks import side_by_side
 
@@ -56,7 +56,7 @@ class Replayed(msgspec.Struct, kw_only=True):
         setattr(self, outcome, getattr(self, outcome) + 1)
 
 
-async def replay(context: DeliveryContext, watcher: Watcher | None = None) -> Replayed:
+async def replay(context: DeliveryContext, watcher: ReplayWatcher | None = None) -> Replayed:
     """Deliver what waits in the outbox, once each.
 
     Args:
@@ -68,19 +68,19 @@ async def replay(context: DeliveryContext, watcher: Watcher | None = None) -> Re
         StoreError: the disk failed; what was not written down stays claimed, and the next replay looks first.
     """
     with context.outbox.replaying():
-        return await _Round(context, watcher or Silent()).run()
+        return await _Round(context, watcher or SilentReplay()).run()
 
 
 class _Round:
     """The state of one round."""
 
-    def __init__(self, context: DeliveryContext, watcher: Watcher) -> None:
+    def __init__(self, context: DeliveryContext, watcher: ReplayWatcher) -> None:
         self.context = context
         self.watcher = watcher
         self.report = Replayed()
         self._ledger = Ledger(context)
         self._lanes: dict[RunPath, deque[Entry]] = {}  # entries of a run that wait for the one before
-        self._before: dict[RunPath, Before] = defaultdict(Before)  # what became of the entries so far
+        self._before: dict[RunPath, EarlierEntries] = defaultdict(EarlierEntries)  # what became of the entries so far
         self._given_up: dict[RunPath, str] = {}  # runs that are not to be made, by the entry that was to make each
         self._ended: dict[str, Ending] = {}  # by entry: those that only have to leave
         self._room = anyio.Semaphore(AT_ONCE)

@@ -40,7 +40,7 @@ from mirror.replay.decide import Decision, Seen, Verdict, aliases_of, decide, of
 from mirror.replay.ledger import ending
 from mirror.replay.look import Upstream, direction_of, look, run_of
 from mirror.replay.merge import Merged, Policy, Remote, merge_edit
-from mirror.replay.order import Before, look_for_creation, needs_creation
+from mirror.replay.order import EarlierEntries, look_for_creation, needs_creation
 from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects
 from mirror.store.read.receipts import endings_of, given_up_creations
@@ -112,7 +112,7 @@ class _Story:
     def __init__(self, context: ForecastContext, path: RunPath, given_up: str | None) -> None:
         self._context = context
         self._path = path
-        self._before = Before()
+        self._before = EarlierEntries()
         self._given_up = given_up
         self._creation_is_known = False  # by what was told of it here
         self._looks: dict[tuple[Sequence[str], Sequence[str]], Seen] = {}  # by what was asked

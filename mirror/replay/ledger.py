@@ -187,7 +187,7 @@ def give_up(lake: Lake, outbox: Outbox, entry_id: str, now: dt.datetime) -> Entr
 def _commit_dropped(lake: Lake, entry: Entry, now: dt.datetime) -> None:
     receipt = receipt_of(entry, "dropped", ended_at=now, attempts=entry.attempts, answer=entry.reason)
     changes = Changes(key=entry.run_path.key, at=now)
-    commit(lake, changes, (), delivered=receipts.Delivered(receipts=(receipt,)))
+    commit(lake, changes, (), delivered=receipts.DeliveredRows(receipts=(receipt,)))
 
 
 def _settle(context: DeliveryContext, ended: Sequence[Ended]) -> None:
@@ -223,7 +223,7 @@ def _commit(context: DeliveryContext, key: ProjectKey, ended: Sequence[Ended]) -
         Changes(key=key, at=context.now(), runs=tuple(runs.values()), gone=tuple(gone)),
         _contents(context, key, files),
         objects=context.objects,
-        delivered=receipts.Delivered(receipts=tuple(one.receipt for one in ended), links=tuple(links)),
+        delivered=receipts.DeliveredRows(receipts=tuple(one.receipt for one in ended), links=tuple(links)),
     )
     context.fresh.written(key, [*runs, *gone])
 

@@ -17,7 +17,7 @@ LONGEST_WAIT_S = 3600.0
 JITTER = 0.25
 
 
-class Before(msgspec.Struct, kw_only=True):
+class EarlierEntries(msgspec.Struct, kw_only=True):
     """What became of the entries of a run so far, as far as those behind them depend on it."""
 
     is_blocked: bool = False  # one of them is tried again later, and the order holds
@@ -77,7 +77,7 @@ def needs_creation(entry: Entry) -> bool:
     return entry.storage_id is None and not isinstance(entry.operation, Create)
 
 
-def look_for_creation(outbox: OutboxReader, before: Before, entry: Entry, given_up: str | None) -> None:
+def look_for_creation(outbox: OutboxReader, before: EarlierEntries, entry: Entry, given_up: str | None) -> None:
     """Note what became of the creation that an entry depends on: a person may have decided meanwhile.
 
     Args:

@@ -41,7 +41,7 @@ class DocumentSource(Protocol):
         """Those of one run."""
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
+class RunAsRead(msgspec.Struct, frozen=True, kw_only=True):
     """A run as its user saw it: what the lake held, and what was queued. An edit is told from this."""
 
     run: LightRun
@@ -77,7 +77,7 @@ class RunFacts(Attrs):
     history_line_count: int | None
     history_keys: dict[str, Any] | None
 
-    _seen: Seen
+    _seen: RunAsRead
 
     def __init__(
         self,
@@ -290,7 +290,7 @@ class RunFacts(Attrs):
     def _take(self, run: LightRun, documents: Documents | None, waiting: Sequence[Pending]) -> None:
         """Make these the run's fields."""
         operations = tuple(item.operation for item in waiting if item.is_shown)
-        self._seen = Seen(run=run, documents=documents, operations=operations)
+        self._seen = RunAsRead(run=run, documents=documents, operations=operations)
         self._malformed: dict[str, str] | None = None  # why, by field; None: the documents are not read yet
         run = overlaid(run, operations)
         self._state = run.state or "not found"

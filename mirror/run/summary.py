@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, KeysView, Mapping
 from typing import Any
 
 from mirror.run.facts import RunFacts
-from mirror.run.pending.changes import plain
+from mirror.run.pending.changes import json_plain
 
 
 class SummarySubDict:
@@ -73,7 +73,7 @@ class SummarySubDict:
                     self._locked.add(name)
 
     def _put(self, key: str, value: Any) -> None:
-        self._values[key] = plain(value, stub=True)
+        self._values[key] = json_plain(value, stub=True)
 
     def _commit(self) -> None:
         raise NotImplementedError("the root of a summary queues")  # pragma: no cover - only Summary has no root

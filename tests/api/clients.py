@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from mirror.api.client import Client
-from mirror.api.rows.listed import RunContents
+from mirror.api.rows.listed import ListedContents
 from mirror.api.rows.pages import RunsPage
 from mirror.api.transport.credentials import find_api_key
 from mirror.api.transport.deployment import deployment_of
@@ -57,10 +57,10 @@ async def page_of(client: Client, **changes: Any) -> RunsPage:
     return page
 
 
-async def contents_of(client: Client, run: str = "r0") -> RunContents:
+async def contents_of(client: Client, run: str = "r0") -> ListedContents:
     """What a run of the project "p" contains."""
     contents = (await client.run_contents(TEAM, "p", [run]))[run]
-    assert isinstance(contents, RunContents)
+    assert isinstance(contents, ListedContents)
     return contents
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirror.api.transport.charge import Charge, Kind, charge_of
+from mirror.api.transport.charge import Charge, CostClass, charge_of
 from mirror.api.transport.limits import Limits
 from mirror.api.transport.rate_budget import LONGEST_WINDOW_S, RateBudget
 from mirror.api.transport.session import CHANGE_PATIENCE_S
@@ -92,7 +92,7 @@ async def test_the_same_operation_of_another_size_has_a_cost_of_its_own() -> Non
 
 
 async def test_costs_are_learnt_again_when_others_spent_meanwhile() -> None:
-    budget, kind = RateBudget({}), Kind("MirrorRuns", 1)
+    budget, kind = RateBudget({}), CostClass("MirrorRuns", 1)
     remaining = 1000.0
     for drop in (1.0, 1.0, 300.0, *[1.0] * 12):
         remaining -= drop
@@ -178,7 +178,7 @@ ABSURD = st.one_of(
 
 @given(st.lists(st.tuples(ABSURD, ABSURD, ABSURD), min_size=1, max_size=12))
 def test_no_headers_whatever_keep_a_request_for_ever(answers: list[tuple[str | None, str | None, str | None]]) -> None:
-    budget, kind, now = RateBudget({}), Kind("MirrorRuns", 1), 0.0
+    budget, kind, now = RateBudget({}), CostClass("MirrorRuns", 1), 0.0
     names = ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset")
     for values in answers:
         waited = 0.0

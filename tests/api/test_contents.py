@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mirror.api.client import Client
 from mirror.api.rows.contents import to_contents_or_bad
 from mirror.api.rows.lenient import sound_json
-from mirror.api.rows.listed import RunContents
+from mirror.api.rows.listed import ListedContents
 from mirror.api.rows.pages import BadRun
 from mirror.errors import NotFound, ServerError
 from mirror.sandbox import Fault, Match, Sandbox
@@ -61,7 +61,7 @@ async def test_a_page_with_contents_costs_one_request(client: Client, sandbox: S
     page = await page_of(client, with_contents=True, with_counts=True)
     assert list(page.contents) == [run.run_id for run in page.runs]
     contents = page.contents["r3"]
-    assert isinstance(contents, RunContents)
+    assert isinstance(contents, ListedContents)
     assert [(file.name, file.size, file.md5) for file in contents.files] == [
         ("a.txt", 5, "XUFAKrxLKna5cZ2REBfFkg=="),
         ("b.bin", 0, "1B2M2Y8AsgTpgAmY7PhCfg=="),
@@ -87,7 +87,7 @@ async def test_contents_are_the_same_whichever_way_they_were_fetched(client: Cli
     add_run(sandbox, files={"a": b"1"}, console=["x"])
     listed = (await page_of(client, with_contents=True)).contents["r0"]
     fetched = await contents_of(client)
-    assert isinstance(listed, RunContents)
+    assert isinstance(listed, ListedContents)
     assert [file.url.part_key for file in listed.files] == [file.url.part_key for file in fetched.files]
     no_urls: dict[str, Any] = {"files": (), "export_urls": ()}
     assert msgspec.structs.replace(listed, **no_urls) == msgspec.structs.replace(fetched, **no_urls)
@@ -139,7 +139,7 @@ async def test_history_keys_may_be_text_beside_contents(client: Client, sandbox:
     sandbox.faults.add(Fault.lie(lie))
     page = await page_of(client, with_contents=True)
     assert page.runs[0].history_keys_text
-    assert isinstance(page.contents["r0"], RunContents)
+    assert isinstance(page.contents["r0"], ListedContents)
 
 
 async def test_files_of_hostile_names_come_through_unchanged(client: Client, sandbox: Sandbox) -> None:
@@ -207,8 +207,8 @@ async def test_contents_that_lie_cost_one_part_of_one_run_at_the_most(
     assert (_lost(again["r0"]), _lost(again["r1"])) == ({lost} - {None}, set())
 
 
-def _lost(contents: RunContents | BadRun | None) -> set[str]:
-    assert isinstance(contents, RunContents)
+def _lost(contents: ListedContents | BadRun | None) -> set[str]:
+    assert isinstance(contents, ListedContents)
     assert all(reason and "\n" not in reason for reason in contents.failed.values())
     return set(contents.failed)
 
@@ -242,7 +242,7 @@ async def test_many_runs_are_asked_in_few_documents(client: Client, sandbox: San
     found = await client.run_contents(TEAM, "p", [*names, "gone", *names])
     assert client.spent.graphql_requests == 3
     assert found["gone"] is None
-    assert all(isinstance(found[name], RunContents) for name in names)
+    assert all(isinstance(found[name], ListedContents) for name in names)
     assert await client.run_contents(TEAM, "p", []) == {}
     assert await client.run_contents(TEAM, "nowhere", ["r0"]) == {"r0": None}
 
@@ -259,7 +259,9 @@ async def test_a_run_that_fails_is_found_and_the_others_are_served(client: Clien
     bad = found["r4"]
     assert isinstance(bad, BadRun)
     assert "internal error" in bad.reason
-    assert [name for name in names if isinstance(found[name], RunContents)] == [name for name in names if name != "r4"]
+    assert [name for name in names if isinstance(found[name], ListedContents)] == [
+        name for name in names if name != "r4"
+    ]
 
 
 async def test_an_error_that_is_about_no_run_is_an_error(client: Client, sandbox: Sandbox) -> None:
@@ -276,7 +278,7 @@ async def test_an_old_server_tells_what_runs_contain() -> None:
         old.state.add_artifact(TEAM, "p", "data", files={"w": b"1"}, run="r0")
         async with client_on(old) as client:
             contents = (await page_of(client, with_contents=True)).contents["r0"]
-            assert isinstance(contents, RunContents)
+            assert isinstance(contents, ListedContents)
             assert len(contents.logged.artifacts) == len(contents.files) == len(contents.export_urls) == 1
             assert client.spent.graphql_requests == 2  # one refusal, and never again
 
@@ -330,7 +332,7 @@ async def test_a_server_without_exports_is_not_asked_for_them_twice_and_tells_th
     sandbox.faults.add(Fault.graphql_error(refused, status=400, match=Match(query="parquetHistory")))
     page = await page_of(client, with_contents=True)
     contents = page.contents["r0"]
-    assert isinstance(contents, RunContents)
+    assert isinstance(contents, ListedContents)
     assert ([file.name for file in contents.files], contents.export_urls) == (["a"], ())
     assert len(sandbox.requests) == 2
     await client.run_contents(TEAM, "p", [f"r{number}" for number in range(50)])
@@ -344,7 +346,7 @@ async def test_a_document_that_is_too_much_is_asked_in_halves_soon(client: Clien
     too_many = Match(operation="MirrorRunContents", variables=lambda given: "r4" in given)
     sandbox.faults.add(Fault.status(502, match=too_many))
     found = await client.run_contents(TEAM, "p", [f"r{number}" for number in range(8)])
-    assert all(isinstance(contents, RunContents) for contents in found.values())
+    assert all(isinstance(contents, ListedContents) for contents in found.values())
     assert client.spent.graphql_requests == 4
 
 
@@ -360,4 +362,4 @@ FIELDS = ["id", "name", "files", "parquetHistory", "loggedArtifacts", "usedArtif
 def test_no_answer_whatever_is_more_than_a_bad_run(node: dict[str, Any]) -> None:
     sound = {"id": "s", "name": "r", "files": None, "parquetHistory": None} | dict.fromkeys(FIELDS[4:6]) | node
     result = to_contents_or_bad(sound_json(json.dumps(sound).encode()), files_first=50, artifacts_first=20)
-    assert isinstance(result, RunContents | BadRun)
+    assert isinstance(result, ListedContents | BadRun)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from mirror.api.rows.contents import to_contents
-from mirror.api.rows.listed import RunContents
+from mirror.api.rows.listed import ListedContents
 from mirror.api.transport.signed_url import SignedUrl
 
 SECRET = "sesame"
@@ -75,5 +75,5 @@ def test_contents_show_no_signature_either() -> None:
         "usedArtifacts": None,
     }
     contents = to_contents(msgspec.json.encode(node), files_first=50, artifacts_first=20)
-    assert isinstance(contents, RunContents)
+    assert isinstance(contents, ListedContents)
     assert SECRET not in repr(contents)

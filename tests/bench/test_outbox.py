@@ -18,7 +18,7 @@ from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.outbox.names import name_of, next_id
 from mirror.records.addresses import RunPath
-from mirror.records.operations import Change, Edit, Entry, Operation, UploadFile, entry_json
+from mirror.records.operations import Change, Edit, Entry, Operation, UploadFile, encode_entry
 
 pytestmark = pytest.mark.bench
 
@@ -83,7 +83,7 @@ def test_queueing_costs_little_more_than_the_flushes(tmp_path: Path, kind: str) 
 
     # An edit that is folded replaces a file, which costs the disk more: so does the loop that it is compared with.
     same = kind == "edits of one run"
-    content = entry_json(put(0))
+    content = encode_entry(put(0))
     pairs = [
         (
             seconds(lambda number: bare(tmp_path / "bare", content, number, "0" if same else str(number)), first),
@@ -109,7 +109,7 @@ def fill(home: Home, count: int) -> None:
             operation=Edit(config={f"key{index}": Change(base=0.1, value=number) for index in range(5)}),
             created_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
         )  # fmt: skip
-        (home.outbox / "new" / name_of(last, path)).write_bytes(entry_json(entry))
+        (home.outbox / "new" / name_of(last, path)).write_bytes(encode_entry(entry))
 
 
 def test_a_long_backlog_lists_starts_and_drains_in_the_memory_of_a_short_one() -> None:

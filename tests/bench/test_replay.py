@@ -24,7 +24,7 @@ from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.outbox.names import name_of, next_id
 from mirror.records.addresses import RunPath
-from mirror.records.operations import Change, Edit, Entry, entry_json
+from mirror.records.operations import Change, Edit, Entry, encode_entry
 from tests.mirroring import ENTITY, PROJECT
 from tests.replaying import Sender
 
@@ -99,7 +99,7 @@ def fill(home: Home, count: int, *, mark: str) -> None:
                 id=last, entity=path[0], project=path[1], run_id=path[2], storage_id="known",
                 operation=Edit(fields={"notes": Change(base=None, value=mark)}), created_at=utc_now(),
             )  # fmt: skip
-            (home.outbox / "new" / name_of(last, path)).write_bytes(entry_json(entry))
+            (home.outbox / "new" / name_of(last, path)).write_bytes(encode_entry(entry))
 
 
 @pytest.mark.parametrize(("latency_s", "goal"), [(0.025, GOAL), (0.0, GOAL_ON_LOOPBACK)], ids=["25ms", "0ms"])

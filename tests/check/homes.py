@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import mirror as package
-from mirror.check import Report, verify
+from mirror.check import VerifyReport, verify
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
 from tests.mirroring import ENGINE, ENTITY, PROJECT, SOURCE, Mirror
@@ -40,7 +40,7 @@ def queue(home: Home, folder: Path) -> None:
     run.upload_file(str(folder / "report.md"), root=str(folder))
 
 
-def look(home: Home, *, quick: bool = False) -> Report:
+def look(home: Home, *, quick: bool = False) -> VerifyReport:
     """One check."""
     return verify(home, ENGINE, quick=quick)
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from mirror.check import FINDING_KINDS, Finding, verify
-from mirror.check.hashing import Meter
+from mirror.check import FINDING_KINDS, Damage, verify
+from mirror.check.hashing import HashingProgress
 from mirror.errors import LakeTooNew, NotMirrored
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
@@ -229,7 +229,7 @@ def test_an_unbroken_look_beside_pulls_and_maintenance_raises_no_alarm(sandbox: 
     mirror = Mirror(url=sandbox.url, api_key=sandbox.api_key, home=home)
     mirror.pull()
     ended = threading.Event()
-    alarms: list[Finding] = []
+    alarms: list[Damage] = []
     looks = 0
 
     def watch() -> None:
@@ -283,7 +283,7 @@ def test_a_look_that_is_ended_ends_at_once(own: Home, monkeypatch: pytest.Monkey
     with large.open("wb") as file:
         os.truncate(file.fileno(), 8 << 30)
 
-    class Interrupting(Meter):
+    class Interrupting(HashingProgress):
         def read(self, count: int) -> None:
             super().read(count)
             if self.bytes > 20_000_000:

@@ -13,7 +13,7 @@ import pytest
 
 from mirror.cli.clients import open_client
 from mirror.cli.delivery.round import Rounds, Teller
-from mirror.cli.delivery.watch import Pace, watch
+from mirror.cli.delivery.watch import Pace, deliver_forever
 from mirror.cli.setting import Setting
 from mirror.config import load_config
 from mirror.layout import Home
@@ -176,7 +176,7 @@ async def _through_an_outage(editor: Editor) -> None:
             with anyio.fail_after(30):
                 async with anyio.create_task_group() as group:
                     with editor.sandbox.outage():
-                        group.start_soon(watch, Rounds(setting, client, teller), FAST)
+                        group.start_soon(deliver_forever, Rounds(setting, client, teller), FAST)
                         while probes < 3:
                             await anyio.sleep(0.01)
                     waiting = OutboxReader(home)

@@ -20,7 +20,7 @@ import pytest
 from rich.console import Console
 
 from mirror.cli.report.status import read_status
-from mirror.cli.report.watch import Fitted, view
+from mirror.cli.report.watch import Clipped, view
 from mirror.cli.setting import Setting
 from mirror.config import load_config
 from mirror.daemon.status.status_file import write_status
@@ -198,7 +198,7 @@ def test_a_picture_fits_the_terminal_and_says_what_is_below(editor: Editor) -> N
     for width, height in ((20, 6), (40, 12), (100, 60)):
         out = io.StringIO()
         console = Console(file=out, width=width, height=height, force_terminal=False)
-        console.print(Fitted(picture))
+        console.print(Clipped(picture))
         drawn = out.getvalue().rstrip("\n").splitlines()
         assert len(drawn) <= height
         assert max(map(len, drawn)) <= width

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mirror.check import FINDING_KINDS, Finding
+from mirror.check import FINDING_KINDS, Damage
 from mirror.sandbox import Sandbox
 from tests.cli.conftest import Cli
 from tests.cli.test_json import TABLES, agrees
@@ -50,7 +50,7 @@ def test_damage_ends_with_9_and_says_what_is_lost_and_what_to_do(held: Cli) -> N
     agrees(said, "wandb-mirror verify --json")
     (finding,) = said["findings"]
     agrees(finding, "findings[] of verify")
-    assert list(TABLES["findings[] of verify"]) == list(Finding.__struct_fields__)
+    assert list(TABLES["findings[] of verify"]) == list(Damage.__struct_fields__)
     assert (said["sound"], said["counts"]) == (False, {"object_damaged": 1})
 
 

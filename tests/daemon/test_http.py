@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from mirror.daemon.http.endpoint import MOST_AT_ONCE, Endpoint
-from mirror.daemon.http.exchange import Answer, Pages, is_loopback_host
+from mirror.daemon.http.exchange import Pages, Response, is_loopback_host
 from mirror.daemon.http.pages import DaemonPages
 from mirror.daemon.logs import Log
 from mirror.daemon.status.health import Finding
@@ -66,8 +66,8 @@ class Place:
                     return came
 
 
-def echo(path: str) -> Answer | None:
-    return Answer(status=200, body=b"here\n") if path == "/here" else None
+def echo(path: str) -> Response | None:
+    return Response(status=200, body=b"here\n") if path == "/here" else None
 
 
 @asynccontextmanager
@@ -150,7 +150,7 @@ async def test_those_who_say_nothing_are_left_and_those_who_are_too_many_are_not
 
 
 async def test_a_defect_in_an_answer_is_logged_and_ends_nothing() -> None:
-    def broken(path: str) -> Answer | None:
+    def broken(path: str) -> Response | None:
         raise ZeroDivisionError(path)
 
     async with serving(broken) as place:
@@ -216,7 +216,7 @@ async def test_healthz_says_whether_something_waits_for_a_person(
 
 async def test_metrics_without_the_library_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mirror.daemon.http.pages.HAS_METRICS", False)
-    pages: Callable[[str], Answer | None] = DaemonPages(lambda: WELL, list)
+    pages: Callable[[str], Response | None] = DaemonPages(lambda: WELL, list)
     answer = pages("/metrics")
     assert answer is not None
     assert answer.status == 501

@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirror.daemon.watch_folder.rules import (
+    FileStamp,
     Queued,
     Restless,
     Rules,
-    Seen,
     Target,
     due_at,
     newly_left_out,
+    printable_path,
     restless,
-    shown,
 )
 from mirror.watch_settings import DEFAULT_IGNORE, WatchSettings
 
@@ -24,8 +24,8 @@ def watch(**settings: object) -> WatchSettings:
     return WatchSettings(**{"folder": "/data", "run": "r1", **settings})  # type: ignore[arg-type]  # a test's choice
 
 
-def seen(number: int) -> Seen:
-    return Seen(number, number, number)
+def seen(number: int) -> FileStamp:
+    return FileStamp(number, number, number)
 
 
 @given(steps=st.lists(st.tuples(st.floats(0.1, 500), st.booleans()), min_size=1, max_size=60))
@@ -113,4 +113,4 @@ def test_what_is_left_out_is_said_once_a_reason() -> None:
 
 
 def test_any_name_can_be_logged() -> None:
-    assert shown("é/\udce9") == "é/\\xe9"
+    assert printable_path("é/\udce9") == "é/\\xe9"

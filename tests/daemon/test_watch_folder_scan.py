@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mirror.daemon.watch_folder.memory import SPARE, Memory
-from mirror.daemon.watch_folder.rules import Queued, Rules, Seen
+from mirror.daemon.watch_folder.rules import FileStamp, Queued, Rules
 from mirror.daemon.watch_folder.scan import MOST_FOLDERS, open_below, scan
 from mirror.layout import Home
 from mirror.watch_settings import WatchSettings
@@ -79,7 +79,7 @@ def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(tmp_path: Path) -> N
 
 def test_files_that_vanished_are_remembered_until_they_are_many(tmp_path: Path) -> None:
     memory = Memory(Home(tmp_path), ("a watch",))
-    queued = Queued(Seen(1, 2, 3), "md5")
+    queued = Queued(FileStamp(1, 2, 3), "md5")
     for number in range(SPARE):
         memory.note(f"{number}", queued)
     memory.forget_vanished({"here"})

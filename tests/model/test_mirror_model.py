@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from mirror.errors import MirrorError
 from mirror.layout import Home
-from mirror.pull import ProjectReport, Silent
+from mirror.pull import ProjectReport, SilentPull
 from mirror.records.texts import config_json, document_json, parse_lenient
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.mirroring import ENTITY, PROJECT, Mirror
@@ -24,7 +24,7 @@ TEXTS = st.text(max_size=8).filter(lambda text: text.isascii() or not any("\ud80
 NUMBERS = st.one_of(st.integers(-(2**70), 2**70), st.floats())
 
 
-class Crash(Silent):
+class Crash(SilentPull):
     """A pull that ends in the middle: as if the process had stopped behind a page."""
 
     class StopError(MirrorError):
@@ -39,7 +39,7 @@ class Crash(Silent):
             raise self.StopError("stopped on purpose")
 
 
-class Outage(Silent):
+class Outage(SilentPull):
     """The server goes away behind a page."""
 
     def __init__(self, sandbox: Sandbox, pages: int) -> None:

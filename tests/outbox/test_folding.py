@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.outbox.folding import MOST_FOLDED, can_take, fold
-from mirror.records.operations import Change, Edit, Entry, Stop, entry_json, entry_of_json
+from mirror.records.operations import Change, Edit, Entry, Stop, encode_entry, entry_of_json
 from tests.outbox.operations import RUNS, edit
 
 RUN = RUNS[0]
@@ -113,7 +113,7 @@ def test_numbers_that_json_lacks_are_folded_and_kept_as_numbers() -> None:
     other = Change(base=1, value={"a/b": ["NaN", "word", "NaN"]}, numbers=("/a~1b/0",))
     first = Edit(config={"k": Change(base=0, value="-Infinity", numbers=("",)), "kept": other})
     then = Edit(config={"k": Change(base="-Infinity", value="Infinity", numbers=("",))})
-    folded = entry_of_json(entry_json(fold(entry(first), "later", then))).operation
+    folded = entry_of_json(encode_entry(fold(entry(first), "later", then))).operation
     assert isinstance(folded, Edit)
     assert folded.config["k"].wish == math.inf
     assert folded.config["k"].base == 0

@@ -19,7 +19,7 @@ from mirror.layout import Home
 from mirror.outbox import Aside, Outbox, Placed
 from mirror.outbox.folders import STATES
 from mirror.records.addresses import RunPath
-from mirror.records.operations import Edit, Entry, EntryState, entry_json
+from mirror.records.operations import Edit, Entry, EntryState, encode_entry
 from tests.outbox.conftest import IN_MEMORY
 from tests.outbox.operations import RUNS, edit, marks, upload
 
@@ -188,9 +188,9 @@ class OutboxMachine(RuleBasedStateMachine):
         if kind == "torn":
             path.write_bytes(path.read_bytes()[:-5])
         elif kind == "newer":
-            path.write_bytes(entry_json(msgspec.structs.replace(entry, version=2)))
+            path.write_bytes(encode_entry(msgspec.structs.replace(entry, version=2)))
         else:
-            path.write_bytes(entry_json(msgspec.structs.replace(entry, run_id="another")))
+            path.write_bytes(encode_entry(msgspec.structs.replace(entry, run_id="another")))
         self.asides += 1
         del self.model[entry.id]
 

@@ -22,7 +22,7 @@ from mirror.layout import Home
 from mirror.pull.committer import Batch, Committer
 from mirror.pull.contents.fetch_job import Outcome
 from mirror.pull.context import PullContext
-from mirror.pull.report import ProjectReport, Silent
+from mirror.pull.report import ProjectReport, SilentPull
 from mirror.records.addresses import ProjectKey
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
@@ -103,7 +103,7 @@ class Pass:
         play = self.play
         client = Client(deployment_of("http://127.0.0.1:9"), ApiKey("0" * 40, "a test"), ServerSettings())
         context = SlowShop(
-            client=client, lake=self.lake, objects=Objects(self.lake.home), settings=PULL, watcher=Silent(),
+            client=client, lake=self.lake, objects=Objects(self.lake.home), settings=PULL, watcher=SilentPull(),
             now=lambda: AT, delays=itertools.cycle(play.delays), fails_at=play.fails_at, count=itertools.count(),
         )  # fmt: skip
         with anyio.fail_after(MOST_S), anyio.CancelScope() as scope:

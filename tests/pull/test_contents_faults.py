@@ -12,7 +12,7 @@ import pytest
 
 from mirror.errors import Unreachable
 from mirror.layout import Home
-from mirror.pull import ProjectReport, Silent
+from mirror.pull import ProjectReport, SilentPull
 from mirror.records.passes import MOST_ATTEMPTS
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.mirroring import ENTITY
@@ -200,7 +200,7 @@ def test_addresses_that_never_hold_are_a_failure_not_a_loop(server: Sandbox, hom
     assert server.requests.count("MirrorRunContents") <= 6
 
 
-class OutageAfterFirstPage(Silent):
+class OutageAfterFirstPage(SilentPull):
     """The server goes away once something is committed."""
 
     def __init__(self, sandbox: Sandbox, ending: contextlib.ExitStack) -> None:

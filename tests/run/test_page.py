@@ -19,11 +19,11 @@ from mirror.errors import RunNotFoundError
 from mirror.layout import Home
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Change, Edit, Stop
-from mirror.run.page.charts import HEIGHT, WIDTH, describe, figure, shared_steps, steps_of
+from mirror.run.page.charts import HEIGHT, WIDTH, figure, range_in_words, shared_steps, steps_of
 from mirror.run.page.html import RunPage, page_document, page_html
 from mirror.run.page.notebook import RunLook
 from mirror.run.page.scale import number, step_scale, value_scale
-from mirror.run.page.source import CHARTS_MOST, duration, in_groups
+from mirror.run.page.source import CHARTS_MOST, duration_in_words, in_groups
 from mirror.run.page.text import element, text
 from mirror.run.pending.local import LocalMirror
 from mirror.sandbox import Sandbox
@@ -278,7 +278,7 @@ def test_metrics_share_their_steps_but_none_becomes_a_sliver() -> None:
     shared = shared_steps([short, long])
     assert steps_of(long, shared) is shared
     assert steps_of(short, shared).high == 50
-    assert describe(short) == "min 1 at 0 · max 2 at 50"
+    assert range_in_words(short) == "min 1 at 0 · max 2 at 50"
 
 
 # Scales.
@@ -360,7 +360,7 @@ def test_metrics_stand_in_the_order_of_their_groups_and_none_has_one_for_itself(
     ("seconds", "shown"), [(0, "0 s"), (59.6, "1 min"), (3661, "1 h 1 min"), (86400 * 400, "400 d"), (7200, "2 h")]
 )
 def test_a_duration_is_said_in_its_two_largest_units(seconds: float, shown: str) -> None:
-    assert duration(seconds) == shown
+    assert duration_in_words(seconds) == shown
 
 
 # From a mirror.

@@ -12,7 +12,7 @@ import pytest
 from mirror.layout import Home
 from mirror.records.contents import ContentChanges, ExportRow, HistoryChange
 from mirror.records.passes import Changes
-from mirror.store.care.tables import merge
+from mirror.store.care.tables import merge_files
 from mirror.store.engine.lake import Lake
 from mirror.store.metrics.files import GROUP_ROWS
 from mirror.store.objects.objects import Objects
@@ -72,7 +72,7 @@ def test_a_key_lies_in_few_row_groups_before_and_after_files_are_merged(filled: 
     for key in ("key0", "key3", "key7"):
         assert share_read(filled, key) <= 1.5 * fair
     with Lake(filled, deployment="d") as lake:
-        assert merge(lake) > 1
+        assert merge_files(lake) > 1
     assert len(groups(filled)) >= RUNS * STEPS * KEYS * 4 / GROUP_ROWS / 2
     for key in ("key0", "key3", "key7"):
         assert share_read(filled, key) <= 2 * fair

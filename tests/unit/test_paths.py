@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mirror.records.paths import COMPONENT_BYTES, fold, refusals, why_refused
+from mirror.records.paths import COMPONENT_BYTES, casefold_path, refusals, why_refused
 
 PARTS = st.one_of(
     st.sampled_from(
@@ -59,7 +59,7 @@ def test_whatever_is_not_refused_stays_below_the_folder(name: str) -> None:
 def test_names_that_are_not_refused_never_take_each_others_place(names: set[str], folds: bool) -> None:
     refused = refusals(names, folds_case=folds)
     assert refused.keys() <= names
-    kept = [fold(name) if folds else name for name in names - refused.keys()]
+    kept = [casefold_path(name) if folds else name for name in names - refused.keys()]
     assert len(set(kept)) == len(kept)
     for name in kept:
         for other in kept:

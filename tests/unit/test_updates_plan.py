@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirror.api.rows.listed import ArtifactsPage, RunContents
+from mirror.api.rows.listed import ArtifactsPage, ListedContents
 from mirror.api.transport.signed_url import SignedUrl
 from mirror.pull import plan
 from mirror.pull.contents.history_marks import contradicts, keys_fingerprint, parts_fingerprint
 from mirror.pull.contents.plan import HistoryPlan, plan_history
 from mirror.records.contents import Completeness, ExportRow, HeldHistory
-from mirror.records.passes import Held
+from mirror.records.passes import HeldRun
 from mirror.records.runs import RunRecord, is_same_run
 
 NOON = dt.datetime(2024, 1, 1, 12, tzinfo=dt.UTC)
@@ -39,17 +39,17 @@ def keys(last: float = 1.0, count: int = 20, *, step: int = 19) -> str:
     return json.dumps({"keys": {"loss": about}, "lastStep": step, "sets": []})
 
 
-def listed(parts: tuple[str, ...] = (), live: tuple[int, ...] = ()) -> RunContents:
+def listed(parts: tuple[str, ...] = (), live: tuple[int, ...] = ()) -> ListedContents:
     """What a run contains."""
     none = ArtifactsPage(artifacts=(), total=0, after=None, has_more=False)
-    return RunContents(
+    return ListedContents(
         run_id="r", storage_id="s", files=(), files_after=None, has_more_files=False, file_count=0,
         export_urls=tuple(SignedUrl(f"https://h/{part}?sig=1") for part in parts), live_steps=live,
         has_live_rows=bool(live), events_line_count=0, log_line_count=0, logged=none, used=none,
     )  # fmt: skip
 
 
-def holding(before: RunRecord, contents: RunContents, **changes: Any) -> HeldHistory:
+def holding(before: RunRecord, contents: ListedContents, **changes: Any) -> HeldHistory:
     """What is held after a run was read."""
     last = json.loads(before.history_keys_text or "{}").get("lastStep")
     facts = Completeness(
@@ -103,10 +103,10 @@ def test_what_does_not_fall_or_is_not_there_is_no_order(moments: tuple[dt.dateti
 
 
 def test_an_edit_that_a_look_should_have_seen_speaks_against_updates() -> None:
-    held = Held(fingerprint="old", gone=False, state="finished", updated="u")
+    held = HeldRun(fingerprint="old", gone=False, state="finished", updated="u")
 
     def speaks(
-        updated: str, at: dt.datetime, *, by_update: bool, before: Held | None = held, state: str = "finished"
+        updated: str, at: dt.datetime, *, by_update: bool, before: HeldRun | None = held, state: str = "finished"
     ) -> bool:
         listed = run(updated_at_text=updated, updated_at=at, state=state)
         return plan.speaks_against_updates(listed, before, watermark=NOON, by_update=by_update)
@@ -166,7 +166,7 @@ def test_a_row_that_only_grew_contradicts_nothing(row: str | None, against: bool
     assert not contradicts('{"_step": 4, "a": NaN}', ['{"_step": 4, "a": NaN}'])
 
 
-def planned(before: RunRecord, now: RunRecord, contents: RunContents, **options: Any) -> HistoryPlan | None:
+def planned(before: RunRecord, now: RunRecord, contents: ListedContents, **options: Any) -> HistoryPlan | None:
     """What to do about a run that gave no other sign."""
     return plan_history(now, contents, holding(before, contents), **{"touched": False, "again": False, **options})
 

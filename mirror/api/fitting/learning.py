@@ -204,7 +204,7 @@ def mark(version: str | None, features: Iterable[str]) -> str:
 
 
 @cache
-def asked() -> str:
+def documents_digest() -> str:
     """A digest of the documents as they are now."""
     return hashlib.blake2b("\0".join(every_document()).encode(), digest_size=12).hexdigest()
 
@@ -222,5 +222,5 @@ def with_features(facts: ServerFacts, *, features: frozenset[str], version: str 
         version=version,
         features=tuple(sorted(features)),
         mark=mark(version, features),
-        asked=asked(),
+        asked=documents_digest(),
     )

@@ -10,7 +10,7 @@ from mirror.api.questions.asking import Asking, one_run
 from mirror.api.questions.listings import ARTIFACTS_FIRST, FILES_FIRST
 from mirror.api.rows.contents import to_contents_or_bad
 from mirror.api.rows.flaws import fields_of, lost_with
-from mirror.api.rows.listed import FilesPage, ListedFile, RunContents
+from mirror.api.rows.listed import FilesPage, ListedContents, ListedFile
 from mirror.api.rows.pages import BadRun
 from mirror.api.rows.scalars import NULL, is_null
 from mirror.errors import GraphQLError
@@ -25,7 +25,7 @@ class ContentQuestions(Asking):
 
     async def run_contents(
         self, entity: str, project: str, run_ids: Sequence[str], *, files_first: int = FILES_FIRST
-    ) -> Mapping[str, RunContents | BadRun | None]:
+    ) -> Mapping[str, ListedContents | BadRun | None]:
         """What several runs contain, with fresh addresses: one request for each 50 runs.
 
         Args:
@@ -42,7 +42,7 @@ class ContentQuestions(Asking):
 
         async def ask(
             some: Sequence[str], attempts: int | None, without: Mapping[str, str] = MappingProxyType({})
-        ) -> Mapping[str, RunContents | BadRun | None]:
+        ) -> Mapping[str, ListedContents | BadRun | None]:
             variables: dict[str, object] = {
                 "entity": entity,
                 "project": project,
@@ -61,7 +61,7 @@ class ContentQuestions(Asking):
                     raise
                 return await ask(some, attempts, {**without, **lost})
             failed = self._failed_aliases(answer)
-            found: dict[str, RunContents | BadRun | None] = {}
+            found: dict[str, ListedContents | BadRun | None] = {}
             for n, run_id in enumerate(some):
                 node, fields = runs.get(f"r{n}", NULL), failed.get(f"r{n}", {})
                 if not is_null(node):
@@ -77,7 +77,7 @@ class ContentQuestions(Asking):
                     found[run_id] = None if not fields else bad(run_id, "; ".join(fields.values()))
             return found
 
-        def bad(run_id: str, reason: str) -> RunContents | BadRun | None:
+        def bad(run_id: str, reason: str) -> ListedContents | BadRun | None:
             return BadRun(run_id=run_id, storage_id=None, reason=reason)
 
         return await self._by_name(run_ids, RUNS_PER_DOCUMENT, ask, bad)

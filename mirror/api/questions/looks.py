@@ -35,7 +35,7 @@ _AN_ARTIFACT = ("Artifact.id", "Artifact.artifactSequence", "ArtifactSequence.na
 _ITS_ALIASES = ("Artifact.aliases", "ArtifactAlias.alias")
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True):
+class UpstreamRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run as it is upstream."""
 
     run: RunRecord  # fields that are not told are among its flaws
@@ -51,7 +51,7 @@ class LookQuestions(Asking):
 
     async def look(
         self, entity: str, project: str, run_id: str, *, needs: Sequence[str] = (), wants: Iterable[str] = ()
-    ) -> Look | BadRun | None:
+    ) -> UpstreamRun | BadRun | None:
         """One run; None when it or its project does not exist or the key may not read it.
 
         Args:
@@ -89,12 +89,12 @@ class LookQuestions(Asking):
                 raise self._reported(answer)
             failed |= fails  # one of them may not be null, and took the run along: it is asked for without
 
-    def _seen(self, node: msgspec.Raw, entity: str, project: str, failed: Mapping[str, str]) -> Look | BadRun:
+    def _seen(self, node: msgspec.Raw, entity: str, project: str, failed: Mapping[str, str]) -> UpstreamRun | BadRun:
         run = to_run_or_bad(node, entity, project, failed={**self._untold(documents.RUN), **failed})
         if isinstance(run, BadRun):
             return run
         fields = self._decode(node, dict[str, msgspec.Raw])
-        return Look(run=run, nulls=frozenset(name for name, value in fields.items() if is_null(value)))
+        return UpstreamRun(run=run, nulls=frozenset(name for name, value in fields.items() if is_null(value)))
 
     async def listed_file(self, entity: str, project: str, run_id: str, name: str) -> ListedFile | None:
         """One file of a run; None when the run does not list it.

@@ -11,8 +11,8 @@ from mirror.api.fitting.capabilities import Lack, fitted_documents, lacks, left_
 from mirror.api.fitting.expected_types import type_names
 from mirror.api.fitting.known_server import with_refusals
 from mirror.api.fitting.learning import (
-    asked,
     by_current_names,
+    documents_digest,
     everything,
     introspection,
     types_in,
@@ -123,7 +123,9 @@ class ServerQuestions(Asking):
         facts = self._known.facts
         learnt_at = facts.learnt_at if facts.deployment == self._deployment.id else None
         # A clock that was ahead once must not keep the server from being asked again.
-        is_known = learnt_at is not None and learnt_at <= now < learnt_at + LEARN_AGAIN and facts.asked == asked()
+        is_known = (
+            learnt_at is not None and learnt_at <= now < learnt_at + LEARN_AGAIN and facts.asked == documents_digest()
+        )
         if is_known and not self._known.is_stale:
             return False
         await self.learn(now)

@@ -14,7 +14,7 @@ from mirror.api.rows.flaws import fields_of, lost_with
 from mirror.api.rows.listed import LogPage, RunStreams, StreamAsk
 from mirror.api.rows.pages import BadRun
 from mirror.api.rows.scalars import NULL, is_null, is_told
-from mirror.api.rows.streams import WireStreams, rows_of, to_log_page
+from mirror.api.rows.streams import WireStreams, stream_rows, to_log_page
 from mirror.errors import GraphQLError, NotOffered, ServerError
 
 ASKS_PER_DOCUMENT = 20
@@ -76,7 +76,7 @@ class StreamQuestions(Asking):
         if field in fields_of(failed) and not is_told(rows):
             raise self._reported(answer)
         try:
-            return rows_of(rows)
+            return stream_rows(rows)
         except ValueError as error:
             why = one_line(str(error))
         raise ServerError(f"{self._host} answered in a shape that W&B does not use: {why}")

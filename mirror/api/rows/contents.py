@@ -16,7 +16,7 @@ from mirror.api.rows.answers import one_line
 from mirror.api.rows.artifacts import artifacts_page
 from mirror.api.rows.files import files_page
 from mirror.api.rows.flaws import Flaws, decode_flawed, inside
-from mirror.api.rows.listed import ArtifactsPage, FilesPage, RunContents, RunStreams
+from mirror.api.rows.listed import ArtifactsPage, FilesPage, ListedContents, RunStreams
 from mirror.api.rows.pages import BadRun
 from mirror.api.rows.runs import names_of
 from mirror.api.rows.scalars import ABSENT, Int64, NonEmpty, int_or_none, is_told
@@ -51,8 +51,8 @@ def to_contents(
     files_first: int,
     artifacts_first: int,
     failed: Mapping[str, str] = MappingProxyType({}),
-) -> RunContents:
-    """The contents of a run, from a node that the fragment `RunContents` asked for.
+) -> ListedContents:
+    """The contents of a run, from a node that the fragment `ListedContents` asked for.
 
     Args:
         node: the bytes of one run.
@@ -89,7 +89,7 @@ def to_contents(
             found.flawed[name] = flaw
     urls, live = found.exports(wire.parquet_history)
     steps = tuple(None if row is None else _step(row) for row in live or ())
-    return RunContents(
+    return ListedContents(
         run_id=wire.name,
         storage_id=wire.id,
         files=files.files,
@@ -198,10 +198,10 @@ def to_contents_or_bad(
     files_first: int,
     artifacts_first: int,
     failed: Mapping[str, str] = MappingProxyType({}),
-) -> RunContents | BadRun:
+) -> ListedContents | BadRun:
     """`to_contents`, with a named reason in place of an exception."""
 
-    def read(node: msgspec.Raw | bytes) -> RunContents:
+    def read(node: msgspec.Raw | bytes) -> ListedContents:
         return to_contents(node, files_first=files_first, artifacts_first=artifacts_first, failed=failed)
 
     return _or_bad(read, node, "this run's contents")

@@ -67,7 +67,7 @@ class ArtifactsPage(msgspec.Struct, frozen=True, kw_only=True):
         return cls(artifacts=(), total=None, after=None, has_more=False, told=False)
 
 
-class RunContents(msgspec.Struct, frozen=True, kw_only=True):
+class ListedContents(msgspec.Struct, frozen=True, kw_only=True):
     """Everything of one run that costs no further request. Addresses in here expire: ask again after a 403."""
 
     run_id: str

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from mirror.api.rows.listed import RunContents
+from mirror.api.rows.listed import ListedContents
 from mirror.records.projects import ProjectRecord, SweepRecord
 from mirror.records.runs import RunRecord
 
@@ -58,6 +58,6 @@ class RunsPage(msgspec.Struct, frozen=True, kw_only=True):
     has_next: bool  # whether more runs follow
     is_cut: bool = False  # more runs follow, and no place is given to continue from
     sweeps: SweepsPage | None  # first page of sweeps; None when not asked
-    contents: Mapping[str, RunContents | BadRun] = {}  # by run id, for every run in `runs`; empty when not asked
+    contents: Mapping[str, ListedContents | BadRun] = {}  # by run id, for every run in `runs`; empty when not asked
     server_time: dt.datetime | None  # UTC, the answer's Date: a watermark must not trust the local clock
     seconds: float = 0.0  # that the server took, without waits for its limits

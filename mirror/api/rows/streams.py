@@ -103,13 +103,13 @@ def _rows(raw: msgspec.Raw, stream: str, reasons: dict[str, str]) -> tuple[str |
     if stream in reasons or raw == ABSENT:
         return None
     try:
-        return rows_of(raw)
+        return stream_rows(raw)
     except ValueError as error:
         reasons[stream] = one_line(f"the server's answer for it: {error}")
         return None
 
 
-def rows_of(raw: msgspec.Raw) -> tuple[str | None, ...]:
+def stream_rows(raw: msgspec.Raw) -> tuple[str | None, ...]:
     """The rows of a stream by place, each the text of a JSON object; None in place of what is none.
 
     Servers send them as texts; an object is taken as the text that it is.

@@ -65,7 +65,7 @@ class Slots(msgspec.Struct, rename={"run_id": "runID", "upload_headers": "upload
     files: list[Slot | None] | None = None
 
 
-class Artifact(msgspec.Struct):
+class AttachedArtifact(msgspec.Struct):
     """A version, after it was attached."""
 
     state: str | None = None
@@ -74,7 +74,7 @@ class Artifact(msgspec.Struct):
 class WithArtifact(msgspec.Struct):
     """Of `createArtifact`."""
 
-    artifact: Artifact | None = None
+    artifact: AttachedArtifact | None = None
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):

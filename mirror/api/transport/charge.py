@@ -13,7 +13,7 @@ _PROJECTS = ("project", "projectName", "modelName")
 _SIZES = ("first", "last", "samples")  # variables that say how much is asked for
 
 
-class Kind(NamedTuple):
+class CostClass(NamedTuple):
     """Requests that cost about the same."""
 
     operation: str = ""  # its name, and what it asks for along with it
@@ -24,7 +24,7 @@ class Charge(NamedTuple):
     """What a request is counted as."""
 
     project: str | None = None  # ENTITY/PROJECT whose budget it takes from; None: the user's
-    kind: Kind = Kind()
+    kind: CostClass = CostClass()
 
 
 def charge_of(operation: str, variables: Mapping[str, object]) -> Charge:
@@ -40,7 +40,7 @@ def charge_of(operation: str, variables: Mapping[str, object]) -> Charge:
     name = f"{operation} with contents" if "filesFirst" in variables else operation
     return Charge(
         project=f"{entity}/{project}" if entity and project else None,
-        kind=Kind(name, max(_sizes(variables), default=0).bit_length()),
+        kind=CostClass(name, max(_sizes(variables), default=0).bit_length()),
     )
 
 

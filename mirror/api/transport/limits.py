@@ -18,8 +18,8 @@ from email.utils import parsedate_to_datetime
 
 import anyio
 
-from mirror.api.transport.charge import Charge, Kind
-from mirror.api.transport.rate_budget import MOMENT_S, RateBudget, number
+from mirror.api.transport.charge import Charge, CostClass
+from mirror.api.transport.rate_budget import MOMENT_S, RateBudget, header_number
 from mirror.backoff import backoff_s
 from mirror.errors import RateLimited
 
@@ -45,7 +45,7 @@ class Turn:
 class _Scope:
     """What is known of one budget, and who waits for it."""
 
-    def __init__(self, costs: dict[Kind, float]) -> None:
+    def __init__(self, costs: dict[CostClass, float]) -> None:
         self.queue = anyio.Lock()  # in order of arrival: none is overtaken for ever by cheaper ones
         self.budget = RateBudget(costs)
         self.held_until = -math.inf
@@ -84,7 +84,7 @@ class Limits:
         self._held_until = -math.inf
         self._next_at = -math.inf
         self._interval_s = 0.0
-        self._costs: dict[Kind, float] = {}
+        self._costs: dict[CostClass, float] = {}
         self._scopes: dict[str | None, _Scope] = {}
         self.set_ceiling(requests_per_second)
 
@@ -255,7 +255,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     text = headers.get("retry-after")
     if text is None:
         return None
-    seconds = number(text)
+    seconds = header_number(text)
     if seconds is not None:
         return seconds
     until = http_date(text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from mirror.api.transport.charge import Kind
+from mirror.api.transport.charge import CostClass
 
 AMPLE = 0.25  # of the limit; with more left, requests that were not made earlier may be made at once
 BURST = 0.25  # of the window: for how much of it requests may be ahead of an even spread, while the budget is ample
@@ -28,9 +28,9 @@ class RateBudget:
         costs: what kinds of requests were seen to cost in any scope of the server; added to.
     """
 
-    def __init__(self, costs: dict[Kind, float]) -> None:
+    def __init__(self, costs: dict[CostClass, float]) -> None:
         self._anywhere = costs
-        self._costs: dict[Kind, float] = {}
+        self._costs: dict[CostClass, float] = {}
         self._limit: float | None = None
         self._reported: float | None = None  # of the last answer
         self._left: float | None = None  # the same without what was begun since; None: nothing is known
@@ -39,13 +39,13 @@ class RateBudget:
         self._under_way = 0.0  # what requests without an answer are thought to cost
         self._paid_to = -math.inf  # requests so far are paid for by the even spread up to this time
 
-    def cost(self, kind: Kind) -> float:
+    def cost(self, kind: CostClass) -> float:
         """Units that such a request is thought to take."""
         known = self._costs.get(kind, self._anywhere.get(kind))
         cost = max(LEAST_COST, self._alike(kind) if known is None else known)
         return cost if self._limit is None else min(cost, self._limit)
 
-    def wait_s(self, kind: Kind, now: float) -> float:
+    def wait_s(self, kind: CostClass, now: float) -> float:
         """How long such a request should wait, seconds; asked again afterwards, for more may be known by then."""
         self._roll(now)
         if self._left is None:
@@ -56,7 +56,7 @@ class RateBudget:
         wait_s = self._due(kind, self._left, now) - now
         return wait_s if wait_s > MOMENT_S else 0.0
 
-    def begin(self, kind: Kind, now: float) -> float:
+    def begin(self, kind: CostClass, now: float) -> float:
         """Take such a request into account; returns what it is thought to cost, for `end`."""
         cost = self.cost(kind)
         if self._left is not None:
@@ -69,7 +69,7 @@ class RateBudget:
         """Its answer came, or none will."""
         self._under_way = max(0.0, self._under_way - cost)
 
-    def learn(self, headers: Mapping[str, str], kind: Kind, now: float, *, own: float = 0.0) -> None:
+    def learn(self, headers: Mapping[str, str], kind: CostClass, now: float, *, own: float = 0.0) -> None:
         """Take in the headers of an answer; absent and absurd ones say nothing.
 
         Args:
@@ -78,19 +78,19 @@ class RateBudget:
             now: monotonic seconds.
             own: what `begin` said that this request costs, if it has not ended.
         """
-        remaining = number(headers.get("ratelimit-remaining"))
-        reset_s = number(headers.get("ratelimit-reset"))
+        remaining = header_number(headers.get("ratelimit-remaining"))
+        reset_s = header_number(headers.get("ratelimit-reset"))
         if remaining is None or reset_s is None:
             return
         if self._reported is not None and now < self._reset_at and remaining <= self._reported:
             self._observe(kind, self._reported - remaining)
-        self._limit = number(headers.get("ratelimit-limit")) or None
+        self._limit = header_number(headers.get("ratelimit-limit")) or None
         self._reported = remaining
         self._left = max(0.0, remaining - max(0.0, self._under_way - own))
         self._reset_at = now + reset_s
         self._window_s = max(self._window_s, min(reset_s, LONGEST_WINDOW_S))
 
-    def _due(self, kind: Kind, left: float, now: float) -> float:
+    def _due(self, kind: CostClass, left: float, now: float) -> float:
         """When such a request may start, so that what is left lasts until the reset."""
         rest_s, cost = max(0.0, self._reset_at - now), self.cost(kind)
         interval_s = rest_s * cost / (left + cost)
@@ -108,18 +108,18 @@ class RateBudget:
         self._left = None if self._limit is None else max(0.0, self._limit - self._under_way)
         self._reset_at = now + self._window_s
 
-    def _observe(self, kind: Kind, drop: float) -> None:
+    def _observe(self, kind: CostClass, drop: float) -> None:
         """Learn from a drop; other users' requests are in it, so it counts for half, and is soon outweighed."""
         for costs in (self._costs, self._anywhere):
             costs[kind] = (costs[kind] + drop) / 2 if kind in costs else drop
 
-    def _alike(self, kind: Kind) -> float:
+    def _alike(self, kind: CostClass) -> float:
         """What the same operation costs at other sizes."""
         alike = (cost for other, cost in self._anywhere.items() if other.operation == kind.operation)
         return max(alike, default=FIRST_COST)
 
 
-def number(text: str | None) -> float | None:
+def header_number(text: str | None) -> float | None:
     """A finite number that is not negative; None for anything else."""
     try:
         value = float(text or "")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from mirror.api.rows.answers import one_line
-from mirror.api.transport.rate_budget import number
+from mirror.api.transport.rate_budget import header_number
 from mirror.errors import (
     AuthError,
     MirrorError,
@@ -43,7 +43,7 @@ def extent(status: int, headers: Mapping[str, str], asked: int, host: str) -> tu
         RangeRefused: a part came that cannot be placed.
     """
     if status != 206:
-        length = number(headers.get("content-length"))
+        length = header_number(headers.get("content-length"))
         return 0, None if length is None or is_encoded(headers) else int(length)
     found = _CONTENT_RANGE.fullmatch(headers.get("content-range", "").strip())
     if found is None or found[1] is None or is_encoded(headers):

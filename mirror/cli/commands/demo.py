@@ -21,7 +21,7 @@ from mirror.api.transport.deployment import deployment_of
 from mirror.cli.commands.history import collect
 from mirror.cli.config_text import new_config_text
 from mirror.cli.setting import Setting
-from mirror.cli.story.edits import Paths, compare, deliver, edit_by_somebody_else, edit_offline
+from mirror.cli.story.edits import Paths, compare, deliver_edits, edit_by_somebody_else, edit_offline
 from mirror.cli.terminal.output import plural, say_lines, write, write_lines
 from mirror.cli.terminal.plot import draw
 from mirror.cli.terminal.tables import print_table
@@ -120,7 +120,7 @@ def tell_story(home: Home) -> None:
             edit_offline(setting, paths)
             edit_by_somebody_else(sandbox, paths)
         write_lines("7. The server is back. What waits is looked at, merged, written, and read back:\n")
-        deliver(setting)
+        deliver_edits(setting)
         compare(setting, paths, _run_with_sdk(sandbox, "mirror.cli.story.judge", best, paths.failed))
     write_lines("Go on with:\n")
     write(f"  export WANDB_MIRROR_HOME={home.root}")

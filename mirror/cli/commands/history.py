@@ -71,7 +71,7 @@ def command(
     _check_output(output, form)
     setting = find_setting(home, config)
     path = parse_run_path(run, setting.config.source)
-    with opened(setting.home, path, chosen, every_key, (min_step, max_step), system) as rows:
+    with open_history(setting.home, path, chosen, every_key, (min_step, max_step), system) as rows:
         if output is not None:
             say(f"wrote {output} ({plural(rows.write_parquet(output), 'row')})")
         elif form == "plot":
@@ -93,7 +93,7 @@ def _check_output(output: Path | None, form: str | None) -> None:
 
 
 @contextlib.contextmanager
-def opened(
+def open_history(
     home: Home,
     path: RunPath,
     keys: list[str] | None,

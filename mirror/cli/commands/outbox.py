@@ -93,7 +93,7 @@ def list_(
 @setting_options
 @click.argument("entry_id", type=UTF8, metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
-def show(home: str | None, config: str | None, entry_id: str, as_json: bool) -> None:
+def show_entry(home: str | None, config: str | None, entry_id: str, as_json: bool) -> None:
     """Show one entry whole, and what its deliveries came to; also one that has left the outbox. No network."""
     setting = find_setting(home, config)
     placed: Placed | None = None

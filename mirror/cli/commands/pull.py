@@ -23,7 +23,7 @@ from mirror.cli.terminal.tables import print_table
 from mirror.config import SourceSettings, check_source
 from mirror.errors import EXIT_PARTIAL, ConfigError, MirrorError
 from mirror.layout import Home
-from mirror.pull import ProjectReport, PullReport, PullRequest, Silent, Watcher, pull
+from mirror.pull import ProjectReport, PullReport, PullRequest, PullWatcher, SilentPull, pull
 
 SHOWN = 10  # failures that are said one by one
 
@@ -73,15 +73,15 @@ def command(
         dry_run=dry_run,
     )
     if dry_run:
-        return _show_plan(anyio.run(_pull, setting, request, Silent()), as_json=as_json)
+        return _show_plan(anyio.run(_pull, setting, request, SilentPull()), as_json=as_json)
     if quiet or as_json:
-        report = anyio.run(_pull, setting, request, Silent())
+        report = anyio.run(_pull, setting, request, SilentPull())
     else:
         with Bars() if on_terminal() else Lines() as watcher:
             report = anyio.run(_pull, setting, request, watcher)
     if as_json:
-        print_json(report_json(report))
-    return conclude(report, quiet=quiet or as_json)
+        print_json(pull_json(report))
+    return conclude_pull(report, quiet=quiet or as_json)
 
 
 def _sources(setting: Setting, paths: tuple[str, ...]) -> tuple[SourceSettings, ...]:
@@ -100,7 +100,7 @@ def _sources(setting: Setting, paths: tuple[str, ...]) -> tuple[SourceSettings, 
     return tuple(SourceSettings(path=path) for path in paths)
 
 
-async def _pull(setting: Setting, request: PullRequest, watcher: Watcher) -> PullReport:
+async def _pull(setting: Setting, request: PullRequest, watcher: PullWatcher) -> PullReport:
     async with open_client(setting.config, setting.home, keeps=not request.dry_run) as client:
         with _home_of(setting, request), lake_to_write(setting) as lake:
             counted = _Counted(watcher)
@@ -115,7 +115,7 @@ async def _pull(setting: Setting, request: PullRequest, watcher: Watcher) -> Pul
 class _Counted:
     """A watcher that passes all on, and remembers enough to tell whether something moves."""
 
-    def __init__(self, inner: Watcher) -> None:
+    def __init__(self, inner: PullWatcher) -> None:
         self._inner = inner
         self._steps = 0
         self._reports: list[ProjectReport] = []
@@ -155,8 +155,8 @@ def _home_of(setting: Setting, request: PullRequest) -> Iterator[Home]:
 def _show_plan(report: PullReport, *, as_json: bool) -> int:
     """Print what a pull would do."""
     if as_json:
-        print_json(report_json(report))
-        return conclude(report, quiet=True)
+        print_json(pull_json(report))
+        return conclude_pull(report, quiet=True)
     names = ["project", "runs new", "changed", "gone", "files", "bytes of files", "exports", "rows", "artifacts"]
     rows = [
         [
@@ -175,7 +175,7 @@ def _show_plan(report: PullReport, *, as_json: bool) -> int:
     ]
     if rows:
         print_table(names, rows)
-    code = conclude(report, quiet=True)
+    code = conclude_pull(report, quiet=True)
     ahead = sum(project.requests_ahead for project in report.projects)
     downloads = sum(project.files + project.parts + project.artifacts for project in report.projects)
     cut_short = sum(project.cut_short for project in report.projects)
@@ -190,7 +190,7 @@ def _show_plan(report: PullReport, *, as_json: bool) -> int:
     return code
 
 
-def conclude(report: PullReport, *, quiet: bool) -> int:
+def conclude_pull(report: PullReport, *, quiet: bool) -> int:
     """Say what a pull came to, and choose the exit code.
 
     Raises:
@@ -236,7 +236,7 @@ def conclude(report: PullReport, *, quiet: bool) -> int:
     return EXIT_PARTIAL if report.errors or report.failures else 0
 
 
-def report_json(report: PullReport) -> dict[str, Any]:
+def pull_json(report: PullReport) -> dict[str, Any]:
     """The report as the documented contract."""
     return {
         "projects": [_project_json(project) for project in report.projects],

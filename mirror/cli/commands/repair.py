@@ -9,9 +9,9 @@ import click
 import msgspec
 
 from mirror.check import verify
-from mirror.check.hashing import Meter
+from mirror.check.hashing import HashingProgress
 from mirror.check.repair import Plan, plan_repair, repair
-from mirror.cli.commands.verify import print_finding, shown
+from mirror.cli.commands.verify import print_finding, progress_bar
 from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import on_terminal, plural, print_json, write
@@ -35,9 +35,9 @@ def command(home: str | None, config: str | None, dry_run: bool, yes: bool, as_j
     setting = find_setting(home, config)
     if not setting.home.catalog.exists():
         raise NotMirrored(f"nothing is mirrored in {setting.home.root} yet", hint="`wandb-mirror pull` comes first")
-    meter = Meter()
+    meter = HashingProgress()
     with lake_to_write(setting) as lake:
-        with shown(setting.home, meter) if on_terminal() and not as_json else contextlib.nullcontext():
+        with progress_bar(setting.home, meter) if on_terminal() and not as_json else contextlib.nullcontext():
             report = verify(setting.home, setting.config.store, meter=meter)
         needed = list(OutboxReader(setting.home).needed_objects())
         with lake.reading() as engine:

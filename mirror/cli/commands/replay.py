@@ -15,7 +15,7 @@ from mirror.cli.clients import open_client
 from mirror.cli.delivery.diff import show_outlook
 from mirror.cli.delivery.entries import counted, time_text, wish
 from mirror.cli.delivery.round import Left, Rounds, Teller, spent_since, stopped_by_signals
-from mirror.cli.delivery.watch import watch
+from mirror.cli.delivery.watch import deliver_forever
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import on_terminal, plural, print_json, say, size, write_json_text
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
@@ -37,7 +37,7 @@ WORDS: dict[Result, str] = {
 }
 
 
-class Report(msgspec.Struct, kw_only=True):
+class ReplayReport(msgspec.Struct, kw_only=True):
     """What a replay came to."""
 
     replayed: Replayed = msgspec.field(default_factory=Replayed)
@@ -80,14 +80,14 @@ def command(home: str | None, config: str | None, stay: bool, dry_run: bool, qui
         return 0
     report = anyio.run(_replay, setting, quiet or as_json)
     if as_json:
-        print_json(report_json(report))
-    return conclude(report, quiet=quiet or as_json)
+        print_json(replay_json(report))
+    return conclude_replay(report, quiet=quiet or as_json)
 
 
-async def _replay(setting: Setting, quiet: bool) -> Report:
+async def _replay(setting: Setting, quiet: bool) -> ReplayReport:
     """One round, if anything waits."""
     outbox = OutboxReader(setting.home)
-    report = Report(counts=outbox.counts())
+    report = ReplayReport(counts=outbox.counts())
     if not report.counts["new"] and not report.counts["claimed"]:
         return report
     teller = Teller(_silent if quiet else _say_each if on_terminal() else _say_trouble)
@@ -118,7 +118,7 @@ async def _watch(setting: Setting, quiet: bool, as_json: bool) -> None:
         if not quiet:
             say(f"delivering to {setting.config.server.base_url} what comes into the outbox; Ctrl-C ends it")
         async with stopped_by_signals(teller):
-            await watch(Rounds(setting, client, teller))
+            await deliver_forever(Rounds(setting, client, teller))
     if not quiet:
         left = OutboxReader(setting.home).counts()
         say(f"ended; {_standing(left) or 'nothing waits'}")
@@ -150,7 +150,7 @@ def _left_json(entry_id: str, path: str, wished: str, ending: Result, words: str
     return {"id": entry_id, "path": path, "wish": wished, "outcome": ending, "reason": words}
 
 
-def conclude(report: Report, *, quiet: bool) -> int:
+def conclude_replay(report: ReplayReport, *, quiet: bool) -> int:
     """Say what a replay came to, and choose the exit code.
 
     Raises:
@@ -165,7 +165,7 @@ def conclude(report: Report, *, quiet: bool) -> int:
     return EXIT_PARTIAL if any(report.counts.values()) else 0
 
 
-def _say_summary(report: Report) -> None:
+def _say_summary(report: ReplayReport) -> None:
     done = report.replayed
     counts = counted(
         (getattr(done, name), word)
@@ -201,7 +201,7 @@ def _standing(counts: dict[EntryState, int]) -> str:
     )
 
 
-def report_json(report: Report) -> dict[str, Any]:
+def replay_json(report: ReplayReport) -> dict[str, Any]:
     """The report as the documented contract."""
     done = report.replayed
     spent = report.spent

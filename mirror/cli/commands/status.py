@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mirror.cli.report.run import describe, show_run
+from mirror.cli.report.run import describe_failure, show_run
 from mirror.cli.report.status import Status, head_lines, read_status, status_json
 from mirror.cli.run_paths import parse_run_path
 from mirror.cli.setting import find_setting, setting_options
@@ -33,9 +33,9 @@ def command(home: str | None, config: str | None, run: str | None, as_json: bool
         raise click.UsageError("--watch shows the whole mirror on a terminal: it goes with neither RUN nor --json")
     setting = find_setting(home, config)
     if watching:
-        from mirror.cli.report.watch import watch  # pulls in what draws
+        from mirror.cli.report.watch import watch_status  # pulls in what draws
 
-        return watch(setting)
+        return watch_status(setting)
     if run is not None:
         return show_run(setting.home, parse_run_path(run, setting.config.source), as_json=as_json)
     status = read_status(setting)
@@ -78,7 +78,9 @@ def _print(status: Status) -> None:
                 f"error: {project.entity}/{project.project}: {project.last_error} ({ago(project.last_error_at, now)})"
             )
     for failure in status.failures[:SHOWN]:
-        write(f"left behind: {failure.path}{f' ({failure.item})' if failure.item else ''}: {describe(failure, now)}")
+        write(
+            f"left behind: {failure.path}{f' ({failure.item})' if failure.item else ''}: {describe_failure(failure, now)}"
+        )
     left = sum(project.failures for project in status.projects)
     if left > SHOWN:
         write(f"{left - SHOWN:,} more: the view `failures` has all")

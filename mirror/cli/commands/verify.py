@@ -13,8 +13,8 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from mirror.check import Finding, Report, verify
-from mirror.check.hashing import Meter
+from mirror.check import Damage, VerifyReport, verify
+from mirror.check.hashing import HashingProgress
 from mirror.cli.setting import setting_options
 from mirror.cli.terminal.output import on_terminal, plural, print_json, say, size, write
 from mirror.cli.terminal.statuses import exit_statuses
@@ -42,9 +42,9 @@ def command(home: str | None, config: str | None, quick: bool, as_json: bool) ->
     outer = click.get_current_context().obj or {}
     place = find_home(home or outer.get("home"))
     settings = _config(place, config or outer.get("config")).store
-    meter = Meter()
+    meter = HashingProgress()
     try:
-        with shown(place, meter) if on_terminal() and not as_json else contextlib.nullcontext():
+        with progress_bar(place, meter) if on_terminal() and not as_json else contextlib.nullcontext():
             report = verify(place, settings, quick=quick, meter=meter)
     except KeyboardInterrupt:
         say("interrupted; nothing was changed, and what was not read yet is not known")
@@ -56,7 +56,7 @@ def command(home: str | None, config: str | None, quick: bool, as_json: bool) ->
     return 0 if report.is_sound else EXIT_PARTIAL
 
 
-def verify_json(report: Report) -> Any:
+def verify_json(report: VerifyReport) -> Any:
     """The documented contract."""
     said = msgspec.to_builtins(report)
     return {"sound": report.is_sound, **said, "seconds": round(report.seconds, 3)}
@@ -73,7 +73,7 @@ def _config(home: Home, named: str | None) -> Config:
         return Config()
 
 
-def _print(report: Report) -> None:
+def _print(report: VerifyReport) -> None:
     printed: dict[str, int] = {}
     for finding in report.findings:
         printed[finding.kind] = printed.get(finding.kind, 0) + 1
@@ -100,7 +100,7 @@ def _print(report: Report) -> None:
         write(f"{plural(report.unrecorded, 'file')} of the tables had no digest yet: read whole instead")
 
 
-def print_finding(finding: Finding) -> None:
+def print_finding(finding: Damage) -> None:
     """What, where, what is lost, what to do."""
     write(f"{finding.kind}  {finding.path}")
     write(f"    {finding.wrong}")
@@ -109,7 +109,7 @@ def print_finding(finding: Finding) -> None:
 
 
 @contextlib.contextmanager
-def shown(home: Home, meter: Meter) -> Iterator[None]:
+def progress_bar(home: Home, meter: HashingProgress) -> Iterator[None]:
     """A bar on the terminal, drawn beside the work by a thread that only looks."""
     with store_errors(home):
         used = disk_use(home)

@@ -25,7 +25,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     jitter: float = 0.25  # of a probe's wait, so that many mirrors do not come back at one moment
 
 
-async def watch(rounds: Rounds, pace: Pace | None = None) -> None:
+async def deliver_forever(rounds: Rounds, pace: Pace | None = None) -> None:
     """Deliver whatever waits, as long as nobody stops it.
 
     Raises:

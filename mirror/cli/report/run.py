@@ -51,7 +51,7 @@ def show_run(home: Home, path: RunPath, *, as_json: bool) -> int:
     return EXIT_PARTIAL if given_up or any(state in ("conflict", "dead") for state, _ in pending) else 0
 
 
-def describe(failure: FailureOverview, now: dt.datetime) -> str:
+def describe_failure(failure: FailureOverview, now: dt.datetime) -> str:
     """Why something failed, how often, and when it is tried again."""
     if failure.quarantined:
         then = "given up"
@@ -81,7 +81,7 @@ def _print(run: RunOverview, now: dt.datetime) -> None:
         held = f"{artifact.files_held} of {plural(artifact.file_count or 0, 'file')} held"
         write(f"                {artifact.direction} {artifact.name}{aliases}, {artifact.type}, {held}")
     for failure in run.failures:
-        write(f"failed          {failure.item or 'the run itself'}: {describe(failure, now)}")
+        write(f"failed          {failure.item or 'the run itself'}: {describe_failure(failure, now)}")
     if any(failure.quarantined for failure in run.failures):
         write("                `wandb-mirror pull --retry-quarantined` tries again what was given up")
 

@@ -18,7 +18,7 @@ from mirror.cli.terminal.output import size, with_zone
 from mirror.clock import utc_now
 from mirror.daemon.status.health import Finding, Vitals, judge
 from mirror.daemon.status.status_file import DaemonStatus, read_ended
-from mirror.daemon.status.status_file import read_status as read_daemon
+from mirror.daemon.status.status_file import read_daemon_status as read_daemon
 from mirror.errors import NotMirrored
 from mirror.server_facts import read_server_facts
 from mirror.store.engine.connection import store_errors
@@ -55,7 +55,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     lacks: list[Lack]  # what this server cannot do, as far as was learnt
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True):
+class LakeFigures(msgspec.Struct, frozen=True, kw_only=True):
     """What the lake says."""
 
     projects: list[ProjectOverview] = []
@@ -63,7 +63,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     deployment: str | None = None
 
 
-def read_held(setting: Setting) -> Held:
+def read_held(setting: Setting) -> LakeFigures:
     """Ask the lake.
 
     Raises:
@@ -77,7 +77,7 @@ def read_held(setting: Setting) -> Held:
             Reader(home) as reader,
             reader.snapshot() as lake,
         ):
-            return Held(
+            return LakeFigures(
                 projects=project_overviews(lake),
                 failures=failure_overviews(lake),
                 deployment=lake_deployment(lake),
@@ -86,10 +86,10 @@ def read_held(setting: Setting) -> Held:
         raise NotMirrored(
             f"{home.root} is not a mirror yet", hint="run `wandb-mirror init --source ENTITY/PROJECT` first"
         )
-    return Held()
+    return LakeFigures()
 
 
-def read_status(setting: Setting, *, held: Held | None = None, used: DiskUse | None = None) -> Status:
+def read_status(setting: Setting, *, held: LakeFigures | None = None, used: DiskUse | None = None) -> Status:
     """Collect the figures.
 
     Args:

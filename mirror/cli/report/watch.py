@@ -22,11 +22,11 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from mirror.cli.report.status import Held, Status, head_lines, read_held, read_status
+from mirror.cli.report.status import LakeFigures, Status, head_lines, read_held, read_status
 from mirror.cli.setting import Setting
 from mirror.cli.terminal.output import ago, plural
 from mirror.clock import utc_now
-from mirror.daemon.status.status_file import read_status as read_daemon
+from mirror.daemon.status.status_file import read_daemon_status as read_daemon
 from mirror.errors import MirrorError
 from mirror.records.visible import visible
 from mirror.store.engine.connection import store_errors
@@ -40,7 +40,7 @@ DISK_SHARE = 50  # … and so many times as long as one takes
 STYLES = {"home": "bold", "LATE": "red", "error": "red", "conflict": "yellow", "refused": "yellow"}
 
 
-def watch(setting: Setting) -> int:
+def watch_status(setting: Setting) -> int:
     """Show how the mirror is until a signal comes.
 
     Returns:
@@ -59,7 +59,7 @@ def watch(setting: Setting) -> int:
             if signals.is_paused:
                 signals.pause(live)
             now = utc_now().replace(tzinfo=None)
-            live.update(Fitted(view(status, now, error)), refresh=True)
+            live.update(Clipped(view(status, now, error)), refresh=True)
             if signals.wait(EVERY_S):  # a resize: only drawn anew
                 continue
             try:
@@ -74,7 +74,7 @@ class _Eye:
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
-        self._held: Held | None = None
+        self._held: LakeFigures | None = None
         self._stamp: object = None
         self._ask_at = 0.0  # not before is the lake asked again
         self._used: DiskUse | None = None
@@ -84,7 +84,7 @@ class _Eye:
         """Everything, as new as it is cheap."""
         return read_status(self._setting, held=self._lake(), used=self._disk())
 
-    def _lake(self) -> Held:
+    def _lake(self) -> LakeFigures:
         stamp, began = self._catalog(), time.monotonic()
         if self._held is None or (stamp != self._stamp and began >= self._ask_at):
             self._held, self._stamp = read_held(self._setting), stamp
@@ -197,7 +197,7 @@ def _projects(projects: list[ProjectOverview], now: dt.datetime) -> Table:
     return table
 
 
-class Fitted:
+class Clipped:
     """A picture cut to the height of the terminal, which says how much is below.
 
     Args:

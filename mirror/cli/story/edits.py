@@ -67,7 +67,7 @@ def edit_by_somebody_else(sandbox: Sandbox, paths: Paths) -> None:
     write(f"6. Meanwhile Ada, who has a network, gives the same run the tag {COLLEAGUES_TAG}.")
 
 
-def deliver(home: Setting) -> Replayed:
+def deliver_edits(home: Setting) -> Replayed:
     """Replay the outbox.
 
     Raises:

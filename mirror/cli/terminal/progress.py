@@ -65,7 +65,7 @@ class Bars:
     def pass_ended(self, report: ProjectReport) -> None:
         """Take the bar away and leave its line."""
         self._progress.remove_task(self._tasks.pop(id(report)))
-        self._progress.console.print(escape(visible(describe(report))), highlight=False, soft_wrap=True)
+        self._progress.console.print(escape(visible(project_line(report))), highlight=False, soft_wrap=True)
 
 
 class _LiveProgress(Progress):
@@ -128,7 +128,7 @@ class Lines:
 
     def pass_ended(self, report: ProjectReport) -> None:
         """What the project came to."""
-        say(describe(report))
+        say(project_line(report))
 
 
 def expected_runs(report: ProjectReport) -> int | None:
@@ -175,7 +175,7 @@ def contents(report: ProjectReport) -> str:
     return " ".join([" + ".join(counts), f"({size(report.bytes_fetched)})"])
 
 
-def describe(report: ProjectReport) -> str:
+def project_line(report: ProjectReport) -> str:
     """One project of a pull in one line."""
     if report.error is not None:
         return f"{report.key}: failed"  # the reason and what to do about it come at the end, once

@@ -21,7 +21,7 @@ LONGEST_HEAD = 16_384  # bytes of a request's line and headers
 TEXT = "text/plain; charset=utf-8"
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class Response(msgspec.Struct, frozen=True, kw_only=True):
     """What is sent back."""
 
     status: int
@@ -29,7 +29,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = TEXT  # the content type
 
 
-Pages = Callable[[str], Answer | None]  # from a path to what is there
+Pages = Callable[[str], Response | None]  # from a path to what is there
 
 
 async def exchange(stream: ByteStream, pages: Pages) -> None:
@@ -48,7 +48,7 @@ async def exchange(stream: ByteStream, pages: Pages) -> None:
             try:
                 request = await _request(connection, stream)
             except h11.RemoteProtocolError as error:
-                refusal = Answer(status=error.error_status_hint, body=b"this is no HTTP request\n")
+                refusal = Response(status=error.error_status_hint, body=b"this is no HTTP request\n")
                 await stream.send(_encoded(connection, refusal, has_body=True))
                 return
             if request is not None:
@@ -70,15 +70,15 @@ async def _request(connection: h11.Connection, stream: ByteStream) -> h11.Reques
     return event if isinstance(event, h11.Request) else None
 
 
-def answer_to(request: h11.Request, pages: Pages) -> Answer:
+def answer_to(request: h11.Request, pages: Pages) -> Response:
     """The rules: loopback names only, GET and HEAD only, known paths only."""
     hosts = [value.decode("latin-1") for name, value in request.headers if name == b"host"]
     if not all(map(is_loopback_host, hosts)):
-        return Answer(status=421, body=b"ask for localhost\n")
+        return Response(status=421, body=b"ask for localhost\n")
     if request.method not in (b"GET", b"HEAD"):
-        return Answer(status=405, body=b"only GET and HEAD are answered\n")
+        return Response(status=405, body=b"only GET and HEAD are answered\n")
     path = request.target.decode("latin-1").partition("?")[0]
-    return pages(path) or Answer(status=404, body=b"there are /healthz and /metrics\n")
+    return pages(path) or Response(status=404, body=b"there are /healthz and /metrics\n")
 
 
 def is_loopback_host(host: str) -> bool:
@@ -98,7 +98,7 @@ def is_loopback_host(host: str) -> bool:
         return False
 
 
-def _encoded(connection: h11.Connection, answer: Answer, *, has_body: bool) -> bytes:
+def _encoded(connection: h11.Connection, answer: Response, *, has_body: bool) -> bytes:
     headers = [
         ("Content-Type", answer.kind),
         ("Content-Length", str(len(answer.body))),

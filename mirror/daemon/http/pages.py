@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from mirror.daemon.http.exchange import Answer
+from mirror.daemon.http.exchange import Response
 from mirror.daemon.status.health import Finding
 from mirror.daemon.status.status_file import DaemonStatus
 
@@ -48,20 +48,20 @@ class DaemonPages:
 
             self._metrics = Metrics(said, findings).text
 
-    def __call__(self, path: str) -> Answer | None:
+    def __call__(self, path: str) -> Response | None:
         """The answer at a path; None when there is none."""
         if path == "/healthz":
             return self._health()
         if path != "/metrics":
             return None
         if self._metrics is None:
-            return Answer(status=501, body=f"metrics need a library: {NO_METRICS_HINT}\n".encode())
+            return Response(status=501, body=f"metrics need a library: {NO_METRICS_HINT}\n".encode())
         body, kind = self._metrics()
-        return Answer(status=200, body=body, kind=kind)
+        return Response(status=200, body=body, kind=kind)
 
-    def _health(self) -> Answer:
+    def _health(self) -> Response:
         said, findings = self._said(), self._findings()
         healthy = said is not None and not findings
         health = Health(healthy=healthy, state="starting" if said is None else said.state, findings=findings)
         body = msgspec.json.format(msgspec.json.encode(health)) + b"\n"
-        return Answer(status=200 if healthy else 503, body=body, kind="application/json")
+        return Response(status=200 if healthy else 503, body=body, kind="application/json")

@@ -18,7 +18,7 @@ from mirror.records.addresses import ProjectKey
 from mirror.store.read.projects import active_projects, standing
 
 
-class SourceState(msgspec.Struct, kw_only=True):
+class SourceSchedule(msgspec.Struct, kw_only=True):
     """How a source is, as the daemon saw it."""
 
     last_good_at: dt.datetime | None = None  # UTC; the last pull without an error, also of another process
@@ -36,7 +36,7 @@ class SourceStates:
     """
 
     def __init__(self, context: DaemonContext) -> None:
-        self.sources = {source.path: SourceState() for source in context.config.source}
+        self.sources = {source.path: SourceSchedule() for source in context.config.source}
         self._settings = {source.path: source for source in context.config.source}
         self._context = context
         self.begin_anew()
@@ -78,7 +78,7 @@ class SourceStates:
                 reconcile_of(path), reconcile_trigger(self._settings[path], min(walked_at), every)
             )
 
-    def _note_errors(self, state: SourceState, path: str, projects: list[ProjectReport]) -> None:
+    def _note_errors(self, state: SourceSchedule, path: str, projects: list[ProjectReport]) -> None:
         at, before = self._context.utc(), state.last_error
         failed = [project for project in projects if project.error is not None]
         if not failed:

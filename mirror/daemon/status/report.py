@@ -17,7 +17,7 @@ import msgspec
 
 from mirror.api.transport.spent import Spent
 from mirror.daemon.schedule.scheduler import pull_of
-from mirror.daemon.session import Session
+from mirror.daemon.session import DaemonSession
 from mirror.daemon.status.counters import Counters
 from mirror.daemon.status.status_file import Backlog, DaemonStatus, SourceStatus, State, WorkerStatus
 from mirror.layout import Home
@@ -30,7 +30,7 @@ DISK_EVERY_S = 10.0  # the shortest time between two counts of the disk's use â€
 DISK_SHARE = 200  # â€¦ and so many times as long as one takes, which for a large home is a second
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
+class HomeFigures(msgspec.Struct, frozen=True, kw_only=True):
     """A look at the home."""
 
     outbox: Backlog = Backlog()
@@ -51,7 +51,7 @@ class Looker:
         self._disk: DiskUse | None = None
         self._count_at = -math.inf  # monotonic seconds
 
-    def look(self, now: float) -> Seen:
+    def look(self, now: float) -> HomeFigures:
         """The outbox now; the disk as it was some time ago.
 
         Args:
@@ -71,16 +71,16 @@ class Looker:
             outbox = Backlog(
                 **{str(state): count for state, count in counts.items()},
                 aside=len(self._outbox.asides()),
-                oldest_at=None if oldest is None else naive(oldest.entry.created_at),
+                oldest_at=None if oldest is None else without_zone(oldest.entry.created_at),
             )
-        return Seen(outbox=outbox, disk=self._disk, disk_free=free)
+        return HomeFigures(outbox=outbox, disk=self._disk, disk_free=free)
 
 
 def status_now(
     *,
-    session: Session | None,
+    session: DaemonSession | None,
     counters: Counters,
-    seen: Seen,
+    seen: HomeFigures,
     past: Spent,
     stuck: set[str],
     since: dt.datetime,
@@ -105,10 +105,10 @@ def status_now(
     spent = past if session is None else together(past, session.spent)
     return DaemonStatus(
         pid=os.getpid(),
-        since=naive(since),
-        updated_at=naive(now),
+        since=without_zone(since),
+        updated_at=without_zone(now),
         state=ending or _state(session),
-        offline_since=None if connection is None or connection.since is None else naive(connection.since),
+        offline_since=None if connection is None or connection.since is None else without_zone(connection.since),
         offline_reason=None if connection is None else connection.reason,
         config_error=config_error,
         workers=[] if session is None else _workers(session, stuck, now),
@@ -128,7 +128,7 @@ def status_now(
         quarantined=counters.quarantined,
         disk=seen.disk,
         disk_free=seen.disk_free,
-        maintained_at=None if counters.maintained_at is None else naive(counters.maintained_at),
+        maintained_at=None if counters.maintained_at is None else without_zone(counters.maintained_at),
         maintenance_error=counters.maintenance_error,
         jobs=[] if session is None else session.context.scheduler.statuses,
     )
@@ -167,7 +167,7 @@ def is_news(status: DaemonStatus, told: DaemonStatus | None) -> bool:
     return told is None or _headlines(status) != _headlines(told)
 
 
-def naive(moment: dt.datetime) -> dt.datetime:
+def without_zone(moment: dt.datetime) -> dt.datetime:
     """UTC without a zone, as all times of a status."""
     return moment.astimezone(dt.UTC).replace(tzinfo=None)
 
@@ -178,13 +178,13 @@ def _headlines(status: DaemonStatus) -> object:
     return status.state, status.config_error, workers, sources, status.maintenance_error
 
 
-def _state(session: Session | None) -> State:
+def _state(session: DaemonSession | None) -> State:
     if session is None or session.context.connection.is_up:
         return "online"
     return "key_refused" if session.context.connection.is_refused else "offline"
 
 
-def _workers(session: Session, stuck: set[str], now: dt.datetime) -> list[WorkerStatus]:
+def _workers(session: DaemonSession, stuck: set[str], now: dt.datetime) -> list[WorkerStatus]:
     return [
         WorkerStatus(
             name=activity.name,
@@ -192,14 +192,14 @@ def _workers(session: Session, stuck: set[str], now: dt.datetime) -> list[Worker
             crashes=activity.crashes,
             last_error=activity.last_error,
             doing=activity.doing,
-            since=naive(now - dt.timedelta(seconds=activity.busy_s)) if activity.doing is not None else None,
+            since=without_zone(now - dt.timedelta(seconds=activity.busy_s)) if activity.doing is not None else None,
             still_s=round(activity.stuck_s(), 1),
         )
         for activity in session.activities
     ]
 
 
-def _sources(session: Session) -> list[SourceStatus]:
+def _sources(session: DaemonSession) -> list[SourceStatus]:
     found = []
     for path, state in session.source_states.sources.items():
         job = session.context.scheduler.status(pull_of(path))
@@ -207,11 +207,11 @@ def _sources(session: Session) -> list[SourceStatus]:
             SourceStatus(
                 path=path,
                 active=state.active,
-                last_good_at=None if state.last_good_at is None else naive(state.last_good_at),
+                last_good_at=None if state.last_good_at is None else without_zone(state.last_good_at),
                 next_at=job.next_at,
                 last_error=state.last_error,
-                last_error_at=None if state.last_error_at is None else naive(state.last_error_at),
-                due_at=None if state.due_at is None else naive(state.due_at),
+                last_error_at=None if state.last_error_at is None else without_zone(state.last_error_at),
+                due_at=None if state.due_at is None else without_zone(state.due_at),
                 errors=session.context.counters.source_errors[path],
                 pulling=job.state == "running",
             )

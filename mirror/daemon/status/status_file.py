@@ -126,7 +126,7 @@ def write_status(home: Home, status: DaemonStatus) -> None:
     write_replace(home.status, msgspec.json.encode(status))
 
 
-def read_status(home: Home) -> DaemonStatus | None:
+def read_daemon_status(home: Home) -> DaemonStatus | None:
     """What the daemon of this home says; None when none runs, or it said nothing yet: the file is history then."""
     holder = holder_of(home.daemon_lock, home.daemon_holder)
     if holder is None or (status := _read(home)) is None or status.pid != holder.pid:

@@ -15,18 +15,18 @@ from mirror.daemon.events import Event
 from mirror.daemon.logs import Log
 from mirror.daemon.status.status_file import WatchStatus
 from mirror.daemon.watch_folder.memory import Memory
-from mirror.daemon.watch_folder.queue import NOT_YET, Before, Queue
+from mirror.daemon.watch_folder.queue import NOT_YET, KnownPlaces, Queue
 from mirror.daemon.watch_folder.rules import (
+    FileStamp,
     Queued,
     Restless,
     Rules,
-    Seen,
     Target,
     due_at,
     growing_at,
     newly_left_out,
+    printable_path,
     restless,
-    shown,
 )
 from mirror.daemon.watch_folder.scan import open_below, scan, seen_of
 from mirror.errors import HomeUnusable, StoreError
@@ -89,7 +89,7 @@ class WatchedFolder:
             queued=self._count,
             changing=len(self._restless.keys() - self._left_out.keys()),
             left_out=len(self._left_out),
-            left_out_reason=None if first is None else f"{shown(first[0])}: {first[1]}",
+            left_out_reason=None if first is None else f"{printable_path(first[0])}: {first[1]}",
             last_queued=self._last[0] if self._last else None,
             last_queued_at=self._last[1] if self._last else None,
             last_error=self._error[0] if self._error else None,
@@ -130,7 +130,7 @@ class WatchedFolder:
         self.identity, self.folders = found.identity, tuple(found.folders)
         return self._look_again_at(now)
 
-    def _sort_out(self, files: Mapping[str, Seen], left_out: dict[str, str], now: float) -> None:
+    def _sort_out(self, files: Mapping[str, FileStamp], left_out: dict[str, str], now: float) -> None:
         """Find what differs from what was queued, and what may not be."""
         changed: dict[str, Restless] = {}
         for path, seen in files.items():
@@ -164,7 +164,7 @@ class WatchedFolder:
                 self._memory.save()
                 saved = time.monotonic()
 
-    def _one(self, path: str, target: Target, before: Before, now: float) -> None:
+    def _one(self, path: str, target: Target, before: KnownPlaces, now: float) -> None:
         """Queue a file, unless the run has these bytes or will have them.
 
         Raises:
@@ -199,10 +199,10 @@ class WatchedFolder:
         self._last = target.name, self._utc()
         self._log.info(
             Event.FILE_QUEUED, run=str(entry.run_path), name=target.name, bytes=taken.size, id=entry.id,
-            folder=shown(self.root),
+            folder=printable_path(self.root),
         )  # fmt: skip
 
-    def _remember(self, path: str, seen: Seen, md5: str) -> None:
+    def _remember(self, path: str, seen: FileStamp, md5: str) -> None:
         self._memory.note(path, Queued(seen, md5))
         self._restless.pop(path, None)
 
@@ -221,7 +221,11 @@ class WatchedFolder:
         """Log what is left out that was not before: a line a reason, however many files."""
         for reason, paths in newly_left_out(self._left_out, left_out).items():
             self._log.warning(
-                Event.FILES_LEFT_OUT, folder=shown(self.root), reason=reason, count=len(paths), first=shown(paths[0])
+                Event.FILES_LEFT_OUT,
+                folder=printable_path(self.root),
+                reason=reason,
+                count=len(paths),
+                first=printable_path(paths[0]),
             )
         self._left_out = left_out
 
@@ -229,12 +233,12 @@ class WatchedFolder:
         """Say once what goes wrong with the folder; each look tries again."""
         if self._error is None or self._error[0] != reason:
             say = self._log.alarm if is_alarm else self._log.warning
-            say(Event.WATCH_FAILED, folder=shown(self.root), reason=reason, hint=hint)
+            say(Event.WATCH_FAILED, folder=printable_path(self.root), reason=reason, hint=hint)
         self._error = reason, self._utc()
 
     def _well(self) -> None:
         if self._error is not None:
-            self._log.info(Event.WATCH_RESUMED, folder=shown(self.root))
+            self._log.info(Event.WATCH_RESUMED, folder=printable_path(self.root))
         self._error = None
 
     def _utc(self) -> dt.datetime:

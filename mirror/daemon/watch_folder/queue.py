@@ -20,7 +20,7 @@ from mirror.daemon.watch_folder.rules import Target
 from mirror.outbox import Outbox
 from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.operations import Create, DeleteFile, Entry, UploadFile
-from mirror.records.passes import Held
+from mirror.records.passes import HeldRun
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.objects.uploads import TakenIn
@@ -32,20 +32,20 @@ DELETED = "its run was deleted upstream"
 TOGETHER = 1000  # files that the mirror is asked about at once
 
 
-class Listed(NamedTuple):
+class ListedFile(NamedTuple):
     """A file as the server lists it."""
 
     size: int | None  # bytes; None: the server does not say, as for the next
     md5: str | None  # base64
 
 
-class Before(msgspec.Struct, frozen=True, kw_only=True):
+class KnownPlaces(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the places that some files go to."""
 
-    runs: Mapping[str, Held]
+    runs: Mapping[str, HeldRun]
     created: frozenset[str]  # runs whose creation waits in the outbox
-    waiting: Mapping[Target, Listed | None]  # an upload that waits; None for a deletion
-    listed: Mapping[Target, Listed]  # a file that the server has
+    waiting: Mapping[Target, ListedFile | None]  # an upload that waits; None for a deletion
+    listed: Mapping[Target, ListedFile]  # a file that the server has
 
     def why_not(self, run_id: str) -> str | None:
         """Why nothing can be queued for a run; None when it can."""
@@ -85,7 +85,7 @@ class Queue:
         self._outbox = outbox
         self._key = key
 
-    def before(self, targets: Collection[Target]) -> Before:
+    def before(self, targets: Collection[Target]) -> KnownPlaces:
         """Look where files go.
 
         Raises:
@@ -97,30 +97,30 @@ class Queue:
             [RunPath(self._key.entity, self._key.project, run_id) for run_id in run_ids], "new", "claimed", "conflict"
         )
         created: set[str] = set()
-        waiting: dict[Target, Listed | None] = {}
+        waiting: dict[Target, ListedFile | None] = {}
         for _, entry in (one for some in placed.values() for one in some):
             match entry.operation:
                 case Create():
                     created.add(entry.run_id)
                 case UploadFile(name=name, md5=md5, size=size):
-                    waiting[Target(entry.run_id, name)] = Listed(size, md5)
+                    waiting[Target(entry.run_id, name)] = ListedFile(size, md5)
                 case DeleteFile(name=name):
                     waiting[Target(entry.run_id, name)] = None
                 case _:
                     pass
-        listed: dict[Target, Listed] = {}
+        listed: dict[Target, ListedFile] = {}
         names = iter(targets)
         while some := list(islice(names, TOGETHER)):
             held = listed_files(self._lake, self._key, some)
-            listed |= {Target(*place): Listed(file.size, file.md5) for place, file in held.items()}
-        return Before(
+            listed |= {Target(*place): ListedFile(file.size, file.md5) for place, file in held.items()}
+        return KnownPlaces(
             runs=held_runs(self._lake, self._key, run_ids),
             created=frozenset(created),
             waiting=waiting,
             listed=listed,
         )
 
-    def put(self, target: Target, taken: TakenIn, before: Before) -> Entry:
+    def put(self, target: Target, taken: TakenIn, before: KnownPlaces) -> Entry:
         """Queue bytes that were taken in.
 
         Raises:

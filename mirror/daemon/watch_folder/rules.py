@@ -20,7 +20,7 @@ from mirror.watch_settings import WatchSettings
 MB = 1_000_000
 
 
-class Seen(NamedTuple):
+class FileStamp(NamedTuple):
     """A cheap look at a file. The time of the last change of its inode catches copies that keep `mtime`."""
 
     size: int  # bytes
@@ -31,14 +31,14 @@ class Seen(NamedTuple):
 class Queued(msgspec.Struct, frozen=True, array_like=True):
     """The bytes of a file that were queued last, and how it looked then."""
 
-    seen: Seen
+    seen: FileStamp
     md5: str  # base64, as W&B lists it
 
 
 class Restless(NamedTuple):
     """A file that differs from what was queued."""
 
-    seen: Seen
+    seen: FileStamp
     still_since: float  # monotonic seconds; it has looked so since then
     first_at: float  # monotonic seconds; it has differed since then
 
@@ -50,7 +50,7 @@ class Target(NamedTuple):
     name: str  # slash path inside the run
 
 
-def restless(seen: Seen, queued: Queued | None, before: Restless | None, now: float) -> Restless | None:
+def restless(seen: FileStamp, queued: Queued | None, before: Restless | None, now: float) -> Restless | None:
     """How a file stands after a look at it.
 
     Args:
@@ -114,7 +114,7 @@ class Rules:
             run_id, rest = self._settings.run, path
         return Target(run_id, f"{self._settings.prefix}/{rest}" if self._settings.prefix else rest)
 
-    def why_left_out(self, path: str, seen: Seen) -> str | None:
+    def why_left_out(self, path: str, seen: FileStamp) -> str | None:
         """Why a file is not uploaded though nobody asked to ignore it; None when it is."""
         target = self.target(path)
         if target is None:
@@ -140,6 +140,6 @@ def newly_left_out(before: Mapping[str, str], now: Mapping[str, str]) -> dict[st
     return found
 
 
-def shown(path: str) -> str:
+def printable_path(path: str) -> str:
     """A path as it can be logged: bytes that are no Unicode are spelled out."""
     return path.encode(errors="surrogateescape").decode(errors="backslashreplace")

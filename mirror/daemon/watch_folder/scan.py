@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from mirror.daemon.watch_folder.rules import Rules, Seen
+from mirror.daemon.watch_folder.rules import FileStamp, Rules
 
 MOST_FILES = 100_000  # of one folder: some 50 MB of memory
 MOST_FOLDERS = 500  # that notifications are asked for; the others are found by the rescan
@@ -19,7 +19,7 @@ class Scan(msgspec.Struct, kw_only=True):
     """What a folder holds."""
 
     identity: tuple[int, int]  # of the folder: another one may come in its place
-    files: dict[str, Seen]  # by slash path below the folder
+    files: dict[str, FileStamp]  # by slash path below the folder
     folders: list[str]  # full paths, the folder itself first; at most MOST_FOLDERS
     left_out: dict[str, str]  # paths that were not looked into, with the reason
 
@@ -108,6 +108,6 @@ def open_below(root: str, path: str) -> BinaryIO:
     return file
 
 
-def seen_of(found: os.stat_result) -> Seen:
+def seen_of(found: os.stat_result) -> FileStamp:
     """The cheap look in a result of `stat`."""
-    return Seen(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return FileStamp(found.st_size, found.st_mtime_ns, found.st_ctime_ns)

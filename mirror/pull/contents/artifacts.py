@@ -11,7 +11,7 @@ import anyio.to_thread
 import msgspec
 import xxhash
 
-from mirror.api.rows.listed import ArtifactsPage, RunContents
+from mirror.api.rows.listed import ArtifactsPage, ListedContents
 from mirror.api.rows.pages import BadArtifact
 from mirror.errors import MirrorError, NotFound, NotOffered, WrongContent
 from mirror.pull.contents.fetch_job import FetchJob, stops_everything
@@ -41,7 +41,7 @@ MANIFEST_MAX_BYTES = 1 << 30  # it is read whole; one of a million files has som
 OPT_IN = "artifact bytes are mirrored where artifacts_include says so"
 
 
-def concerns(listed: RunContents, held: Sequence[tuple[str, Direction]]) -> bool:
+def concerns(listed: ListedContents, held: Sequence[tuple[str, Direction]]) -> bool:
     """Whether a run's artifacts need a look: there are some, or there were."""
     return bool(
         ARTIFACTS in listed.failed
@@ -73,7 +73,7 @@ class _Refs(msgspec.Struct, frozen=True, kw_only=True):
 
 async def take_artifacts(
     job: FetchJob,
-    listed: RunContents,
+    listed: ListedContents,
     held: Mapping[str, HeldArtifact],
     links: Sequence[tuple[str, Direction]],
 ) -> TakenArtifacts:
@@ -172,7 +172,7 @@ async def _all(job: FetchJob, run_id: str, direction: Direction, first: Artifact
     )
 
 
-def count_artifacts(job: FetchJob, listed: RunContents, held: Mapping[str, HeldArtifact]) -> int:
+def count_artifacts(job: FetchJob, listed: ListedContents, held: Mapping[str, HeldArtifact]) -> int:
     """How many versions of a run's first pages `take_artifacts` would take; each is counted once in a batch."""
     failing = job.failing(listed.run_id)
     refs = [*listed.logged.artifacts, *listed.used.artifacts]

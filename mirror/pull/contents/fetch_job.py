@@ -10,7 +10,7 @@ from typing import TypeVar
 import anyio
 
 from mirror.api.client import Client
-from mirror.api.rows.listed import RunContents
+from mirror.api.rows.listed import ListedContents
 from mirror.api.rows.pages import BadRun
 from mirror.api.transport.signed_url import SignedUrl
 from mirror.config import SourceSettings
@@ -173,7 +173,7 @@ def stops_everything(error: MirrorError) -> bool:
 class SignedUrls:
     """The addresses of a batch. They expire together, so they are renewed together: one request for many runs."""
 
-    def __init__(self, client: Client, key: ProjectKey, listed: Mapping[str, RunContents]) -> None:
+    def __init__(self, client: Client, key: ProjectKey, listed: Mapping[str, ListedContents]) -> None:
         self._client, self._key = client, key
         self._listed = dict(listed)
         self._generation = 0
@@ -185,17 +185,17 @@ class SignedUrls:
         """Counts renewals; an address that expired belongs to the generation it was taken from."""
         return self._generation
 
-    def of(self, run_id: str) -> RunContents:
+    def of(self, run_id: str) -> ListedContents:
         """What the server listed last of a run."""
         return self._listed[run_id]
 
-    async def renew(self, run_id: str, generation: int) -> RunContents | None:
+    async def renew(self, run_id: str, generation: int) -> ListedContents | None:
         """The run as listed after `generation`; None when the server does not list it any more."""
         async with self._renewing:
             if generation == self._generation:
                 asked: Sequence[str] = list(self._listed)
                 renewed = await self._client.run_contents(self._key.entity, self._key.project, asked)
-                self._listed |= {name: found for name, found in renewed.items() if isinstance(found, RunContents)}
+                self._listed |= {name: found for name, found in renewed.items() if isinstance(found, ListedContents)}
                 self._missing = {name for name, found in renewed.items() if found is None or isinstance(found, BadRun)}
                 self._generation += 1
             return None if run_id in self._missing else self._listed[run_id]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import anyio
 import msgspec
 
-from mirror.api.rows.listed import ListedFile, RunContents
+from mirror.api.rows.listed import ListedContents, ListedFile
 from mirror.api.transport.signed_url import SignedUrl
 from mirror.errors import MirrorError, NotFound
 from mirror.pull.contents.fetch_job import FetchJob, stops_everything
@@ -29,7 +29,7 @@ class TakenFiles(msgspec.Struct, frozen=True, kw_only=True):
     flaw: str | None  # what the server could not tell of single files, in its words
 
 
-async def take_files(job: FetchJob, listed: RunContents, held: Mapping[str, HeldFile]) -> TakenFiles:
+async def take_files(job: FetchJob, listed: ListedContents, held: Mapping[str, HeldFile]) -> TakenFiles:
     """Fetch a run's new and changed files.
 
     Raises:
@@ -57,7 +57,7 @@ async def take_files(job: FetchJob, listed: RunContents, held: Mapping[str, Held
     return TakenFiles(rows=tuple(rows), flaw=flaw)
 
 
-async def _all_files(job: FetchJob, listed: RunContents) -> tuple[Sequence[ListedFile], bool, str | None]:
+async def _all_files(job: FetchJob, listed: ListedContents) -> tuple[Sequence[ListedFile], bool, str | None]:
     """The whole list, whether it is whole by the server's own count, and what it could not tell of single files."""
     files, after, more = list(listed.files), listed.files_after, listed.has_more_files
     unreadable, flaw, told = listed.unreadable_files, listed.flawed.get("files"), listed.files_told

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mirror.api.rows.listed import RunContents
+from mirror.api.rows.listed import ListedContents
 from mirror.pull.contents.artifacts import count_artifacts
 from mirror.pull.contents.batch import HeldContents, plan_of
 from mirror.pull.contents.fetch_job import FetchJob
@@ -53,7 +53,7 @@ def _rows_ahead(plan: HistoryPlan, run: RunRecord) -> int:
     return (run.history_line_count or 0) if plan.rows_to is None else plan.rows_to - plan.rows_from
 
 
-def _further_pages(listed: RunContents) -> int:
+def _further_pages(listed: ListedContents) -> int:
     """Requests for the lists that go on, by the server's counts."""
     pages = _pages(listed.file_count, len(listed.files), FILES_PER_PAGE) if listed.has_more_files else 0
     for page in (listed.logged, listed.used):

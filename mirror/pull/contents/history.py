@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import anyio.to_thread
 import msgspec
 
-from mirror.api.rows.listed import RunContents
+from mirror.api.rows.listed import ListedContents
 from mirror.api.transport.signed_url import SignedUrl
 from mirror.errors import NotFound, ServerError, UrlExpired
 from mirror.pull.contents.fetch_job import FetchJob
@@ -145,7 +145,7 @@ async def _take(
     return TakenHistory(change=change, flaw=flaw)
 
 
-def _behind(exports: Sequence[ExportRow], run: RunRecord, listed: RunContents) -> int | None:
+def _behind(exports: Sequence[ExportRow], run: RunRecord, listed: ListedContents) -> int | None:
     """Where rows go on that no export holds and that are not live either; None: the exports reach the last step.
 
     A server may serve them through `history` alone (W&B API notes, section 6), or not tell which rows are live.
@@ -170,7 +170,7 @@ async def _take_exports(job: FetchJob, run: RunRecord) -> tuple[ExportRow, ...]:
         return await _take_parts(job, run, renewed)
 
 
-async def _take_parts(job: FetchJob, run: RunRecord, listed: RunContents) -> tuple[ExportRow, ...]:
+async def _take_parts(job: FetchJob, run: RunRecord, listed: ListedContents) -> tuple[ExportRow, ...]:
     rows: dict[int, ExportRow] = {}
 
     async def one(part: int, url: SignedUrl) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from mirror.api.rows.listed import ListedFile, RunContents
+from mirror.api.rows.listed import ListedContents, ListedFile
 from mirror.config import SourceSettings
 from mirror.pull.contents.history_marks import (
     NAMES_TELL_NOTHING,
@@ -103,7 +103,7 @@ class HistoryPlan:
 
 def plan_history(
     run: RunRecord,
-    listed: RunContents,
+    listed: ListedContents,
     held: HeldHistory,
     *,
     touched: bool = True,
@@ -149,7 +149,7 @@ def plan_history(
     return plan
 
 
-def plan_whole_history(run: RunRecord, listed: RunContents, held: HeldHistory) -> HistoryPlan:
+def plan_whole_history(run: RunRecord, listed: ListedContents, held: HeldHistory) -> HistoryPlan:
     """What to do when a history turns out to be another one than the one held."""
     facts = _Facts(run, listed, held, touched=True, changed=True)
     facts.overwritten = True
@@ -159,7 +159,9 @@ def plan_whole_history(run: RunRecord, listed: RunContents, held: HeldHistory) -
 class _Facts:
     """One run's history upstream beside the one held."""
 
-    def __init__(self, run: RunRecord, listed: RunContents, held: HeldHistory, *, touched: bool, changed: bool) -> None:
+    def __init__(
+        self, run: RunRecord, listed: ListedContents, held: HeldHistory, *, touched: bool, changed: bool
+    ) -> None:
         before, last_step, count = held.completeness, last_step_of(run), line_count_of(run)
         self.listed, self.held, self.going = listed, held, run.is_active and touched
         self.nothing_logged = count == 0 if last_step is None else last_step < 0 and not count

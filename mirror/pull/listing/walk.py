@@ -41,7 +41,7 @@ ATTEMPTS_FOR_ONE_RUN = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listed:
+class ListedPage:
     """One page that came, or one run that was stepped over."""
 
     page: RunsPage | None  # None: nothing but the failure
@@ -79,7 +79,7 @@ class _Question:
         """What is asked for after a failure: one thing less. None when nothing is left that may be at fault."""
         if self.size.runs > 1:
             return replace(self, size=self.size.after_failure(asked=self.size.runs))
-        if (fields := fields_of(error)).keys() - self.without.keys():  # the run may be had without them
+        if (fields := blamed_fields(error)).keys() - self.without.keys():  # the run may be had without them
             return replace(self, without={**self.without, **fields})
         if self.extras:
             return replace(self, extras=False)
@@ -88,7 +88,7 @@ class _Question:
         return None
 
 
-def list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, None]:
+def list_runs(client: Client, listing: Listing) -> AsyncGenerator[ListedPage, None]:
     """All runs that match, in the order that is asked for.
 
     Yields:
@@ -116,7 +116,7 @@ async def _fails_at_the_other_end(client: Client, listing: Listing) -> bool:
     return False
 
 
-async def _list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed, None]:
+async def _list_runs(client: Client, listing: Listing) -> AsyncGenerator[ListedPage, None]:
     """The same, and whoever fails is blamed."""
     ask, probed = _Question(size=listing.size, extras=listing.with_extras), False
     path = Path(f"runs of {listing.key}")
@@ -135,7 +135,7 @@ async def _list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed,
                 continue
             step = await _step_over(client, listing, ask.after, error)
             failure = _failure(step, ask.after, error)
-            yield Listed(page=None, failed=(failure,), last=False, nameless=step.run_id is None, blames=error)
+            yield ListedPage(page=None, failed=(failure,), last=False, nameless=step.run_id is None, blames=error)
             ask = _Question(size=ask.size.after_stepping_over(), after=step.cursor, extras=ask.extras)
             continue
         if page is None:
@@ -156,7 +156,7 @@ async def _list_runs(client: Client, listing: Listing) -> AsyncGenerator[Listed,
             page = _matching(page, listing.filters)
         nameless = page.empty > 0 or any(bad.run_id is None for bad in page.bad)
         failed, last = _failures_on(page, ask.why), not page.has_next and not page.is_cut
-        yield Listed(page=page, failed=failed, last=last, nameless=nameless, blames=ask.why)
+        yield ListedPage(page=page, failed=failed, last=last, nameless=nameless, blames=ask.why)
         if page.is_cut:
             raise ServerError(f"the server promises more runs of {listing.key} but gives no place to continue from")
         if not page.has_next:
@@ -238,13 +238,13 @@ def _characters(run: RunRecord) -> int:
 
 
 @asynccontextmanager
-async def ahead(pages: AsyncGenerator[Listed, None]) -> AsyncGenerator[AsyncIterator[Listed], None]:
+async def ahead(pages: AsyncGenerator[ListedPage, None]) -> AsyncGenerator[AsyncIterator[ListedPage], None]:
     """Ask for the next page while the last one is taken.
 
     Raises:
         MirrorError: what the listing met, once the pages before it are taken.
     """
-    send, receive = anyio.create_memory_object_stream[Listed | MirrorError](0)
+    send, receive = anyio.create_memory_object_stream[ListedPage | MirrorError](0)
 
     async def produce() -> None:
         async with send:
@@ -265,13 +265,13 @@ async def ahead(pages: AsyncGenerator[Listed, None]) -> AsyncGenerator[AsyncIter
 class _Taken:
     """Pages in their order, and then the error that the listing ended with."""
 
-    def __init__(self, receive: ObjectReceiveStream[Listed | MirrorError]) -> None:
+    def __init__(self, receive: ObjectReceiveStream[ListedPage | MirrorError]) -> None:
         self._receive = receive
 
     def __aiter__(self) -> _Taken:
         return self
 
-    async def __anext__(self) -> Listed:
+    async def __anext__(self) -> ListedPage:
         try:
             found = await self._receive.receive()
         except anyio.EndOfStream:
@@ -281,7 +281,7 @@ class _Taken:
         return found
 
 
-def fields_of(error: MirrorError) -> dict[str, str]:
+def blamed_fields(error: MirrorError) -> dict[str, str]:
     """The fields of runs that an error about a page is about, by their names in answers, with the server's words."""
     reported = error.reported if isinstance(error, GraphQLError) else ()
     place = ("project", "runs", "edges")

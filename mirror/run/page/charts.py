@@ -48,7 +48,9 @@ def figure(series: MetricSeries, steps: Scale) -> str:
         class_="wm-plot",
         style=f"--w:{max(Y_LABEL_LEAST, wide)}",
     )
-    return element("figure", title, plot, element("p", text(describe(series)), class_="wm-range"), class_="wm-chart")
+    return element(
+        "figure", title, plot, element("p", text(range_in_words(series)), class_="wm-range"), class_="wm-chart"
+    )
 
 
 def shared_steps(series: Sequence[MetricSeries]) -> Scale:
@@ -71,7 +73,7 @@ def _steps(low: int, high: int) -> Scale:
     return next(fitting, scales[-1])
 
 
-def describe(series: MetricSeries) -> str:
+def range_in_words(series: MetricSeries) -> str:
     """A metric's range and what of it is not finite, in words."""
     span = series.span
     if span.low is None or span.high is None:
@@ -119,7 +121,7 @@ def _drawing(series: MetricSeries, steps: Scale, values: Scale) -> str:
     above = canvas.marks([stretch for stretch in series.stretches if stretch.above], 0)
     if below or above:
         paths.append(element("path", d=below + above, class_="wm-odd"))
-    name = f"{shortened(series.span.key, NAME_MOST)}: {plural(series.span.points, 'value')}, {describe(series)}"
+    name = f"{shortened(series.span.key, NAME_MOST)}: {plural(series.span.points, 'value')}, {range_in_words(series)}"
     return element(
         "svg",
         element("title", text(name)),

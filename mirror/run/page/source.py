@@ -91,7 +91,7 @@ def in_groups(spans: Sequence[KeySpan]) -> list[tuple[str, KeySpan]]:
     return sorted(titled, key=place)
 
 
-def duration(seconds: float) -> str:
+def duration_in_words(seconds: float) -> str:
     """A length of time, in its two largest units."""
     whole = round(seconds)
     parts = [(whole // 86400, "d"), (whole // 3600 % 24, "h"), (whole // 60 % 60, "min"), (whole % 60, "s")]
@@ -138,7 +138,7 @@ def _facts(run: RunFacts, spans: Sequence[KeySpan]) -> Iterator[tuple[str, str]]
     if seconds is None and created is not None and heartbeat is not None and heartbeat >= created:
         seconds = (heartbeat - created).total_seconds()
     if seconds is not None:
-        yield "Duration", duration(seconds)
+        yield "Duration", duration_in_words(seconds)
     if spans:
         yield "Last step", f"{max(span.last_step for span in spans):,}"
     for label, name in (("Group", "group"), ("Job type", "jobType"), ("Sweep", "sweepName")):

@@ -35,7 +35,7 @@ def _differ(one: tuple[Any, Any], other: tuple[Any, Any]) -> bool:
     return one[1] != other[1] or dump_strict(one[0]) != dump_strict(other[0])
 
 
-def plain(value: Any, *, stub: bool = False) -> Any:
+def json_plain(value: Any, *, stub: bool = False) -> Any:
     """A value as JSON knows it, NaN and infinities among its numbers: scalars and small arrays of numpy, torch and
     their like become numbers and lists.
 
@@ -53,16 +53,16 @@ def plain(value: Any, *, stub: bool = False) -> Any:
     if isinstance(value, float):
         return float(value)
     if isinstance(value, Mapping):
-        return {str(key): plain(item, stub=stub) for key, item in value.items()}
+        return {str(key): json_plain(item, stub=stub) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item, stub=stub) for item in value]
+        return [json_plain(item, stub=stub) for item in value]
     size = getattr(value, "numel", getattr(value, "size", None))  # torch counts with numel(), numpy with size
     count = size() if callable(size) else size
     if hasattr(value, "item") and count in (1, None) and not getattr(value, "shape", ()):
-        return plain(value.item())
+        return json_plain(value.item())
     if hasattr(value, "tolist") and isinstance(count, int):
         if count <= ARRAY_ITEMS_MAX:
-            return plain(value.tolist())
+            return json_plain(value.tolist())
         if stub:
             return _stub(value)
         raise TypeError(f"an array of {count} numbers is too large for a value; upload it as a file")
@@ -88,7 +88,7 @@ def _stub(value: Any) -> dict[str, Any]:
 def _jsonable(key: str, value: Any) -> tuple[Any, tuple[str, ...] | UnsetType]:
     """A value in strict JSON, and where texts in it stand for numbers that JSON lacks."""
     try:
-        made = plain(value)
+        made = json_plain(value)
         return json.loads(dump_strict(made)), tuple(places_of(made)) or UNSET
     except (TypeError, ValueError) as error:
         raise TypeError(f"{key!r}: {error}") from error

@@ -36,7 +36,7 @@ from mirror.store.care.objects import (
     unneeded_objects,
 )
 from mirror.store.care.readers import all_read_the_newest
-from mirror.store.care.tables import expire, merge, rewrite, table_work, write_out
+from mirror.store.care.tables import expire, flush_inlined, merge_files, rewrite, table_work
 from mirror.store.engine.connection import Engine, store_errors
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.disk import DiskUse, disk_use
@@ -79,7 +79,7 @@ def maintain(lake: Lake, settings: RetentionSettings, *, needed: Needed, now: dt
     with lake.reading() as engine:
         named_files(engine, home)  # nothing is begun in a lake of which something is missing
     forgotten = forget_generations(lake, settings.generations)
-    written_out, rewritten, merged = write_out(lake), rewrite(lake), merge(lake)
+    written_out, rewritten, merged = flush_inlined(lake), rewrite(lake), merge_files(lake)
     expired = expire(lake, _ago(now, settings.snapshots_days))
     with lake.reading() as engine:
         waits = not all_read_the_newest(engine)

@@ -38,7 +38,7 @@ def table_work(engine: Engine) -> TableWork:
     return TableWork(flush=_inlined(engine), rewrite=_half_deleted(engine), merge=_small(engine))
 
 
-def write_out(lake: Lake) -> int:
+def flush_inlined(lake: Lake) -> int:
     """Write out what grew inside the catalog.
 
     Returns:
@@ -74,7 +74,7 @@ def rewrite(lake: Lake) -> int:
     return sum(tables.values())
 
 
-def merge(lake: Lake) -> int:
+def merge_files(lake: Lake) -> int:
     """Merge small files.
 
     Returns:

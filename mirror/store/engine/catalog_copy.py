@@ -102,7 +102,7 @@ def _state(path: Path) -> tuple[int, int, int] | None:
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def check_catalog(home: Home) -> None:
+def refuse_lost_catalog(home: Home) -> None:
     """Refuse to begin a new lake over the data of one whose catalog is lost: its runs would be out of sight."""
     lost = not home.catalog.exists() or home.catalog.stat().st_size == 0
     if lost and file_names(home.lake_data):

@@ -26,7 +26,7 @@ from mirror.durable import file_names, make_folder, sync_new_files
 from mirror.errors import LakeTooNew, StoreError
 from mirror.layout import Home
 from mirror.private import tighten
-from mirror.store.engine.catalog_copy import check_catalog
+from mirror.store.engine.catalog_copy import refuse_lost_catalog
 from mirror.store.engine.catalog_seal import break_seal, seal, unsealed
 from mirror.store.engine.connection import LAKE, attach_lake, new_engine, sql_text, store_errors
 from mirror.store.engine.filesystem import check_can_hold_lake
@@ -91,7 +91,7 @@ class Lake:
             tighten(self.home)
             remove_stale_spills(self.home)
             make_folder(self.home.lake_data)
-            check_catalog(self.home)
+            refuse_lost_catalog(self.home)
             break_seal(self.home)
             self._closing.callback(seal, self.home)
             self._engine = new_engine(self._settings, self.home)

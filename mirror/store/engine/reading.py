@@ -10,7 +10,7 @@ import duckdb
 from mirror.config import StoreSettings
 from mirror.errors import LakeTooNew, NotMirrored, StoreError
 from mirror.layout import Home
-from mirror.store.engine.catalog_copy import catalog_copy, check_catalog, is_blank
+from mirror.store.engine.catalog_copy import catalog_copy, is_blank, refuse_lost_catalog
 from mirror.store.engine.connection import attach_lake, new_engine, store_errors
 from mirror.store.engine.meta import lake_version
 from mirror.store.engine.queries import Snapshot
@@ -27,7 +27,7 @@ def open_lake(home: Home, settings: StoreSettings | None = None) -> duckdb.DuckD
     with store_errors(home):
         if not home.catalog.exists():
             raise _nothing_yet(home)
-        check_catalog(home)
+        refuse_lost_catalog(home)
         engine = new_engine(settings, home)
         try:
             _attach(engine, home)

@@ -30,7 +30,7 @@ import pyarrow.compute as pc
 
 from mirror.records.nonfinite import NUMBERS
 from mirror.records.texts import dump_strict, valid_unicode
-from mirror.store.history.nesting import json_value, text_value
+from mirror.store.history.nesting import parsed_bytes, text_value
 
 VALUE = pa.float64()
 TEXT = pa.large_string()
@@ -144,7 +144,7 @@ def _string(array: pa.Array) -> Cells:
 
 
 def _binary(array: pa.Array) -> Cells:
-    return cells_of([None if item is None else json_value(item) for item in array.to_pylist()])
+    return cells_of([None if item is None else parsed_bytes(item) for item in array.to_pylist()])
 
 
 def _dictionary(array: pa.DictionaryArray) -> Cells:
@@ -193,7 +193,7 @@ def json_texts(array: pa.Array) -> list[str | None]:
     if pa.types.is_integer(kind):
         return [None if item is None else str(item) for item in array.to_pylist()]
     if is_json(kind):
-        values = [None if item is None else json_value(item) for item in array.to_pylist()]
+        values = [None if item is None else parsed_bytes(item) for item in array.to_pylist()]
         return [None if value is None else dump_strict(_canonical(value)) for value in values]
     cells = encode(array)
     pairs = zip(cells.value.to_pylist(), cells.text.to_pylist(), strict=True)

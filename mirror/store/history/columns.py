@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mirror.store.history.cells import is_json
-from mirror.store.history.nesting import TYPE, below_of, inner, is_whole, json_value, merged, prefixes
+from mirror.store.history.nesting import TYPE, below_of, inner, is_whole, merged, parsed_bytes, prefixes
 from mirror.store.history.parts import STEP, ExportPart, as_steps
 from mirror.store.history.python_values import Values, python_values
 
@@ -216,7 +216,7 @@ class ExportColumns:
         array = _whole(_chunked(batch.column(name)))
         if not is_json(array.type):
             return array
-        return Values([None if item is None else json_value(item) for item in array.to_pylist()])
+        return Values([None if item is None else parsed_bytes(item) for item in array.to_pylist()])
 
     def _left_over(
         self, batch: pa.RecordBatch | pa.Table, places: Mapping[str, _Place], columns: Mapping[str, Column]

@@ -24,13 +24,13 @@ from mirror.store.history.nesting import is_whole, prefixes
 from mirror.store.history.parts import STEP, ExportPart, RowsPart, as_steps, open_export
 from mirror.store.history.python_values import Values
 from mirror.store.history.wide_columns import (
-    Held,
-    Kind,
+    ColumnKind,
+    TypedColumn,
     as_plain,
+    cast_to_field,
     common_field,
-    fit,
     has_wide_integers,
-    plain,
+    plain_type,
     tail_column,
 )
 from mirror.store.objects.objects import Objects
@@ -129,7 +129,7 @@ class Sources:
         return {key: owner for key, owner in found.items() if owner is not None}
 
 
-def opened(objects: Objects, stored: StoredHistory, summary: Callable[[], Mapping[str, Any]] = dict) -> Sources:
+def open_sources(objects: Objects, stored: StoredHistory, summary: Callable[[], Mapping[str, Any]] = dict) -> Sources:
     """The parts of a history that the lake names.
 
     Args:
@@ -154,7 +154,7 @@ def _held(reader: Reader, run: RunPath) -> Sources:
             hint="`wandb-mirror pull` fetches it, if its source has history = true",
         )
     with store_errors(reader.home):
-        return opened(Objects(reader.home), stored, lambda: _summary_of(reader, run))
+        return open_sources(Objects(reader.home), stored, lambda: _summary_of(reader, run))
 
 
 def _summary_of(reader: Reader, run: RunPath) -> Mapping[str, Any]:
@@ -197,7 +197,7 @@ class Wide:
             if len(kept):
                 yield kept
 
-    def _tail_of(self, key: str) -> Held | None:
+    def _tail_of(self, key: str) -> TypedColumn | None:
         tail = self._sources.tail
         values = [] if tail is None else tail.values(key, as_spelled=self._owners is not None)
         if all(value is None for value in values):
@@ -205,13 +205,15 @@ class Wide:
         numbers = any(export.is_floating(key) is not None for export in self._sources.exports)
         return tail_column(values, beside_numbers=numbers)
 
-    def _kinds(self, key: str) -> list[Kind]:
+    def _kinds(self, key: str) -> list[ColumnKind]:
         exports = [export for export in self._sources.exports if export.names_of(key, self._owners)]
         types = [export.type_of(key, self._owners) for export in exports]
-        kinds = [Kind(pa.null(), is_json=True) if kind is None else Kind(plain(kind)) for kind in types]
+        kinds = [
+            ColumnKind(pa.null(), is_json=True) if kind is None else ColumnKind(plain_type(kind)) for kind in types
+        ]
         held = self._tail[key]
         if held is not None:
-            kinds.append(Kind(held.array.type, held.is_json, has_wide_integers(held.array)))
+            kinds.append(ColumnKind(held.array.type, held.is_json, has_wide_integers(held.array)))
         if len({kind.type for kind in kinds}) > 1:  # only now do the integers of the exports have to be looked at
             for place, export in enumerate(exports):
                 if pa.types.is_integer(kinds[place].type):
@@ -233,7 +235,7 @@ class Wide:
         if tail is not None:
             held = [self._tail[key] for key in self._keys]
             columns = [
-                pa.nulls(tail.rows, field.type) if column is None else fit(column, field)
+                pa.nulls(tail.rows, field.type) if column is None else cast_to_field(column, field)
                 for column, field in zip(held, list(self.schema)[1:], strict=True)
             ]
             yield pa.record_batch([tail.steps, *columns], schema=self.schema)
@@ -295,8 +297,8 @@ def _fitting(column: Column | None, field: pa.Field, rows: int) -> pa.Array:
         return pa.nulls(rows, field.type)
     if isinstance(column, Values):
         texts = [None if item is None else dump_strict(item) for item in column.items]
-        return fit(Held(pa.array(texts, pa.large_string()), is_json=True), field)
-    return fit(Held(as_plain(_chunked(column))), field)
+        return cast_to_field(TypedColumn(pa.array(texts, pa.large_string()), is_json=True), field)
+    return cast_to_field(TypedColumn(as_plain(_chunked(column))), field)
 
 
 def _chunked(column: pa.Array | pa.ChunkedArray) -> pa.ChunkedArray:

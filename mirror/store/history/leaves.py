@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mirror.store.history.cells import TEXT, VALUE, Cells, cells_of, encode, is_json, is_present, json_texts, nothing
-from mirror.store.history.nesting import TYPE, flattened, json_value
+from mirror.store.history.nesting import TYPE, flattened, parsed_bytes
 from mirror.store.history.parts import STEP, ExportPart
 
 
@@ -85,7 +85,7 @@ class ExportLeaves:
 def json_rows(name: str, column: pa.ChunkedArray) -> list[dict[str, Any]]:
     """A column of JSON, each value by the keys that it has."""
     return [
-        {} if item is None or (value := json_value(item)) is None else flattened({name: value})
+        {} if item is None or (value := parsed_bytes(item)) is None else flattened({name: value})
         for item in column.to_pylist()
     ]
 

@@ -51,7 +51,7 @@ def without_nulls(value: Any) -> Any:
     return value
 
 
-def json_value(content: bytes) -> Any:
+def parsed_bytes(content: bytes) -> Any:
     """What a cell of bytes says: W&B's own reader takes binary columns for serialised JSON.
 
     Returns:

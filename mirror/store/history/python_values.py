@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mirror.store.history.cells import is_json
-from mirror.store.history.nesting import json_value
-from mirror.store.history.wide_columns import plain
+from mirror.store.history.nesting import parsed_bytes
+from mirror.store.history.wide_columns import plain_type
 
 
 class Values:
@@ -67,7 +67,7 @@ def python_values(column: pa.Array | pa.ChunkedArray | Values) -> list[Any]:
     kind = column.type
     if pa.types.is_float16(kind):
         column = column.cast(pa.float32())
-    wanted = plain(kind)
+    wanted = plain_type(kind)
     if wanted != kind:
         column = column.cast(wanted)
     if column.null_count == len(column):
@@ -108,7 +108,7 @@ def _texts(array: pa.LargeStringArray) -> list[Any]:
 
 
 def _json(array: pa.Array) -> list[Any]:
-    return [None if item is None else json_value(item) for item in array.to_pylist()]
+    return [None if item is None else parsed_bytes(item) for item in array.to_pylist()]
 
 
 def _lists(array: pa.ListArray) -> list[Any]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mirror.store.history.columns import Column, ExportColumns, Row, rows_of
-from mirror.store.history.history import Wide, opened
+from mirror.store.history.history import Wide, open_sources
 from mirror.store.history.merge import Merge
 from mirror.store.history.parts import STEP
 from mirror.store.history.python_values import python_values
@@ -44,7 +44,7 @@ class HistoryRows:
     def __init__(
         self, objects: Objects, stored: StoredHistory, summary: Callable[[], Mapping[str, Any]] = dict
     ) -> None:
-        self._sources = opened(objects, stored, summary)
+        self._sources = open_sources(objects, stored, summary)
         self._exports = self._sources.exports
         self._tail = TailRows(self._sources.tail, self._exports)
 

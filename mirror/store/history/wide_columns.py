@@ -19,14 +19,14 @@ from mirror.store.history.cells import EXACT, json_texts
 JSON_MARK = {b"wandb-mirror": b"json"}  # metadata of a field whose texts are JSON
 
 
-class Held(NamedTuple):
+class TypedColumn(NamedTuple):
     """A key's column in one part."""
 
     array: pa.Array
     is_json: bool = False  # its texts are JSON already
 
 
-class Kind(NamedTuple):
+class ColumnKind(NamedTuple):
     """What has to be known of a column to find the common type."""
 
     type: pa.DataType
@@ -34,7 +34,7 @@ class Kind(NamedTuple):
     has_wide_integers: bool = False  # some beyond 2^53, which no float holds exactly
 
 
-def common_field(name: str, kinds: Sequence[Kind]) -> pa.Field:
+def common_field(name: str, kinds: Sequence[ColumnKind]) -> pa.Field:
     """The field that holds a key of all parts.
 
     Args:
@@ -42,7 +42,7 @@ def common_field(name: str, kinds: Sequence[Kind]) -> pa.Field:
         kinds: of the parts that have the key.
     """
     name = valid_unicode(name)
-    distinct = {plain(kind.type) for kind in kinds if not pa.types.is_null(kind.type)}
+    distinct = {plain_type(kind.type) for kind in kinds if not pa.types.is_null(kind.type)}
     if any(kind.is_json for kind in kinds):
         return _json_field(name)
     if len(distinct) <= 1:
@@ -58,7 +58,7 @@ def common_field(name: str, kinds: Sequence[Kind]) -> pa.Field:
     return _json_field(name)
 
 
-def fit(column: Held, field: pa.Field) -> pa.Array:
+def cast_to_field(column: TypedColumn, field: pa.Field) -> pa.Array:
     """A column of a part in the common type."""
     if field.metadata != JSON_MARK:
         return column.array if column.array.type == field.type else column.array.cast(field.type)
@@ -67,7 +67,7 @@ def fit(column: Held, field: pa.Field) -> pa.Array:
 
 def as_plain(column: pa.ChunkedArray) -> pa.Array:
     """A column as one array of its plain type."""
-    kind = plain(column.type)
+    kind = plain_type(column.type)
     if pa.types.is_float16(column.type):
         column = column.cast(pa.float32())
     if column.type != kind:
@@ -84,7 +84,7 @@ def has_wide_integers(array: pa.Array) -> bool:
     return bounds["max"] is not None and (bounds["max"] > EXACT or bounds["min"] < -EXACT)
 
 
-def tail_column(values: Sequence[Any], *, beside_numbers: bool) -> Held:
+def tail_column(values: Sequence[Any], *, beside_numbers: bool) -> TypedColumn:
     """Parsed JSON values of a tail as a column.
 
     Args:
@@ -93,28 +93,28 @@ def tail_column(values: Sequence[Any], *, beside_numbers: bool) -> Held:
     """
     there = [value for value in values if value is not None]
     if not there:
-        return Held(pa.nulls(len(values)))
+        return TypedColumn(pa.nulls(len(values)))
     if all(_is_number(value) or (isinstance(value, str) and value in NUMBERS) for value in there) and (
         beside_numbers or any(map(_is_number, there))
     ):
         there = [NUMBERS.get(value, value) if isinstance(value, str) else value for value in there]
         values = [NUMBERS.get(value, value) if isinstance(value, str) else value for value in values]
         if any(isinstance(value, float) for value in there) and not any(_is_wide(value) for value in there):
-            return Held(pa.array([None if value is None else float(value) for value in values], pa.float64()))
+            return TypedColumn(pa.array([None if value is None else float(value) for value in values], pa.float64()))
     for kind, fits in ((pa.bool_(), bool), (pa.int64(), int), (pa.float64(), float), (pa.large_string(), str)):
         if all(type(value) is fits for value in there):
             try:
-                return Held(pa.array(values, kind))
+                return TypedColumn(pa.array(values, kind))
             except (pa.ArrowException, OverflowError, UnicodeError):  # beyond 64 bits, or a lone surrogate
                 break
     texts = [None if value is None else dump_strict(value) for value in values]
-    return Held(pa.array(texts, pa.large_string()), is_json=True)
+    return TypedColumn(pa.array(texts, pa.large_string()), is_json=True)
 
 
-def plain(kind: pa.DataType) -> pa.DataType:
+def plain_type(kind: pa.DataType) -> pa.DataType:
     """Types that hold the same values in another layout, as one."""
     if pa.types.is_dictionary(kind):
-        return plain(kind.value_type)
+        return plain_type(kind.value_type)
     if pa.types.is_string(kind) or pa.types.is_string_view(kind):
         return pa.large_string()
     if pa.types.is_binary(kind) or pa.types.is_binary_view(kind):

@@ -76,15 +76,15 @@ def write_metrics(home: Home, batch: Sequence[tuple[RunPath, Folded]]) -> tuple[
             try:
                 rows = _write(path, some)
             except pa.ArrowException as error:
-                discard(files)
+                remove_uncommitted(files)
                 raise StoreError(f"the metrics of {len(some)} runs cannot be written: {error}") from error
             except BaseException:
-                discard(files)
+                remove_uncommitted(files)
                 raise
             if rows:
                 files[-1] = MetricFile(path=path, rows=rows)
             else:
-                discard([files.pop()])
+                remove_uncommitted([files.pop()])
     return tuple(files)
 
 
@@ -94,7 +94,7 @@ def register(engine: Engine, files: Sequence[MetricFile]) -> None:
         engine.execute("CALL ducklake_add_data_files('lake', 'metrics', ?)", [str(file.path)])
 
 
-def discard(files: Iterable[MetricFile]) -> None:
+def remove_uncommitted(files: Iterable[MetricFile]) -> None:
     """Remove files whose transaction was rolled back."""
     for file in files:
         with contextlib.suppress(OSError):

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from mirror.records.addresses import ProjectKey
-from mirror.records.passes import Held
+from mirror.records.passes import HeldRun
 from mirror.records.runs import ACTIVE_STATES, RunRecord, is_same_run
 from mirror.records.texts import storable
 from mirror.store.engine.connection import sql_name
@@ -19,13 +19,13 @@ _IN_PROJECT = "FROM lake.runs WHERE entity = ? AND project = ?"
 _ALIVE = f"{_IN_PROJECT} AND gone_at IS NULL"
 _NAMED = "run_id IN (SELECT unnest(?::VARCHAR[]))"
 _ACTIVE = sorted(ACTIVE_STATES)
-_HELD = columns_of(Held, gone="gone_at IS NOT NULL", heartbeat="heartbeat_at_text", updated="updated_at_text")
+_HELD = columns_of(HeldRun, gone="gone_at IS NOT NULL", heartbeat="heartbeat_at_text", updated="updated_at_text")
 
 
-def held_runs(lake: Queryable, key: ProjectKey, run_ids: Iterable[str]) -> dict[str, Held]:
+def held_runs(lake: Queryable, key: ProjectKey, run_ids: Iterable[str]) -> dict[str, HeldRun]:
     """What is held of those of the named runs that are held."""
     rows = _ask(lake, f"SELECT run_id, {_HELD} {_IN_PROJECT} AND {_NAMED}", key, list(run_ids))
-    held = aware_structs(Held, [row[1:] for row in rows])
+    held = aware_structs(HeldRun, [row[1:] for row in rows])
     return {row[0]: run for row, run in zip(rows, held, strict=True)}
 
 

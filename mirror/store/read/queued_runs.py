@@ -48,7 +48,7 @@ _OVERLAID = (
 )
 
 
-def overlaid(source: str, shown: Sequence[Overlaid]) -> str:
+def overlaid_relation(source: str, shown: Sequence[Overlaid]) -> str:
     """Runs as they will be, as a relation in SQL. A run that is still to be made has no row of its own in the lake.
 
     Args:

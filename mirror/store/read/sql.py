@@ -24,7 +24,7 @@ from mirror.store.engine.literals import inlined
 from mirror.store.engine.meta import lake_version
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.reading import open_lake
-from mirror.store.read.queued_runs import Overlaid, overlaid
+from mirror.store.read.queued_runs import Overlaid, overlaid_relation
 from mirror.store.schema.views import views
 
 
@@ -46,7 +46,7 @@ def connect(
             engine.execute("BEGIN")  # outside of a transaction DuckLake reads its catalog anew for each statement
             found = dict(views(lake_version(Snapshot(engine))))
             found["runs_upstream"] = found.pop("runs")
-            found["runs"] = f"SELECT * FROM {overlaid('runs_upstream', queued) if queued else 'runs_upstream'}"
+            found["runs"] = f"SELECT * FROM {overlaid_relation('runs_upstream', queued) if queued else 'runs_upstream'}"
             for name, query in found.items():
                 engine.execute(f"CREATE VIEW {sql_name(name)} AS {query}")
             engine.execute("COMMIT")
@@ -56,7 +56,7 @@ def connect(
     return engine
 
 
-class Column(msgspec.Struct, frozen=True):
+class ResultColumn(msgspec.Struct, frozen=True):
     """One column of an answer."""
 
     name: str
@@ -68,7 +68,7 @@ class ResultSet:
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
         self._cursor = cursor
-        self.columns = [Column(str(item[0]), str(item[1])) for item in cursor.description or []]
+        self.columns = [ResultColumn(str(item[0]), str(item[1])) for item in cursor.description or []]
 
     def rows(self, batch: int = 1000) -> Iterator[tuple[Any, ...]]:
         """Rows of Python values, JSON columns as their text.

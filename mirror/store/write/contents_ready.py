@@ -26,7 +26,7 @@ from mirror.records.contents import (
     HeldHistory,
     HistoryChange,
     TailRow,
-    judge,
+    judge_completeness,
 )
 from mirror.records.texts import storable_wire
 from mirror.store.engine.lake import Lake
@@ -34,7 +34,7 @@ from mirror.store.engine.queries import Queryable
 from mirror.store.history.earlier_forms import EarlierForms
 from mirror.store.history.lost_forms import lost_forms
 from mirror.store.history.parts import ExportPart, RowsPart, open_export
-from mirror.store.metrics.files import MetricFile, discard, write_metrics
+from mirror.store.metrics.files import MetricFile, remove_uncommitted, write_metrics
 from mirror.store.metrics.fold import Folded, fold_exports, fold_rows
 from mirror.store.objects.objects import Objects
 from mirror.store.read.histories import earlier_forms, held_histories, held_rows_at, held_tails
@@ -127,7 +127,7 @@ def prepare(
             with lake.reading() as engine:
                 superseded = superseded_histories(engine, key, replaced, files)
     except BaseException:
-        discard(files)
+        remove_uncommitted(files)
         raise
     return ReadyContents(
         key=key, runs=tuple(runs), new=new, histories=tuple(histories), artifacts=tuple(artifacts), metrics=files,
@@ -135,14 +135,14 @@ def prepare(
     )  # fmt: skip
 
 
-def give_up(lake: Lake, ready: ReadyContents) -> None:
+def remove_prepared(lake: Lake, ready: ReadyContents) -> None:
     """Remove the files of a transaction that failed, unless the catalog names them after all."""
     if not ready.metrics:
         return
     with contextlib.suppress(StoreError), lake.reading() as engine:
         rows = engine.execute("SELECT data_file FROM ducklake_list_files('lake', 'metrics')").fetchall()
         named = {Path(name).name for (name,) in rows}
-        discard(file for file in ready.metrics if file.path.name not in named)
+        remove_uncommitted(file for file in ready.metrics if file.path.name not in named)
 
 
 def _tail_ends(
@@ -191,7 +191,7 @@ def _append(run_id: str, change: HistoryChange, held: HeldHistory) -> tuple[Read
     before = held.completeness
     assert before is not None
     last = change.tail[-1].step if change.tail else held.last_step
-    facts = judge(
+    facts = judge_completeness(
         change,
         rows_held=before.rows_held + len(change.tail),
         shared_rows=before.shared_rows,
@@ -236,7 +236,7 @@ def _rebuild(
         tail = _not_in(tail, covered, frozenset(change.live_steps))
     folded = fold_exports(list(parts.values()), [row.row for row in tail])
     facts = folded.facts
-    completeness = judge(
+    completeness = judge_completeness(
         change,
         rows_held=facts.steps + facts.without_step,
         shared_rows=facts.repeated + facts.merged,

@@ -13,14 +13,14 @@ from mirror.store.write.contents_writer import run_artifacts
 from mirror.store.write.rows import insert
 
 
-class Delivered(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveredRows(msgspec.Struct, frozen=True, kw_only=True):
     """What a replay brought to the server, beside the rows of runs and files that it refreshed."""
 
     receipts: tuple[Receipt, ...]
     links: tuple[tuple[str, str, Direction], ...] = ()  # run id, artifact id; on top of those that are held
 
 
-def write_delivered(engine: Engine, key: ProjectKey, delivered: Delivered | None) -> None:
+def write_delivered(engine: Engine, key: ProjectKey, delivered: DeliveredRows | None) -> None:
     """Write receipts and links; the caller's transaction makes them visible."""
     if delivered is None:
         return

@@ -16,11 +16,11 @@ from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.read.held_runs import remade_runs
 from mirror.store.schema.tables import PROJECTS, RUNS, SOURCES, SWEEPS
-from mirror.store.write.contents_ready import give_up, prepare
+from mirror.store.write.contents_ready import prepare, remove_prepared
 from mirror.store.write.contents_writer import commit_contents
 from mirror.store.write.failures import write_failures
 from mirror.store.write.generations import supersede_runs
-from mirror.store.write.receipts import Delivered, write_delivered
+from mirror.store.write.receipts import DeliveredRows, write_delivered
 from mirror.store.write.rows import insert, merge, naive, put
 
 
@@ -31,7 +31,7 @@ def commit(
     artifacts: Sequence[ArtifactChange] = (),
     *,
     objects: Objects | None = None,
-    delivered: Delivered | None = None,
+    delivered: DeliveredRows | None = None,
 ) -> None:
     """Write everything, or nothing: rows, contents and the watermark become visible together.
 
@@ -66,7 +66,7 @@ def commit(
             commit_contents(engine, ready, changes.at)
             write_delivered(engine, changes.key, delivered)
     except BaseException:
-        give_up(lake, ready)
+        remove_prepared(lake, ready)
         raise
 
 

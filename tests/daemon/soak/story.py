@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mirror.daemon.status.status_file import read_status
+from mirror.daemon.status.status_file import read_daemon_status
 from mirror.errors import EntryMoved
 from mirror.layout import Home
 from mirror.outbox import Outbox
@@ -199,7 +199,7 @@ class Story:
             return False
         if not self.lives.is_ready():
             return True
-        status = read_status(self.home)
+        status = read_daemon_status(self.home)
         return status is not None and any(worker.state == "busy" for worker in status.workers)
 
     def _step(self, *, deadly: bool) -> None:
