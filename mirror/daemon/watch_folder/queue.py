@@ -32,7 +32,7 @@ DELETED = "its run was deleted upstream"
 TOGETHER = 1000  # files that the mirror is asked about at once
 
 
-class ListedFile(NamedTuple):
+class UpstreamFile(NamedTuple):
     """A file as the server lists it."""
 
     size: int | None  # bytes; None: the server does not say, as for the next
@@ -44,8 +44,8 @@ class KnownPlaces(msgspec.Struct, frozen=True, kw_only=True):
 
     runs: Mapping[str, HeldRun]
     created: frozenset[str]  # runs whose creation waits in the outbox
-    waiting: Mapping[Target, ListedFile | None]  # an upload that waits; None for a deletion
-    listed: Mapping[Target, ListedFile]  # a file that the server has
+    waiting: Mapping[Target, UpstreamFile | None]  # an upload that waits; None for a deletion
+    listed: Mapping[Target, UpstreamFile]  # a file that the server has
 
     def why_not(self, run_id: str) -> str | None:
         """Why nothing can be queued for a run; None when it can."""
@@ -97,22 +97,22 @@ class Queue:
             [RunPath(self._key.entity, self._key.project, run_id) for run_id in run_ids], "new", "claimed", "conflict"
         )
         created: set[str] = set()
-        waiting: dict[Target, ListedFile | None] = {}
+        waiting: dict[Target, UpstreamFile | None] = {}
         for _, entry in (one for some in placed.values() for one in some):
             match entry.operation:
                 case Create():
                     created.add(entry.run_id)
                 case UploadFile(name=name, md5=md5, size=size):
-                    waiting[Target(entry.run_id, name)] = ListedFile(size, md5)
+                    waiting[Target(entry.run_id, name)] = UpstreamFile(size, md5)
                 case DeleteFile(name=name):
                     waiting[Target(entry.run_id, name)] = None
                 case _:
                     pass
-        listed: dict[Target, ListedFile] = {}
+        listed: dict[Target, UpstreamFile] = {}
         names = iter(targets)
         while some := list(islice(names, TOGETHER)):
             held = listed_files(self._lake, self._key, some)
-            listed |= {Target(*place): ListedFile(file.size, file.md5) for place, file in held.items()}
+            listed |= {Target(*place): UpstreamFile(file.size, file.md5) for place, file in held.items()}
         return KnownPlaces(
             runs=held_runs(self._lake, self._key, run_ids),
             created=frozenset(created),
