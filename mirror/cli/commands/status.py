@@ -78,9 +78,8 @@ def _print(status: Status) -> None:
                 f"error: {project.entity}/{project.project}: {project.last_error} ({ago(project.last_error_at, now)})"
             )
     for failure in status.failures[:SHOWN]:
-        write(
-            f"left behind: {failure.path}{f' ({failure.item})' if failure.item else ''}: {describe_failure(failure, now)}"
-        )
+        what = f"{failure.path} ({failure.item})" if failure.item else failure.path
+        write(f"left behind: {what}: {describe_failure(failure, now)}")
     left = sum(project.failures for project in status.projects)
     if left > SHOWN:
         write(f"{left - SHOWN:,} more: the view `failures` has all")

@@ -11,7 +11,6 @@ import msgspec
 from mirror.config import SourceSettings, load_config, source_of
 from mirror.errors import ConfigError
 from mirror.layout import Home
-from mirror.outbox import Outbox
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Entry, EntryState, Operation
 from mirror.records.server import Viewer
