@@ -94,6 +94,18 @@ class LocalMirror:
         """Whom the server knew by the key at an earlier pull; None when that is not known."""
         return read_viewer(self.home)
 
+    def projects(self) -> list[tuple[str, str]]:
+        """Entity and name of all projects that are held, by name."""
+        from mirror.store.read.projects import mirrored_projects
+
+        return mirrored_projects(self.reader)
+
+    def is_mirrored(self, entity: str, project: str) -> bool:
+        """Whether a project was ever pulled, or any of its runs."""
+        from mirror.store.read.projects import is_mirrored
+
+        return is_mirrored(self.reader, entity, project)
+
     def source(self, entity: str, project: str) -> SourceSettings | None:
         """What is wanted of a project's runs by the configuration as it is now; None where it does not say."""
         try:
