@@ -210,8 +210,8 @@ def test_a_picture_fits_the_terminal_and_says_what_is_below(editor: Editor) -> N
     "place",
     [
         Match(kind="storage"),
-        Match(kind="graphql", contains_run="r1", query="filesFirst"),
-        Match(contains_run="r1", query="summary"),
+        Match(contains_run="r1", operation="MirrorRunContents"),
+        Match(contains_run="r1", operation="MirrorRuns"),
     ],
     ids=["export", "contents", "run"],
 )
