@@ -35,7 +35,6 @@ from mirror.records.passes import Changes
 from mirror.records.receipts import Ending, Receipt, receipt_of
 from mirror.records.runs import RunRecord
 from mirror.replay.context import DeliveryContext
-from mirror.replay.decide import FIELD_OF, WHOLE
 from mirror.replay.deliveries import Delivered
 from mirror.store.engine.lake import Lake
 from mirror.store.read.files import held_objects
@@ -211,7 +210,7 @@ def _commit(context: DeliveryContext, key: ProjectKey, ended: Sequence[Ended]) -
     for one in ended:
         run_id = one.entry.run_id
         if one.delivered.run is not None:
-            runs[run_id] = _without_nulls(one.delivered.run)
+            runs[run_id] = one.delivered.run
             gone.pop(run_id, None)
         if one.delivered.gone:
             runs.pop(run_id, None)
@@ -227,15 +226,6 @@ def _commit(context: DeliveryContext, key: ProjectKey, ended: Sequence[Ended]) -
         delivered=receipts.DeliveredRows(receipts=tuple(one.receipt for one in ended), links=tuple(links)),
     )
     context.fresh.written(key, [*runs, *gone])
-
-
-def _without_nulls(run: RunRecord) -> RunRecord:
-    """A run whose documents that are null count as not told: what is held of them stays until a pull says otherwise.
-
-    Else the next operation on one of them would take the null for nothing, and write over what the server has.
-    """
-    null = {field for name in WHOLE if getattr(run, field := FIELD_OF.get(name, name)) is None}
-    return msgspec.structs.replace(run, untold=run.untold | null) if null else run
 
 
 def _contents(context: DeliveryContext, key: ProjectKey, files: dict[str, dict[str, FileRow]]) -> list[ContentChanges]:

@@ -156,7 +156,7 @@ def test_null_where_this_mirror_holds_something_is_not_taken_for_nothing(
     assert {"a", "b"} <= set(run.tags)
 
 
-@pytest.mark.parametrize(("name", "operation"), [("config", CONFIG), ("summaryMetrics", SUMMARY)])
+@pytest.mark.parametrize(("name", "operation"), [("config", CONFIG), ("summaryMetrics", SUMMARY), ("tags", TAGS)])
 def test_it_is_not_after_another_operation_of_the_run_either(
     name: str, operation: Operation, sandbox: Sandbox, mirror: Mirror, sender: Sender
 ) -> None:
