@@ -229,7 +229,7 @@ PROMISES = (
             **files("run", "history_values values_as_logged"),
             **files("api", "rows times"),
             **files("cli", "history"),
-            **files("cli", "plot"),
+            **files("cli", "plot run_names"),
         },
     ),
     Promise(
