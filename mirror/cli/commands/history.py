@@ -61,7 +61,8 @@ def command(
 ) -> None:
     """Show what a run logged, one row a step, with exact values. Asks the mirror alone, never the network.
 
-    RUN is ENTITY/PROJECT/RUN_ID, its web address, or an id or a name that just one run has. A table is cut after 1,000 rows; the other forms never are.
+    RUN is ENTITY/PROJECT/RUN_ID, its web address, or an id or a name that just one run has. A table is cut after 1,000
+    rows; the other forms never are.
     """
     chosen = None if keys is None else [name for name in keys.split(",") if name]
     if chosen == []:
