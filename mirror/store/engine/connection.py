@@ -73,6 +73,15 @@ def new_engine(settings: StoreSettings | None = None, home: Home | None = None) 
     return engine
 
 
+def plan_lightly(engine: Engine) -> None:
+    """Have questions planned without statistics, for the lake's own, which are small and say how to join.
+
+    DuckLake reads the statistics of an empty table anew for each column and each look: a question about one costs 0.1 s
+    of planning otherwise, and a lake has such tables as a rule.
+    """
+    engine.execute("SET GLOBAL disabled_optimizers = 'join_order,statistics_propagation'")
+
+
 def attach_lake(engine: duckdb.DuckDBPyConnection, catalog: Path, data: Path, *, read_only: bool) -> None:
     """Attach the lake; its data folder is wherever the home is now, also when the home was moved."""
     options = [f"DATA_PATH {sql_text(f'{data}{os.sep}')}", "OVERRIDE_DATA_PATH true", "DATA_INLINING_ROW_LIMIT 0"]
