@@ -20,6 +20,7 @@ from mirror.store.engine.spill import spill_folder
 EXTENSION_PACKAGES = ("duckdb_extension_sqlite_scanner", "duckdb_extension_ducklake")
 Engine = duckdb.DuckDBPyConnection
 LAKE = "lake"  # the name under which the lake is attached
+CATALOG = f"__ducklake_metadata_{LAKE}"  # DuckLake's own tables, which it shows beside the lake
 
 
 def extension_file(package: str) -> Path:
