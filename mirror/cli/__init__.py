@@ -14,9 +14,9 @@ from typing import Any
 
 import click
 
+from mirror.cli.left_out import leave_out
 from mirror.cli.terminal.output import say, say_hint, use_utf8
 from mirror.cli.terminal.statuses import MEANINGS, exit_statuses
-from mirror.cli.without_pandas import leave_pandas_out
 from mirror.durable import FULL
 from mirror.errors import MirrorError, StoreError
 from mirror.private import UMASK
@@ -46,6 +46,8 @@ COMMANDS = {
 # The others may write files that the user asked for, as open as he wants them.
 WRITE_HOME = frozenset({"init", "pull", "edit", "upload", "outbox", "replay", "maintain", "repair", "daemon"})
 
+NUMERIC = frozenset({"demo"})  # computes with NumPy
+
 DEBUG_VARIABLE = "WANDB_MIRROR_DEBUG"
 
 
@@ -60,6 +62,8 @@ class Program(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name not in NUMERIC:
+            leave_out()
         found = importlib.import_module(f"mirror.cli.commands.{cmd_name}").command
         assert isinstance(found, click.Command)
         return found
@@ -104,7 +108,6 @@ def program(ctx: click.Context, home: str | None, config: str | None) -> None:
 
 def main() -> None:
     """Run the program: one clear line for what went wrong, a hint, and an exit code; never a traceback."""
-    leave_pandas_out()
     try:
         use_utf8()
         code = program.main(prog_name="wandb-mirror", standalone_mode=False)

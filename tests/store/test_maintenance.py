@@ -20,8 +20,8 @@ from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.run.api import Api
 from mirror.sandbox import Sandbox
-from mirror.store.care.catalog import CATALOG
 from mirror.store.care.tables import FLUSH_ROWS
+from mirror.store.engine.connection import CATALOG
 from mirror.store.engine.lake import Lake
 from mirror.store.read.sql import connect
 from tests.mirroring import ENGINE, ENTITY, PROJECT, Mirror

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from mirror.api.rows.answers import one_line
-from mirror.api.rows.flaws import Flaws, decode_flawed, fields_of, names_in
+from mirror.api.rows.flaws import Flaws, asked_by, decode_flawed, fields_of, names_in
 from mirror.api.rows.listed import ArtifactsPage
 from mirror.api.rows.lists import CUT, NO_FLAWS, flaws_by_place, lost_to, read_list
 from mirror.api.rows.scalars import NULL, Int64, NonEmpty, int_or_none, json_text
@@ -182,8 +182,7 @@ def to_artifact(node: msgspec.Raw | bytes, failed: Flaws = NO_FLAWS) -> Artifact
 
 def _untold(node: msgspec.Raw | bytes, wire: _Ref, wrong: Flaws) -> frozenset[str]:
     """The fields of a record that the server did not tell: it lacks them, or what it says of them is wrong."""
-    asked = {field.encode_name for field in msgspec.structs.fields(type(wire))}
-    lacking = (asked - names_in(node)) | fields_of(wrong).keys()
+    lacking = (asked_by(type(wire)) - names_in(node)) | fields_of(wrong).keys()
     untold = {made for name in lacking for made in _MADE_OF.get(name, (name,))} - {"state"}
     if isinstance(wire.artifact_sequence.project, msgspec.UnsetType):
         untold |= {"entity", "project"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -82,6 +83,12 @@ def decode_flawed(node: msgspec.Raw | bytes, shape: type[T]) -> tuple[T, Flaws]:
         return decode(node, shape), {}
     except msgspec.ValidationError:
         return _by_field(node, shape)
+
+
+@cache
+def asked_by(shape: type[msgspec.Struct]) -> frozenset[str]:
+    """The server's names of a shape's fields; once, since msgspec looks up every type anew."""
+    return frozenset(field.encode_name for field in msgspec.structs.fields(shape))
 
 
 def names_in(node: msgspec.Raw | bytes) -> frozenset[str]:

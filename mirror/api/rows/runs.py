@@ -13,7 +13,7 @@ from types import MappingProxyType
 import msgspec
 
 from mirror.api.rows.answers import one_line
-from mirror.api.rows.flaws import decode_flawed, names_in
+from mirror.api.rows.flaws import asked_by, decode_flawed, names_in
 from mirror.api.rows.pages import BadRun
 from mirror.api.rows.scalars import NULL, Int64, NonEmpty, int_or_none, is_null, json_text, to_int
 from mirror.api.rows.times import time_or_none
@@ -69,7 +69,7 @@ class _Sweep(msgspec.Struct, rename="camel"):
     heartbeat_at: str | None = None
 
 
-_asked = frozenset(field.encode_name for field in msgspec.structs.fields(_Run))
+_asked, _asked_of_user = asked_by(_Run), asked_by(_User)
 
 
 class _Names(msgspec.Struct):
@@ -186,7 +186,7 @@ def _user(node: msgspec.Raw) -> tuple[_User, Mapping[str, str], frozenset[str]]:
         there = names_in(node)
     except ValueError as error:
         return _User(), {"user": one_line(str(error), 200)}, frozenset()
-    lacking = frozenset(field.encode_name for field in msgspec.structs.fields(_User)) - there
+    lacking = _asked_of_user - there
     return user, {f"user.{name}": why for name, why in flaws.items()}, frozenset(f"user.{name}" for name in lacking)
 
 

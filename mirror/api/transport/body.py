@@ -6,9 +6,9 @@ is not seen here: the caller knows the size and MD5 that were listed, and compar
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator
 
-import anyio
 import httpx
 
 from mirror.api.transport.decoding import Undecodable, decoder_of
@@ -46,19 +46,19 @@ class Body:
         failed: Unreachable | None = None
         parts: list[bytes] = []
         size = seen = 0
-        last_s = anyio.current_time()
+        last_s = time.monotonic()
         try:
             decoder = decoder_of(self._response.headers.get("content-encoding", ""))
             async for received in self._incoming.pieces(self._response, self._host):
                 for piece in decoder.pieces(received):
                     parts.append(piece)
                     size += len(piece)
-                    if size >= CHUNK_BYTES or anyio.current_time() - last_s >= CHUNK_S:
+                    if size >= CHUNK_BYTES or time.monotonic() - last_s >= CHUNK_S:
                         seen += size
                         chunk = b"".join(parts) if len(parts) > 1 else parts[0]
                         parts, size = [], 0
                         yield chunk
-                        last_s = anyio.current_time()
+                        last_s = time.monotonic()
             decoder.close()
         except Undecodable as error:
             failed, size = Unreachable(f"{self._host} sent a file that cannot be read: {error}", answered=True), 0

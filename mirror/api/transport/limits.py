@@ -46,7 +46,7 @@ class _Scope:
     """What is known of one budget, and who waits for it."""
 
     def __init__(self, costs: dict[CostClass, float]) -> None:
-        self.queue = anyio.Lock()  # in order of arrival: none is overtaken for ever by cheaper ones
+        self.queue = anyio.Lock(fast_acquire=True)  # in order of arrival: none is overtaken for ever by cheaper ones
         self.budget = RateBudget(costs)
         self.held_until = -math.inf
         self.held_from = -math.inf  # when the last refusal came that was counted
@@ -73,11 +73,11 @@ class Limits:
         host: str,
         max_hold_s: float = 120.0,
         requests_per_second: float | None = None,
-        now: Callable[[], float] = anyio.current_time,
+        now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
         self.now = now
-        self._slots = anyio.Semaphore(concurrent)
+        self._slots = anyio.Semaphore(concurrent, fast_acquire=True)
         self._host = host
         self._max_hold_s = max_hold_s
         self._sleep = sleep

@@ -6,6 +6,7 @@ that the network is waited for counts.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator
 
 import anyio
@@ -44,11 +45,11 @@ class Incoming:
         self._under_way += 1
         try:
             while True:
-                began = anyio.current_time()
+                began = time.monotonic()
                 piece = await anext(received, None)
                 if piece is None:
                     return
-                waited_s += anyio.current_time() - began
+                waited_s += time.monotonic() - began
                 size += len(piece)
                 self._meter.bytes_down += len(piece)
                 sharers = max(sharers, self._under_way)

@@ -278,6 +278,8 @@ class Transfers:
 
 async def _close(response: httpx.Response) -> None:
     """Let go of a connection, also under cancellation."""
+    if response.is_closed:  # as httpx leaves one that was read to its end
+        return
     with anyio.CancelScope(shield=True):
         try:
             await response.aclose()

@@ -245,7 +245,7 @@ async def _files(
 
     if lacking:  # versions share most of their files: what is held is not fetched again
         await list_urls()
-    turns = anyio.Semaphore(FILES_AT_ONCE)
+    turns = anyio.Semaphore(FILES_AT_ONCE, fast_acquire=True)
     rows: list[ArtifactFileRow] = []
 
     async def one(entry: ManifestEntry) -> None:

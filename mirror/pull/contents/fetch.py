@@ -63,7 +63,7 @@ class UnderWay:
     @asynccontextmanager
     async def turn(self, key: PartialKey) -> AsyncGenerator[None, None]:
         """Be the only one with these bytes."""
-        lock = self._locks.setdefault(key, anyio.Lock())
+        lock = self._locks.setdefault(key, anyio.Lock(fast_acquire=True))
         self._waiting[key] += 1
         try:
             async with lock:

@@ -45,7 +45,7 @@ async def take_files(job: FetchJob, listed: ListedContents, held: Mapping[str, H
             if item.startswith(_PREFIX) and item not in asked:  # gone, left out by now, or held
                 job.settle(listed.run_id, item)
     wanted = [file for file in plan.fetch if job.is_due(listed.run_id, _item(file))]
-    turns = anyio.Semaphore(FILES_AT_ONCE)
+    turns = anyio.Semaphore(FILES_AT_ONCE, fast_acquire=True)
 
     async def one(file: ListedFile) -> None:
         async with turns:

@@ -12,9 +12,7 @@ from pathlib import Path
 from mirror.durable import file_names
 from mirror.errors import StoreError
 from mirror.layout import Home
-from mirror.store.engine.connection import LAKE, Engine, sql_text
-
-CATALOG = f"__ducklake_metadata_{LAKE}"
+from mirror.store.engine.connection import CATALOG, LAKE, Engine, sql_text
 
 # A table's folder, relative to the data folder; it may have several rows, one a version of the table.
 FOLDERS = (

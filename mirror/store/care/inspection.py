@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from mirror.config import StoreSettings
 from mirror.errors import LakeTooNew
 from mirror.layout import Home
-from mirror.store.care.catalog import CATALOG, FOLDERS
+from mirror.store.care.catalog import FOLDERS
 from mirror.store.care.objects import REFERENCES
-from mirror.store.engine.connection import LAKE, Engine, attach_lake, new_engine, store_errors
+from mirror.store.engine.connection import CATALOG, LAKE, Engine, attach_lake, new_engine, store_errors
 from mirror.store.engine.meta import lake_version
 from mirror.store.engine.queries import Snapshot
 from mirror.store.schema.tables import SCHEMA_VERSION

@@ -19,9 +19,9 @@ import pyarrow as pa
 from mirror.durable import file_names
 from mirror.layout import Home
 from mirror.locks import locked
-from mirror.store.care.catalog import CATALOG, data_files
+from mirror.store.care.catalog import data_files
 from mirror.store.care.files import Removed, is_older
-from mirror.store.engine.connection import LAKE, Engine, sql_text
+from mirror.store.engine.connection import CATALOG, LAKE, Engine, sql_text
 from mirror.store.engine.meta import is_empty
 from mirror.store.engine.queries import Snapshot
 

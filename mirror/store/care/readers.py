@@ -9,8 +9,7 @@ It is asked through the engine: two SQLite libraries in one process would take e
 
 from __future__ import annotations
 
-from mirror.store.care.catalog import CATALOG
-from mirror.store.engine.connection import Engine, sql_text
+from mirror.store.engine.connection import CATALOG, Engine, sql_text
 
 
 def all_read_the_newest(engine: Engine) -> bool:

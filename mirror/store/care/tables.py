@@ -11,8 +11,8 @@ import datetime as dt
 
 import msgspec
 
-from mirror.store.care.catalog import CATALOG, expirable
-from mirror.store.engine.connection import LAKE, Engine, sql_text
+from mirror.store.care.catalog import expirable
+from mirror.store.engine.connection import CATALOG, LAKE, Engine, sql_text
 from mirror.store.engine.lake import Lake
 from mirror.store.metrics.files import GROUP_ROWS
 

@@ -20,6 +20,7 @@ from mirror.store.engine.spill import spill_folder
 EXTENSION_PACKAGES = ("duckdb_extension_sqlite_scanner", "duckdb_extension_ducklake")
 Engine = duckdb.DuckDBPyConnection
 LAKE = "lake"  # the name under which the lake is attached
+CATALOG = f"__ducklake_metadata_{LAKE}"  # DuckLake's own tables, which it shows beside the lake
 
 
 def extension_file(package: str) -> Path:
@@ -71,6 +72,15 @@ def new_engine(settings: StoreSettings | None = None, home: Home | None = None) 
     for package in EXTENSION_PACKAGES:
         engine.execute(f"LOAD {sql_text(str(extension_file(package)))}")
     return engine
+
+
+def plan_lightly(engine: Engine) -> None:
+    """Have questions planned without statistics, for the lake's own, which are small and say how to join.
+
+    DuckLake reads the statistics of an empty table anew for each column and each look: a question about one costs 0.1 s
+    of planning otherwise, and a lake has such tables as a rule.
+    """
+    engine.execute("SET GLOBAL disabled_optimizers = 'join_order,statistics_propagation'")
 
 
 def attach_lake(engine: duckdb.DuckDBPyConnection, catalog: Path, data: Path, *, read_only: bool) -> None:

@@ -28,7 +28,7 @@ from mirror.layout import Home
 from mirror.private import tighten
 from mirror.store.engine.catalog_copy import refuse_lost_catalog
 from mirror.store.engine.catalog_seal import break_seal, seal, unsealed
-from mirror.store.engine.connection import LAKE, attach_lake, new_engine, sql_text, store_errors
+from mirror.store.engine.connection import LAKE, attach_lake, new_engine, plan_lightly, sql_text, store_errors
 from mirror.store.engine.filesystem import check_can_hold_lake
 from mirror.store.engine.freed_memory import give_back
 from mirror.store.engine.lake_digests import complete_digests, record_digests
@@ -99,6 +99,7 @@ class Lake:
             if not _uses_wal(self._engine, self.home):
                 _use_wal(self.home)
             attach_lake(self._engine, self.home.catalog, self.home.lake_data, read_only=False)
+            plan_lightly(self._engine)
             self._durable = file_names(self.home.lake_data)
             complete_digests(self.home, self._durable)
             self._migrate()
@@ -165,6 +166,7 @@ class Lake:
             engine = new_engine(self._settings, self.home)
             try:
                 attach_lake(engine, self.home.catalog, self.home.lake_data, read_only=False)
+                plan_lightly(engine)
             except BaseException:
                 engine.close()
                 raise

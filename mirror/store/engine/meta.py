@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from mirror.errors import OtherDeployment, StoreError
 from mirror.layout import Home
-from mirror.store.engine.connection import LAKE, sql_text
+from mirror.store.engine.connection import CATALOG
 from mirror.store.engine.queries import Queryable
+
+
+def has_table(lake: Queryable, name: str) -> bool:
+    """Whether the lake has a table; DuckDB's own list of them costs as much as thirty such looks."""
+    return bool(
+        lake.rows(f"SELECT 1 FROM {CATALOG}.ducklake_table WHERE table_name = ? AND end_snapshot IS NULL", [name])
+    )
 
 
 def lake_version(lake: Queryable) -> int:
@@ -14,8 +21,7 @@ def lake_version(lake: Queryable) -> int:
     Raises:
         StoreError: it does not say.
     """
-    query = f"SELECT 1 FROM duckdb_tables() WHERE database_name = {sql_text(LAKE)} AND table_name = 'meta'"
-    if not lake.rows(query):
+    if not has_table(lake, "meta"):
         return 0
     version = _meta(lake, "schema_version")
     if version is None or not version.isdecimal():

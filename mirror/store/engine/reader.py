@@ -16,7 +16,7 @@ from typing import Any
 from mirror.config import StoreSettings
 from mirror.errors import NotMirrored
 from mirror.layout import Home
-from mirror.store.engine.connection import Engine, store_errors
+from mirror.store.engine.connection import Engine, plan_lightly, store_errors
 from mirror.store.engine.meta import lake_deployment
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.reading import open_lake
@@ -104,6 +104,7 @@ class Reader:
                 opened = self._opened
                 if opened is None or not opened.is_good:  # who still uses an old one keeps it until the answer is read
                     opened = self._opened = _Opened(open_lake(self.home, ONE_THREAD))
+                    plan_lightly(opened.root)
         return opened
 
     def __getstate__(self) -> Home:

@@ -24,6 +24,12 @@ def open_lake(home: Home, settings: StoreSettings | None = None) -> duckdb.DuckD
     Raises:
         NotMirrored, LakeTooNew, StoreError: as `mirror.connect`.
     """
+    engine, _ = open_version(home, settings)
+    return engine
+
+
+def open_version(home: Home, settings: StoreSettings | None = None) -> tuple[duckdb.DuckDBPyConnection, int]:
+    """The same, with the version of the lake's schema."""
     with store_errors(home):
         if not home.catalog.exists():
             raise _nothing_yet(home)
@@ -31,11 +37,12 @@ def open_lake(home: Home, settings: StoreSettings | None = None) -> duckdb.DuckD
         engine = new_engine(settings, home)
         try:
             _attach(engine, home)
-            _check_version(lake_version(Snapshot(engine)), home)
+            version = lake_version(Snapshot(engine))
+            _check_version(version, home)
         except BaseException:
             engine.close()
             raise
-    return engine
+    return engine, version
 
 
 def _check_version(version: int, home: Home) -> None:

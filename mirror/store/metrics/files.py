@@ -31,10 +31,14 @@ from mirror.store.schema.tables import METRICS
 from mirror.store.write.rows import ARROW_TYPES
 
 _WORD = pa.dictionary(pa.int32(), pa.string())
-# The columns of `metrics`; its names repeat from row to row.
+# The columns of `metrics`; its names repeat from row to row. What is never null is written in two thirds of the time.
 COLUMNS = pa.schema(
     [
-        (column.name, _WORD if column.required and column.type == "VARCHAR" else ARROW_TYPES[column.type])
+        pa.field(
+            column.name,
+            _WORD if column.required and column.type == "VARCHAR" else ARROW_TYPES[column.type],
+            nullable=not column.required,
+        )
         for column in METRICS.columns
     ]
 )
@@ -44,6 +48,7 @@ _LONGEST_GROUP = 250_000
 # 10 s in a file of 4 million rows where a million was deleted before, and 1 s in a file of a million.
 _FILE_ROWS = 1_000_000
 _WORKERS = 2
+_DELTAS = "DELTA_BINARY_PACKED"
 
 
 class MetricFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +141,7 @@ def _writer(path: Path) -> pq.ParquetWriter:
     return pq.ParquetWriter(
         path, COLUMNS, compression="zstd", compression_level=1, write_page_checksum=True, store_schema=False,
         use_dictionary=["entity", "project", "run_id", "key", "text"],
-        column_encoding={"step": "DELTA_BINARY_PACKED", "timestamp": "DELTA_BINARY_PACKED", "value": "PLAIN"},
+        column_encoding={"step": _DELTAS, "timestamp": _DELTAS, "value": "BYTE_STREAM_SPLIT"},
         write_statistics=["entity", "project", "run_id", "key", "step", "timestamp"],
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ Memory: the steps and times of a run's rows, and the cells of some keys at a tim
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -90,9 +90,11 @@ class Folded:
         """
         if not len(self._steps):
             return
-        times = self._times()
+        times: pa.Array | None = None
         for names in self._batches():
-            for key, cells in self._read(names).items():
+            read = self._read(names)
+            times = self._times(read) if times is None else times
+            for key, cells in read.items():
                 found = self._melt(key, cells, times)
                 if len(found.step):
                     yield found
@@ -135,11 +137,15 @@ class Folded:
             step, times, value, text = (array.filter(last) for array in (step, times, value, text))
         return Slice(key=storable(key), step=step, timestamp=times, value=value, text=text)
 
-    def _times(self) -> pa.Array:
-        """The time of each row in step order: what `_timestamp` holds at its step after the merge."""
+    def _times(self, read: Mapping[str, Cells]) -> pa.Array:
+        """The time of each row in step order: what `_timestamp` holds at its step after the merge.
+
+        Args:
+            read: cells that are there already.
+        """
         if TIME_KEY not in self.keys:
             return pa.nulls(len(self._steps), _TIME)
-        seconds = self._read([TIME_KEY])[TIME_KEY].value
+        seconds = (read if TIME_KEY in read else self._read([TIME_KEY]))[TIME_KEY].value
         times = as_times(seconds)
         if not self._merge.is_shared:
             return times

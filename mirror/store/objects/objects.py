@@ -132,7 +132,7 @@ class Objects:
             StoreError: the disk is full or read-only; nothing is held.
         """
         digest = hashlib.sha256(content).hexdigest()
-        if not self.has(digest):
+        if digest not in self._waiting:
             self._stage(content, digest)
         if len(self._waiting) >= MOST_WAITING:
             self._write_out(list(self._waiting))
@@ -143,7 +143,7 @@ class Objects:
         return size <= SMALL_BYTES and len(self._waiting) < MOST_WAITING
 
     def keep(self, content: bytes, digest: str) -> bool:
-        """Hold small bytes in memory for now. Neither touches the disk nor waits, so that an event loop may call it.
+        """Hold small bytes in memory for now. Neither looks at the disk nor waits, so that an event loop may call it.
 
         Args:
             content: of this very digest.
@@ -154,8 +154,7 @@ class Objects:
         """
         if not self.has_room(len(content)):
             return False
-        if not self.has(digest):
-            self._waiting[digest] = content
+        self._waiting[digest] = content
         return True
 
     def adopt(self, whole: Path, digest: str) -> str:
@@ -253,11 +252,16 @@ class Objects:
 
     def _stage(self, content: bytes, digest: str) -> None:
         self.prepare()
+        if digest in self._staged or self._final(digest).exists():
+            return
         temporary = self.home.partial / f"{TMP_PREFIX}{secrets.token_hex(8)}"
         with store_errors(self.home):
             try:
-                temporary.write_bytes(content)
-                self.adopt(temporary, digest)
+                with open(temporary, "xb", opener=_read_only) as file:
+                    file.write(content)
+                with self._guard:
+                    temporary.replace(self.home.staged / digest)
+                    self._staged.add(digest)
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
@@ -273,6 +277,10 @@ class Objects:
 
     def _final(self, digest: str) -> Path:
         return self.home.objects / _checked(digest)[:2] / digest
+
+
+def _read_only(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o400)
 
 
 def hash_file(path: Path) -> str:

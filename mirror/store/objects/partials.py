@@ -19,6 +19,7 @@ import io
 import json
 import os
 import shutil
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 
@@ -225,6 +226,7 @@ def _name(key: PartialKey) -> str:
     return hashlib.sha256(parts.encode()).hexdigest()
 
 
+@cache
 def _boot() -> str:
     """This boot of the machine; where nothing says it, this process, so that nothing is resumed after it."""
     try:

@@ -11,6 +11,7 @@ import msgspec
 from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.contents import Completeness, ExportRow, HeldHistory
 from mirror.store.engine.connection import LAKE
+from mirror.store.engine.meta import has_table
 from mirror.store.engine.queries import Queryable, columns_of
 from mirror.store.engine.reader import Reader
 from mirror.typed import struct_of
@@ -106,8 +107,7 @@ def stored_histories(lake: Queryable, project: tuple[str, str], run_ids: Sequenc
 
 def earlier_forms(lake: Queryable, project: tuple[str, str], run_ids: Sequence[str]) -> dict[str, dict[str, str]]:
     """By run and export, the objects that say what earlier forms of the export had told."""
-    query = f"SELECT 1 FROM duckdb_tables() WHERE database_name = '{LAKE}' AND table_name = 'earlier_forms'"
-    if not lake.rows(query):  # a lake of an older version
+    if not has_table(lake, "earlier_forms"):  # a lake of an older version
         return {}
     found: dict[str, dict[str, str]] = {}
     query = f"SELECT run_id, export, object FROM lake.earlier_forms WHERE {_RUNS}"

@@ -21,9 +21,7 @@ from mirror.records.nonfinite import finite
 from mirror.records.texts import parse_lenient
 from mirror.store.engine.connection import sql_name, store_errors
 from mirror.store.engine.literals import inlined
-from mirror.store.engine.meta import lake_version
-from mirror.store.engine.queries import Snapshot
-from mirror.store.engine.reading import open_lake
+from mirror.store.engine.reading import open_version
 from mirror.store.read.queued_runs import Overlaid, overlaid_relation
 from mirror.store.schema.views import views
 
@@ -40,11 +38,11 @@ def connect(
         queued: runs that the view `runs` is to show as operations will make them; `runs_upstream` has what is mirrored.
     """
     place = home if isinstance(home, Home) else find_home(home)
-    engine = open_lake(place, settings)
+    engine, version = open_version(place, settings)
     with store_errors(place):
         try:
             engine.execute("BEGIN")  # outside of a transaction DuckLake reads its catalog anew for each statement
-            found = dict(views(lake_version(Snapshot(engine))))
+            found = dict(views(version))
             found["runs_upstream"] = found.pop("runs")
             found["runs"] = f"SELECT * FROM {overlaid_relation('runs_upstream', queued) if queued else 'runs_upstream'}"
             for name, query in found.items():

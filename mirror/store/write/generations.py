@@ -17,6 +17,8 @@ from mirror.records.addresses import ProjectKey
 from mirror.records.texts import storable
 from mirror.store.engine.connection import Engine, sql_text
 from mirror.store.engine.lake import Lake
+from mirror.store.engine.meta import has_table
+from mirror.store.engine.queries import Snapshot
 from mirror.store.metrics.files import MetricFile
 from mirror.store.schema.tables import OF_GENERATIONS
 from mirror.store.write.rows import TEXT, naive
@@ -147,9 +149,7 @@ def forget_generations(lake: Lake, keep: int) -> int:
 
 def count_old_generations(engine: Engine, keep: int) -> int:
     """How many generations `forget_generations` would remove."""
-    if not engine.execute(
-        "SELECT 1 FROM duckdb_tables() WHERE database_name = 'lake' AND table_name = 'generations'"
-    ).fetchall():
+    if not has_table(Snapshot(engine), "generations"):
         return 0  # a lake of an older version
     ((count,),) = engine.execute(f"SELECT count(*) FROM ({_old(keep)})").fetchall()
     return int(count)
