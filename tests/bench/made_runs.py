@@ -79,10 +79,10 @@ def insert_runs(lake: Lake, project: ProjectKey, runs: int) -> None:
 
 
 def export(path: Path, *, steps: int, keys: int, seed: int = 0) -> None:
-    """A history of random doubles as W&B exports it."""
+    """A history of random doubles as W&B exports it; `_timestamp` is one of the keys."""
     rng = np.random.default_rng(seed)
     columns = {"_step": np.arange(steps), "_timestamp": 1.7e9 + np.arange(steps) / 2}
-    columns |= {f"metric/{key:02}": rng.normal(size=steps) for key in range(keys - 2)}
+    columns |= {f"metric/{key:02}": rng.normal(size=steps) for key in range(keys - 1)}
     pq.write_table(pa.table(columns), path, write_page_checksum=True)
 
 
