@@ -6,6 +6,7 @@
     │       ├── RunNotFoundError   the run is not; also a ValueError, as the SDK's
     │       └── IncompleteRunHistoryError  a run's exports do not hold its whole history
     ├── ConfigError            3   the configuration or a command's argument is wrong
+    │   └── AmbiguousName      2   several runs fit what was typed
     ├── AuthError              4   no API key, or the server refused it
     │   └── Forbidden              the key is good, but may not do this
     ├── NotFound               5   the server does not have it, or this key may not read it
@@ -36,8 +37,8 @@
         ├── OtherDeployment        this home mirrors another W&B server
         └── SuspiciousListing      the server suddenly lists far fewer runs than are held
 
-Exit code 0 is success, 1 a defect of wandb-mirror itself, 2 a wrong command line (click's own), and 9 a pull that
-went through but left something behind with its reason.
+Exit code 0 is success, 1 a defect of wandb-mirror itself, 2 a wrong command line (click's own, or a name that
+several runs have), and 9 a pull that went through but left something behind with its reason.
 """
 
 from __future__ import annotations
@@ -84,6 +85,12 @@ class ConfigError(MirrorError):
     """The configuration file or a command's argument is wrong."""
 
     exit_code = 3
+
+
+class AmbiguousName(ConfigError):
+    """Several runs fit what was typed; the hint lists them."""
+
+    exit_code = 2
 
 
 class AuthError(MirrorError):

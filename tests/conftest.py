@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
@@ -16,6 +17,17 @@ from tests.mirroring import Mirror
 # A runner in the background may ignore Ctrl-C, and every program that a test starts would inherit that.
 with contextlib.suppress(ValueError):  # not in the main thread: nothing to do
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# These machines are shared: how long an example takes says nothing about the program.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark by its folder what a folder is named for."""
+    for item in items:
+        if "contract" in item.path.parts:
+            item.add_marker(pytest.mark.contract)
 
 
 @pytest.fixture

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from mirror.cli.setting import Setting
+from mirror.layout import Home
 from mirror.store.engine.lake import Lake
 
 
-def lake_to_write(setting: Setting) -> Lake:
+def lake_to_write(setting: Setting, home: Home | None = None) -> Lake:
     """Open a home's lake; a context manager.
+
+    Args:
+        setting: names the server.
+        home: another home than its own, for what is to leave no trace.
 
     Raises:
         HomeBusy: another process writes it.
@@ -16,7 +21,7 @@ def lake_to_write(setting: Setting) -> Lake:
     """
     deployment = setting.deployment
     return Lake(
-        setting.home,
+        home or setting.home,
         deployment=deployment.id,
         known_as=deployment.names,
         app_url=deployment.app_url,

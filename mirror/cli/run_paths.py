@@ -1,17 +1,70 @@
-"""How people write the path of a run."""
+"""How people name a run: by its path, or by whatever of it names just one of the mirror."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from urllib.parse import unquote
 
+from mirror.cli.setting import Setting
 from mirror.config import SourceSettings
-from mirror.errors import ConfigError, NotMirrored
+from mirror.errors import AmbiguousName, ConfigError, MirrorError, NotMirrored
+from mirror.layout import Home
 from mirror.records.addresses import RunPath
+from mirror.records.visible import visible
 from mirror.run.sdk.paths import id_of_typed, typed_of_id
+from mirror.store.engine.reader import Reader
+from mirror.store.read.names import NamedRun, runs_named, similar_runs
 
-_FORMS = "ENTITY/PROJECT/RUN_ID, its web address, or RUN_ID alone when there is one source without a glob"
+_FORMS = "ENTITY/PROJECT/RUN_ID, its web address, or an id or a name that just one mirrored run has"
+SHOWN = 8  # runs that fit, listed one by one
+
+
+def find_run(text: str, setting: Setting) -> RunPath:
+    """The run that a person means.
+
+    A whole path is taken as it is. Else the mirror is asked: `PROJECT/NAME` or `NAME`, where NAME is a run id, a
+    display name, or the beginning of either that no other run shares. Display names have no case.
+
+    Args:
+        text: as typed or copied.
+        setting: the home to look in, and the configured sources.
+
+    Raises:
+        AmbiguousName: several runs fit.
+        ConfigError: it names no run.
+        NotMirrored: no run of this mirror fits.
+    """
+    with contextlib.suppress(ConfigError):
+        return parse_run_path(text)
+    typed: RunPath | None = None
+    with contextlib.suppress(ConfigError):  # the id of a run of the one source, which may not be mirrored yet
+        typed = parse_run_path(text, setting.config.source)
+    *outer, name = [part for part in text.strip().strip("/").replace(":", "/").split("/") if part] or [""]
+    if not name or len(outer) > 1 or not setting.home.catalog.exists():
+        return typed or parse_run_path(text, setting.config.source)
+    with Reader(setting.home) as lake:
+        found = runs_named(lake, id_of_typed(name), project=outer[0] if outer else None)
+        if len(found) == 1:
+            return found[0].run_path
+        if found:
+            raise AmbiguousName(f"{text!r} fits {len(found)} runs", hint=f"name one of them:\n{_listed(found)}")
+        if typed is not None:
+            return typed
+        near = similar_runs(lake, name, project=outer[0] if outer else None)
+    hint = f"did you mean\n{_listed(near)}" if near else f"write {_FORMS}"
+    raise NotMirrored(f"{text!r} does not name a run of this mirror", hint=hint)
+
+
+def _listed(runs: Sequence[NamedRun]) -> str:
+    """Runs with what tells them apart, a line each."""
+    lines = [
+        f"  {run.run_path.key}/{typed_of_id(run.run_id)}  {visible(run.display_name or '')}"
+        f"  {run.state or ''}{f'  {run.created_at:%Y-%m-%d %H:%M}' if run.created_at else ''}".rstrip()
+        for run in runs[:SHOWN]
+    ]
+    return "\n".join([*lines, *([f"  … and {len(runs) - SHOWN} more"] if len(runs) > SHOWN else [])])
 
 
 def parse_run_path(text: str, sources: Sequence[SourceSettings] = ()) -> RunPath:
@@ -40,7 +93,15 @@ def parse_run_path(text: str, sources: Sequence[SourceSettings] = ()) -> RunPath
     return RunPath(entity, project, id_of_typed(parts[2]))
 
 
-def not_mirrored(path: RunPath) -> NotMirrored:
-    """The error for a run that is not held."""
+def not_mirrored(path: RunPath, home: Home) -> NotMirrored:
+    """The error for a run that is not held, with those that may be meant."""
     typed = f"{path.key}/{typed_of_id(path.run_id)}"
-    return NotMirrored(f"run {typed} is not in this mirror", hint=f"fetch it with `wandb-mirror pull {typed}`")
+    near: list[NamedRun] = []
+    with contextlib.suppress(MirrorError), Reader(home) as lake:
+        entity, project, name = path
+        near = runs_named(lake, name, project=project, entity=entity)
+        near = near or similar_runs(lake, name, project=project, entity=entity)
+    hint = f"fetch it with `wandb-mirror pull {typed}`"
+    return NotMirrored(
+        f"run {typed} is not in this mirror", hint=f"{hint}, or did you mean\n{_listed(near)}" if near else hint
+    )

@@ -37,7 +37,7 @@ def shown_run(home: Home, path: RunPath) -> tuple[dict[str, Any], list[Placed]]:
         row = _mirrored(home, path)
     if row is None:
         if created is None:
-            raise not_mirrored(path)
+            raise not_mirrored(path, home)
         row = _created(created)
     return overlaid_row(row, [entry.operation for entry in shown]), pending
 

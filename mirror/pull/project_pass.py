@@ -7,18 +7,19 @@ The watermark moves only when the pass ends; until then the next pass looks at e
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
 from mirror.api.rows.pages import RunsPage
 from mirror.api.rows.times import time_or_none
 from mirror.config import SourceSettings
-from mirror.errors import MirrorError, ServerError, StoreError, SuspiciousListing, Unreachable
+from mirror.errors import MirrorError, ServerError, StoreError, Unreachable
 from mirror.pull import plan
-from mirror.pull.contents.fetch_job import stops_everything
 from mirror.pull.context import PullContext
+from mirror.pull.gone import GoneRuns
 from mirror.pull.listing.budget import PageSize
 from mirror.pull.listing.walk import ListedPage, Listing, ahead, list_runs, may_be_the_size
 from mirror.pull.report import ProjectReport
@@ -26,11 +27,13 @@ from mirror.pull.seen import ListedRuns
 from mirror.pull.sweeps_pass import take_sweeps
 from mirror.pull.take import PageTaker
 from mirror.records.addresses import ProjectKey
-from mirror.records.passes import Failure, HeldRun, SourceState
+from mirror.records.passes import HeldRun, SourceState
+from mirror.store.engine.lake import Lake
 from mirror.store.read import held_runs, projects
 from mirror.store.read.failures import open_failures
 
-NOT_LISTED = "the server has it by its name, and lists it no more: it was not read again"
+T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class ProjectPass:
@@ -51,6 +54,7 @@ class ProjectPass:
         self.pages = PageTaker(context, policy, report, self.at)
         self.committer = self.pages.committer
         self.state = SourceState()
+        self.gone = GoneRuns(context, report, self.pages, self._pages)
         self.held_before = 0
         self.held_project = False
         self.server_time: dt.datetime | None = None  # of the first answer
@@ -63,10 +67,10 @@ class ProjectPass:
         Raises:
             MirrorError: why it stopped; what was committed before stays, and the reason is in `sources`.
         """
-        self.state = await self.context.stored(projects.source_state, self.context.lake, self.key)
+        self.state = await self._ask(projects.source_state)
         self.pages.last_look = self.state.last_pass_at
         self.held_project = self.state.last_walk_at is not None
-        self.held_before = await self.context.stored(held_runs.count_runs, self.context.lake, self.key)
+        self.held_before = self.gone.held_before = await self._ask(held_runs.count_runs)
         chosen = plan.choose_pass(
             self.state,
             now=self.at,
@@ -78,10 +82,10 @@ class ProjectPass:
         before = self.state
         try:
             async with self.committer.at_work():
-                if isinstance(chosen, plan.Walk) or await self._look(chosen):
-                    await self._walk(
-                        chosen if isinstance(chosen, plan.Walk) else plan.Walk(resume_at=None, started_at=None)
-                    )
+                if isinstance(chosen, plan.Walk):
+                    await self._walk(chosen)
+                elif await self._look(chosen):
+                    await self._walk(plan.Walk(resume_at=None, started_at=None))
         except MirrorError as error:
             state = self.committer.source or before
             failed = msgspec.structs.replace(state, last_error=error.message, last_error_at=self.at)
@@ -89,6 +93,12 @@ class ProjectPass:
                 failed = msgspec.structs.replace(failed, walk_through=self.through)  # all that came is held
             await self.committer.commit(source=failed)
             raise
+
+    async def _ask(
+        self, question: Callable[Concatenate[Lake, ProjectKey, P], T], *given: P.args, **more: P.kwargs
+    ) -> T:
+        """Ask the lake about the project."""
+        return await self.context.stored(question, self.context.lake, self.key, *given, **more)
 
     async def _look(self, look: plan.Look) -> bool:
         """Take what moved since the last pass, and everything unsettled.
@@ -100,7 +110,7 @@ class ProjectPass:
         seen = ListedRuns(unseen=set(unsettled))
         trusted = not self.state.distrusts_updates
         trusted = trusted and self.context.client.knows("Run.updatedAt")
-        by_update = trusted and await self.context.stored(held_runs.tells_updates, self.context.lake, self.key)
+        by_update = trusted and await self._ask(held_runs.tells_updates)
         if by_update and not await self._list_updated(look, seen, room=len(unsettled)):
             self.distrusts_updates, by_update = True, False
             seen = ListedRuns(unseen=seen.unseen)  # what came is taken; the counts belong to the answer that comes now
@@ -108,10 +118,10 @@ class ProjectPass:
             await self._list_moved(look, unsettled, seen)
         await self.committer.settled()
         seen.unseen.difference_update(failure.run_id for failure in self.report.failed)
-        await self._settle_missing(sorted(seen.unseen))
+        await self.gone.settle(sorted(seen.unseen))
         if by_update:
             await self._check_updates(look, seen)
-        holding = await self.context.stored(held_runs.count_runs, self.context.lake, self.key)
+        holding = await self._ask(held_runs.count_runs)
         if self.context.dry_run:
             holding += self.report.new - self.report.gone  # as it would be held now
         # One answer held both the count and the runs: only then do they speak of the same instant.
@@ -177,7 +187,7 @@ class ProjectPass:
         if order.oldest is not None:
             # Runs that are held as updated later than the last one listed are on these pages, or they are gone.
             seen.oldest = order.oldest
-            above = await self.context.stored(held_runs.runs_updated_after, self.context.lake, self.key, order.oldest)
+            above = await self._ask(held_runs.runs_updated_after, order.oldest)
             seen.unseen |= above.keys() - seen.listed
         return True
 
@@ -189,7 +199,7 @@ class ProjectPass:
         if page is not None and seen.counted is None:
             seen.counted = page.counted
         changed = await self.pages.take(listed)
-        await self._take_sweeps(page)
+        await take_sweeps(self.context, self.committer, self.report, page.sweeps if page else None)
         seen.listed.update(failure.run_id for failure in listed.failed)
         if page is not None:
             seen.listed.update(run.run_id for run in page.runs)
@@ -203,11 +213,11 @@ class ProjectPass:
         """
         until = self.server_time or self.at
         if seen.oldest is not None:
-            above = await self.context.stored(held_runs.runs_updated_after, self.context.lake, self.key, seen.oldest)
+            above = await self._ask(held_runs.runs_updated_after, seen.oldest)
             if any(at < until and name not in seen.listed for name, at in above.items()):
                 self.distrusts_updates = True
         start = plan.whole_second(look.overlap_from)
-        holding = await self.context.stored(held_runs.count_moved_since, self.context.lake, self.key, start)
+        holding = await self._ask(held_runs.count_moved_since, start)
         if seen.counted == holding:
             return
         async with ahead(self._pages(plan.moved_filter(look), with_extras=False)) as pages:
@@ -219,11 +229,11 @@ class ProjectPass:
 
     async def _unsettled(self) -> list[str]:
         """Runs to read again whatever the listing says: they change by themselves, failed, or await their export."""
-        active = await self.context.stored(held_runs.active_runs, self.context.lake, self.key)
-        failures = await self.context.stored(open_failures, self.context.lake, self.key)
+        active = await self._ask(held_runs.active_runs)
+        failures = await self._ask(open_failures)
         retry = self.context.retry_quarantined
         due = {run_id for (run_id, _), failure in failures.items() if failure.is_due(self.at, retry_quarantined=retry)}
-        awaiting = await self.context.stored(held_runs.awaiting_export, self.context.lake, self.key)
+        awaiting = await self._ask(held_runs.awaiting_export)
         last = self.state.last_pass_at
         late = {name for name, at in awaiting.items() if plan.look_again(at, last_look=last, now=self.at)}
         return sorted({*active, *due, *late})
@@ -231,7 +241,7 @@ class ProjectPass:
     async def _check_overlap(self, look: plan.Look, counted: int | None) -> None:
         """List the overlap when the server counts other runs in it than the lake holds."""
         start, end = plan.whole_second(look.overlap_from), plan.whole_second(look.since)
-        holding = await self.context.stored(held_runs.count_alive_between, self.context.lake, self.key, start, end)
+        holding = await self._ask(held_runs.count_alive_between, start, end)
         if counted is None or counted == holding:
             return
         async with ahead(self._pages(plan.overlap_filter(look), with_extras=False)) as pages:
@@ -253,7 +263,9 @@ class ProjectPass:
                 )
                 project = None if listed.page is None or self.held_project else listed.page.project
                 changed = await self.pages.take(listed, project=project, source=self.state, expected=total)
-                await self._take_sweeps(listed.page)
+                await take_sweeps(
+                    self.context, self.committer, self.report, listed.page.sweeps if listed.page else None
+                )
                 self._judge_updates(listed, changed)
                 self.held_project = self.held_project or project is not None
                 carry, absent = await self._compare_window(carry, listed)
@@ -261,8 +273,8 @@ class ProjectPass:
                 self.through = plan.last_creation(listed.page.runs if listed.page else ()) or self.through
         # Only now, all at once: how many are missing decides whether to believe it. A walk that is cut off before this
         # leaves more runs held than the server counts, and the next look calls for another walk.
-        await self._settle_missing(missing)
-        holding = await self.context.stored(held_runs.count_runs, self.context.lake, self.key)
+        await self.gone.settle(missing)
+        holding = await self._ask(held_runs.count_runs)
         surplus = max(0, total - holding) if total is not None else 0
         await self._finish(started or self.at, surplus=surplus, total=total, walked=True)
 
@@ -307,19 +319,8 @@ class ProjectPass:
             return total
         self.server_time = self.server_time or page.server_time
         self.report.upstream = page.total
-        self._refuse_if_too_many(self.held_before - page.total, f"lists {page.total}")
+        self.gone.refuse_too_many(self.held_before - page.total, f"lists {page.total}")
         return page.total
-
-    def _refuse_if_too_many(self, marked: int, finding: str) -> None:
-        if self.context.accept_missing or plan.may_be_gone(
-            max(0, marked), self.held_before, self.context.settings.gone_fraction_max
-        ):
-            return
-        raise SuspiciousListing(
-            f"{self.key}: the mirror holds {self.held_before} runs, but the server suddenly {finding}",
-            hint="nothing was marked as gone; if the runs were really deleted, run"
-            f" `wandb-mirror pull --accept-missing --source {self.key}`",
-        )
 
     async def _compare_window(
         self, carry: plan.WindowCarry, listed: ListedPage
@@ -333,60 +334,8 @@ class ProjectPass:
         window, carry = plan.next_window(carry, created, last=listed.last)
         if window is None:
             return carry, ()
-        names = await self.context.stored(
-            held_runs.runs_created_between, self.context.lake, self.key, window.start, window.end
-        )
+        names = await self._ask(held_runs.runs_created_between, window.start, window.end)
         return carry, plan.missing_from(window, names)
-
-    async def _settle_missing(self, names: Sequence[str]) -> None:
-        """Ask for runs by name that a listing left out; what the server then lacks is gone, the rest is taken.
-
-        A listing may be cut without a word, so that it is believed only where the server counts as many runs as it
-        lists; else each run that it lacks is asked for by itself.
-
-        Raises:
-            SuspiciousListing: too many are gone to believe it; none was marked.
-        """
-        absent: list[str] = []
-        doubted: set[str] = set()
-        for chunk in plan.in_chunks(names):
-            found: set[str] = set()
-            nameless, counted, asked = False, None, plan.names_filter(chunk)
-            async with ahead(self._pages(asked, with_extras=True, count_filters=asked)) as pages:
-                async for listed in pages:
-                    await self.pages.take(listed)
-                    found.update(run.run_id for run in (listed.page.runs if listed.page else ()))
-                    found.update(failure.run_id for failure in listed.failed)
-                    nameless = nameless or listed.nameless
-                    counted = listed.page.counted if counted is None and listed.page else counted
-            if not nameless:  # else any of them may be the one that the server lists but cannot name
-                lacking = [name for name in chunk if name not in found]
-                absent += lacking
-                if counted != len(found):
-                    doubted.update(lacking)
-        await self.committer.settled()
-        known = await self.context.stored(held_runs.held_runs, self.context.lake, self.key, absent)
-        candidates = [name for name in absent if name in known and not known[name].gone]
-        self._refuse_if_too_many(len(candidates), f"lacks {len(candidates)} of them")
-        there = {name for name in candidates if name in doubted and await self._is_there(name)}
-        failed = tuple(Failure(run_id=name, reason=NOT_LISTED) for name in sorted(there))
-        self.report.failed.extend(failed)
-        gone = tuple(name for name in candidates if name not in there)
-        self.report.gone += len(gone)
-        recovered = tuple(name for name in absent if name not in there)
-        await self.committer.commit(gone=gone, recovered=recovered, failed=failed)
-
-    async def _is_there(self, run_id: str) -> bool:
-        """Whether the server has a run that it does not list; one that cannot say so may have it."""
-        try:
-            return await self.context.client.look(self.key.entity, self.key.project, run_id) is not None
-        except MirrorError as error:
-            if stops_everything(error):
-                raise
-            return True
-
-    async def _take_sweeps(self, page: RunsPage | None) -> None:
-        await take_sweeps(self.context, self.committer, self.report, page.sweeps if page is not None else None)
 
     async def _finish(self, watermark: dt.datetime, *, surplus: int, total: int | None, walked: bool) -> None:
         """Move the watermark: everything that moved before it is held."""

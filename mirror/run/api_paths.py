@@ -12,7 +12,6 @@ from mirror.records.addresses import RunPath
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.paths import parse_artifact_path, parse_path, parse_project_path
 from mirror.run.user import User
-from mirror.store.read.projects import mirrored_projects
 
 
 class ApiPaths:
@@ -82,7 +81,7 @@ class ApiPaths:
         """The entity of paths that name none: as given, else the environment's, else the key's owner's, if something of
         it is mirrored, else the only one that is mirrored, else the first of those two that is known.
         """
-        return self._entity or self._known_entity(mirrored_projects(self._local.reader))
+        return self._entity or self._known_entity(self._local.projects())
 
     @property
     def _entity(self) -> str | None:
@@ -103,7 +102,7 @@ class ApiPaths:
 
     def _known(self) -> tuple[str | None, str | None]:
         """Entity and project where none is given; the project where just one is mirrored."""
-        known = mirrored_projects(self._local.reader)
+        known = self._local.projects()
         entity, project = self._known_entity(known), self.settings.get("project")
         if project and (entity, project) in known:
             return entity, project

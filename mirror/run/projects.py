@@ -15,7 +15,7 @@ from mirror.run.sdk.attrs import Attrs
 from mirror.run.sdk.calls import as_comm_error
 from mirror.run.sdk.pages import Pages
 from mirror.run.sweeps import Sweeps
-from mirror.store.read.projects import is_mirrored, mirrored_projects, read_project
+from mirror.store.read.projects import mirrored_projects, read_project
 
 _ELSEWHERE = ("isBenchmark", "user")  # fields that the SDK asks for and no pull does
 
@@ -142,7 +142,7 @@ class Project(Attrs):
         if self._is_loaded:
             return
         row = read_project(self._local.reader, self.entity, self.name)
-        if row is None and not is_mirrored(self._local.reader, self.entity, self.name):
+        if row is None and not self._local.is_mirrored(self.entity, self.name):
             raise ProjectNotMirrored.of(self.entity, self.name, f"Project {self.name} not found")
         self._attrs = {
             "id": row.storage_id if row is not None else None,

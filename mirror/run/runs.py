@@ -16,7 +16,6 @@ from mirror.run.run import Run
 from mirror.run.sdk.absent import ProjectNotMirrored
 from mirror.run.sdk.calls import as_comm_error
 from mirror.run.sdk.pages import SizedPages
-from mirror.store.read.projects import is_mirrored
 from mirror.store.read.runs import Documents, read_documents, read_light_runs
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ class Runs(SizedPages[Run]):
             found = listed_ids(self._local, place, filters=self.filters, order=self.order, with_gone=self._with_gone)
         except ConfigError as error:  # the server would refuse it, which the SDK reports under this name
             raise CommError(error.message, hint=error.hint) from error
-        if not found and not is_mirrored(self._local.reader, *place):
+        if not found and not self._local.is_mirrored(*place):
             raise ProjectNotMirrored.of(*place, f"Could not find project {self.project}")
         return found
 

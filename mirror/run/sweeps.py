@@ -17,7 +17,6 @@ from mirror.run.sdk.absent import ProjectNotMirrored, SweepNotMirrored
 from mirror.run.sdk.attrs import Attrs
 from mirror.run.sdk.calls import deprecated
 from mirror.run.sdk.pages import SizedPages
-from mirror.store.read.projects import is_mirrored
 from mirror.store.read.sweeps import SweepRow, list_sweep_ids, read_sweeps
 
 if TYPE_CHECKING:
@@ -289,7 +288,7 @@ class Sweeps(SizedPages[Sweep]):
     @cached_property
     def _sweep_ids(self) -> list[str]:
         found = list_sweep_ids(self._local.reader, self.entity, self.project)
-        if not found and not is_mirrored(self._local.reader, self.entity, self.project):
+        if not found and not self._local.is_mirrored(self.entity, self.project):
             raise ProjectNotMirrored.of(self.entity, self.project, f"Could not find project {self.project!r}")
         return found
 

@@ -82,7 +82,7 @@ def test_a_state_is_queued_where_wandb_allows_it(editor: Editor) -> None:
         (["r0", "--config", "a=1", "--remove-config", "a"], "config key 'a' is to be set and to be removed"),
         (["r0", "--add-tag", "t", "--remove-tag", "t"], "tag 't' is to be set and to be removed"),
         (["r0", "--config", "_wandb=1"], "'_wandb' is W&B's own key"),
-        (["team/proj", "--notes", "x"], "does not name a run"),
+        (["a//b/c/d", "--notes", "x"], "does not name a run"),
     ],
 )
 def test_an_edit_that_cannot_be_meant_is_refused_and_nothing_is_queued(

@@ -14,6 +14,8 @@ from mirror.outbox import Aside, Outbox
 from tests.outbox.forker import KILLS_A_ROUND
 from tests.outbox.operations import RUNS, marks
 
+pytestmark = pytest.mark.crash
+
 ROUNDS = 17
 
 

@@ -23,6 +23,8 @@ from mirror.records.operations import Edit, Entry, EntryState, encode_entry
 from tests.outbox.conftest import IN_MEMORY
 from tests.outbox.operations import RUNS, edit, marks, upload
 
+pytestmark = pytest.mark.model
+
 WRITERS = st.integers(0, 2)
 WHICH = st.integers(0, 1 << 16)
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)

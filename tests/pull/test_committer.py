@@ -30,6 +30,8 @@ from tests.mirroring import ENGINE, PULL
 from tests.store.test_contents import AT
 from tests.store.test_generations import run
 
+pytestmark = pytest.mark.model
+
 P = ParamSpec("P")
 T = TypeVar("T")
 

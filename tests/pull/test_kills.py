@@ -5,10 +5,14 @@ from __future__ import annotations
 import random
 import signal
 
+import pytest
+
 from mirror.errors import NotMirrored, StoreError
 from mirror.sandbox import Sandbox
-from tests.crash.forking import Forker
+from tests.forking import Forker
 from tests.mirroring import ENTITY, PROJECT, SOURCE, Mirror
+
+pytestmark = pytest.mark.crash
 
 RUNS = 60
 PAGE = 4

@@ -16,6 +16,8 @@ from tests.replay.histories import has_acted
 from tests.replaying import Sender
 from tests.soaking import thin
 
+pytestmark = pytest.mark.crash
+
 
 class Killed(BaseException):
     """The process ends here."""

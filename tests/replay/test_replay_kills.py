@@ -18,6 +18,8 @@ from tests.replay.forker import KILLS_A_ROUND, RUNS
 from tests.replay.histories import assert_never_back, config, written_values
 from tests.replaying import Sender
 
+pytestmark = pytest.mark.crash
+
 ROUNDS = 12
 
 
@@ -76,7 +78,8 @@ def check(sandbox: Sandbox, sender: Sender, log: Path) -> None:
     times = Counter(one["id"] for one in receipts)
     assert set(times.values()) == {1}, "an operation has two receipts"
     assert ids <= set(times) | {folded for one in receipts for folded in one["folded"]}, "an operation has no receipt"
-    assert {one["outcome"] for one in receipts} == {"applied", "already_so"}
+    # Whether a replay died between its write and its receipt is chance here; `test_crash_steps` sees to it.
+    assert {one["outcome"] for one in receipts} <= {"applied", "already_so"}
     assert any(one["attempts"] > 1 for one in receipts), "no replay was killed at work"
     for (run_id, key), last in begun.items():
         there = config(sandbox, run_id).get(key, 0)

@@ -36,6 +36,8 @@ from tests.outbox.conftest import IN_MEMORY
 from tests.replay.histories import assert_never_back, config, has_acted, written_values
 from tests.replaying import Sender
 
+pytestmark = pytest.mark.model
+
 RUNS = [f"r{number}" for number in range(4)]
 RUN = st.sampled_from(RUNS)
 WRITER = st.integers(0, 1)

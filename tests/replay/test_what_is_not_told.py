@@ -156,6 +156,24 @@ def test_null_where_this_mirror_holds_something_is_not_taken_for_nothing(
     assert {"a", "b"} <= set(run.tags)
 
 
+@pytest.mark.parametrize(("name", "operation"), [("config", CONFIG), ("summaryMetrics", SUMMARY), ("tags", TAGS)])
+def test_it_is_not_after_another_operation_of_the_run_either(
+    name: str, operation: Operation, sandbox: Sandbox, mirror: Mirror, sender: Sender
+) -> None:
+    a_run(sandbox)
+    mirror.pull()
+    sandbox.faults.add(Fault.lie(null(name), match=LOOK))
+    sender.put("r", NOTES)
+    assert sender.replay().applied == 1
+    sender.put("r", operation)
+    assert sender.replay().put_back == 1
+    sandbox.faults.clear()
+    assert sender.later(hours=2).replay().applied == 1
+    run = sandbox.state.run(ENTITY, PROJECT, "r")
+    assert {"a", "b"} <= json.loads(run.config_text or "{}").keys()
+    assert {"a", "b"} <= json.loads(run.summary_text or "{}").keys()
+
+
 def test_null_where_nothing_is_held_takes_a_first_key(sandbox: Sandbox, mirror: Mirror, sender: Sender) -> None:
     run = sandbox.state.add_run(ENTITY, PROJECT, "r")
     run.summary_text = None

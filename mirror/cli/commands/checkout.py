@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mirror.cli.run_paths import not_mirrored, parse_run_path
+from mirror.cli.run_paths import find_run, not_mirrored
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, plural, print_json, say, size, write
 from mirror.cli.terminal.statuses import exit_statuses
@@ -49,7 +49,7 @@ def command(
     stay: equal ones are left alone, others are skipped unless --force is given.
     """
     setting = find_setting(home, config)
-    path = parse_run_path(run, setting.config.source)
+    path = find_run(run, setting)
     target = folder if folder is not None else _default_folder(path.run_id, artifact)
     listed = _listed(setting.home, path, artifact, gone=gone)
     held = [HeldBytes(name=file.name, object=file.object) for file in listed if file.object is not None]
@@ -82,7 +82,7 @@ def _default_folder(run_id: str, artifact: str | None) -> Path:
 def _listed(home: Home, path: RunPath, artifact: str | None, *, gone: bool) -> list[ListedBytes]:
     with Reader(home) as lake:
         if not is_held(lake, path):
-            raise not_mirrored(path)
+            raise not_mirrored(path, home)
         if artifact is None:
             return files_of_run(lake, path, gone=gone)
         found = files_of_artifact(lake, path, artifact)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from mirror.cli.run_paths import not_mirrored, parse_run_path
+from mirror.cli.run_paths import find_run, not_mirrored
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, plural, say, write, write_json_text, write_lines
 from mirror.cli.terminal.plot import Series, draw
@@ -61,7 +61,8 @@ def command(
 ) -> None:
     """Show what a run logged, one row a step, with exact values. Asks the mirror alone, never the network.
 
-    RUN is ENTITY/PROJECT/RUN_ID, or its web address. A table is cut after 1,000 rows; the other forms never are.
+    RUN is ENTITY/PROJECT/RUN_ID, its web address, or an id or a name that just one run has. A table is cut after 1,000
+    rows; the other forms never are.
     """
     chosen = None if keys is None else [name for name in keys.split(",") if name]
     if chosen == []:
@@ -70,7 +71,7 @@ def command(
         raise ConfigError("system metrics have no steps", hint="leave --min-step and --max-step out")
     _check_output(output, form)
     setting = find_setting(home, config)
-    path = parse_run_path(run, setting.config.source)
+    path = find_run(run, setting)
     with open_history(setting.home, path, chosen, every_key, (min_step, max_step), system) as rows:
         if output is not None:
             say(f"wrote {output} ({plural(rows.write_parquet(output), 'row')})")
@@ -109,7 +110,7 @@ def open_history(
     with Reader(home) as lake:
         found = run_overview(lake, path)
         if found is None:
-            raise not_mirrored(path)
+            raise not_mirrored(path, home)
         if system:
             if not found.system_metric_rows:
                 say(f"{path} holds no system metrics")

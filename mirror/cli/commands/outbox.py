@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
 from itertools import islice
 from typing import Any, get_args
 
@@ -23,7 +22,7 @@ from mirror.cli.delivery.entries import (
     time_text,
     wish,
 )
-from mirror.cli.run_paths import parse_run_path
+from mirror.cli.run_paths import find_run
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, print_json, print_json_rows, say, write
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
@@ -71,11 +70,7 @@ def list_(
     """List entries, the oldest first. No network."""
     setting = find_setting(home, config)
     outbox = _open(setting)
-    found: Iterator[Placed]
-    if run is None:
-        found = outbox.entries(*states)
-    else:
-        found = iter(outbox.of_run(parse_run_path(run, setting.config.source), *states))
+    found = outbox.entries(*states) if run is None else iter(outbox.of_run(find_run(run, setting), *states))
     if as_json:
         print_json_rows(entry_json(placed) for placed in islice(found, limit))
         return

@@ -102,7 +102,7 @@ def _sources(setting: Setting, paths: tuple[str, ...]) -> tuple[SourceSettings, 
 
 async def _pull(setting: Setting, request: PullRequest, watcher: PullWatcher) -> PullReport:
     async with open_client(setting.config, setting.home, keeps=not request.dry_run) as client:
-        with _home_of(setting, request), lake_to_write(setting) as lake:
+        with _home_of(setting, request) as home, lake_to_write(setting, home) as lake:
             counted = _Counted(watcher)
 
             async def work() -> PullReport:

@@ -11,7 +11,7 @@ from rich.highlighter import JSONHighlighter
 
 from mirror.cli.delivery.entries import entry_json
 from mirror.cli.report.outbox import print_pending
-from mirror.cli.run_paths import not_mirrored, parse_run_path
+from mirror.cli.run_paths import find_run, not_mirrored
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.shown_run import shown_run
 from mirror.cli.terminal.output import UTF8, print_json, say, size, write, write_lines
@@ -39,14 +39,16 @@ DOCUMENTS = ("config", "summary", "system_metrics", "history_keys")
     help="Write a page instead: facts, charts of its metrics, config and summary, with nothing to fetch.",
 )
 def command(home: str | None, config: str | None, run: str, as_json: bool, page: Path | None) -> None:
-    """Show one mirrored run whole: RUN is ENTITY/PROJECT/RUN_ID, or its web address. No network.
+    """Show one mirrored run whole. No network.
+
+    RUN is ENTITY/PROJECT/RUN_ID, its web address, or an id or a name that just one run of the mirror has.
 
     What waits in the outbox is shown as if it had happened, and named. A page is a file that any browser opens.
     """
     if page is not None:
         _check_page(page, as_json)
     setting = find_setting(home, config)
-    path = parse_run_path(run, setting.config.source)
+    path = find_run(run, setting)
     if page is not None:
         content = page_of(setting.home, path)
         _write_page(page, content)
@@ -73,7 +75,7 @@ def page_of(home: Home, path: RunPath) -> bytes:
     try:
         return RunLook(local, path).page().encode("ascii")
     except RunNotFoundError as error:
-        raise not_mirrored(path) from error
+        raise not_mirrored(path, home) from error
     finally:
         local.reader.close()
 

@@ -6,7 +6,7 @@ import click
 
 from mirror.cli.report.run import describe_failure, show_run
 from mirror.cli.report.status import Status, head_lines, read_status, status_json
-from mirror.cli.run_paths import parse_run_path
+from mirror.cli.run_paths import find_run
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, ago, plural, print_json, size, write
 from mirror.cli.terminal.statuses import exit_statuses
@@ -25,7 +25,7 @@ SHOWN = 10  # failures that are listed one by one
 def command(home: str | None, config: str | None, run: str | None, as_json: bool, watching: bool) -> int:
     """Say how far each project is mirrored, and what waits to be delivered. Asks the mirror alone, never the network.
 
-    With RUN (ENTITY/PROJECT/RUN_ID, or its web address): what of that run is held, what is missing and why, and what
+    With RUN (its path, web address, id or name): what of that run is held, what is missing and why, and what
     is asked of it. Ends with status 9 when something waits for a person: conflicts, refusals, what was given up, a
     source or an operation that is late, a daemon that ended or is stuck; docs/metrics.md lists all.
     """
@@ -37,7 +37,7 @@ def command(home: str | None, config: str | None, run: str | None, as_json: bool
 
         return watch_status(setting)
     if run is not None:
-        return show_run(setting.home, parse_run_path(run, setting.config.source), as_json=as_json)
+        return show_run(setting.home, find_run(run, setting), as_json=as_json)
     status = read_status(setting)
     if as_json:
         print_json(status_json(status))
@@ -78,9 +78,8 @@ def _print(status: Status) -> None:
                 f"error: {project.entity}/{project.project}: {project.last_error} ({ago(project.last_error_at, now)})"
             )
     for failure in status.failures[:SHOWN]:
-        write(
-            f"left behind: {failure.path}{f' ({failure.item})' if failure.item else ''}: {describe_failure(failure, now)}"
-        )
+        what = f"{failure.path} ({failure.item})" if failure.item else failure.path
+        write(f"left behind: {what}: {describe_failure(failure, now)}")
     left = sum(project.failures for project in status.projects)
     if left > SHOWN:
         write(f"{left - SHOWN:,} more: the view `failures` has all")

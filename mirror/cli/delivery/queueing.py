@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mirror.cli.delivery.entries import entry_json, wish
-from mirror.cli.run_paths import parse_run_path
+from mirror.cli.run_paths import find_run, not_mirrored
 from mirror.cli.setting import Setting
 from mirror.cli.terminal.output import print_json, say, write
 from mirror.errors import CommError, ConfigError, MirrorError, NotMirrored
@@ -44,16 +44,14 @@ def local_run(setting: Setting, path: str) -> tuple[NotingMirror, Run]:
         ConfigError: the path names no run.
         NotMirrored: it is not held; an edit needs the values that its user saw.
     """
-    run_path = parse_run_path(path, setting.config.source)
+    run_path = find_run(path, setting)
     local = NotingMirror(setting.home)
     try:
         return local, Run(local, run_path)
     except NotMirrored as error:
         if not setting.home.catalog.exists():
             raise
-        raise NotMirrored(
-            f"run {run_path} is not in this mirror", hint=f"fetch it with `wandb-mirror pull {run_path}`"
-        ) from error
+        raise not_mirrored(run_path, setting.home) from error
 
 
 @contextlib.contextmanager

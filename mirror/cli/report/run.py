@@ -36,7 +36,7 @@ def show_run(home: Home, path: RunPath, *, as_json: bool) -> int:
         with Reader(home) as lake:
             run = run_overview(lake, path)
     if run is None and not is_queued:
-        raise not_mirrored(path)
+        raise not_mirrored(path, home)
     now = utc_now().replace(tzinfo=None)
     if as_json:
         held = path._asdict() if run is None else with_zone(msgspec.to_builtins(run, builtin_types=(dt.datetime,)))

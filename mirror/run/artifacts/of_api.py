@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from mirror.errors import CommError, NotMirrored
 from mirror.run.api_paths import ApiPaths
 from mirror.run.sdk.calls import as_comm_error, deprecated
-from mirror.store.read.projects import is_mirrored
 
 if TYPE_CHECKING:
     from mirror.run.artifacts.artifact import Artifact
@@ -50,7 +49,7 @@ class ApiArtifacts(ApiPaths):
         try:
             Artifact.named(self._local, path, type)
         except NotMirrored:
-            if not is_mirrored(self._local.reader, *path[:2]):
+            if not self._local.is_mirrored(*path[:2]):
                 raise
             return False
         except ValueError:  # it is of another type
@@ -153,7 +152,7 @@ class ApiArtifacts(ApiPaths):
         try:
             ArtifactCollection(self._local, *path, type)
         except NotMirrored:
-            if not is_mirrored(self._local.reader, *path[:2]):
+            if not self._local.is_mirrored(*path[:2]):
                 raise
             return False
         return True
@@ -171,7 +170,7 @@ class ApiArtifacts(ApiPaths):
         for name, given in (("an entity", entity), ("a project", project)):
             if given is None:
                 raise CommError(f"Specify {name} when listing jobs")
-        if not is_mirrored(self._local.reader, entity, project):
+        if not self._local.is_mirrored(entity, project):
             raise NotMirrored(
                 f"Project: '{project}' not found in entity: '{entity}' or access denied.",
                 hint=f"`wandb-mirror pull --source {entity}/{project}` fetches what its runs have",

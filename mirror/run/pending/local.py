@@ -11,7 +11,6 @@ import msgspec
 from mirror.config import SourceSettings, load_config, source_of
 from mirror.errors import ConfigError
 from mirror.layout import Home
-from mirror.outbox import Outbox
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Entry, EntryState, Operation
 from mirror.records.server import Viewer
@@ -94,6 +93,18 @@ class LocalMirror:
     def viewer(self) -> Viewer | None:
         """Whom the server knew by the key at an earlier pull; None when that is not known."""
         return read_viewer(self.home)
+
+    def projects(self) -> list[tuple[str, str]]:
+        """Entity and name of all projects that are held, by name."""
+        from mirror.store.read.projects import mirrored_projects
+
+        return mirrored_projects(self.reader)
+
+    def is_mirrored(self, entity: str, project: str) -> bool:
+        """Whether a project was ever pulled, or any of its runs."""
+        from mirror.store.read.projects import is_mirrored
+
+        return is_mirrored(self.reader, entity, project)
 
     def source(self, entity: str, project: str) -> SourceSettings | None:
         """What is wanted of a project's runs by the configuration as it is now; None where it does not say."""

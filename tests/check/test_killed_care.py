@@ -12,10 +12,12 @@ from mirror.layout import Home
 from mirror.sandbox import Sandbox
 from tests.check.homes import look
 from tests.check.test_repair import held_bytes
-from tests.crash.forking import Forker
-from tests.crash.test_killed_pulls import PROJECT, change
+from tests.forking import Forker
 from tests.mirroring import ENTITY, Mirror
 from tests.pull.contents import EVERYTHING, assert_equal, fill, mirror_of
+from tests.pull.test_killed_pulls import PROJECT, change
+
+pytestmark = pytest.mark.crash
 
 LONGEST_S = {"maintain": 0.5, "repair": 0.35}  # about what each takes
 

@@ -11,10 +11,12 @@ import pytest
 
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
-from tests.crash.forking import Forker
+from tests.forking import Forker
 from tests.mirroring import ENTITY, Mirror
 from tests.pull.contents import EVERYTHING, assert_equal, fill, history, mirror_of
 from tests.truth import broken_objects
+
+pytestmark = pytest.mark.crash
 
 PROJECT = "killed"
 LONGEST_S = 0.6  # about what a pull of the small project takes

@@ -1,4 +1,4 @@
-"""Work to be killed, past its imports: `python -m tests.crash.forker JSON`, as `forking` starts it.
+"""Work to be killed, past its imports: `python -m tests.forker JSON`, as `forking` starts it.
 
 For each line on standard input, a job and a limit of files' sizes, one child does it once; its process id and then its
 wait status are printed.

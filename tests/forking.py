@@ -32,7 +32,7 @@ class Forker:
             "url": sandbox.url, "api_key": sandbox.api_key, "home": str(home.root), "source": source,
             "policy": policy or {}, "settings": settings or {},
         }  # fmt: skip
-        command = [sys.executable, "-m", "tests.crash.forker", json.dumps(asked)]
+        command = [sys.executable, "-m", "tests.forker", json.dumps(asked)]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
         )

@@ -19,6 +19,8 @@ from mirror.records.texts import config_json, document_json, parse_lenient
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.mirroring import ENTITY, PROJECT, Mirror
 
+pytestmark = pytest.mark.model
+
 STATES = st.sampled_from(["running", "finished", "crashed", "failed", "killed", "preempting", "pending"])
 TEXTS = st.text(max_size=8).filter(lambda text: text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text))
 NUMBERS = st.one_of(st.integers(-(2**70), 2**70), st.floats())
