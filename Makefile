@@ -18,8 +18,8 @@ test: $(BIN)/python  ## the default suite on two cores; one part of it: make tes
 demo: $(BIN)/python  ## train, mirror, go offline, ask, edit, deliver: the whole story
 	$(BIN)/wandb-mirror demo
 
-bench: $(BIN)/python  ## measure and print, one after the other; one part: make bench ARGS=tests/bench/test_fold.py
-	$(BIN)/python -m pytest -m bench -n 0 -s $(ARGS)
+bench: $(BIN)/python  ## measure beside the SDK, bare HTTP and the disk; one part: make bench ARGS="--only cold"
+	$(BIN)/python -m tests.bench $(ARGS)
 
 docs: $(BIN)/python  ## write the generated pages again
 	$(BIN)/python -m tests.servers

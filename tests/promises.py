@@ -73,7 +73,6 @@ PROMISES = (
             **files("outbox", "faults folding kills model names reading watch"),
             **files("store", "durability"),
             **files("cli", "edit outbox outbox_json"),
-            **files("bench", "outbox"),
         },
     ),
     Promise(
@@ -88,7 +87,6 @@ PROMISES = (
             **files("replay", "attempts beside_pulls deliveries replay_model side_by_side"),
             **files("cli", "replay"),
             **files("system", "return"),
-            **files("bench", "replay"),
         },
     ),
     Promise(
@@ -165,7 +163,6 @@ PROMISES = (
             "check/test_repair.py": (),
             **files("cli", "verify repair"),
             **files("system", "backup"),
-            **files("bench", "verify"),
         },
     ),
     Promise(
@@ -196,7 +193,6 @@ PROMISES = (
         "Memory stays bounded whatever the project's size, and whatever a server sends.",
         {
             "bench/test_memory.py": (),
-            "bench/test_fold.py": (),
             "pull/test_bounded_bodies.py": (),
             "daemon/test_watch_folder_scan.py": (),
             "daemon/soak/test_soak.py": (),
@@ -213,7 +209,6 @@ PROMISES = (
             "contract/test_whole_surface.py": ("test_no_public_name_of_the_sdk_is_missing",),
             **files("contract", "everything_equals_sdk mirror_and_sdk"),
             **files("run", "console_logs errors orders projects run_histories run_history sweeps"),
-            **files("bench", "local_api run_history"),
         },
     ),
     Promise(
@@ -256,10 +251,10 @@ PROMISES = (
             ),
             "pull/test_rate_limits.py": ("test_a_storm_of_429_ends_in_a_complete_pull_at_every_page_size",),
             **files("pull", "forecast"),
-            **files("api", "budgets limits session transfer_speed"),
+            **files("api", "budgets limits session"),
             **files(".", "backoff"),
             **files("pull", "plan"),
-            **files("bench", "first_pull metadata"),
+            **files("bench", "requests"),
         },
     ),
     Promise(
@@ -343,7 +338,7 @@ PROMISES = (
     Promise(
         "true-pages",
         "What README, the pages and the docstrings say is so; the layers and the public names are as drawn.",
-        files(".", "architecture docs promises"),
+        {**files(".", "architecture docs promises"), **files("bench", "bench")},
     ),
 )
 
@@ -369,8 +364,8 @@ _HEAD = """# What is promised, and which tests hold it
 *This page is made by `python -m tests.promises` from `tests/promises.py`; a test compares it.*
 
 A change that breaks a promise breaks one of its tests; a change of a promise begins in that file. Each file is named
-with the idea at its head, and with the tests that say the promise best. Some go on for longer with `-m soak`, and what
-is measured is printed with `-m bench`.
+with the idea at its head, and with the tests that say the promise best. Some go on for longer with `-m soak`, or at
+large sizes with `-m bench`; how fast it is, is measured by `python -m tests.bench`.
 """
 
 

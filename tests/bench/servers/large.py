@@ -1,4 +1,4 @@
-"""A sandbox with one large thing in it: `python -m tests.bench.large_server history STEPS KEYS`, or `file BYTES`.
+"""A sandbox with one large thing in it: `… servers.large history STEPS KEYS`, or `… file BYTES`.
 
 The large file lies on a host of its own, which makes its bytes while it sends them, so that nobody ever holds it whole.
 """
