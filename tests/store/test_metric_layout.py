@@ -17,6 +17,7 @@ from mirror.store.engine.lake import Lake
 from mirror.store.metrics.files import GROUP_ROWS
 from mirror.store.objects.objects import Objects
 from mirror.store.read.sql import connect
+from mirror.store.schema.tables import METRICS
 from mirror.store.write.writer import commit
 from tests.store.test_contents import AT, KEY, export
 
@@ -92,3 +93,17 @@ def test_a_run_that_is_longer_than_a_file_is_by_key_too(home: Home) -> None:
         commit(lake, Changes(key=KEY, at=AT), contents, objects=objects)
     assert sum(count for _, _, count in groups(home)) == 4 * rows
     assert share_read(home, "key2") <= 0.3
+
+
+def test_a_file_of_metrics_says_which_columns_are_never_null(home: Home) -> None:
+    """Parquet marks no cell of those as there: they are written in two thirds of the time."""
+    objects = Objects(home)
+    with Lake(home, deployment="d") as lake:
+        contents = [ContentChanges(run_id="r", history=HistoryChange(exports=(history(objects, 1),)))]
+        commit(lake, Changes(key=KEY, at=AT), contents, objects=objects)
+        ((name,),) = lake.rows("SELECT data_file FROM ducklake_list_files('lake', 'metrics')")
+        schema = pq.ParquetFile(name).schema
+        columns = [schema.column(place) for place in range(len(schema))]
+        optional = [column.name for column in columns if column.max_definition_level]
+        assert optional == [column.name for column in METRICS.columns if not column.required]
+        assert lake.rows("SELECT count(*) FROM lake.metrics") == [(STEPS * KEYS,)]
