@@ -12,7 +12,7 @@ import pytest
 from mirror.layout import Home
 from mirror.records.contents import ContentChanges, ExportRow, HistoryChange
 from mirror.records.passes import Changes
-from mirror.store.care.tables import merge_files
+from mirror.store.care.tables import MERGED_GROUP_ROWS, merge_files
 from mirror.store.engine.lake import Lake
 from mirror.store.metrics.files import GROUP_ROWS
 from mirror.store.objects.objects import Objects
@@ -107,3 +107,24 @@ def test_a_file_of_metrics_says_which_columns_are_never_null(home: Home) -> None
         optional = [column.name for column in columns if column.max_definition_level]
         assert optional == [column.name for column in METRICS.columns if not column.required]
         assert lake.rows("SELECT count(*) FROM lake.metrics") == [(STEPS * KEYS,)]
+
+
+def test_merged_files_are_written_in_parts_that_do_not_grow_with_the_lake(home: Home) -> None:
+    """A row group is in memory before it is written, and a row of some tables has tens of kilobytes."""
+    with Lake(home, deployment="d") as lake:
+        for number in range(4):
+            with lake.transaction() as engine:
+                engine.execute(
+                    "INSERT INTO lake.run_artifacts"
+                    f" SELECT 'e', 'p', 'r' || range, 'a{number}', 'logged' FROM range({MERGED_GROUP_ROWS})"
+                )
+        with lake.reading() as engine:
+            threads = engine.execute("SELECT current_setting('threads')").fetchall()
+        assert merge_files(lake) == 4
+        ((name,),) = lake.rows("SELECT data_file FROM ducklake_list_files('lake', 'run_artifacts')")
+        metadata = pq.ParquetFile(name).metadata
+        sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+        assert sum(sizes) == 4 * MERGED_GROUP_ROWS
+        assert max(sizes) <= MERGED_GROUP_ROWS
+        with lake.reading() as engine:  # others may use them again
+            assert engine.execute("SELECT current_setting('threads')").fetchall() == threads
