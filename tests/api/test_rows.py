@@ -212,3 +212,13 @@ def test_a_name_of_the_user_that_cannot_be_read_costs_that_name_alone() -> None:
     assert set(run_of(user={"name": 7, "username": "sandy"}).flaws) == {"user_name"}
     run = to_run(json.dumps(NODE).encode(), "e", "p", failed={"user.name": "it broke"})
     assert (run.flaws, run.user) == ({"user_name": "it broke"}, "sandy")
+
+
+def test_reading_a_run_looks_up_no_type_of_ours_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """msgspec resolves every annotation each time: that took longer than reading the run."""
+
+    def lookup(shape: object) -> None:
+        raise AssertionError(f"the fields of {shape} are asked for again")
+
+    monkeypatch.setattr(msgspec.structs, "fields", lookup)
+    assert to_run(json.dumps(NODE).encode(), "e", "p").user == "sandy"

@@ -12,11 +12,12 @@ import pytest
 from mirror.layout import Home
 from mirror.records.contents import ContentChanges, ExportRow, HistoryChange
 from mirror.records.passes import Changes
-from mirror.store.care.tables import merge_files
+from mirror.store.care.tables import MERGED_GROUP_ROWS, merge_files
 from mirror.store.engine.lake import Lake
 from mirror.store.metrics.files import GROUP_ROWS
 from mirror.store.objects.objects import Objects
 from mirror.store.read.sql import connect
+from mirror.store.schema.tables import METRICS
 from mirror.store.write.writer import commit
 from tests.store.test_contents import AT, KEY, export
 
@@ -92,3 +93,38 @@ def test_a_run_that_is_longer_than_a_file_is_by_key_too(home: Home) -> None:
         commit(lake, Changes(key=KEY, at=AT), contents, objects=objects)
     assert sum(count for _, _, count in groups(home)) == 4 * rows
     assert share_read(home, "key2") <= 0.3
+
+
+def test_a_file_of_metrics_says_which_columns_are_never_null(home: Home) -> None:
+    """Parquet marks no cell of those as there: they are written in two thirds of the time."""
+    objects = Objects(home)
+    with Lake(home, deployment="d") as lake:
+        contents = [ContentChanges(run_id="r", history=HistoryChange(exports=(history(objects, 1),)))]
+        commit(lake, Changes(key=KEY, at=AT), contents, objects=objects)
+        ((name,),) = lake.rows("SELECT data_file FROM ducklake_list_files('lake', 'metrics')")
+        schema = pq.ParquetFile(name).schema
+        columns = [schema.column(place) for place in range(len(schema))]
+        optional = [column.name for column in columns if column.max_definition_level]
+        assert optional == [column.name for column in METRICS.columns if not column.required]
+        assert lake.rows("SELECT count(*) FROM lake.metrics") == [(STEPS * KEYS,)]
+
+
+def test_merged_files_are_written_in_parts_that_do_not_grow_with_the_lake(home: Home) -> None:
+    """A row group is in memory before it is written, and a row of some tables has tens of kilobytes."""
+    with Lake(home, deployment="d") as lake:
+        for number in range(4):
+            with lake.transaction() as engine:
+                engine.execute(
+                    "INSERT INTO lake.run_artifacts"
+                    f" SELECT 'e', 'p', 'r' || range, 'a{number}', 'logged' FROM range({MERGED_GROUP_ROWS})"
+                )
+        with lake.reading() as engine:
+            threads = engine.execute("SELECT current_setting('threads')").fetchall()
+        assert merge_files(lake) == 4
+        ((name,),) = lake.rows("SELECT data_file FROM ducklake_list_files('lake', 'run_artifacts')")
+        metadata = pq.ParquetFile(name).metadata
+        sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+        assert sum(sizes) == 4 * MERGED_GROUP_ROWS
+        assert max(sizes) <= MERGED_GROUP_ROWS
+        with lake.reading() as engine:  # others may use them again
+            assert engine.execute("SELECT current_setting('threads')").fetchall() == threads

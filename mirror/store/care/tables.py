@@ -7,7 +7,9 @@ file which snapshot each row came with, and keeps the rewritten ones as long as 
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+from collections.abc import Iterator
 
 import msgspec
 
@@ -20,6 +22,8 @@ FLUSH_ROWS = 1000  # rows of a table inside the catalog, dead ones with them, th
 MERGE_FILES = 4  # small files of a table that are worth merging
 DELETED_SHARE = 0.2  # of a file's rows; a file with more deleted ones is written anew
 FILE_BYTES = 64_000_000  # merged files are about as large
+# Rows of their row groups, each of which is in memory before it is written: a row of `runs` may have tens of kilobytes.
+MERGED_GROUP_ROWS = 10_000
 # A run that is rebuilt is deleted from its file row by row, so that those of `metrics` stay smaller (`metrics.files`).
 FILE_BYTES_OF = {"metrics": 16_000_000}
 METRICS_ORDER = "key ASC, run_id ASC, step ASC"  # in which `metrics.files` writes them, too
@@ -91,13 +95,24 @@ def merge_files(lake: Lake) -> int:
             _set_order(engine)
     merged = 0
     for table in tables:
-        with lake.transaction() as engine:
+        with lake.transaction() as engine, _one_thread(engine):
             rows = engine.execute(
                 f"CALL ducklake_merge_adjacent_files('{LAKE}', {sql_text(table)},"
                 f" max_file_size => {_small_bytes(table)})"
             ).fetchall()
         merged += sum(int(row[2]) for row in rows)
     return merged
+
+
+@contextlib.contextmanager
+def _one_thread(engine: Engine) -> Iterator[None]:
+    """Let no two merged files be in memory at once."""
+    ((before,),) = engine.execute("SELECT current_setting('threads')").fetchall()
+    engine.execute("SET threads = 1")
+    try:
+        yield
+    finally:
+        engine.execute(f"SET threads = {before}")
 
 
 def expire(lake: Lake, before: dt.datetime) -> int:
@@ -170,13 +185,14 @@ def _small_bytes(table: str) -> int:
 def _set_sizes(engine: Engine) -> None:
     """Tell DuckLake once how large merged files may become."""
     known = engine.execute(
-        f"FROM ducklake_options('{LAKE}') WHERE option_name = 'target_file_size' AND scope = 'GLOBAL'"
+        f"FROM ducklake_options('{LAKE}') WHERE option_name = 'parquet_row_group_size' AND scope = 'GLOBAL'"
     ).fetchone()
     if known:
         return
     for table, count in FILE_BYTES_OF.items():
         engine.execute(f"CALL lake.set_option('target_file_size', '{count}B', table_name => {sql_text(table)})")
     engine.execute(f"CALL lake.set_option('target_file_size', '{FILE_BYTES}B')")
+    engine.execute(f"CALL lake.set_option('parquet_row_group_size', '{MERGED_GROUP_ROWS}')")
 
 
 def _set_order(engine: Engine) -> None:
