@@ -76,7 +76,8 @@ class Server(NamedTuple):
 def serving(module: str, *arguments: object) -> Iterator[Server]:
     """`python -m tests.bench.servers.MODULE ARGUMENTS`, which says its address and its key, and ends with its input."""
     command = [sys.executable, "-m", f"tests.bench.servers.{module}", *map(str, arguments)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=_environment(), stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdout is not None
         url, key = process.stdout.readline().split()
         try:
@@ -121,11 +122,15 @@ def busy(*sides: Sequence[Cost]) -> str:
     return "servers busy " + " / ".join(f"{share:.0%}" for share in shares)
 
 
+def _environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This one, in which Python keeps bytecode, as an installed program has it."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, **(more or {})}
+
+
 def run(command: Sequence[object], env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """A whole process, which has to succeed."""
-    done = subprocess.run(
-        list(map(str, command)), env={**os.environ, **(env or {})}, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(list(map(str, command)), env=_environment(env), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done
 
