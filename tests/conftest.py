@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,9 @@ from hypothesis import HealthCheck, settings
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
 from tests.mirroring import Mirror
+
+# Programs that a test starts keep their bytecode, as installed ones do: else each would compile all of this anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A runner in the background may ignore Ctrl-C, and every program that a test starts would inherit that.
 with contextlib.suppress(ValueError):  # not in the main thread: nothing to do
