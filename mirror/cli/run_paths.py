@@ -11,25 +11,29 @@ from mirror.cli.setting import Setting
 from mirror.config import SourceSettings
 from mirror.errors import AmbiguousName, ConfigError, MirrorError, NotMirrored
 from mirror.layout import Home
+from mirror.outbox import Outbox
 from mirror.records.addresses import RunPath
 from mirror.records.visible import visible
 from mirror.run.sdk.paths import id_of_typed, typed_of_id
 from mirror.store.engine.reader import Reader
-from mirror.store.read.names import NamedRun, runs_named, similar_runs
+from mirror.store.read.names import LISTED, NamedRun, runs_named, similar_runs
+from mirror.store.read.runs import is_held
 
 _FORMS = "ENTITY/PROJECT/RUN_ID, its web address, or an id or a name that just one mirrored run has"
 SHOWN = 8  # runs that fit, listed one by one
 
 
-def find_run(text: str, setting: Setting) -> RunPath:
+def find_run(text: str, setting: Setting, *, whole: bool = False) -> RunPath:
     """The run that a person means.
 
-    A whole path is taken as it is. Else the mirror is asked: `PROJECT/NAME` or `NAME`, where NAME is a run id, a
-    display name, or the beginning of either that no other run shares. Display names have no case.
+    A whole path is taken as it is, and so is the id of a run of the one source that is mirrored or queued. Else the
+    mirror is asked: `PROJECT/NAME` or `NAME`, where NAME is a run id, a display name, or the beginning of either that
+    no other run shares. Display names have no case.
 
     Args:
         text: as typed or copied.
         setting: the home to look in, and the configured sources.
+        whole: for what changes a run: the beginning of a name is not enough.
 
     Raises:
         AmbiguousName: several runs fit.
@@ -45,11 +49,14 @@ def find_run(text: str, setting: Setting) -> RunPath:
     if not name or len(outer) > 1 or not setting.home.catalog.exists():
         return typed or parse_run_path(text, setting.config.source)
     with Reader(setting.home) as lake:
-        found = runs_named(lake, id_of_typed(name), project=outer[0] if outer else None)
+        if typed is not None and (is_held(lake, typed) or Outbox(setting.home).of_run(typed)):
+            return typed
+        found = runs_named(lake, id_of_typed(name), project=outer[0] if outer else None, whole=whole)
         if len(found) == 1:
             return found[0].run_path
         if found:
-            raise AmbiguousName(f"{text!r} fits {len(found)} runs", hint=f"name one of them:\n{_listed(found)}")
+            count = f"{LISTED} runs or more" if len(found) == LISTED else f"{len(found)} runs"
+            raise AmbiguousName(f"{text!r} fits {count}", hint=f"name one of them:\n{_listed(found)}")
         if typed is not None:
             return typed
         near = similar_runs(lake, name, project=outer[0] if outer else None)

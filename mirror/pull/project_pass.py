@@ -16,7 +16,7 @@ import msgspec
 from mirror.api.rows.pages import RunsPage
 from mirror.api.rows.times import time_or_none
 from mirror.config import SourceSettings
-from mirror.errors import MirrorError, ServerError, StoreError, Unreachable
+from mirror.errors import MirrorError, ServerError, StoreError, SuspiciousListing, Unreachable
 from mirror.pull import plan
 from mirror.pull.context import PullContext
 from mirror.pull.gone import GoneRuns
@@ -91,6 +91,8 @@ class ProjectPass:
             failed = msgspec.structs.replace(state, last_error=error.message, last_error_at=self.at)
             if failed.walk_started_at is not None and self.through and not isinstance(error, StoreError):
                 failed = msgspec.structs.replace(failed, walk_through=self.through)  # all that came is held
+            if isinstance(error, SuspiciousListing):  # begun anew: going on, the next walk would miss nothing
+                failed = msgspec.structs.replace(failed, walk_through=None)
             await self.committer.commit(source=failed)
             raise
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mirror import Api
 from mirror.sandbox import Sandbox
 from tests.cli.conftest import Cli
 
@@ -47,6 +48,23 @@ def test_every_command_that_takes_a_run_takes_such_a_name(at: Cli) -> None:
     at("checkout", "calm-lake", "out", code=0)
     at("edit", "calm-lake", "--notes", "x", code=0)
     assert [entry["run_id"] for entry in at("outbox", "list", "--run", "calm-lake", "--json", code=0).json] == ["abcd"]
+
+
+def test_an_edit_goes_to_no_run_whose_name_only_begins_so(at: Cli, sandbox: Sandbox) -> None:
+    assert "did you mean" not in at.fails(5, "edit", "vision/calm", "--notes", "x").hint
+    assert at("outbox", "list", "--json", code=0).json == []
+
+
+def test_the_id_of_a_run_of_the_one_source_is_that_run_whatever_else_begins_so(cli: Cli, sandbox: Sandbox) -> None:
+    for run_id in ("exp-10", "exp-20"):
+        sandbox.state.add_run("acme", "vision", run_id)
+    at = cli.at(sandbox).configure("acme/vision")
+    at("pull", code=0)
+    Api(at.home).create_run(run_id="exp-2", project="vision", entity="acme")
+    assert at("show", "exp-2", "--json", code=0).json["run_id"] == "exp-2"
+    at("edit", "exp-2", "--notes", "x", code=0)
+    assert {entry["run_id"] for entry in at("outbox", "list", "--json", code=0).json} == {"exp-2"}
+    at.fails(5, "edit", "exp-1", "--notes", "x")
 
 
 def test_several_that_fit_are_listed_with_what_tells_them_apart(at: Cli) -> None:

@@ -22,7 +22,7 @@ from mirror.api.transport.credentials import find_api_key
 from mirror.api.transport.decoding import PIECE_BYTES, Inflate
 from mirror.api.transport.deployment import deployment_of
 from mirror.config import HealthSettings, ServerSettings
-from mirror.errors import ServerError
+from mirror.errors import HomeUnusable, ServerError
 from mirror.layout import Home
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.api.clients import answered
@@ -121,6 +121,22 @@ def test_an_export_leaves_the_disk_its_reserve_and_nothing_of_itself(
     assert asked == 1  # not once more, for the same
     sandbox.faults.clear()
     assert mirror.pull(force_walk=True, retry_quarantined=True).failures == 0
+
+
+def test_a_disk_without_its_reserve_ends_a_pull_and_costs_no_file_an_attempt(
+    sandbox: Sandbox, project: str, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.state.add_run(ENTITY, project, "r1", files={"large.bin": bytes(3_000_000)})
+    mirror = mirror_of(sandbox, home, project)
+    mirror.health = HealthSettings(disk_free_min_gb=1.0)
+    with monkeypatch.context() as patch:
+        free_space(patch, home, 900_000_000)
+        for _ in range(12):
+            with pytest.raises(HomeUnusable, match="disk_free_min_gb = 1 stay free"):
+                mirror.pull(force_walk=True)
+    assert failures(mirror) == {}
+    assert mirror.pull(force_walk=True).failures == 0
+    assert mirror.ask("SELECT status FROM files WHERE name = 'large.bin'") == [{"status": "held"}]
 
 
 def test_what_is_announced_as_too_long_is_not_even_begun(sandbox: Sandbox, project: str, home: Home) -> None:

@@ -98,6 +98,9 @@ def test_a_listing_that_is_suddenly_shorter_is_refused_and_nothing_is_marked(
     assert "--accept-missing" in error.hint
     assert mirror.run_ids("gone_at IS NOT NULL") == []
     assert mirror.source()["last_error"] == error.message
+    for _ in range(3):  # the pulls that follow refuse it as well, whatever came of the walk before
+        assert isinstance(small.pull().errors[0], SuspiciousListing)
+        assert mirror.run_ids("gone_at IS NOT NULL") == []
     sandbox.faults.clear()
     assert small.pull(force_walk=True).errors == []
     assert (len(mirror.run_ids()), mirror.source()["last_error"]) == (24, None)

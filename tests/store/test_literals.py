@@ -28,3 +28,10 @@ def test_a_value_arrives_to_its_last_digit(value: Any) -> None:
     assert type(found) is type(value)
     assert found == value or math.isnan(found)
     assert str(found) == str(value), "the sign of a zero"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00")), VALUES)
+def test_a_mark_inside_of_quotes_is_none(text: str, value: Any) -> None:
+    quoted, name = "'" + text.replace("'", "''") + "'", '"' + (text.replace('"', '""') or "a") + '"'
+    row = ENGINE.execute(inlined(f"SELECT {quoted}, ? AS {name}, '?'", [value])).fetchall()[0]
+    assert (row[0], row[2]) == (text, "?")

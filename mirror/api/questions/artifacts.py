@@ -73,7 +73,7 @@ class ArtifactQuestions(Asking):
             project: W&B project.
             run_id: the run.
             direction: "logged" or "used".
-            after: `ArtifactsPage.after` of the page before, or of `RunContents.logged` and `.used`.
+            after: `ArtifactsPage.after` of the page before, or of `ListedContents.logged` and `.used`.
 
         Raises:
             NotFound: there is no such run.

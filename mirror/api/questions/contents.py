@@ -91,7 +91,7 @@ class ContentQuestions(Asking):
             entity: W&B entity.
             project: W&B project.
             run_id: the run.
-            after: `FilesPage.after` of the page before, or `RunContents.files_after`.
+            after: `FilesPage.after` of the page before, or `ListedContents.files_after`.
             first: files on the page.
 
         Raises:

@@ -48,7 +48,7 @@ class StreamQuestions(Asking):
         return self._rows_in(answer, run_id, project, "history")
 
     async def events(self, entity: str, project: str, run_id: str, samples: int) -> tuple[str | None, ...]:
-        """System metrics, one JSON text a row. No paging is known: ask for at least `RunContents.events_line_count`.
+        """System metrics, one JSON text a row. No paging is known: ask for at least `ListedContents.events_line_count`.
 
         Args:
             entity: W&B entity.

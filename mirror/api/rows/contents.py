@@ -52,7 +52,7 @@ def to_contents(
     artifacts_first: int,
     failed: Mapping[str, str] = MappingProxyType({}),
 ) -> ListedContents:
-    """The contents of a run, from a node that the fragment `ListedContents` asked for.
+    """The contents of a run, from a node that the fragment `RunContents` asked for.
 
     Args:
         node: the bytes of one run.

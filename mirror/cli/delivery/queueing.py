@@ -44,7 +44,7 @@ def local_run(setting: Setting, path: str) -> tuple[NotingMirror, Run]:
         ConfigError: the path names no run.
         NotMirrored: it is not held; an edit needs the values that its user saw.
     """
-    run_path = find_run(path, setting)
+    run_path = find_run(path, setting, whole=True)
     local = NotingMirror(setting.home)
     try:
         return local, Run(local, run_path)

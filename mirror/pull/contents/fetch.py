@@ -15,6 +15,7 @@ from mirror.api.client import Client
 from mirror.api.transport.body import Body
 from mirror.api.transport.signed_url import SignedUrl
 from mirror.errors import (
+    HomeUnusable,
     MirrorError,
     RangeRefused,
     RateLimited,
@@ -257,11 +258,17 @@ def _check_room(partial: Partial, wanted: Wanted, coming: int) -> None:
     """Leave the disk its reserve, whatever comes.
 
     Raises:
-        TooLarge: it would not be left; nothing of the download stays.
+        HomeUnusable: it was not left before this download began either, which is no fault of its own.
+        TooLarge: this download would take it; nothing of it stays.
     """
     free = partial.free_bytes()
     if free - coming >= wanted.reserve:
         return
+    if free + partial.offset < wanted.reserve:
+        raise HomeUnusable(
+            f"{free / 1e9:.2f} GB are left on the disk; health.disk_free_min_gb = {wanted.reserve / 1e9:g} stay free",
+            hint="free some space and pull again: what came is gone on from",
+        )
     partial.discard()
     raise TooLarge(
         f"{wanted.key.name}: it takes more than the disk has room for: {free / 1e9:.2f} GB are left, and"

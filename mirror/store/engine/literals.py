@@ -8,24 +8,30 @@ since a value is written by its type: the quotes of a text are doubled, and Duck
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from mirror.records.texts import storable
 from mirror.store.engine.connection import sql_text
 
+# Quoted texts and names are pieces of their own, doubled quotes and all, so that no mark is looked for in them.
+_MARKS = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*"|\?)""")
+
 
 def inlined(query: str, parameters: Sequence[Any]) -> str:
     """A query with its `?` marks replaced by literals.
 
     Args:
-        query: SQL of ours, in which `?` stands for nothing but a value.
+        query: SQL, in which `?` stands for a value, but for one inside of quotes.
         parameters: one a mark: None, bool, int, float, text, a time (UTC where it has a zone), or a list of such.
     """
-    pieces = query.split("?")
-    if len(pieces) != len(parameters) + 1:
-        raise ValueError(f"{len(parameters)} values for {len(pieces) - 1} marks")
-    return "".join(piece + literal for piece, literal in zip(pieces, [*map(_literal, parameters), ""], strict=True))
+    pieces = _MARKS.split(query)
+    marks = pieces.count("?")
+    if marks != len(parameters):
+        raise ValueError(f"{len(parameters)} values for {marks} marks")
+    literals = map(_literal, parameters)
+    return "".join(next(literals) if piece == "?" else piece for piece in pieces)
 
 
 def _literal(value: Any) -> str:

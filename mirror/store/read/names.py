@@ -31,6 +31,7 @@ class NamedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _COLUMNS = columns_of(NamedRun)
+_WHOLE, _BEGINNING = 2, 4  # the last ranks of a whole name, and of its beginning
 # The better a name fits, the lower its rank; only the runs of the best rank count.
 _RANK = (
     "CASE WHEN run_id = ? THEN 0 WHEN display_name = ? THEN 1 WHEN lower(display_name) = lower(?) THEN 2"
@@ -41,7 +42,7 @@ _TYPOS = "damerau_levenshtein(lower({}), lower(?))"
 
 
 def runs_named(
-    lake: Queryable, name: str, *, project: str | None = None, entity: str | None = None, limit: int = LISTED
+    lake: Queryable, name: str, *, project: str | None = None, entity: str | None = None, whole: bool = False
 ) -> list[NamedRun]:
     """The runs that fit a name best, the latest first.
 
@@ -50,13 +51,16 @@ def runs_named(
         name: a run id, a display name, or how one of them begins.
         project: only of projects of this name.
         entity: only of this entity.
-        limit: at most so many.
+        whole: the beginning of a name is not enough.
+
+    Returns:
+        At most `LISTED`.
     """
     rows = lake.rows(
         f"SELECT {_COLUMNS} FROM (SELECT *, {_RANK} AS rank FROM lake.runs WHERE coalesce(project = ?, true)"
-        " AND coalesce(entity = ?, true)) WHERE rank IS NOT NULL QUALIFY rank = min(rank) OVER ()"
+        " AND coalesce(entity = ?, true)) WHERE rank <= ? QUALIFY rank = min(rank) OVER ()"
         " ORDER BY created_at DESC NULLS LAST, entity, project, run_id LIMIT ?",
-        [name, name, name, name, name, project, entity, limit],
+        [name, name, name, name, name, project, entity, _WHOLE if whole else _BEGINNING, LISTED],
     )
     return structs(NamedRun, rows)
 

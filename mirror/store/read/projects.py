@@ -74,7 +74,8 @@ def source_state(lake: Queryable, key: ProjectKey) -> SourceState:
 
 def last_pass(lake: Queryable, entity: str, project: str) -> dt.datetime | None:
     """When the last good pass over a project began, UTC; None before the first."""
-    return source_state(lake, ProjectKey(entity, project)).last_pass_at
+    rows = lake.rows(f"SELECT last_pass_at FROM lake.sources WHERE {_IN_PROJECT}", [entity, project])
+    return aware(rows[0][0]) if rows else None
 
 
 def active_projects(lake: Queryable) -> frozenset[ProjectKey]:

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 from mirror.records.addresses import RunPath
 from mirror.records.receipts import Ending
+from mirror.store.engine.meta import has_table
 from mirror.store.engine.queries import Queryable, columns_of
 from mirror.typed import struct_of
 
 
 def endings_of(lake: Queryable, entry_ids: Sequence[str]) -> dict[str, list[Ending]]:
     """The receipts that some entries have, latest first, by entry id."""
+    if not has_table(lake, "receipts"):  # a lake of an older version
+        return {}
     rows = lake.rows(
         f"SELECT id, {columns_of(Ending)} FROM lake.receipts WHERE id IN (SELECT unnest(?::VARCHAR[]))"
         " ORDER BY ended_at DESC",
@@ -25,6 +28,8 @@ def endings_of(lake: Queryable, entry_ids: Sequence[str]) -> dict[str, list[Endi
 
 def given_up_creations(lake: Queryable) -> dict[RunPath, str]:
     """The runs whose last creation a person gave up, each with the id of that entry."""
+    if not has_table(lake, "receipts"):
+        return {}
     rows = lake.rows(
         "SELECT entity, project, run_id, arg_max(id, ended_at) FROM lake.receipts WHERE kind = 'create'"
         " GROUP BY ALL HAVING arg_max(outcome, ended_at) IN ('dropped', 'theirs')"
