@@ -93,6 +93,16 @@ def test_any_field_may_fail(home: Home, query: str, lost: tuple[str, ...]) -> No
         assert all(lack.fails for lack in lacks(known_of(home)))
 
 
+def test_projects_that_are_pulled_at_once_find_it_out_together(home: Home) -> None:
+    with Sandbox.start() as sandbox:
+        for number in range(4):
+            fill(sandbox, f"p{number}", runs=4)
+        sandbox.faults.add(Fault.status(500, match=Match(kind="graphql", query="events(")))
+        report = mirror_of(sandbox, home, "p*").pull()
+        assert (report.errors, report.failures) == ([], 0)
+        assert [lack.capability for lack in lacks(known_of(home))] != []
+
+
 def test_what_fails_for_one_run_costs_that_part_of_that_run(home: Home) -> None:
     with Sandbox.start() as sandbox:
         fill(sandbox, "p", runs=8)

@@ -53,6 +53,7 @@ class FittedAsking:
         self._deployment = deployment
         self._session = session
         self._known = known
+        self._searching = anyio.Lock()  # one at a time finds out what the server lacks or fails at
         self.server_time: dt.datetime | None = None  # UTC, of the latest answer's Date
 
     async def _ask(
@@ -107,6 +108,14 @@ class FittedAsking:
         Raises:
             GraphQLError: it fails for this one thing alone, and says where.
         """
+        if self._searching.statistics().owner == anyio.get_current_task():  # asked in the course of a search
+            return await self._searched(error, search)
+        async with self._searching:
+            if self._known.fit(search.document, search.hidden).text != search.fitted.text:
+                return True  # another one found it out meanwhile
+            return await self._searched(error, search)
+
+    async def _searched(self, error: MirrorError, search: _Search) -> bool:
         fitted = search.fitted
         if isinstance(error, DocumentRefused):
             # What it learns of a mutation's input is for who made the input: that text is not asked again.
