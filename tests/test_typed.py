@@ -13,12 +13,12 @@ import mirror
 
 AT_ONCE = """
 import datetime as dt, sys, threading
-from mirror.records.operations import Change, Edit, Entry, entry_json, entry_of_json
+from mirror.records.operations import Change, Edit, Entry, encode_entry, entry_of_json
 sys.setswitchinterval(1e-6)
 now = dt.datetime.now(dt.UTC)
 edit = Edit(config={"a": Change(value=1)})
 whose = dict(id="x", entity="e", project="p", run_id="r", storage_id=None)
-content = entry_json(Entry(**whose, operation=edit, created_at=now))
+content = encode_entry(Entry(**whose, operation=edit, created_at=now))
 gate, read = threading.Barrier(8), []
 
 def look():

@@ -259,7 +259,10 @@ def test_a_deleted_file_is_gone_at_once_and_what_is_queued_names_it(held: Mirror
 
 def test_a_list_that_the_pull_could_not_read_is_an_error_and_not_empty(sandbox: Sandbox, mirror: Mirror) -> None:
     sandbox.state.add_run(ENTITY, PROJECT, "r1", files={"a.txt": b"a"})
-    sandbox.faults.add(Fault.graphql_error("boom", status=500, match=Match(kind="graphql", query="parquetHistory")))
+    sandbox.state.log_console(ENTITY, PROJECT, "r1", ["a line"])
+    for part in ("files(", "logLines(", "outputArtifacts("):
+        place = Match(kind="graphql", query=part, variables=lambda given: given.get("project") == PROJECT)
+        sandbox.faults.add(Fault.graphql_error("boom", status=500, match=place))
     mirror.pull()
     run = run_of(mirror)
     for question in (lambda: len(run.files()), lambda: list(run.console_logs()), lambda: list(run.logged_artifacts())):

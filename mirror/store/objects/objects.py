@@ -163,13 +163,9 @@ class Objects:
         Raises:
             StoreError: the file stays where it is.
         """
-        with store_errors(self.home), self._guard:
-            if digest in self._staged or self._final(digest).exists():
-                whole.unlink()
-                return digest
+        with store_errors(self.home):
             whole.chmod(0o400)
-            whole.replace(self.home.staged / _checked(digest))
-            self._staged.add(digest)
+            self._stage_file(whole, digest)
         return digest
 
     def take(self, whole: Path, digest: str) -> None:
@@ -259,12 +255,19 @@ class Objects:
             try:
                 with open(temporary, "xb", opener=_read_only) as file:
                     file.write(content)
-                with self._guard:
-                    temporary.replace(self.home.staged / digest)
-                    self._staged.add(digest)
+                self._stage_file(temporary, digest)
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
+
+    def _stage_file(self, whole: Path, digest: str) -> None:
+        """Give a file its place, unless another thread was first."""
+        with self._guard:
+            if digest in self._staged or self._final(digest).exists():
+                whole.unlink()
+                return
+            whole.replace(self.home.staged / _checked(digest))
+            self._staged.add(digest)
 
     def _write_out(self, digests: Iterable[str]) -> None:
         """Stage those that wait in memory; they wait no more once they are there."""
