@@ -49,7 +49,7 @@ class Sandbox:
         self._graphql = graphql
         self._failure: OSError | None = None
         self._away = True  # a connection that was accepted while the server went is dropped as well
-        self._transports: dict[tuple[str, int], asyncio.Transport] = {}
+        self._transports: list[asyncio.Transport] = []
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._stopping = asyncio.Event()
@@ -200,19 +200,17 @@ class Sandbox:
         sandbox = self
 
         class TrackedProtocol(H11Protocol):
-            """Remembers the transport of each peer, so that faults can close a connection under an answer."""
+            """Keeps the transport of each connection, so that faults and outages can close it under an answer."""
 
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
                 assert isinstance(transport, asyncio.Transport)
                 super().connection_made(transport)
-                transports[tuple(transport.get_extra_info("peername")[:2])] = transport
+                transports.append(transport)
                 if sandbox._away:
                     transport.abort()
 
             def connection_lost(self, exc: Exception | None) -> None:
-                peer = tuple(self.transport.get_extra_info("peername")[:2])
-                if transports.get(peer) is self.transport:  # a peer may have come back by the same port
-                    transports.pop(peer)
+                transports.remove(self.transport)
                 super().connection_lost(exc)
 
         sock = _bind(self.port)
@@ -228,15 +226,18 @@ class Sandbox:
         if self._server is not None:
             self._server.close()
             self._server = None
-        for transport in list(self._transports.values()):
+        for transport in list(self._transports):
             transport.abort()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
     def _hangup(self, scope: Scope, flush: bool) -> None:
-        transport = self._transports.get(tuple(scope.get("client") or ("", 0)))
-        if transport is not None:
-            transport.close() if flush else transport.abort()
+        peer = tuple(scope.get("client") or ("", 0))
+        # The newest: a client that broke off may come back by the same port before the old connection is known as dead.
+        for transport in reversed(self._transports):
+            if tuple(transport.get_extra_info("peername", ())[:2]) == peer:
+                transport.close() if flush else transport.abort()
+                return
 
 
 def _bind(port: int) -> socket.socket:

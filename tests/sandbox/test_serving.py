@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import re
+import socket
+import struct
 import time
 from typing import Any
 
 import httpx
 import pytest
 
-from mirror.sandbox import Sandbox
+from mirror.sandbox import Fault, Sandbox
 from mirror.sandbox.graphql_api import schema
 from mirror.sandbox.resolvers import TABLES
 from mirror.sandbox.resolvers.unserved import UNSERVED
@@ -251,3 +253,23 @@ def test_a_request_that_is_not_graphql_is_a_400(http: httpx.Client) -> None:
 def test_a_taken_port_is_an_error_and_not_a_hang(box: Sandbox) -> None:
     with pytest.raises(OSError, match="in use"):
         Sandbox.start(port=box.port)
+
+
+def test_a_client_that_comes_back_by_the_same_port_leaves_no_connection_unclosed(box: Sandbox) -> None:
+    """The first breaks off while further requests wait unread: nothing tells the server, and it closes both."""
+    box.faults.add(Fault.latency(2.0, times=1))
+    first = socket.create_connection(("127.0.0.1", box.port))
+    port = first.getsockname()[1]
+    first.sendall(b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}" * 3000)
+    time.sleep(0.2)
+    first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    first.close()
+    with socket.socket() as second:
+        second.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        second.bind(("127.0.0.1", port))
+        second.connect(("127.0.0.1", box.port))
+        second.sendall(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert second.recv(12) == b"HTTP/1.1 404"
+        assert len(box._transports) == 2
+    box.stop()
+    assert not box._transports
