@@ -19,13 +19,21 @@ def read_server_facts(home: Home, deployment: str) -> ServerFacts | None:
         home: where it is kept.
         deployment: `Deployment.id` of the server.
     """
-    facts = _kept(home)
+    facts = last_server_facts(home)
     return facts if facts is not None and facts.deployment == deployment else None
+
+
+def last_server_facts(home: Home) -> ServerFacts | None:
+    """What is known of the server that was pulled from last, whichever it is; None when nothing is."""
+    try:
+        return decode(home.server_facts.read_bytes(), ServerFacts)
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def read_viewer(home: Home) -> Viewer | None:
     """Whom the server knew by the key when it was asked last; None when that is not known."""
-    facts = _kept(home)
+    facts = last_server_facts(home)
     return facts.viewer if facts is not None else None
 
 
@@ -34,10 +42,3 @@ def keep_server_facts(home: Home, facts: ServerFacts) -> None:
     if home.root.is_dir():
         with contextlib.suppress(OSError):
             write_replace(home.server_facts, msgspec.json.encode(facts), mode=0o600)
-
-
-def _kept(home: Home) -> ServerFacts | None:
-    try:
-        return decode(home.server_facts.read_bytes(), ServerFacts)
-    except (OSError, ValueError, RecursionError):
-        return None

@@ -116,7 +116,7 @@ PROMISES = (
             "replay/test_replay_faults.py": (),
             **files("pull", "contents_faults frames leaves"),
             **files("replay", "refusals_teach"),
-            **files("run", "malformed_documents"),
+            **files("run", "malformed_documents not_held"),
             **files("cli", "contents"),
         },
     ),

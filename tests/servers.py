@@ -11,8 +11,9 @@ from typing import Any
 
 from graphql import introspection_from_schema
 
-from mirror.api.fitting.capabilities import CAPABILITIES, OTHER_FIELDS, explained, left_out_by
 from mirror.api.fitting.learning import by_current_names, types_in
+from mirror.api.fitting.left_out import left_out_by
+from mirror.records.capabilities import CAPABILITIES, OTHER_FIELDS, explained
 from mirror.records.server import ServerFacts
 from mirror.sandbox.schemas import schema
 

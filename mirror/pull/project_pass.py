@@ -50,7 +50,7 @@ class ProjectPass:
         self.report = report
         self.key: ProjectKey = report.key
         self.at = context.now()
-        self.wanted = policy.wanted
+        self.policy = policy
         self.pages = PageTaker(context, policy, report, self.at)
         self.committer = self.pages.committer
         self.state = SourceState()
@@ -60,6 +60,12 @@ class ProjectPass:
         self.server_time: dt.datetime | None = None  # of the first answer
         self.through: str | None = None  # `createdAt` of the newest run of a walk, as the server wrote it
         self.distrusts_updates = False  # this pass saw that `updatedAt` does not tell what moved
+
+    @property
+    def wanted(self) -> str:
+        """Digest of what is wanted of each run, and of when the server came to serve more of it than before."""
+        gained_at = self.context.client.facts.gained_at
+        return self.policy.wanted if gained_at is None else f"{self.policy.wanted} {gained_at.isoformat()}"
 
     async def run(self, *, force_walk: bool) -> None:
         """Do the pass that the project needs.
@@ -79,12 +85,12 @@ class ProjectPass:
             force_walk=force_walk,
             wanted=self.wanted,
         )
-        before = self.state
+        before, wanted = self.state, self.wanted
         try:
             async with self.committer.at_work():
                 if isinstance(chosen, plan.Walk):
                     await self._walk(chosen)
-                elif await self._look(chosen):
+                elif await self._look(chosen) or self.wanted != wanted:
                     await self._walk(plan.Walk(resume_at=None, started_at=None))
         except MirrorError as error:
             state = self.committer.source or before
@@ -256,12 +262,14 @@ class ProjectPass:
         started, total, self.through = walk.started_at, None, walk.resume_at
         carry = plan.WindowCarry(start=time_or_none(walk.resume_at), listed=frozenset())
         missing: list[str] = []
+        wanted: str | None = None  # as it was with the first page: what the server serves later on, that one lacks
         async with ahead(self._pages(plan.walk_filter(walk.resume_at), with_extras=True)) as pages:
             async for listed in pages:
                 total = self._note_first(listed.page, total)
                 started = started or self.server_time or self.at
+                wanted = wanted or self.wanted
                 self.state = msgspec.structs.replace(
-                    self.state, walk_started_at=started, walk_through=self.through, wanted=self.wanted
+                    self.state, walk_started_at=started, walk_through=self.through, wanted=wanted
                 )
                 project = None if listed.page is None or self.held_project else listed.page.project
                 changed = await self.pages.take(listed, project=project, source=self.state, expected=total)
@@ -278,6 +286,7 @@ class ProjectPass:
         await self.gone.settle(missing)
         holding = await self._ask(held_runs.count_runs)
         surplus = max(0, total - holding) if total is not None else 0
+        self.state = msgspec.structs.replace(self.state, wanted=wanted or self.wanted)
         await self._finish(started or self.at, surplus=surplus, total=total, walked=True)
 
     def _judge_updates(self, listed: ListedPage, changed: Mapping[str, HeldRun | None]) -> None:
@@ -347,7 +356,7 @@ class ProjectPass:
             last_pass_at=self.at,
             runs_upstream=total,
             surplus=surplus,
-            wanted=self.wanted if walked else self.state.wanted,
+            wanted=self.state.wanted,
             # Once seen it holds until a walk, which sees all edits, has nothing against it.
             distrusts_updates=self.distrusts_updates or (not walked and self.state.distrusts_updates) or None,
         )

@@ -59,5 +59,12 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     # Those that it has and forbids or fails at, with the time when that showed, UTC. One that is in `lacking` no more
     # is asked again, and the first to be doubted.
     failing: Mapping[str, dt.datetime] = {}
+    # When it came to serve something of runs that it had not served before, UTC: what runs lack of it is fetched then.
+    gained_at: dt.datetime | None = None
     viewer: Viewer | None = None  # by the key that asked last; None: it was never asked, or does not tell
     retyped: Mapping[str, str] = {}  # types that variables must have by the server's refusals, by `Operation $name`
+
+    @property
+    def unserved(self) -> frozenset[str]:
+        """What the mirror asks of a current server and does not get from this one."""
+        return frozenset({*self.left_out, *self.lacking, *self.failing})

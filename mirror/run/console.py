@@ -9,10 +9,10 @@ from functools import cached_property
 
 from mirror.errors import CommError, NotMirrored
 from mirror.run.facts import RunFacts
+from mirror.run.not_held import not_held
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.pages import Pages
 from mirror.store.read.console import ConsoleSpan, console_span, read_console
-from mirror.store.read.failures import why_failed
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,8 @@ class ConsoleLogs(Pages[ConsoleLogLine]):
         span = console_span(self._local.reader, path)
         if span.count:
             return span
-        if (reason := why_failed(self._local.reader, path, ["console"])) is not None:
-            raise NotMirrored(
-                f"the console of {'/'.join(path)} is not in this mirror: {reason}",
-                hint=f"`wandb-mirror pull {'/'.join(path)}` tries again",
-            )
+        if (error := not_held(self.run, "console of {} is", "console", "console lines")) is not None:
+            raise error
         source = self._local.source(*path[:2])
         if source is not None and not source.streams:
             raise NotMirrored(

@@ -17,12 +17,12 @@ from mirror.records.texts import storable
 from mirror.run.api_paths import ApiPaths
 from mirror.run.downloads import Content, check_name, has_equal, write_out
 from mirror.run.facts import RunFacts
+from mirror.run.not_held import not_held
 from mirror.run.pending.local import LocalMirror, Pending
 from mirror.run.sdk.attrs import Attrs
 from mirror.run.sdk.calls import as_comm_error
 from mirror.run.sdk.like import like
 from mirror.run.sdk.pages import SizedPages
-from mirror.store.read.failures import why_failed
 from mirror.store.read.files import RunFile, list_file_names, read_files
 
 _S3 = re.compile(r"^https?://.*s3.*amazonaws\.com.*")
@@ -213,12 +213,10 @@ class Files(SizedPages[File]):
         overlay = self._overlay  # before the lake: see `LocalMirror.pending`
         path = self.run._run_path
         listed = set(list_file_names(self._local.reader, path, among))
-        if not listed and (reason := why_failed(self._local.reader, path, ["files"])) is not None:
-            raise NotMirrored(
-                f"the files of {'/'.join(path)} are not in this mirror: {reason}",
-                hint=f"`wandb-mirror pull {'/'.join(path)}` tries again",
-            )
         added = {name for name, item in overlay.items() if item is not None and (among is None or name in among)}
+        knows = bool(listed) or (among is not None and added.issuperset(among))
+        if not knows and (error := not_held(self.run, "files of {} are", "files", "files")) is not None:
+            raise error
         hidden = {name for name, item in overlay.items() if item is None}
         return sorted((listed | added) - hidden)
 

@@ -290,6 +290,11 @@ class Sweeps(SizedPages[Sweep]):
         found = list_sweep_ids(self._local.reader, self.entity, self.project)
         if not found and not self._local.is_mirrored(self.entity, self.project):
             raise ProjectNotMirrored.of(self.entity, self.project, f"Could not find project {self.project!r}")
+        if not found and (lack := self._local.lack_of("sweeps")) is not None:
+            raise NotMirrored(
+                f"the sweeps of {self.entity}/{self.project} are not in this mirror: the server {lack.verb} sweeps",
+                hint=f"`wandb-mirror pull --source {self.entity}/{self.project}` tries again",
+            )
         return found
 
     def _count(self) -> int:

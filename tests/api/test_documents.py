@@ -14,10 +14,10 @@ from mirror.api.documents import writes as write_documents
 from mirror.api.documents.contents import artifacts_document, contents_document, streams_document
 from mirror.api.documents.every_document import every_document
 from mirror.api.documents.queries import operation_name
-from mirror.api.fitting.capabilities import explained
 from mirror.api.fitting.expected_types import COMPOSITE, INPUTS
 from mirror.api.fitting.fit import fit
 from mirror.api.fitting.learning import by_current_names, types_in
+from mirror.records.capabilities import explained
 from mirror.records.server import ServerFacts
 from mirror.sandbox.graphql_api import schema
 from tests.soaking import thin

@@ -28,12 +28,12 @@ from mirror.api.documents.contents import artifacts_document, streams_document
 from mirror.api.documents.every_document import every_document
 from mirror.api.documents.queries import RUNS_WITH_CONTENTS
 from mirror.api.documents.writes import UPLOAD_ADDRESSES
-from mirror.api.fitting.capabilities import explained, left_out_by
 from mirror.api.fitting.failing import is_failure, parts_with
 from mirror.api.fitting.fit import field_at, fit
 from mirror.api.fitting.fitted import Fitted, named_type
 from mirror.api.fitting.known_server import KnownServer, with_refusals
 from mirror.api.fitting.learning import by_current_names, everything, types_in
+from mirror.api.fitting.left_out import left_out_by
 from mirror.api.fitting.probing import Probe
 from mirror.errors import (
     DocumentRefused,
@@ -45,6 +45,7 @@ from mirror.errors import (
     ServerError,
     Unreachable,
 )
+from mirror.records.capabilities import explained
 from mirror.records.server import FieldFacts, ServerFacts, TypeFacts
 from mirror.sandbox.graphql_api import schema
 from tests.api.test_documents import facts_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Callable
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from mirror.api.fitting.capabilities import lacks
+from mirror.errors import NotMirrored
 from mirror.layout import Home
+from mirror.records.capabilities import lacks
 from mirror.records.server import ServerFacts
+from mirror.run.api import Api
 from mirror.sandbox import Fault, Match, Sandbox
-from tests.mirroring import Mirror
+from tests.mirroring import ENTITY, Mirror
 from tests.pull.contents import assert_equal, failures, fill, mirror_of
 from tests.soaking import thin
 from tests.truth import differences
@@ -74,6 +77,37 @@ def test_a_failure_of_one_field_costs_what_that_tells_and_nothing_else(home: Hom
         mirror.pull(force_walk=True)
         assert lacks(known_of(home)) == ()
         assert_equal(sandbox, mirror, "p")
+
+
+@pytest.mark.parametrize("projects", [1, 3])
+def test_what_a_server_serves_again_is_fetched_for_runs_that_settled_without_it(home: Home, projects: int) -> None:
+    with Sandbox.start() as sandbox:
+        names = [f"p{number}" for number in range(projects)]
+        for name in names:
+            fill(sandbox, name, runs=30)
+        mirror, at = mirror_of(sandbox, home, "p*"), [AT]
+        mirror.now = lambda: at[0]
+        sandbox.faults.add(Fault.status(500, match=Match(kind="graphql", query="files(")))
+        mirror.pull(force_walk=True)
+        assert files_of(mirror, names[-1]) is None, "nothing was listed, and that is no empty list"
+        for _ in range(3):  # it goes on to fail: asking again is no reason to walk
+            at[0] += dt.timedelta(minutes=61)
+            assert [project.kind for project in mirror.pull().projects] == ["look"] * projects
+        sandbox.faults.clear()
+        at[0] += dt.timedelta(minutes=61)
+        mirror.pull()
+        for name in names:
+            assert differences(sandbox, mirror, project=name) == []
+        assert files_of(mirror, names[-1]), "they are there"
+        at[0] += dt.timedelta(minutes=61)
+        assert [project.kind for project in mirror.pull().projects] == ["look"] * projects, "once is enough"
+
+
+def files_of(mirror: Mirror, project: str) -> list[str] | None:
+    """Names of files of all runs; None where the mirror says that it does not have them."""
+    with contextlib.suppress(NotMirrored):
+        return [file.name for run in Api(home=mirror.home.root).runs(f"{ENTITY}/{project}") for file in run.files()]
+    return None
 
 
 @pytest.mark.parametrize(

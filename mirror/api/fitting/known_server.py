@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from mirror.api.fitting.expected_types import INPUTS
+from mirror.api.fitting.failing import ANSWERED_AS
 from mirror.api.fitting.fitted import Fitted, family, named_type
 from mirror.api.fitting.refusals import Refusal, refusal_of
 from mirror.clock import utc_now
@@ -21,6 +22,7 @@ MOST_SEARCHES = 20  # in a pass: for what a server fails at, in texts, and again
 OnLearnt = Callable[[ServerFacts], None]
 """Told the facts whenever they changed, so that they can be kept."""
 
+_NOT_OF_RUNS = frozenset({"Query", "Mutation", "User", "ServerInfo", "Team", "Entity"})
 # Scalars of W&B that a server may not have, and the ones of GraphQL itself that take the same values.
 _PLAIN = {"Int64": "Int", "JSONString": "String", "JSON": "String", "DateTime": "String", "ID": "String"}
 
@@ -90,6 +92,19 @@ class KnownServer:
         if facts != self.facts:
             self._change(facts)
 
+    def learn_anew(self, facts: ServerFacts, now: dt.datetime) -> None:
+        """Take facts that the server was asked for altogether, and note whether it serves more than before.
+
+        Args:
+            facts: of the same server, or of another one.
+            now: UTC.
+        """
+        before = self.facts
+        gained_at = before.gained_at if before.deployment == facts.deployment else None
+        if before.deployment == facts.deployment and before.learnt_at is not None:
+            gained_at = now if _of_runs(before.unserved - facts.unserved) else gained_at
+        self.learn(msgspec.structs.replace(facts, gained_at=gained_at))
+
     def _change(self, facts: ServerFacts) -> None:
         """Take facts over; the documents are fitted anew where these depend on them."""
         before, self.facts = self.facts, facts
@@ -104,14 +119,27 @@ class KnownServer:
         return fitted.text in self._taken
 
     def note_taken(self, fitted: Fitted) -> None:
-        """The server took this text."""
+        """The server took the form of this text."""
         if fitted.text is not None and fitted.text not in self._taken and len(self._taken) < MOST_FITTED:
             self._taken.add(fitted.text)
-            names = {f"{parent}.{field}" for parent, field in fitted.visited}
-            self._passed |= names
-            if self.facts.failing.keys() & names:  # it was asked again, and does not fail any more
-                failing = {name: since for name, since in self.facts.failing.items() if name not in names}
-                self._change(msgspec.structs.replace(self.facts, failing=failing))
+            self._passed |= {f"{parent}.{field}" for parent, field in fitted.visited}
+
+    def note_served(self, fitted: Fitted, data: msgspec.Raw) -> None:
+        """The server answered this text: what it failed at before and what is in the answer, it serves again.
+
+        Args:
+            fitted: what it was asked.
+            data: the answer, in JSON. A question about no run at all tells nothing of the fields of runs.
+        """
+        self.note_taken(fitted)
+        suspects = self.suspects(fitted)
+        if not suspects:
+            return
+        answer = bytes(data)
+        if served := {name for name in suspects if any(key in answer for key in _keys(name))}:
+            failing = {name: since for name, since in self.facts.failing.items() if name not in served}
+            gained_at = (self.at or utc_now()) if _of_runs(served) else self.facts.gained_at
+            self._change(msgspec.structs.replace(self.facts, failing=failing, gained_at=gained_at))
 
     def begin_pass(self, at: dt.datetime) -> None:
         """Take over the time, UTC; what the server fails at may be searched for anew."""
@@ -192,6 +220,18 @@ class KnownServer:
         before = self.facts
         self.learn(with_refusals(before, [fitted], error.reported))
         return self.facts != before
+
+
+def _of_runs(names: Iterable[str]) -> bool:
+    """Whether one of some names tells about runs: others are for changing them, or about the server and its people."""
+    parents = {name.partition(".")[0] for name in names}
+    return any(not parent.endswith(("Input", "Payload")) for parent in parents - _NOT_OF_RUNS)
+
+
+def _keys(name: str) -> tuple[bytes, ...]:
+    """How answers call `Type.field`."""
+    field = name.partition(".")[2]
+    return tuple(f'"{key}":'.encode() for key in (field, *(key for key, of in ANSWERED_AS.items() if of == field)))
 
 
 def with_refusals(facts: ServerFacts, documents: Sequence[Fitted], reported: Iterable[Reported]) -> ServerFacts:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import anyio
 
 from mirror.api.documents.queries import PING
-from mirror.api.fitting.capabilities import words_for
 from mirror.api.fitting.failing import ANSWERED_AS, Path, is_failure, name_at, parts_with
 from mirror.api.fitting.fitted import Fitted
 from mirror.api.fitting.known_server import KnownServer
@@ -27,6 +26,7 @@ from mirror.errors import (
     ServerError,
     Unreachable,
 )
+from mirror.records.capabilities import words_for
 
 OK = 200  # with this status a server may also tell that something failed which it knows
 FEW_TRIES = 2  # of a document about several things: asking for fewer of them is the better next step
@@ -98,7 +98,7 @@ class FittedAsking:
                 if not await self._learnt_from(error, search):
                     raise
             else:
-                self._known.note_taken(fitted)
+                self._known.note_served(fitted, answer.data)
                 return answer
         raise ServerError(f"{self._host} keeps refusing what it is asked for, for other reasons each time")
 

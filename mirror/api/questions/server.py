@@ -7,7 +7,6 @@ import datetime as dt
 import msgspec
 
 from mirror.api.documents import queries as documents
-from mirror.api.fitting.capabilities import Lack, fitted_documents, lacks, left_out_by
 from mirror.api.fitting.expected_types import type_names
 from mirror.api.fitting.known_server import with_refusals
 from mirror.api.fitting.learning import (
@@ -19,6 +18,7 @@ from mirror.api.fitting.learning import (
     with_all_types,
     with_features,
 )
+from mirror.api.fitting.left_out import fitted_documents, left_out_by
 from mirror.api.questions.asking import Asking
 from mirror.api.questions.fitted_asking import FEW_TRIES
 from mirror.api.rows.wire import SelfData, ServerData, ViewerData, WireServer
@@ -33,6 +33,7 @@ from mirror.errors import (
     ServerError,
     Unreachable,
 )
+from mirror.records.capabilities import Lack, lacks
 from mirror.records.server import ServerFacts, TypeFacts, Viewer
 
 LEARN_AGAIN = dt.timedelta(days=7)  # a server that does not tell its version may have been upgraded all the same
@@ -149,7 +150,7 @@ class ServerQuestions(Asking):
                 return
             self._known.learn(facts)
             return
-        self._known.learn(msgspec.structs.replace(facts, learnt_at=now))
+        self._known.learn_anew(msgspec.structs.replace(facts, learnt_at=now), now)
 
     async def _learnt(self, troubles: list[MirrorError]) -> ServerFacts:
         """What the server tells of its schema and of itself; whether something was in the way is told."""

@@ -7,7 +7,6 @@ import click
 import msgspec
 
 from mirror.api.client import Client
-from mirror.api.fitting.capabilities import Lack
 from mirror.api.transport.deployment import deployment_of
 from mirror.cli.clients import open_client
 from mirror.cli.config_text import add_sources, new_config_text
@@ -19,6 +18,7 @@ from mirror.config import Config, SourceSettings, check_source, load_config, par
 from mirror.durable import make_folder, write_replace
 from mirror.errors import ConfigError, NotFound, NotOffered, OtherDeployment, Unreachable
 from mirror.private import tighten
+from mirror.records.capabilities import Lack
 from mirror.records.server import ServerFacts
 from mirror.server_facts import keep_server_facts
 from mirror.store.engine.connection import store_errors

@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from mirror.api.fitting.capabilities import Lack, lacks
 from mirror.cli.report.daemon import daemon_lines
 from mirror.cli.report.health import SourceLag, finding_lines, lag_of, source_lines, source_statuses
 from mirror.cli.report.outbox import OutboxStatus, outbox_lines, outbox_status
@@ -20,6 +19,7 @@ from mirror.daemon.status.health import Finding, Vitals, judge
 from mirror.daemon.status.status_file import DaemonStatus, read_ended
 from mirror.daemon.status.status_file import read_daemon_status as read_daemon
 from mirror.errors import NotMirrored
+from mirror.records.capabilities import Lack, lacks
 from mirror.server_facts import read_server_facts
 from mirror.store.engine.connection import store_errors
 from mirror.store.engine.meta import lake_deployment

@@ -79,7 +79,7 @@ def plan_of(job: FetchJob, run: RunRecord, held: HeldContents) -> HistoryPlan | 
     history = held.histories[run.run_id]
     if not all(job.objects.has(export.object) for export in history.exports):
         history = msgspec.structs.replace(history, completeness=None)  # lost from this disk: fetched anew
-    if job.lacks_part(run.run_id, HISTORY):
+    if job.lacks_part(run.run_id, HISTORY) or run_history.came_to_give_rows(job, history):
         history = msgspec.structs.replace(history, completeness=None)  # rows that could not be read: all are read again
     return plan_history(
         run,

@@ -37,6 +37,13 @@ WIDEST_PAGE_STEPS = 2**30  # GraphQL's integers end at 2^31
 # runs have begun at step 61,010. Where it counts more rows than came, they are looked for further.
 EMPTY_AT_THE_END = 2**20
 EMPTY_WHERE_MORE_IS_COUNTED = 2**31
+NO_ROWS = "the server gives no rows of histories"
+
+
+def came_to_give_rows(job: FetchJob, held: HeldHistory) -> bool:
+    """Whether a history was left without its rows by a server that gives them by now."""
+    before = held.completeness
+    return before is not None and before.reason == NO_ROWS and job.client.knows("Run.history")
 
 
 class TakenHistory(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +138,9 @@ async def _take(
     if found.lost and plan.renews:
         raise ServerError(f"this history took the place of another one, and {flaw}")
     missing = STILL_ACTIVE if run.is_active else flaw
+    expects = start is not None and (plan.rows_to is None or start < plan.rows_to)
+    if expects and not found.rows and not job.client.knows("Run.history"):
+        missing = NO_ROWS  # said of a run that goes on, too: what waits there does not come
     change = HistoryChange(
         exports=exports,
         tail=found.rows,

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal
 
-from mirror.errors import NotMirrored
 from mirror.records.operations import LogArtifact, UseArtifact
 from mirror.run.artifacts.artifact import Artifact
 from mirror.run.facts import RunFacts
+from mirror.run.not_held import not_held
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.pages import SizedPages
 from mirror.store.read.artifacts import VersionRow, read_versions, run_version_ids
-from mirror.store.read.failures import why_failed
 
 
 class RunArtifacts(SizedPages[Artifact]):
@@ -57,11 +56,10 @@ class RunArtifacts(SizedPages[Artifact]):
         queued = self._queued  # before the lake: see `LocalMirror.pending`
         path = self.run._run_path
         held = run_version_ids(self._local.reader, path, self._mode)
-        if not held and (reason := why_failed(self._local.reader, path, ["artifacts"])) is not None:
-            raise NotMirrored(
-                f"the artifacts of {'/'.join(path)} are not in this mirror: {reason}",
-                hint=f"`wandb-mirror pull {'/'.join(path)}` tries again",
-            )
+        if not held:
+            what, capability = f"artifacts that {{}} {self._mode} are", f"{self._mode} artifacts"
+            if (error := not_held(self.run, what, "artifacts", capability)) is not None:
+                raise error
         more = [artifact_id for artifact_id in queued if artifact_id not in set(held)]
         known = read_versions(self._local.reader, more) if more else {}
         return [*held, *(artifact_id for artifact_id in more if artifact_id in known)]

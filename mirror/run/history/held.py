@@ -8,7 +8,7 @@ from typing import Any
 from mirror.errors import NotMirrored
 from mirror.records.contents import STILL_ACTIVE
 from mirror.run.facts import RunFacts
-from mirror.store.read.failures import why_failed
+from mirror.run.not_held import why_not_held
 from mirror.store.read.histories import StoredHistory, read_history
 
 
@@ -48,8 +48,9 @@ def held_history(run: RunFacts, stored: StoredHistory | None = None) -> StoredHi
     stored = stored or read_history(run._local.reader, run._run_path)
     facts = stored.facts
     if facts is None:
-        if last_history_step(run) >= 0 or run._attrs.get("historyLineCount"):
-            raise _not_mirrored(run, "history", why_failed(run._local.reader, run._run_path, ["history"]))
+        reason = why_not_held(run, "history", "histories by row")
+        if last_history_step(run) >= 0 or run._attrs.get("historyLineCount") or (reason and not _tells_none(run)):
+            raise _not_mirrored(run, "history", reason)
         return stored
     if not facts.complete and facts.reason != STILL_ACTIVE:
         if not facts.rows_held:
@@ -58,9 +59,14 @@ def held_history(run: RunFacts, stored: StoredHistory | None = None) -> StoredHi
     return stored
 
 
+def _tells_none(run: RunFacts) -> bool:
+    """Whether the server said that nothing was logged."""
+    return run._attrs.get("historyLineCount") == 0 or isinstance(run._known_document("historyKeys"), dict)
+
+
 def system_metrics_not_mirrored(run: RunFacts) -> NotMirrored | None:
     """What to say of a run without a row of system metrics; None when it measured nothing."""
-    reason = why_failed(run._local.reader, run._run_path, ["system metrics"])
+    reason = why_not_held(run, "system metrics", "system metrics")
     if reason is None and not run._known_document("systemMetrics"):
         return None
     return _not_mirrored(run, "system metrics", reason)

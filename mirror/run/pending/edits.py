@@ -6,6 +6,7 @@ delivers it, and `run.pending` says what waits, and why.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import time
@@ -135,7 +136,9 @@ class RunEdits(RunContents):
         """
         name = _safe_name(os.path.relpath(path, os.path.abspath(root)))
         taken = take_in(self._local.objects, path)
-        there = [file for file in self.files(names=[name]) if file.name == name]
+        there: list[File] = []
+        with contextlib.suppress(NotMirrored):  # what the server has is not known: the upload is judged by its answer
+            there = [file for file in self.files(names=[name]) if file.name == name]
         upload = UploadFile(
             name=name,
             object=taken.object,

@@ -14,12 +14,13 @@ from mirror.layout import Home
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Entry, EntryState, Operation
 from mirror.records.server import Viewer
-from mirror.server_facts import read_viewer
+from mirror.server_facts import last_server_facts, read_viewer
 from mirror.store.engine.meta import lake_app_url
 from mirror.store.engine.reader import Reader
 
 if TYPE_CHECKING:
     from mirror.outbox import Outbox
+    from mirror.records.capabilities import Lack
     from mirror.store.objects.objects import Objects
 
 
@@ -93,6 +94,13 @@ class LocalMirror:
     def viewer(self) -> Viewer | None:
         """Whom the server knew by the key at an earlier pull; None when that is not known."""
         return read_viewer(self.home)
+
+    def lack_of(self, *capabilities: str) -> Lack | None:
+        """The first of some capabilities that the server lacks or fails at, as far as is known; None: it has them."""
+        from mirror.records.capabilities import lack_of
+
+        facts = last_server_facts(self.home)
+        return None if facts is None else lack_of(facts, *capabilities)
 
     def projects(self) -> list[tuple[str, str]]:
         """Entity and name of all projects that are held, by name."""

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import msgspec
 
-from mirror.api.documents.every_document import every_document
-from mirror.api.fitting.fitted import Fitted
-from mirror.records.server import ServerFacts, TypeFacts
+from mirror.records.server import ServerFacts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +31,17 @@ class Lack(msgspec.Struct, frozen=True, kw_only=True):
     names: tuple[str, ...]  # what of the schema is missing
     fails: bool = False  # the server has it, and forbids it or fails at it: it is asked again within the hour
 
+    @property
+    def verb(self) -> str:
+        """What the server does, before the name of the capability."""
+        return "forbids or fails at" if self.fails else "has no"
+
     def __str__(self) -> str:
         """For a person, as what is said of the server."""
-        verb = "forbids or fails at" if self.fails else "has no"
-        return f"{verb} {self.capability}: {self.without}{'; asked again within the hour' if self.fails else ''}"
+        return f"{self.verb} {self.capability}: {self.without}{'; asked again within the hour' if self.fails else ''}"
 
+
+_NAMED_BY = ("Artifact.id", "Artifact.artifactSequence", "ArtifactSequence.name")  # without them a version is nothing
 
 CAPABILITIES = (
     Capability(
@@ -101,7 +104,11 @@ CAPABILITIES = (
         needs=("Run.eventsLineCount",),
         without="system metrics are read anew whenever a run moved",
     ),
-    Capability(name="console lines", needs=("Run.logLines",), without="console lines are not mirrored"),
+    Capability(
+        name="console lines",
+        needs=("Run.logLines", "LogLineConnection.edges", "LogLineEdge.node", "LogLine.number", "LogLine.line"),
+        without="console lines are not mirrored",
+    ),
     Capability(
         name="paging of console lines",
         needs=("Run.logLines(useImprovedPagination)", "Run.logLines(after)", "Run.logLines(first)"),
@@ -125,12 +132,12 @@ CAPABILITIES = (
     ),
     Capability(
         name="logged artifacts",
-        needs=("Run.outputArtifacts", "ArtifactConnection.edges", "ArtifactEdge.node"),
+        needs=("Run.outputArtifacts", "ArtifactConnection.edges", "ArtifactEdge.node", *_NAMED_BY),
         without="what runs logged as artifacts is not mirrored",
     ),
     Capability(
         name="used artifacts",
-        needs=("Run.inputArtifacts", "InputArtifactConnection.edges", "InputArtifactEdge.node"),
+        needs=("Run.inputArtifacts", "InputArtifactConnection.edges", "InputArtifactEdge.node", *_NAMED_BY),
         without="what runs used as artifacts is not mirrored",
     ),
     Capability(
@@ -186,30 +193,9 @@ CAPABILITIES = (
     Capability(name="using artifacts", needs=("Mutation.useArtifact",), without="use_artifact stays in the outbox"),
 )
 
+_BY_NAME = {capability.name: capability for capability in CAPABILITIES}
+
 OTHER_FIELDS = "other fields"
-
-
-def fitted_documents(facts: ServerFacts) -> tuple[Fitted, ...]:
-    """Every document, as a server can be asked; the same facts are not gone through twice."""
-    return _fitted(msgspec.msgpack.encode((facts.types, facts.lacking, facts.retyped)))
-
-
-@lru_cache(maxsize=8)
-def _fitted(known: bytes) -> tuple[Fitted, ...]:
-    from mirror.api.fitting.fit import fit  # takes a quarter of a second, and most commands ask nothing
-
-    types, lacking, retyped = msgspec.msgpack.decode(known, type=_Known)
-    facts = ServerFacts(types=types, lacking=lacking, retyped=retyped)
-    return tuple(fit(document, facts) for document in every_document())
-
-
-_Known = tuple[dict[str, TypeFacts], tuple[str, ...], dict[str, str]]
-
-
-def left_out_by(facts: ServerFacts) -> tuple[str, ...]:
-    """What of all documents a server is not asked, sorted."""
-    asked = (document for document in fitted_documents(facts) if document.operation not in _SPARE)
-    return tuple(sorted({name for document in asked for name in document.left_out}))
 
 
 def lacks(facts: ServerFacts) -> tuple[Lack, ...]:
@@ -217,6 +203,23 @@ def lacks(facts: ServerFacts) -> tuple[Lack, ...]:
     failing = facts.failing.keys() & set(facts.lacking)
     found = explained({*facts.left_out, *facts.lacking})
     return tuple(msgspec.structs.replace(lack, fails=failing.issuperset(lack.names)) for lack in found)
+
+
+def lack_of(facts: ServerFacts, *capabilities: str) -> Lack | None:
+    """The first of some capabilities that a server lacks or fails at; None when there is none, or it was never asked.
+
+    What it failed at counts until it is served again.
+
+    Raises:
+        KeyError: there is no such capability.
+    """
+    missing = facts.unserved
+    for name in capabilities:
+        needs = _BY_NAME[name].needs
+        if names := tuple(name for name in needs if name in missing):
+            fails = facts.failing.keys() >= set(names)
+            return Lack(capability=name, without=_BY_NAME[name].without, names=names, fails=fails)
+    return None
 
 
 def explained(left_out: Iterable[str]) -> tuple[Lack, ...]:
@@ -238,7 +241,3 @@ def words_for(left_out: Iterable[str]) -> str:
     """What is lost, on one line."""
     return "; ".join(f"it has no {lack.capability}" if lack.capability != OTHER_FIELDS else
                      f"it does not know {', '.join(lack.names)}" for lack in explained(left_out))  # fmt: skip
-
-
-# What is asked only where another way is missing.
-_SPARE: frozenset[str] = frozenset({"MirrorUploadAddresses", "MirrorLogTail"})
