@@ -25,9 +25,11 @@ from mirror.records.operations import (
     Delete,
     DeleteFile,
     Edit,
+    Entry,
     Operation,
     Stop,
     UpdateState,
+    touched,
 )
 from mirror.sandbox import Fault, Match, Sandbox
 from mirror.store.read.sql import connect
@@ -224,7 +226,11 @@ class ReplayMachine(RuleBasedStateMachine):
 
     def check(self) -> None:
         left = {placed.entry.id: placed for placed in self.outboxes[0].entries()}
-        assert {placed.state for placed in left.values()} <= {"dead", "conflict"}
+        assert {placed.state for placed in left.values()} <= {"dead", "conflict", "new"}
+        aside = [placed.entry for placed in left.values() if placed.state != "dead"]
+        for placed in left.values():
+            if placed.state == "new":
+                assert any(is_held_by(earlier, placed.entry) for earlier in aside), "an entry waits for nothing"
         receipts = self.sender.receipts()
         delivered = Counter(one["id"] for one in receipts if one["outcome"] != "buried")
         assert all(count == 1 for count in delivered.values()), "an operation was delivered twice"
@@ -270,6 +276,12 @@ class ReplayMachine(RuleBasedStateMachine):
         for one in receipts:
             if one["kind"] == "delete" and one["outcome"] in {"applied", "already_so"} and one["run_id"] in held:
                 assert held[one["run_id"]][-1] is not None
+
+
+def is_held_by(earlier: Entry, entry: Entry) -> bool:
+    """Whether an entry waits behind one that a person has to settle, or behind one that waits so."""
+    is_about_it = isinstance(earlier.operation, Create) or bool(touched(earlier.operation) & touched(entry.operation))
+    return earlier.run_path == entry.run_path and earlier.id < entry.id and is_about_it
 
 
 TestReplay = ReplayMachine.TestCase
