@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from mirror.api.questions.path import Path
 from mirror.api.rows.pages import SweepsPage
 from mirror.errors import ServerError, Unreachable
 from mirror.pull import plan
 from mirror.pull.committer import Committer
 from mirror.pull.context import PullContext
-from mirror.pull.listing.path import Path
 from mirror.pull.report import ProjectReport
 from mirror.records.passes import Failure
 from mirror.store.read import sweeps

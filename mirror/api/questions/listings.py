@@ -10,6 +10,7 @@ import msgspec
 from mirror.api.documents import queries as documents
 from mirror.api.questions.asking import Asking, sampled
 from mirror.api.questions.fitted_asking import OneThing
+from mirror.api.questions.path import Path
 from mirror.api.rows.answers import Answer, one_line
 from mirror.api.rows.contents import to_contents_or_bad
 from mirror.api.rows.flaws import failed_fields
@@ -48,21 +49,21 @@ class ListingQuestions(Asking):
 
     async def projects(self, entity: str) -> AsyncIterator[tuple[ProjectRecord, ...]]:
         """Every project of an entity that the key may read, page by page."""
-        after: str | None = None
-        seen: set[str] = set()
+        after, path = None, Path(f"projects of {entity}")
         while True:
             variables = {"entity": entity, "first": PROJECTS_PER_PAGE, "after": after}
             listing = self._read(await self._ask(documents.PROJECTS, variables), ProjectsData).models
             if listing is None:
                 return
-            yield tuple(self._listed_project(edge.node, entity) for edge in listing.rows if not is_null(edge.node))
+            projects = tuple(self._listed_project(edge.node, entity) for edge in listing.rows if not is_null(edge.node))
+            yield projects
             if not listing.goes_on(PROJECTS_PER_PAGE):
                 return
             # The SDK continues projects from `endCursor` (W&B API notes, section 5).
             after = listing.end_cursor or listing.last_cursor
-            if after is None or after in seen:
+            if after is None:
                 raise self._stuck("projects")
-            seen.add(after)
+            path.step(after, [project.project for project in projects])
 
     async def project(self, entity: str, name: str) -> ProjectRecord | None:
         """One project; None when it does not exist or the key may not read it: W&B answers both alike."""

@@ -15,6 +15,7 @@ from mirror.api.documents import queries as documents
 from mirror.api.questions.artifacts import ARTIFACTS_PER_PAGE, Direction
 from mirror.api.questions.asking import Asking
 from mirror.api.questions.contents import FILES_PER_PAGE
+from mirror.api.questions.path import Path
 from mirror.api.rows.answers import Answer
 from mirror.api.rows.artifacts import artifacts_page
 from mirror.api.rows.listed import FilesPage, ListedFile
@@ -115,7 +116,7 @@ class LookQuestions(Asking):
                 raise
         else:
             return self._named(self._listed_files(answer, run_id, project, 2), name)
-        after: str | None = None
+        after, path = None, Path(f"files of run {run_id}")
         while True:
             answer = await self._ask(
                 content_documents.FILES, {**run, "first": FILES_PER_PAGE, "after": after}, partial=True, needs=_A_FILE
@@ -126,9 +127,8 @@ class LookQuestions(Asking):
                 raise self._stuck("files")
             if file is not None or not page.has_more:
                 return file
-            if page.after == after:
-                raise self._stuck("files")
             after = page.after
+            path.step(after, [file.name for file in page.files])
 
     def _listed_files(self, answer: Answer, run_id: str, project: str, first: int) -> FilesPage:
         """The page of files in an answer.
@@ -172,7 +172,7 @@ class LookQuestions(Asking):
         document = content_documents.LOGGED_ARTIFACTS if direction == "logged" else content_documents.USED_ARTIFACTS
         connection = f"{_TYPES[direction]}Connection.edges", f"{_TYPES[direction]}Edge.node"
         needs = [f"Run.{_LISTS[direction]}", *connection, *_AN_ARTIFACT, *(_ITS_ALIASES if with_aliases else ())]
-        after: str | None = None
+        after, path = None, Path(f"artifacts of run {run_id}")
         while True:
             variables = {"entity": entity, "project": project, "run": run_id, "first": ARTIFACTS_PER_PAGE}
             answer = await self._ask(document, {**variables, "after": after}, needs=needs)
@@ -190,9 +190,8 @@ class LookQuestions(Asking):
                 raise self._stuck("artifacts")
             if not page.has_more:
                 return None
-            if page.after == after:
-                raise self._stuck("artifacts")
             after = page.after
+            path.step(after, [ref.artifact_id for ref in page.artifacts])
 
 
 def _hides_a_file(path: tuple[str | int, ...]) -> bool:

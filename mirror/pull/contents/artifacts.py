@@ -11,12 +11,12 @@ import anyio.to_thread
 import msgspec
 import xxhash
 
+from mirror.api.questions.path import Path as ListingPath
 from mirror.api.rows.listed import ArtifactsPage, ListedContents
 from mirror.api.rows.pages import BadArtifact
 from mirror.errors import MirrorError, NotFound, NotOffered, WrongContent
 from mirror.pull.contents.fetch_job import FetchJob, stops_everything
 from mirror.pull.contents.plan import MB
-from mirror.pull.listing.path import Path as ListingPath
 from mirror.records.artifacts import (
     ArtifactRecord,
     ArtifactRef,

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 import anyio
 import msgspec
 
+from mirror.api.questions.path import Path
 from mirror.api.rows.listed import ListedContents, ListedFile
 from mirror.api.transport.signed_url import SignedUrl
 from mirror.errors import MirrorError, NotFound
 from mirror.pull.contents.fetch_job import FetchJob, stops_everything
 from mirror.pull.contents.plan import MB, plan_files
-from mirror.pull.listing.path import Path
 from mirror.records.contents import FileRow, FileStatus, HeldFile
 from mirror.records.texts import storable
 from mirror.store.objects.partials import PartialKey

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+from mirror.api.questions.path import Path
 from mirror.api.rows.listed import LogPage, StreamAsk
 from mirror.errors import MirrorError
 from mirror.pull.contents.fetch_job import FetchJob, stops_everything
 from mirror.pull.contents.plan import HISTORY_PAGE_STEPS, HistoryPlan
-from mirror.pull.listing.path import Path
 from mirror.records.console import ConsoleLine
 from mirror.records.contents import HeldHistory
 from mirror.records.passes import HISTORY

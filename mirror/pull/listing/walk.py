@@ -13,6 +13,7 @@ from anyio.abc import ObjectReceiveStream
 
 from mirror.api.client import Client
 from mirror.api.questions.listings import OLDEST_FIRST
+from mirror.api.questions.path import Path
 from mirror.api.rows.pages import RunCursor, RunsPage
 from mirror.errors import (
     DocumentRefused,
@@ -28,7 +29,6 @@ from mirror.errors import (
 from mirror.pull.listing.blame import judged
 from mirror.pull.listing.budget import PageSize
 from mirror.pull.listing.local_filter import matches
-from mirror.pull.listing.path import Path
 from mirror.records.addresses import ProjectKey
 from mirror.records.passes import CONTENTS, Failure
 from mirror.records.runs import RunRecord
