@@ -6,7 +6,7 @@ import datetime as dt
 
 import msgspec
 
-from mirror.backoff import backoff_s
+from mirror.backoff import JITTER, backoff_s
 from mirror.outbox import OutboxReader
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Create, Entry, touched
@@ -14,7 +14,6 @@ from mirror.replay.decide import Decision, Verdict
 
 FIRST_WAIT_S = 5.0  # before an entry that failed for the moment is tried again; doubled for each further try
 LONGEST_WAIT_S = 3600.0
-JITTER = 0.25
 
 
 class EarlierEntries(msgspec.Struct, kw_only=True):
@@ -97,7 +96,7 @@ def look_for_creation(outbox: OutboxReader, before: EarlierEntries, entry: Entry
 
 def later(attempts: int, now: dt.datetime, random: float) -> dt.datetime:
     """When an entry that failed for the moment is tried again, after so many attempts; `random` is from 0 to 1."""
-    wait_s = backoff_s(attempts, first_s=FIRST_WAIT_S, longest_s=LONGEST_WAIT_S, jitter=JITTER * random)
+    wait_s = backoff_s(attempts, first_s=FIRST_WAIT_S, longest_s=LONGEST_WAIT_S, draw=random)
     return now + dt.timedelta(seconds=wait_s)
 
 

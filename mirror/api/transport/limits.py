@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -20,11 +19,10 @@ import anyio
 
 from mirror.api.transport.charge import Charge, CostClass
 from mirror.api.transport.rate_budget import MOMENT_S, RateBudget, header_number
-from mirror.backoff import backoff_s
+from mirror.backoff import jittered_backoff_s
 from mirror.errors import RateLimited
 
 FIRST_WAIT_S = 1.0  # after a refusal that names no time; doubled for each further one
-JITTER = 0.25  # up to this share is added to such a wait (W&B API notes, section 2)
 LEAST_HOLD_S = 0.01  # after a first refusal, whatever the server asks for
 QUIET_S = 60.0  # without a refusal for so long after the last wait, the next one is a first one again
 LOOK_AGAIN_S = 5.0  # longest sleep for the budget's sake: an answer may have brought better news
@@ -205,9 +203,8 @@ class Limits:
             scope.refusals += 1
             scope.held_from = now
         if asked_s is None:
-            jitter = JITTER * random.random()  # noqa: S311 — jitter is not a secret
             before = scope.refusals - 1
-            self.hold(backoff_s(before, first_s=FIRST_WAIT_S, longest_s=longest_s, jitter=jitter), charge)
+            self.hold(jittered_backoff_s(before, first_s=FIRST_WAIT_S, longest_s=longest_s), charge)
         else:  # a server that says "in 0 seconds" again and again is not asked in a circle
             self.hold(max(asked_s, LEAST_HOLD_S if scope.refusals == 1 else min(longest_s, FIRST_WAIT_S)), charge)
         return self.held_s(charge)

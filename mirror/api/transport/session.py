@@ -5,7 +5,6 @@ A request passes through three layers: `Limits` says when, `_once` sends and cla
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from mirror.api.transport.deployment import Deployment
 from mirror.api.transport.limits import Limits
 from mirror.api.transport.pace import Incoming
 from mirror.api.transport.spent import Meter, Spent
-from mirror.backoff import backoff_s
+from mirror.backoff import jittered_backoff_s
 from mirror.config import ServerSettings
 from mirror.errors import (
     DocumentRefused,
@@ -45,7 +44,6 @@ OnRetry = Callable[[str, float], None]
 CONNECT_ATTEMPTS = 3  # a server that refuses connections is reported within about 3 s
 FIRST_WAIT_S = 1.0  # doubled for each further try
 FIRST_CONNECT_WAIT_S = 0.5
-JITTER = 0.25  # up to this share is added to a wait (W&B API notes, section 2)
 # A change was decided on what was read just before: it rather fails, and is decided anew, than goes out much later.
 CHANGE_PATIENCE_S = 120.0
 DEADLINE_FACTOR = 10  # a body that trickles may take so many request timeouts in total
@@ -213,9 +211,8 @@ class Session:
         Ours is exponential with jitter. What the server asks for replaces it, and is waited for in `Limits`, by every
         request.
         """
-        jitter = JITTER * random.random()  # noqa: S311 — jitter is not a secret
         longest_s = self._settings.retry_wait_max_s
-        wait_s = backoff_s(tries.failed - 1, first_s=failed.first_wait_s, longest_s=longest_s, jitter=jitter)
+        wait_s = jittered_backoff_s(tries.failed - 1, first_s=failed.first_wait_s, longest_s=longest_s)
         held_s = self._limits.held_s(tries.charge)
         self._tell(failed.error, held_s or wait_s)
         return 0.0 if held_s else wait_s

@@ -10,7 +10,6 @@ elsewhere. Nothing here puts the query of an address into a message. W&B API not
 
 from __future__ import annotations
 
-import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -27,14 +26,13 @@ from mirror.api.transport.pace import Incoming
 from mirror.api.transport.signed_url import SignedUrl
 from mirror.api.transport.spent import Meter
 from mirror.api.transport.transfer_answers import REDIRECTS, extent, host_of, refusal
-from mirror.backoff import backoff_s
+from mirror.backoff import jittered_backoff_s
 from mirror.config import ServerSettings
 from mirror.errors import MirrorError, RangeRefused, RateLimited, ServerError, Unreachable, UrlExpired
 
 MOST_REDIRECTS = 5
 CONNECTIONS_IN_A_POOL = 4  # httpx looks at each pair of a pool's connections for each request: small pools are faster
 FIRST_WAIT_S = 1.0  # doubled for each further try
-JITTER = 0.25
 HEAD_FACTOR = 3  # a head that trickles may take so many request timeouts in total
 _DEAD_S = 10.0  # an idle connection is given up before storage closes it under a request
 
@@ -122,9 +120,8 @@ class Transfers:
             return None if error.is_waited_out or refused_s >= self._patience_s else 0.0
         if isinstance(error, RangeRefused):
             return 0.0
-        jitter = JITTER * random.random()  # noqa: S311 — jitter is not a secret
         longest_s = self._settings.retry_wait_max_s
-        return backoff_s(tries - 1, first_s=FIRST_WAIT_S, longest_s=longest_s, jitter=jitter)
+        return jittered_backoff_s(tries - 1, first_s=FIRST_WAIT_S, longest_s=longest_s)
 
     async def open(self, url: str, offset: int, etag: str | None) -> AsyncGenerator[Body, None]:
         """Follow an address to its bytes; yields once.

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import random
-
 import anyio
 import anyio.to_thread
 import msgspec
 
-from mirror.backoff import backoff_s
+from mirror.backoff import jittered_backoff_s
 from mirror.cli.delivery.round import Rounds
 from mirror.cli.terminal.output import plural, say
 from mirror.clock import utc_now
@@ -22,7 +20,6 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     rescan_s: float = 2.0
     probe_first_s: float = 5.0  # doubled for each further probe
     probe_longest_s: float = 300.0
-    jitter: float = 0.25  # of a probe's wait, so that many mirrors do not come back at one moment
 
 
 async def deliver_forever(rounds: Rounds, pace: Pace | None = None) -> None:
@@ -78,5 +75,4 @@ class _Watch:
             say(f"{outage.message}; {plural(waiting, 'operation')} will wait until the server is back")
         pace, before = self._pace, self._probes
         self._probes += 1
-        jitter = pace.jitter * random.random()  # noqa: S311 - jitter is not a secret
-        return backoff_s(before, first_s=pace.probe_first_s, longest_s=pace.probe_longest_s, jitter=jitter)
+        return jittered_backoff_s(before, first_s=pace.probe_first_s, longest_s=pace.probe_longest_s)

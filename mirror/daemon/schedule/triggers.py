@@ -21,7 +21,6 @@ from mirror.errors import ConfigError
 
 SLOWER = 1.5  # a pull that found nothing makes the next wait so much longer
 PULL_JITTER = 0.1  # of a wait, so that sources and mirrors do not all come at one moment
-PROBE_JITTER = 0.25  # the same, so that many mirrors do not come back at one moment
 CRON_JITTER_S = 15  # added at most, so that mirrors do not all ask on the minute
 
 Random = Callable[[], float]  # gives numbers from 0 to 1
@@ -124,7 +123,7 @@ class Probing(Trigger):
     def wait_s(self) -> float:
         """Seconds."""
         first_s, longest_s = self.settings.probe_first_s, self.settings.probe_longest_s
-        return backoff_s(self.probes, first_s=first_s, longest_s=longest_s, jitter=PROBE_JITTER * self.random())
+        return backoff_s(self.probes, first_s=first_s, longest_s=longest_s, draw=self.random())
 
     def after(self, answered: object) -> Trigger:
         """Never, when the server answered."""

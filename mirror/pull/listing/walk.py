@@ -183,18 +183,24 @@ async def _has_more(client: Client, listing: Listing, page: RunsPage, names: Set
     if page.after is None:
         return False
     try:
-        cursors = await client.run_cursors(
-            listing.key.entity,
-            listing.key.project,
-            filters=listing.filters,
-            order=listing.order,
-            first=1,
-            after=page.after,
-            attempts=ATTEMPTS_FOR_ONE_RUN,
-        )
+        following = await _run_behind(client, listing, page.after)
     except (ServerError, Unreachable):
         return False
-    return bool(cursors) and cursors[0].run_id is not None and cursors[0].run_id not in names
+    return following is not None and following.run_id is not None and following.run_id not in names
+
+
+async def _run_behind(client: Client, listing: Listing, after: str | None) -> RunCursor | None:
+    """The name and place of the run behind a place; None at the end of the listing."""
+    cursors = await client.run_cursors(
+        listing.key.entity,
+        listing.key.project,
+        filters=listing.filters,
+        order=listing.order,
+        first=1,
+        after=after,
+        attempts=ATTEMPTS_FOR_ONE_RUN,
+    )
+    return cursors[0] if cursors else None
 
 
 async def _ask(client: Client, listing: Listing, ask: _Question) -> RunsPage | None:
@@ -316,22 +322,14 @@ async def _step_over(client: Client, listing: Listing, after: str | None, error:
         MirrorError: the one given, when the server cannot list even its cursor: then it is not the run.
     """
     try:
-        cursors = await client.run_cursors(
-            listing.key.entity,
-            listing.key.project,
-            filters=listing.filters,
-            order=listing.order,
-            first=1,
-            after=after,
-            attempts=ATTEMPTS_FOR_ONE_RUN,
-        )
+        run = await _run_behind(client, listing, after)
     except RateLimited:
         raise
     except (ServerError, Unreachable):
         raise error from None
-    if not cursors or cursors[0].cursor is None or cursors[0].cursor == after:
+    if run is None or run.cursor is None or run.cursor == after:
         raise error
-    return cursors[0]
+    return run
 
 
 def _failure(step: RunCursor, after: str | None, error: MirrorError) -> Failure:
