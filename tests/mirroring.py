@@ -20,7 +20,7 @@ from mirror.config import Config, HealthSettings, PullSettings, ServerSettings, 
 from mirror.errors import MirrorError
 from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport, PullRequest, PullWatcher, SilentPull, pull
-from mirror.records.addresses import ProjectKey
+from mirror.records.addresses import RunPath
 from mirror.sandbox import Sandbox
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.reading import open_lake
@@ -67,7 +67,7 @@ class Mirror:
     def pull(
         self,
         *sources: str,
-        runs: tuple[tuple[str, str], ...] = (),
+        runs: tuple[str, ...] = (),
         force_walk: bool = False,
         accept_missing: bool = False,
         retry_quarantined: bool = False,
@@ -76,7 +76,7 @@ class Mirror:
         """One pull, from a closed lake to a closed lake."""
         request = PullRequest(
             sources=tuple(SourceSettings(path=path, **self.policy) for path in sources or self.sources),
-            runs=tuple((ProjectKey(*path.split("/")), run_id) for path, run_id in runs),
+            runs=tuple(RunPath(ENTITY, PROJECT, run_id) for run_id in runs),
             force_walk=force_walk,
             accept_missing=accept_missing,
             retry_quarantined=retry_quarantined,

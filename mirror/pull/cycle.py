@@ -23,7 +23,7 @@ from mirror.pull.listing.walk import Listing, ahead, list_runs
 from mirror.pull.project_pass import ProjectPass
 from mirror.pull.report import ProjectReport, PullReport, PullWatcher, SilentPull
 from mirror.pull.take import PageTaker
-from mirror.records.addresses import ProjectKey
+from mirror.records.addresses import ProjectKey, RunPath
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.write.fresh_rows import FreshRows
@@ -37,7 +37,7 @@ class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     sources: tuple[SourceSettings, ...]
     due: frozenset[str] = frozenset()  # with paths here, only these sources are pulled; the others keep what is theirs
-    runs: tuple[tuple[ProjectKey, str], ...] = ()  # with run ids here, only these runs are read
+    runs: tuple[RunPath, ...] = ()  # with runs here, only these are read
     force_walk: bool = False  # compare every run, whatever the schedule says
     accept_missing: bool = False  # mark runs as gone, however many the server confirms
     retry_quarantined: bool = False  # try again what was given up after many attempts
@@ -184,8 +184,8 @@ async def expand(context: PullContext, source: SourceSettings) -> AsyncGenerator
 
 async def _pull_named(context: PullContext, request: PullRequest, report: PullReport) -> None:
     by_key: dict[ProjectKey, list[str]] = {}
-    for key, run_id in request.runs:
-        by_key.setdefault(key, []).append(run_id)
+    for run in request.runs:
+        by_key.setdefault(run.key, []).append(run.run_id)
     for key, run_ids in sorted(by_key.items()):
         project = ProjectReport(key=key, kind="named")
         report.projects.append(project)

@@ -11,7 +11,7 @@ from mirror.config import ServerSettings
 from mirror.errors import AuthError, FailsForAll, Forbidden, MirrorError, NotFound, ServerError, Unreachable
 from mirror.layout import Home
 from mirror.sandbox import Fault, Match, Sandbox
-from tests.mirroring import ENTITY, PROJECT, SOURCE, Away, Mirror
+from tests.mirroring import ENTITY, PROJECT, Away, Mirror
 from tests.soaking import thin
 
 
@@ -225,7 +225,7 @@ def test_a_wrong_key_is_one_error_that_never_shows_the_key(sandbox: Sandbox, mir
 
 def test_named_runs_are_taken_and_a_missing_one_stops_no_other(sandbox: Sandbox, mirror: Mirror) -> None:
     fill(sandbox, 3)
-    report = mirror.pull(runs=((SOURCE, "r0000"), (SOURCE, "nope"), (SOURCE, "r0002")))
+    report = mirror.pull(runs=("r0000", "nope", "r0002"))
     assert [type(error) for error in report.errors] == [NotFound]
     assert mirror.run_ids() == ["r0000", "r0002"]
 

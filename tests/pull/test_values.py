@@ -274,6 +274,6 @@ def test_what_was_taken_once_is_never_written_again(world: tuple[Sandbox, Mirror
 def test_a_nul_never_hides_rows_from_a_query(world: tuple[Sandbox, Mirror]) -> None:
     sandbox, mirror = world
     sandbox.state.add_run(ENTITY, PROJECT, "late", display_name="q")  # a second Parquet file, with clean statistics
-    assert mirror.pull(runs=((f"{ENTITY}/{PROJECT}", "late"),)).errors == []
+    assert mirror.pull(runs=("late",)).errors == []
     found = mirror.ask("SELECT run_id FROM runs WHERE display_name LIKE 'a␀%' OR display_name = 'q' ORDER BY 1")
     assert found == [{"run_id": "late"}, {"run_id": "nul"}]

@@ -14,7 +14,7 @@ from mirror import Api, NotMirrored, StoreError
 from mirror.errors import CommError
 from mirror.sandbox import Sandbox
 from tests.contract.conftest import ENTITY as TEAM
-from tests.mirroring import ENTITY, PROJECT, SOURCE, Mirror
+from tests.mirroring import ENTITY, PROJECT, Mirror
 from tests.run.world import Failed, World, offline
 
 FACTS = (
@@ -182,7 +182,7 @@ def test_bytes_that_nobody_wanted_say_what_wants_them(sandbox: Sandbox, mirror: 
     assert "artifacts_include" in error.value.hint
     assert "'data'" in error.value.hint
     assert f"wandb-mirror pull {ENTITY}/{PROJECT}/r1`" in error.value.hint
-    wanted(mirror).pull(runs=((SOURCE, "r1"),))
+    wanted(mirror).pull(runs=("r1",))
     assert read(Api(mirror.home).artifact("data").download(tmp_path / "out")) == {"a.txt": b"a"}
 
 

@@ -15,7 +15,7 @@ from mirror.errors import CommError
 from mirror.run.sdk.like import like
 from mirror.sandbox import Sandbox
 from mirror.sandbox.faults import Fault, Match
-from tests.mirroring import ENTITY, PROJECT, SOURCE, Mirror
+from tests.mirroring import ENTITY, PROJECT, Mirror
 from tests.run.conftest import HOSTILE_NAMES
 from tests.run.world import World, offline
 
@@ -211,7 +211,7 @@ def test_bytes_that_the_policy_left_out_say_so_and_how_to_have_them(held: Mirror
     assert f"wandb-mirror pull {RUN}" in error.value.hint
     assert "files_exclude" in error.value.hint
     held.policy = {}
-    held.pull(runs=((SOURCE, "r1"),))
+    held.pull(runs=("r1",))
     with run_of(held).file("left.out").download(root=str(tmp_path)) as file:
         assert file.read() == "x"
 

@@ -12,7 +12,7 @@ import httpx
 
 from mirror.api.transport.deployment import is_loopback
 from mirror.config import ServerSettings
-from mirror.errors import ConfigError
+from mirror.errors import ConfigError, Unreachable
 
 CONNECT_TIMEOUT_S = 10.0  # at most; a shorter request timeout wins
 DEFAULT_POOL: Final = httpx.Limits(max_connections=100, max_keepalive_connections=20)
@@ -94,14 +94,23 @@ def tls_error(error: BaseException) -> ssl.SSLError | None:
     return next(iter(certificate or tls), None) if isinstance(error, httpx.ConnectError) else None
 
 
-def tls_reason(error: ssl.SSLError) -> str:
+def not_connected(error: Exception, host: str) -> Unreachable | None:
+    """The error where no connection came about, in words that hold no URL; None where there was one."""
+    if (tls := tls_error(error)) is not None:
+        return Unreachable(f"no secure connection to {host}: {_tls_reason(tls)}")
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
+        return Unreachable(f"cannot connect to {host}: {_connect_reason(error)}")
+    return None
+
+
+def _tls_reason(error: ssl.SSLError) -> str:
     """The reason of a TLS failure, in OpenSSL's words."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message or "the certificate cannot be verified"
     return (error.reason or "the server does not speak TLS").replace("_", " ").lower()
 
 
-def connect_reason(error: BaseException) -> str:
+def _connect_reason(error: BaseException) -> str:
     """Why no connection came about."""
     chain = _chain(error)
     if any(type(one).__name__ == "gaierror" for one in chain):

@@ -18,7 +18,7 @@ import msgspec
 from mirror.api.documents.queries import operation_name
 from mirror.api.rows.answers import TOO_LARGE, Answer, Reply, is_retried, read_answer
 from mirror.api.transport.charge import Charge, charge_of
-from mirror.api.transport.connection import connect_reason, http_client, tls_error, tls_reason
+from mirror.api.transport.connection import http_client, not_connected, tls_error
 from mirror.api.transport.credentials import ApiKey, authorization
 from mirror.api.transport.decoding import Undecodable, decoder_of
 from mirror.api.transport.deployment import Deployment
@@ -296,17 +296,15 @@ class Session:
         host = self._deployment.host
         attempts, first_wait_s = self._settings.retry_attempts, FIRST_WAIT_S
         answered = False
-        tls = tls_error(error)
-        if tls is not None:
-            why = tls_reason(tls)
-            hint = "check the scheme and port of server.base_url; for a private certificate authority set SSL_CERT_FILE"
-            return _FailedTryError(
-                Unreachable(f"no secure connection to {host}: {why}", hint=hint), attempts=1, first_wait_s=0.0
+        if (unreachable := not_connected(error, host)) is not None:
+            if tls_error(error) is None:
+                attempts = min(attempts, CONNECT_ATTEMPTS)
+                return _FailedTryError(unreachable, attempts=attempts, first_wait_s=FIRST_CONNECT_WAIT_S)
+            unreachable.hint = (
+                "check the scheme and port of server.base_url; for a private certificate authority set SSL_CERT_FILE"
             )
-        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
-            what = f"cannot connect to {host}: {connect_reason(error)}"
-            attempts, first_wait_s = min(attempts, CONNECT_ATTEMPTS), FIRST_CONNECT_WAIT_S
-        elif isinstance(error, TimeoutError):
+            return _FailedTryError(unreachable, attempts=1, first_wait_s=0.0)
+        if isinstance(error, TimeoutError):
             seconds = self._settings.timeout_s * DEADLINE_FACTOR
             what, answered = f"{host} did not finish its answer within {seconds:g} s", True
         elif isinstance(error, httpx.TimeoutException):

@@ -18,7 +18,7 @@ import anyio
 import httpx
 
 from mirror.api.transport.body import Body
-from mirror.api.transport.connection import connect_reason, http_client, tls_error, tls_reason
+from mirror.api.transport.connection import http_client, not_connected
 from mirror.api.transport.credentials import ApiKey, authorization
 from mirror.api.transport.deployment import Deployment
 from mirror.api.transport.limits import TOO_MANY_REQUESTS, USER, Limits, Turn
@@ -231,11 +231,8 @@ class Transfers:
         raise failed  # outside of the handler: the foreign error holds the request, and with it key and signature
 
     def _no_answer(self, error: Exception, host: str) -> Unreachable:
-        tls = tls_error(error)
-        if tls is not None:
-            return Unreachable(f"no secure connection to {host}: {tls_reason(tls)}")
-        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
-            return Unreachable(f"cannot connect to {host}: {connect_reason(error)}")
+        if (unreachable := not_connected(error, host)) is not None:
+            return unreachable
         if isinstance(error, httpx.TimeoutException | TimeoutError):
             return Unreachable(f"{host} did not answer within {self._settings.timeout_s:g} s", answered=True)
         return Unreachable(f"the connection to {host} broke before it gave a file", answered=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 import httpx
 
-from mirror.api.transport.connection import connect_reason, http_client, tls_error, tls_reason
+from mirror.api.transport.connection import http_client, not_connected
 from mirror.api.transport.credentials import ApiKey, authorization
 from mirror.api.transport.deployment import Deployment
 from mirror.api.transport.limits import USER, Limits
@@ -86,7 +86,8 @@ class Uploads:
             try:
                 response = await self._send(target, sent, source, size)
             except (httpx.HTTPError, TimeoutError) as error:
-                failed = self._no_answer(error, host)
+                broke = Unreachable(f"the connection to {host} broke during an upload", answered=True)
+                failed = not_connected(error, host) or broke
             except OSError as error:
                 failed = StoreError(f"the bytes of an upload cannot be read: {error.strerror or error}")
             except ValueError:
@@ -131,13 +132,6 @@ class Uploads:
         if target.scheme not in {"http", "https"} or not target.host:
             raise ServerError(f"{self._deployment.host} gave an upload address that is none")
         return target
-
-    def _no_answer(self, error: httpx.HTTPError | TimeoutError, host: str) -> Unreachable:
-        if (tls := tls_error(error)) is not None:
-            return Unreachable(f"no secure connection to {host}: {tls_reason(tls)}")
-        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
-            return Unreachable(f"cannot connect to {host}: {connect_reason(error)}")
-        return Unreachable(f"the connection to {host} broke during an upload", answered=True)
 
 
 def _refusal(status: int, host: str, *, with_key: bool) -> MirrorError:

@@ -66,7 +66,7 @@ def command(
     chosen = _sources(setting, sources)
     request = PullRequest(
         sources=chosen,
-        runs=tuple((path.key, path.run_id) for path in (parse_run_path(text, chosen) for text in runs)),
+        runs=tuple(parse_run_path(text, chosen) for text in runs),
         force_walk=reconcile or accept_missing,
         accept_missing=accept_missing,
         retry_quarantined=retry_quarantined,
