@@ -112,3 +112,79 @@ def test_a_reader_that_has_enough_ends_the_program_quietly(filled: Cli) -> None:
         process.stdout.close()
         said = process.stderr.read()
         assert (process.wait(), said) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "COPY (SELECT 1) TO 'x.csv'",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO 'x.csv'",
+        "EXPLAIN (ANALYZE, FORMAT json) COPY (SELECT 1) TO 'x.csv'",
+        "EXPLAIN EXPLAIN COPY (SELECT 1) TO 'x.csv'",
+        "PREPARE q AS COPY (SELECT 1) TO 'x.csv'",
+        "EXPORT DATABASE 'x.csv'",
+        "ATTACH 'x.csv'",
+        "DETACH lake",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "FROM glob('/etc/*')",
+        "FROM sqlite_scan('/etc/passwd', 't')",
+        "DROP VIEW runs",
+        "CREATE OR REPLACE VIEW runs AS SELECT 1",
+        "CREATE PERSISTENT SECRET s (TYPE s3)",
+        "SELECT 1; DROP VIEW runs",
+        "DELETE FROM lake.runs",
+        "UPDATE lake.runs SET notes = 'x'",
+        "FROM ducklake_cleanup_old_files('lake', cleanup_all => true)",
+        "CALL ducklake_expire_snapshots('lake', older_than => now())",
+        "FROM query('FROM ducklake_cleanup_' || 'old_files(''lake'')')",
+        "FROM \"query\"('SELECT 1')",
+        "SET enable_external_access = true",
+        "SET allowed_directories = ['/']",
+        "PRAGMA profiling_output = 'x.csv'",
+        "CHECKPOINT lake",
+    ],
+)
+@pytest.mark.parametrize("output", [(), ("--output", "out.parquet")], ids=["shown", "written"])
+def test_a_query_writes_nothing_and_reads_no_file_but_the_mirrors(
+    filled: Cli, query: str, output: tuple[str, ...]
+) -> None:
+    before = sorted(str(path) for path in filled.folder.rglob("*"))
+    said = filled("sql", query, *output)
+    assert said.code in (2, 3)
+    assert said.out == ""
+    assert said.err.startswith("error: ")
+    assert len(said.err.splitlines()) < 5
+    assert sorted(str(path) for path in filled.folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "PIVOT runs ON state USING count(*) GROUP BY project",
+        "FROM (PIVOT runs ON state USING count(*))",
+        "SUMMARIZE runs",
+        "DESCRIBE runs",
+        "SHOW TABLES",
+        "PRAGMA table_info('runs')",
+        "EXPLAIN ANALYZE SELECT * FROM metrics",
+        "/* a comment first */ FROM runs",
+        "SELECT count(*) FROM metrics JOIN files USING (run_id)",
+        "SELECT 'COPY this, ATTACH that' AS words",
+        "CREATE TEMP TABLE t AS FROM runs",
+    ],
+)
+def test_whatever_only_reads_is_answered(filled: Cli, query: str) -> None:
+    assert filled("sql", query, code=0).out
+
+
+def test_who_wants_it_all_says_so(filled: Cli) -> None:
+    filled("sql", "--unsafe", "COPY (SELECT 1 AS n) TO 'x.csv'", code=0)
+    assert (filled.folder / "x.csv").read_text() == "n\n1\n"
+    said = filled("sql", "COPY (SELECT 1) TO 'y.csv'", code=3)
+    assert said.err.splitlines()[0] == "error: the mirror is read-only for SQL: COPY is refused"
+    assert "--unsafe" in said.err
+    assert "--output" in said.err

@@ -15,7 +15,8 @@ from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import ConfigError
 from mirror.run.sql import connect
 from mirror.store.engine.connection import Engine
-from mirror.store.read.sql import run_sql, write_parquet
+from mirror.store.read.sql import ResultSet, run_sql, write_parquet
+from mirror.store.read.sql_guard import check_reads_only, fence
 
 
 @click.command("sql", epilog=exit_statuses(5))
@@ -27,17 +28,29 @@ from mirror.store.read.sql import run_sql, write_parquet
 @click.option(
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write the answer to FILE.parquet instead."
 )
-def command(home: str | None, config: str | None, query: str | None, form: str | None, output: Path | None) -> None:
+@click.option("--unsafe", is_flag=True, help="Let DuckDB do all that it can: COPY, ATTACH, other files.")
+def command(
+    home: str | None, config: str | None, query: str | None, form: str | None, output: Path | None, unsafe: bool
+) -> None:
     """Answer SQL over the mirror, in DuckDB's dialect. No network; usable while a pull writes.
 
     Views: runs, metrics, files, system_metrics, console_lines, artifacts, artifact_files, run_artifacts, completeness,
     exports, tails, projects, sweeps, sources, failures; the lake itself is `lake`. Without QUERY it is read from
-    standard input, or a prompt opens.
+    standard input, or a prompt opens. Nothing is written but by --output, and no file is read but the mirror's.
     """
-    engine = connect(find_setting(home, config).home)
+    place = find_setting(home, config).home
+    engine = connect(place)
+
+    def ask(text: str) -> ResultSet:
+        if not unsafe:
+            check_reads_only(engine, text)
+        return run_sql(engine, text)
+
     try:
+        if not unsafe:
+            fence(engine, place, *([] if output is None else [output.parent]))
         if query is None and sys.stdin.isatty():
-            prompt(engine)
+            prompt(engine, ask)
             return
         text = typed_text(query if query is not None else sys.stdin.read(), "the query").strip()
         if not text:
@@ -45,9 +58,11 @@ def command(home: str | None, config: str | None, query: str | None, form: str |
                 'the query is empty; for example: wandb-mirror sql "SELECT state, count(*) FROM runs"'
             )
         if output is not None:
+            if not unsafe:
+                check_reads_only(engine, text)
             _write_file(engine, text, form, output)
         else:
-            show(run_sql(engine, text), form or "table")
+            show(ask(text), form or "table")
     finally:
         engine.close()
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 
 from mirror.cli.terminal.output import say, say_hint
 from mirror.cli.terminal.results import show
 from mirror.errors import MirrorError
 from mirror.store.engine.connection import Engine
-from mirror.store.read.sql import run_sql
+from mirror.store.read.sql import ResultSet
 
 WELCOME = "SQL over the mirror, read-only. End a statement with ;  .tables lists the views, .quit leaves."
 PROMPT, CONTINUED = "mirror> ", "   ...> "
 TABLES = "SELECT view_name AS name, column_count AS columns FROM duckdb_views() WHERE NOT internal ORDER BY 1"
 
 
-def prompt(engine: Engine) -> None:
+Ask = Callable[[str], ResultSet]
+"""Executes one statement."""
+
+
+def prompt(engine: Engine, ask: Ask) -> None:
     """Read statements and print their answers until the end of input."""
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 — gives input() its editing and history
@@ -36,15 +41,15 @@ def prompt(engine: Engine) -> None:
             return
         pending = f"{pending}\n{TABLES if line.strip() == '.tables' else line}".strip()
         if pending.endswith(";") or line.strip() == ".tables":
-            answer(engine, pending)
+            answer(engine, ask, pending)
             pending = ""
 
 
-def answer(engine: Engine, text: str) -> None:
+def answer(engine: Engine, ask: Ask, text: str) -> None:
     """Print the answer of one statement, or its error; the prompt goes on either way."""
     started = time.monotonic()
     try:
-        show(run_sql(engine, text), "table")
+        show(ask(text), "table")
         say(f"{time.monotonic() - started:.2f} s")
     except MirrorError as error:
         say(f"error: {error.message}")

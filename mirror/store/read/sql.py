@@ -23,6 +23,7 @@ from mirror.store.engine.connection import sql_name, store_errors
 from mirror.store.engine.literals import inlined
 from mirror.store.engine.reading import open_version
 from mirror.store.read.queued_runs import Overlaid, overlaid_relation
+from mirror.store.read.sql_guard import UNSAFE, is_one
 from mirror.store.schema.views import views
 
 
@@ -106,7 +107,7 @@ def run_sql(engine: duckdb.DuckDBPyConnection, text: str, parameters: Sequence[A
         QueryError: in DuckDB's words.
     """
     try:
-        if len(engine.extract_statements(text)) > 1:
+        if not is_one(engine.extract_statements(text)):
             raise QueryError("these are several statements", hint="give one at a time")
         return ResultSet(engine.execute(inlined(text, parameters) if parameters else text))
     except duckdb.Error as error:
@@ -147,7 +148,11 @@ def query_error(error: duckdb.Error) -> StoreError:
     lines = [line for line in str(error).splitlines() if line.strip()]
     message = lines[0] if lines else type(error).__name__
     if "read-only mode" in message or "only delete from base table" in message or "only update base table" in message:
-        return QueryError("the mirror is read-only for SQL", hint="only a pull writes it; SELECT reads, COPY exports")
+        return QueryError("the mirror is read-only for SQL", hint="only a pull writes it")
+    if "disabled by configuration" in message or "through configuration" in message:
+        return QueryError(f"sql reads nothing but the mirror: {message}", hint=UNSAFE)
+    if "has been locked" in message:
+        return QueryError(f"sql keeps its settings: {message}", hint=UNSAFE)
     tables = 'see `wandb-mirror sql "DESCRIBE runs"` for the columns'
     return QueryError(message, hint="\n".join(lines[1:]) or tables)
 
