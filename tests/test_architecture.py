@@ -74,6 +74,13 @@ def test_opening_an_api_imports_no_page_and_nothing_that_writes() -> None:
     assert not [name for name in loaded if name.startswith(("mirror.store.write", "mirror.run.page", "mirror.outbox"))]
 
 
+def test_a_pull_loads_arrow_and_the_parser_of_graphql_when_it_needs_them_first() -> None:
+    """Each takes as long to load as everything else of a pull that finds nothing."""
+    program = "import sys, mirror.cli.commands.pull; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert {"pyarrow", "numpy", "graphql", "pandas"}.isdisjoint(loaded)
+
+
 def test_the_error_tree_in_the_docstring_is_the_tree_in_the_code() -> None:
     drawn = errors.__doc__ or ""
     for name, kind in vars(errors).items():

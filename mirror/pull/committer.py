@@ -25,7 +25,7 @@ from mirror.records.passes import Changes, Failure, SourceState
 from mirror.records.projects import ProjectRecord
 from mirror.records.runs import RunRecord
 from mirror.store.write.fresh_rows import without_older
-from mirror.store.write.writer import commit
+from mirror.store.write.sources import commit_source
 from mirror.tasks import side_by_side
 
 
@@ -150,8 +150,13 @@ class Committer:
             return
 
         def store() -> None:  # with the turn to commit, so that no replay writes between the look and the commit
-            kept = without_older(changes, self._fresh)
-            commit(self.context.lake, kept, contents, artifacts, objects=self.context.objects)
+            lake, kept = self.context.lake, without_older(changes, self._fresh)
+            if kept.source is not None and kept.is_progress and not contents and not artifacts:
+                commit_source(lake, kept.key, kept.source)
+                return
+            from mirror.store.write.writer import commit  # Arrow takes a quarter of a second to load
+
+            commit(lake, kept, contents, artifacts, objects=self.context.objects)
 
         await self.context.written(store)
         self.source = changes.source or self.source

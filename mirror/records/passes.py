@@ -109,6 +109,10 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to commit."""
+        return self.source is None and self.is_progress
+
+    @property
+    def is_progress(self) -> bool:
+        """Whether there is nothing to commit but how far the project was pulled."""
         return not (self.runs or self.gone or self.failed or self.recovered or self.settled or self.project
-                    or self.sweeps
-                    or self.gone_sweeps or self.source)  # fmt: skip
+                    or self.sweeps or self.gone_sweeps)  # fmt: skip

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from mirror.store.engine.connection import Engine
-from mirror.store.write.rows import naive
+from mirror.store.write.values import naive
 
 _LOST = "SELECT digest FROM lost_objects"
 _REASON = "its bytes were damaged on this disk"

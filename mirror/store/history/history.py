@@ -15,13 +15,14 @@ import pyarrow.compute as pc
 
 from mirror.errors import NotMirrored
 from mirror.records.addresses import RunPath
+from mirror.records.steps import STEP
 from mirror.records.texts import dump_strict, parse_lenient
 from mirror.store.engine.connection import store_errors
 from mirror.store.engine.reader import Reader
 from mirror.store.history.columns import Column, ExportColumns
 from mirror.store.history.merge import Merge, in_order, last_values
 from mirror.store.history.nesting import is_whole, prefixes
-from mirror.store.history.parts import STEP, ExportPart, RowsPart, as_steps, open_export
+from mirror.store.history.parts import ExportPart, RowsPart, as_steps, open_export
 from mirror.store.history.python_values import Values
 from mirror.store.history.wide_columns import (
     ColumnKind,

@@ -21,11 +21,12 @@ import pyarrow.compute as pc
 
 from mirror.errors import UnreadableExport
 from mirror.records.nonfinite import NUMBERS
+from mirror.records.steps import STEP
 from mirror.store.history.cells import EXACT, is_json
 from mirror.store.history.earlier_forms import EarlierForms, Form, Integers, doubles_of
 from mirror.store.history.leaves import json_rows
 from mirror.store.history.nesting import TYPE, is_whole, prefixes
-from mirror.store.history.parts import STEP, ExportPart, RowsPart
+from mirror.store.history.parts import ExportPart, RowsPart
 
 _RANGES: tuple[tuple[Form, int, int], ...] = (("int64", -(2**63), 2**63), ("uint64", 0, 2**64))
 

@@ -18,15 +18,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mirror.errors import UnreadableExport
+from mirror.records.steps import LEAST, MOST, STEP, step_of
 from mirror.records.texts import parse_lenient
 from mirror.store.history.cells import Cells, cells_of
 from mirror.store.history.earlier_forms import EarlierForms, restored, restored_type
 from mirror.store.history.nesting import flattened, lookup
 from mirror.store.objects.objects import Objects
-
-STEP = "_step"
-_LEAST, _MOST = -(2**63), 2**63
-_LONGEST_STEP = 30  # characters of one that is a text
 
 
 class ExportFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,43 +225,16 @@ def facts_of(path: Path) -> ExportFacts:
     )
 
 
-def step_of_row(row: str) -> int | None:
-    """The step of a row of W&B's `history`; None when it has none that can be read."""
-    parsed = parse_lenient(row)
-    return step_of(parsed.get(STEP)) if isinstance(parsed, dict) else None
-
-
-def step_of(value: Any) -> int | None:
-    """A step as W&B spells it: an integer, a float such as `12.0`, or a text with one of them."""
-    if isinstance(value, str):
-        value = _number(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    if isinstance(value, float) and not _LEAST <= value < _MOST:  # NaN is neither
-        return None
-    whole = int(value)
-    return whole if _LEAST <= whole < _MOST else None
-
-
-def _number(text: str) -> int | float | None:
-    if len(text) > _LONGEST_STEP:
-        return None
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(text)
-    return None
-
-
 def as_steps(column: pa.ChunkedArray) -> pa.Int64Array:
     """A column of steps of any numeric type as int64; null for what is no step."""
     array = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     if pa.types.is_uint64(array.type):
-        array = pc.if_else(pc.less(array, pa.scalar(_MOST, pa.uint64())), array, pa.scalar(None, pa.uint64()))
+        array = pc.if_else(pc.less(array, pa.scalar(MOST, pa.uint64())), array, pa.scalar(None, pa.uint64()))
     elif pa.types.is_floating(array.type):
         double = array.cast(pa.float64())
-        fits = pc.and_(pc.greater_equal(double, float(_LEAST)), pc.less(double, float(_MOST)))
+        fits = pc.and_(pc.greater_equal(double, float(LEAST)), pc.less(double, float(MOST)))
         array = pc.if_else(fits, double, pa.scalar(None, pa.float64()))
     elif not pa.types.is_integer(array.type):
         return pa.nulls(len(array), pa.int64())

@@ -12,10 +12,10 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mirror.records.steps import STEP
 from mirror.store.history.columns import Column, ExportColumns, Row, rows_of
 from mirror.store.history.history import Wide, open_sources
 from mirror.store.history.merge import Merge
-from mirror.store.history.parts import STEP
 from mirror.store.history.python_values import python_values
 from mirror.store.history.sampling import evenly
 from mirror.store.metrics.tail_rows import TailRows

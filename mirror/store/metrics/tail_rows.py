@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from mirror.records.nonfinite import NUMBERS
+from mirror.records.steps import STEP
 from mirror.store.history.cells import EXACT
 from mirror.store.history.columns import ExportColumns, Row
 from mirror.store.history.nesting import is_whole, lookup, without_nulls
-from mirror.store.history.parts import STEP, RowsPart
+from mirror.store.history.parts import RowsPart
 
 
 class TailRows:

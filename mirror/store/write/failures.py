@@ -6,7 +6,7 @@ from mirror.records.addresses import ProjectKey
 from mirror.records.passes import MOST_ATTEMPTS, Changes, Failure, next_attempt
 from mirror.records.texts import storable
 from mirror.store.engine.connection import Engine
-from mirror.store.write.rows import naive
+from mirror.store.write.values import naive
 
 _ROW = "entity = ? AND project = ? AND run_id = ? AND item = ?"
 

@@ -21,7 +21,8 @@ from mirror.store.engine.meta import has_table
 from mirror.store.engine.queries import Snapshot
 from mirror.store.metrics.files import MetricFile
 from mirror.store.schema.tables import OF_GENERATIONS
-from mirror.store.write.rows import TEXT, naive
+from mirror.store.write.rows import TEXT
+from mirror.store.write.values import naive
 
 REMADE, REWOUND, OVERWRITTEN = "remade", "rewound", "overwritten"  # reasons
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
-from operator import attrgetter
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +12,8 @@ import pyarrow.compute as pc
 
 from mirror.records.texts import storable
 from mirror.store.engine.connection import Engine, sql_name
-from mirror.store.schema.columns import Column, ColumnType, Table
+from mirror.store.schema.columns import ColumnType, Table
+from mirror.store.write.values import column_values
 
 TEXT = pa.large_string()
 TIME = pa.timestamp("us")
@@ -27,11 +26,6 @@ ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     "BOOLEAN": pa.bool_(),
     "TIMESTAMP": TIME,
 }
-
-
-def naive(moment: dt.datetime | None) -> dt.datetime | None:
-    """An aware time as the lake's TIMESTAMP: UTC without a zone."""
-    return None if moment is None else moment.astimezone(dt.UTC).replace(tzinfo=None)
 
 
 @cache
@@ -48,7 +42,7 @@ def arrow_table(table: Table, records: Sequence[Any], /, **given: Any) -> pa.Tab
         records: one a row.
         given: columns that no record has: a list has one value a row, anything else is the value of all rows.
     """
-    columns = [_values(column, records, given) for column in table.columns]
+    columns = [column_values(column, records, given) for column in table.columns]
     kinds = [ARROW_TYPES[column.type] for column in table.columns]
     return pa.table([pa.array(values, kind) for values, kind in zip(columns, kinds, strict=True)], arrow_schema(table))
 
@@ -96,26 +90,3 @@ def _incoming(engine: Engine, table: pa.Table) -> Iterator[str]:
         yield ", ".join(sql_name(name) for name in table.schema.names)
     finally:
         engine.unregister("incoming")
-
-
-def _values(column: Column, records: Sequence[Any], given: dict[str, Any]) -> list[Any]:
-    if column.name in given:
-        known = given[column.name]
-        values = known if isinstance(known, list) else [known] * len(records)
-    else:
-        read: Callable[[Any], Any] = column.value or attrgetter(column.name)
-        values = list(map(read, records))
-    convert = _CONVERTED.get(column.type)
-    return values if convert is None else [None if value is None else convert(value) for value in values]
-
-
-def _storable_texts(values: Sequence[str]) -> list[str]:
-    return [storable(value) for value in values]
-
-
-_CONVERTED: dict[ColumnType, Callable[[Any], Any]] = {
-    "VARCHAR": storable,
-    "JSON": storable,
-    "VARCHAR[]": _storable_texts,
-    "TIMESTAMP": naive,
-}

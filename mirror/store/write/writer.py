@@ -15,13 +15,15 @@ from mirror.records.sweeps import search_space
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.read.held_runs import remade_runs
-from mirror.store.schema.tables import PROJECTS, RUNS, SOURCES, SWEEPS
+from mirror.store.schema.tables import PROJECTS, RUNS, SWEEPS
 from mirror.store.write.contents_ready import prepare, remove_prepared
 from mirror.store.write.contents_writer import commit_contents
 from mirror.store.write.failures import write_failures
 from mirror.store.write.generations import supersede_runs
 from mirror.store.write.receipts import DeliveredRows, write_delivered
-from mirror.store.write.rows import insert, merge, naive, put
+from mirror.store.write.rows import merge, put
+from mirror.store.write.sources import write_source
+from mirror.store.write.values import naive
 
 
 def commit(
@@ -98,6 +100,4 @@ def _write(engine: duckdb.DuckDBPyConnection, changes: Changes) -> None:
         merge(engine, PROJECTS, [changes.project], synced_at=changes.at)
     write_failures(engine, changes)
     if changes.source is not None:
-        key = changes.key
-        engine.execute("DELETE FROM lake.sources WHERE entity = ? AND project = ?", [key.entity, key.project])
-        insert(engine, SOURCES, [changes.source], entity=key.entity, project=key.project)
+        write_source(engine, changes.key, changes.source)
