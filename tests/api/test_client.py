@@ -285,7 +285,7 @@ async def test_a_listing_that_goes_nowhere_never_loops_for_ever(
 
     operation = {"runs": "MirrorRuns", "sweeps": "MirrorSweeps", "models": "MirrorProjects"}[what]
     sandbox.faults.add(Fault.lie(lie, match=Match(operation=operation)))
-    with pytest.raises(ServerError, match="no place to continue from"):
+    with pytest.raises(ServerError, match=r"no place to continue from|in circles"):
         await walk_for_ever()
     assert len(sandbox.requests) < 10
 

@@ -278,8 +278,12 @@ def test_what_a_server_fails_at_is_asked_again_and_what_it_does_not_know_is_not(
     assert not known.knows("Run.host")
     document = next(document for document in WHOLE if ("Run", "parquetHistory") in WHOLE[document].visited)
     assert known.suspects(known.fit(document)) == {"Run.parquetHistory"}, "it is the first to be doubted"
-    known.note_taken(known.fit(document))
+    known.note_served(known.fit(document), msgspec.Raw(b'{"project":{"runs":{"edges":[]}}}'))
+    assert known.facts.failing, "an answer without runs tells nothing of their fields"
+    assert known.facts.gained_at is None
+    known.note_served(known.fit(document), msgspec.Raw(b'{"project":{"run":{"parquetHistory":null}}}'))
     assert known.facts.failing == {}, "it does not fail any more"
+    assert known.facts.gained_at == noon + hour
     known.learn_failing(["Run.events"])
     known.begin_pass(noon)  # the clock was ahead
     known.ask_again(noon - hour)

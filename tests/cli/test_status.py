@@ -11,6 +11,7 @@ import re
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -127,8 +128,9 @@ class Terminal:
     def end(self, number: int) -> int:
         """Send a signal; the exit status, with everything read that came before."""
         self.process.send_signal(number)
-        while self._read(PATIENCE_S):
-            pass
+        until = time.monotonic() + PATIENCE_S
+        while self._read(1.0):
+            assert time.monotonic() < until, "it goes on"
         return self.process.wait(PATIENCE_S)
 
     def _read(self, seconds: float) -> bool:
@@ -187,6 +189,28 @@ def test_watch_comes_to_another_size_at_once_and_survives_a_home_that_cannot_be_
         drawn = terminal.came.count(b"nothing waits for you")
         terminal.until(b"nothing waits for you", drawn + 3)
         assert terminal.end(signal.SIGINT) == 0
+
+
+SIGNALS = """
+import os, signal, subprocess, sys
+from mirror.cli.report.watch import _Signals
+
+SEND = "import os, signal, sys, time; pid = int(sys.argv[1]);" \\
+    "[(os.kill(pid, signal.SIGWINCH), time.sleep(n % 50 / 1e6)) for n in range(20_000)]; os.kill(pid, signal.SIGINT)"
+
+with _Signals() as signals:
+    sender = subprocess.Popen([sys.executable, "-c", SEND, str(os.getpid())])
+    while signals.ended is None:
+        signals.wait(10)
+sender.wait()
+print("ended")
+"""
+
+
+def test_watch_hears_a_signal_at_whatever_moment_it_comes() -> None:
+    """A handler runs between any two steps of the thread that waits, also while that one holds a lock."""
+    ended = subprocess.run([sys.executable, "-c", SIGNALS], capture_output=True, text=True, timeout=PATIENCE_S)
+    assert ended.stdout == "ended\n", ended.stderr
 
 
 def test_a_picture_fits_the_terminal_and_says_what_is_below(editor: Editor) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
+import queue
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -119,7 +119,7 @@ class _Signals:
     def __init__(self) -> None:
         self.ended: signal.Signals | None = None  # by which it is to end
         self.is_paused = False
-        self._news = threading.Event()
+        self._news = queue.SimpleQueue[int]()  # what a handler may put into while the same thread waits
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> _Signals:
@@ -138,13 +138,17 @@ class _Signals:
             self.is_paused = True
         elif name != "SIGWINCH":
             self.ended = signal.Signals(number)
-        self._news.set()
+        self._news.put(number)
 
     def wait(self, seconds: float) -> bool:
         """Wait, or until something was sent: True then."""
-        is_news = self._news.wait(seconds)
-        self._news.clear()
-        return is_news
+        try:
+            self._news.get(timeout=seconds)
+        except queue.Empty:
+            return False
+        while not self._news.empty():
+            self._news.get_nowait()
+        return True
 
     def pause(self, live: Live) -> None:
         """Ctrl-Z: give the terminal back, stand still, and draw again when the user comes back."""
