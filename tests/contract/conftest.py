@@ -32,9 +32,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         patch.setenv("WANDB_DISABLE_GIT", "true")
         patch.setenv("WANDB_BASE_URL", sandbox.url)
         patch.setenv("WANDB_API_KEY", sandbox.api_key)
-        yield sandbox
         import wandb
 
+        wandb.teardown()  # what another test of this process set up has the environment of before
+        yield sandbox
         wandb.teardown()
 
 
