@@ -10,7 +10,7 @@ from pathlib import Path
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.cli.conftest import Cli
 from tests.cli.test_json import agrees
-from tests.system.service import PATIENCE_S, serving, wait_for
+from tests.system.service import PATIENCE_S, Service, serving, wait_for
 
 
 def fill(sandbox: Sandbox, runs: int = 4) -> None:
@@ -257,6 +257,11 @@ def test_a_killed_daemon_is_followed_by_one_that_goes_on(sandbox: Sandbox, tmp_p
         assert again.stop() == 0
 
 
+def busy(service: Service) -> list[str]:
+    """Names of the workers that do something, by the status that the daemon writes."""
+    return [worker["name"] for worker in service.status["workers"] if worker["state"] == "busy"]
+
+
 def test_a_long_pull_of_one_source_delays_no_other(sandbox: Sandbox, tmp_path: Path) -> None:
     fill(sandbox)
     sandbox.state.add_run("team", "slow", "s1")
@@ -266,8 +271,7 @@ def test_a_long_pull_of_one_source_delays_no_other(sandbox: Sandbox, tmp_path: P
     with serving(tmp_path, sandbox, "team/slow", "team/proj", more=more) as service:
         wait_for("its pulls", lambda: len(service.events("pull_done")) >= 3)
         assert {path for pull in service.events("pull_done") for path in pull["sources"]} == {"team/proj"}
-        busy = [worker["name"] for worker in service.status["workers"] if worker["state"] == "busy"]
-        assert any(name.startswith("pull") for name in busy)
+        wait_for("its status", lambda: any(name.startswith("pull") for name in busy(service)))
         sandbox.faults.clear()
         assert service.stop() == 0
 
