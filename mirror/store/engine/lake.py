@@ -33,7 +33,15 @@ from mirror.store.engine.filesystem import check_can_hold_lake
 from mirror.store.engine.freed_memory import give_back
 from mirror.store.engine.lake_digests import complete_digests, record_digests
 from mirror.store.engine.literals import inlined
-from mirror.store.engine.meta import is_empty, lake_app_url, lake_deployment, lake_version, other_deployment
+from mirror.store.engine.meta import (
+    APP_URL,
+    DEPLOYMENT,
+    VERSION,
+    is_empty,
+    lake_meta,
+    other_deployment,
+    version_in,
+)
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.spill import remove_stale_spills
 from mirror.store.engine.writer_lock import WriterLock
@@ -102,10 +110,7 @@ class Lake:
             plan_lightly(self._engine)
             self._durable = file_names(self.home.lake_data)
             complete_digests(self.home, self._durable)
-            self._migrate()
-            self._inline_small_tables()
-            self._claim_deployment()
-            self._note_app_url()
+            self._bring_up()
             seal(self.home)
             opening.pop_all()
         return self
@@ -174,21 +179,47 @@ class Lake:
             grown.close()
             give_back()
 
-    def _migrate(self) -> None:
-        version = lake_version(self)
+    def _bring_up(self) -> None:
+        """Bring schema, options and what the lake says of itself up to date: one look, and one commit if need be."""
+        with self.reading() as engine:
+            engine.execute("BEGIN")  # outside of a transaction DuckLake reads its catalog anew for each statement
+            meta = lake_meta(Snapshot(engine))
+            options = engine.execute(
+                "SELECT scope_entry FROM ducklake_options('lake') WHERE scope = 'TABLE'"
+            ).fetchall()
+            engine.execute("COMMIT")
+        version = version_in(meta)
         if version > SCHEMA_VERSION:
             raise LakeTooNew(
                 f"the lake in {self.home.root} has schema version {version}; this wandb-mirror knows {SCHEMA_VERSION}"
             )
-        if version == len(MIGRATIONS):
-            self._make_table_folders()
-            return
-        with self.transaction() as engine:
-            for statement in chain.from_iterable(MIGRATIONS[version:]):
-                engine.execute(statement)
-            self._make_table_folders()
-            engine.execute("DELETE FROM lake.meta WHERE key = 'schema_version'")
-            engine.execute(inlined("INSERT INTO lake.meta VALUES ('schema_version', ?)", [str(len(MIGRATIONS))]))
+        held = (meta or {}).get(DEPLOYMENT)
+        is_others = held is not None and held not in self._known_as
+        says = {VERSION: str(SCHEMA_VERSION), DEPLOYMENT: self._deployment, APP_URL: self._app_url}
+        if held is not None and not is_others:
+            says[DEPLOYMENT] = held
+        news = {key: value for key, value in says.items() if value is not None and value != (meta or {}).get(key)}
+        options_due = [table for table in INLINED_TABLES if (f"main.{table}",) not in options]
+        self._make_table_folders()
+        if news:
+            with self.transaction() as engine:
+                for statement in chain.from_iterable(MIGRATIONS[version:]):
+                    engine.execute(statement)
+                self._make_table_folders()
+                if held is not None and is_others:
+                    if not is_empty(Snapshot(engine)):
+                        raise other_deployment(self.home, held=held, asked=self._deployment)
+                    engine.execute("DELETE FROM lake.sources")  # of a server that never answered: a mistyped address
+                for key, value in news.items():
+                    engine.execute(inlined("DELETE FROM lake.meta WHERE key = ?", [key]))
+                    engine.execute(inlined("INSERT INTO lake.meta VALUES (?, ?)", [key, value]))
+        if options_due:  # DuckLake sets none for tables of the same transaction
+            with self.transaction() as engine:
+                for table in options_due:
+                    name = sql_text(table)
+                    engine.execute(
+                        f"CALL lake.set_option('data_inlining_row_limit', {INLINED_ROWS}, table_name => {name})"
+                    )
 
     def _make_table_folders(self) -> None:
         """Make what DuckLake does not make below a path with a backslash, which it takes for one of Windows."""
@@ -197,37 +228,6 @@ class Lake:
         query = f"SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = {sql_text(LAKE)}"
         for schema, table in self._engine.execute(query).fetchall():
             make_folder(self.home.lake_data / str(schema) / str(table))
-
-    def _inline_small_tables(self) -> None:
-        known = self._engine.execute(
-            "SELECT scope_entry FROM ducklake_options('lake') WHERE scope = 'TABLE'"
-        ).fetchall()
-        for table in INLINED_TABLES:
-            if (f"main.{table}",) not in known:
-                with unsealed(self.home):
-                    self._engine.execute(
-                        f"CALL lake.set_option('data_inlining_row_limit', {INLINED_ROWS},"
-                        f" table_name => {sql_text(table)})"
-                    )
-
-    def _claim_deployment(self) -> None:
-        held = lake_deployment(self)
-        if held is None:
-            with self.transaction() as engine:
-                engine.execute(inlined("INSERT INTO lake.meta VALUES ('deployment', ?)", [self._deployment]))
-        elif held not in self._known_as:
-            if not is_empty(self):
-                raise other_deployment(self.home, held=held, asked=self._deployment)
-            with self.transaction() as engine:  # a server that never answered, for example a mistyped address
-                engine.execute("DELETE FROM lake.sources")
-                engine.execute("UPDATE lake.meta SET value = ? WHERE key = 'deployment'", [self._deployment])
-
-    def _note_app_url(self) -> None:
-        if self._app_url is None or lake_app_url(self) == self._app_url:
-            return
-        with self.transaction() as engine:
-            engine.execute("DELETE FROM lake.meta WHERE key = 'app_url'")
-            engine.execute(inlined("INSERT INTO lake.meta VALUES ('app_url', ?)", [self._app_url]))
 
 
 def _uses_wal(engine: duckdb.DuckDBPyConnection, home: Home) -> bool:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from mirror.errors import OtherDeployment, StoreError
 from mirror.layout import Home
 from mirror.store.engine.connection import CATALOG
 from mirror.store.engine.queries import Queryable
+
+VERSION: Final = "schema_version"
+DEPLOYMENT: Final = "deployment"  # id of the W&B server that is mirrored
+APP_URL: Final = "app_url"  # the address of that server's pages
 
 
 def has_table(lake: Queryable, name: str) -> bool:
@@ -15,28 +22,40 @@ def has_table(lake: Queryable, name: str) -> bool:
     )
 
 
-def lake_version(lake: Queryable) -> int:
+def lake_meta(lake: Queryable) -> dict[str, str] | None:
+    """All of it, by key; None for a lake that is empty."""
+    if not has_table(lake, "meta"):
+        return None
+    return {str(key): str(value) for key, value in lake.rows("SELECT key, value FROM lake.meta")}
+
+
+def version_in(meta: Mapping[str, str] | None) -> int:
     """The schema version; 0 for a lake that is empty.
 
     Raises:
         StoreError: it does not say.
     """
-    if not has_table(lake, "meta"):
+    if meta is None:
         return 0
-    version = _meta(lake, "schema_version")
+    version = meta.get(VERSION)
     if version is None or not version.isdecimal():
         raise StoreError("the lake does not say which schema version it has", hint="restore the catalog from a backup")
     return int(version)
 
 
+def lake_version(lake: Queryable) -> int:
+    """`version_in` of what the lake says."""
+    return version_in(lake_meta(lake))
+
+
 def lake_deployment(lake: Queryable) -> str | None:
     """The id of the W&B server that is mirrored, if one was recorded."""
-    return _meta(lake, "deployment")
+    return (lake_meta(lake) or {}).get(DEPLOYMENT)
 
 
 def lake_app_url(lake: Queryable) -> str | None:
     """The address of that server's pages, if it was recorded."""
-    return _meta(lake, "app_url")
+    return (lake_meta(lake) or {}).get(APP_URL)
 
 
 def is_empty(lake: Queryable) -> bool:
@@ -55,8 +74,3 @@ def other_deployment(home: Home, *, held: str, asked: str) -> OtherDeployment:
         hint="use another --home for the other server; if it is the same server under a new name, list the old one"
         " in server.aliases",
     )
-
-
-def _meta(lake: Queryable, key: str) -> str | None:
-    rows = lake.rows("SELECT value FROM lake.meta WHERE key = ?", [key])
-    return str(rows[0][0]) if rows else None
