@@ -146,6 +146,24 @@ def test_a_reader_that_has_enough_ends_the_program_quietly(filled: Cli) -> None:
         "SET allowed_directories = ['/']",
         "PRAGMA profiling_output = 'x.csv'",
         "CHECKPOINT lake",
+        "EXPLAIN /**/ ANALYZE COPY (SELECT 1) TO 'x.csv'",
+        "EXPLAIN --x\n ANALYZE COPY (SELECT 1) TO 'x.csv'",
+        "EXPLAIN ANALYZE DROP VIEW runs",
+        "SELECT 1) TO 'x.csv' (FORMAT csv); COPY (SELECT 1",
+        "FROM query/**/('FROM ducklake_cleanup_' || 'old_files(''lake'')')",
+        "FROM query --x\n ('SELECT 1')",
+        "FROM lake.expire_snapshots(older_than => now())",
+        "FROM lake . /* */ merge_adjacent_files()",
+        "FROM json_execute_serialized_sql(json_serialize_sql('SELECT 1'))",
+        "PRAGMA json_execute_serialized_sql('x')",
+        "PRAGMA import_database('x.csv')",
+        "FROM enable_logging('QueryLog', storage='file', storage_path='x.csv')",
+        "FROM sqlite_attach('x.csv')",
+        "FROM sqlite_query('__ducklake_metadata_lake', 'SELECT 1')",
+        "FROM arrow_scan(1, 2, 3)",
+        "CREATE TEMP MACRO f() AS TABLE SELECT * FROM query('SELECT 1')",
+        "FROM U&\"\\0071uery\"('SELECT 1')",
+        "SELECT 'unterminated",
     ],
 )
 @pytest.mark.parametrize("output", [(), ("--output", "out.parquet")], ids=["shown", "written"])
@@ -175,6 +193,11 @@ def test_a_query_writes_nothing_and_reads_no_file_but_the_mirrors(
         "SELECT count(*) FROM metrics JOIN files USING (run_id)",
         "SELECT 'COPY this, ATTACH that' AS words",
         "CREATE TEMP TABLE t AS FROM runs",
+        "PIVOT runs ON state USING count(*) GROUP BY project;",
+        "FROM console_lines WHERE line LIKE '%query (%' OR line = $$COPY read_text($$",
+        "EXPLAIN (FORMAT json) SELECT 1;",
+        "FROM lake.snapshots()",
+        "SELECT summary, unnest(tags), range(3) FROM runs",
     ],
 )
 def test_whatever_only_reads_is_answered(filled: Cli, query: str) -> None:
@@ -188,3 +211,20 @@ def test_who_wants_it_all_says_so(filled: Cli) -> None:
     assert said.err.splitlines()[0] == "error: the mirror is read-only for SQL: COPY is refused"
     assert "--unsafe" in said.err
     assert "--output" in said.err
+
+
+def test_whatever_answers_is_written_whole(filled: Cli) -> None:
+    said = filled("sql", "PIVOT (SELECT project, state FROM runs) ON state USING count(*);", "-o", "p.parquet", code=0)
+    assert said.err == "wrote p.parquet (2 rows)\n"
+    assert pq.read_table(filled.folder / "p.parquet").num_rows == 2
+    refused = filled("sql", "SELECT INTERVAL 1 DAY AS i", "-o", "q.parquet", code=3)
+    assert "::VARCHAR" in refused.err
+    assert not (filled.folder / "q.parquet").exists()
+    assert [path.name for path in filled.folder.glob(".tmp-*")] == []
+
+
+def test_an_answer_that_is_written_opens_no_folder_for_reading(filled: Cli) -> None:
+    (filled.folder / "secret.csv").write_text("a\n1\n")
+    said = filled("sql", "FROM 'secret.csv'", "-o", "x.parquet", code=3)
+    assert said.err.startswith("error: ")
+    assert not (filled.folder / "x.parquet").exists()

@@ -15,8 +15,8 @@ from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import ConfigError
 from mirror.run.sql import connect
 from mirror.store.engine.connection import Engine
-from mirror.store.read.sql import ResultSet, run_sql, write_parquet
-from mirror.store.read.sql_guard import check_reads_only, fence
+from mirror.store.read.sql import run_sql, write_parquet
+from mirror.store.read.sql_guard import SqlGuard
 
 
 @click.command("sql", epilog=exit_statuses(5))
@@ -41,16 +41,10 @@ def command(
     place = find_setting(home, config).home
     engine = connect(place)
 
-    def ask(text: str) -> ResultSet:
-        if not unsafe:
-            check_reads_only(engine, text)
-        return run_sql(engine, text)
-
     try:
-        if not unsafe:
-            fence(engine, place, *([] if output is None else [output.parent]))
+        guard = None if unsafe else SqlGuard(engine, place)
         if query is None and sys.stdin.isatty():
-            prompt(engine, ask)
+            prompt(engine, guard)
             return
         text = typed_text(query if query is not None else sys.stdin.read(), "the query").strip()
         if not text:
@@ -58,16 +52,14 @@ def command(
                 'the query is empty; for example: wandb-mirror sql "SELECT state, count(*) FROM runs"'
             )
         if output is not None:
-            if not unsafe:
-                check_reads_only(engine, text)
-            _write_file(engine, text, form, output)
+            _write_file(engine, text, form, output, guard)
         else:
-            show(ask(text), form or "table")
+            show(run_sql(engine, text, guard=guard), form or "table")
     finally:
         engine.close()
 
 
-def _write_file(engine: Engine, text: str, form: str | None, output: Path) -> None:
+def _write_file(engine: Engine, text: str, form: str | None, output: Path, guard: SqlGuard | None) -> None:
     """Write the answer to a Parquet file, whole or not at all."""
     if form is not None or output.suffix != ".parquet":
         raise ConfigError(
@@ -76,5 +68,5 @@ def _write_file(engine: Engine, text: str, form: str | None, output: Path) -> No
         )
     if not output.parent.is_dir():
         raise ConfigError(f"there is no folder {output.parent} to write {output.name} into", hint="make it first")
-    rows = write_parquet(engine, text, output)
+    rows = write_parquet(engine, text, output, guard=guard)
     say(f"wrote {output} ({plural(rows, 'row')})")

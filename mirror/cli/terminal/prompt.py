@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
 
 from mirror.cli.terminal.output import say, say_hint
 from mirror.cli.terminal.results import show
 from mirror.errors import MirrorError
 from mirror.store.engine.connection import Engine
-from mirror.store.read.sql import ResultSet
+from mirror.store.read.sql import run_sql
+from mirror.store.read.sql_guard import SqlGuard
 
 WELCOME = "SQL over the mirror, read-only. End a statement with ;  .tables lists the views, .quit leaves."
 PROMPT, CONTINUED = "mirror> ", "   ...> "
 TABLES = "SELECT view_name AS name, column_count AS columns FROM duckdb_views() WHERE NOT internal ORDER BY 1"
 
 
-Ask = Callable[[str], ResultSet]
-"""Executes one statement."""
-
-
-def prompt(engine: Engine, ask: Ask) -> None:
+def prompt(engine: Engine, guard: SqlGuard | None) -> None:
     """Read statements and print their answers until the end of input."""
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 — gives input() its editing and history
@@ -41,15 +37,15 @@ def prompt(engine: Engine, ask: Ask) -> None:
             return
         pending = f"{pending}\n{TABLES if line.strip() == '.tables' else line}".strip()
         if pending.endswith(";") or line.strip() == ".tables":
-            answer(engine, ask, pending)
+            answer(engine, guard, pending)
             pending = ""
 
 
-def answer(engine: Engine, ask: Ask, text: str) -> None:
+def answer(engine: Engine, guard: SqlGuard | None, text: str) -> None:
     """Print the answer of one statement, or its error; the prompt goes on either way."""
     started = time.monotonic()
     try:
-        show(ask(text), "table")
+        show(run_sql(engine, text, guard=guard), "table")
         say(f"{time.monotonic() - started:.2f} s")
     except MirrorError as error:
         say(f"error: {error.message}")

@@ -1,56 +1,46 @@
 """SQL of people that neither writes nor reads anything but the mirror: which statements run, which files they see.
 
-Two fences: a statement is let through by its kind, and DuckDB itself opens no file outside of the lake.
+Three fences: a statement is let through by its kind, a function that gives rows or changes something by its name, and
+DuckDB itself opens no file outside of the lake. What is not known to read only is refused.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
+from duckdb import StatementType as _Kind
 
 from mirror.errors import QueryError
 from mirror.layout import Home
 from mirror.store.engine.connection import sql_text
 
 UNSAFE = "`wandb-mirror sql --unsafe` lets DuckDB do everything that it can"
-_KINDS = frozenset(
+_PIVOTED = [_Kind.CREATE, _Kind.SELECT]  # what DuckDB makes of a PIVOT
+_MADE_IN_MEMORY = frozenset({"view", "table", "macro", "function"})
+_CALLED = frozenset({"table", "pragma", "table_macro"})  # kinds of functions that may do more than tell a value
+# Of those, the ones that only read, and no file.
+_READING = frozenset(
     {
-        duckdb.StatementType.SELECT, duckdb.StatementType.SET, duckdb.StatementType.TRANSACTION,
-        duckdb.StatementType.EXPLAIN, duckdb.StatementType.CREATE,
+        *("generate_series", "histogram", "histogram_values", "icu_calendar_names", "json_each", "json_tree"),
+        *("pg_timezone_names", "range", "repeat", "repeat_row", "unnest", "test_all_types"),
+        *("collations", "database_list", "database_size", "extension_versions", "functions", "metadata_info"),
+        *("platform", "show", "show_databases", "show_tables", "show_tables_expanded", "storage_info", "table_info"),
+        *("user_agent", "version", "ducklake_current_snapshot", "ducklake_last_committed_snapshot"),
+        *("ducklake_list_files", "ducklake_options", "ducklake_settings", "ducklake_snapshots"),
+        *("ducklake_table_changes", "ducklake_table_deletions", "ducklake_table_info", "ducklake_table_insertions"),
     }
-)  # fmt: skip
-_EXPLAINED = re.compile(r"\s*explain\s+(?:analyze\s+)?(?:\([^)]*\)\s*)?", re.IGNORECASE)
-_MADE_IN_MEMORY = re.compile(
-    r"\s*create\s+(?:or\s+replace\s+)?temp(?:orary)?\s+(?:view|table|macro|function)\b", re.IGNORECASE
 )
-_PIVOTED = [duckdb.StatementType.CREATE, duckdb.StatementType.SELECT]
-# Functions of DuckLake that change files behind a read-only catalog, and the one that runs a text as a query.
-_MAINTAINS = re.compile(
-    r"expire_snapshots|cleanup_old_files|delete_orphaned_files|merge_adjacent_files|rewrite_data_files"
-    r"|flush_inlined_data|add_data_files|set_option|set_commit_message|\bquery\"?\s*\(",
-    re.IGNORECASE,
-)
+_READING_PREFIXES = ("duckdb_", "pragma_")
+_OF_THE_LAKE = "ducklake_"  # DuckLake calls its functions without this, too: `lake.snapshots()`
 
 
-def fence(engine: duckdb.DuckDBPyConnection, home: Home, *also: Path) -> None:
-    """Let a connection open no files but those of the lake; what it is set to stays so.
-
-    Args:
-        engine: from `connect`.
-        home: whose lake.
-        also: further folders, for the file that an answer is written to.
-    """
-    attached = engine.execute("SELECT path FROM duckdb_databases() WHERE path IS NOT NULL").fetchall()
-    catalogs = {Path(str(path).rpartition(":")[2]).parent for (path,) in attached}  # a private copy may lie elsewhere
-    spill = engine.execute("SELECT current_setting('temp_directory')").fetchone()
-    folders = {home.lake, *catalogs, *also, *([Path(str(spill[0]))] if spill else [])}
-    listed = ", ".join(sql_text(str(folder.resolve())) for folder in sorted(folders))
-    engine.execute(f"SET allowed_directories = [{listed}]")
-    engine.execute("SET enable_external_access = false")
-    engine.execute("SET lock_configuration = true")
+class _Token(NamedTuple):
+    word: str  # lower-case; of a quoted name without its quotes
+    at: int  # byte
 
 
 def is_one(statements: Sequence[duckdb.Statement]) -> bool:
@@ -58,32 +48,118 @@ def is_one(statements: Sequence[duckdb.Statement]) -> bool:
     return len(statements) < 2 or not any(statement.query.strip() for statement in statements)
 
 
-def check_reads_only(engine: duckdb.DuckDBPyConnection, text: str) -> None:
-    """Refuse a statement that may do more than read.
+def without_end(text: str) -> str:
+    """A statement without the semicolons behind it, with which DuckDB does not know a PIVOT for one statement."""
+    return text.strip().rstrip("; \t\r\n")
 
-    Raises:
-        QueryError: what it would do; a text that does not parse is left to whoever runs it.
+
+class SqlGuard:
+    """Guards a connection: fences it off at once, and looks at each statement.
+
+    Args:
+        engine: from `connect`; its settings stay as they are from now on.
+        home: whose lake it may read.
     """
-    try:
-        statements = engine.extract_statements(text)
-    except duckdb.Error:
-        return
-    kinds = [statement.type for statement in statements]
-    if not (kinds == _PIVOTED and is_one(statements)):
-        for kind in kinds:
-            if kind not in _KINDS or (kind == duckdb.StatementType.CREATE and not _MADE_IN_MEMORY.match(text)):
-                raise _refused(str(kind).rpartition(".")[2])
-            if kind == duckdb.StatementType.EXPLAIN:
-                check_reads_only(engine, _explained(text))
-    if (found := _MAINTAINS.search(text)) is not None:
-        raise _refused(found[0].rstrip("( \"'"))
+
+    def __init__(self, engine: duckdb.DuckDBPyConnection, home: Home) -> None:
+        self._engine = engine
+        self._refused = _refused_functions(engine)
+        attached = engine.execute("SELECT path FROM duckdb_databases() WHERE path IS NOT NULL").fetchall()
+        catalogs = {Path(str(path).rpartition(":")[2]).parent for (path,) in attached}  # a private copy lies elsewhere
+        spill = engine.execute("SELECT current_setting('temp_directory')").fetchone()
+        folders = {home.lake, *catalogs, *([Path(str(spill[0]))] if spill else [])}
+        listed = ", ".join(sql_text(str(folder.resolve())) for folder in sorted(folders))
+        engine.execute(f"SET allowed_directories = [{listed}]")
+        engine.execute("SET enable_external_access = false")
+        engine.execute("SET python_enable_replacements = false")
+        engine.execute("SET lock_configuration = true")
+
+    def check(self, text: str, *, answers: bool = False) -> None:
+        """Refuse a text that may do more than read.
+
+        Args:
+            text: one statement.
+            answers: whether it has to be one that answers with rows.
+
+        Raises:
+            QueryError: what it would do, or it is several.
+            duckdb.Error: it does not parse.
+        """
+        text = without_end(text)
+        statements = self._engine.extract_statements(text)
+        if not is_one(statements):
+            raise several()
+        kinds = [statement.type for statement in statements]
+        tokens = _tokens(text)
+        if kinds and kinds not in ([_Kind.SELECT], _PIVOTED):
+            self._check_kind(kinds, tokens, text, answers=answers)
+        for token, following in pairwise(tokens):
+            if following.word == "(" and token.word in self._refused:
+                raise _refused(token.word)
+
+    def _check_kind(self, kinds: list[_Kind], tokens: list[_Token], text: str, *, answers: bool) -> None:
+        """Refuse a statement other than a SELECT, unless it changes nothing but the connection."""
+        if kinds == [_Kind.EXPLAIN]:
+            inner = self._engine.extract_statements(_explained(tokens, text))
+            if [statement.type for statement in inner] != [_Kind.SELECT]:
+                raise _refused("EXPLAIN of anything but a SELECT")
+            return
+        in_memory = kinds == [_Kind.CREATE] and _is_temporary([token.word for token in tokens])
+        if answers or not (in_memory or kinds in ([_Kind.SET], [_Kind.TRANSACTION])):
+            raise _refused(str(kinds[0]).rpartition(".")[2])
 
 
-def _explained(text: str) -> str:
-    rest = _EXPLAINED.sub("", text, count=1)
-    if rest == text or _EXPLAINED.match(rest):
-        raise _refused("EXPLAIN of this kind")
-    return rest
+def _is_temporary(words: list[str]) -> bool:
+    """Whether `CREATE [OR REPLACE] TEMP …` makes something of this connection alone."""
+    rest = words[3:] if words[1:3] == ["or", "replace"] else words[1:]
+    return rest[:1] in (["temp"], ["temporary"]) and not _MADE_IN_MEMORY.isdisjoint(rest[1:2])
+
+
+def _explained(tokens: list[_Token], text: str) -> str:
+    """The statement that is explained."""
+    place, depth = 1, 0
+    while place < len(tokens) and (depth or tokens[place].word in ("analyze", "analyse", "verbose", "(")):
+        depth += (tokens[place].word == "(") - (tokens[place].word == ")")
+        place += 1
+    return text.encode()[tokens[place].at :].decode() if place < len(tokens) else ""
+
+
+def _refused_functions(engine: duckdb.DuckDBPyConnection) -> frozenset[str]:
+    kinds = ", ".join(map(sql_text, sorted(_CALLED)))
+    rows = engine.execute(f"SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type IN ({kinds})")
+    names = {str(name).lower() for (name,) in rows.fetchall()}
+    refused = {name for name in names - _READING if not name.startswith(_READING_PREFIXES)}
+    return frozenset(refused | {name.removeprefix(_OF_THE_LAKE) for name in refused if name.startswith(_OF_THE_LAKE)})
+
+
+def _tokens(text: str) -> list[_Token]:
+    """Words of a statement, without comments and texts."""
+    raw = text.encode()
+    found = duckdb.tokenize(text)
+    ends = [at for at, _ in found[1:]] + [len(raw)]
+    tokens = []
+    for (at, kind), end in zip(found, ends, strict=True):
+        word = raw[at:end].decode(errors="replace")
+        if kind == duckdb.token_type.string_const:
+            tokens.append(_Token("''", at))
+        elif word[:1] == '"':
+            tokens.append(_Token(word[1 : word.rindex('"')].replace('""', '"').lower(), at))
+        elif kind in (duckdb.token_type.identifier, duckdb.token_type.keyword):
+            tokens.append(_Token(_first_word(word).lower(), at))
+        else:
+            tokens.append(_Token(word[:1], at))
+    return tokens
+
+
+def _first_word(text: str) -> str:
+    """The name that a piece of a statement begins with: blanks and comments may follow."""
+    end = next((place for place, sign in enumerate(text) if not (sign.isalnum() or sign in "_$")), len(text))
+    return text[:end]
+
+
+def several() -> QueryError:
+    """The error for a text that is more than one statement."""
+    return QueryError("these are several statements", hint="give one at a time")
 
 
 def _refused(what: str) -> QueryError:
