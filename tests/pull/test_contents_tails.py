@@ -299,3 +299,41 @@ def test_console_lines_rewritten_by_later_output_are_read_again_also_by_the_last
     server.state.finish_run(ENTITY, project, "r")
     mirror.pull()
     assert_equal(server, mirror, project)
+
+
+@pytest.mark.parametrize("hide", [(), ("Run.parquetHistory",)], ids=["live", "by rows alone"])
+@pytest.mark.parametrize(
+    ("steps", "held"),
+    [
+        ([0, 2**31, 2**40, 2**52], {True: 4, False: 3}),  # without live steps, one behind two wide gaps is not found
+        ([0, *(1_700_000_000_000 + 1000 * n for n in range(5))], {True: 6, False: 6}),
+        ([1_700_000_000_000_000_000 + 10**9 * n for n in range(5)], {True: 5, False: 5}),
+    ],
+    ids=["powers", "milliseconds behind 0", "nanoseconds"],
+)
+def test_steps_that_lie_far_apart_end_and_cost_no_other_run(
+    home: Home, hide: tuple[str, ...], steps: list[int], held: dict[bool, int]
+) -> None:
+    with Sandbox.start(hide=hide) as sandbox:
+        rows = [{"_step": step, "x": number} for number, step in enumerate(steps)]
+        sandbox.state.add_run(ENTITY, "p", "far", state="finished", history=rows, exported=0)
+        sandbox.state.add_run(ENTITY, "p", "near", state="finished", history=history(0, 3))
+        mirror = mirror_of(sandbox, home, "p")
+        report = mirror.pull()
+        assert (report.errors, report.failures) == ([], 0)
+        assert report.requests < 250
+        found = mirror.ask("SELECT run_id, rows_held, complete FROM lake.completeness ORDER BY 1")
+        expected = held[not hide]
+        assert found == [
+            {"run_id": "far", "rows_held": expected, "complete": expected == len(steps)},
+            {"run_id": "near", "rows_held": 3, "complete": True},
+        ]
+
+
+def test_a_server_without_rows_of_histories_is_not_asked_for_them_again_and_again(home: Home) -> None:
+    with Sandbox.start(hide=["Run.history", "Run.events", "Run.logLines"]) as sandbox:
+        for number in range(5):
+            sandbox.state.add_run(ENTITY, "p", f"r{number}", state="finished", history=history(0, 3), exported=0)
+        mirror = mirror_of(sandbox, home, "p")
+        mirror.pull()
+        assert [mirror.pull().requests, mirror.pull().requests] == [1, 1]

@@ -37,6 +37,7 @@ WIDEST_PAGE_STEPS = 2**30  # GraphQL's integers end at 2^31
 # runs have begun at step 61,010. Where it counts more rows than came, they are looked for further.
 EMPTY_AT_THE_END = 2**20
 EMPTY_WHERE_MORE_IS_COUNTED = 2**31
+WIDEST_GAP = 2**31  # steps without a row, where the last step is known
 NO_ROWS = "the server gives no rows of histories"
 
 
@@ -126,9 +127,12 @@ async def _take(
         known = exported if exports is not None else sum(export.rows for export in held.exports)
         # All rows below the start are held; the one at it may be held, and comes again.
         wanted -= known + (0 if plan.replaces_tail else max(0, held.tail_rows - 1))
-    found = _Rows() if start is None else await _take_rows(job, run, start, plan.rows_to, first_rows, wanted=wanted)
+    serves_rows = job.client.knows("Run.history")
+    found = _Rows()
+    if start is not None and serves_rows:
+        found = await _take_rows(job, run, start, plan.rows_to, first_rows, wanted=wanted)
     short = count is not None and exported + len(found.rows) + found.lost < count
-    if exports and not listed.live_told and not run.is_active and short and start != 0:
+    if exports and not listed.live_told and not run.is_active and short and start != 0 and serves_rows:
         # Rows that no export holds may lie between those that one does; where they do is not told.
         found = await _take_rows(job, run, 0, plan.rows_to, None, wanted=None)
     flaw = found.flaw
@@ -139,7 +143,7 @@ async def _take(
         raise ServerError(f"this history took the place of another one, and {flaw}")
     missing = STILL_ACTIVE if run.is_active else flaw
     expects = start is not None and (plan.rows_to is None or start < plan.rows_to)
-    if expects and not found.rows and not job.client.knows("Run.history"):
+    if expects and not found.rows and not serves_rows:
         missing = NO_ROWS  # said of a run that goes on, too: what waits there does not come
     change = HistoryChange(
         exports=exports,
@@ -226,7 +230,8 @@ async def _take_rows(
 ) -> _Rows:
     """Rows of the API in `[start, end)`. Steps may have gaps of any size, so an empty page is not the end.
 
-    Steps may be times, a million apart: pages widen while nothing comes, so that a gap costs few requests.
+    Steps may be times, a million apart: pages widen while nothing comes, so that a gap costs few requests. A gap that
+    is wider than any is read from its far end; where the live rows are all that there are, their steps are gone to.
 
     Args:
         job: the batch.
@@ -244,7 +249,16 @@ async def _take_rows(
         width = HISTORY_PAGE_STEPS if first_rows else 2 * HISTORY_PAGE_STEPS
         empty_from = low if first_rows else start
     last_shown = summary_step_of(run)
+    live = [step for step in sorted(set(job.signed_urls.of(run.run_id).live_steps)) if step >= start]
+    are_all = wanted is not None and end is not None and len(live) >= wanted and live[-1:] == [end - 1]
     while low < end if end is not None else not _is_end(low, empty_from, len(texts), wanted, last_shown):
+        if empty_from < low and are_all:
+            low = next((step for step in live if step >= low), end or low)
+            empty_from, width = low, HISTORY_PAGE_STEPS
+            continue
+        if end is not None and low - empty_from >= WIDEST_GAP:
+            texts += await _rows_before(job, run, low, end, None if wanted is None else wanted - len(texts))
+            break
         high = low + width if end is None else min(low + width, end)
         rows = await job.client.history_rows(run.entity, run.project, run.run_id, low, high)
         texts += rows
@@ -255,6 +269,22 @@ async def _take_rows(
     lost = len(texts) - len(tail)
     job.report.skipped += lost
     return _Rows(rows=tail, lost=lost, stepless=sum(row.step is None for row in tail))
+
+
+async def _rows_before(job: FetchJob, run: RunRecord, start: int, end: int, wanted: int | None) -> list[str | None]:
+    """Rows in `[start, end)` from the last one back: behind a gap that is too wide to be gone through.
+
+    They end with as many as are wanted, or at another such gap.
+    """
+    texts: list[str | None] = []
+    high, width, empty_from = end, HISTORY_PAGE_STEPS, end
+    while high > start and empty_from - high < WIDEST_GAP and (wanted is None or len(texts) < wanted):
+        low = max(start, high - width)
+        rows = await job.client.history_rows(run.entity, run.project, run.run_id, low, high)
+        texts[:0] = rows
+        high, width = low, HISTORY_PAGE_STEPS if rows else min(2 * width, WIDEST_PAGE_STEPS)
+        empty_from = low if rows else empty_from
+    return texts
 
 
 def _is_end(low: int, empty_from: int, count: int, wanted: int | None, last_shown: int | None) -> bool:

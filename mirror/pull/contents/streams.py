@@ -38,10 +38,11 @@ def ask_streams(job: FetchJob, run: RunRecord, held: HeldHistory, plan: HistoryP
     moved = run.run_id in job.touched or CONSOLE in job.failing(run.run_id) or partly
     has_log = moved if lines is None else lines > 0 and (moved or lines > held_lines)
     has_events = moved if rows is None else rows > held.event_rows or job.lacks_part(run.run_id, EVENTS)
-    with_log = wanted and has_log and job.is_due(run.run_id, CONSOLE)
-    with_events = wanted and has_events and job.is_due(run.run_id, EVENTS)
+    serves = job.client.knows
+    with_log = wanted and has_log and serves("Run.logLines") and job.is_due(run.run_id, CONSOLE)
+    with_events = wanted and has_events and serves("Run.events") and job.is_due(run.run_id, EVENTS)
     history_is_due = job.is_due(run.run_id, HISTORY) or HISTORY in listed.failed
-    start = plan.rows_from if plan is not None and history_is_due else None
+    start = plan.rows_from if plan is not None and history_is_due and serves("Run.history") else None
     if not (with_log or with_events or start is not None):
         return None
     return StreamAsk(
