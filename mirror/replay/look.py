@@ -152,7 +152,7 @@ class Server:
     async def file(self, path: RunPath, name: str) -> FileRow | None:
         """A file of a run, as the server lists it."""
         file = await self._client.listed_file(*path, name)
-        return None if file is None else listed_row(file)
+        return None if file is None or file.is_address else listed_row(file)
 
     async def aliases(
         self, path: RunPath, direction: Direction, artifact_id: str, *, needed: bool

@@ -15,6 +15,7 @@ from mirror.api.rows.lenient import sound_json
 from mirror.api.rows.pages import BadRun
 from mirror.api.rows.runs import made_of, to_run, to_run_or_bad, to_sweep
 from mirror.api.rows.scalars import to_int
+from mirror.api.rows.writes import headers_in
 from mirror.records.runs import RunRecord
 
 NODE: dict[str, Any] = {
@@ -222,3 +223,8 @@ def test_reading_a_run_looks_up_no_type_of_ours_anew(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(msgspec.structs, "fields", lookup)
     assert to_run(json.dumps(NODE).encode(), "e", "p").user == "sandy"
+
+
+def test_headers_of_an_upload_have_no_blanks_around_them() -> None:
+    lines = ["Content-Type: text/plain", "x-amz-meta:a:b ", None, "", "nonsense", ": nameless"]
+    assert headers_in(lines) == {"Content-Type": "text/plain", "x-amz-meta": "a:b"}

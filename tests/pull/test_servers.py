@@ -156,3 +156,20 @@ def test_an_upgrade_is_noticed_by_the_way_and_what_it_brought_is_taken(home: Hom
         mirror.pull(force_walk=True)
         assert any("parquetHistory" in (record.query or "") for record in new.requests)
     assert "Run.parquetHistory" not in home.server_facts.read_text()
+
+
+@pytest.mark.parametrize("introspection", [True, False])
+def test_what_a_server_lacked_and_has_by_now_comes_when_a_person_asks(home: Home, introspection: bool) -> None:
+    """Nothing told of an upgrade: neither the version nor the features are other ones."""
+    with Sandbox.start(hide=["Run.files", "Run.events"], introspection=introspection) as old:
+        fill(old, "p", runs=3)
+        mirror = mirror_of(old, home, "p")
+        mirror.pull()
+        key, port = old.api_key, old.port
+    with Sandbox.start(port=port, api_key=key, introspection=introspection) as new:
+        fill(new, "p", runs=3)
+        mirror.pull()
+        assert mirror.ask("FROM lake.files") == []
+        mirror.pull(force_walk=True)
+        assert differences(new, mirror, project="p") == []
+        assert mirror.pull().projects[0].kind == "look"

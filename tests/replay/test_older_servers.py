@@ -9,8 +9,8 @@ import pytest
 
 from mirror.layout import Home
 from mirror.outbox import OutboxReader
-from mirror.records.operations import Change, Create, Delete, Edit, Operation, Stop, UpdateState
-from mirror.sandbox import Fault, Sandbox
+from mirror.records.operations import Change, Create, Delete, DeleteFile, Edit, Operation, Stop, UpdateState
+from mirror.sandbox import Fault, Match, Sandbox
 from tests.mirroring import ENTITY, PROJECT, Mirror
 from tests.replaying import Sender
 from tests.soaking import thin
@@ -111,3 +111,26 @@ def test_nothing_is_written_to_a_run_that_cannot_be_read_whole(
     assert sender.replay().buried == 1
     assert "cannot show the run whole: tags" in dead(mirror.home)[0]
     assert sandbox.state.run(ENTITY, PROJECT, "r").tags == ["a"]
+
+
+def test_an_address_that_is_answered_for_any_name_is_no_file(home: Home) -> None:
+    """Older servers answer an entry without size, digest and time for a name that no file has."""
+
+    def add_address(body: dict[str, Any]) -> None:
+        files = body["data"]["project"]["run"]["files"]
+        if not files["edges"]:
+            empty = {"id": "RmlsZTo=", "name": "old.txt", "sizeBytes": 0, "md5": None, "updatedAt": None}
+            node = {**empty, "mimetype": None, "directUrl": f"{server.url}/upload"}
+            files["edges"] = [{"cursor": "c", "node": node}]
+
+    with Sandbox.start() as server:
+        server.state.add_run(ENTITY, PROJECT, "r", files={"old.txt": b"old"})
+        mirror, sender = pair_of(server, home)
+        mirror.pull()
+        server.faults.add(Fault.lie(add_address, match=Match(operation="MirrorFilesByName")))
+        sender.put("r", DeleteFile(name="old.txt", file_id=None, project_internal_id=None))
+        sender.put("r", Edit(fields={"notes": Change(base=None, value="behind it")}))
+        report = sender.replay()
+        assert (report.applied, report.put_back) == (2, 0)
+        assert server.state.run(ENTITY, PROJECT, "r").notes == "behind it"
+        assert len(server.requests.select("MirrorDeleteFiles")) == 1

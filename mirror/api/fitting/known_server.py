@@ -100,10 +100,13 @@ class KnownServer:
             now: UTC.
         """
         before = self.facts
-        gained_at = before.gained_at if before.deployment == facts.deployment else None
         if before.deployment == facts.deployment and before.learnt_at is not None:
-            gained_at = now if _of_runs(before.unserved - facts.unserved) else gained_at
-        self.learn(msgspec.structs.replace(facts, gained_at=gained_at))
+            # What it failed at is served again when it is in an answer, and not before.
+            failing = {name: since for name, since in before.failing.items() if name not in facts.unserved}
+            gained = before.unserved - facts.unserved - before.failing.keys()
+            gained_at = now if _of_runs(gained) else before.gained_at
+            facts = msgspec.structs.replace(facts, failing=failing, gained_at=gained_at)
+        self.learn(facts)
 
     def _change(self, facts: ServerFacts) -> None:
         """Take facts over; the documents are fitted anew where these depend on them."""

@@ -114,7 +114,7 @@ class ServerQuestions(Asking):
 
         Args:
             now: UTC.
-            ask_again: ask for that again whenever it showed: a person wants to know.
+            ask_again: ask for that again whenever it showed, and for what it lacks: a person wants to know.
 
         Returns:
             Whether it was asked.
@@ -127,7 +127,8 @@ class ServerQuestions(Asking):
         is_known = (
             learnt_at is not None and learnt_at <= now < learnt_at + LEARN_AGAIN and facts.asked == documents_digest()
         )
-        if is_known and not self._known.is_stale:
+        lacks_some = bool(facts.left_out or facts.lacking)
+        if is_known and not self._known.is_stale and not (ask_again and lacks_some):
             return False
         await self.learn(now)
         return True

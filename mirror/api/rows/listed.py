@@ -29,6 +29,11 @@ class ListedFile(msgspec.Struct, frozen=True, kw_only=True):
     url: SignedUrl  # expires; the reference itself for a reference file
     untold: frozenset[str] = frozenset()  # of size, md5 and updated_at_text, those that the server did not tell
 
+    @property
+    def is_address(self) -> bool:
+        """Whether it is no file but an address to upload to, which older servers answer for any name."""
+        return not (self.untold or self.size or self.md5 or self.updated_at_text)
+
 
 class FilesPage(msgspec.Struct, frozen=True, kw_only=True):
     """One page of a list of files."""

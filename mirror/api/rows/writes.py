@@ -110,5 +110,6 @@ def words_in(reported: Sequence[Reported]) -> str:
 
 
 def headers_in(lines: Sequence[str | None] | None) -> dict[str, str]:
-    """Headers of an upload, from `Name:value` lines."""
-    return dict(line.split(":", 1) for line in lines or () if line and ":" in line)
+    """Headers of an upload, from `Name:value` lines; blanks around either are no part of it."""
+    pairs = (line.partition(":") for line in lines or () if line)
+    return {name.strip(): value.strip() for name, sign, value in pairs if sign and name.strip()}
