@@ -114,7 +114,7 @@ PROMISES = (
             "pull/test_flaws.py": ("test_a_field_that_fails_for_one_run_costs_that_field_alone",),
             "pull/test_slow_bodies.py": ("test_what_trickles_fails_alone_and_the_batch_is_committed",),
             "replay/test_replay_faults.py": (),
-            **files("pull", "contents_faults endless_listings frames leaves"),
+            **files("pull", "contents_faults endless_listings failing_sweeps frames leaves"),
             **files("replay", "refusals_teach"),
             **files("run", "malformed_documents not_held"),
             **files("cli", "contents"),
