@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -56,7 +57,7 @@ async def test_a_field_that_takes_its_run_along_gives_the_servers_words(
         body["errors"] = [{"message": "internal error in it", "path": ["project", "run", field]}]
 
     sandbox.faults.add(Fault.lie(climb))
-    asks = {
+    asks: dict[str, Callable[[], Awaitable[object]]] = {
         "history": lambda: client.history_rows(TEAM, "p", "r0", 0, 10),
         "events": lambda: client.events(TEAM, "p", "r0", 10),
         "logLines": lambda: client.log_lines(TEAM, "p", "r0"),
