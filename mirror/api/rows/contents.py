@@ -71,8 +71,6 @@ def to_contents(
         page = files_page(raw, files_first, flaws)
         if page.lost_to:  # all of them can be had without what failed: the list is asked for from its beginning
             return FilesPage(files=(), after=None, has_more=True, flaw=page.flaw)
-        if not page.told and count is None:
-            raise ValueError("it does not list them")
         if not page.files and not page.has_more:
             found.note_empty("files", page.flaw, "files", count, page.unreadable)
         return msgspec.structs.replace(page, told=page.told or count == 0)

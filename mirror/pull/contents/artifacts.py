@@ -168,8 +168,10 @@ async def _all(job: FetchJob, run_id: str, direction: Direction, first: Artifact
         unreadable += page.unreadable
         flaw = flaw or page.flaw or (None if page.told else "a page of the list is missing")
     flaw = flaw or shortage(places, total, "versions", active=active)
-    if page is not first and places == unreadable and flaw is not None:
-        raise ServerError(flaw)
+    if places == unreadable and flaw is not None:  # nothing came, which the first page named if it was the only one
+        if page is not first:
+            raise ServerError(flaw)
+        flaw = None if places or total else flaw
     is_short = total is not None and places < total
     return _Refs(
         refs=refs,

@@ -90,7 +90,8 @@ async def _all_files(
     files = [msgspec.structs.replace(file, name=storable(file.name)) for file in files]  # as the lake holds them
     job.report.skipped += unreadable
     counted = listed.file_count is None or len({file.name for file in files}) >= listed.file_count
-    flaw = flaw or shortage(len(files) + unreadable, listed.file_count, "files", active=active)
+    if listed.files_told:  # else they were not asked for, and the count speaks against nothing
+        flaw = flaw or shortage(len(files) + unreadable, listed.file_count, "files", active=active)
     if not files and flaw is not None:
         raise ServerError(flaw)
     return files, told and counted and not unreadable, flaw
