@@ -27,7 +27,7 @@ from mirror.pull.seen import ListedRuns
 from mirror.pull.sweeps_pass import take_sweeps
 from mirror.pull.take import PageTaker
 from mirror.records.addresses import ProjectKey
-from mirror.records.passes import HeldRun, SourceState
+from mirror.records.passes import SWEEPS_OF, HeldRun, SourceState
 from mirror.store.engine.lake import Lake
 from mirror.store.read import held_runs, projects
 from mirror.store.read.failures import open_failures
@@ -241,6 +241,7 @@ class ProjectPass:
         failures = await self._ask(open_failures)
         retry = self.context.retry_quarantined
         due = {run_id for (run_id, _), failure in failures.items() if failure.is_due(self.at, retry_quarantined=retry)}
+        due.discard(SWEEPS_OF)  # no run; they are asked for by every pass
         awaiting = await self._ask(held_runs.awaiting_export)
         last = self.state.last_pass_at
         late = {name for name, at in awaiting.items() if plan.look_again(at, last_look=last, now=self.at)}

@@ -1,4 +1,8 @@
-"""Take the sweeps of a project. What cannot be had of them is named, and never costs its runs."""
+"""Take the sweeps of a project. What cannot be had of them is named, and never costs its runs.
+
+Every pass asks for them along with its first page of runs, so that what failed needs no back-off; a failure is recorded
+for readers, and again only when its wait is over.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,12 @@ from mirror.pull import plan
 from mirror.pull.committer import Committer
 from mirror.pull.context import PullContext
 from mirror.pull.report import ProjectReport
-from mirror.records.passes import Failure
+from mirror.records.addresses import ProjectKey
+from mirror.records.passes import SWEEPS, SWEEPS_OF, Failure, OpenFailure
+from mirror.records.projects import SweepRecord
+from mirror.store.engine.lake import Lake
 from mirror.store.read import sweeps
-
-SWEEPS = "(sweeps)"  # what they are called where failures name runs
+from mirror.store.read.failures import open_failures
 
 
 async def take_sweeps(
@@ -32,7 +38,7 @@ async def take_sweeps(
     """
     if first is None:
         return
-    before = await context.stored(sweeps.held_sweeps, context.lake, report.key)
+    before, open_failure = await context.stored(_known, context.lake, report.key)
     listed: set[str] = set()
     bad: list[str] = []
     page, path = first, Path(f"sweeps of {report.key}")
@@ -51,6 +57,18 @@ async def take_sweeps(
             bad.append(error.message)
             break
     if bad:
-        report.failed.append(Failure(run_id=SWEEPS, reason=bad[0] if len(bad) == 1 else f"{bad[0]}; {len(bad)} in all"))
-    elif listed:  # a listing that is suddenly empty says nothing; one with a bad row may hide a sweep
-        await committer.commit(gone_sweeps=tuple(sorted(set(before) - listed)))
+        reason = bad[0] if len(bad) == 1 else f"{bad[0]}; {len(bad)} in all"
+        failure = Failure(run_id=SWEEPS_OF, item=SWEEPS, reason=reason)
+        report.failed.append(failure)
+        if open_failure is None or open_failure.is_due(committer.at, retry_quarantined=context.retry_quarantined):
+            await committer.commit(failed=(failure,))
+        return
+    # A listing that is suddenly empty says nothing; one with a bad row may hide a sweep.
+    gone = tuple(sorted(set(before) - listed)) if listed else ()
+    settled = () if open_failure is None else ((SWEEPS_OF, SWEEPS),)
+    await committer.commit(gone_sweeps=gone, settled=settled)
+
+
+def _known(lake: Lake, key: ProjectKey) -> tuple[dict[str, SweepRecord], OpenFailure | None]:
+    """The sweeps that are held, and the failure that is recorded of them."""
+    return sweeps.held_sweeps(lake, key), open_failures(lake, key).get((SWEEPS_OF, SWEEPS))

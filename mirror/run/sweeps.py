@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 from mirror.errors import CommError, NotMirrored
+from mirror.records.addresses import RunPath
+from mirror.records.passes import SWEEPS, SWEEPS_OF
 from mirror.run.api_paths import ApiPaths
 from mirror.run.page.server_page import iframe
 from mirror.run.pending.local import LocalMirror
@@ -17,6 +19,7 @@ from mirror.run.sdk.absent import ProjectNotMirrored, SweepNotMirrored
 from mirror.run.sdk.attrs import Attrs
 from mirror.run.sdk.calls import deprecated
 from mirror.run.sdk.pages import SizedPages
+from mirror.store.read.failures import why_failed
 from mirror.store.read.sweeps import SweepRow, list_sweep_ids, read_sweeps
 
 if TYPE_CHECKING:
@@ -290,12 +293,18 @@ class Sweeps(SizedPages[Sweep]):
         found = list_sweep_ids(self._local.reader, self.entity, self.project)
         if not found and not self._local.is_mirrored(self.entity, self.project):
             raise ProjectNotMirrored.of(self.entity, self.project, f"Could not find project {self.project!r}")
-        if not found and (lack := self._local.lack_of("sweeps")) is not None:
+        if not found and (reason := self._why_not_held()) is not None:
             raise NotMirrored(
-                f"the sweeps of {self.entity}/{self.project} are not in this mirror: the server {lack.verb} sweeps",
+                f"the sweeps of {self.entity}/{self.project} are not in this mirror: {reason}",
                 hint=f"`wandb-mirror pull --source {self.entity}/{self.project}` tries again",
             )
         return found
+
+    def _why_not_held(self) -> str | None:
+        """Why a pull did not bring them; None when it did, so that there are none."""
+        reason = why_failed(self._local.reader, RunPath(self.entity, self.project, SWEEPS_OF), [SWEEPS])
+        lack = None if reason is not None else self._local.lack_of("sweeps")
+        return reason if lack is None else f"the server {lack.verb} sweeps"
 
     def _count(self) -> int:
         return len(self._sweep_ids)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mirror.api.client import Client
 from mirror.api.rows.pages import BadArtifact
-from mirror.errors import NotFound, ServerError
+from mirror.errors import GraphQLError, NotFound, ServerError
 from mirror.records.artifacts import ArtifactRecord, ManifestEntry, manifest_digest, parse_manifest
 from mirror.sandbox import Fault, Sandbox
 from tests.api.clients import TEAM, bytes_of, client_on, contents_of
@@ -234,3 +234,16 @@ def test_any_bytes_are_a_manifest_or_a_value_error(body: bytes) -> None:
         parse_manifest(body)
     except ValueError:
         return
+
+
+async def test_a_field_that_takes_its_version_along_gives_the_servers_words(client: Client, sandbox: Sandbox) -> None:
+    def climb(body: dict[str, Any]) -> None:
+        body["data"]["artifact"] = None
+        body["errors"] = [{"message": "internal error in it", "path": ["artifact", "digest"]}]
+
+    add_run(sandbox)
+    made = add_artifact(sandbox)
+    sandbox.faults.add(Fault.lie(climb))
+    for ask in (client.artifact_manifest, client.artifact_files):
+        with pytest.raises(GraphQLError, match="internal error in it"):
+            await ask(made)

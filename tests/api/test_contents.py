@@ -195,7 +195,8 @@ async def test_contents_that_lie_cost_one_part_of_one_run_at_the_most(
     client: Client, sandbox: Sandbox, lie: Callable[[dict[str, Any]], object], lost: str | None
 ) -> None:
     for number in range(3):
-        add_run(sandbox, f"r{number}", files={"a": b"1"}, created_at=f"2024-01-01T00:00:0{number}")
+        files = {"a": b"1", "b": b"2"}
+        add_run(sandbox, f"r{number}", files=files, created_at=f"2024-01-01T00:00:0{number}")
     page_lie = Fault.lie(lambda answer: lie(answer["data"]["project"]["runs"]["edges"][1]["node"]) and None)
     sandbox.faults.add(page_lie)
     page = await page_of(client, with_contents=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -43,6 +44,37 @@ async def test_history_rows_are_the_texts_that_were_sent(client: Client, sandbox
         await client.history_rows(TEAM, "p", "nope", 0, 10)
     with pytest.raises(NotFound):
         await client.history_rows(TEAM, "nowhere", "r0", 0, 10)
+
+
+@pytest.mark.parametrize("field", ["history", "events", "logLines"])
+async def test_a_field_that_takes_its_run_along_gives_the_servers_words(
+    client: Client, sandbox: Sandbox, field: str
+) -> None:
+    add_run(sandbox, history=steps(0))
+
+    def climb(body: dict[str, Any]) -> None:  # nulls climb from a field that may not be null
+        body["data"]["project"]["run"] = None
+        body["errors"] = [{"message": "internal error in it", "path": ["project", "run", field]}]
+
+    sandbox.faults.add(Fault.lie(climb))
+    asks: dict[str, Callable[[], Awaitable[object]]] = {
+        "history": lambda: client.history_rows(TEAM, "p", "r0", 0, 10),
+        "events": lambda: client.events(TEAM, "p", "r0", 10),
+        "logLines": lambda: client.log_lines(TEAM, "p", "r0"),
+    }
+    with pytest.raises(GraphQLError, match="internal error in it"):
+        await asks[field]()
+
+
+async def test_a_server_that_says_by_an_error_that_there_is_no_run_has_none(client: Client, sandbox: Sandbox) -> None:
+    def deny(body: dict[str, Any]) -> None:
+        body["data"]["project"]["run"] = None
+        body["errors"] = [{"message": "run not found", "path": ["project", "run"]}]
+
+    add_run(sandbox)
+    sandbox.faults.add(Fault.lie(deny))
+    with pytest.raises(NotFound):
+        await client.events(TEAM, "p", "r0", 10)
 
 
 async def test_a_range_is_never_sampled_down(client: Client, sandbox: Sandbox) -> None:

@@ -16,7 +16,7 @@ from mirror.api.documents.contents import (
     USED_ARTIFACTS,
     artifacts_document,
 )
-from mirror.api.questions.asking import Asking, one_of
+from mirror.api.questions.asking import Asking, one_of, says_missing
 from mirror.api.rows.answers import Answer, one_line
 from mirror.api.rows.artifacts import artifacts_page, to_artifact
 from mirror.api.rows.flaws import Flaws, failed_fields, fields_of, inside, lost_with
@@ -102,8 +102,8 @@ class ArtifactQuestions(Asking):
             NotFound: there is no such run.
             ServerError: the server could not list them, or they have another shape.
         """
-        failed = self._flaws_of(answer, "project", "run")
         wire = self._decode(self._run_of(answer, run_id, project), _RunArtifacts)
+        failed = self._flaws_of(answer, "project", "run")
         if "artifacts" in fields_of(failed) and not is_told(wire.artifacts):
             raise self._reported(answer)
         try:
@@ -225,8 +225,16 @@ class ArtifactQuestions(Asking):
         return FilesPage(files=found, after=None, has_more=False)
 
     def _artifact_in(self, answer: Answer) -> msgspec.Raw:
+        """The version in an answer about one.
+
+        Raises:
+            NotFound: there is none.
+            GraphQLError: what failed took it along.
+        """
         found = self._read(answer, _ArtifactData).artifact
         if is_null(found):
+            if answer.errors and not says_missing(answer.errors):
+                raise self._reported(answer)
             raise NotFound(f"{self._host} has no such artifact", hint="it may have been deleted")
         return found
 

@@ -36,6 +36,7 @@ from mirror.typed import decode
 ALL_FILES = 100_000
 SAMPLES = 4  # other things to ask about before something is said of all
 NOT_TOLD = "the server does not tell it"
+_ONE_THING = frozenset({("project",), ("project", "run"), ("artifact",)})  # where answers about one thing have it
 
 _T = TypeVar("_T")
 _V = TypeVar("_V")
@@ -135,9 +136,12 @@ class Asking(FittedAsking):
 
         Raises:
             NotFound: the run or its project does not exist, or the key may not read it.
+            GraphQLError: what failed took the run along.
         """
         found = self._read(answer, ProjectData).project
         if found is None or is_null(found.run):
+            if answer.errors and not says_missing(answer.errors):
+                raise self._reported(answer)
             raise NotFound(f"{self._host} has no run {one_line(run_id, 100)} in {one_line(project, 100)}")
         return found.run
 
@@ -247,6 +251,11 @@ def one_of(some: Sequence[str], names: Iterable[str], path: tuple[str, ...], kin
         return [{path[-1]: name} for name in sampled([name for name in dict.fromkeys(names) if name not in some])]
 
     return OneThing(path=path, type=kind, others=others)
+
+
+def says_missing(errors: Iterable[Reported]) -> bool:
+    """Whether a server says by errors that there is no such run or artifact, where W&B's answers null."""
+    return all(error.path in _ONE_THING and "not found" in error.message.lower() for error in errors)
 
 
 def sampled(values: Sequence[_T]) -> list[_T]:

@@ -123,7 +123,7 @@ class ListingQuestions(Asking):
             document = documents.RUNS_WITH_CONTENTS
             files_first = self._files_first(files_first)
             variables |= {"filesFirst": files_first, "artifactsFirst": ARTIFACTS_FIRST}
-        answer, found = await self._listed_runs(document, variables, attempts, without)
+        answer, found, beside = await self._listed_runs(document, variables, attempts, without)
         if found is None:
             return None
         failed = self._failed_runs(answer)
@@ -148,7 +148,9 @@ class ListingQuestions(Asking):
             after=listing.last_cursor,
             has_next=listing.goes_on(first) and not is_cut,
             is_cut=is_cut,
-            sweeps=self._sweeps_page(found.sweeps, entity, project, None) if with_sweeps else None,
+            sweeps=self._sweeps_page(found.sweeps, entity, project, None, beside.get("sweeps"))
+            if with_sweeps
+            else None,
             contents={
                 row.run_id: to_contents_or_bad(
                     node, files_first=files_first, artifacts_first=ARTIFACTS_FIRST, failed=fields
@@ -162,18 +164,19 @@ class ListingQuestions(Asking):
 
     async def _listed_runs(
         self, document: str, variables: Mapping[str, object], attempts: int | None, without: Mapping[str, str]
-    ) -> tuple[Answer, WireProject | None]:
+    ) -> tuple[Answer, WireProject | None, Mapping[str, str]]:
         """A page of runs as it came. What fails beside the runs and takes them along is not asked again.
 
         Returns:
-            The answer and the project in it; None when the project does not exist or the key may not read it.
+            The answer; the project in it, None when it does not exist or the key may not read it; and what failed
+            beside the runs, with the server's words.
 
         Raises:
             GraphQLError: runs failed, and took all of them along.
         """
-        beside: set[str] = set()  # fields of other types, of which the server could not serve a part
+        beside: dict[str, str] = {}  # fields of other types, of which the server could not serve a part
         while True:
-            asked = {**variables, **{_SWITCHES[name]: False for name in beside & _SWITCHES.keys()}}
+            asked = {**variables, **{_SWITCHES[name]: False for name in beside.keys() & _SWITCHES.keys()}}
             left_out = [*without, *(name for name in beside if name not in _SWITCHES)]
             answer = await self._ask(
                 document,
@@ -185,12 +188,12 @@ class ListingQuestions(Asking):
                 one=self._one_run(variables) if variables["first"] == 1 else None,
             )
             found = self._read(answer, ProjectData).project
+            more = {_BESIDE[error.path[:2]]: error.message for error in answer.errors if error.path[:2] in _BESIDE}
             if not answer.errors or (found is not None and found.runs is not None and found.runs.edges is not None):
-                return answer, found
-            more = {_BESIDE[error.path[:2]] for error in answer.errors if error.path[:2] in _BESIDE} - beside
-            if not more:
+                return answer, found, {**more, **beside}
+            if not more.keys() - beside.keys():
                 raise self._reported(answer)
-            beside |= more
+            beside = {**more, **beside}
 
     def _one_run(self, variables: Mapping[str, object]) -> OneThing:
         """The run on a page of one, among the project's newest."""
@@ -264,7 +267,7 @@ class ListingQuestions(Asking):
         """One page of a project's sweeps; empty when there is no such project."""
         variables = {"entity": entity, "project": project, "first": SWEEPS_PER_PAGE, "after": after}
         found = self._read(await self._ask(documents.SWEEPS, variables), ProjectData).project
-        return self._sweeps_page(None if found is None else found.sweeps, entity, project, after)
+        return self._sweeps_page(msgspec.UNSET if found is None else found.sweeps, entity, project, after)
 
     def _listed_project(self, node: msgspec.Raw, entity: str) -> ProjectRecord:
         wire = self._decode(node, WireProject, decode_frame)
@@ -272,14 +275,29 @@ class ListingQuestions(Asking):
             raise ServerError(f"{self._host} listed a project without a name")
         return wire.record(entity, wire.name)
 
-    def _sweeps_page(self, listing: WireConnection | None, entity: str, project: str, after: str | None) -> SweepsPage:
-        """What can be had of a page of sweeps; what cannot never costs the runs that came along."""
-        if listing is None:
-            return SweepsPage(sweeps=(), bad=(), after=None, has_next=False)
+    def _sweeps_page(
+        self,
+        listing: WireConnection | msgspec.UnsetType | None,
+        entity: str,
+        project: str,
+        after: str | None,
+        why: str | None = None,
+    ) -> SweepsPage:
+        """What can be had of a page of sweeps; what cannot never costs the runs that came along.
+
+        Args:
+            listing: None: the server did not tell them; unset: they were not asked for.
+            entity: of the project.
+            project: its name.
+            after: the place that they were asked behind.
+            why: what failed of them, in the server's words.
+        """
+        bad: list[str] = [] if why is None else [one_line(why)]
+        if isinstance(listing, msgspec.UnsetType) or listing is None or listing.edges is None:
+            if not bad and not isinstance(listing, msgspec.UnsetType):
+                bad.append("the server gave a project without its sweeps")
+            return SweepsPage(sweeps=(), bad=tuple(bad), after=None, has_next=False)
         sweeps: list[SweepRecord] = []
-        bad: list[str] = []
-        if listing.edges is None:
-            bad.append("the server gave a project without its sweeps")
         for edge in listing.rows:
             if is_null(edge.node):
                 bad.append("the server listed a place without a sweep")

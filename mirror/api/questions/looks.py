@@ -13,7 +13,7 @@ import msgspec
 from mirror.api.documents import contents as content_documents
 from mirror.api.documents import queries as documents
 from mirror.api.questions.artifacts import ARTIFACTS_PER_PAGE, Direction
-from mirror.api.questions.asking import Asking
+from mirror.api.questions.asking import Asking, says_missing
 from mirror.api.questions.contents import FILES_PER_PAGE
 from mirror.api.questions.path import Path
 from mirror.api.rows.answers import Answer
@@ -73,7 +73,7 @@ class LookQuestions(Asking):
             try:
                 answer = await self._ask(documents.RUN, variables, partial=True, needs=asked, without=failed)
             except GraphQLError as error:
-                if _is_missing(error):
+                if says_missing(error.reported):
                     return None
                 raise
             if not (self._known.knows(_A_RUN) or self._known.knows("Project.bucket")):
@@ -198,11 +198,3 @@ def _hides_a_file(path: tuple[str | int, ...]) -> bool:
     """Whether an error at this place in a list of files hides a file, or what is to be known of it."""
     leaf = path[6] if path[:4] == ("project", "run", "files", "edges") and path[5:6] == ("node",) and path[6:] else None
     return leaf is None or leaf in _FIELDS_OF_A_FILE
-
-
-def _is_missing(error: GraphQLError) -> bool:
-    """Whether a server says by an error that there is no such run, where W&B's answers null."""
-    return all(
-        error.path in {("project",), ("project", "run")} and "not found" in error.message.lower()
-        for error in error.reported
-    )

@@ -70,8 +70,8 @@ class StreamQuestions(Asking):
             NotFound: there is no such run.
             ServerError: the server could not serve them, or they have another shape.
         """
-        failed = self._flaws_of(answer, "project", "run")
         wire = self._decode(self._run_of(answer, run_id, project), WireStreams)
+        failed = self._flaws_of(answer, "project", "run")
         rows = wire.history if field == "history" else wire.events
         if field in fields_of(failed) and not is_told(rows):
             raise self._reported(answer)

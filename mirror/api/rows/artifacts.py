@@ -130,6 +130,7 @@ def artifacts_page(raw: msgspec.Raw, first: int, flaws: Flaws = NO_FLAWS) -> Art
     return ArtifactsPage(
         artifacts=tuple(refs),
         total=listed.total,
+        places=len(listed.nodes),
         after=after,
         has_more=has_more,
         is_cut=is_cut,

@@ -71,14 +71,18 @@ def to_contents(
         page = files_page(raw, files_first, flaws)
         if page.lost_to:  # all of them can be had without what failed: the list is asked for from its beginning
             return FilesPage(files=(), after=None, has_more=True, flaw=page.flaw)
-        if page.told or not count:
-            return msgspec.structs.replace(page, told=page.told or count == 0)
-        raise ValueError(f"it counts {count} files and lists none")
+        if not page.files and not page.has_more:
+            found.note_empty("files", page.flaw, "files", count, page.unreadable)
+        return msgspec.structs.replace(page, told=page.told or count == 0)
 
     def artifacts(raw: msgspec.Raw, flaws: Flaws) -> ArtifactsPage:
         page = artifacts_page(raw, artifacts_first, flaws)
         if page.lost_to:  # likewise
             return ArtifactsPage(artifacts=(), total=page.total, after=None, has_more=True, flaw=page.flaw)
+        if not page.told:
+            raise ValueError("it does not list them")
+        if page.places == page.unreadable and not page.has_more:
+            found.note_empty("artifacts", page.flaw, "versions", page.total, page.unreadable)
         return page
 
     files = found.part("files", "files", wire.files, listed_files) or FilesPage.untold()
@@ -130,6 +134,20 @@ class _Parts:
             except (ValueError, RecursionError) as error:
                 self.reasons[name] = one_line(f"the server's answer for it: {error}")
         return None
+
+    def note_empty(self, name: str, why: str | None, what: str, count: int | None, places: int) -> None:
+        """Note that nothing came of a list, unless there is nothing in it.
+
+        Args:
+            name: of the part.
+            why: what is known of it.
+            what: is in the list.
+            count: of the whole list, by the server.
+            places: in the list, each without anything that can be read.
+        """
+        if count or places:
+            counted = places if count is None else count
+            self.reasons.setdefault(name, why or f"the server counts {counted} {what} and lists none")
 
     def exports(self, raw: msgspec.Raw) -> tuple[list[str], list[dict[str, Any] | None] | None]:
         """Addresses of the parts of a history, and rows that are in none; None for these where they are not told.

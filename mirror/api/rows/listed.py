@@ -58,6 +58,7 @@ class ArtifactsPage(msgspec.Struct, frozen=True, kw_only=True):
 
     artifacts: tuple[ArtifactRef, ...]  # in the server's order
     total: int | None  # of the whole list, by the server's count
+    places: int = 0  # of this page in the list, whatever is in them
     after: str | None  # cursor to continue from
     has_more: bool
     is_cut: bool = False  # there is more, and no place is given to continue from

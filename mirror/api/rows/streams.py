@@ -142,13 +142,11 @@ def to_log_page(
         failed: what the server could not serve of the run, by field or by path.
 
     Raises:
-        ValueError: it is no list, or it has none, though the server counts lines.
+        ValueError: it is no list, or nothing of it can be read, though the server counts or lists lines.
     """
     count = int_or_none(wire.log_line_count)
     field = "logTail" if is_told(wire.log_tail) else "logLines"
     listed = read_list(wire.log_tail if field == "logTail" else wire.log_lines)
-    if not listed.told and count:
-        raise ValueError(f"it counts {count} lines and gives none")
     wrong, flaw = flaws_by_place(inside(failed, field))
     lacking: frozenset[str] | None = None  # the same of every line of a page: what was not asked
     lines: list[ConsoleLine] = []
@@ -168,6 +166,9 @@ def to_log_page(
     # A page may be cut short by a size budget with `hasNextPage: false`.
     behind = bool(lines) and count is not None and lines[-1].number + 1 < count
     goes_on = bool(end) and end != after and (behind or bool(listed.has_next))
+    is_first = after is None or is_tail
+    if not lines and ((count and not listed.told) or (is_first and not goes_on and (count or unreadable))):
+        raise ValueError(flaw or f"it counts {count} lines and gives none")
     is_whole = count is not None and bool(lines) and not behind
     is_cut = bool(listed.has_next) and not goes_on and not is_tail and not is_whole
     flaw = flaw or (CUT if is_cut else None)

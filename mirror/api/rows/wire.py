@@ -80,7 +80,7 @@ class WireProject(msgspec.Struct, rename="camel"):
     counted: Int64 = None
     held: Int64 = None
     runs: WireConnection | None = None
-    sweeps: WireConnection | None = None
+    sweeps: WireConnection | msgspec.UnsetType | None = msgspec.UNSET  # unset: they were not asked for
     run: msgspec.Raw = NULL
 
     def record(self, entity: str, name: str) -> ProjectRecord:

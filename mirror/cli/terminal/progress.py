@@ -20,6 +20,7 @@ from rich.progress import (
 
 from mirror.cli.terminal.output import plural, say, size
 from mirror.pull import ProjectReport
+from mirror.records.passes import SWEEPS_OF
 from mirror.records.visible import visible
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -193,8 +194,10 @@ def project_line(report: ProjectReport) -> str:
 
 
 def left_behind(report: ProjectReport) -> str:
-    """Runs, and parts of runs, that could not be taken."""
+    """Runs, parts of runs, and sweeps that could not be taken."""
     whole = sum(not failure.item for failure in report.failed)
-    parts = len(report.failed) - whole
+    sweeps = sum(failure.run_id == SWEEPS_OF for failure in report.failed)
+    parts = len(report.failed) - whole - sweeps
     named = [plural(whole, "run")] * bool(whole) + [plural(parts, "part of a run", "parts of runs")] * bool(parts)
+    named += ["sweeps"] * bool(sweeps)
     return f"{' and '.join(named)} left behind"

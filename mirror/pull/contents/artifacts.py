@@ -14,9 +14,9 @@ import xxhash
 from mirror.api.questions.path import Path as ListingPath
 from mirror.api.rows.listed import ArtifactsPage, ListedContents
 from mirror.api.rows.pages import BadArtifact
-from mirror.errors import MirrorError, NotFound, NotOffered, WrongContent
+from mirror.errors import MirrorError, NotFound, NotOffered, ServerError, WrongContent
 from mirror.pull.contents.fetch_job import FetchJob, stops_everything
-from mirror.pull.contents.plan import MB
+from mirror.pull.contents.plan import MB, shortage
 from mirror.records.artifacts import (
     ArtifactRecord,
     ArtifactRef,
@@ -45,10 +45,8 @@ def concerns(listed: ListedContents, held: Sequence[tuple[str, Direction]]) -> b
     """Whether a run's artifacts need a look: there are some, or there were."""
     return bool(
         ARTIFACTS in listed.failed
-        or listed.logged.unreadable
-        or listed.used.unreadable
-        or listed.logged.artifacts
-        or listed.used.artifacts
+        or listed.logged.places
+        or listed.used.places
         or listed.logged.has_more
         or listed.used.has_more
         or held
@@ -76,6 +74,8 @@ async def take_artifacts(
     listed: ListedContents,
     held: Mapping[str, HeldArtifact],
     links: Sequence[tuple[str, Direction]],
+    *,
+    active: bool,
 ) -> TakenArtifacts:
     """Take every version that the run logged or used and that is not held as it is now.
 
@@ -84,12 +84,13 @@ async def take_artifacts(
         listed: the first pages of the run's versions.
         held: versions that the lake holds, by id.
         links: ids and directions that the lake holds of the run.
+        active: the run goes on.
 
     Raises:
         MirrorError: a list could not be read to its end, or a version is bad.
     """
-    logged = await _all(job, listed.run_id, "logged", listed.logged)
-    used = await _all(job, listed.run_id, "used", listed.used)
+    logged = await _all(job, listed.run_id, "logged", listed.logged, active=active)
+    used = await _all(job, listed.run_id, "used", listed.used, active=active)
     job.report.skipped += logged.unreadable + used.unreadable
     failing = job.failing(listed.run_id)
     new = {
@@ -149,8 +150,9 @@ def _is_new(
     return before.failed_files > 0 and any(job.is_due(run_id, item) for item in mine)
 
 
-async def _all(job: FetchJob, run_id: str, direction: Direction, first: ArtifactsPage) -> _Refs:
+async def _all(job: FetchJob, run_id: str, direction: Direction, first: ArtifactsPage, *, active: bool) -> _Refs:
     refs, page, unreadable, flaw = list(first.artifacts), first, first.unreadable, first.flaw
+    places, total = first.places, first.total
     path = ListingPath(f"artifacts of run {run_id}")
     while page.has_more:
         path.step(page.after, [ref.artifact_id for ref in page.artifacts])
@@ -162,12 +164,19 @@ async def _all(job: FetchJob, run_id: str, direction: Direction, first: Artifact
             flaw, unreadable = flaw or error.message, unreadable + 1
             break
         refs += page.artifacts
+        places, total = places + page.places, total if page.total is None else page.total
         unreadable += page.unreadable
-        flaw = flaw or page.flaw
+        flaw = flaw or page.flaw or (None if page.told else "a page of the list is missing")
+    flaw = flaw or shortage(places, total, "versions", active=active)
+    if places == unreadable and flaw is not None:  # nothing came, which the first page named if it was the only one
+        if page is not first:
+            raise ServerError(flaw)
+        flaw = None if places or total else flaw
+    is_short = total is not None and places < total
     return _Refs(
         refs=refs,
         unreadable=unreadable,
-        whole=first.told and page.told and not page.is_cut and not unreadable,
+        whole=first.told and page.told and not page.is_cut and not unreadable and not is_short,
         flaw=flaw,
     )
 

@@ -17,7 +17,7 @@ from mirror.pull.contents import files as run_files
 from mirror.pull.contents import history as run_history
 from mirror.pull.contents import streams as run_streams
 from mirror.pull.contents.fetch_job import FetchJob
-from mirror.pull.contents.plan import HistoryPlan, plan_history
+from mirror.pull.contents.plan import HistoryPlan, plan_history, shortage
 from mirror.records.contents import ContentChanges, Direction, HeldArtifact, HeldFile, HeldHistory
 from mirror.records.passes import CONTENTS, HISTORY, in_part
 from mirror.records.runs import RunRecord
@@ -128,6 +128,7 @@ async def _run(
             group.start_soon(taking.artifacts)
         else:
             job.settle(run.run_id, run_artifacts.ARTIFACTS)
+            job.note_part(run.run_id, run_artifacts.ARTIFACTS, None)
     if plan is None:
         taking.note_history()
     if streams is not None and ask is not None and ask.events_samples is not None:
@@ -153,6 +154,7 @@ class _Taking:
         lost = {item: why for item, why in failed.items() if item not in {HISTORY, run_artifacts.ARTIFACTS}}
         for item, reason in lost.items():
             self.job.fail(self.run_id, item, reason)
+        self.job.report.skipped += self.listed.unreadable_files if FILES in lost else 0
         return lost
 
     def note_history(self) -> None:
@@ -164,7 +166,10 @@ class _Taking:
     async def files(self) -> None:
         """The files that are new or changed."""
         known = self.held.files.get(self.run_id, {})
-        taken = await self.job.guarded(self.run_id, FILES, lambda: run_files.take_files(self.job, self.listed, known))
+        active = self.run.is_active
+        taken = await self.job.guarded(
+            self.run_id, FILES, lambda: run_files.take_files(self.job, self.listed, known, active=active)
+        )
         if taken is not None:
             self.found["files"] = taken.rows
             self.job.note_part(self.run_id, FILES, taken.flaw)
@@ -199,11 +204,11 @@ class _Taking:
 
     async def artifacts(self) -> None:
         """The versions that the run logged and used; those that are linked already are no change."""
-        item = run_artifacts.ARTIFACTS
+        item, active = run_artifacts.ARTIFACTS, self.run.is_active
         taken = await self.job.guarded(
             self.run_id,
             item,
-            lambda: run_artifacts.take_artifacts(self.job, self.listed, self.held.artifacts, self.links),
+            lambda: run_artifacts.take_artifacts(self.job, self.listed, self.held.artifacts, self.links, active=active),
             why=self.listed.failed.get(item),
         )
         if taken is not None:
@@ -216,15 +221,18 @@ class _Taking:
         item, rows, counted = run_streams.EVENTS, streams.events, self.listed.events_line_count
         if item in streams.failed or rows is None:  # the server does not know them
             return
-        if not rows and counted:
-            self.job.fail(self.run_id, item, f"the server counts {counted} rows and gives none")
-            return
-        self.job.settle(self.run_id, item)
         lost = sum(row is None for row in rows)
         self.job.report.skipped += lost
-        why = streams.flawed.get(item) or f"{lost} of {len(rows)} rows cannot be read"
-        self.job.note_part(self.run_id, item, why if lost else None)
-        self.found["events"] = rows or None
+        flaw = streams.flawed.get(item) or f"{lost} of {len(rows)} rows cannot be read" if lost else None
+        flaw = flaw or shortage(len(rows), counted, "rows", active=self.run.is_active)
+        if flaw is not None and lost == len(rows):
+            self.job.fail(self.run_id, item, flaw)
+            return
+        self.job.settle(self.run_id, item)
+        self.job.note_part(self.run_id, item, flaw)
+        held = self.held.histories[self.run_id].event_rows
+        if counted is None or len(rows) >= min(counted, held):  # else fewer came than are held
+            self.found["events"] = rows or None
 
     def changes(self) -> ContentChanges:
         """What was fetched."""

@@ -10,9 +10,9 @@ import msgspec
 from mirror.api.questions.path import Path
 from mirror.api.rows.listed import ListedContents, ListedFile
 from mirror.api.transport.signed_url import SignedUrl
-from mirror.errors import MirrorError, NotFound
+from mirror.errors import MirrorError, NotFound, ServerError
 from mirror.pull.contents.fetch_job import FetchJob, stops_everything
-from mirror.pull.contents.plan import MB, plan_files
+from mirror.pull.contents.plan import MB, plan_files, shortage
 from mirror.records.contents import FileRow, FileStatus, HeldFile
 from mirror.records.texts import storable
 from mirror.store.objects.partials import PartialKey
@@ -29,13 +29,21 @@ class TakenFiles(msgspec.Struct, frozen=True, kw_only=True):
     flaw: str | None  # what the server could not tell of single files, in its words
 
 
-async def take_files(job: FetchJob, listed: ListedContents, held: Mapping[str, HeldFile]) -> TakenFiles:
+async def take_files(
+    job: FetchJob, listed: ListedContents, held: Mapping[str, HeldFile], *, active: bool
+) -> TakenFiles:
     """Fetch a run's new and changed files.
 
+    Args:
+        job: the batch.
+        listed: the first page of the run's files.
+        held: by name.
+        active: the run goes on.
+
     Raises:
-        MirrorError: the list of files could not be read to its end.
+        MirrorError: the list of files could not be read to its end, or nothing of it can be read.
     """
-    files, whole, flaw = await _all_files(job, listed)
+    files, whole, flaw = await _all_files(job, listed, active=active)
     plan = plan_files(files, held, job.policy, whole=whole)
     rows = [_left_out(left.file, held.get(left.file.name), left.reason) for left in plan.left_out]
     rows += [_gone(name, held[name]) for name in plan.gone]
@@ -57,7 +65,9 @@ async def take_files(job: FetchJob, listed: ListedContents, held: Mapping[str, H
     return TakenFiles(rows=tuple(rows), flaw=flaw)
 
 
-async def _all_files(job: FetchJob, listed: ListedContents) -> tuple[Sequence[ListedFile], bool, str | None]:
+async def _all_files(
+    job: FetchJob, listed: ListedContents, *, active: bool
+) -> tuple[Sequence[ListedFile], bool, str | None]:
     """The whole list, whether it is whole by the server's own count, and what it could not tell of single files."""
     files, after, more = list(listed.files), listed.files_after, listed.has_more_files
     unreadable, flaw, told = listed.unreadable_files, listed.flawed.get("files"), listed.files_told
@@ -80,6 +90,10 @@ async def _all_files(job: FetchJob, listed: ListedContents) -> tuple[Sequence[Li
     files = [msgspec.structs.replace(file, name=storable(file.name)) for file in files]  # as the lake holds them
     job.report.skipped += unreadable
     counted = listed.file_count is None or len({file.name for file in files}) >= listed.file_count
+    if listed.files_told:  # else they were not asked for, and the count speaks against nothing
+        flaw = flaw or shortage(len(files) + unreadable, listed.file_count, "files", active=active)
+    if not files and flaw is not None:
+        raise ServerError(flaw)
     return files, told and counted and not unreadable, flaw
 
 

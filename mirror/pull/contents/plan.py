@@ -78,6 +78,20 @@ def same_file(listed: ListedFile, held: HeldFile) -> bool:
     return all(getattr(listed, mark) == getattr(held, mark) for mark in marks)
 
 
+def shortage(came: int, counted: int | None, what: str, *, active: bool) -> str | None:
+    """What is missing from a list, by the server's own count; None when nothing is.
+
+    Args:
+        came: places in the list, whatever was in them.
+        counted: by the server; None: it does not count.
+        what: is in the list.
+        active: the run goes on, and may have got more since its list was read.
+    """
+    if counted is None or came >= counted or (active and came):
+        return None
+    return f"the server counts {counted} {what} and lists {came or 'none'}"
+
+
 def why_left_out(file: ListedFile, policy: SourceSettings) -> str | None:
     """The reason why a policy leaves a file out; None when it is wanted."""
     if not any(fnmatchcase(file.name, glob) for glob in policy.files_include):

@@ -6,9 +6,9 @@ import msgspec
 
 from mirror.api.questions.path import Path
 from mirror.api.rows.listed import LogPage, StreamAsk
-from mirror.errors import MirrorError
+from mirror.errors import MirrorError, ServerError
 from mirror.pull.contents.fetch_job import FetchJob, stops_everything
-from mirror.pull.contents.plan import HISTORY_PAGE_STEPS, HistoryPlan
+from mirror.pull.contents.plan import HISTORY_PAGE_STEPS, HistoryPlan, shortage
 from mirror.records.console import ConsoleLine
 from mirror.records.contents import HeldHistory
 from mirror.records.passes import HISTORY
@@ -77,7 +77,11 @@ class TakenConsole(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def take_console(job: FetchJob, run: RunRecord, first: LogPage, held: HeldHistory) -> TakenConsole:
-    """Console lines, given what came of them in the request for many."""
+    """Console lines, given what came of them in the request for many.
+
+    Raises:
+        MirrorError: none could be read, though the server counts some.
+    """
     if first.is_tail and first.lines and first.lines[0].number > (held.last_console_number or -1) + 1:
         first = await job.client.log_lines(run.entity, run.project, run.run_id)  # the server cut the newest ones short
     lines, page, unreadable, flaw = list(first.lines), first, first.unreadable, first.flaw
@@ -98,6 +102,9 @@ async def take_console(job: FetchJob, run: RunRecord, first: LogPage, held: Held
         flaw = flaw or page.flaw
     job.report.skipped += unreadable
     reached = max((line.number for line in lines), default=-1) + 1
+    flaw = flaw or shortage(reached, page.line_count, "lines", active=run.is_active)
+    if not lines and flaw is not None:
+        raise ServerError(flaw)
     whole = bool(lines) or page.line_count == 0
     whole = whole and not unreadable and not page.is_cut and (page.line_count is None or reached >= page.line_count)
     replace_from = None if first.is_tail else 0
