@@ -224,7 +224,8 @@ class _Taking:
         lost = sum(row is None for row in rows)
         self.job.report.skipped += lost
         flaw = streams.flawed.get(item) or f"{lost} of {len(rows)} rows cannot be read" if lost else None
-        flaw = flaw or shortage(len(rows), counted, "rows", active=self.run.is_active)
+        if not rows:  # else fewer than are counted say nothing: servers sample them
+            flaw = flaw or shortage(0, counted, "rows", active=self.run.is_active)
         if flaw is not None and lost == len(rows):
             self.job.fail(self.run_id, item, flaw)
             return
