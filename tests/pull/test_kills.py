@@ -20,6 +20,15 @@ KILLS = 7
 LONGEST_S = 0.8  # a part of what the pull takes
 
 
+def begins_at(mirror: Mirror) -> int:
+    """The number of the run that the next walk lists first: the last one of a page that is held."""
+    try:
+        through = mirror.source()["walk_through"]
+    except (NotMirrored, StoreError, ValueError):  # nothing was committed yet
+        return 0
+    return 0 if through is None else int(through[14:16]) * 60 + int(through[17:19])
+
+
 def test_a_killed_pull_goes_on_where_it_stopped_and_holds_no_run_twice(sandbox: Sandbox, mirror: Mirror) -> None:
     for number in range(RUNS):
         when = f"2024-01-01T00:{number // 60:02}:{number % 60:02}"
@@ -29,6 +38,7 @@ def test_a_killed_pull_goes_on_where_it_stopped_and_holds_no_run_twice(sandbox: 
     held = 0
     forker = Forker(sandbox, mirror.home, SOURCE, settings={"page_size_start": PAGE, "page_size_max": PAGE})
     for _ in range(KILLS):
+        first = begins_at(mirror)
         killed += forker.pull(kill_after_s=chance.uniform(0.0, LONGEST_S)) == -signal.SIGKILL
         try:
             ids = mirror.run_ids("true")
@@ -37,7 +47,7 @@ def test_a_killed_pull_goes_on_where_it_stopped_and_holds_no_run_twice(sandbox: 
             continue
         assert len(ids) == len(set(ids))
         assert len(ids) >= held
-        assert len(ids) % PAGE == 0, "half a page was committed"
+        assert len(ids) == held or (len(ids) - first) % PAGE == 0, "half a page was committed"
         held = len(ids)
     forker.close()
     assert killed >= 3

@@ -120,7 +120,7 @@ def test_no_pull_asks_faster_than_the_ceiling(sandbox: Sandbox, mirror: Mirror) 
         times.append(time.monotonic())
         return False
 
-    sandbox.faults.add(Fault.latency(0.0, match=Match(kind="graphql", variables=note)))
+    sandbox.faults.add(Fault.latency(0.0, match=Match(operation="MirrorRuns", variables=note)))
     assert mirror.using(page_size_start=1, page_size_max=1, requests_per_second=20.0).pull().errors == []
     assert len(times) >= 5
     assert times[-1] - times[0] >= 0.05 * (len(times) - 1) - 0.02
