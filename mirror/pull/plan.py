@@ -217,11 +217,29 @@ def speaks_against_updates(
     return by_update or before.updated == run.updated_at_text
 
 
-def changed_sweeps(listed: Iterable[SweepRecord], held: Mapping[str, SweepRecord]) -> tuple[SweepRecord, ...]:
-    """Those listed sweeps that differ from what is held."""
+def changed_sweeps(
+    listed: Iterable[SweepRecord], held: Mapping[str, SweepRecord], *, flawed: bool = False
+) -> tuple[SweepRecord, ...]:
+    """Those listed sweeps that differ from what is held.
+
+    Args:
+        listed: as the server lists them.
+        held: by sweep id.
+        flawed: the server failed at something of them, so that nothing in a field says nothing: what is held stays.
+    """
+    if flawed:
+        listed = [_with_held(sweep, held.get(sweep.sweep_id)) for sweep in listed]
     return tuple(
         sweep for sweep in listed if sweep.sweep_id not in held or _as_stored(held[sweep.sweep_id]) != _as_stored(sweep)
     )
+
+
+def _with_held(sweep: SweepRecord, held: SweepRecord | None) -> SweepRecord:
+    """A sweep with what is held in place of what came empty."""
+    if held is None:
+        return sweep
+    empty = [name for name in sweep.__struct_fields__ if getattr(sweep, name) is None]
+    return msgspec.structs.replace(sweep, **{name: getattr(held, name) for name in empty})
 
 
 def _as_stored(sweep: SweepRecord) -> list[str]:

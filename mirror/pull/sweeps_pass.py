@@ -45,7 +45,7 @@ async def take_sweeps(
     while True:
         listed.update(sweep.sweep_id for sweep in page.sweeps)
         bad += page.bad
-        await committer.commit(sweeps=plan.changed_sweeps(page.sweeps, before))
+        await committer.commit(sweeps=plan.changed_sweeps(page.sweeps, before, flawed=bool(page.bad)))
         if not page.has_next:
             break
         try:

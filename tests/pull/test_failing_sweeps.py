@@ -96,3 +96,21 @@ def test_a_project_without_sweeps_and_a_server_without_them_fail_at_nothing(home
             mirror = mirror_of(sandbox, Home(home.root / "-".join(["h", *hidden])), "p")
             assert mirror.pull().failures == 0
             assert failures(mirror) == {}
+
+
+def test_what_is_held_of_a_sweep_stays_when_the_server_fails_at_a_field_of_it(server: Sandbox, home: Home) -> None:
+    def lie(body: dict[str, Any]) -> None:
+        for place, edge in enumerate(body["data"]["project"].get("sweeps", {}).get("edges", ())):
+            edge["node"]["method"] = None
+            body["errors"] = [{"message": "no", "path": ["project", "sweeps", "edges", place, "node", "method"]}]
+
+    mirror = mirror_of(server, home, "p")
+    mirror.pull()
+    held = mirror.ask("SELECT sweep_id, method, config FROM lake.sweeps")
+    assert held[0]["method"] is not None
+    server.faults.add(Fault.lie(lie, match=RUNS))
+    assert mirror.pull(force_walk=True).failures == 1
+    assert mirror.ask("SELECT sweep_id, method, config FROM lake.sweeps") == held
+    server.faults.clear()
+    mirror.pull(force_walk=True)
+    assert_equal(server, mirror, "p")
