@@ -114,6 +114,12 @@ def test_a_reader_that_has_enough_ends_the_program_quietly(filled: Cli) -> None:
         assert (process.wait(), said) == (0, b"")
 
 
+def files_in(cli: Cli) -> list[str]:
+    """Files below the folder, but for those that SQLite makes beside an open catalog and what is kept of the server."""
+    passing = ("-wal", "-shm", "server.json")
+    return sorted(str(path) for path in cli.folder.rglob("*") if not path.name.endswith(passing))
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -170,13 +176,13 @@ def test_a_reader_that_has_enough_ends_the_program_quietly(filled: Cli) -> None:
 def test_a_query_writes_nothing_and_reads_no_file_but_the_mirrors(
     filled: Cli, query: str, output: tuple[str, ...]
 ) -> None:
-    before = sorted(str(path) for path in filled.folder.rglob("*"))
+    before = files_in(filled)
     said = filled("sql", query, *output)
     assert said.code in (2, 3)
     assert said.out == ""
     assert said.err.startswith("error: ")
     assert len(said.err.splitlines()) < 5
-    assert sorted(str(path) for path in filled.folder.rglob("*")) == before
+    assert files_in(filled) == before
 
 
 @pytest.mark.parametrize(
@@ -228,3 +234,22 @@ def test_an_answer_that_is_written_opens_no_folder_for_reading(filled: Cli) -> N
     said = filled("sql", "FROM 'secret.csv'", "-o", "x.parquet", code=3)
     assert said.err.startswith("error: ")
     assert not (filled.folder / "x.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("query", "target", "words"),
+    [
+        ("SELECT if(i > 150000, error('late'), i) FROM range(200000) t(i)", "late.parquet", "late"),
+        ("SELECT 1", "folder.parquet", "cannot be written"),
+    ],
+)
+def test_an_answer_that_cannot_be_written_is_one_line_and_leaves_nothing(
+    filled: Cli, query: str, target: str, words: str
+) -> None:
+    (filled.folder / "folder.parquet").mkdir(exist_ok=True)
+    before = sorted(path.name for path in filled.folder.iterdir())
+    said = filled("sql", query, "-o", target)
+    assert said.code in (2, 3)
+    assert words in said.err or "directory" in said.err
+    assert "defect" not in said.err
+    assert sorted(path.name for path in filled.folder.iterdir()) == before

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mirror.layout import Home
-from mirror.sandbox import Sandbox
+from mirror.sandbox import Fault, Match, Sandbox
 from tests.mirroring import ENTITY, Mirror
 from tests.pull.contents import assert_equal, history, mirror_of
 from tests.soaking import thin
@@ -330,10 +330,32 @@ def test_steps_that_lie_far_apart_end_and_cost_no_other_run(
         ]
 
 
-def test_a_server_without_rows_of_histories_is_not_asked_for_them_again_and_again(home: Home) -> None:
-    with Sandbox.start(hide=["Run.history", "Run.events", "Run.logLines"]) as sandbox:
+@pytest.mark.parametrize("hidden", ["Run.history", "Run.history(minStep)", "Run.history(samples)"])
+def test_a_server_without_rows_of_histories_is_not_asked_for_them_again_and_again(home: Home, hidden: str) -> None:
+    with Sandbox.start(hide=[hidden, "Run.events", "Run.logLines"]) as sandbox:
         for number in range(5):
             sandbox.state.add_run(ENTITY, "p", f"r{number}", state="finished", history=history(0, 3), exported=0)
         mirror = mirror_of(sandbox, home, "p")
         mirror.pull()
         assert [mirror.pull().requests, mirror.pull().requests] == [1, 1]
+
+
+def test_a_server_that_gives_the_same_rows_for_any_steps_is_found_out(home: Home) -> None:
+    def lie(body: dict[str, Any]) -> None:
+        for node in (body["data"].get("project") or {}).values():
+            if isinstance(node, dict) and "history" in node and node["name"] == "far":
+                node["history"] = ['{"_step": 0, "x": 0}']
+
+    with Sandbox.start() as sandbox:
+        rows = [{"_step": step, "x": step} for step in (0, 10**6, 2**52)]
+        sandbox.state.add_run(ENTITY, "p", "far", state="finished", history=rows, exported=0)
+        sandbox.state.add_run(ENTITY, "p", "near", state="finished", history=history(0, 3))
+        sandbox.faults.add(Fault.lie(lie, match=Match(kind="graphql", query="history(")))
+        mirror = mirror_of(sandbox, home, "p")
+        report = mirror.pull()
+        assert report.requests < 40
+        assert [(failure.run_id, failure.item) for failure in report.projects[0].failed] == [("far", "history")]
+        assert "gives others" in report.projects[0].failed[0].reason
+        sandbox.faults.clear()
+        assert mirror.pull(retry_quarantined=True).failures == 0
+        assert_equal(sandbox, mirror, "p")

@@ -35,7 +35,7 @@ def decode_frame(data: msgspec.Raw | bytes, shape: type[T]) -> T:
         return decode(data, shape)
     except msgspec.ValidationError as error:
         try:
-            return _as_far_as(data, shape)  # type: ignore[no-any-return]
+            return _as_far_as(data, shape)  # type: ignore[no-any-return]  # msgspec built the shape
         except _UnreadableError:
             raise error from None
 

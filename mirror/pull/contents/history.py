@@ -41,10 +41,19 @@ WIDEST_GAP = 2**31  # steps without a row, where the last step is known
 NO_ROWS = "the server gives no rows of histories"
 
 
+# Without all of them a document does without the rows.
+ROWS_NEED = ("Run.history", "Run.history(minStep)", "Run.history(maxStep)", "Run.history(samples)")
+
+
+def serves_rows(job: FetchJob) -> bool:
+    """Whether the server gives rows of histories by their steps."""
+    return all(map(job.client.knows, ROWS_NEED))
+
+
 def came_to_give_rows(job: FetchJob, held: HeldHistory) -> bool:
     """Whether a history was left without its rows by a server that gives them by now."""
     before = held.completeness
-    return before is not None and before.reason == NO_ROWS and job.client.knows("Run.history")
+    return before is not None and before.reason == NO_ROWS and serves_rows(job)
 
 
 class TakenHistory(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,12 +136,12 @@ async def _take(
         known = exported if exports is not None else sum(export.rows for export in held.exports)
         # All rows below the start are held; the one at it may be held, and comes again.
         wanted -= known + (0 if plan.replaces_tail else max(0, held.tail_rows - 1))
-    serves_rows = job.client.knows("Run.history")
+    has_rows = serves_rows(job)
     found = _Rows()
-    if start is not None and serves_rows:
+    if start is not None and has_rows:
         found = await _take_rows(job, run, start, plan.rows_to, first_rows, wanted=wanted)
     short = count is not None and exported + len(found.rows) + found.lost < count
-    if exports and not listed.live_told and not run.is_active and short and start != 0 and serves_rows:
+    if exports and not listed.live_told and not run.is_active and short and start != 0 and has_rows:
         # Rows that no export holds may lie between those that one does; where they do is not told.
         found = await _take_rows(job, run, 0, plan.rows_to, None, wanted=None)
     flaw = found.flaw
@@ -143,7 +152,7 @@ async def _take(
         raise ServerError(f"this history took the place of another one, and {flaw}")
     missing = STILL_ACTIVE if run.is_active else flaw
     expects = start is not None and (plan.rows_to is None or start < plan.rows_to)
-    if expects and not found.rows and not serves_rows:
+    if expects and not found.rows and not has_rows:
         missing = NO_ROWS  # said of a run that goes on, too: what waits there does not come
     change = HistoryChange(
         exports=exports,
@@ -260,7 +269,7 @@ async def _take_rows(
             texts += await _rows_before(job, run, low, end, None if wanted is None else wanted - len(texts))
             break
         high = low + width if end is None else min(low + width, end)
-        rows = await job.client.history_rows(run.entity, run.project, run.run_id, low, high)
+        rows = await _page(job, run, low, high)
         texts += rows
         low, width = high, HISTORY_PAGE_STEPS if rows else min(2 * width, WIDEST_PAGE_STEPS)
         empty_from = high if rows else empty_from
@@ -269,6 +278,19 @@ async def _take_rows(
     lost = len(texts) - len(tail)
     job.report.skipped += lost
     return _Rows(rows=tail, lost=lost, stepless=sum(row.step is None for row in tail))
+
+
+async def _page(job: FetchJob, run: RunRecord, low: int, high: int) -> Sequence[str | None]:
+    """Rows of one range of steps.
+
+    Raises:
+        ServerError: the rows are all of other steps, so that the server would give them for ever.
+    """
+    rows = await job.client.history_rows(run.entity, run.project, run.run_id, low, high)
+    steps = [step_of_row(row) for row in rows if row is not None]
+    if low > 0 and steps and not any(step is not None and low <= step <= high for step in steps):
+        raise ServerError(f"the server was asked for the rows of steps {low} to {high} and gives others")
+    return rows
 
 
 async def _rows_before(job: FetchJob, run: RunRecord, start: int, end: int, wanted: int | None) -> list[str | None]:
@@ -280,7 +302,7 @@ async def _rows_before(job: FetchJob, run: RunRecord, start: int, end: int, want
     high, width, empty_from = end, HISTORY_PAGE_STEPS, end
     while high > start and empty_from - high < WIDEST_GAP and (wanted is None or len(texts) < wanted):
         low = max(start, high - width)
-        rows = await job.client.history_rows(run.entity, run.project, run.run_id, low, high)
+        rows = await _page(job, run, low, high)
         texts[:0] = rows
         high, width = low, HISTORY_PAGE_STEPS if rows else min(2 * width, WIDEST_PAGE_STEPS)
         empty_from = low if rows else empty_from

@@ -8,6 +8,7 @@ from mirror.api.questions.path import Path
 from mirror.api.rows.listed import LogPage, StreamAsk
 from mirror.errors import MirrorError, ServerError
 from mirror.pull.contents.fetch_job import FetchJob, stops_everything
+from mirror.pull.contents.history import serves_rows
 from mirror.pull.contents.plan import HISTORY_PAGE_STEPS, HistoryPlan, shortage
 from mirror.records.console import ConsoleLine
 from mirror.records.contents import HeldHistory
@@ -42,7 +43,7 @@ def ask_streams(job: FetchJob, run: RunRecord, held: HeldHistory, plan: HistoryP
     with_log = wanted and has_log and serves("Run.logLines") and job.is_due(run.run_id, CONSOLE)
     with_events = wanted and has_events and serves("Run.events") and job.is_due(run.run_id, EVENTS)
     history_is_due = job.is_due(run.run_id, HISTORY) or HISTORY in listed.failed
-    start = plan.rows_from if plan is not None and history_is_due and serves("Run.history") else None
+    start = plan.rows_from if plan is not None and history_is_due and serves_rows(job) else None
     if not (with_log or with_events or start is not None):
         return None
     return StreamAsk(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import errno
 import os
 import secrets
 from collections.abc import Iterator, Sequence
@@ -55,6 +56,7 @@ def connect(
     return engine
 
 
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 ROWS_OF_A_BATCH = 10_000  # of an answer that is written to a file
 
 
@@ -136,7 +138,8 @@ def write_parquet(engine: duckdb.DuckDBPyConnection, text: str, target: Path, *,
         How many rows were written.
 
     Raises:
-        QueryError: in DuckDB's words, or a column has a type that Parquet does not; `target` is untouched.
+        QueryError: in DuckDB's words, a column has a type that Parquet does not, or the file cannot be made.
+        OSError: the disk is full. `target` is untouched.
     """
     import pyarrow as pa  # a tenth of a second, and most questions write nothing
     import pyarrow.parquet as pq
@@ -162,6 +165,10 @@ def write_parquet(engine: duckdb.DuckDBPyConnection, text: str, target: Path, *,
         raise QueryError(
             f"Parquet does not hold such a column: {error}", hint="cast it, for example with ::VARCHAR"
         ) from error
+    except (OSError, pa.ArrowException) as error:  # a late row fails as an error of Arrow, too
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise  # said as of any answer that finds no room
+        raise QueryError(f"the answer cannot be written to {target}: {str(error).splitlines()[0]}") from error
     finally:
         temporary.unlink(missing_ok=True)
     return rows
