@@ -65,7 +65,7 @@ FAULTS = {
     thin(
         FAULTS,
         keep=[
-            *("status 429 storage", "status 502 graphql", "drop storage", "lost_answer graphql"),
+            *("status 429 storage", "lost_answer graphql"),
             *("truncate_body storage", "corrupt_body storage", "expired_urls storage"),
         ],
     ),

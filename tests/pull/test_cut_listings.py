@@ -11,10 +11,16 @@ from mirror.layout import Home
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.mirroring import ENTITY, PROJECT, Mirror
 from tests.pull.contents import assert_equal, failures, fill, mirror_of
+from tests.soaking import thin
 
 
-@pytest.mark.parametrize("state", ["finished", "running"])
-@pytest.mark.parametrize("hide", ["PageInfo.hasNextPage", "RunConnection.pageInfo"])
+@pytest.mark.parametrize(
+    ("hide", "state"),
+    thin(
+        [(hide, at) for hide in ("PageInfo.hasNextPage", "RunConnection.pageInfo") for at in ("finished", "running")],
+        keep=[("PageInfo.hasNextPage", "running"), ("RunConnection.pageInfo", "finished")],
+    ),
+)
 def test_what_a_server_counts_is_read_and_nothing_that_it_has_is_gone(home: Home, hide: str, state: str) -> None:
     with Sandbox.start(hide=[hide], page_limit=4) as sandbox:
         for number in range(11):

@@ -37,7 +37,7 @@ ITEMS = {
     thin(
         [(field, item, status) for field, item in ITEMS.items() for status in (200, 500)],
         keep=[
-            *((field, item, 200) for field, item in ITEMS.items() if field != "Run.summaryMetrics"),
+            *((field, ITEMS[field], 200) for field in ("Run.config", "Run.files", "Run.parquetHistory", "Run.events")),
             ("Run.summaryMetrics", "field summary_text", 500),
         ],
     ),

@@ -49,7 +49,7 @@ def project(server: Sandbox) -> Iterator[str]:
             "Project.createdAt",
             "Project.id",
         ],
-        keep=["ServerInfo.features", "Project.runCount", "Project.sweeps"],
+        keep=["ServerInfo.features", "Project.runCount"],
     ),
 )
 def test_a_field_beside_the_runs_that_fails_costs_itself_alone(
@@ -132,13 +132,10 @@ LIES: Mapping[str, Lie] = {
     thin(
         LIES,
         keep=[
-            "a count that is a list",
             "cursors that are numbers",
             "hasNextPage a text",
-            "sweeps null",
             "features texts",
             "an error without a path",
-            "a cursor fails",
         ],
     ),
 )

@@ -80,7 +80,7 @@ HIDDEN["contents"] = (*HIDDEN["files"], *HIDDEN["artifacts"], *HIDDEN["streams"]
 HIDDEN["fields"] = (*HIDDEN["documents"], *HIDDEN["times and counts"])
 
 
-@pytest.mark.parametrize("hidden", thin(HIDDEN, keep=["fields", "ids", "leaves", "contents"]))
+@pytest.mark.parametrize("hidden", thin(HIDDEN, keep=["fields", "contents"]))
 def test_what_a_server_tells_no_more_stays_as_it_was_held(home: Home, hidden: tuple[str, ...]) -> None:
     with Sandbox.start(features=["A"]) as before:
         told_of(before)
@@ -115,7 +115,7 @@ def test_a_server_that_begins_to_tell_ids_shows_the_same_runs(home: Home) -> Non
         assert_equal(after, mirror, "p")
 
 
-@pytest.mark.parametrize("failing", [False, True], ids=["of another type", "failing"])
+@pytest.mark.parametrize("failing", thin({"of another type": False, "failing": True}, keep=["failing"]))
 def test_a_run_whose_id_cannot_be_read_costs_its_id_and_no_other_project(home: Home, failing: bool) -> None:
     def lie(body: Any) -> None:
         for place, edge in enumerate((body["data"].get("project") or {}).get("runs", {}).get("edges", ())):
