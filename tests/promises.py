@@ -303,14 +303,14 @@ PROMISES = (
             ),
             "daemon/soak/test_clock_steps.py": (),
             **files("daemon", "clock_jumps activity connection due_sources restarts scheduler triggers turns"),
-            **files("system", "unit_command units"),
+            **files("system", "requests unit_command units"),
         },
     ),
     Promise(
         "tells",
         "A daemon and `status` say truly whether a person need do something, to whoever may ask, and nothing else.",
         {
-            **files("cli", "status health_status"),
+            **files("cli", "status health_status left_behind"),
             **files("daemon", "health http metrics notify"),
             **files("system", "telling"),
         },

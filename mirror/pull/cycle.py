@@ -14,7 +14,7 @@ import msgspec
 
 from mirror.api.client import Client
 from mirror.clock import utc_now
-from mirror.config import Config, SourceSettings
+from mirror.config import Config, SourceSettings, source_of
 from mirror.errors import AuthError, MirrorError, NotFound, StoreError, Unreachable
 from mirror.pull import plan
 from mirror.pull.context import PullContext
@@ -26,6 +26,7 @@ from mirror.pull.take import PageTaker
 from mirror.records.addresses import ProjectKey, RunPath
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
+from mirror.store.read.failures import left_behind
 from mirror.store.write.fresh_rows import FreshRows
 
 PASSES_AT_ONCE = 4
@@ -138,6 +139,10 @@ async def _pull_sources(context: PullContext, request: PullRequest, report: Pull
         for key, policy in keys.items():
             group.start_soon(one, key, policy)
     report.projects.sort(key=lambda project: project.key)
+    if not context.dry_run and not fatal:
+        left = await context.stored(left_behind, context.lake)
+        for project in report.projects:
+            project.left_behind = left.get(project.key, 0)
     for reason in fatal:
         if isinstance(reason, StoreError):
             raise reason
@@ -234,10 +239,7 @@ async def _take_named(
 
 def policy_of(key: ProjectKey, sources: Sequence[SourceSettings]) -> SourceSettings:
     """What of a project's runs is wanted: the first source that names it decides, else the defaults."""
-    for source in sources:
-        if source.entity == key.entity and fnmatchcase(key.project, source.project):
-            return source
-    return SourceSettings(path=f"{key.entity}/{key.project}")
+    return source_of(sources, key.entity, key.project) or SourceSettings(path=str(key))
 
 
 async def _is_fatal(context: PullContext, error: MirrorError) -> bool:

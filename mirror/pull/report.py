@@ -33,6 +33,7 @@ class ProjectReport(msgspec.Struct, kw_only=True):
     cut_short: int = 0  # of a dry run: runs of whose files or artifacts only the first page is counted
     skipped: int = 0  # places in listings where the server put nothing, or what nobody can read
     failed: list[Failure] = msgspec.field(default_factory=list)  # runs, or parts of them, left behind with the reason
+    left_behind: int = 0  # items that are not over when the pull ends: of this pass, and of earlier ones
     error: MirrorError | None = None  # why the pass stopped before its end
 
 
@@ -50,6 +51,11 @@ class PullReport(msgspec.Struct, kw_only=True):
     def errors(self) -> list[MirrorError]:
         """Why passes stopped."""
         return [report.error for report in self.projects if report.error is not None]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the projects are held whole: no pass stopped, and nothing is left behind, of earlier ones either."""
+        return not self.errors and not self.failures and not any(report.left_behind for report in self.projects)
 
     @property
     def failures(self) -> int:

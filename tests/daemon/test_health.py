@@ -118,6 +118,7 @@ def test_no_daemon_is_no_finding_unless_one_ended_that_nobody_stopped() -> None:
     assert home() == []
     assert home(sources=[source(last_good_at=ago(days=30), due_at=None)]) == []
     assert home(ended=WELL) == ["daemon_ended"]
+    assert home(left_behind=2, unfinished=1) == ["pull_unfinished", "left_behind"]
     assert home(sources=[source(due_at=ago(hours=7))], oldest_at=ago(hours=4)) == ["source_late", "backlog_old"]
 
 

@@ -5,7 +5,8 @@ young: offline is a state, an error of a pull is tried again, an operation waits
 source has been due, or an operation has waited, for longer than `[health]` allows.
 
 Without a daemon nobody promised a pace. A source is then late when its last pull failed, or when the configuration says
-within how many hours a timer is to pull; that no daemon runs is no finding, unless one ended that nobody stopped.
+within how many hours a timer is to pull; that no daemon runs is no finding, unless one ended that nobody stopped. What
+a pull left behind, or a pull that was stopped before its end, then waits for the next one, which a person has to start.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ FindingName = Literal[
     "conflicts",
     "refused",
     "set_aside",
+    "pull_unfinished",
+    "left_behind",
     "quarantined",
     "disk_nearly_full",
     "maintenance_failed",
@@ -64,6 +67,8 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     oldest_at: dt.datetime | None  # of the operations that are to be delivered
     quarantined: int  # items given up
     disk_free: int | None  # bytes; None: not known
+    left_behind: int = 0  # items that the next pull tries again; a daemon does by itself
+    unfinished: int = 0  # projects of which a pull was stopped before its end, and none goes on now
 
 
 def daemon_vitals(status: DaemonStatus, now: dt.datetime) -> Vitals:
@@ -253,13 +258,28 @@ def _of_outbox(vitals: Vitals) -> list[Finding]:
 
 def _of_home(vitals: Vitals, settings: HealthSettings) -> list[Finding]:
     found = []
+    if vitals.unfinished and vitals.daemon is None:
+        found.append(
+            Finding(
+                name="pull_unfinished",
+                sentence=f"projects of which a pull was stopped before its end: {vitals.unfinished}",
+                hint="`wandb-mirror pull` goes on where it stopped",
+            )
+        )
+    if vitals.left_behind and vitals.daemon is None:
+        found.append(
+            Finding(
+                name="left_behind",
+                sentence=f"items that a pull left behind: {vitals.left_behind}",
+                hint="`wandb-mirror pull` tries again what is due; below is why, and when",
+            )
+        )
     if vitals.quarantined:
-        again = "`wandb-mirror pull --retry-quarantined` tries again"
         found.append(
             Finding(
                 name="quarantined",
                 sentence=f"items given up after many attempts: {vitals.quarantined}",
-                hint=again if vitals.daemon is None else f"stop the daemon; {again}",
+                hint="`wandb-mirror pull --retry-quarantined` tries again",
             )
         )
     if vitals.disk_free is not None and vitals.disk_free < settings.disk_free_min_gb * 1e9:

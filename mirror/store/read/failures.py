@@ -54,6 +54,12 @@ def why_failed(lake: Queryable, run: RunPath, items: Sequence[str]) -> str | Non
     return str(rows[0][0]) if rows else None
 
 
+def left_behind(lake: Queryable) -> dict[ProjectKey, int]:
+    """How many items of each project are not over, given up or not; projects without any are left out."""
+    rows = lake.rows("SELECT entity, project, count(*) FROM lake.failures GROUP BY ALL")
+    return {ProjectKey(entity, project): count for entity, project, count in rows}
+
+
 def open_failures(lake: Queryable, key: ProjectKey) -> dict[tuple[str, str], OpenFailure]:
     """What of a project failed before and is not over, by run id and item."""
     query = f"SELECT run_id, item, {columns_of(OpenFailure)} FROM lake.failures WHERE entity = ? AND project = ?"
