@@ -218,6 +218,13 @@ def source_of(sources: Sequence[SourceSettings], entity: str, project: str) -> S
     return None
 
 
+def settings_of(sources: Sequence[SourceSettings], path: str) -> SourceSettings:
+    """What of a path that a person names is wanted: as the first source that names it says, else by default."""
+    entity, _, project = path.partition("/")
+    found = source_of(sources, entity, project)
+    return SourceSettings(path=path) if found is None else msgspec.structs.replace(found, path=path)
+
+
 def conflict_policy(sources: Sequence[SourceSettings], entity: str, project: str) -> ConflictPolicy:
     """What becomes of a value that both sides changed: the first source that names the project decides, else `hold`."""
     source = source_of(sources, entity, project)

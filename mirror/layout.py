@@ -121,6 +121,11 @@ class Home:
         return self.root / "daemon.json"
 
     @property
+    def daemon_socket(self) -> Path:
+        """Where the daemon of this home takes requests, while it runs."""
+        return self.root / "daemon.sock"
+
+    @property
     def watch(self) -> Path:
         """Folder of what the daemon remembers of its watch folders: JSON, a file each."""
         return self.root / "watch"

@@ -43,6 +43,7 @@ class Event(StrEnum):
     LISTENING = "listening"  # for /healthz and /metrics
     CANNOT_LISTEN = "cannot_listen"  # the port is somebody else's; tried again
     METRICS_MISSING = "metrics_missing"  # /metrics needs a library that is not installed
+    ASKED = "asked"  # by a command, to do something now
     ANSWER_FAILED = "answer_failed"  # a defect met while answering; nothing else is touched
 
     WORKER_CRASHED = "worker_crashed"  # restarted with back-off

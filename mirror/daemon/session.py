@@ -17,6 +17,8 @@ from mirror.api.client import Client
 from mirror.api.transport.spent import Spent
 from mirror.daemon.context import DaemonContext, ask
 from mirror.daemon.events import Event
+from mirror.daemon.requests.answers import Answers
+from mirror.daemon.requests.server import RequestServer
 from mirror.daemon.schedule.scheduler import MAINTAIN, PROBE, Scheduler, pull_of, reconcile_of
 from mirror.daemon.schedule.source_states import SourceStates
 from mirror.daemon.schedule.triggers import Never, Probing, pull_trigger
@@ -57,6 +59,7 @@ class DaemonSession:
         self._pulls = Workers(pulls.gate, *activities)
         self._upkeep = Workers(upkeep.gate, Activity("upkeep", context.now))
         self._probes = Workers(nullcontext, Activity(PROBE, context.now, lambda: clients[2].spent))
+        self.requests = Answers(context, clients[0], self.source_states, turns)
         self.replay = ReplayWorker(context, clients[1], outbox)
         self.watch = WatchWorker(context, outbox, lambda path: context.scheduler.hurry(pull_of(path)))
         self._plan(context.scheduler, pulls, upkeep)
@@ -77,7 +80,8 @@ class DaemonSession:
     def activities(self) -> tuple[Activity, ...]:
         """Of the workers."""
         watch = [self.watch.activity] if self.watch.statuses else []
-        return *self._pulls.activities, *self._upkeep.activities, *self._probes.activities, self.replay.activity, *watch
+        jobs = (*self._pulls.activities, *self._upkeep.activities, *self._probes.activities)
+        return *jobs, self.requests.activity, self.replay.activity, *watch
 
     @property
     def spent(self) -> Spent:
@@ -106,7 +110,7 @@ class DaemonSession:
             MirrorError: a worker crashed again and again, for this reason.
             Exception: the same, for a defect.
         """
-        pulling = anyio.CancelScope()
+        pulling, home = anyio.CancelScope(), self.context.lake.home
 
         async def pull() -> None:
             with pulling:
@@ -114,6 +118,7 @@ class DaemonSession:
                 async with side_by_side() as pulls:
                     self._start(pulls, self._pulls)
                     self._start(pulls, self._upkeep)
+                    pulls.start_soon(RequestServer(home, self.context.log, self.requests.answer).run)
 
         async with side_by_side() as workers:
             workers.start_soon(pull)
@@ -121,7 +126,7 @@ class DaemonSession:
             workers.start_soon(self._supervised, self.watch.run, self.watch.activity)
             self._start(workers, self._probes)
             workers.start_soon(self.context.scheduler.run)
-            workers.start_soon(watch_new, self.context.lake.home, self.replay.wake_up.notify)
+            workers.start_soon(watch_new, home, self.replay.wake_up.notify)
             await ending.wait()
             self.replay.is_stopping = True
             pulling.cancel()

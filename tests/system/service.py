@@ -6,6 +6,7 @@ import contextlib
 import json
 import signal
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -41,15 +42,17 @@ class Service:
 
     def __init__(self, cli: Cli, env: Mapping[str, str]) -> None:
         self.cli = cli
+        self._folder = tempfile.TemporaryDirectory()  # a short path, which an address needs
+        notify = str(Path(self._folder.name) / "notify")
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(str(cli.folder / "notify"))
+        self._socket.bind(notify)
         self._socket.settimeout(0.2)
         self._heard: list[str] = []
         self._closing = threading.Event()
         self._listener = threading.Thread(target=self._listen)
         self._listener.start()
         self.log_path = cli.folder / "log"
-        told = {"NOTIFY_SOCKET": str(cli.folder / "notify"), **env}
+        told = {"NOTIFY_SOCKET": notify, **env}
         with self.log_path.open("wb") as log:
             self.process = replace(cli, env={**cli.env, **told}).start("daemon", stderr=log, stdout=log)
 
@@ -110,7 +113,7 @@ class Service:
         self._closing.set()
         self._listener.join()
         self._socket.close()
-        (self.cli.folder / "notify").unlink()
+        self._folder.cleanup()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 
+from mirror.cli.by_daemon import maintain_by_daemon
 from mirror.cli.lake import lake_to_write
 from mirror.cli.report.status import disk_line
 from mirror.cli.setting import Setting, find_setting, setting_options
@@ -30,7 +31,8 @@ def command(home: str | None, config: str | None, dry_run: bool, as_json: bool) 
     """Merge small files of the tables, forget old snapshots, and remove bytes that nothing refers to any more.
 
     What the mirror holds now stays for ever, runs that were deleted upstream with it. `[retention]` in the
-    configuration says how long earlier states are kept. Reading goes on meanwhile; a pull has to wait.
+    configuration says how long earlier states are kept. Reading goes on meanwhile; a pull has to wait. Where a
+    daemon runs, it does this.
     """
     setting = find_setting(home, config)
     done = _plan(setting) if dry_run else _maintain(setting)
@@ -57,6 +59,8 @@ def _maintain(setting: Setting) -> Maintenance:
             f"nothing is mirrored in {setting.home.root} yet",
             hint="run `wandb-mirror init --source ENTITY/PROJECT` and `wandb-mirror pull`, or name another --home",
         )
+    if (done := maintain_by_daemon(setting.home)) is not None:
+        return done
     with lake_to_write(setting) as lake:
         return maintain(lake, setting.config.retention, needed=_needed(setting), now=utc_now())
 

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import click
 
+from mirror.cli.by_daemon import pull_by_daemon
 from mirror.cli.clients import open_client
 from mirror.cli.lake import lake_to_write
 from mirror.cli.run_paths import parse_run_path
@@ -20,7 +21,7 @@ from mirror.cli.terminal.progress import Bars, Lines
 from mirror.cli.terminal.stalled import unless_stalled
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
 from mirror.cli.terminal.tables import print_table
-from mirror.config import SourceSettings, check_source
+from mirror.config import SourceSettings, check_source, settings_of
 from mirror.errors import EXIT_PARTIAL, ConfigError, MirrorError
 from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport, PullRequest, PullWatcher, SilentPull, pull
@@ -60,7 +61,7 @@ def command(
     """Bring the mirror up to date with W&B: runs with their histories, files and artifacts.
 
     Without RUN, every configured source is pulled: what is new or moved since the last pull, and now and then
-    everything. With RUN (ENTITY/PROJECT/RUN_ID), only those runs are read again.
+    everything. With RUN (ENTITY/PROJECT/RUN_ID), only those runs are read again. Where a daemon runs, it does this.
     """
     setting = find_setting(home, config)
     chosen = _sources(setting, sources)
@@ -72,13 +73,18 @@ def command(
         retry_quarantined=retry_quarantined,
         dry_run=dry_run,
     )
+
+    def done(watcher: PullWatcher) -> PullReport:
+        asked = pull_by_daemon(setting.home, request, sources, watcher)
+        return anyio.run(_pull, setting, request, watcher) if asked is None else asked
+
     if dry_run:
-        return _show_plan(anyio.run(_pull, setting, request, SilentPull()), as_json=as_json)
+        return _show_plan(done(SilentPull()), as_json=as_json)
     if quiet or as_json:
-        report = anyio.run(_pull, setting, request, SilentPull())
+        report = done(SilentPull())
     else:
         with Bars() if on_terminal() else Lines() as watcher:
-            report = anyio.run(_pull, setting, request, watcher)
+            report = done(watcher)
     if as_json:
         print_json(pull_json(report))
     return conclude_pull(report, quiet=quiet or as_json)
@@ -97,7 +103,7 @@ def _sources(setting: Setting, paths: tuple[str, ...]) -> tuple[SourceSettings, 
             check_source(path)
         except ValueError as error:
             raise ConfigError(str(error), hint=SOURCE_HINT) from error
-    return tuple(SourceSettings(path=path) for path in paths)
+    return tuple(settings_of(setting.config.source, path) for path in paths)
 
 
 async def _pull(setting: Setting, request: PullRequest, watcher: PullWatcher) -> PullReport:
@@ -204,6 +210,8 @@ def conclude_pull(report: PullReport, *, quiet: bool) -> int:
             say(f"left behind: {project.key}/{failure.run_id}{what}: {failure.reason}")
         if len(project.failed) > SHOWN:
             say(f"{len(project.failed) - SHOWN:,} more of {project.key}: the view `failures` has all")
+        if (earlier := project.left_behind - len(project.failed)) > 0:
+            say(f"left behind earlier: {plural(earlier, 'item')} of {project.key}: `wandb-mirror status` says why")
         if project.skipped:
             what = plural(project.skipped, "place", "places")
             say(f"skipped: {what} in listings of {project.key} where the server put nothing that can be read")
@@ -233,7 +241,7 @@ def conclude_pull(report: PullReport, *, quiet: bool) -> int:
                 ]
             )
         )
-    return EXIT_PARTIAL if report.errors or report.failures else 0
+    return 0 if report.is_whole else EXIT_PARTIAL
 
 
 def pull_json(report: PullReport) -> dict[str, Any]:
@@ -270,6 +278,7 @@ def _project_json(project: ProjectReport) -> dict[str, Any]:
         "failed": [
             {"run_id": failure.run_id, "item": failure.item, "reason": failure.reason} for failure in project.failed
         ],
+        "left_behind": project.left_behind,
         "error": _error_json(project.error),
     }
 

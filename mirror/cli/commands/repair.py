@@ -11,14 +11,17 @@ import msgspec
 from mirror.check import verify
 from mirror.check.hashing import HashingProgress
 from mirror.check.repair import Plan, plan_repair, repair
+from mirror.cli.by_daemon import repair_by_daemon
 from mirror.cli.commands.verify import print_finding, progress_bar
 from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import on_terminal, plural, print_json, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.clock import utc_now
+from mirror.daemon.requests.client import daemon_listens
 from mirror.errors import EXIT_PARTIAL, NotMirrored, Refused
 from mirror.outbox.reading import OutboxReader
+from mirror.store.engine.reading import open_lake
 
 
 @click.command("repair", epilog=exit_statuses(5, EXIT_PARTIAL, 10))
@@ -30,17 +33,18 @@ def command(home: str | None, config: str | None, dry_run: bool, yes: bool, as_j
     """Move damaged objects into HOME/damaged, and let the next pull fetch them again.
 
     First everything is read, as `verify` does. Nothing is removed, and what W&B no longer has stays where it is.
-    Tables, the catalog and the outbox are left alone; what to do about them is said. A pull or daemon has to end first.
+    Tables, the catalog and the outbox are left alone; what to do about them is said. A pull has to end first; a daemon
+    that runs does the moving.
     """
     setting = find_setting(home, config)
     if not setting.home.catalog.exists():
         raise NotMirrored(f"nothing is mirrored in {setting.home.root} yet", hint="`wandb-mirror pull` comes first")
     meter = HashingProgress()
-    with lake_to_write(setting) as lake:
+    with contextlib.nullcontext() if daemon_listens(setting.home) else lake_to_write(setting) as lake:
         with progress_bar(setting.home, meter) if on_terminal() and not as_json else contextlib.nullcontext():
             report = verify(setting.home, setting.config.store, meter=meter)
         needed = list(OutboxReader(setting.home).needed_objects())
-        with lake.reading() as engine:
+        with contextlib.closing(open_lake(setting.home)) if lake is None else lake.reading() as engine:
             plan = plan_repair(engine, report, needed)
         if not as_json:
             _print(plan)
@@ -48,7 +52,7 @@ def command(home: str | None, config: str | None, dry_run: bool, yes: bool, as_j
         if not (dry_run or plan.is_empty):
             if not yes:
                 _ask(as_json=as_json)
-            again = repair(lake, plan, utc_now())
+            again = repair_by_daemon(setting.home, plan) if lake is None else repair(lake, plan, utc_now())
     if as_json:
         print_json(
             {

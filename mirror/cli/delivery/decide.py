@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 import click
 
+from mirror.cli.by_daemon import drop_by_daemon
 from mirror.cli.delivery.entries import entry_json, operations_text, wish
+from mirror.cli.delivery.queueing import next_step
 from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, print_json, say, write
@@ -17,7 +19,6 @@ from mirror.errors import ConfigError, EntryMoved, Refused
 from mirror.outbox import Outbox, Placed
 from mirror.replay.ledger import give_up
 
-NEXT = "next: wandb-mirror replay"
 _ID = click.argument("entry_id", type=UTF8, metavar="ID")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
 
@@ -34,7 +35,8 @@ def retry(home: str | None, config: str | None, entry_id: str | None, everything
     """
     if (entry_id is None) != everything:
         raise click.UsageError("give either ID or --all")
-    outbox = _open(find_setting(home, config))
+    setting = find_setting(home, config)
+    outbox = _open(setting)
     if entry_id is not None:
         chosen = [outbox.get(entry_id)]
     else:
@@ -51,7 +53,7 @@ def retry(home: str | None, config: str | None, entry_id: str | None, everything
             if not everything:
                 raise
             say(f"left alone: {moved.message}")  # a replay was faster
-    _tell(done, "will be tried again", as_json)
+    _tell(setting, done, "will be tried again", as_json)
     if conflicts := outbox.counts()["conflict"] if everything else 0:
         say(f"{operations_text(conflicts)} in conflict: `wandb-mirror outbox resolve` decides")
 
@@ -68,14 +70,15 @@ def resolve(
     """Decide a conflict: --ours or --theirs, for the values that both sides changed."""
     if how is None:
         raise click.UsageError("give --ours or --theirs")
-    outbox = _open(find_setting(home, config))
+    setting = find_setting(home, config)
+    outbox = _open(setting)
     state, entry = outbox.get(entry_id)
     if state != "conflict":
         raise ConfigError(
             f"entry {entry.id} is {state}, not in conflict",
             hint="`outbox retry` is for what the server refused, `outbox drop` gives an entry up",
         )
-    _tell([Placed("new", outbox.resolve(entry, how))], f"resolved as {how}", as_json)
+    _tell(setting, [Placed("new", outbox.resolve(entry, how))], f"resolved as {how}", as_json)
 
 
 @click.command("drop", short_help="Give an entry up; a receipt stays.", epilog=exit_statuses(5, 10))
@@ -86,8 +89,8 @@ def resolve(
 def drop(home: str | None, config: str | None, entry_id: str, yes: bool, as_json: bool) -> int:
     """Give an entry up: it leaves the outbox undelivered, and a receipt keeps what was asked.
 
-    The receipt goes into the mirror's tables, so that nothing is dropped while another process writes them: try again
-    when it is done. Until then nothing can be delivered, either.
+    The receipt goes into the mirror's tables: a daemon that runs writes it, and while a pull of another process writes
+    them nothing is dropped, or delivered.
     """
     setting = find_setting(home, config)
     state, entry = _open(setting).get(entry_id)
@@ -96,8 +99,9 @@ def drop(home: str | None, config: str | None, entry_id: str, yes: bool, as_json
     if not yes and not _agreed(f"give up {wish(entry.operation)} of {entry.run_path}?"):
         say("kept")
         return 0
-    with lake_to_write(setting) as lake:  # no replay delivers meanwhile
-        dropped = give_up(lake, _open(setting), entry.id, utc_now())
+    if (dropped := drop_by_daemon(setting.home, entry.id)) is None:
+        with lake_to_write(setting) as lake:  # no replay delivers meanwhile
+            dropped = give_up(lake, _open(setting), entry.id, utc_now())
     if as_json:
         print_json(_decided_json([Placed(state, dropped)]))
     else:
@@ -118,13 +122,13 @@ def _open(setting: Setting) -> Outbox:
     return Outbox(setting.home, told=lambda aside: say(f"warning: {aside}"))
 
 
-def _tell(done: list[Placed], what: str, as_json: bool) -> None:
+def _tell(setting: Setting, done: list[Placed], what: str, as_json: bool) -> None:
     if as_json:
         print_json(_decided_json(done))
         return
     for _, entry in done:
         write(f"{entry.id}  {entry.run_path}  {wish(entry.operation)}: {what}")
-    say(NEXT if done else "there is nothing to be tried again")
+    say(next_step(setting.home) if done else "there is nothing to be tried again")
 
 
 def _decided_json(done: list[Placed]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from mirror.cli.delivery.entries import entry_json, wish
 from mirror.cli.run_paths import find_run, not_mirrored
 from mirror.cli.setting import Setting
 from mirror.cli.terminal.output import print_json, say, write
+from mirror.daemon.status.status_file import read_daemon_status
 from mirror.errors import CommError, ConfigError, MirrorError, NotMirrored
 from mirror.layout import Home
 from mirror.outbox import Placed
@@ -89,4 +90,14 @@ def tell_queued(local: NotingMirror, *, as_json: bool) -> None:
     for entry, folded in local.queued:
         with_it = " (together with the edit that waited)" if folded else ""
         write(f"{entry.id}  {entry.run_path}  {wish(entry.operation)}{with_it}")
-    say("next: wandb-mirror replay" if local.queued else "nothing to change: the run is so already")
+    say(next_step(local.home) if local.queued else "nothing to change: the run is so already")
+
+
+def next_step(home: Home) -> str:
+    """How what waits is delivered."""
+    daemon = read_daemon_status(home)
+    if daemon is None:
+        return "next: wandb-mirror replay"
+    if daemon.state == "online":
+        return "the daemon delivers it; `wandb-mirror outbox` shows what still waits"
+    return "the daemon delivers it as soon as the server is there"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 import anyio.to_thread
 import msgspec
@@ -97,6 +98,14 @@ class SourceStates:
 
     def _due_after(self, path: str, at: dt.datetime) -> dt.datetime | None:
         return owed_at(self._context.config.daemon, self._settings[path], at)
+
+    def by_source(self, projects: Sequence[ProjectReport]) -> dict[str, list[ProjectReport]]:
+        """Reports of a pull by the path of their source; those of no source are left out."""
+        found: dict[str, list[ProjectReport]] = {}
+        for project in projects:
+            if (path := self._source_of(project.key)) in self.sources:
+                found.setdefault(path, []).append(project)
+        return found
 
     def _source_of(self, key: ProjectKey) -> str:
         # The report of a glob that could not be expanded carries the glob itself.

@@ -1,0 +1,122 @@
+"""What a command does where a daemon holds its home: asks it, and shows what it tells."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from mirror.check.repair import Plan
+from mirror.cli.terminal.output import say
+from mirror.daemon.requests.client import replies
+from mirror.daemon.requests.wire import (
+    AskDrop,
+    AskMaintain,
+    AskPull,
+    AskRepair,
+    Dropped,
+    Maintained,
+    Progress,
+    Pulled,
+    Repaired,
+    Request,
+    Waits,
+)
+from mirror.errors import StoreError
+from mirror.layout import Home
+from mirror.pull import ProjectReport, PullReport, PullRequest, PullWatcher, SilentPull
+from mirror.records.addresses import ProjectKey
+from mirror.records.operations import Entry
+from mirror.store.care.maintenance import Maintenance
+
+T = TypeVar("T", Pulled, Maintained, Repaired, Dropped)
+
+
+def pull_by_daemon(home: Home, request: PullRequest, named: tuple[str, ...], watcher: PullWatcher) -> PullReport | None:
+    """Have the daemon pull; None when none runs.
+
+    Args:
+        home: whose.
+        request: what is asked.
+        named: sources that a person named.
+        watcher: told about the progress.
+
+    Raises:
+        MirrorError: why it could not be done.
+    """
+    asked = AskPull(
+        sources=named,
+        runs=request.runs,
+        force_walk=request.force_walk,
+        accept_missing=request.accept_missing,
+        retry_quarantined=request.retry_quarantined,
+        dry_run=request.dry_run,
+    )
+    done = _ask(home, asked, Pulled, watcher)
+    return None if done is None else done.report
+
+
+def maintain_by_daemon(home: Home) -> Maintenance | None:
+    """Have the daemon maintain the home; None when none runs.
+
+    Raises:
+        MirrorError: why it could not be done.
+    """
+    done = _ask(home, AskMaintain(), Maintained)
+    return None if done is None else done.done
+
+
+def repair_by_daemon(home: Home, plan: Plan) -> int:
+    """Have the daemon carry out a plan; how many items the next pull fetches again.
+
+    Raises:
+        MirrorError: why it could not be done.
+    """
+    done = _ask(home, AskRepair(plan), Repaired)
+    if done is None:
+        raise StoreError("the daemon ended meanwhile", hint="the same command does it without one")
+    return done.to_fetch
+
+
+def drop_by_daemon(home: Home, entry_id: str) -> Entry | None:
+    """Have the daemon give an entry up; None when none runs.
+
+    Raises:
+        MirrorError: why it could not be done.
+    """
+    done = _ask(home, AskDrop(entry_id), Dropped)
+    return None if done is None else done.entry
+
+
+def _ask(home: Home, request: Request, kind: type[T], watcher: PullWatcher | None = None) -> T | None:
+    heard = replies(home, request)
+    if heard is None:
+        return None
+    shown, waits = _Shown(watcher or SilentPull()), False
+    for reply in heard:
+        if isinstance(reply, Waits) and not waits:
+            waits = True
+            say(f"the daemon does this next; it is still at: {reply.reason}")
+        elif isinstance(reply, Progress):
+            shown.show(reply)
+        elif isinstance(reply, kind):
+            return reply
+    raise StoreError("the daemon answered something else", hint="it may be of another version: restart it")
+
+
+class _Shown:
+    """Reports that a watcher knows, kept up to date by what is told."""
+
+    def __init__(self, watcher: PullWatcher) -> None:
+        self._watcher = watcher
+        self._reports: dict[ProjectKey, ProjectReport] = {}
+
+    def show(self, told: Progress) -> None:
+        for report in (*told.ended, *told.projects):
+            if report.key not in self._reports:
+                self._reports[report.key] = report
+                self._watcher.pass_started(report)
+            known = self._reports[report.key]
+            for field in ProjectReport.__struct_fields__:
+                setattr(known, field, getattr(report, field))
+            self._watcher.page_done(known, known.upstream)
+        for report in told.ended:
+            self._watcher.pass_ended(self._reports.pop(report.key))

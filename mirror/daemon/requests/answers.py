@@ -1,0 +1,217 @@
+"""What is done about a request: alone at the home, as maintenance is, while deliveries go on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from mirror.api.client import Client
+from mirror.check.repair import repair
+from mirror.config import settings_of
+from mirror.daemon.connection import may_be_outage
+from mirror.daemon.context import DaemonContext, ask
+from mirror.daemon.events import Event
+from mirror.daemon.requests.server import Tell
+from mirror.daemon.requests.wire import (
+    AskDrop,
+    AskMaintain,
+    AskPull,
+    AskRepair,
+    Dropped,
+    Maintained,
+    Outcome,
+    Progress,
+    Pulled,
+    Repaired,
+    Request,
+    Waits,
+)
+from mirror.daemon.schedule.source_states import SourceStates
+from mirror.daemon.workers.activity import Activity
+from mirror.daemon.workers.alone import Turns
+from mirror.errors import HomeBusy
+from mirror.outbox import Outbox, OutboxReader
+from mirror.pull import ProjectReport, PullReport, PullRequest, pull
+from mirror.records.operations import Entry
+from mirror.replay.ledger import give_up
+from mirror.store.care.maintenance import maintain
+from mirror.tasks import side_by_side
+
+TELL_S = 0.5  # between two replies that tell progress
+STILL_HERE_S = 10.0  # between two replies that tell none
+BETWEEN_ROUNDS_S = 60.0  # for a round of deliveries to end
+
+
+class Answers:
+    """Does what is asked, one request after the other.
+
+    Args:
+        context: what is shared with the workers.
+        client: of the pulls.
+        source_states: the sources, which a pull that was asked for tells about as any other.
+        turns: nobody else commits meanwhile but deliveries.
+    """
+
+    def __init__(self, context: DaemonContext, client: Client, source_states: SourceStates, turns: Turns) -> None:
+        self._seen = _Seen()
+        self.activity = Activity("requests", context.now, lambda: (client.spent, self._seen.steps))
+        self._context = context
+        self._client = client
+        self._source_states = source_states
+        self._turns = turns
+
+    async def answer(self, request: Request, tell: Tell) -> Outcome:
+        """Wait for the turn, do it, and say what it came to.
+
+        Raises:
+            MirrorError: it could not be done.
+        """
+        at_work = [job.name for job in self._context.scheduler.statuses if job.state == "running"]
+        waits = Waits(" and ".join(at_work) or "another request")
+        async with _again(tell, waits, STILL_HERE_S) as waiting, self._turns.alone(patience_s=0.0):
+            waiting.cancel()
+            with self.activity.busy(f"asked to {_NAMES[type(request)]}"):
+                self._context.log.info(Event.ASKED, request=_NAMES[type(request)])
+                return await self._do(request, tell)
+
+    async def _do(self, request: Request, tell: Tell) -> Outcome:
+        context = self._context
+        if isinstance(request, AskPull):
+            return Pulled(await self._pull(request, tell))
+        async with _again(tell, Progress(()), STILL_HERE_S) as telling:
+            if isinstance(request, AskMaintain):
+                needed = OutboxReader(context.lake.home).needed_objects
+                done = await anyio.to_thread.run_sync(
+                    lambda: maintain(context.lake, context.config.retention, needed=needed, now=context.clock.disk()),
+                    limiter=context.storing,
+                )
+                outcome: Outcome = Maintained(done)
+            elif isinstance(request, AskDrop):
+                outcome = Dropped(await self._drop(request.entry_id))
+            else:
+                plan = request.plan
+                outcome = Repaired(
+                    await anyio.to_thread.run_sync(
+                        lambda: repair(context.lake, plan, context.utc()), limiter=context.storing
+                    )
+                )
+            telling.cancel()
+            return outcome
+
+    async def _drop(self, entry_id: str) -> Entry:
+        """Give an entry up between two rounds of deliveries, which would put back what is claimed for it.
+
+        Raises:
+            HomeBusy: a round takes too long.
+            EntryMoved: a replay was faster.
+        """
+        context = self._context
+        outbox = Outbox(context.lake.home, now=context.utc)
+
+        def drop() -> Entry:
+            with outbox.replaying():
+                return give_up(context.lake, outbox, entry_id, context.utc())
+
+        until = anyio.current_time() + BETWEEN_ROUNDS_S
+        while True:
+            try:
+                return await anyio.to_thread.run_sync(drop, limiter=context.storing)
+            except HomeBusy:
+                if anyio.current_time() > until:
+                    raise
+                await anyio.sleep(TELL_S / 5)
+
+    async def _pull(self, asked: AskPull, tell: Tell) -> PullReport:
+        context, self._seen = self._context, _Seen()
+        sources = context.config.source
+        request = PullRequest(
+            sources=tuple(settings_of(sources, path) for path in asked.sources) or sources,
+            runs=asked.runs,
+            force_walk=asked.force_walk,
+            accept_missing=asked.accept_missing,
+            retry_quarantined=asked.retry_quarantined,
+            dry_run=asked.dry_run,
+        )
+        async with side_by_side() as group:
+            group.start_soon(self._seen.tell_on, tell)
+            report = await pull(
+                self._client,
+                context.lake,
+                context.config,
+                request,
+                watcher=self._seen,
+                now=context.utc,
+                storing=context.storing,
+                fresh=context.fresh,
+                objects=context.objects,
+            )
+            group.cancel_scope.cancel()
+        await tell(self._seen.news())
+        if any(map(may_be_outage, report.errors)) and (outage := await ask(self._client)) is not None:
+            context.lost(outage)
+        elif not (asked.runs or asked.dry_run):
+            for path, projects in self._source_states.by_source(report.projects).items():
+                await self._source_states.note(path, msgspec.structs.replace(report, projects=projects))
+        return report
+
+
+_NAMES: dict[type, str] = {AskPull: "pull", AskMaintain: "maintain", AskRepair: "repair", AskDrop: "drop"}
+
+
+class _Seen:
+    """A pull as its watcher sees it, told again and again."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self._under_way: list[ProjectReport] = []
+        self._ended: list[ProjectReport] = []  # and not told yet
+
+    def pass_started(self, report: ProjectReport) -> None:
+        """A pass begins."""
+        self.steps += 1
+        self._under_way.append(report)
+
+    def page_done(self, _: ProjectReport, __: int | None) -> None:
+        """A page is committed."""
+        self.steps += 1
+
+    def pass_ended(self, report: ProjectReport) -> None:
+        """A pass ended."""
+        self.steps += 1
+        self._under_way.remove(report)
+        self._ended.append(report)
+
+    def news(self) -> Progress:
+        """What is to be told now."""
+        ended, self._ended = tuple(self._ended), []
+        return Progress(tuple(self._under_way), ended)
+
+    async def tell_on(self, tell: Tell) -> None:
+        """Until cancelled."""
+        while True:
+            await anyio.sleep(TELL_S)
+            await tell(self.news())
+
+
+@asynccontextmanager
+async def _again(tell: Tell, reply: Waits | Progress, every_s: float) -> AsyncGenerator[anyio.CancelScope, None]:
+    """Say the same again and again, until the scope is cancelled."""
+    saying = anyio.CancelScope()
+
+    async def say() -> None:
+        with saying:
+            await anyio.sleep(TELL_S)  # what is done at once needs no word
+            while True:
+                await tell(reply)
+                await anyio.sleep(every_s)
+
+    async with side_by_side() as group:
+        group.start_soon(say)
+        try:
+            yield saying
+        finally:
+            saying.cancel()
