@@ -288,7 +288,7 @@ PROMISES = (
         {
             "cli/test_contract_for_scripts.py": (),
             "store/test_homes.py": (),
-            **files("cli", "bad_config bad_home bad_server doctor help init json odd_ids"),
+            **files("cli", "bad_config bad_home bad_server doctor help init init_asks json odd_ids"),
             **files("daemon", "watch_folder_settings"),
             **files(".", "configuration"),
         },

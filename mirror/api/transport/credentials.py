@@ -12,7 +12,8 @@ from typing import Final
 
 from mirror.api.transport.deployment import Deployment
 from mirror.config import ServerSettings
-from mirror.errors import AuthError
+from mirror.durable import write_replace
+from mirror.errors import AuthError, ConfigError
 
 # W&B API notes, section 1: an optional prefix and `-` (on-prem: `local-…`), then at least 40 of these characters.
 _KEY = re.compile(r"(?:[A-Za-z0-9_.]+-)?[A-Za-z0-9_-]{40,}")
@@ -89,6 +90,35 @@ def find_api_key(
         return ApiKey(secret, source, tuple(warnings))
     found = f" ({'; '.join(warnings)})" if warnings else ""
     raise AuthError(f"there is no API key for {deployment.host}{found}")
+
+
+def keep_in_netrc(
+    deployment: Deployment, key: ApiKey, env: Mapping[str, str] = os.environ, home: Path | None = None
+) -> str:
+    """Add a key to the user's netrc file, where `find_api_key` and wandb look; everything else in it stays.
+
+    Args:
+        deployment: whose key it is.
+        key: to be kept.
+        env: `NETRC` is read.
+        home: where `.netrc` is; None: the user's home.
+
+    Returns:
+        The file as people know it.
+
+    Raises:
+        ConfigError: the file cannot be read or written; it is as it was.
+    """
+    path, shown = _netrc_files(env, Path.home() if home is None else home)[0]
+    try:
+        target = path.resolve()  # a link stays one
+        before = target.read_text(encoding="utf-8") if target.exists() else ""
+        gap = "" if not before or before.endswith("\n") else "\n"
+        entry = f"machine {deployment.netrc_machines[0]}\n  login user\n  password {key.reveal()}\n"
+        write_replace(target, f"{before}{gap}{entry}".encode(), mode=0o600)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{shown} cannot be written: {error}", hint="export WANDB_API_KEY instead") from error
+    return shown
 
 
 def _candidates(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from fnmatch import fnmatchcase
+
 import anyio
 import click
 import msgspec
@@ -10,19 +13,22 @@ from mirror.api.client import Client
 from mirror.api.transport.deployment import deployment_of
 from mirror.cli.clients import open_client
 from mirror.cli.config_text import add_sources, new_config_text
+from mirror.cli.first_steps.questions import Offer, ask_key, ask_server, ask_sources
 from mirror.cli.setting import SOURCE_HINT, Setting, find_setting, setting_options
-from mirror.cli.terminal.output import UTF8, plural, say, write
+from mirror.cli.terminal.output import UTF8, on_terminal, plural, say, write
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
 from mirror.clock import utc_now
 from mirror.config import Config, SourceSettings, check_source, load_config, parse_config
 from mirror.durable import make_folder, write_replace
-from mirror.errors import ConfigError, NotFound, NotOffered, OtherDeployment, Unreachable
+from mirror.errors import ConfigError, MirrorError, NotFound, NotOffered, OtherDeployment, Unreachable
 from mirror.private import tighten
 from mirror.records.capabilities import Lack
 from mirror.records.server import ServerFacts
 from mirror.server_facts import keep_server_facts
 from mirror.store.engine.connection import store_errors
 from mirror.store.engine.filesystem import check_can_hold_lake
+
+GLOB_MARKS = frozenset("*?[")
 
 
 @click.command("init", epilog=exit_statuses(*ASKS_SERVER))
@@ -37,14 +43,22 @@ def command(
 ) -> None:
     """Set up a home: write HOME/mirror.toml and check the API key.
 
+    On a terminal it asks for what is not given: the server, the key, and which projects, from a list with their sizes.
     Run again with further --source options, it adds them to the file that is there.
     """
     setting = find_setting(home, config)
     for path in sources:
         _check_source_option(path)
     existing = setting.config_path.exists()
-    if not sources and not setting.config.source:
+    asks = sys.stdin.isatty() and on_terminal() and not no_check
+    if not sources and not setting.config.source and not asks:
         raise click.UsageError("give at least one --source ENTITY/PROJECT; ENTITY/* mirrors all projects")
+    if asks and not existing and base_url is None and not sources:
+        base_url = ask_server(setting.config.server.base_url)
+    if asks:
+        ask_key(parse_config(_text_for(setting, (), base_url, existing), origin=str(setting.config_path)).server)
+    if not sources and not setting.config.source:
+        sources = tuple(_chosen(setting, base_url, existing))
     text = _text_for(setting, sources, base_url, existing)
     wanted = parse_config(text, origin=str(setting.config_path))
     with store_errors(setting.home):
@@ -63,7 +77,52 @@ def command(
     if answers is not None:
         keep_server_facts(setting.home, answers.facts)
     write(f"{'updated' if existing else 'wrote'} {setting.config_path} ({plural(len(wanted.source), 'source')})")
+    if asks and not setting.home.catalog.exists():
+        _tell_estimate(Setting(home=setting.home, config=wanted, config_path=setting.config_path))
     write("next: wandb-mirror pull")
+
+
+def _chosen(setting: Setting, base_url: str | None, existing: bool) -> list[str]:
+    """Sources, chosen from what the key may read."""
+    server = parse_config(_text_for(setting, (), base_url, existing), origin=str(setting.config_path))
+
+    async def offers() -> list[Offer]:
+        async with open_client(server, None) as client:
+            await client.learn(utc_now())
+            found = await client.viewer()
+            entities = dict.fromkeys(name for name in (found.entity, *found.teams) if name)
+            return [offer for entity in entities for offer in await _offers(client, SourceSettings(path=f"{entity}/*"))]
+
+    return ask_sources(anyio.run(offers))
+
+
+async def _offers(client: Client, source: SourceSettings) -> list[Offer]:
+    """The projects of a source, with their sizes."""
+    if not GLOB_MARKS & set(source.project):
+        record = await client.project(source.entity, source.project)
+        return [] if record is None else [Offer(source.path, record.run_count)]
+    return [
+        Offer(f"{source.entity}/{record.project}", record.run_count)
+        async for page in client.projects(source.entity)
+        for record in page
+        if fnmatchcase(record.project, source.project)
+    ]
+
+
+def _tell_estimate(setting: Setting) -> None:
+    """Say what a first pull will take; a server that does not answer this costs the estimate alone."""
+    from mirror.cli.first_steps.estimate import Estimate, estimate_first_pull  # brings DuckDB, which nothing else needs
+
+    async def look() -> Estimate:
+        async with open_client(setting.config, None) as client:
+            await client.learn(utc_now())
+            projects = [offer for source in setting.config.source for offer in await _offers(client, source)]
+            return await estimate_first_pull(client, setting, projects)
+
+    try:
+        say(str(anyio.run(look)))
+    except MirrorError as error:
+        say(f"what a first pull takes could not be estimated: {error.message}")
 
 
 def _check_source_option(path: str) -> None:
@@ -121,7 +180,7 @@ async def _ask(config: Config, sources: list[SourceSettings]) -> _Answers:
 
 
 async def _check_readable(client: Client, source: SourceSettings) -> None:
-    if any(mark in source.project for mark in "*?["):
+    if GLOB_MARKS & set(source.project):
         return
     if await client.project(source.entity, source.project) is None:
         raise NotFound(
