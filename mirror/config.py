@@ -5,6 +5,7 @@ Order of authority: the command line, then the environment (`WANDB_BASE_URL`), t
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 import hashlib
 import ipaddress
@@ -15,7 +16,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -123,6 +124,10 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """One W&B `entity/project` that the mirror follows; `*`, `?` and `[…]` match as in a shell."""
 
     path: str
+    filter: str = ""  # only runs that W&B's filter keeps, as JSON: '{"config.lr": {"$gt": 0.1}}'
+    states: tuple[str, ...] = ()  # only runs in one of these states
+    tags: tuple[str, ...] = ()  # only runs with all of these tags
+    since: str = ""  # only runs made since a day, "2026-01-31", or within so many days, "90d"
     history: bool = True  # mirror what runs logged step by step
     streams: bool = True  # mirror system metrics and console output
     files_include: tuple[str, ...] = ("*",)  # globs over names of run files; `*` matches slashes, too
@@ -140,6 +145,7 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         check_source(self.path)
         if self.poll_minutes and self.poll_cron:
             raise ValueError("poll_minutes and poll_cron exclude each other")
+        self.narrowed(dt.datetime.now(dt.UTC))
         for number, watch in enumerate(self.watch):
             try:
                 project_of_watch(watch, self.project)
@@ -153,7 +159,27 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             self.history, self.streams, self.files_include, self.files_exclude, self.file_size_max_mb,
             self.artifacts_include, self.artifact_size_max_mb,
         )  # fmt: skip
-        return hashlib.sha256(msgspec.json.encode(settings)).hexdigest()[:16]
+        narrowing = (self.filter, self.states, self.tags, self.since)
+        told = (*settings, *narrowing) if any(narrowing) else settings  # without any, the digest is as it always was
+        return hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:16]
+
+    def narrowed(self, now: dt.datetime) -> dict[str, Any] | None:
+        """Which runs are wanted, as W&B's filter; None: all.
+
+        Raises:
+            ValueError: one of the settings is wrong, in a sentence.
+        """
+        clauses: list[dict[str, Any]] = []
+        if self.filter:
+            clauses.append(filter_of(self.filter))
+        if self.states:
+            clauses.append({"state": {"$in": list(self.states)}})
+        clauses += [{"tags": {"$in": [tag]}} for tag in self.tags]
+        if self.since:
+            clauses.append({"createdAt": {"$gte": f"{since_of(self.since, now):%Y-%m-%dT%H:%M:%S}"}})
+        if not clauses:
+            return None
+        return clauses[0] if len(clauses) == 1 else {"$and": clauses}
 
     @property
     def entity(self) -> str:
@@ -193,6 +219,37 @@ def check_source(path: str) -> None:
         raise ValueError(f"the entity of a source is a plain name, only the project may hold a glob; got {path!r}")
 
 
+def filter_of(text: str) -> dict[str, Any]:
+    """A filter as W&B takes it.
+
+    Raises:
+        ValueError: it is no JSON object.
+    """
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"the filter is not JSON: {error}") from error
+    if not isinstance(value, dict) or not value:
+        raise ValueError('the filter must be a JSON object, such as {"state": "finished"}')
+    return value
+
+
+def since_of(text: str, now: dt.datetime) -> dt.datetime:
+    """The moment that `since` names, UTC.
+
+    Raises:
+        ValueError: with a sentence that names the forms.
+    """
+    days, unit = text[:-1], text[-1:]
+    try:
+        if unit == "d" and days.isascii() and days.isdecimal():
+            return now - dt.timedelta(days=int(days))
+        found = dt.datetime.fromisoformat(text)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f'since is a day, "2026-01-31", or a number of days, "90d"; got {text!r}') from error
+    return found.replace(tzinfo=dt.UTC) if found.tzinfo is None else found.astimezone(dt.UTC)
+
+
 def loopback_address(text: str) -> tuple[str, int]:
     """The numeric host and the port of `HOST:PORT`, which only programs of this machine can reach.
 
@@ -223,6 +280,24 @@ def settings_of(sources: Sequence[SourceSettings], path: str) -> SourceSettings:
     entity, _, project = path.partition("/")
     found = source_of(sources, entity, project)
     return SourceSettings(path=path) if found is None else msgspec.structs.replace(found, path=path)
+
+
+class Narrowing(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs alone a pull is asked for; what is not said stays as a source has it."""
+
+    filter: str = ""
+    states: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    since: str = ""
+
+    def of(self, sources: Sequence[SourceSettings]) -> tuple[SourceSettings, ...]:
+        """The sources, narrowed.
+
+        Raises:
+            ValueError: one of the fields is wrong, in a sentence.
+        """
+        said = {name: value for name, value in msgspec.structs.asdict(self).items() if value}
+        return tuple(SourceSettings(**{**msgspec.structs.asdict(source), **said}) for source in sources)
 
 
 def conflict_policy(sources: Sequence[SourceSettings], entity: str, project: str) -> ConflictPolicy:

@@ -131,7 +131,7 @@ PROMISES = (
             ),
             "api/test_transfer.py": (),
             "store/test_objects.py": (),
-            **files("pull", "contents_files xxhash"),
+            **files("pull", "contents_files narrowed xxhash"),
             **files("run", "files artifacts history_exports"),
             **files("cli", "checkout"),
             **files("records", "paths"),

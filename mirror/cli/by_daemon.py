@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from mirror.check.repair import Plan
 from mirror.cli.terminal.output import say
+from mirror.config import Narrowing
 from mirror.daemon.requests.client import replies
 from mirror.daemon.requests.wire import (
     AskDrop,
@@ -30,13 +31,16 @@ from mirror.store.care.maintenance import Maintenance
 T = TypeVar("T", Pulled, Maintained, Repaired, Dropped)
 
 
-def pull_by_daemon(home: Home, request: PullRequest, named: tuple[str, ...], watcher: PullWatcher) -> PullReport | None:
+def pull_by_daemon(
+    home: Home, request: PullRequest, named: tuple[str, ...], narrowing: Narrowing, watcher: PullWatcher
+) -> PullReport | None:
     """Have the daemon pull; None when none runs.
 
     Args:
         home: whose.
         request: what is asked.
         named: sources that a person named.
+        narrowing: which of their runs alone are asked for.
         watcher: told about the progress.
 
     Raises:
@@ -45,6 +49,7 @@ def pull_by_daemon(home: Home, request: PullRequest, named: tuple[str, ...], wat
     asked = AskPull(
         sources=named,
         runs=request.runs,
+        narrowing=narrowing,
         force_walk=request.force_walk,
         accept_missing=request.accept_missing,
         retry_quarantined=request.retry_quarantined,

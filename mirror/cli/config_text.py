@@ -71,6 +71,10 @@ base_url = {base_url}
 
 # Below the first source, where a line works once its '#' is taken away.
 _OF_A_SOURCE = """\
+# filter = ""                  # only runs that W&B's filter keeps: '{"config.lr": {"$gt": 0.1}}'
+# states = []                  # only runs in one of these states: ["finished"]
+# tags = []                    # only runs with all of these tags
+# since = ""                   # only runs made since a day, "2026-01-31", or within so many days, "90d"
 # history = true               # what runs logged step by step
 # streams = true               # system metrics and console output
 # files_include = ["*"]        # globs over names of run files; * matches slashes, too

@@ -71,9 +71,13 @@ def choose_pass(
     return Look(since=state.watermark, overlap_from=state.watermark - overlap)
 
 
-def walk_filter(resume_at: str | None) -> dict[str, Any] | None:
-    """The listing filter of a walk."""
-    return None if resume_at is None else {"createdAt": {"$gte": resume_at}}
+def walk_filter(resume_at: str | None, narrowed: dict[str, Any] | None = None) -> dict[str, Any] | None:
+    """The listing filter of a walk, over those runs that are wanted."""
+    return _both(narrowed, None if resume_at is None else {"createdAt": {"$gte": resume_at}})
+
+
+def _both(narrowed: dict[str, Any] | None, other: dict[str, Any] | None) -> dict[str, Any] | None:
+    return other if narrowed is None else narrowed if other is None else {"$and": [narrowed, other]}
 
 
 def last_creation(runs: Sequence[RunRecord]) -> str | None:
@@ -82,12 +86,14 @@ def last_creation(runs: Sequence[RunRecord]) -> str | None:
     return max(dated)[1] if dated else None
 
 
-def look_filter(since: dt.datetime, unsettled: Sequence[str]) -> dict[str, Any]:
-    """The listing filter of a look: moved since, or named. Times compare as ISO 8601 texts in UTC.
+def look_filter(since: dt.datetime, unsettled: Sequence[str], narrowed: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The listing filter of a look: wanted and moved since, or named. Times compare as ISO 8601 texts in UTC.
 
     Source: W&B API notes, section 5.
     """
     clauses: list[dict[str, Any]] = [{"heartbeatAt": {"$gte": _iso(since)}}, {"createdAt": {"$gte": _iso(since)}}]
+    if narrowed is not None:
+        clauses = [{"$and": [narrowed, {"$or": clauses}]}]
     if unsettled:
         clauses.append(names_filter(unsettled))
     return {"$or": clauses}

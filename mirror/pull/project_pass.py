@@ -59,6 +59,8 @@ class ProjectPass:
         self.held_project = False
         self.server_time: dt.datetime | None = None  # of the first answer
         self.through: str | None = None  # `createdAt` of the newest run of a walk, as the server wrote it
+        # A server that takes no filters lists every run, and then every run is taken.
+        self.narrowed = policy.narrowed(self.at) if context.client.knows("Project.runs(filters)") else None
         self.distrusts_updates = False  # this pass saw that `updatedAt` does not tell what moved
 
     @property
@@ -127,16 +129,18 @@ class ProjectPass:
         await self.committer.settled()
         seen.unseen.difference_update(failure.run_id for failure in self.report.failed)
         await self.gone.settle(sorted(seen.unseen))
-        if by_update:
+        if by_update and self.narrowed is None:
             await self._check_updates(look, seen)
         holding = await self._ask(held_runs.count_runs)
         if self.context.dry_run:
             holding += self.report.new - self.report.gone  # as it would be held now
-        # One answer held both the count and the runs: only then do they speak of the same instant.
-        if seen.pages == 1 and seen.total is not None and seen.total - holding != self.state.surplus:
-            return True
-        if not by_update:
-            await self._check_overlap(look, seen.counted)
+        # Of a project of which some runs are wanted, counts tell nothing: what a look misses, the next walk finds.
+        if self.narrowed is None:
+            # One answer held both the count and the runs: only then do they speak of the same instant.
+            if seen.pages == 1 and seen.total is not None and seen.total - holding != self.state.surplus:
+                return True
+            if not by_update:
+                await self._check_overlap(look, seen.counted)
         await self._finish(self.server_time or self.at, surplus=self.state.surplus, total=seen.total, walked=False)
         return False
 
@@ -144,7 +148,7 @@ class ProjectPass:
         """List by heartbeat and creation, and the unsettled by name: what every server can."""
         chunks = list(plan.in_chunks(unsettled)) or [()]
         for number, names in enumerate(chunks):
-            filters = plan.look_filter(look.since, names) if number == 0 else plan.names_filter(names)
+            filters = plan.look_filter(look.since, names, self.narrowed) if number == 0 else plan.names_filter(names)
             count_filters = plan.overlap_filter(look) if number == 0 else None
             listing = self._pages(filters, with_extras=number == 0, count_filters=count_filters)
             async with ahead(listing) as listed_pages:
@@ -168,7 +172,7 @@ class ProjectPass:
             self.context.client,
             Listing(
                 key=self.key,
-                filters=None,
+                filters=self.narrowed,
                 size=PageSize.starting(first, settings.page_size_max),
                 target_s=settings.page_seconds_target,
                 with_extras=True,
@@ -264,7 +268,7 @@ class ProjectPass:
         carry = plan.WindowCarry(start=time_or_none(walk.resume_at), listed=frozenset())
         missing: list[str] = []
         wanted: str | None = None  # as it was with the first page: what the server serves later on, that one lacks
-        async with ahead(self._pages(plan.walk_filter(walk.resume_at), with_extras=True)) as pages:
+        async with ahead(self._pages(plan.walk_filter(walk.resume_at, self.narrowed), with_extras=True)) as pages:
             async for listed in pages:
                 total = self._note_first(listed.page, total)
                 started = started or self.server_time or self.at
@@ -330,7 +334,7 @@ class ProjectPass:
         if page is None or total is not None or page.total is None:
             return total
         self.server_time = self.server_time or page.server_time
-        self.report.upstream = page.total
+        self.report.upstream = page.total if self.narrowed is None else None
         self.gone.refuse_too_many(self.held_before - page.total, f"lists {page.total}")
         return page.total
 

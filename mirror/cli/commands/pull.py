@@ -21,7 +21,7 @@ from mirror.cli.terminal.progress import Bars, Lines
 from mirror.cli.terminal.stalled import unless_stalled
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
 from mirror.cli.terminal.tables import print_table
-from mirror.config import SourceSettings, check_source, settings_of
+from mirror.config import Narrowing, SourceSettings, check_source, settings_of
 from mirror.errors import EXIT_PARTIAL, ConfigError, MirrorError
 from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport, PullRequest, PullWatcher, SilentPull, pull
@@ -40,6 +40,10 @@ SHOWN = 10  # failures that are said one by one
     metavar="ENTITY/PROJECT",
     help="Only this one, configured or not.",
 )
+@click.option("--filter", "filters", type=UTF8, metavar="JSON", default="", help="Only runs that W&B's filter keeps.")
+@click.option("--state", "states", multiple=True, help="Only runs in this state; may be given again.")
+@click.option("--tag", "tags", type=UTF8, multiple=True, help="Only runs with this tag; given again, with all of them.")
+@click.option("--since", metavar="DAY", default="", help="Only runs made since 2026-01-31, or within 90d.")
 @click.option("--reconcile", is_flag=True, help="Compare every run now, to see edits and deletions of ended ones.")
 @click.option("--accept-missing", is_flag=True, help="Agree that many runs were deleted upstream: mark them as gone.")
 @click.option("--retry-quarantined", is_flag=True, help="Try again what was given up after many attempts.")
@@ -51,6 +55,10 @@ def command(
     config: str | None,
     runs: tuple[str, ...],
     sources: tuple[str, ...],
+    filters: str,
+    states: tuple[str, ...],
+    tags: tuple[str, ...],
+    since: str,
     reconcile: bool,
     accept_missing: bool,
     retry_quarantined: bool,
@@ -61,10 +69,14 @@ def command(
     """Bring the mirror up to date with W&B: runs with their histories, files and artifacts.
 
     Without RUN, every configured source is pulled: what is new or moved since the last pull, and now and then
-    everything. With RUN (ENTITY/PROJECT/RUN_ID), only those runs are read again. Where a daemon runs, it does this.
+    everything; with --filter, --state, --tag or --since only some runs, and the next pull without takes the others.
+    With RUN (ENTITY/PROJECT/RUN_ID), only those runs are read again. Where a daemon runs, it does this.
     """
     setting = find_setting(home, config)
-    chosen = _sources(setting, sources)
+    narrowing = Narrowing(filter=filters, states=states, tags=tags, since=since)
+    if runs and narrowing != Narrowing():
+        raise click.UsageError("--filter, --state, --tag and --since choose among all runs: they go without RUN")
+    chosen = _narrowed(_sources(setting, sources), narrowing)
     request = PullRequest(
         sources=chosen,
         runs=tuple(parse_run_path(text, chosen) for text in runs),
@@ -75,7 +87,7 @@ def command(
     )
 
     def done(watcher: PullWatcher) -> PullReport:
-        asked = pull_by_daemon(setting.home, request, sources, watcher)
+        asked = pull_by_daemon(setting.home, request, sources, narrowing, watcher)
         return anyio.run(_pull, setting, request, watcher) if asked is None else asked
 
     if dry_run:
@@ -88,6 +100,13 @@ def command(
     if as_json:
         print_json(pull_json(report))
     return conclude_pull(report, quiet=quiet or as_json)
+
+
+def _narrowed(sources: tuple[SourceSettings, ...], narrowing: Narrowing) -> tuple[SourceSettings, ...]:
+    try:
+        return narrowing.of(sources)
+    except ValueError as error:
+        raise ConfigError(str(error), hint="W&B's filters: docs.wandb.ai/guides/track/public-api-guide") from error
 
 
 def _sources(setting: Setting, paths: tuple[str, ...]) -> tuple[SourceSettings, ...]:

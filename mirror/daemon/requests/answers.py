@@ -129,7 +129,7 @@ class Answers:
         context, self._seen = self._context, _Seen()
         sources = context.config.source
         request = PullRequest(
-            sources=tuple(settings_of(sources, path) for path in asked.sources) or sources,
+            sources=asked.narrowing.of([settings_of(sources, path) for path in asked.sources] or sources),
             runs=asked.runs,
             force_walk=asked.force_walk,
             accept_missing=asked.accept_missing,

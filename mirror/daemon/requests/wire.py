@@ -12,6 +12,7 @@ import msgspec
 
 from mirror import errors
 from mirror.check.repair import Plan
+from mirror.config import Narrowing
 from mirror.errors import MirrorError
 from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport
@@ -28,6 +29,7 @@ class AskPull(msgspec.Struct, frozen=True, kw_only=True, tag="pull"):
 
     sources: tuple[str, ...] = ()  # paths; without any, all that are configured
     runs: tuple[RunPath, ...] = ()
+    narrowing: Narrowing = Narrowing()
     force_walk: bool = False
     accept_missing: bool = False
     retry_quarantined: bool = False
