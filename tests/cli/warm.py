@@ -2,6 +2,7 @@
 
 `python -m tests.cli.warm DESCRIPTOR` takes requests from a socket until its other end is closed. With each come four
 descriptors: what to do as JSON, and the child's standard input, output and error. Back come its id, then its status.
+A request with a `script` is Python instead of the program.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -62,6 +63,11 @@ class WarmProgram:
             out.seek(0)
             err.seek(0)
             return os.waitstatus_to_exitcode(status), out.read(), err.read()
+
+    @property
+    def descriptor(self) -> int:
+        """Of the socket, for another process that asks while this one waits."""
+        return self._mine.fileno()
 
     def close(self) -> None:
         """End it."""
@@ -119,8 +125,8 @@ def main() -> None:
             requests.sendall(f"{status}\n".encode())
         else:
             return
-    _become(asked)
-    mirror.cli.main()
+    script = _become(asked)
+    _run_to_the_end(mirror.cli.main if script is None else functools.partial(_run_script, script))
 
 
 def _warm_up() -> None:
@@ -146,18 +152,42 @@ def _receive(requests: socket.socket) -> list[int]:
     return list(received)
 
 
-def _become(descriptors: Sequence[int]) -> None:
-    """Take the place, the environment and the standard streams that were asked for."""
+def _run_script(script: str) -> None:
+    exec(compile(script, "<script>", "exec"), {"__name__": "__main__"})
+
+
+def _run_to_the_end(program: Callable[[], None]) -> None:
+    """Run and end as the interpreter does, but for taking itself apart, which lasts longer than most commands."""
+    try:
+        program()
+    except SystemExit as end:
+        status = end.code
+    else:
+        status = 0
+    assert status is None or isinstance(status, int)
+    threading._shutdown()  # type: ignore[attr-defined]
+    gc.collect()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status or 0)
+
+
+def _become(descriptors: Sequence[int]) -> str | None:
+    """Take the place, the environment and the standard streams that were asked for; the script, where one is."""
     request, *streams = descriptors
     with os.fdopen(request, "rb") as file:
         asked: dict[str, Any] = json.load(file)
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
         os.close(descriptor)
+    if os.isatty(1):  # the stream that there is was opened on a file, in which one can seek
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
     os.environ.clear()
     os.environ.update(asked["env"])
     os.chdir(asked["cwd"])
     sys.argv = ["wandb-mirror", *asked["arguments"]]
+    return asked.get("script")
 
 
 if __name__ == "__main__":
