@@ -1,10 +1,10 @@
-# The five commands of a working day, in an environment that the first of them makes.
+# The commands of a working day, in an environment that the first of them makes.
 BIN := .venv/bin
 
-.PHONY: help check test demo bench docs
+.PHONY: help check test demo bench docs docs-site
 
 help:  ## say what there is
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 check: $(BIN)/python  ## style, types, layers: what must pass before a commit
 	$(BIN)/ruff check .
@@ -24,6 +24,10 @@ bench: $(BIN)/python  ## measure beside the SDK, bare HTTP and the disk; one par
 docs: $(BIN)/python  ## write the generated pages again
 	$(BIN)/python -m tests.servers
 	$(BIN)/python -m tests.promises
+
+docs-site: $(BIN)/python  ## build the site of docs/ into build/site, warnings are errors
+	$(BIN)/pip install -q -e ".[docs]"
+	$(BIN)/python -m mkdocs build --strict
 
 $(BIN)/python:
 	python3 -m venv .venv

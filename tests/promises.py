@@ -339,7 +339,11 @@ PROMISES = (
     Promise(
         "true-pages",
         "What README, the pages and the docstrings say is so; the layers and the public names are as drawn.",
-        {**files(".", "architecture docs promises"), **files("bench", "bench")},
+        {
+            **files(".", "architecture docs promises"),
+            **files("bench", "bench"),
+            **files("pages", "containers examples pages reference"),
+        },
     ),
 )
 
