@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 
 from mirror.errors import ConfigError
+from mirror.narrowed import narrowed
 from mirror.typed import convert
 from mirror.watch_settings import WatchSettings, project_of_watch
 
@@ -169,17 +170,7 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Raises:
             ValueError: one of the settings is wrong, in a sentence.
         """
-        clauses: list[dict[str, Any]] = []
-        if self.filter:
-            clauses.append(filter_of(self.filter))
-        if self.states:
-            clauses.append({"state": {"$in": list(self.states)}})
-        clauses += [{"tags": {"$in": [tag]}} for tag in self.tags]
-        if self.since:
-            clauses.append({"createdAt": {"$gte": f"{since_of(self.since, now):%Y-%m-%dT%H:%M:%S}"}})
-        if not clauses:
-            return None
-        return clauses[0] if len(clauses) == 1 else {"$and": clauses}
+        return narrowed(self.filter, self.states, self.tags, self.since, now)
 
     @property
     def entity(self) -> str:
@@ -217,37 +208,6 @@ def check_source(path: str) -> None:
         raise ValueError(f"a source holds no control characters; got {path!r}")
     if any(mark in parts[0] for mark in "*?["):
         raise ValueError(f"the entity of a source is a plain name, only the project may hold a glob; got {path!r}")
-
-
-def filter_of(text: str) -> dict[str, Any]:
-    """A filter as W&B takes it.
-
-    Raises:
-        ValueError: it is no JSON object.
-    """
-    try:
-        value = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"the filter is not JSON: {error}") from error
-    if not isinstance(value, dict) or not value:
-        raise ValueError('the filter must be a JSON object, such as {"state": "finished"}')
-    return value
-
-
-def since_of(text: str, now: dt.datetime) -> dt.datetime:
-    """The moment that `since` names, UTC.
-
-    Raises:
-        ValueError: with a sentence that names the forms.
-    """
-    days, unit = text[:-1], text[-1:]
-    try:
-        if unit == "d" and days.isascii() and days.isdecimal():
-            return now - dt.timedelta(days=int(days))
-        found = dt.datetime.fromisoformat(text)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f'since is a day, "2026-01-31", or a number of days, "90d"; got {text!r}') from error
-    return found.replace(tzinfo=dt.UTC) if found.tzinfo is None else found.astimezone(dt.UTC)
 
 
 def loopback_address(text: str) -> tuple[str, int]:

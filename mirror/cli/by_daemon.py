@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from mirror.check.repair import Plan
 from mirror.cli.terminal.output import say
 from mirror.config import Narrowing
 from mirror.daemon.requests.client import replies
 from mirror.daemon.requests.wire import (
-    AskDrop,
-    AskMaintain,
     AskPull,
-    AskRepair,
     Dropped,
     Maintained,
     Progress,
@@ -25,8 +21,6 @@ from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport, PullRequest, PullWatcher, SilentPull
 from mirror.records.addresses import ProjectKey
-from mirror.records.operations import Entry
-from mirror.store.care.maintenance import Maintenance
 
 T = TypeVar("T", Pulled, Maintained, Repaired, Dropped)
 
@@ -55,43 +49,22 @@ def pull_by_daemon(
         retry_quarantined=request.retry_quarantined,
         dry_run=request.dry_run,
     )
-    done = _ask(home, asked, Pulled, watcher)
+    done = ask_daemon(home, asked, Pulled, watcher)
     return None if done is None else done.report
 
 
-def maintain_by_daemon(home: Home) -> Maintenance | None:
-    """Have the daemon maintain the home; None when none runs.
+def ask_daemon(home: Home, request: Request, kind: type[T], watcher: PullWatcher | None = None) -> T | None:
+    """Ask for something; its outcome, None when no daemon runs.
+
+    Args:
+        home: whose daemon.
+        request: what is asked.
+        kind: of the outcome.
+        watcher: told about the progress of a pull.
 
     Raises:
         MirrorError: why it could not be done.
     """
-    done = _ask(home, AskMaintain(), Maintained)
-    return None if done is None else done.done
-
-
-def repair_by_daemon(home: Home, plan: Plan) -> int:
-    """Have the daemon carry out a plan; how many items the next pull fetches again.
-
-    Raises:
-        MirrorError: why it could not be done.
-    """
-    done = _ask(home, AskRepair(plan), Repaired)
-    if done is None:
-        raise StoreError("the daemon ended meanwhile", hint="the same command does it without one")
-    return done.to_fetch
-
-
-def drop_by_daemon(home: Home, entry_id: str) -> Entry | None:
-    """Have the daemon give an entry up; None when none runs.
-
-    Raises:
-        MirrorError: why it could not be done.
-    """
-    done = _ask(home, AskDrop(entry_id), Dropped)
-    return None if done is None else done.entry
-
-
-def _ask(home: Home, request: Request, kind: type[T], watcher: PullWatcher | None = None) -> T | None:
     heard = replies(home, request)
     if heard is None:
         return None

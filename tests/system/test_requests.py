@@ -75,12 +75,12 @@ def test_what_goes_wrong_is_told_in_the_same_words_and_with_the_same_status(serv
     with server.outage():
         said = service.cli("pull", code=6)
         assert "cannot be reached" in said.error or "refused" in said.error
-        service.wait_event("offline")
+        wait_for("it in status.json", lambda: service.status["state"] == "offline")
         assert "as soon as the server is there" in service.cli("edit", "team/proj/r3", "--add-tag", "b", code=0).err
         (entry,) = service.cli("outbox", "list", "--json", code=0).json
         assert service.cli("outbox", "drop", entry["id"], "--yes", code=0).out.startswith(f"dropped {entry['id']}")
         assert service.cli("outbox", "list", "--json", code=0).json == []
-    service.wait_event("online")
+    wait_for("it in status.json", lambda: service.status["state"] == "online")
     service.cli("pull", "--reconcile", "--retry-quarantined", code=0)
     assert "the daemon delivers it" in service.cli("edit", "team/proj/r3", "--add-tag", "c", code=0).err
     wait_for("delivery", lambda: "c" in server.state.run("team", "proj", "r3").tags)

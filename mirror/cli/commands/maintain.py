@@ -9,13 +9,14 @@ from typing import Any
 import click
 import msgspec
 
-from mirror.cli.by_daemon import maintain_by_daemon
+from mirror.cli.by_daemon import ask_daemon
 from mirror.cli.lake import lake_to_write
 from mirror.cli.report.status import disk_line
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import plural, print_json, size, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.clock import utc_now
+from mirror.daemon.requests.wire import AskMaintain, Maintained
 from mirror.errors import NotMirrored
 from mirror.outbox.reading import OutboxReader
 from mirror.store.care.files import Removed
@@ -59,8 +60,8 @@ def _maintain(setting: Setting) -> Maintenance:
             f"nothing is mirrored in {setting.home.root} yet",
             hint="run `wandb-mirror init --source ENTITY/PROJECT` and `wandb-mirror pull`, or name another --home",
         )
-    if (done := maintain_by_daemon(setting.home)) is not None:
-        return done
+    if (done := ask_daemon(setting.home, AskMaintain(), Maintained)) is not None:
+        return msgspec.json.decode(done.done, type=Maintenance)
     with lake_to_write(setting) as lake:
         return maintain(lake, setting.config.retention, needed=_needed(setting), now=utc_now())
 

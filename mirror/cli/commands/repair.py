@@ -11,7 +11,7 @@ import msgspec
 from mirror.check import verify
 from mirror.check.hashing import HashingProgress
 from mirror.check.repair import Plan, plan_repair, repair
-from mirror.cli.by_daemon import repair_by_daemon
+from mirror.cli.by_daemon import ask_daemon
 from mirror.cli.commands.verify import print_finding, progress_bar
 from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import find_setting, setting_options
@@ -19,7 +19,9 @@ from mirror.cli.terminal.output import on_terminal, plural, print_json, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.clock import utc_now
 from mirror.daemon.requests.client import daemon_listens
-from mirror.errors import EXIT_PARTIAL, NotMirrored, Refused
+from mirror.daemon.requests.wire import AskRepair, Repaired
+from mirror.errors import EXIT_PARTIAL, NotMirrored, Refused, StoreError
+from mirror.layout import Home
 from mirror.outbox.reading import OutboxReader
 from mirror.store.engine.reading import open_lake
 
@@ -52,7 +54,7 @@ def command(home: str | None, config: str | None, dry_run: bool, yes: bool, as_j
         if not (dry_run or plan.is_empty):
             if not yes:
                 _ask(as_json=as_json)
-            again = repair_by_daemon(setting.home, plan) if lake is None else repair(lake, plan, utc_now())
+            again = _by_daemon(setting.home, plan) if lake is None else repair(lake, plan, utc_now())
     if as_json:
         print_json(
             {
@@ -66,6 +68,14 @@ def command(home: str | None, config: str | None, dry_run: bool, yes: bool, as_j
     elif again:
         write(f"done; `wandb-mirror pull` fetches {plural(again, 'item')} again")
     return EXIT_PARTIAL if plan.left else 0
+
+
+def _by_daemon(home: Home, plan: Plan) -> int:
+    """Have the daemon carry out a plan; how many items the next pull fetches again."""
+    done = ask_daemon(home, AskRepair(msgspec.Raw(msgspec.json.encode(plan))), Repaired)
+    if done is None:
+        raise StoreError("the daemon ended meanwhile", hint="the same command does it without one")
+    return done.to_fetch
 
 
 def _print(plan: Plan) -> None:

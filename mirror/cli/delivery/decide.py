@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import click
 
-from mirror.cli.by_daemon import drop_by_daemon
+from mirror.cli.by_daemon import ask_daemon
 from mirror.cli.delivery.entries import entry_json, operations_text, wish
 from mirror.cli.delivery.queueing import next_step
 from mirror.cli.lake import lake_to_write
@@ -15,6 +15,7 @@ from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, print_json, say, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.clock import utc_now
+from mirror.daemon.requests.wire import AskDrop, Dropped
 from mirror.errors import ConfigError, EntryMoved, Refused
 from mirror.outbox import Outbox, Placed
 from mirror.replay.ledger import give_up
@@ -99,7 +100,10 @@ def drop(home: str | None, config: str | None, entry_id: str, yes: bool, as_json
     if not yes and not _agreed(f"give up {wish(entry.operation)} of {entry.run_path}?"):
         say("kept")
         return 0
-    if (dropped := drop_by_daemon(setting.home, entry.id)) is None:
+    by_daemon = ask_daemon(setting.home, AskDrop(entry.id), Dropped)
+    if by_daemon is not None:
+        dropped = by_daemon.entry
+    else:
         with lake_to_write(setting) as lake:  # no replay delivers meanwhile
             dropped = give_up(lake, _open(setting), entry.id, utc_now())
     if as_json:

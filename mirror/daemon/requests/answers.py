@@ -10,7 +10,7 @@ import anyio.to_thread
 import msgspec
 
 from mirror.api.client import Client
-from mirror.check.repair import repair
+from mirror.check.repair import Plan, repair
 from mirror.config import settings_of
 from mirror.daemon.connection import may_be_outage
 from mirror.daemon.context import DaemonContext, ask
@@ -89,11 +89,11 @@ class Answers:
                     lambda: maintain(context.lake, context.config.retention, needed=needed, now=context.clock.disk()),
                     limiter=context.storing,
                 )
-                outcome: Outcome = Maintained(done)
+                outcome: Outcome = Maintained(msgspec.Raw(msgspec.json.encode(done)))
             elif isinstance(request, AskDrop):
                 outcome = Dropped(await self._drop(request.entry_id))
             else:
-                plan = request.plan
+                plan = msgspec.json.decode(request.plan, type=Plan)
                 outcome = Repaired(
                     await anyio.to_thread.run_sync(
                         lambda: repair(context.lake, plan, context.utc()), limiter=context.storing

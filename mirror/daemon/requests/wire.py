@@ -11,14 +11,12 @@ from typing import Any
 import msgspec
 
 from mirror import errors
-from mirror.check.repair import Plan
 from mirror.config import Narrowing
 from mirror.errors import MirrorError
 from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Entry
-from mirror.store.care.maintenance import Maintenance
 
 LONGEST_REQUEST = 4_000_000  # bytes of a line: a plan of repairs names each object
 LONGEST_PATH = 100  # bytes that every system takes as the address of a socket
@@ -43,7 +41,7 @@ class AskMaintain(msgspec.Struct, frozen=True, tag="maintain"):
 class AskRepair(msgspec.Struct, frozen=True, tag="repair"):
     """Do what a person agreed to."""
 
-    plan: Plan
+    plan: msgspec.Raw  # a `check.repair.Plan`; raw, so that a pull need not load what reads Parquet
 
 
 class AskDrop(msgspec.Struct, frozen=True, tag="drop"):
@@ -77,7 +75,7 @@ class Pulled(msgspec.Struct, frozen=True, tag="pulled"):
 class Maintained(msgspec.Struct, frozen=True, tag="maintained"):
     """The home is maintained."""
 
-    done: Maintenance
+    done: msgspec.Raw  # a `store.care.maintenance.Maintenance`
 
 
 class Repaired(msgspec.Struct, frozen=True, tag="repaired"):
