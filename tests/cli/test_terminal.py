@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import subprocess
 import unicodedata
 from collections.abc import Iterator
 from typing import Any
@@ -75,7 +73,7 @@ RUN = "team/proj/r1"
         ("status", "team/proj/r3"),
         ("history", RUN),
         ("history", RUN, "--plot"),
-        ("history", RUN, "--stream", "system"),
+        ("history", RUN, "--system"),
         ("sql", "SELECT display_name, config, tags FROM runs"),
         ("sql", f'SELECT 1 AS "{EVIL}"'),
         ("sql", f'SELECT * FROM "{EVIL}"'),
@@ -145,16 +143,6 @@ def test_what_is_visible_is_harmless_and_json_stays_equal(text: str) -> None:
     assert not {unicodedata.category(one) for one in visible(text)} & {"Cc", "Zl", "Zp"}
     assert not {unicodedata.bidirectional(one) for one in visible(text)} & DIRECTIONS
     assert json.loads(visible_json(json.dumps(text, ensure_ascii=False))) == text
-
-
-@pytest.mark.parametrize("arguments", [("show", RUN), ("runs",), ("sql", "SELECT range FROM range(500)")], ids=" ".join)
-def test_a_reader_that_has_enough_ends_a_command_quietly(evil: Cli, arguments: tuple[str, ...]) -> None:
-    reading, writing = os.pipe()
-    process = evil.start(*arguments, stdout=writing, stderr=subprocess.PIPE)
-    os.close(writing)
-    os.close(reading)  # before it wrote anything
-    _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (0, b"")
 
 
 def test_a_wait_that_a_server_asks_for_by_mistake_is_told_without_its_digits() -> None:

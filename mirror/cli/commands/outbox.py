@@ -24,6 +24,7 @@ from mirror.cli.delivery.entries import (
 )
 from mirror.cli.run_paths import find_run
 from mirror.cli.setting import Setting, find_setting, setting_options
+from mirror.cli.terminal.near import NearNames
 from mirror.cli.terminal.output import UTF8, print_json, print_json_rows, say, write
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
 from mirror.clock import utc_now
@@ -40,7 +41,7 @@ _RECEIPT = (
 FEW = 2000  # entries of which all ids are read, to shorten them in a table
 
 
-@click.group("outbox", epilog=exit_statuses(*ASKS_SERVER))
+@click.group("outbox", cls=NearNames, epilog=exit_statuses(*ASKS_SERVER))
 @setting_options
 @click.pass_context
 def command(ctx: click.Context, home: str | None, config: str | None) -> None:
