@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from urllib.parse import unquote
 
 from mirror.cli.setting import Setting
+from mirror.cli.terminal.times import clock_text
 from mirror.config import SourceSettings
 from mirror.errors import AmbiguousName, ConfigError, MirrorError, NotMirrored
 from mirror.layout import Home
@@ -68,7 +69,7 @@ def _listed(runs: Sequence[NamedRun]) -> str:
     """Runs with what tells them apart, a line each."""
     lines = [
         f"  {run.run_path.key}/{typed_of_id(run.run_id)}  {visible(run.display_name or '')}"
-        f"  {run.state or ''}{f'  {run.created_at:%Y-%m-%d %H:%M}' if run.created_at else ''}".rstrip()
+        f"  {run.state or ''}  {clock_text(run.created_at, timespec='minutes') if run.created_at else ''}".rstrip()
         for run in runs[:SHOWN]
     ]
     return "\n".join([*lines, *([f"  … and {len(runs) - SHOWN} more"] if len(runs) > SHOWN else [])])

@@ -69,7 +69,7 @@ OPTIONS = {
         "--json",
         "--csv",
     ],
-    "show": ["--json", "RUN"],
+    "show": ["--json", "--keys", "--all", "--utc", "RUN"],
     "sql": ["--json", "--csv", "--table", "--output", "[QUERY]"],
     "maintain": ["--dry-run", "--json"],
     "verify": ["--quick", "--json"],

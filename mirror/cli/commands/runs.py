@@ -11,6 +11,7 @@ from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import UTF8
 from mirror.cli.terminal.results import show
 from mirror.cli.terminal.statuses import exit_statuses
+from mirror.cli.terminal.times import utc_option
 from mirror.errors import ConfigError
 from mirror.run.sql import connect
 from mirror.store.filters.run_list import RunQuery, run_list_sql
@@ -37,6 +38,7 @@ DEFAULT_COLUMNS = "path,display_name,state,tags,created_at,heartbeat_at"
 @click.option("--gone", is_flag=True, help="Also runs that were deleted upstream.")
 @click.option("--json", "form", flag_value="json", help="A JSON array of objects (docs/json.md).")
 @click.option("--csv", "form", flag_value="csv", help="CSV with a header.")
+@utc_option
 def command(
     home: str | None,
     config: str | None,
@@ -74,7 +76,7 @@ def command(
     text, parameters = run_list_sql(query)
     engine = connect(find_setting(home, config).home)
     try:
-        show(run_sql(engine, text, parameters), form or "table")
+        show(run_sql(engine, text, parameters), form or "table", by_the_clock=True)
     finally:
         engine.close()
 

@@ -65,7 +65,7 @@ def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]], *, title: s
     if cut:
         held = [[f"{text[:CELL_CHARACTERS]}…" if len(text) > CELL_CHARACTERS else text for text in row] for row in held]
         say(f"{plural(cut, 'value')} cut after {CELL_CHARACTERS:,} characters; --json has them whole")
-    width = Console().width if sys.stdout.isatty() or "COLUMNS" in os.environ else UNLIMITED
+    width = width_of_answers()
     if width < COLUMN_READABLE * len(names):
         _print_records(names, held)
         return
@@ -82,6 +82,11 @@ def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]], *, title: s
     for row in held:
         table.add_row(*map(escape, row))
     Answers(soft_wrap=False, highlight=False, width=width).print(table)
+
+
+def width_of_answers() -> int:
+    """Characters of a line: a terminal's, or as good as no limit where none reads them."""
+    return Console().width if sys.stdout.isatty() or "COLUMNS" in os.environ else UNLIMITED
 
 
 def _print_records(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
