@@ -57,7 +57,9 @@ class Terminal:
         """
         end = time.monotonic() + PATIENCE_S
         while (at := (seen := plain(self.drawn)).find(wanted, self._read)) < 0:
-            assert self._take(end), f"{wanted!r} never came; drawn was\n{seen[self._read :][-3000:]}"
+            over = self._process.poll() is not None  # nothing comes after what is there already
+            came = self._take(time.monotonic() + 0.1 if over else end)
+            assert came, f"{wanted!r} never came; drawn was\n{seen[self._read :][-3000:]}"
         begun, self._read = self._read, at + len(wanted)
         return seen[begun : self._read]
 

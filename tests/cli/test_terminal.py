@@ -17,7 +17,8 @@ from mirror.records.spans import span
 from mirror.records.visible import visible, visible_json
 from mirror.sandbox import Fault, Match, Sandbox
 from mirror.sandbox.records import ConsoleLine
-from tests.cli.conftest import Cli, Outcome
+from tests.cli.conftest import COMMAND, Cli, Outcome
+from tests.terminal import Terminal, plain
 
 FORGED = "forged: a line of its own"
 EVIL = f"x\x1b]0;title\x07\x1b[2J\x9b31m\u202egnp.exe\u2028\u2066\x7f\n{FORGED}\r{FORGED}"
@@ -68,6 +69,8 @@ RUN = "team/proj/r1"
     [
         ("runs", "--columns", "path,display_name,notes,tags,group,state"),
         ("show", RUN),
+        ("show", RUN, "--keys"),
+        ("show", RUN, "--all"),
         ("status",),
         ("status", RUN),
         ("status", "team/proj/r3"),
@@ -127,6 +130,21 @@ def texts_of(value: Any) -> set[str]:
     if isinstance(value, list):
         return set().union(*map(texts_of, value))
     return {value} if isinstance(value, str) else set()
+
+
+def test_a_terminal_itself_is_told_nothing_by_texts_of_others(evil: Cli) -> None:
+    """On a terminal, colours and widths are in play that a pipe does not have, and CSV is for a person."""
+    program = " ".join(COMMAND)
+    typed = " && ".join(
+        f"{program} {arguments}"
+        for arguments in (f"show {RUN}", f"show {RUN} --all", "runs --csv --columns notes", f"history {RUN} --csv")
+    )
+    with Terminal(["sh", "-c", typed], env=evil.environment(), cwd=evil.folder) as terminal:
+        assert terminal.ends() == 0
+    assert "\x1b[" in terminal.drawn, "our own colours are there"
+    for evil_part in ("\x1b]", "\x1b[2J", "\x9b", "\u202e", "\u2066", "\u2028", "\x07", "\x7f"):
+        assert evil_part not in terminal.drawn
+    assert not [line for line in plain(terminal.drawn).splitlines() if line.startswith("forged")]
 
 
 def test_programs_get_csv_as_it_was_logged(evil: Cli) -> None:
