@@ -73,7 +73,7 @@ PROMISES = (
         {
             **files("outbox", "faults folding kills model names reading watch"),
             **files("store", "durability"),
-            **files("cli", "edit outbox outbox_json"),
+            **files("cli", "bulk_edit edit outbox outbox_json"),
         },
     ),
     Promise(

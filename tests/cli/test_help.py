@@ -27,7 +27,11 @@ OPTIONS = {
     ],
     "status": ["--json", "[RUN]"],
     "edit": [
-        "RUN",
+        "[RUN]",
+        "--filter",
+        "--project",
+        "--yes",
+        "--dry-run",
         "--add-tag",
         "--remove-tag",
         "--name",
@@ -108,7 +112,7 @@ def test_the_help_of_a_command_lists_its_options_and_ends_with_its_exit_statuses
     listed = {int(line.split()[0]): line.split(maxsplit=1)[1] for line in statuses}
     assert listed.items() <= MEANINGS.items()
     assert {0, 2, 3, 8, 130} <= listed.keys()
-    assert (9 in listed) == (name in {"pull", "checkout", "status", "replay", "verify", "repair"})
+    assert (9 in listed) == (name in {"pull", "checkout", "status", "edit", "replay", "verify", "repair"})
     assert (6 in listed) == (name in {"init", "pull", "doctor", "outbox", "replay"}), "only those ask the server"
 
 

@@ -84,6 +84,7 @@ RUN = "team/proj/r1"
         ("outbox",),
         ("outbox", "diff"),
         ("outbox", "diff", "--offline"),
+        ("edit", "--filter", "{}", "--state", "failed", "--notes", EVIL, "--dry-run"),
         ("replay", "--dry-run"),
         ("checkout", RUN, "out"),
         ("checkout", "team/proj/r2", "out2", "--json"),

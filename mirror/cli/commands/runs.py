@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
+from mirror.cli.filter_text import parse_filter
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import UTF8
 from mirror.cli.terminal.results import show
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.cli.terminal.times import utc_option
-from mirror.errors import ConfigError
 from mirror.run.sql import connect
 from mirror.store.filters.run_list import RunQuery, run_list_sql
 from mirror.store.read.sql import run_sql
@@ -64,7 +63,7 @@ def command(
     if sweep is not None:
         clauses.append({"sweep": sweep})
     if filters is not None:
-        clauses.append(_parse_filter(filters))
+        clauses.append(parse_filter(filters))
     query = RunQuery(
         project=project,
         filters={"$and": clauses} if clauses else None,
@@ -79,13 +78,3 @@ def command(
         show(run_sql(engine, text, parameters), form or "table", by_the_clock=True)
     finally:
         engine.close()
-
-
-def _parse_filter(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"--filter is not JSON: {error}", hint='for example \'{"state": "finished"}\'') from error
-    if not isinstance(value, dict):
-        raise ConfigError("--filter must be a JSON object", hint='for example \'{"state": "finished"}\'')
-    return value
