@@ -68,6 +68,8 @@ OPTIONS = {
         "--filter",
         "--order",
         "--columns",
+        "--group-by",
+        "--utc",
         "--limit",
         "--gone",
         "--json",

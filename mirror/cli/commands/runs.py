@@ -13,9 +13,11 @@ from mirror.cli.terminal.results import show
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.cli.terminal.times import utc_option
 from mirror.run.sql import connect
+from mirror.store.filters.run_groups import run_groups_sql
 from mirror.store.filters.run_list import RunQuery, run_list_sql
 from mirror.store.read.sql import run_sql
 
+DEFAULT_ORDER = "-created_at"
 DEFAULT_COLUMNS = "path,display_name,state,tags,created_at,heartbeat_at"
 
 
@@ -27,11 +29,16 @@ DEFAULT_COLUMNS = "path,display_name,state,tags,created_at,heartbeat_at"
 @click.option("--group", type=UTF8, help="Only runs of this group.")
 @click.option("--sweep", help="Only runs of this sweep.")
 @click.option("--filter", "filters", type=UTF8, metavar="JSON", help='W&B\'s filters: \'{"config.lr": {"$gt": 0.1}}\'.')
+@click.option("--order", type=UTF8, help=f"As W&B has it: -summary_metrics.loss.  [default: {DEFAULT_ORDER}]")
 @click.option(
-    "--order", type=UTF8, default="-created_at", show_default=True, help="As W&B has it: -summary_metrics.loss."
+    "--columns", type=UTF8, help=f"Names, by commas; config.K and summary.K too.  [default: {DEFAULT_COLUMNS}]"
 )
 @click.option(
-    "--columns", type=UTF8, default=DEFAULT_COLUMNS, show_default=True, help="Names; config.K and summary.K too."
+    "--group-by",
+    "group_by",
+    type=UTF8,
+    metavar="A,B",
+    help="A row for all runs that share these; of --columns mean, min and max, or just median(summary.loss).",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many (a table: 50, the other forms: all).")
 @click.option("--gone", is_flag=True, help="Also runs that were deleted upstream.")
@@ -47,8 +54,9 @@ def command(
     group: str | None,
     sweep: str | None,
     filters: str | None,
-    order: str,
-    columns: str,
+    order: str | None,
+    columns: str | None,
+    group_by: str | None,
     limit: int | None,
     gone: bool,
     form: str | None,
@@ -67,14 +75,18 @@ def command(
     query = RunQuery(
         project=project,
         filters={"$and": clauses} if clauses else None,
-        order=order,
-        columns=tuple(name.strip() for name in columns.split(",") if name.strip()),
+        order=order or (DEFAULT_ORDER if group_by is None else None),
+        columns=_names(columns or "") if columns is not None or group_by is not None else _names(DEFAULT_COLUMNS),
         limit=limit if limit is not None or form is not None else 50,
         with_gone=gone,
     )
-    text, parameters = run_list_sql(query)
+    text, parameters = run_list_sql(query) if group_by is None else run_groups_sql(query, _names(group_by))
     engine = connect(find_setting(home, config).home)
     try:
         show(run_sql(engine, text, parameters), form or "table", by_the_clock=True)
     finally:
         engine.close()
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
