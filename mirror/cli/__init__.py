@@ -33,6 +33,7 @@ COMMANDS = {
     "runs": "List mirrored runs; no network.",
     "show": "Show one mirrored run whole; no network.",
     "history": "Show or draw what a run logged step by step; no network.",
+    "compare": "Show in what runs differ, and their curves; no network.",
     "checkout": "Write the files of a run into a folder; no network.",
     "sql": "Answer SQL over the mirror; no network.",
     "edit": "Change a run; queued until it is delivered; no network.",

@@ -55,11 +55,13 @@ OPTIONS = {
         "--max-step",
         "--system",
         "--plot",
+        "--log",
         "--json",
         "--jsonl",
         "--csv",
         "--output",
     ],
+    "compare": ["RUN RUN...", "--all", "--keys", "--log", "--no-plot", "--utc", "--json"],
     "checkout": ["RUN", "[DIR]", "--artifact", "--force", "--link", "--gone", "--json"],
     "runs": [
         "--project",

@@ -52,6 +52,13 @@ def logged_keys(history_keys: Any) -> list[tuple[str, str, int]] | None:
     return sorted(found, key=lambda one: (one[0].startswith("_"), one[0]))
 
 
+def rising_keys(history_keys: Any) -> set[str]:
+    """The keys of a history that only rise, by the server's word: counters of epochs and samples."""
+    keys = history_keys.get("keys") if isinstance(history_keys, Mapping) else None
+    facts = keys.items() if isinstance(keys, Mapping) else ()
+    return {str(name) for name, one in facts if isinstance(one, Mapping) and one.get("monotonic") is True}
+
+
 def keys_line(keys: list[tuple[str, str, int]], *, width: int) -> str:
     """How many keys were logged, and the first few: as many as find room."""
     own = [visible(name) for name, _, _ in keys if not name.startswith("_")]
