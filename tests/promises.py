@@ -278,7 +278,7 @@ PROMISES = (
         "Runs are listed, filtered and asked for in SQL as the server would, and said in words that no text can forge.",
         {
             "store/test_filters.py": ("test_every_filter_keeps_the_runs_that_the_server_would_list",),
-            **files("cli", "closed_streams progress runs shells show sql terminal"),
+            **files("cli", "closed_streams progress prompt prompt_words runs shells show sql terminal"),
             **files("pull", "local_filter"),
         },
     ),

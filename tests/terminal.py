@@ -15,11 +15,13 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
-PATIENCE_S = 60.0
+PATIENCE_S = 30.0
 # What draws and moves: control sequences, titles, single escapes.
 _SEQUENCES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][A-Z0-9]|\x1b[=>78cDEHM]")
 _PART = re.compile(r"\x1b[^a-zA-Z\x1b]*$")
+_FORWARD = re.compile(r"\x1b\[(\d*)C")  # blanks are often passed over
 TAB, CTRL_C, CTRL_D = "\t", "\x03", "\x04"
 
 
@@ -63,6 +65,17 @@ class Terminal:
         begun, self._read = self._read, at + len(wanted)
         return seen[begun : self._read]
 
+    def types_until(self, keys: str, wanted: str) -> str:
+        """Press keys again and again, as a person does who sees nothing come of it, until a text stands there."""
+        for _ in range(int(PATIENCE_S)):
+            self.types(keys)
+            end = time.monotonic() + 1.0
+            while wanted not in plain(self.drawn)[self._read :] and self._take(end):
+                pass
+            if wanted in plain(self.drawn)[self._read :]:
+                break
+        return self.reads(wanted)
+
     def ends(self) -> int:
         """Wait for the program's end; its exit status."""
         end = time.monotonic() + PATIENCE_S
@@ -80,7 +93,7 @@ class Terminal:
         self.drawn += os.read(self._mine, 65536).decode(errors="replace")
         return True
 
-    def __enter__(self) -> Terminal:
+    def __enter__(self) -> Self:
         """Itself."""
         return self
 
@@ -98,4 +111,4 @@ class Terminal:
 
 def plain(drawn: str) -> str:
     """What was drawn, without what moves and colours, as far as it came whole."""
-    return _SEQUENCES.sub("", _PART.sub("", drawn))
+    return _SEQUENCES.sub("", _FORWARD.sub(lambda move: " " * int(move[1] or 1), _PART.sub("", drawn)))
