@@ -22,6 +22,7 @@ from mirror.cli.terminal.statuses import MEANINGS, exit_statuses
 from mirror.durable import FULL
 from mirror.errors import MirrorError, StoreError
 from mirror.private import UMASK
+from mirror.records.visible import visible
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -135,7 +136,7 @@ def main() -> None:
         code = program.main(prog_name="wandb-mirror", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
-        _end(error.exit_code, error.show)
+        _end(error.exit_code, show_misuse, error)
     except (click.Abort, KeyboardInterrupt):
         _end(130, say, "interrupted; nothing is lost, the same command goes on where it stopped")
     except MirrorError as error:
@@ -162,6 +163,16 @@ def _forget_output(stream: int = 1) -> None:
     """Let what could not be written go, or Python tries once more at the end and makes another exit status of it."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+
+
+def show_misuse(error: click.ClickException) -> None:
+    """How the command is used, and what is wrong; what was typed may have been copied from anywhere."""
+    lines = (
+        error.format_message().split("\n") if isinstance(error, click.MissingParameter) else [error.format_message()]
+    )
+    message = "\n".join(visible(line.replace("\t", "  ")) for line in lines)
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    click.UsageError(message, context).show()
 
 
 def show_error(error: MirrorError) -> None:

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from mirror.sandbox import Sandbox
-from tests.cli.conftest import COMMAND, Cli, Editor
-from tests.terminal import Terminal
+from tests.cli.conftest import Cli, Editor
 
 MANY = 250
 CRASHED = '{"state": "crashed"}'
@@ -54,9 +53,9 @@ def test_each_run_is_queued_once_however_often_it_is_typed_and_delivered(editor:
 
 
 def test_a_person_is_asked_and_may_say_no(editor: Editor) -> None:
-    command = [*COMMAND, "edit", "--project", "team/p*", "--filter", CRASHED, "--remove-tag", "a"]
+    command = ["edit", "--project", "team/p*", "--filter", CRASHED, "--remove-tag", "a"]
     for answer, entries in (("n", 0), ("y", 6)):
-        with Terminal(command, env=editor.cli.environment(), cwd=editor.cli.folder) as terminal:
+        with editor.cli.at_terminal(*command) as terminal:
             assert "tags  6 runs  -a" in terminal.reads("change 6 runs? [y/N]:")
             terminal.types(f"{answer}\n")
             terminal.reads("next: wandb-mirror replay" if entries else "nothing was queued")

@@ -11,9 +11,9 @@ from msgspec import UNSET
 
 from mirror.cli.differences import compared
 from mirror.sandbox import Sandbox
-from tests.cli.conftest import COMMAND, Cli
+from tests.cli.conftest import Cli
 from tests.cli.test_json import agrees
-from tests.terminal import Terminal, plain
+from tests.terminal import plain
 
 
 def history(scale: float, **more: Any) -> list[dict[str, Any]]:
@@ -97,8 +97,7 @@ def test_curves_lie_over_one_another_with_a_letter_for_each_run_where_there_are_
 
 
 def test_on_a_terminal_the_curves_have_colours(trained: Cli) -> None:
-    command = [*COMMAND, "history", "r1", "r2", "r3", "--plot", "--keys", "loss", "--log"]
-    with Terminal(command, env=trained.environment(), cwd=trained.folder) as terminal:
+    with trained.at_terminal("history", "r1", "r2", "r3", "--plot", "--keys", "loss", "--log") as terminal:
         assert terminal.ends() == 0
     drawn = plain(terminal.drawn)
     assert "━━ base  (" in drawn

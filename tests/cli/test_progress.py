@@ -10,8 +10,7 @@ from mirror.pull import ProjectReport
 from mirror.records.addresses import ProjectKey
 from mirror.records.passes import Failure
 from mirror.sandbox import Fault, Match, Sandbox
-from tests.cli.conftest import COMMAND, Cli
-from tests.terminal import Terminal
+from tests.cli.conftest import Cli
 
 FAILED = [Failure(run_id="r", item="", reason="broken") for _ in range(12)]
 LONG = ProjectKey("an-entity-of-forty-characters-or-more-xx", "a-project-whose-name-is-quite-as-long-as-that")
@@ -47,7 +46,7 @@ def test_a_pull_at_80_columns_shows_rate_and_time_to_go(cli: Cli, sandbox: Sandb
         "team/a-project-with-a-long-name", more="[pull]\npage_size_start = 4\npage_size_max = 4\n"
     )
     sandbox.faults.add(Fault.latency(0.15, match=Match(kind="storage")))
-    with Terminal([*COMMAND, "pull"], env=cli.environment(), cwd=cli.folder) as terminal:
+    with cli.at_terminal("pull") as terminal:
         terminal.reads("/24 runs")
         terminal.reads("MB/s")
         terminal.reads(" left")

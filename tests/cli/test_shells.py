@@ -28,15 +28,16 @@ def test_a_tab_completes_commands_and_options_in_bash(cli: Cli, path: str) -> No
     env = {**cli.environment(), "PATH": path, "PS1": "ready> "}
     with Terminal(["bash", "--norc", "--noprofile", "-i"], env=env, cwd=cli.folder) as terminal:
         terminal.reads("ready> ")
-        terminal.types('eval "$(wandb-mirror completion bash)"\n')
+        terminal.types('eval "$(wandb-mirror completion bash)"; echo load""ed\n')
+        terminal.reads("loaded")
         terminal.reads("ready> ")
-        terminal.types(f"wandb-mirror comp{TAB}")
-        terminal.reads("completion ")
-        terminal.types(f"z{TAB}")
-        terminal.reads("sh ")
+        terminal.types("wandb-mirror compl")
+        terminal.types_until(TAB, "completion ")
+        terminal.types("z")
+        terminal.types_until(TAB, "zsh ")
         terminal.types("\x15")  # take the line away
-        terminal.types(f"wandb-mirror show --ht{TAB}")
-        terminal.reads("ml ")
+        terminal.types("wandb-mirror show --ht")
+        terminal.types_until(TAB, "--html ")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

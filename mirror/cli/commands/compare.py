@@ -8,7 +8,6 @@ import click
 from msgspec import UNSET
 
 from mirror.cli.differences import Difference, compared
-from mirror.cli.plotting import plot_runs
 from mirror.cli.run_paths import find_run, names_of
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.shown_run import shown_run
@@ -164,6 +163,8 @@ def _print_json(paths: list[RunPath], rows: list[dict[str, Any]], found: list[Di
 
 def _draw(home: Home, names: dict[RunPath, str], keys: list[str] | None, *, log: bool) -> None:
     """The curves; a history that is not held is no reason to show nothing at all."""
+    from mirror.cli.plotting import plot_runs  # here: without curves it is faster without Arrow
+
     write("")
     try:
         plot_runs(home, names, keys, log=log, most=PLOTS)

@@ -40,9 +40,10 @@ class SqlCompleter(Completer):
         if before.lstrip().startswith(".") and " " not in before.strip():
             yield from _offered(DOT_COMMANDS, before.lstrip())
             return
+        found: list[Completion] = []
         with self._asking, contextlib.suppress(MirrorError):
             found = list(self._at(place_of(before, after), after))
-            yield from found
+        yield from found
 
     def _at(self, place: Place, after: str) -> Iterator[Completion]:
         if place.kind == "text":

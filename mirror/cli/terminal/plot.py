@@ -48,8 +48,8 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True):
     def at(self, share: float) -> float:
         """The value that lies so far up."""
         if self.log:
-            low, high = math.log10(self.low), math.log10(self.high)
-            return float(10 ** (low * (1 - share) + high * share))
+            between = float(self.low ** (1 - share) * self.high**share)
+            return min(max(between, self.low), self.high)  # which rounding leaves
         return self.low * (1 - share) + self.high * share
 
 
