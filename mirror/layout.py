@@ -131,6 +131,11 @@ class Home:
         return self.root / "watch"
 
     @property
+    def sql_history(self) -> Path:
+        """What was typed at the prompt of `wandb-mirror sql`: a text with a time for each statement."""
+        return self.root / "sql_history"
+
+    @property
     def server_facts(self) -> Path:
         """What is known of the server: JSON; made anew by asking it."""
         return self.root / "server.json"

@@ -73,7 +73,7 @@ PROMISES = (
         {
             **files("outbox", "faults folding kills model names reading watch"),
             **files("store", "durability"),
-            **files("cli", "edit outbox outbox_json"),
+            **files("cli", "bulk_edit edit outbox outbox_json"),
         },
     ),
     Promise(
@@ -225,7 +225,7 @@ PROMISES = (
             **files("run", "history_values values_as_logged"),
             **files("api", "rows times"),
             **files("cli", "history"),
-            **files("cli", "plot run_names"),
+            **files("cli", "compare plot run_names"),
         },
     ),
     Promise(
@@ -278,7 +278,7 @@ PROMISES = (
         "Runs are listed, filtered and asked for in SQL as the server would, and said in words that no text can forge.",
         {
             "store/test_filters.py": ("test_every_filter_keeps_the_runs_that_the_server_would_list",),
-            **files("cli", "closed_streams runs sql terminal"),
+            **files("cli", "closed_streams progress prompt prompt_words runs shells show sql terminal"),
             **files("pull", "local_filter"),
         },
     ),

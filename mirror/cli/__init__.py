@@ -10,16 +10,22 @@ import importlib
 import os
 import sys
 import traceback
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from mirror.cli.left_out import leave_out
+from mirror.cli.terminal.near import NearNames
 from mirror.cli.terminal.output import say, say_hint, use_utf8
 from mirror.cli.terminal.statuses import MEANINGS, exit_statuses
 from mirror.durable import FULL
 from mirror.errors import MirrorError, StoreError
 from mirror.private import UMASK
+from mirror.records.visible import visible
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "init": "Set up a home: write its configuration and check the key.",
@@ -28,6 +34,7 @@ COMMANDS = {
     "runs": "List mirrored runs; no network.",
     "show": "Show one mirrored run whole; no network.",
     "history": "Show or draw what a run logged step by step; no network.",
+    "compare": "Show in what runs differ, and their curves; no network.",
     "checkout": "Write the files of a run into a folder; no network.",
     "sql": "Answer SQL over the mirror; no network.",
     "edit": "Change a run; queued until it is delivered; no network.",
@@ -39,6 +46,7 @@ COMMANDS = {
     "repair": "Have damaged files fetched again by the next pull.",
     "daemon": "Pull when it is time, deliver what is asked, for months.",
     "unit": "Print a unit for systemd: the daemon, or a timer.",
+    "completion": "Print the script for completion in bash, zsh or fish.",
     "doctor": "Check key, server, clock, disk, file system and extensions.",
     "demo": "Train, mirror, go offline, ask, edit, deliver: the whole story.",
 }
@@ -51,7 +59,7 @@ NUMERIC = frozenset({"demo"})  # computes with NumPy
 DEBUG_VARIABLE = "WANDB_MIRROR_DEBUG"
 
 
-class Program(click.Group):
+class Program(NearNames):
     """A group whose commands are imported when they are used, so that each starts fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -76,6 +84,21 @@ class Program(click.Group):
         if found[0] in WRITE_HOME:
             os.umask(UMASK)
         return found
+
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        """Read the command line; whoever has read enough of the help has read enough."""
+        try:
+            return super().make_context(*arguments, **options)
+        except BrokenPipeError:
+            _forget_output()
+            raise click.exceptions.Exit(0) from None
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What may stand where a shell asks; commands are named without importing them."""
+        from click.shell_completion import CompletionItem
+
+        named = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a reader that has enough (`… | head`) ends it quietly, Ctrl-C with one line."""
@@ -113,30 +136,43 @@ def main() -> None:
         code = program.main(prog_name="wandb-mirror", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        _end(error.exit_code, show_misuse, error)
     except (click.Abort, KeyboardInterrupt):
-        say("interrupted; nothing is lost, the same command goes on where it stopped")
-        sys.exit(130)
+        _end(130, say, "interrupted; nothing is lost, the same command goes on where it stopped")
     except MirrorError as error:
-        show_error(error)
-        sys.exit(error.exit_code)
+        _end(error.exit_code, show_error, error)
     except OSError as error:
         if error.errno not in FULL or error.filename is not None:
-            show_defect(error)
-            sys.exit(1)
+            _end(1, show_defect, error)
         _forget_output()
-        say("error: the answer cannot be written: no space is left where it goes")
-        sys.exit(StoreError.exit_code)
+        _end(StoreError.exit_code, say, "error: the answer cannot be written: no space is left where it goes")
     except Exception as error:
-        show_defect(error)
-        sys.exit(1)
+        _end(1, show_defect, error)
 
 
-def _forget_output() -> None:
+def _end(status: int, tell: Callable[..., object], *told: object) -> NoReturn:
+    """Say why, and end; that nobody reads it changes no status."""
+    try:
+        tell(*told)
+    except BrokenPipeError:
+        _forget_output(2)
+    sys.exit(status)
+
+
+def _forget_output(stream: int = 1) -> None:
     """Let what could not be written go, or Python tries once more at the end and makes another exit status of it."""
     with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+
+
+def show_misuse(error: click.ClickException) -> None:
+    """How the command is used, and what is wrong; what was typed may have been copied from anywhere."""
+    lines = (
+        error.format_message().split("\n") if isinstance(error, click.MissingParameter) else [error.format_message()]
+    )
+    message = "\n".join(visible(line.replace("\t", "  ")) for line in lines)
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    click.UsageError(message, context).show()
 
 
 def show_error(error: MirrorError) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from urllib.parse import unquote
 
 from mirror.cli.setting import Setting
+from mirror.cli.terminal.times import clock_text
 from mirror.config import SourceSettings
 from mirror.errors import AmbiguousName, ConfigError, MirrorError, NotMirrored
 from mirror.layout import Home
@@ -16,7 +18,7 @@ from mirror.records.addresses import RunPath
 from mirror.records.visible import visible
 from mirror.run.sdk.paths import id_of_typed, typed_of_id
 from mirror.store.engine.reader import Reader
-from mirror.store.read.names import LISTED, NamedRun, runs_named, similar_runs
+from mirror.store.read.names import LISTED, NamedRun, display_names, runs_named, similar_runs
 from mirror.store.read.runs import is_held
 
 _FORMS = "ENTITY/PROJECT/RUN_ID, its web address, or an id or a name that just one mirrored run has"
@@ -64,11 +66,25 @@ def find_run(text: str, setting: Setting, *, whole: bool = False) -> RunPath:
     raise NotMirrored(f"{text!r} does not name a run of this mirror", hint=hint)
 
 
+def names_of(home: Home, runs: Sequence[RunPath]) -> dict[RunPath, str]:
+    """What people call some runs: the display name, where it tells them apart, else the id; both where they differ.
+
+    Args:
+        home: the mirror.
+        runs: their paths, in the order of the answer.
+    """
+    with Reader(home) as lake:
+        shown = display_names(lake, runs)
+    names = {run: visible(shown.get(run) or typed_of_id(run[2])) for run in runs}
+    alike = Counter(names.values())
+    return {run: name if alike[name] == 1 else f"{name} ({typed_of_id(run[2])})" for run, name in names.items()}
+
+
 def _listed(runs: Sequence[NamedRun]) -> str:
     """Runs with what tells them apart, a line each."""
     lines = [
         f"  {run.run_path.key}/{typed_of_id(run.run_id)}  {visible(run.display_name or '')}"
-        f"  {run.state or ''}{f'  {run.created_at:%Y-%m-%d %H:%M}' if run.created_at else ''}".rstrip()
+        f"  {run.state or ''}  {clock_text(run.created_at, timespec='minutes') if run.created_at else ''}".rstrip()
         for run in runs[:SHOWN]
     ]
     return "\n".join([*lines, *([f"  … and {len(runs) - SHOWN} more"] if len(runs) > SHOWN else [])])

@@ -19,6 +19,7 @@ import pytest
 
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.cli.warm import can_serve, warm_program
+from tests.terminal import Terminal
 
 COMMAND = (sys.executable, "-m", "mirror.cli")
 INHERITED = ("PATH", "PYTHONPATH", "VIRTUAL_ENV", "SYSTEMROOT", "COVERAGE_PROCESS_START")
@@ -103,6 +104,10 @@ class Cli:
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
         """A process that is left running."""
         return subprocess.Popen([*COMMAND, *arguments], env=self.environment(), cwd=self.folder, **options)
+
+    def at_terminal(self, *arguments: str, columns: int = 80, **env: str) -> Terminal:
+        """A process at a terminal of its own."""
+        return Terminal([*COMMAND, *arguments], env={**self.environment(), **env}, cwd=self.folder, columns=columns)
 
     def __call__(self, *arguments: str | bytes, stdin: str | bytes = b"", code: int | None = None) -> Outcome:
         """Run to the end. Whatever happens, nobody is shown a traceback, and `code`, when given, is the status."""

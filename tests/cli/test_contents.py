@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mirror.cli.terminal.progress import time_left
+from mirror.cli.terminal.pass_line import time_left
 from mirror.pull import ProjectReport
 from mirror.records.addresses import ProjectKey
 from mirror.sandbox import Sandbox

@@ -27,7 +27,11 @@ OPTIONS = {
     ],
     "status": ["--json", "[RUN]"],
     "edit": [
-        "RUN",
+        "[RUN]",
+        "--filter",
+        "--project",
+        "--yes",
+        "--dry-run",
         "--add-tag",
         "--remove-tag",
         "--name",
@@ -51,11 +55,13 @@ OPTIONS = {
         "--max-step",
         "--system",
         "--plot",
+        "--log",
         "--json",
         "--jsonl",
         "--csv",
         "--output",
     ],
+    "compare": ["RUN RUN...", "--all", "--keys", "--log", "--no-plot", "--utc", "--json"],
     "checkout": ["RUN", "[DIR]", "--artifact", "--force", "--link", "--gone", "--json"],
     "runs": [
         "--project",
@@ -64,18 +70,21 @@ OPTIONS = {
         "--filter",
         "--order",
         "--columns",
+        "--group-by",
+        "--utc",
         "--limit",
         "--gone",
         "--json",
         "--csv",
     ],
-    "show": ["--json", "RUN"],
+    "show": ["--json", "--keys", "--all", "--utc", "RUN"],
     "sql": ["--json", "--csv", "--table", "--output", "[QUERY]"],
     "maintain": ["--dry-run", "--json"],
     "verify": ["--quick", "--json"],
     "repair": ["--dry-run", "--yes", "--json"],
     "daemon": ["--log"],
     "unit": ["--user", "[NAME]"],
+    "completion": ["{bash|zsh|fish}"],
     "doctor": ["--json"],
     "demo": [],
 }
@@ -101,13 +110,13 @@ def test_the_help_of_the_program_lists_commands_options_and_exit_statuses(cli: C
 def test_the_help_of_a_command_lists_its_options_and_ends_with_its_exit_statuses(cli: Cli, name: str) -> None:
     shown = cli(name, "-h", code=0).out
     assert shown.startswith(f"Usage: wandb-mirror {name} ")
-    for expected in [*OPTIONS[name], "--home"]:
+    for expected in [*OPTIONS[name], *(["--home"] if name != "completion" else [])]:
         assert expected in shown, expected
     statuses = shown.partition("Exit status:\n")[2].splitlines()
     listed = {int(line.split()[0]): line.split(maxsplit=1)[1] for line in statuses}
     assert listed.items() <= MEANINGS.items()
     assert {0, 2, 3, 8, 130} <= listed.keys()
-    assert (9 in listed) == (name in {"pull", "checkout", "status", "replay", "verify", "repair"})
+    assert (9 in listed) == (name in {"pull", "checkout", "status", "edit", "replay", "verify", "repair"})
     assert (6 in listed) == (name in {"init", "pull", "doctor", "outbox", "replay"}), "only those ask the server"
 
 

@@ -158,6 +158,7 @@ def test_doctor_prints_what_is_documented(troubled: Cli) -> None:
 
 def test_every_command_with_json_is_documented(cli: Cli) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    for name in ("pull", "status", "runs", "show", "history", "checkout", "sql", "doctor", "edit", "upload", "replay"):
+    commands = "pull status runs show history compare checkout sql doctor edit upload replay"
+    for name in commands.split():
         assert f"## `wandb-mirror {name}" in text
         assert "docs/json.md" in cli(name, "--help", code=0).out

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +12,6 @@ from mirror.layout import Home
 from mirror.run.api import Api
 from mirror.store.engine.lake import Lake
 from tests.cli.conftest import Editor
-from tests.cli.test_two_processes import Terminal
 
 
 def conflict(editor: Editor, run_id: str) -> str:
@@ -133,15 +134,12 @@ def test_nothing_is_dropped_while_the_lake_is_written(editor: Editor) -> None:
 def test_a_drop_asks_on_a_terminal_and_is_refused_elsewhere(editor: Editor) -> None:
     entry = editor.queue("edit", "r0", "--notes", "x")
     assert editor.cli.fails(10, "outbox", "drop", entry).hint.strip() == "agree with --yes"
-    terminal = Terminal(editor.cli, "outbox", "drop", entry)
-    terminal.until(r"give up edit notes of team/proj/r0\? \[y/N\]")
-    terminal.type("n\n")
-    assert terminal.end() == 0
-    assert "kept" in terminal.seen
-    terminal = Terminal(editor.cli, "outbox", "drop", entry)
-    terminal.until(r"\[y/N\]")
-    terminal.type("y\n")
-    assert terminal.end() == 0
+    for answer, said in (("n", "kept"), ("y", "dropped")):
+        with editor.cli.at_terminal("outbox", "drop", entry) as terminal:
+            terminal.reads("give up edit notes of team/proj/r0? [y/N]")
+            terminal.types(f"{answer}\n")
+            terminal.reads(said)
+            assert terminal.ends() == 0
     assert editor.entry(entry) is None
 
 
@@ -202,3 +200,13 @@ def test_a_torn_entry_is_set_aside_and_said_and_the_others_are_listed(editor: Ed
     assert "warning: torn.json in outbox/new was set aside" in said.err
     status = editor("status", "--json", code=9).json
     assert (status["outbox"]["aside"], [one["name"] for one in status["findings"]]) == (1, ["set_aside"])
+
+
+def test_receipts_tell_times_by_the_readers_clock_or_in_utc(editor: Editor) -> None:
+    entry = editor.queue("edit", "r0", "--notes", "new")
+    editor("replay")
+    (receipt,) = editor("outbox", "show", entry, "--json").json["receipts"]
+    there = replace(editor.cli, env={**editor.cli.env, "TZ": "Asia/Tokyo"})
+    ended = dt.datetime.fromisoformat(receipt["ended_at"])
+    assert f"receipt   {ended + dt.timedelta(hours=9):%Y-%m-%d %H:%M:%S}  applied" in there("outbox", "show", entry).out
+    assert f"receipt   {ended:%Y-%m-%d %H:%M:%S}Z  applied" in there("outbox", "show", entry, "--utc").out

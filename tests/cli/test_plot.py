@@ -50,6 +50,16 @@ def test_values_that_are_no_numbers_leave_a_gap_and_are_counted() -> None:
     assert "   " not in whole[-1].strip()
 
 
+def test_on_a_logarithmic_axis_what_falls_tenfold_a_step_is_a_straight_line() -> None:
+    lines = draw(series([10.0**-step for step in range(9)] + [0.0, -1.0]), width=WIDTH, height=HEIGHT, log=True)
+    starts = [len(row) - len(row.lstrip()) for row in cells(lines)]
+    widths = [after - before for before, after in pairwise(starts)]
+    assert max(widths) - min(widths) <= 2
+    assert "2 not above 0" in lines[0]
+    assert lines[1 + HEIGHT // 2].split()[0] == f"{10 ** (-8 * 4 / 7):.4g}"
+    assert draw(series([0.0, -1.0]), width=WIDTH, height=HEIGHT, log=True) == ["loss: 2 points, none of them above 0"]
+
+
 def test_a_series_without_one_number_says_so() -> None:
     assert draw(series([math.nan, math.inf]), width=WIDTH, height=HEIGHT) == [
         "loss: 2 points, none of them a finite number"
@@ -71,9 +81,10 @@ def test_the_axis_tells_close_values_apart() -> None:
     st.lists(st.floats(), min_size=1, max_size=50),
     st.integers(min_value=20, max_value=120),
     st.integers(min_value=2, max_value=20),
+    st.booleans(),
 )
-def test_every_plot_fits_its_frame(values: list[float], width: int, height: int) -> None:
-    lines = draw(series(values), width=width, height=height)
+def test_every_plot_fits_its_frame(values: list[float], width: int, height: int, log: bool) -> None:
+    lines = draw(series(values), width=width, height=height, log=log)
     if len(lines) > 1:
         assert len(lines) == height + 3
         assert len({line.find("┤") for line in lines[1:-2] if "┤" in line}) == 1

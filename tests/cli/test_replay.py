@@ -20,7 +20,8 @@ from mirror.layout import Home
 from mirror.outbox import OutboxReader
 from mirror.sandbox import Fault, Match
 from tests.cli.conftest import Editor
-from tests.cli.test_two_processes import Terminal, wait_until
+from tests.cli.test_two_processes import wait_until
+from tests.terminal import plain
 
 FAST = Pace(rescan_s=0.02, probe_first_s=0.02, probe_longest_s=0.1)
 
@@ -40,9 +41,9 @@ def test_what_waits_is_delivered_and_the_summary_says_so(editor: Editor) -> None
 
 def test_a_terminal_sees_a_line_for_each_operation(editor: Editor) -> None:
     editor.queue("edit", "r2", "--notes", "new")
-    terminal = Terminal(editor.cli, "replay")
-    assert terminal.end() == 0
-    assert re.search(r"applied +team/proj/r2  edit notes", terminal.seen)
+    with editor.cli.at_terminal("replay", columns=100) as terminal:
+        assert terminal.ends() == 0
+    assert re.search(r"applied +team/proj/r2  edit notes", plain(terminal.drawn))
 
 
 def test_nobody_is_asked_where_nothing_waits(editor: Editor) -> None:

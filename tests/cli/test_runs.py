@@ -34,6 +34,41 @@ def test_columns_reach_into_config_and_summary(filled: Cli) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--group-by", "project"], [{"project": "proj", "runs": 3}, {"project": "other", "runs": 1}]),
+        (
+            ["--group-by", "project", "--columns", "summary.loss,project", "--project", "team/proj"],
+            [
+                {
+                    "project": "proj", "runs": 3, "mean(summary.loss)": (0.123456789012345 + 3) / 2,
+                    "min(summary.loss)": 0.123456789012345, "max(summary.loss)": 3.0,
+                }
+            ],
+        ),
+        (
+            ["--group-by", "config.lr,state", "--columns", "std(summary.x)", "--order", "-config.lr", "--limit", "2"],
+            [
+                {"config.lr": 0.3, "state": "running", "runs": 1, "std(summary.x)": None},
+                {"config.lr": 0.2, "state": "crashed", "runs": 1, "std(summary.x)": None},
+            ],
+        ),
+        (["--group-by", "tags", "--tag", "good"], [{"tags": ["base", "good"], "runs": 1}]),
+    ],
+)  # fmt: skip
+def test_runs_that_share_something_are_one_row_with_figures(filled: Cli, options: list[str], expected: object) -> None:
+    assert filled("runs", *options, "--json", code=0).json == expected
+
+
+def test_groups_are_a_table_for_people_and_csv_for_programs(filled: Cli) -> None:
+    options = ("--group-by", "state", "--columns", "std(config.lr)", "--order", "+state")
+    assert [line.split() for line in filled("runs", *options, code=0).out.splitlines()[2:]] == [
+        ["crashed", "1"], ["finished", "2"], ["running", "1"],
+    ]  # fmt: skip
+    assert filled("runs", *options, "--csv", code=0).out.splitlines()[0] == "state,runs,std(config.lr)"
+
+
 def test_a_table_shows_paths_whole_and_markup_as_it_is_written(filled: Cli) -> None:
     said = filled.using(COLUMNS="80")("runs", "--columns", "path,display_name", code=0)
     assert "team/proj/r1    first [bold]run[/bold] é" in said.out
@@ -59,6 +94,11 @@ def test_a_table_without_rows_says_so(filled: Cli) -> None:
         (["--filter", "[1]"], "--filter must be a JSON object"),
         (["--filter", '{"config.lr": {"$gtt": 1}}'], "'$gtt' is not a known filter operator"),
         (["--project", "team"], "a project is ENTITY/PROJECT"),
+        (["--group-by", ","], "no field to group by is named"),
+        (["--group-by", "stat"], "'stat' is not a known column"),
+        (["--group-by", "state", "--columns", "mean(summry.loss)"], "'summry.loss' is not a known column"),
+        (["--group-by", "state", "--columns", "display_name"], "'display_name' is no number"),
+        (["--group-by", "state", "--order", "-summary.loss"], "'summary.loss' is no column of these groups"),
     ],
 )
 def test_a_listing_that_cannot_be_made_says_why(filled: Cli, options: list[str], expected: str) -> None:

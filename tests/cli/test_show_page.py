@@ -45,7 +45,7 @@ def test_a_run_that_is_not_mirrored_leaves_no_file(filled: Cli) -> None:
     ("options", "expected"),
     [
         (["--html", "missing/r1.html"], "there is no folder missing to write r1.html into"),
-        (["--html", "r1.html", "--json"], "--json and --html are two forms of one answer"),
+        (["--html", "r1.html", "--json"], "--json, --keys and --html are forms of one answer"),
     ],
 )
 def test_what_cannot_be_written_is_refused_before_anything_is_read(cli: Cli, options: list[str], expected: str) -> None:

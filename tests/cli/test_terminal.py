@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import subprocess
 import unicodedata
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +17,8 @@ from mirror.records.spans import span
 from mirror.records.visible import visible, visible_json
 from mirror.sandbox import Fault, Match, Sandbox
 from mirror.sandbox.records import ConsoleLine
-from tests.cli.conftest import Cli, Outcome
+from tests.cli.conftest import COMMAND, Cli, Outcome
+from tests.terminal import Terminal, plain
 
 FORGED = "forged: a line of its own"
 EVIL = f"x\x1b]0;title\x07\x1b[2J\x9b31m\u202egnp.exe\u2028\u2066\x7f\n{FORGED}\r{FORGED}"
@@ -70,12 +69,17 @@ RUN = "team/proj/r1"
     [
         ("runs", "--columns", "path,display_name,notes,tags,group,state"),
         ("show", RUN),
+        ("show", RUN, "--keys"),
+        ("show", RUN, "--all"),
         ("status",),
         ("status", RUN),
         ("status", "team/proj/r3"),
         ("history", RUN),
         ("history", RUN, "--plot"),
-        ("history", RUN, "--stream", "system"),
+        ("history", RUN, "team/proj/r2", "--plot"),
+        ("compare", RUN, "team/proj/r2", "--all"),
+        ("runs", "--group-by", f"tags,group,config.{EVIL}"),
+        ("history", RUN, "--system"),
         ("sql", "SELECT display_name, config, tags FROM runs"),
         ("sql", f'SELECT 1 AS "{EVIL}"'),
         ("sql", f'SELECT * FROM "{EVIL}"'),
@@ -83,11 +87,15 @@ RUN = "team/proj/r1"
         ("outbox",),
         ("outbox", "diff"),
         ("outbox", "diff", "--offline"),
+        ("edit", "--filter", "{}", "--state", "failed", "--notes", EVIL, "--dry-run"),
         ("replay", "--dry-run"),
         ("checkout", RUN, "out"),
         ("checkout", "team/proj/r2", "out2", "--json"),
         ("show", f"team/proj/{EVIL}"),
         ("runs", "--filter", f'{{"{"x"}": "\\u009b"}}'),
+        ("show", RUN, EVIL),
+        ("runs", "--limit", EVIL),
+        (f"--{EVIL}",),
         ("pull", RUN),
         ("pull", "--dry-run", "--reconcile"),
         ("verify",),
@@ -131,6 +139,21 @@ def texts_of(value: Any) -> set[str]:
     return {value} if isinstance(value, str) else set()
 
 
+def test_a_terminal_itself_is_told_nothing_by_texts_of_others(evil: Cli) -> None:
+    """On a terminal, colours and widths are in play that a pipe does not have, and CSV is for a person."""
+    program = " ".join(COMMAND)
+    typed = " && ".join(
+        f"{program} {arguments}"
+        for arguments in (f"show {RUN}", f"show {RUN} --all", "runs --csv --columns notes", f"history {RUN} --csv")
+    )
+    with Terminal(["sh", "-c", typed], env=evil.environment(), cwd=evil.folder) as terminal:
+        assert terminal.ends() == 0
+    assert "\x1b[" in terminal.drawn, "our own colours are there"
+    for evil_part in ("\x1b]", "\x1b[2J", "\x9b", "\u202e", "\u2066", "\u2028", "\x07", "\x7f"):
+        assert evil_part not in terminal.drawn
+    assert not [line for line in plain(terminal.drawn).splitlines() if line.startswith("forged")]
+
+
 def test_programs_get_csv_as_it_was_logged(evil: Cli) -> None:
     said = evil("sql", "SELECT display_name FROM runs WHERE run_id = 'r1'", "--csv", code=0)
     assert list(csv.reader(io.StringIO(said.out, newline=""))) == [["display_name"], [EVIL]]
@@ -145,16 +168,6 @@ def test_what_is_visible_is_harmless_and_json_stays_equal(text: str) -> None:
     assert not {unicodedata.category(one) for one in visible(text)} & {"Cc", "Zl", "Zp"}
     assert not {unicodedata.bidirectional(one) for one in visible(text)} & DIRECTIONS
     assert json.loads(visible_json(json.dumps(text, ensure_ascii=False))) == text
-
-
-@pytest.mark.parametrize("arguments", [("show", RUN), ("runs",), ("sql", "SELECT range FROM range(500)")], ids=" ".join)
-def test_a_reader_that_has_enough_ends_a_command_quietly(evil: Cli, arguments: tuple[str, ...]) -> None:
-    reading, writing = os.pipe()
-    process = evil.start(*arguments, stdout=writing, stderr=subprocess.PIPE)
-    os.close(writing)
-    os.close(reading)  # before it wrote anything
-    _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (0, b"")
 
 
 def test_a_wait_that_a_server_asks_for_by_mistake_is_told_without_its_digits() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
 import select
 import signal
@@ -14,7 +12,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from mirror.sandbox import Fault, Match, Sandbox
-from tests.cli.conftest import COMMAND, Cli
+from tests.cli.conftest import Cli
+from tests.terminal import plain
 
 SLOW = "[pull]\npage_size_start = 1\npage_size_max = 1\n"
 PATIENCE_S = 30.0
@@ -70,61 +69,13 @@ def test_an_interrupted_pull_says_one_line_and_the_next_one_completes(slow: Cli,
     assert slow("status", "--json", code=0).json["runs"] == 5
 
 
-class Terminal:
-    """A pseudo-terminal with a program in it."""
-
-    def __init__(self, cli: Cli, *arguments: str) -> None:
-        self.read, side = pty.openpty()
-        env = {**cli.environment(), "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
-        self.process = subprocess.Popen(
-            [*COMMAND, *arguments],
-            stdin=side,
-            stdout=side,
-            stderr=side,
-            env=env,
-            cwd=cli.folder,
-            start_new_session=True,
-        )
-        os.close(side)
-        self.seen = ""
-
-    def until(self, pattern: str) -> None:
-        """Read until the screen was sent what is looked for."""
-        end = time.monotonic() + PATIENCE_S
-        while re.search(pattern, self.seen) is None:
-            assert time.monotonic() < end, self.seen
-            if select.select([self.read], [], [], 0.2)[0]:
-                piece = self._more()
-                assert piece, f"the program ended:\n{self.seen}"
-                self.seen += piece
-
-    def _more(self) -> str:
-        """What was sent next; nothing when the program has ended."""
-        assert select.select([self.read], [], [], PATIENCE_S)[0], f"the program neither ends nor speaks:\n{self.seen}"
-        try:
-            return os.read(self.read, 65536).decode(errors="replace")
-        except OSError:  # how Linux says that the other side is closed
-            return ""
-
-    def type(self, text: str) -> None:
-        """Press keys; what was seen before is forgotten."""
-        self.seen = ""
-        os.write(self.read, text.encode())
-
-    def end(self) -> int:
-        """Read the rest and give the exit status."""
-        while piece := self._more():
-            self.seen += piece
-        os.close(self.read)
-        return self.process.wait(PATIENCE_S)
-
-
 def test_a_terminal_sees_bars_and_then_the_summary(slow: Cli) -> None:
-    terminal = Terminal(slow, "pull")
-    terminal.until(r"team/proj.*━.*[1-5]/5")
-    assert terminal.end() == 0
-    assert "team/proj: 5 new or changed (all runs compared)" in terminal.seen
-    assert re.search(r"1 project, \d+ requests", terminal.seen)
+    with slow.at_terminal("pull") as terminal:
+        assert "team/proj" in terminal.reads("━")
+        assert re.search(r"[1-5]/5 runs", f"{terminal.reads('/5')} runs")
+        assert terminal.ends() == 0
+    assert "team/proj: 5 new or changed (all runs compared)" in plain(terminal.drawn)
+    assert re.search(r"1 project, \d+ requests", plain(terminal.drawn))
 
 
 def test_without_a_terminal_there_are_plain_lines(cli: Cli, server: Sandbox) -> None:
@@ -134,25 +85,3 @@ def test_without_a_terminal_there_are_plain_lines(cli: Cli, server: Sandbox) -> 
     assert said.err.splitlines()[0] == "team/proj: 3 new or changed (all runs compared)"
     assert "\x1b" not in said.err
     assert cli("pull", "--quiet", code=0).err == ""
-
-
-def test_the_prompt_answers_forgives_and_leaves(filled: Cli) -> None:
-    terminal = Terminal(filled, "sql")
-    terminal.until("mirror> ")
-    terminal.type("SELECT run_id\n")
-    terminal.until(r"\.\.\.> ")
-    terminal.type("FROM runs WHERE project = 'proj' ORDER BY 1;\n")
-    terminal.until(r"r1\s+r2\s+r3\s[\s\S]*mirror> ")
-    terminal.type("SELEC 1;\n")
-    terminal.until(r"error: Parser Error[\s\S]*mirror> ")
-    terminal.type(".tables\n")
-    terminal.until(r"sweeps[\s\S]*mirror> ")
-    terminal.type("SELECT half a\n")
-    terminal.until(r"\.\.\.> ")
-    terminal.seen = ""
-    terminal.process.send_signal(signal.SIGINT)
-    terminal.type("\n")  # Python's readline may sleep through a signal until a key is pressed
-    terminal.until("mirror> ")
-    terminal.type(".quit\n")
-    assert terminal.end() == 0
-    assert "Traceback" not in terminal.seen

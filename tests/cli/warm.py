@@ -34,7 +34,7 @@ from mirror.store.read.sql import connect
 
 PATIENCE_S = 60.0
 # The interpreter looks at these while it starts, so a warm one has looked already.
-LOOKED_AT = ("PYTHON", "LC_", "LANG", "COVERAGE", "MALLOC", "LD_")
+LOOKED_AT = ("PYTHON", "LC_", "LANG", "COVERAGE", "MALLOC", "LD_", "TZ")
 
 
 class WarmProgram:

@@ -18,8 +18,8 @@ import click
 from mirror.api.client import Client
 from mirror.api.transport.credentials import find_api_key
 from mirror.api.transport.deployment import deployment_of
-from mirror.cli.commands.history import collect
 from mirror.cli.config_text import new_config_text
+from mirror.cli.histories import collect
 from mirror.cli.setting import Setting
 from mirror.cli.story.edits import Paths, compare, deliver_edits, edit_by_somebody_else, edit_offline
 from mirror.cli.terminal.output import plural, say_lines, write, write_lines

@@ -1,38 +1,37 @@
-"""`wandb-mirror edit`: change a run offline; the change is queued, and delivered by `replay`."""
+"""`wandb-mirror edit`: change a run offline, or all that a filter keeps; queued, and delivered by `replay`."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import sys
 from typing import Any
 
 import click
-import msgspec
 
-from mirror.cli.delivery.queueing import local_run, refusals_as_errors, tell_queued, telling_if_cut_short
-from mirror.cli.setting import find_setting
-from mirror.cli.terminal.output import UTF8, say
+from mirror.cli.delivery.bulk import forecast, queue_all
+from mirror.cli.delivery.queueing import (
+    NotingMirror,
+    local_run,
+    next_step,
+    refusals_as_errors,
+    tell_queued,
+    telling_how_many_if_cut_short,
+    telling_if_cut_short,
+)
+from mirror.cli.delivery.wishes import Wishes, check_wishes, queue_wishes, values_of
+from mirror.cli.filter_text import parse_filter
+from mirror.cli.setting import Setting, find_setting
+from mirror.cli.terminal.output import UTF8, plural, say
 from mirror.cli.terminal.statuses import exit_statuses
-from mirror.errors import ConfigError
-from mirror.records.texts import INTERNAL_CONFIG_KEYS
+from mirror.errors import EXIT_PARTIAL, Refused
+
+BY_NAME = 20  # entries of a filter's runs that are printed one by one
 
 
-class Wishes(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line asks for."""
-
-    texts: dict[str, str]  # by attribute of a run
-    added: tuple[str, ...]  # tags
-    removed: tuple[str, ...]
-    config: dict[str, Any]
-    without: tuple[str, ...]  # keys of the config
-    summary: dict[str, Any]
-    summary_without: tuple[str, ...]  # keys of the summary
-    state: str | None
-
-
-@click.command("edit", epilog=exit_statuses(5))
+@click.command("edit", epilog=exit_statuses(5, EXIT_PARTIAL, Refused.exit_code))
 @click.option("--home", type=click.Path(), help="The mirror's directory (else WANDB_MIRROR_HOME).")
-@click.argument("run", type=UTF8)
+@click.argument("run", type=UTF8, required=False)
+@click.option("--filter", "filters", type=UTF8, metavar="JSON", help="Instead of RUN: all that W&B's filter keeps.")
+@click.option("--project", type=UTF8, metavar="ENTITY/PROJECT", help="With --filter: only there; globs as ENTITY/*.")
 @click.option("--add-tag", "added", multiple=True, type=UTF8, metavar="TAG", help="May be given again.")
 @click.option("--remove-tag", "removed", multiple=True, type=UTF8, metavar="TAG", help="May be given again.")
 @click.option("--name", type=UTF8, help="The display name.")
@@ -44,10 +43,14 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--summary", multiple=True, type=UTF8, metavar="K=V", help="A summary key; V is JSON or text.")
 @click.option("--remove-summary", multiple=True, type=UTF8, metavar="K", help="Take a key out of the summary.")
 @click.option("--state", type=UTF8, help="pending or failed, where W&B allows it.")
+@click.option("--yes", is_flag=True, help="With --filter: do not ask.")
+@click.option("--dry-run", is_flag=True, help="With --filter: say what would change, and queue nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
 def command(
     home: str | None,
-    run: str,
+    run: str | None,
+    filters: str | None,
+    project: str | None,
     added: tuple[str, ...],
     removed: tuple[str, ...],
     pairs: tuple[str, ...],
@@ -55,10 +58,16 @@ def command(
     summary: tuple[str, ...],
     remove_summary: tuple[str, ...],
     state: str | None,
+    yes: bool,
+    dry_run: bool,
     as_json: bool,
     **texts: str | None,
-) -> None:
+) -> int:
     """Change RUN: queued, shown by mirror.Api at once, and delivered by `wandb-mirror replay`. No network.
+
+    With --filter all runs that it keeps: what would change, and of how many runs, is said before it is asked. Typed
+    again after it was cut short, it goes on; nothing is queued twice. Runs that do not take it are left out and named,
+    with exit status 9.
 
     Another configuration file is named before the command here: `wandb-mirror --config FILE edit …`.
     """
@@ -66,78 +75,68 @@ def command(
         texts={name: text for name, text in texts.items() if text is not None},
         added=added,
         removed=removed,
-        config=_values(pairs, "--config"),
+        config=values_of(pairs, "--config"),
         without=without,
-        summary=_values(summary, "--summary"),
+        summary=values_of(summary, "--summary"),
         summary_without=remove_summary,
         state=state,
     )
-    if not any(value not in (None, (), {}) for value in msgspec.structs.astuple(wishes)):
+    if wishes.is_empty:
         raise click.UsageError("say what to change: --add-tag, --notes, --config, --state, …")
-    _check(wishes)
-    local, found = local_run(find_setting(home, None), run)
+    if (run is None) == (filters is None):
+        raise click.UsageError("name one RUN, or --filter for all runs that it keeps")
+    if filters is None and (project is not None or yes or dry_run):
+        raise click.UsageError("--project, --yes and --dry-run go with --filter")
+    check_wishes(wishes)
+    setting = find_setting(home, None)
+    if filters is not None:
+        return _edit_all(setting, parse_filter(filters), project, wishes, yes=yes, dry_run=dry_run, as_json=as_json)
+    local, found = local_run(setting, str(run))
     with refusals_as_errors(), telling_if_cut_short(local):
-        if wishes.state is not None:  # first, for it may be refused
-            found.update_state(wishes.state)
-        _apply(found, wishes)
-        found.update()
+        queue_wishes(found, wishes, say)
     tell_queued(local, as_json=as_json)
+    return 0
 
 
-def _values(pairs: Sequence[str], flag: str) -> dict[str, Any]:
-    """`k=v` by key; a value that is no JSON is a text.
+def _edit_all(
+    setting: Setting,
+    filters: dict[str, Any],
+    project: str | None,
+    wishes: Wishes,
+    *,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Say what would change, ask, and queue it run by run.
 
-    Raises:
-        ConfigError: there is no `=`, no key, or a key twice.
-    """
-    values: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"{flag} {pair!r} is not K=V", hint=f"such as {flag} lr=0.1, or {flag} 'layers=[64, 10]'")
-        if key in values:
-            raise ConfigError(f"{flag} names {key!r} twice", hint="give each key once")
-        try:
-            values[key] = json.loads(text)
-        except (ValueError, RecursionError):
-            values[key] = text
-    return values
-
-
-def _check(wishes: Wishes) -> None:
-    """Refuse what contradicts itself.
+    Returns:
+        The exit status.
 
     Raises:
-        ConfigError: it does.
+        Refused: nobody agreed, and nobody can be asked.
+        ConfigError: the filter is wrong.
     """
-    for what, both in (
-        ("tag", set(wishes.added) & set(wishes.removed)),
-        ("config key", set(wishes.config) & set(wishes.without)),
-        ("summary key", set(wishes.summary) & set(wishes.summary_without)),
-    ):
-        if both:
-            raise ConfigError(f"{what} {min(both)!r} is to be set and to be removed", hint="give one of the two")
-    for key in (*wishes.config, *wishes.without):
-        if key in INTERNAL_CONFIG_KEYS:
-            raise ConfigError(f"{key!r} is W&B's own key of a config", hint="W&B writes it itself")
+    local = NotingMirror(setting.home)
+    with refusals_as_errors():
+        ahead = forecast(setting.home, filters, project, wishes)
+        for line in ahead.lines(wishes):
+            say(line)
+        refusing = dict(ahead.refusing)
+        if ahead.changing and not dry_run:
+            if not yes and not _agreed(f"change {plural(len(ahead.changing), 'run')}?"):
+                say("nothing was queued")
+                return 0
+            with telling_how_many_if_cut_short(local, len(ahead.changing)):
+                refusing |= queue_all(local, filters, project, wishes, ahead.changing)
+    if as_json or len(local.queued) <= BY_NAME:
+        tell_queued(local, as_json=as_json, ends=bool(local.queued))
+    else:
+        say(f"queued {plural(len(local.queued), 'operation')}; {next_step(setting.home)}")
+    return EXIT_PARTIAL if refusing else 0
 
 
-def _apply(run: Any, wishes: Wishes) -> None:
-    """Change the local run; what is not there to be removed is said."""
-    for name, text in wishes.texts.items():
-        setattr(run, name, text)
-    tags: list[str] = list(run.tags or ())
-    for tag in wishes.removed:
-        if tag not in tags:
-            say(f"the run has no tag {tag!r}")
-    kept = [tag for tag in tags if tag not in wishes.removed]
-    run.tags = [*kept, *(tag for tag in dict.fromkeys(wishes.added) if tag not in kept)]
-    for what, document, keys, values in (
-        ("config", run.config, wishes.without, wishes.config),
-        ("summary", run.summary_metrics, wishes.summary_without, wishes.summary),
-    ):
-        for key in keys:
-            if key not in document:
-                say(f"the {what} has no key {key!r}")
-            document.pop(key, None)
-        document.update(values)
+def _agreed(question: str) -> bool:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise Refused("nothing was queued: nobody agreed to change these runs", hint="agree with --yes")
+    return click.confirm(question, err=True)

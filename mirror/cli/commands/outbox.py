@@ -24,8 +24,10 @@ from mirror.cli.delivery.entries import (
 )
 from mirror.cli.run_paths import find_run
 from mirror.cli.setting import Setting, find_setting, setting_options
+from mirror.cli.terminal.near import NearNames
 from mirror.cli.terminal.output import UTF8, print_json, print_json_rows, say, write
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
+from mirror.cli.terminal.times import reclocked, utc_option
 from mirror.clock import utc_now
 from mirror.errors import ConfigError, NotFound, NotMirrored
 from mirror.outbox import OutboxReader, Placed
@@ -40,7 +42,7 @@ _RECEIPT = (
 FEW = 2000  # entries of which all ids are read, to shorten them in a table
 
 
-@click.group("outbox", epilog=exit_statuses(*ASKS_SERVER))
+@click.group("outbox", cls=NearNames, epilog=exit_statuses(*ASKS_SERVER))
 @setting_options
 @click.pass_context
 def command(ctx: click.Context, home: str | None, config: str | None) -> None:
@@ -59,6 +61,7 @@ def command(ctx: click.Context, home: str | None, config: str | None) -> None:
 @click.option("--run", type=UTF8, metavar="RUN", help="Only of this run.")
 @click.option("--limit", type=click.IntRange(min=1), help=f"At most so many (a table: {SHOWN}, JSON: all).")
 @click.option("--json", "as_json", is_flag=True, help="A JSON array of objects (docs/json.md).")
+@utc_option
 def list_(
     home: str | None,
     config: str | None,
@@ -88,6 +91,7 @@ def list_(
 @setting_options
 @click.argument("entry_id", type=UTF8, metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
+@utc_option
 def show_entry(home: str | None, config: str | None, entry_id: str, as_json: bool) -> None:
     """Show one entry whole, and what its deliveries came to; also one that has left the outbox. No network."""
     setting = find_setting(home, config)
@@ -157,7 +161,7 @@ def _print(placed: Placed | None, receipts: list[dict[str, Any]]) -> None:
     for receipt in receipts:
         path = f"{receipt['entity']}/{receipt['project']}/{receipt['run_id']}"
         answer = f": {receipt['answer']}" if receipt["answer"] else ""
-        write(f"receipt   {receipt['ended_at']}  {receipt['outcome']}  {path}  {receipt['kind']}{answer}")
+        write(f"receipt   {reclocked(receipt['ended_at'])}  {receipt['outcome']}  {path}  {receipt['kind']}{answer}")
         if receipt["sent"] is not None:
             write(f"sent      {json.dumps(receipt['sent'], ensure_ascii=False)}")
 

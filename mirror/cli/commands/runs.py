@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
+from mirror.cli.filter_text import parse_filter
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import UTF8
 from mirror.cli.terminal.results import show
 from mirror.cli.terminal.statuses import exit_statuses
-from mirror.errors import ConfigError
+from mirror.cli.terminal.times import utc_option
 from mirror.run.sql import connect
+from mirror.store.filters.run_groups import run_groups_sql
 from mirror.store.filters.run_list import RunQuery, run_list_sql
 from mirror.store.read.sql import run_sql
 
+DEFAULT_ORDER = "-created_at"
 DEFAULT_COLUMNS = "path,display_name,state,tags,created_at,heartbeat_at"
 
 
@@ -27,16 +29,22 @@ DEFAULT_COLUMNS = "path,display_name,state,tags,created_at,heartbeat_at"
 @click.option("--group", type=UTF8, help="Only runs of this group.")
 @click.option("--sweep", help="Only runs of this sweep.")
 @click.option("--filter", "filters", type=UTF8, metavar="JSON", help='W&B\'s filters: \'{"config.lr": {"$gt": 0.1}}\'.')
+@click.option("--order", type=UTF8, help=f"As W&B has it: -summary_metrics.loss.  [default: {DEFAULT_ORDER}]")
 @click.option(
-    "--order", type=UTF8, default="-created_at", show_default=True, help="As W&B has it: -summary_metrics.loss."
+    "--columns", type=UTF8, help=f"Names, by commas; config.K and summary.K too.  [default: {DEFAULT_COLUMNS}]"
 )
 @click.option(
-    "--columns", type=UTF8, default=DEFAULT_COLUMNS, show_default=True, help="Names; config.K and summary.K too."
+    "--group-by",
+    "group_by",
+    type=UTF8,
+    metavar="A,B",
+    help="A row for all runs that share these; of --columns mean, min and max, or just median(summary.loss).",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many (a table: 50, the other forms: all).")
 @click.option("--gone", is_flag=True, help="Also runs that were deleted upstream.")
 @click.option("--json", "form", flag_value="json", help="A JSON array of objects (docs/json.md).")
 @click.option("--csv", "form", flag_value="csv", help="CSV with a header.")
+@utc_option
 def command(
     home: str | None,
     config: str | None,
@@ -46,8 +54,9 @@ def command(
     group: str | None,
     sweep: str | None,
     filters: str | None,
-    order: str,
-    columns: str,
+    order: str | None,
+    columns: str | None,
+    group_by: str | None,
     limit: int | None,
     gone: bool,
     form: str | None,
@@ -62,28 +71,22 @@ def command(
     if sweep is not None:
         clauses.append({"sweep": sweep})
     if filters is not None:
-        clauses.append(_parse_filter(filters))
+        clauses.append(parse_filter(filters))
     query = RunQuery(
         project=project,
         filters={"$and": clauses} if clauses else None,
-        order=order,
-        columns=tuple(name.strip() for name in columns.split(",") if name.strip()),
+        order=order or (DEFAULT_ORDER if group_by is None else None),
+        columns=_names(columns or "") if columns is not None or group_by is not None else _names(DEFAULT_COLUMNS),
         limit=limit if limit is not None or form is not None else 50,
         with_gone=gone,
     )
-    text, parameters = run_list_sql(query)
+    text, parameters = run_list_sql(query) if group_by is None else run_groups_sql(query, _names(group_by))
     engine = connect(find_setting(home, config).home)
     try:
-        show(run_sql(engine, text, parameters), form or "table")
+        show(run_sql(engine, text, parameters), form or "table", by_the_clock=True)
     finally:
         engine.close()
 
 
-def _parse_filter(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"--filter is not JSON: {error}", hint='for example \'{"state": "finished"}\'') from error
-    if not isinstance(value, dict):
-        raise ConfigError("--filter must be a JSON object", hint='for example \'{"state": "finished"}\'')
-    return value
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())

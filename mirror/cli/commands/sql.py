@@ -9,7 +9,6 @@ import click
 
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import plural, say, typed_text
-from mirror.cli.terminal.prompt import prompt
 from mirror.cli.terminal.results import show
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import ConfigError
@@ -36,7 +35,8 @@ def command(
 
     Views: runs, metrics, files, system_metrics, console_lines, artifacts, artifact_files, run_artifacts, completeness,
     exports, tails, projects, sweeps, sources, failures; the lake itself is `lake`. Without QUERY it is read from
-    standard input, or a prompt opens. Nothing is written but by --output, and no file is read but the mirror's.
+    standard input; on a terminal a prompt opens, with completion and a history. Nothing is written but by --output,
+    and no file is read but the mirror's.
     """
     place = find_setting(home, config).home
     engine = connect(place)
@@ -44,7 +44,9 @@ def command(
     try:
         guard = None if unsafe else SqlGuard(engine, place)
         if query is None and sys.stdin.isatty():
-            prompt(engine, guard)
+            from mirror.cli.prompt.session import prompt  # brings what edits lines, which few questions need
+
+            prompt(place, engine, guard, form or "table")
             return
         text = typed_text(query if query is not None else sys.stdin.read(), "the query").strip()
         if not text:

@@ -11,6 +11,7 @@ from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, ago, plural, print_json, size, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.cli.terminal.tables import print_table
+from mirror.cli.terminal.times import utc_option
 from mirror.clock import utc_now
 from mirror.errors import EXIT_PARTIAL
 
@@ -22,6 +23,7 @@ SHOWN = 10  # failures that are listed one by one
 @click.argument("run", type=UTF8, required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
 @click.option("--watch", "watching", is_flag=True, help="Stay and show it live, until Ctrl-C.")
+@utc_option
 def command(home: str | None, config: str | None, run: str | None, as_json: bool, watching: bool) -> int:
     """Say how far each project is mirrored, and what waits to be delivered. Asks the mirror alone, never the network.
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from mirror.check import Damage, VerifyReport, verify
 from mirror.check.hashing import HashingProgress
@@ -116,9 +116,10 @@ def progress_bar(home: Home, meter: HashingProgress) -> Iterator[None]:
     total = used.objects + used.lake - used.catalog
     progress = Progress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
+        BarColumn(bar_width=12),  # the rest fits into 80 columns
         TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(compact=True),
         console=Console(stderr=True),
         transient=True,
     )

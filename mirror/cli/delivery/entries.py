@@ -10,6 +10,7 @@ import msgspec
 
 from mirror.cli.terminal.output import ago, plural, size
 from mirror.cli.terminal.tables import print_table
+from mirror.cli.terminal.times import clock_text
 from mirror.clock import utc_now
 from mirror.outbox import Placed
 from mirror.records.operations import (
@@ -128,7 +129,7 @@ def reason_text(entry: Entry, now: dt.datetime) -> str:
     if entry.resolved:
         parts.append(f"resolved: {entry.resolved}")
     if entry.not_before is not None and entry.not_before > now:
-        parts.append(f"not before {time_text(entry.not_before)}")
+        parts.append(f"not before {clock_text(entry.not_before)}")
     return "; ".join(parts)
 
 

@@ -81,8 +81,30 @@ def telling_if_cut_short(local: NotingMirror) -> Iterator[None]:
         raise
 
 
-def tell_queued(local: NotingMirror, *, as_json: bool) -> None:
-    """Print the entries, and how they are delivered."""
+@contextlib.contextmanager
+def telling_how_many_if_cut_short(local: NotingMirror, count: int) -> Iterator[None]:
+    """The same for many: how many, and how to go on.
+
+    Args:
+        local: through which they are queued.
+        count: runs that are to be changed.
+    """
+    try:
+        yield
+    except BaseException:
+        runs = len({entry.run_path for entry, _ in local.queued})
+        say(f"queued before this: the changes of {runs:,} of {count:,} runs; the same command queues the others")
+        raise
+
+
+def tell_queued(local: NotingMirror, *, as_json: bool, ends: bool = True) -> None:
+    """Print the entries, and how they are delivered.
+
+    Args:
+        local: through which they were queued.
+        as_json: as the documented contract.
+        ends: say what comes next.
+    """
     if as_json:
         entries: list[dict[str, Any]] = [entry_json(Placed("new", entry)) for entry, _ in local.queued]
         print_json({"entries": entries})
@@ -90,7 +112,8 @@ def tell_queued(local: NotingMirror, *, as_json: bool) -> None:
     for entry, folded in local.queued:
         with_it = " (together with the edit that waited)" if folded else ""
         write(f"{entry.id}  {entry.run_path}  {wish(entry.operation)}{with_it}")
-    say(next_step(local.home) if local.queued else "nothing to change: the run is so already")
+    if ends:
+        say(next_step(local.home) if local.queued else "nothing to change: the run is so already")
 
 
 def next_step(home: Home) -> str:

@@ -9,6 +9,7 @@ import msgspec
 
 from mirror.cli.delivery.entries import counted, wish
 from mirror.cli.terminal.output import ago, say, write
+from mirror.cli.terminal.times import reclocked
 from mirror.layout import Home
 from mirror.locks import Holder, holder_of
 from mirror.outbox import OutboxReader, Placed
@@ -85,7 +86,8 @@ def outbox_lines(status: OutboxStatus, now: dt.datetime, *, delivered_by_itself:
         oldest = f"; the oldest was asked {ago(status.oldest_at, now)}" if status.oldest_at is not None else ""
         lines.append(f"outbox  {parts}{oldest}")
     if status.replaying is not None:
-        lines.append(f"replay  PID {status.replaying.pid} ({status.replaying.command}) since {status.replaying.since}")
+        who = status.replaying
+        lines.append(f"replay  PID {who.pid} ({who.command}) since {reclocked(who.since)}")
     lines += [f"{WORDS[one.state]}: {one.id} {one.path}: {one.wish}: {one.reason}" for one in status.troubles[:SHOWN]]
     left = status.conflict + status.dead - min(SHOWN, len(status.troubles))
     if left > 0:

@@ -10,6 +10,7 @@ from mirror.cli.delivery.entries import entry_json
 from mirror.cli.report.outbox import open_outbox, print_pending
 from mirror.cli.run_paths import not_mirrored
 from mirror.cli.terminal.output import ago, plural, print_json, size, with_zone, write
+from mirror.cli.terminal.times import clock_text
 from mirror.clock import utc_now
 from mirror.errors import EXIT_PARTIAL
 from mirror.layout import Home
@@ -58,7 +59,7 @@ def describe_failure(failure: FailureOverview, now: dt.datetime) -> str:
     elif failure.next_at <= now:
         then = "tried again with the next pull"
     else:
-        then = f"tried again after {failure.next_at:%Y-%m-%d %H:%M} UTC"
+        then = f"tried again after {clock_text(failure.next_at, timespec='minutes')}"
     return f"{failure.reason} ({plural(failure.attempts, 'attempt')}, {then})"
 
 

@@ -14,6 +14,7 @@ from mirror.cli.report.health import SourceLag, finding_lines, lag_of, source_li
 from mirror.cli.report.outbox import OutboxStatus, outbox_lines, outbox_status
 from mirror.cli.setting import Setting
 from mirror.cli.terminal.output import size, with_zone
+from mirror.cli.terminal.times import reclocked
 from mirror.clock import utc_now
 from mirror.daemon.status.health import Finding, Vitals, judge
 from mirror.daemon.status.status_file import DaemonStatus, read_ended
@@ -174,7 +175,9 @@ def head_lines(status: Status, now: dt.datetime) -> list[str]:
     lines += [f"disk    {disk_line(status.disk)}{free_line(status.disk_free)}", f"server  {status.base_url}"]
     lines += [f"        {lack}" for lack in status.lacks]
     if status.writer is not None:
-        lines.append(f"writing PID {status.writer.pid} ({status.writer.command}) since {status.writer.since}")
+        lines.append(
+            f"writing PID {status.writer.pid} ({status.writer.command}) since {reclocked(status.writer.since)}"
+        )
     if status.daemon is not None:
         lines += daemon_lines(status.daemon, now)
     lines += source_lines(status.lags, now)

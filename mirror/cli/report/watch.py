@@ -25,6 +25,7 @@ from rich.text import Text
 from mirror.cli.report.status import LakeFigures, Status, head_lines, read_held, read_status
 from mirror.cli.setting import Setting
 from mirror.cli.terminal.output import ago, plural
+from mirror.cli.terminal.times import clock_text
 from mirror.clock import utc_now
 from mirror.daemon.status.status_file import read_daemon_status as read_daemon
 from mirror.errors import MirrorError
@@ -166,7 +167,7 @@ def view(status: Status, now: dt.datetime, error: str = "") -> RenderableType:
         now: UTC without a zone.
         error: why the last look failed; what is shown is older then.
     """
-    head = Text(f"wandb-mirror  {now:%Y-%m-%d %H:%M:%S} UTC  Ctrl-C ends", style="dim", no_wrap=True)
+    head = Text(f"wandb-mirror  {clock_text(now)}  Ctrl-C ends", style="dim", no_wrap=True)
     failed = [Text(visible(f"error: {error}"), style="red")] if error else []
     lines = [_styled(line) for line in head_lines(status, now)]
     body: list[RenderableType] = [head, *failed, *lines, Text("")]

@@ -1,15 +1,23 @@
-"""A line plot in a terminal: braille dots, an axis with its bounds, gaps where a value is no number."""
+"""Line plots in a terminal: braille dots, an axis with its bounds, gaps where a value has no place on it.
+
+Pure: series in, lines out. Lines of several series are pieces that know whose they are, so that whoever prints them
+colours them; where nothing can be coloured, each series has a letter.
+"""
 
 from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import msgspec
 
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # bit of each dot of a cell, by row and column
 BLANK = 0x2800
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+Piece = tuple[str, int | None]  # a text, and the place of the series that it belongs to
 
 
 class Series(msgspec.Struct, kw_only=True):
@@ -25,39 +33,100 @@ class Series(msgspec.Struct, kw_only=True):
         self.values.append(value)
 
 
-def draw(series: Series, *, width: int, height: int) -> list[str]:
+class Axis(msgspec.Struct, frozen=True, kw_only=True):
+    """The values from the lowest to the highest row."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def share(self, value: float) -> float:
+        """How far up a value lies, 0 to 1; halved first, since the span of two doubles may overflow."""
+        low, high, place = [math.log10(one) if self.log else one / 2 for one in (self.low, self.high, value)]
+        return (place - low) / (high - low) if high > low else 0.5
+
+    def at(self, share: float) -> float:
+        """The value that lies so far up."""
+        if self.log:
+            between = float(self.low ** (1 - share) * self.high**share)
+            return min(max(between, self.low), self.high)  # which rounding leaves
+        return self.low * (1 - share) + self.high * share
+
+
+def draw(series: Series, *, width: int, height: int, log: bool = False) -> list[str]:
     """One key as lines of text: a title, the plot with its axis, the steps below.
 
     Args:
         series: at least one point.
         width: columns in all.
         height: rows of the plot itself, without title and steps.
+        log: the axis of the values is logarithmic; what is not above 0 is a gap.
     """
-    finite = [value for value in series.values if math.isfinite(value)]
-    if not finite:
-        return [f"{series.name}: {len(series.values):,} points, none of them a finite number"]
-    low, high = min(finite), max(finite)
-    labels = _labels(low, high, height)
+    lines = draw_over([series], width=width, height=height, log=log)
+    return [describe(series, log=log), *("".join(text for text, _ in line) for line in lines)]
+
+
+def draw_over(
+    series: Sequence[Series], *, width: int, height: int, log: bool = False, letters: bool = False
+) -> list[list[Piece]]:
+    """Several series over one another on one pair of axes, as pieces of lines; none where nothing has a place.
+
+    Args:
+        series: at least one point each.
+        width: columns in all.
+        height: rows of the plot itself, without the steps below.
+        log: the axis of the values is logarithmic; what is not above 0 is a gap.
+        letters: draw the first series as A, the second as B, …, in place of dots.
+    """
+    values = [value for one in series for value in one.values if has_place(value, log)]
+    if not values:
+        return []
+    axis = Axis(low=min(values), high=max(values), log=log)
+    first, last = min(min(one.steps) for one in series), max(max(one.steps) for one in series)
+    labels = _labels(axis, height)
     margin = max(map(len, labels.values()))
-    canvas = Canvas(columns=max(8, width - margin - 2), rows=height)
-    _trace(series, canvas, low, high)
-    lines = [_title(series, finite)]
-    for row, cells in enumerate(canvas.text()):
+    columns = max(8, width - margin - 2)
+    canvases = [Canvas(columns=columns, rows=height) for _ in series]
+    for one, canvas in zip(series, canvases, strict=True):
+        _trace(one, canvas, axis, (first, last))
+    lines: list[list[Piece]] = []
+    for row in range(height):
         mark = "┤" if row in labels else "│"
-        lines.append(f"{labels.get(row, ''):>{margin}} {mark}{cells}".rstrip())
-    first, last = f"{series.steps[0]:.0f}", f"{series.steps[-1]:.0f}"
-    lines.append(f"{'':{margin}} └{'─' * canvas.columns}")
-    lines.append(f"{'':{margin}}  {first}{last:>{max(1, canvas.columns - len(first))}}")
+        lines.append([(f"{labels.get(row, ''):>{margin}} {mark}", None), *_row(canvases, row, letters)])
+    left, right = f"{first:.0f}", f"{last:.0f}"
+    lines.append([(f"{'':{margin}} └{'─' * columns}", None)])
+    lines.append([(f"{'':{margin}}  {left}{right:>{max(1, columns - len(left))}}", None)])
     return lines
 
 
-def _labels(low: float, high: float, height: int) -> dict[int, str]:
-    """What stands beside the first, the middle and the last row, with as many digits as tell them apart."""
-    middle = height // 2
-    share = middle / (height - 1)
-    marks = {0: high, middle: high * (1 - share) + low * share, height - 1: low}
-    digits = next((count for count in range(4, 17) if f"{low:.{count}g}" != f"{high:.{count}g}"), 4)
-    return {row: f"{value:.{digits}g}" for row, value in marks.items()}
+def has_place(value: float, log: bool) -> bool:
+    """Whether a value can be drawn."""
+    return math.isfinite(value) and (value > 0 or not log)
+
+
+def describe(series: Series, *, log: bool = False) -> str:
+    """A series in one line: name, extremes with their steps, last value, how many points."""
+    values, odd = series.values, sum(not math.isfinite(value) for value in series.values)
+    drawn = [value for value in values if has_place(value, log)]
+    if not drawn:
+        what = "above 0" if log and odd < len(values) else "a finite number"
+        return f"{series.name}: {len(values):,} points, none of them {what}"
+    low, high = min(drawn), max(drawn)
+    parts = [
+        f"min {short(low)} at {series.steps[values.index(low)]:.0f}",
+        f"max {short(high)} at {series.steps[values.index(high)]:.0f}",
+        f"last {short(values[-1])}",
+    ]
+    if odd:
+        parts.append(f"{odd:,} not finite")
+    if below := len(values) - odd - len(drawn):
+        parts.append(f"{below:,} not above 0")
+    return f"{series.name}  ({', '.join(parts)}; {len(values):,} points)"
+
+
+def short(value: float) -> str:
+    """A number as an axis shows it."""
+    return f"{value:.4g}" if math.isfinite(value) else str(value).replace("inf", "Infinity").replace("nan", "NaN")
 
 
 class Canvas:
@@ -65,36 +134,49 @@ class Canvas:
 
     def __init__(self, *, columns: int, rows: int) -> None:
         self.columns, self.rows = columns, rows
-        self._cells = [[0] * columns for _ in range(rows)]
+        self.cells = [[0] * columns for _ in range(rows)]  # bits of the dots
 
     def dot(self, x: int, y: int) -> None:
         """Set a dot, counted from the upper left."""
-        self._cells[y // 4][x // 2] |= DOTS[y % 4][x % 2]
-
-    def text(self) -> list[str]:
-        """The rows as characters; what is empty is a space."""
-        return ["".join(chr(BLANK | cell) if cell else " " for cell in row) for row in self._cells]
+        self.cells[y // 4][x // 2] |= DOTS[y % 4][x % 2]
 
 
-def _trace(series: Series, canvas: Canvas, low: float, high: float) -> None:
-    """Join the points of each column of dots; a value that is no number leaves a gap."""
+def _labels(axis: Axis, height: int) -> dict[int, str]:
+    """What stands beside the first, the middle and the last row, with as many digits as tell them apart."""
+    middle = height // 2
+    marks = {0: axis.high, middle: axis.at(1 - middle / (height - 1)), height - 1: axis.low}
+    digits = next((count for count in range(4, 17) if f"{axis.low:.{count}g}" != f"{axis.high:.{count}g}"), 4)
+    return {row: f"{value:.{digits}g}" for row, value in marks.items()}
+
+
+def _row(canvases: Sequence[Canvas], row: int, letters: bool) -> Iterator[Piece]:
+    """A row of all canvases over one another; the last one that has a dot in a cell owns it. Blanks at the end go."""
+    cells: list[Piece] = []
+    for bits in zip(*(canvas.cells[row] for canvas in canvases), strict=True):
+        owner = max((place for place, some in enumerate(bits) if some), default=None)
+        dots = 0
+        for some in bits:
+            dots |= some
+        cells.append((" " if owner is None else LETTERS[owner] if letters else chr(BLANK | dots), owner))
+    while cells and cells[-1][1] is None:
+        cells.pop()
+    for owner, run in groupby(cells, key=lambda cell: cell[1]):
+        yield "".join(text for text, _ in run), owner
+
+
+def _trace(series: Series, canvas: Canvas, axis: Axis, steps: tuple[float, float]) -> None:
+    """Join the points of each column of dots; a value that has no place leaves a gap."""
     wide, tall = canvas.columns * 2 - 1, canvas.rows * 4 - 1
-    first, span = series.steps[0], series.steps[-1] - series.steps[0]
+    first, span = steps[0], steps[1] - steps[0]
     before: tuple[int, int] | None = None
     for step, value in zip(series.steps, series.values, strict=True):
-        if not math.isfinite(value):
+        if not has_place(value, axis.log):
             before = None
             continue
         x = round((step - first) / span * wide) if span else wide // 2
-        y = tall - round(_share(value, low, high) * tall)
+        y = tall - round(axis.share(value) * tall)
         _line(canvas, before or (x, y), (x, y))
         before = (x, y)
-
-
-def _share(value: float, low: float, high: float) -> float:
-    """How far up a value lies, 0 to 1; halved first, since the span of two doubles may overflow."""
-    span = high / 2 - low / 2
-    return (value / 2 - low / 2) / span if span else 0.5
 
 
 def _line(canvas: Canvas, start: tuple[int, int], end: tuple[int, int]) -> None:
@@ -103,23 +185,3 @@ def _line(canvas: Canvas, start: tuple[int, int], end: tuple[int, int]) -> None:
     length = max(abs(x1 - x0), abs(y1 - y0), 1)
     for place in range(length + 1):
         canvas.dot(x0 + round((x1 - x0) * place / length), y0 + round((y1 - y0) * place / length))
-
-
-def _title(series: Series, finite: Sequence[float]) -> str:
-    values = series.values
-    low, high = min(finite), max(finite)
-    at_low, at_high = series.steps[values.index(low)], series.steps[values.index(high)]
-    parts = [
-        f"min {short(low)} at {at_low:.0f}",
-        f"max {short(high)} at {at_high:.0f}",
-        f"last {short(values[-1])}",
-    ]
-    odd = len(values) - len(finite)
-    if odd:
-        parts.append(f"{odd:,} not finite")
-    return f"{series.name}  ({', '.join(parts)}; {len(values):,} points)"
-
-
-def short(value: float) -> str:
-    """A number as an axis shows it."""
-    return f"{value:.4g}" if math.isfinite(value) else str(value).replace("inf", "Infinity").replace("nan", "NaN")

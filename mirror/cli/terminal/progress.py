@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable
 from types import TracebackType
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TaskID
+from rich.table import Column
+from rich.text import Text
 
-from mirror.cli.terminal.output import plural, say, size
+from mirror.cli.terminal.output import plural, say
+from mirror.cli.terminal.pass_line import contents, pass_line, runs_done
 from mirror.pull import ProjectReport
 from mirror.records.passes import SWEEPS_OF
 from mirror.records.visible import visible
 
 SECONDS_BETWEEN_LINES = 5.0
+SPINNER = 2  # columns that it takes, with a blank behind it
 RATE_SECONDS = 5.0  # the rate shown is that of so many last seconds
 
 
@@ -31,16 +27,8 @@ class Bars:
     """A watcher with one bar for each project under way: phase, runs, files, bytes, rate, errors, time to go."""
 
     def __init__(self) -> None:
-        self._progress = _LiveProgress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            TextColumn("[cyan]{task.fields[left]}"),
-            console=Console(stderr=True),
-            transient=True,
-        )
+        console = Console(stderr=True)
+        self._progress = Progress(SpinnerColumn(), _PassColumn(console), console=console, transient=True)
         self._tasks: dict[int, TaskID] = {}
 
     def __enter__(self) -> Bars:
@@ -56,9 +44,7 @@ class Bars:
 
     def pass_started(self, report: ProjectReport) -> None:
         """A new bar."""
-        self._tasks[id(report)] = self._progress.add_task(
-            escape(visible(str(report.key))), total=None, note="", left="", report=report, rate=Rate()
-        )
+        self._tasks[id(report)] = self._progress.add_task("", total=None, report=report, rate=Rate())
 
     def page_done(self, report: ProjectReport, expected: int | None) -> None:
         """Nothing: what is drawn looks at the report itself."""
@@ -69,22 +55,23 @@ class Bars:
         self._progress.console.print(escape(visible(project_line(report))), highlight=False, soft_wrap=True)
 
 
-class _LiveProgress(Progress):
-    """Bars that read their reports whenever they are drawn: files and bytes come between the pages."""
+class _PassColumn(ProgressColumn):
+    """A line that reads its report whenever it is drawn: files and bytes come between the pages."""
 
-    def get_renderables(self) -> Iterable[RenderableType]:
-        """Bring every bar up to date, and draw."""
-        for task in self.tasks:
-            report: ProjectReport = task.fields["report"]
-            rate: Rate = task.fields["rate"]
-            self.update(
-                task.id,
-                completed=report.settled,
-                total=expected_runs(report),
-                note=escape(note(report, rate.after(report.bytes_fetched))),
-                left=time_left(report, task.elapsed or 0.0),
-            )
-        yield from super().get_renderables()
+    def __init__(self, console: Console) -> None:
+        super().__init__(table_column=Column(no_wrap=True, overflow="ellipsis"))
+        self._console = console
+
+    def render(self, task: Task) -> Text:
+        """The line as it is now."""
+        report: ProjectReport = task.fields["report"]
+        before, bar, behind = pass_line(
+            report,
+            width=self._console.width - SPINNER,
+            rate=task.fields["rate"].after(report.bytes_fetched),
+            elapsed_s=task.elapsed or 0.0,
+        )
+        return Text.assemble(before, (bar, "magenta"), behind)
 
 
 class Rate:
@@ -125,55 +112,21 @@ class Lines:
         """Now and then, how far it is."""
         if time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
-            say(f"{report.key}: {note(report, None)}, {report.written:,} new or changed")
+            say(f"{report.key}: {note(report)}, {report.written:,} new or changed")
 
     def pass_ended(self, report: ProjectReport) -> None:
         """What the project came to."""
         say(project_line(report))
 
 
-def expected_runs(report: ProjectReport) -> int | None:
-    """How many runs a pass will look at; None while that is not known."""
-    if report.kind == "walk" and report.upstream is not None:
-        return max(report.upstream, report.listed)
-    return report.listed or None
-
-
-def time_left(report: ProjectReport, elapsed_s: float) -> str:
-    """How long the rest takes if it goes on as so far; runs are done in batches, so it is empty before the first."""
-    of_all = expected_runs(report)
-    if of_all is None or not 0 < report.settled < of_all:
-        return ""
-    left_s = round(elapsed_s * (of_all - report.settled) / report.settled)
-    return f"~{left_s // 60}:{left_s % 60:02} left"
-
-
-def note(report: ProjectReport, rate: float | None) -> str:
+def note(report: ProjectReport) -> str:
     """How far a pass is, in a few words."""
-    of_all = expected_runs(report)
-    parts = [report.phase, f"{report.settled:,}{f'/{of_all:,}' if of_all else ''} runs"]
+    parts = [report.phase, runs_done(report)]
     if report.files or report.parts:
         parts.append(contents(report))
-    if rate is not None and rate >= 1:
-        parts.append(f"{size(rate)}/s")
     if report.failed:
         parts.append(plural(len(report.failed), "error"))
     return ", ".join(parts)
-
-
-def contents(report: ProjectReport) -> str:
-    """What was fetched beside the metadata."""
-    counts = [
-        plural(count, one)
-        for count, one in (
-            (report.files, "file"),
-            (report.parts, "export"),
-            (report.rows, "row"),
-            (report.artifacts, "artifact"),
-        )
-        if count
-    ]
-    return " ".join([" + ".join(counts), f"({size(report.bytes_fetched)})"])
 
 
 def project_line(report: ProjectReport) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import io
 import json
 import math
 import os
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mirror.cli.terminal.output import plural, say, write
+from mirror.cli.terminal.output import plural, say
 from mirror.records.visible import visible, visible_json
 from mirror.store.read.sql import plain
 
@@ -59,15 +60,30 @@ def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]], *, title: s
     Where columns would be narrower than can be read, each row is written as lines of a name and a value instead.
     A long value is cut, and standard error says where the rest is.
     """
+    _draw_table(Answers(soft_wrap=False, highlight=False, width=width_of_answers()), names, rows, title)
+
+
+def table_text(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """The same as it would be printed, for a pager."""
+    drawn = io.StringIO()
+    is_terminal = sys.stdout.isatty()
+    console = Answers(
+        file=drawn, soft_wrap=False, highlight=False, width=width_of_answers(), force_terminal=is_terminal or None
+    )
+    _draw_table(console, names, rows, None)
+    return drawn.getvalue()
+
+
+def _draw_table(console: Console, names: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None) -> None:
     values = [list(row) for row in rows]
     held = [[cell(value) for value in row] for row in values]
     cut = sum(len(text) > CELL_CHARACTERS for row in held for text in row)
     if cut:
         held = [[f"{text[:CELL_CHARACTERS]}…" if len(text) > CELL_CHARACTERS else text for text in row] for row in held]
         say(f"{plural(cut, 'value')} cut after {CELL_CHARACTERS:,} characters; --json has them whole")
-    width = Console().width if sys.stdout.isatty() or "COLUMNS" in os.environ else UNLIMITED
+    width = console.width
     if width < COLUMN_READABLE * len(names):
-        _print_records(names, held)
+        _draw_records(console, names, held)
         return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, title=title, title_justify="left", pad_edge=False)
     for index, name in enumerate(names):
@@ -81,15 +97,18 @@ def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]], *, title: s
         )
     for row in held:
         table.add_row(*map(escape, row))
-    Answers(soft_wrap=False, highlight=False, width=width).print(table)
+    console.print(table)
 
 
-def _print_records(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def width_of_answers() -> int:
+    """Characters of a line: a terminal's, or as good as no limit where none reads them."""
+    return Console().width if sys.stdout.isatty() or "COLUMNS" in os.environ else UNLIMITED
+
+
+def _draw_records(console: Console, names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for number, row in enumerate(rows):
-        if number:
-            write("")
-        for name, value in zip(names, row, strict=True):
-            write(f"{name}: {value}")
+        lines = [f"{visible(str(name))}: {value}" for name, value in zip(names, row, strict=True)]
+        console.print(escape("\n".join([*([""] if number else []), *lines])), soft_wrap=True)
 
 
 def cell(value: Any) -> str:

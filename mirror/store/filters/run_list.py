@@ -9,7 +9,7 @@ import msgspec
 
 from mirror.errors import ConfigError
 from mirror.store.engine.connection import sql_name
-from mirror.store.filters.mongo import compile_filter, compile_order, run_expression
+from mirror.store.filters.mongo import Fragment, compile_filter, compile_order, run_expression
 
 PATH = "entity || '/' || project || '/' || run_id"
 
@@ -42,7 +42,22 @@ def run_list_sql(query: RunQuery) -> tuple[str, list[Any]]:
         expression = run_expression(name)
         parameters += expression.parameters
         selected.append(f"{expression.sql} AS {sql_name(name)}")
-    where = [] if query.with_gone else ["gone_at IS NULL"]
+    chosen, order = condition(query), compile_order(query.order)
+    parameters += [*chosen.parameters, *order.parameters]
+    text = f"SELECT {', '.join(selected)} FROM runs WHERE {chosen.sql} ORDER BY {order.sql}"
+    if query.limit is not None:
+        text += " LIMIT ?"
+        parameters.append(query.limit)
+    return text, parameters
+
+
+def condition(query: RunQuery) -> Fragment:
+    """Which runs a query is about, as SQL behind `WHERE`.
+
+    Raises:
+        ConfigError: a field or an operator is unknown, or the project is none.
+    """
+    where, parameters = [] if query.with_gone else ["gone_at IS NULL"], []
     if query.project is not None:
         if "/" not in query.project:
             raise ConfigError(f"a project is ENTITY/PROJECT, got {query.project!r}", hint="ENTITY/* takes all projects")
@@ -50,11 +65,4 @@ def run_list_sql(query: RunQuery) -> tuple[str, list[Any]]:
         parameters.append(query.project)
     chosen = compile_filter(query.filters)
     where.append(f"({chosen.sql})")
-    parameters += chosen.parameters
-    order = compile_order(query.order)
-    parameters += order.parameters
-    text = f"SELECT {', '.join(selected)} FROM runs WHERE {' AND '.join(where)} ORDER BY {order.sql}"
-    if query.limit is not None:
-        text += " LIMIT ?"
-        parameters.append(query.limit)
-    return text, parameters
+    return Fragment(" AND ".join(where), (*parameters, *chosen.parameters))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 import msgspec
 
@@ -85,3 +86,19 @@ def similar_runs(
         [name, name, project, entity, max(1, min(MOST_TYPOS, len(name) // 3)), limit],
     )
     return structs(NamedRun, rows)
+
+
+def display_names(lake: Queryable, runs: Sequence[RunPath]) -> dict[RunPath, str]:
+    """The display names of some runs, as they are mirrored; a run without one, or that is not held, is left out.
+
+    Args:
+        lake: to ask.
+        runs: their paths.
+    """
+    wanted = "SELECT unnest(?::VARCHAR[]) AS entity, unnest(?::VARCHAR[]) AS project, unnest(?::VARCHAR[]) AS run_id"
+    rows = lake.rows(
+        "SELECT entity, project, run_id, display_name FROM lake.runs"
+        f" SEMI JOIN ({wanted}) USING (entity, project, run_id) WHERE display_name <> ''",
+        [[run[part] for run in runs] for part in range(3)],
+    )
+    return {RunPath(*path): name for *path, name in rows}

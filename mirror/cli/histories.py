@@ -1,0 +1,90 @@
+"""A run's history opened as people ask for it, with what is to be said about it; and its numbers, as what is drawn."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from mirror.cli.run_paths import not_mirrored
+from mirror.cli.terminal.output import say
+from mirror.cli.terminal.plot import Series
+from mirror.errors import NotMirrored
+from mirror.layout import Home
+from mirror.records.addresses import RunPath
+from mirror.store.engine.reader import Reader
+from mirror.store.history.forms import WideRows
+from mirror.store.history.history import wide_history
+from mirror.store.metrics.system_history import system_history
+from mirror.store.read.run_overview import RunOverview, run_overview, unknown_keys
+
+OWN_KEYS = ("_step", "_timestamp", "_runtime")
+
+
+@contextlib.contextmanager
+def open_history(
+    home: Home,
+    path: RunPath,
+    keys: list[str] | None,
+    every_key: bool,
+    steps: tuple[int | None, int | None],
+    system: bool,
+) -> Iterator[WideRows]:
+    """The rows that are asked for, after what is to be said about them.
+
+    Raises:
+        NotMirrored: the run, or its history, is not held.
+    """
+    with Reader(home) as lake:
+        found = run_overview(lake, path)
+        if found is None:
+            raise not_mirrored(path, home)
+        if system:
+            if not found.system_metric_rows:
+                say(f"{path} holds no system metrics")
+            reader = system_history(lake, path, keys=keys)
+        elif found.history is None:
+            _explain_absence(found)
+            reader = system_history(lake, path, keys=[])
+            yield WideRows(reader)
+            return
+        else:
+            if not found.history.complete:
+                say(f"this history is not complete: {found.history.reason}")
+            reader = wide_history(
+                lake, path, keys=keys, min_step=steps[0], max_step=steps[1], rows="all" if every_key else "any"
+            )
+            for name in unknown_keys(lake, path, keys or ()):
+                say(f"no row of {path} holds {name!r}")
+        yield WideRows(reader)
+
+
+def _explain_absence(run: RunOverview) -> None:
+    """Say why there is nothing, where that is the truth.
+
+    Raises:
+        NotMirrored: the server has something.
+    """
+    path = f"{run.entity}/{run.project}/{run.run_id}"
+    failed = next((failure for failure in run.failures if failure.item in {"history", "contents"}), None)
+    if failed is not None:
+        raise NotMirrored(
+            f"the history of {path} could not be mirrored: {failed.reason}",
+            hint="pull --retry-quarantined tries again" if failed.quarantined else "the next pull tries again",
+        )
+    if run.history_line_count:
+        raise NotMirrored(
+            f"the history of {path} is not in this mirror",
+            hint=f"fetch it with `wandb-mirror pull {path}`, and history = true in its source",
+        )
+    say(f"{path} logged no history")
+
+
+def collect(rows: WideRows) -> dict[str, Series]:
+    """The points of every key that holds numbers, by name."""
+    found: dict[str, Series] = {}
+    for number, row in enumerate(rows.points()):
+        step = row[0] if row[0] is not None else float(number)
+        for name, value in zip(rows.names[1:], row[1:], strict=True):
+            if value is not None and name not in OWN_KEYS:
+                found.setdefault(name, Series(name=name)).add(step, value)
+    return found
