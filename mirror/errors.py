@@ -88,7 +88,7 @@ class ConfigError(MirrorError):
 
 
 class AmbiguousName(ConfigError):
-    """Several runs fit what was typed; the hint lists them."""
+    """Several runs, projects, keys or entries fit what was typed; the hint lists them."""
 
     exit_code = 2
 

@@ -7,13 +7,14 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
-from mirror.errors import ConfigError, NotFound
+from mirror.errors import AmbiguousName, NotFound
 from mirror.layout import Home
 from mirror.outbox.folders import STATES, Aside, Folders, outbox_errors, read_regular
 from mirror.outbox.names import is_name, run_tag, tag_in
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Entry, EntryState, UploadFile
 from mirror.records.texts import valid_unicode
+from mirror.records.visible import visible
 
 _AT_ONCE = 8192  # names that are held in memory, whatever the backlog
 _DIGEST = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
@@ -26,6 +27,9 @@ class Placed(NamedTuple):
 
     state: EntryState
     entry: Entry
+
+
+MOST_FITTING = 8  # entries that are listed where the beginning of an id fits several
 
 
 class OutboxReader:
@@ -115,13 +119,20 @@ class OutboxReader:
 
         Raises:
             NotFound: there is none.
-            ConfigError: there are several.
+            AmbiguousName: there are several; they are listed.
         """
         with outbox_errors(self.home), self._folders.listing():
             pairs = (pair for pair in self._names(frozenset(STATES)) if text and pair[0].startswith(text))
-            found = _smallest(pairs, 2)
-        if len(found) > 1 and found[0][0] != found[1][0]:
-            raise ConfigError(f"several entries of the outbox begin with {text!r}", hint="give more of the id")
+            found = _smallest(pairs, MOST_FITTING)
+        if len({entry_id for entry_id, _ in found}) > 1:
+            placed_ones = [self._read(entry_id, STATES[state]) for entry_id, state in found]
+            lines = [
+                f"  {one.entry.id}  {one.entry.run_path}  {one.entry.kind}  {one.state}" for one in placed_ones if one
+            ]
+            raise AmbiguousName(
+                f"several entries of the outbox begin with {text!r}",
+                hint="\n".join(["give more of the id, such as", *map(visible, lines)]),
+            )
         placed = self._read(found[0][0], STATES[found[0][1]]) if found else None
         if placed is None:
             raise NotFound(f"the outbox has no entry {text!r}", hint="`wandb-mirror outbox list` shows all")

@@ -149,7 +149,7 @@ def test_an_id_that_is_unknown_or_not_whole_enough_is_said(editor: Editor) -> No
     for command in (["show"], ["diff"], ["retry"], ["resolve", "--ours"], ["drop", "--yes"]):
         name, *more = command
         assert "the outbox has no entry 'ffffffff'" in editor.cli.fails(5, "outbox", name, "ffffffff", *more).error
-        assert "several entries" in editor.cli.fails(3, "outbox", name, "0", *more).error
+        assert "several entries" in editor.cli.fails(2, "outbox", name, "0", *more).error
 
 
 def test_what_a_state_does_not_allow_is_said_with_what_it_does(editor: Editor) -> None:

@@ -19,6 +19,7 @@ from mirror.cli.delivery.queueing import (
 )
 from mirror.cli.delivery.wishes import Wishes, check_wishes, queue_wishes, values_of
 from mirror.cli.filter_text import parse_filter
+from mirror.cli.names import find_projects
 from mirror.cli.setting import Setting, find_setting
 from mirror.cli.terminal.output import UTF8, plural, say
 from mirror.cli.terminal.statuses import exit_statuses
@@ -90,6 +91,7 @@ def command(
     check_wishes(wishes)
     setting = find_setting(home, None)
     if filters is not None:
+        project = find_projects(project, setting.home)
         return _edit_all(setting, parse_filter(filters), project, wishes, yes=yes, dry_run=dry_run, as_json=as_json)
     local, found = local_run(setting, str(run))
     with refusals_as_errors(), telling_if_cut_short(local):

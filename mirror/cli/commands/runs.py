@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from mirror.cli.filter_text import parse_filter
+from mirror.cli.names import find_projects
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import UTF8
 from mirror.cli.terminal.results import show
@@ -23,7 +24,9 @@ DEFAULT_COLUMNS = "path,display_name,state,tags,created_at,heartbeat_at"
 
 @click.command("runs", epilog=exit_statuses(5))
 @setting_options
-@click.option("--project", type=UTF8, metavar="ENTITY/PROJECT", help="Only this project; globs as ENTITY/*.")
+@click.option(
+    "--project", type=UTF8, metavar="PROJECT", help="Only this: its path, name or beginning; globs as ENTITY/*."
+)
 @click.option("--state", "states", multiple=True, help="Only runs in this state; may be given again.")
 @click.option("--tag", "tags", type=UTF8, multiple=True, help="Only runs with this tag; given again, with all of them.")
 @click.option("--group", type=UTF8, help="Only runs of this group.")
@@ -62,6 +65,7 @@ def command(
     form: str | None,
 ) -> None:
     """List mirrored runs. Asks the mirror alone, never the network."""
+    setting = find_setting(home, config)
     clauses: list[dict[str, Any]] = []
     if states:
         clauses.append({"state": {"$in": list(states)}})
@@ -73,7 +77,7 @@ def command(
     if filters is not None:
         clauses.append(parse_filter(filters))
     query = RunQuery(
-        project=project,
+        project=find_projects(project, setting.home),
         filters={"$and": clauses} if clauses else None,
         order=order or (DEFAULT_ORDER if group_by is None else None),
         columns=_names(columns or "") if columns is not None or group_by is not None else _names(DEFAULT_COLUMNS),
@@ -81,7 +85,7 @@ def command(
         with_gone=gone,
     )
     text, parameters = run_list_sql(query) if group_by is None else run_groups_sql(query, _names(group_by))
-    engine = connect(find_setting(home, config).home)
+    engine = connect(setting.home)
     try:
         show(run_sql(engine, text, parameters), form or "table", by_the_clock=True)
     finally:
