@@ -69,7 +69,7 @@ def troubled(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Cli:
 
 
 def test_pull_and_status_print_what_is_documented(troubled: Cli) -> None:
-    said = troubled("status", "--json", code=0).json
+    said = troubled("status", "--json", code=9).json
     agrees(said, "wandb-mirror status --json")
     for project in said["projects"]:
         agrees(project, "projects[] of status")

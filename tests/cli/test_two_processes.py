@@ -61,7 +61,7 @@ def test_an_interrupted_pull_says_one_line_and_the_next_one_completes(slow: Cli,
     *progress, last = said.splitlines()
     assert last == "interrupted; nothing is lost, the same command goes on where it stopped"
     assert not any("compared" in line for line in progress), "an interrupted pass is not reported as one that ended"
-    held = slow("status", "--json", code=0).json
+    held = slow("status", "--json", code=9).json
     assert 1 <= held["runs"] < 5
     assert held["projects"][0]["walk_under_way"]
     sandbox.faults.clear()
