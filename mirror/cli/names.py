@@ -38,7 +38,7 @@ def the_one(text: str, known: Sequence[str], *, what: str, hint: str) -> str:
 
 
 def find_projects(text: str | None, home: Home) -> str | None:
-    """A project as `ENTITY/PROJECT`, from whatever names just one that is mirrored; globs and None are taken as they are.
+    """A project as `ENTITY/PROJECT`, from whatever names just one that is mirrored; globs and None stay as they are.
 
     Raises:
         AmbiguousName, NotMirrored: as `the_one`.

@@ -17,17 +17,18 @@ def meant(text: str, known: Sequence[str]) -> list[str]:
         text: as typed.
         known: names; parts of a path are joined by slashes.
     """
-    lowered = text.lower()
-    for fits in (
-        lambda name: name == text,
-        lambda name: name.lower() == lowered,
-        lambda name: name.lower().rpartition("/")[2] == lowered,
-        lambda name: name.lower().startswith(lowered),
-        lambda name: name.lower().rpartition("/")[2].startswith(lowered),
-    ):
-        if found := [name for name in known if fits(name)]:
-            return found
-    return []
+    ranked = [(rank, name) for name in known if (rank := _rank(text, name)) is not None]
+    best = min((rank for rank, _ in ranked), default=0)
+    return [name for rank, name in ranked if rank == best]
+
+
+def _rank(text: str, name: str) -> int | None:
+    if name == text:
+        return 0
+    typed, lowered = text.lower(), name.lower()
+    last = lowered.rpartition("/")[2]
+    fits = (lowered == typed, last == typed, lowered.startswith(typed), last.startswith(typed))
+    return fits.index(True) + 1 if any(fits) else None
 
 
 def near(text: str, known: Sequence[str]) -> list[str]:
