@@ -345,6 +345,16 @@ PROMISES = (
             **files("pages", "containers examples pages reference"),
         },
     ),
+    Promise(
+        "what-is-logged",
+        "What people log is reached in what they type: tables, nested values, what is drawn over which step, code.",
+        {
+            "contract/test_what_people_log.py": (
+                "test_a_logged_table_is_asked_in_sql_by_run_and_key",
+                "test_a_logged_table_is_a_data_frame",
+            ),
+        },
+    ),
 )
 
 

@@ -24,6 +24,26 @@ SELECT s.*, b.best_run FROM ({sweeps}) s LEFT JOIN (
 ) b ON b.entity = s.entity AND b.project = s.project AND b.sweep_id = s.sweep_id
 """
 _HIDDEN = (META, EARLIER_FORMS)
+# What a history says of a table that was logged, as expressions over `metrics`.
+TABLE_COLUMNS = {
+    "rows": "TRY_CAST(json_extract_string(text, '$.nrows') AS BIGINT)",
+    "columns": "TRY_CAST(json_extract_string(text, '$.ncols') AS BIGINT)",
+    "path": "json_extract_string(text, '$.path')",
+    "sha256": "json_extract_string(text, '$.sha256')",
+    "increment": "TRY_CAST(json_extract_string(text, '$.increment_num') AS BIGINT)",
+}
+_TABLE_TYPES = "'table-file', 'incremental-table-file'"
+_LOGGED_TABLES = """
+SELECT m.entity, m.project, m.run_id, m.key, m.step, m.rows, m.columns, m.path, f.object IS NOT NULL AS held FROM (
+    SELECT entity, project, run_id, key, step, {found} FROM lake.metrics WHERE {is_table}
+) m LEFT JOIN lake.files f ON f.entity = m.entity AND f.project = m.project AND f.run_id = m.run_id AND f.name = m.path
+"""
+
+
+def is_table(text: str) -> str:
+    """Whether the text of a value is what W&B notes of a table, as SQL; `contains` goes first, since it is cheap."""
+    may_be = f"contains({text}, 'table-file') AND json_valid({text})"
+    return f"CASE WHEN {may_be} THEN json_extract_string({text}, '$._type') END IN ({_TABLE_TYPES})"
 
 
 def views(version: int) -> Mapping[str, str]:
@@ -47,6 +67,12 @@ def _shown(table: Table, version: int) -> str:
         for column in table.shown
     )
     return f"SELECT {', '.join(columns)} FROM lake.{table.name}"
+
+
+def made_views() -> Mapping[str, str]:
+    """The views beside those of tables: what is made of several, or of the JSON in them."""
+    shown = ", ".join(f"{TABLE_COLUMNS[name]} AS {name}" for name in ("rows", "columns", "path"))
+    return {"logged_tables": _LOGGED_TABLES.format(found=shown, is_table=is_table("text"))}
 
 
 VIEWS = views(SCHEMA_VERSION)
