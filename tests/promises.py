@@ -353,6 +353,7 @@ PROMISES = (
                 "test_a_logged_table_is_asked_in_sql_by_run_and_key",
                 "test_a_logged_table_is_a_data_frame",
             ),
+            "records/test_step_metrics.py": (),
             "cli/test_code.py": ("test_the_program_is_printed_byte_for_byte",),
         },
     ),

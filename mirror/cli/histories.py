@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 from mirror.cli.run_paths import not_mirrored
 from mirror.cli.terminal.output import say
-from mirror.cli.terminal.plot import Series
+from mirror.cli.terminal.plot import Series, in_order
 from mirror.errors import NotMirrored
 from mirror.layout import Home
 from mirror.records.addresses import RunPath
 from mirror.store.engine.reader import Reader
+from mirror.store.history.axes import Axes
 from mirror.store.history.forms import WideRows
 from mirror.store.history.history import wide_history
 from mirror.store.metrics.system_history import system_history
@@ -55,7 +56,7 @@ def open_history(
             )
             for name in unknown_keys(lake, path, keys or ()):
                 say(f"no row of {path} holds {name!r}")
-        yield WideRows(reader)
+        yield WideRows(reader, None if system else Axes(lake, path))
 
 
 def _explain_absence(run: RunOverview) -> None:
@@ -80,11 +81,16 @@ def _explain_absence(run: RunOverview) -> None:
 
 
 def collect(rows: WideRows) -> dict[str, Series]:
-    """The points of every key that holds numbers, by name."""
+    """The points of every key that holds numbers, by name; over the step metric that the run defined for it."""
     found: dict[str, Series] = {}
+    over = {name: rows.axes.of(name) if rows.axes is not None else None for name in rows.names[1:]}
     for number, row in enumerate(rows.points()):
         step = row[0] if row[0] is not None else float(number)
         for name, value in zip(rows.names[1:], row[1:], strict=True):
-            if value is not None and name not in OWN_KEYS:
-                found.setdefault(name, Series(name=name)).add(step, value)
-    return found
+            if value is None or name in OWN_KEYS:
+                continue
+            axis = over[name]
+            place = step if axis is None or rows.axes is None else rows.axes.place(name, step)
+            if place is not None:
+                found.setdefault(name, Series(name=f"{name} over {axis}" if axis else name)).add(place, value)
+    return {name: in_order(series) if over[name] else series for name, series in found.items()}

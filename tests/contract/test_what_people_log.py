@@ -34,10 +34,15 @@ def reached(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """A mirror, with the configuration that `init` writes, of a run that the SDK logged."""
     server.faults.clear()
     run = begin(PROJECT, "logged")
+    run.define_metric("epoch", hidden=True)
+    run.define_metric("loss", step_metric="epoch")
+    run.define_metric("val.*", step_metric="my.epoch")
+    run.define_metric("never", step_metric="nothing", step_sync=False)
     bits = wandb.Table(columns=["n"], log_mode="INCREMENTAL")
     for step in range(3):
         bits.add_data(step)
-        run.log({"loss": 1 / (step + 1), "val": {"acc": step / 2, "table": table_of(step)}, "bits": bits})
+        run.log({"loss": 1 / (step + 1), "epoch": 7.5 - step * 2.5, "my": {"epoch": 10 * step}, "never": step})
+        run.log({"val": {"acc": step / 2, "table": table_of(step)}, "bits": bits})
     run.log({"it's/one": wandb.Table(columns=["x", "X"], data=[[1, 2]])})
     run.finish()
     begin(PROJECT, "bare").finish()
@@ -49,8 +54,8 @@ def reached(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Cli:
 def test_logged_tables_are_listed_in_sql(reached: Cli) -> None:
     listed = reached("sql", "SELECT key, step, rows, columns, held FROM logged_tables ORDER BY 1, 2", "--json").json
     assert [(row["key"], row["step"], row["rows"], row["columns"]) for row in listed] == [
-        *(("bits", step, step + 1, 1) for step in range(3)), ("it's/one", 3, 1, 2),
-        *(("val.table", step, 2, 4) for step in range(3)),
+        *(("bits", 2 * step + 1, step + 1, 1) for step in range(3)), ("it's/one", 6, 1, 2),
+        *(("val.table", 2 * step + 1, 2, 4) for step in range(3)),
     ]  # fmt: skip
     assert all(row["held"] for row in listed)
 
@@ -104,12 +109,12 @@ def test_a_logged_table_is_a_data_frame(reached: Cli) -> None:
     polars: pl.DataFrame = table.to_polars()
     assert polars["text"].to_list() == ["step 2", "ü"]
     assert table.to_arrow().column("mixed").to_pylist() == ['{"deep":[1]}', "2.5"]
-    assert run.table("val.table", step=1).data[0][1] == "step 1"
-    assert (run.table("bits").data, run.table("bits", step=1).data) == ([[0], [1], [2]], [[0], [1]])
+    assert run.table("val.table", step=3).data[0][1] == "step 1"
+    assert (run.table("bits").data, run.table("bits", step=3).data) == ([[0], [1], [2]], [[0], [1]])
     preds = run.table("it's/one").to_arrow()  # noqa: F841 -- DuckDB takes it by its name
     assert mirror.connect(reached.home).sql("SELECT * FROM preds").fetchall() == [(1, 2)]
-    with pytest.raises(NotMirrored, match=r"no table 'bits' of .* at step 3 is in this mirror"):
-        run.table("bits", step=3)
+    with pytest.raises(NotMirrored, match=r"no table 'bits' of .* at step 4 is in this mirror"):
+        run.table("bits", step=4)
     with pytest.raises(NotMirrored, match="no table 'loss'"):
         run.table("loss")
 
@@ -144,6 +149,26 @@ def test_a_file_that_is_no_table_says_so(server: Sandbox, tmp_path_factory: pyte
 
 def test_nested_values_are_asked_by_their_dotted_key(reached: Cli) -> None:
     rows = reached("sql", "SELECT step, value FROM metrics WHERE key = 'val.acc' ORDER BY step", "--json", code=0).json
-    assert rows == [{"step": step, "value": step / 2} for step in range(3)]
+    assert rows == [{"step": 2 * step + 1, "value": step / 2} for step in range(3)]
     shown = reached("history", "logged", "--keys", "val.acc", "--json", code=0).json
-    assert shown == [{"_step": step, "val.acc": step / 2} for step in range(3)]
+    assert shown == [{"_step": 2 * step + 1, "val.acc": step / 2} for step in range(3)]
+
+
+def test_a_metric_is_drawn_over_the_step_metric_that_was_defined_for_it(reached: Cli) -> None:
+    shown = reached("history", "logged", "--plot", "--keys", "loss,val.acc,never", code=0).out
+    titles = [line for line in shown.splitlines() if "points)" in line]
+    assert titles == [
+        "loss over epoch  (min 0.3333 at 2.5, max 1 at 7.5, last 1; 3 points)",
+        "val.acc over my.epoch  (min 0 at 0, max 1 at 20, last 1; 3 points)",
+        "never  (min 0 at 0, max 2 at 4, last 2; 3 points)",
+    ]
+    assert [line.split() for line in shown.splitlines() if line.split()[:1] == ["2.5"]] == [["2.5", "7.5"]]
+    run = mirror.Api(reached.home).run(PATH)
+    assert [run.step_metric(key) for key in ("loss", "val.acc", "epoch", "x")] == [
+        "epoch",
+        "my.epoch",
+        "_step",
+        "_step",
+    ]
+    rows = run.history(keys=["loss"], x_axis=run.step_metric("loss"), pandas=False)
+    assert rows == [{"epoch": 7.5 - step * 2.5, "loss": 1 / (step + 1)} for step in range(3)]

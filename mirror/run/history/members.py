@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
+from mirror.records.step_metrics import step_metrics_of
+from mirror.records.steps import STEP
 from mirror.run.history.arguments import tell, what_is_wrong
 from mirror.run.history.exports import DownloadHistoryResult, write_exports
 from mirror.run.history.held import held_history, last_history_step, system_metrics_not_mirrored
@@ -31,6 +33,13 @@ class RunHistory(RunEdits):
     def lastHistoryStep(self) -> int:  # noqa: N802 - the SDK's name
         """The last step that was logged, by the server's word; -1 when nothing was. As the run was read."""
         return last_history_step(self)
+
+    def step_metric(self, key: str) -> str:
+        """The metric that a key is to be drawn over, by `define_metric`; `_step` where none was defined.
+
+        `run.history(keys=["loss"], x_axis=run.step_metric("loss"))`. The SDK has no such member.
+        """
+        return step_metrics_of(self._known_documents().config).of(key) or STEP
 
     @as_comm_error
     def history(

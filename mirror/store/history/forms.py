@@ -9,6 +9,7 @@ import math
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,16 +21,21 @@ from mirror.records.texts import dump_strict
 from mirror.store.history.cells import encode, json_texts
 from mirror.store.history.wide_columns import JSON_MARK
 
+if TYPE_CHECKING:
+    from mirror.store.history.axes import Axes
+
 
 class WideRows:
     """A history, read forward once.
 
     Args:
         reader: from `wide_history` or `system_history`.
+        axes: over what its keys are drawn; None: over steps, or times.
     """
 
-    def __init__(self, reader: pa.RecordBatchReader) -> None:
+    def __init__(self, reader: pa.RecordBatchReader, axes: Axes | None = None) -> None:
         self._reader = reader
+        self.axes = axes
         self.names: list[str] = list(reader.schema.names)
 
     def json_rows(self) -> Iterator[tuple[str | None, ...]]:
