@@ -13,6 +13,7 @@ from mirror.records.steps import STEP
 from mirror.run.history.arguments import tell, what_is_wrong
 from mirror.run.history.exports import DownloadHistoryResult, write_exports
 from mirror.run.history.held import held_history, last_history_step, system_metrics_not_mirrored
+from mirror.run.history.known_keys import warn_of_unknown
 from mirror.run.history.scan import HistoryScan
 from mirror.run.pending.edits import RunEdits
 from mirror.run.sdk.calls import as_comm_error, deprecated
@@ -72,15 +73,21 @@ class RunHistory(RunEdits):
 
         Raises:
             NotMirrored: it is not in this mirror.
+
+        Warns:
+            UserWarning: a key that no row holds, with those that may be meant.
         """
         wrong = what_is_wrong(keys, stream)
         if wrong is not None:
             tell(wrong)
             return []
         if arrow:
-            return self._sampled_table(samples, keys, x_axis, stream)
+            table = self._sampled_table(samples, keys, x_axis, stream)
+            warn_of_unknown(self, keys)
+            return table
         history = self._rows() if stream == "default" else None
         rows = self._sampled(samples, keys, x_axis, stream, history=history)
+        warn_of_unknown(self, keys)
         if not pandas:
             return rows
         try:
@@ -119,13 +126,18 @@ class RunHistory(RunEdits):
         Raises:
             CommError: the keys are no list of texts.
             NotMirrored: the history is not in this mirror.
+
+        Warns:
+            UserWarning: a key that no row holds, with those that may be meant.
         """
         wrong = what_is_wrong(keys, "default")
         if wrong is not None:
             raise ValueError(wrong)
         if how not in ("all", "any"):
             raise ValueError(f"how must be 'all' or 'any', not {how!r}")
-        return HistoryScan(self, min_step=min_step, max_step=max_step, keys=keys, page_size=page_size, how=how)
+        scan = HistoryScan(self, min_step=min_step, max_step=max_step, keys=keys, page_size=page_size, how=how)
+        warn_of_unknown(self, keys)
+        return scan
 
     def beta_scan_history(
         self,

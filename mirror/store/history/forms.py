@@ -9,7 +9,7 @@ import math
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,8 +21,15 @@ from mirror.records.texts import dump_strict
 from mirror.store.history.cells import encode, json_texts
 from mirror.store.history.wide_columns import JSON_MARK
 
-if TYPE_CHECKING:
-    from mirror.store.history.axes import Axes
+
+class Places(Protocol):
+    """Over what keys are drawn; `axes` has the one of a run."""
+
+    def of(self, key: str) -> str | None:
+        """The metric that a key is drawn over; None: steps."""
+
+    def place(self, key: str, step: float) -> float | None:
+        """Where a value of a key lies; None: nowhere."""
 
 
 class WideRows:
@@ -33,7 +40,7 @@ class WideRows:
         axes: over what its keys are drawn; None: over steps, or times.
     """
 
-    def __init__(self, reader: pa.RecordBatchReader, axes: Axes | None = None) -> None:
+    def __init__(self, reader: pa.RecordBatchReader, axes: Places | None = None) -> None:
         self._reader = reader
         self.axes = axes
         self.names: list[str] = list(reader.schema.names)
