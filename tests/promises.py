@@ -357,6 +357,7 @@ PROMISES = (
             "run/test_run_table.py": ("test_runs_are_a_data_frame_with_config_and_summary_as_columns",),
             "run/test_examples.py": (),
             "records/test_step_metrics.py": (),
+            "cli/test_typed_values.py": ("test_a_recipe_needs_no_cast",),
             "cli/test_code.py": ("test_the_program_is_printed_byte_for_byte",),
         },
     ),

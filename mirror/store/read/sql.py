@@ -26,7 +26,7 @@ from mirror.store.engine.reading import open_version
 from mirror.store.read.queued_runs import Overlaid, overlaid_relation
 from mirror.store.read.sql_guard import UNSAFE, SqlGuard, is_one, several, without_end
 from mirror.store.read.table_calls import TableSource, prepare_tables, use_tables
-from mirror.store.schema.views import made_views, views
+from mirror.store.schema.views import macros, made_views, views
 
 
 def connect(
@@ -52,6 +52,8 @@ def connect(
             found["runs"] = f"SELECT * FROM {overlaid_relation('runs_upstream', queued) if queued else 'runs_upstream'}"
             for name, query in {**found, **made_views()}.items():
                 engine.execute(f"CREATE VIEW {sql_name(name)} AS {query}")
+            for name, expression in macros().items():
+                engine.execute(f"CREATE MACRO {name} AS {expression}")
             engine.execute("COMMIT")
         except BaseException:
             engine.close()
@@ -196,6 +198,10 @@ def query_error(error: duckdb.Error) -> StoreError:
         return QueryError(f"sql reads nothing but the mirror: {message}", hint=UNSAFE)
     if "has been locked" in message:
         return QueryError(f"sql keeps its settings: {message}", hint=UNSAFE)
+    if "JSON" in message and "explicit type casts" in str(error):
+        return QueryError(
+            message, hint="a value of JSON is num(config, 'key') as a number, str(config, 'key') as a text"
+        )
     tables = 'see `wandb-mirror sql "DESCRIBE runs"` for the columns'
     return QueryError(message, hint="\n".join(lines[1:]) or tables)
 

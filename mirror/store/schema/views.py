@@ -39,6 +39,19 @@ SELECT m.entity, m.project, m.run_id, m.key, m.step, m.rows, m.columns, m.path, 
 ) m LEFT JOIN lake.files f ON f.entity = m.entity AND f.project = m.project AND f.run_id = m.run_id AND f.name = m.path
 """
 
+# A row a key: the tree of a document has each key with its way, joined by dots. What lies in a list stays in it.
+_VALUES = """
+SELECT r.entity, r.project, r.run_id, substr(j.fullkey, 3) AS key,
+    CASE WHEN j.type IN ('BIGINT', 'UBIGINT', 'HUGEINT', 'UHUGEINT', 'DOUBLE')
+        OR j.atom IN ('"NaN"', '"Infinity"', '"-Infinity"') THEN TRY_CAST(j.value->>'$' AS DOUBLE) END AS value,
+    CASE WHEN j.type <> 'NULL' THEN j.value->>'$' END AS text
+FROM runs r, json_tree(r.{document}) j
+WHERE json_type(r.{document}) = 'OBJECT' AND j.fullkey = j.path || '.' || j.key
+    AND (j.type <> 'OBJECT' OR j.value = '{{}}')
+    AND NOT regexp_matches(j.path, '\\[[0-9]+\\](\\.|$)')
+"""
+_POINTER = "replace(replace(key, '~', '~0'), '/', '~1')"
+
 
 def is_table(text: str) -> str:
     """Whether the text of a value is what W&B notes of a table, as SQL; `contains` goes first, since it is cheap."""
@@ -70,9 +83,24 @@ def _shown(table: Table, version: int) -> str:
 
 
 def made_views() -> Mapping[str, str]:
-    """The views beside those of tables: what is made of several, or of the JSON in them."""
+    """The views beside those of tables: what is made of several, or of the JSON in them. They name the view `runs`."""
     shown = ", ".join(f"{TABLE_COLUMNS[name]} AS {name}" for name in ("rows", "columns", "path"))
-    return {"logged_tables": _LOGGED_TABLES.format(found=shown, is_table=is_table("text"))}
+    return {
+        "logged_tables": _LOGGED_TABLES.format(found=shown, is_table=is_table("text")),
+        "config_values": _VALUES.format(document="config"),
+        "summary_values": _VALUES.format(document="summary"),
+    }
+
+
+def macros() -> Mapping[str, str]:
+    """Functions for the JSON columns: name with parameters, and what it is. The key of a dictionary's member may be
+    `a.b`; a key of that very name goes before.
+    """
+    own, member = (
+        f"json_extract_string(document, '/' || {way})" for way in (_POINTER, f"replace({_POINTER}, '.', '/')")
+    )
+    found = f"coalesce({own}, {member})"
+    return {"num(document, key)": f"TRY_CAST({found} AS DOUBLE)", "str(document, key)": found}
 
 
 VIEWS = views(SCHEMA_VERSION)
