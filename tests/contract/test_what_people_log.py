@@ -172,3 +172,12 @@ def test_a_metric_is_drawn_over_the_step_metric_that_was_defined_for_it(reached:
     ]
     rows = run.history(keys=["loss"], x_axis=run.step_metric("loss"), pandas=False)
     assert rows == [{"epoch": 7.5 - step * 2.5, "loss": 1 / (step + 1)} for step in range(3)]
+
+
+def test_a_page_draws_a_metric_over_its_step_metric(reached: Cli) -> None:
+    reached("show", "logged", "--html", "logged.html", code=0)
+    html = (reached.folder / "logged.html").read_text()
+    assert "min 0.33333 at 2.5 &#183; max 1 at 7.5 &#183; over epoch" in html
+    assert "min 0 at 0 &#183; max 1 at 20 &#183; over my.epoch" in html
+    assert "min 0 at 0 &#183; max 2 at 4</p>" in html, "nothing was logged of what `never` is defined over"
+    assert "Horizontal: steps, or the metric that a chart is over." in html
