@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from mirror.cli.run_paths import not_mirrored
-from mirror.cli.terminal.output import say
+from mirror.cli.terminal.output import plural, say
 from mirror.cli.terminal.plot import Series, in_order
 from mirror.errors import NotMirrored
 from mirror.layout import Home
@@ -16,7 +16,7 @@ from mirror.store.history.axes import Axes
 from mirror.store.history.forms import WideRows
 from mirror.store.history.history import wide_history
 from mirror.store.metrics.system_history import system_history
-from mirror.store.read.run_overview import RunOverview, run_overview, unknown_keys
+from mirror.store.read.run_overview import RunOverview, logged_as_none, run_overview, unknown_keys
 
 OWN_KEYS = ("_step", "_timestamp", "_runtime")
 
@@ -54,9 +54,18 @@ def open_history(
             reader = wide_history(
                 lake, path, keys=keys, min_step=steps[0], max_step=steps[1], rows="all" if every_key else "any"
             )
-            for name in unknown_keys(lake, path, keys or ()):
-                say(f"no row of {path} holds {name!r}")
+            if unknown := unknown_keys(lake, path, keys or ()):
+                _explain_keys(path, unknown, logged_as_none(lake, path, unknown))
         yield WideRows(reader, None if system else Axes(lake, path))
+
+
+def _explain_keys(path: RunPath, unknown: Sequence[str], nones: Mapping[str, int]) -> None:
+    """Say what no row holds, and what was logged as None, which rows do not tell from nothing."""
+    for name in unknown:
+        if name in nones:
+            say(f"{name!r} was logged as None alone, {plural(nones[name], 'time')}")
+        else:
+            say(f"no row of {path} holds {name!r}")
 
 
 def _explain_absence(run: RunOverview) -> None:

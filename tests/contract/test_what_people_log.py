@@ -37,11 +37,21 @@ def reached(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Cli:
     run.define_metric("epoch", hidden=True)
     run.define_metric("loss", step_metric="epoch")
     run.define_metric("val.*", step_metric="my.epoch")
-    run.define_metric("never", step_metric="nothing", step_sync=False)
+    run.define_metric("never", step_metric="nowhere", step_sync=False)
     bits = wandb.Table(columns=["n"], log_mode="INCREMENTAL")
     for step in range(3):
         bits.add_data(step)
-        run.log({"loss": 1 / (step + 1), "epoch": 7.5 - step * 2.5, "my": {"epoch": 10 * step}, "never": step})
+        run.log(
+            {
+                "loss": 1 / (step + 1),
+                "epoch": 7.5 - step * 2.5,
+                "my": {"epoch": 10 * step},
+                "never": step,
+                "nothing": None,
+                **({} if step else {"once": None}),
+                "some": step or None,
+            }
+        )
         run.log({"val": {"acc": step / 2, "table": table_of(step)}, "bits": bits})
     run.log({"it's/one": wandb.Table(columns=["x", "X"], data=[[1, 2]])})
     run.finish()
@@ -181,3 +191,20 @@ def test_a_page_draws_a_metric_over_its_step_metric(reached: Cli) -> None:
     assert "min 0 at 0 &#183; max 1 at 20 &#183; over my.epoch" in html
     assert "min 0 at 0 &#183; max 2 at 4</p>" in html, "nothing was logged of what `never` is defined over"
     assert "Horizontal: steps, or the metric that a chart is over." in html
+
+
+def test_a_logged_none_is_told_from_a_key_that_was_never_logged(reached: Cli) -> None:
+    query = "SELECT key, type, count FROM logged_keys WHERE key IN ('nothing', 'once', 'some', 'x') ORDER BY ALL"
+    assert reached("sql", query, "--json", code=0).json == [
+        {"key": "nothing", "type": "nil", "count": 3}, {"key": "once", "type": "nil", "count": 1},
+        {"key": "some", "type": "nil", "count": 1}, {"key": "some", "type": "number", "count": 2},
+    ]  # fmt: skip
+    said = reached("history", "logged", "--keys", "nothing,once,x,loss", "--csv", code=0).err.splitlines()
+    assert said == [
+        "'nothing' was logged as None alone, 3 times", "'once' was logged as None alone, 1 time",
+        f"no row of {PATH} holds 'x'",
+    ]  # fmt: skip
+    run = mirror.Api(reached.home).run(PATH)
+    with pytest.warns(UserWarning, match=r"no row of .* holds 'x'") as caught:
+        run.scan_history(keys=["nothing", "x"])
+    assert len(caught) == 1

@@ -28,7 +28,7 @@ def warn_of_unknown(run: RunFacts, keys: Sequence[str] | None, stacklevel: int =
     from mirror.store.read.run_overview import history_keys, unknown_among
 
     known = history_keys(run._local.reader, run._run_path)
-    for key in unknown_among(known, asked) if known else ():
+    for key in unknown_among([*known, *listed], asked) if known else ():
         near = difflib.get_close_matches(key, known[:MOST], NEAR) or _ending(key, known)
         hint = f"; near are {', '.join(map(repr, near))}" if near else ""
         warnings.warn(f"no row of {run._run_path} holds {key!r}{hint}", UserWarning, stacklevel=stacklevel)

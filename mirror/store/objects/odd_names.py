@@ -51,7 +51,7 @@ class OddNames:
         rows = {row["path"]: row for row in self._before}
         for name, reason in self._refused.items():
             rows[self.path(name)] = {"path": self.path(name), "name": name, "reason": reason}
-        content = json.dumps([rows[path] for path in sorted(rows)], indent=1).encode()
+        content = f"{json.dumps([rows[path] for path in sorted(rows)], indent=1)}\n".encode()
         temporary = f"{TMP_PREFIX}{secrets.token_hex(8)}"
         target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, 0o666, dir_fd=self._top)
         try:

@@ -186,3 +186,20 @@ def unknown_among(held: Sequence[str], keys: Sequence[str]) -> list[str]:
     `_timestamp`, are taken as known."""
     known = {*held, *(name for key in held for name in prefixes(key))}
     return [key for key in keys if key not in known and not key.startswith("_")]
+
+
+def logged_as_none(lake: Queryable, run: RunPath, keys: Sequence[str]) -> dict[str, int]:
+    """How often keys were logged as None, by the server's count; a history does not tell that from an absent key.
+
+    Args:
+        lake: to ask.
+        run: whose.
+        keys: which; those that never were are left out.
+    """
+    kinds = "json_each(r.history_keys, '$.keys') k, json_each(k.value, '$.typeCounts') c"
+    rows = lake.rows(
+        f"SELECT k.key, TRY_CAST(c.value->>'$.count' AS BIGINT) FROM lake.runs r, {kinds} WHERE {_RUN}"
+        " AND (c.value->>'$.type') = 'nil' AND k.key IN (SELECT unnest(?::VARCHAR[]))",
+        [*run, list(keys)],
+    )
+    return {key: count for key, count in rows if count}

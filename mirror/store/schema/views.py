@@ -50,6 +50,12 @@ WHERE json_type(r.{document}) = 'OBJECT' AND j.fullkey = j.path || '.' || j.key
     AND (j.type <> 'OBJECT' OR j.value = '{{}}')
     AND NOT regexp_matches(j.path, '\\[[0-9]+\\](\\.|$)')
 """
+# The server's word for what a history holds: it alone tells a key that was logged as None, `nil`, from an absent one.
+_LOGGED_KEYS = """
+SELECT r.entity, r.project, r.run_id, k.key, t.value->>'$.type' AS type,
+    TRY_CAST(t.value->>'$.count' AS BIGINT) AS count
+FROM runs r, json_each(r.history_keys, '$.keys') k, json_each(k.value, '$.typeCounts') t
+"""
 _POINTER = "replace(replace(key, '~', '~0'), '/', '~1')"
 
 
@@ -89,6 +95,7 @@ def made_views() -> Mapping[str, str]:
         "logged_tables": _LOGGED_TABLES.format(found=shown, is_table=is_table("text")),
         "config_values": _VALUES.format(document="config"),
         "summary_values": _VALUES.format(document="summary"),
+        "logged_keys": _LOGGED_KEYS,
     }
 
 
