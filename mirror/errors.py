@@ -112,7 +112,11 @@ class NotFound(MirrorError):
 
 
 class NotMirrored(NotFound, CommError):
-    """It is not in this mirror; the hint names the command that would fetch it."""
+    """It is not in this mirror; the hint names the command that would fetch it, and so does the text."""
+
+    def __str__(self) -> str:
+        """What is not here, and what to type: a script's log and a notebook show no more than this."""
+        return f"{self.message}; {self.hint}" if self.hint else self.message
 
 
 class RunNotFoundError(NotMirrored, ValueError):

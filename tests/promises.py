@@ -345,6 +345,24 @@ PROMISES = (
             **files("pages", "containers examples pages reference"),
         },
     ),
+    Promise(
+        "what-is-logged",
+        "What people log is reached in what they type: tables, nested values, what is drawn over which step, code.",
+        {
+            "contract/test_what_people_log.py": (
+                "test_a_logged_table_is_asked_in_sql_by_run_and_key",
+                "test_a_logged_table_is_a_data_frame",
+                "test_a_metric_is_drawn_over_the_step_metric_that_was_defined_for_it",
+                "test_a_logged_none_is_told_from_a_key_that_was_never_logged",
+            ),
+            "run/test_known_keys.py": ("test_unknown_keys_are_told_with_those_that_are_near",),
+            "run/test_run_table.py": ("test_runs_are_a_data_frame_with_config_and_summary_as_columns",),
+            "run/test_examples.py": (),
+            "records/test_step_metrics.py": (),
+            "cli/test_typed_values.py": ("test_a_recipe_needs_no_cast",),
+            "cli/test_code.py": ("test_the_program_is_printed_byte_for_byte",),
+        },
+    ),
 )
 
 

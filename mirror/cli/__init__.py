@@ -35,6 +35,7 @@ COMMANDS = {
     "show": "Show one mirrored run whole; no network.",
     "history": "Show or draw what a run logged step by step; no network.",
     "compare": "Show in what runs differ, and their curves; no network.",
+    "code": "Print the program of a run, or its packages; no network.",
     "checkout": "Write the files of a run into a folder; no network.",
     "sql": "Answer SQL over the mirror; no network.",
     "edit": "Change a run; queued until it is delivered; no network.",

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from mirror.cli.run_paths import not_mirrored
-from mirror.cli.terminal.output import say
-from mirror.cli.terminal.plot import Series
+from mirror.cli.terminal.output import plural, say
+from mirror.cli.terminal.plot import Series, in_order
 from mirror.errors import NotMirrored
 from mirror.layout import Home
 from mirror.records.addresses import RunPath
 from mirror.store.engine.reader import Reader
+from mirror.store.history.axes import Axes
 from mirror.store.history.forms import WideRows
 from mirror.store.history.history import wide_history
 from mirror.store.metrics.system_history import system_history
-from mirror.store.read.run_overview import RunOverview, run_overview, unknown_keys
+from mirror.store.read.run_overview import RunOverview, logged_as_none, run_overview, unknown_keys
 
 OWN_KEYS = ("_step", "_timestamp", "_runtime")
 
@@ -53,9 +54,18 @@ def open_history(
             reader = wide_history(
                 lake, path, keys=keys, min_step=steps[0], max_step=steps[1], rows="all" if every_key else "any"
             )
-            for name in unknown_keys(lake, path, keys or ()):
-                say(f"no row of {path} holds {name!r}")
-        yield WideRows(reader)
+            if unknown := unknown_keys(lake, path, keys or ()):
+                _explain_keys(path, unknown, logged_as_none(lake, path, unknown))
+        yield WideRows(reader, None if system else Axes(lake, path))
+
+
+def _explain_keys(path: RunPath, unknown: Sequence[str], nones: Mapping[str, int]) -> None:
+    """Say what no row holds, and what was logged as None, which rows do not tell from nothing."""
+    for name in unknown:
+        if name in nones:
+            say(f"{name!r} was logged as None alone, {plural(nones[name], 'time')}")
+        else:
+            say(f"no row of {path} holds {name!r}")
 
 
 def _explain_absence(run: RunOverview) -> None:
@@ -80,11 +90,16 @@ def _explain_absence(run: RunOverview) -> None:
 
 
 def collect(rows: WideRows) -> dict[str, Series]:
-    """The points of every key that holds numbers, by name."""
+    """The points of every key that holds numbers, by name; over the step metric that the run defined for it."""
     found: dict[str, Series] = {}
+    over = {name: rows.axes.of(name) if rows.axes is not None else None for name in rows.names[1:]}
     for number, row in enumerate(rows.points()):
         step = row[0] if row[0] is not None else float(number)
         for name, value in zip(rows.names[1:], row[1:], strict=True):
-            if value is not None and name not in OWN_KEYS:
-                found.setdefault(name, Series(name=name)).add(step, value)
-    return found
+            if value is None or name in OWN_KEYS:
+                continue
+            axis = over[name]
+            place = step if axis is None or rows.axes is None else rows.axes.place(name, step)
+            if place is not None:
+                found.setdefault(name, Series(name=f"{name} over {axis}" if axis else name)).add(place, value)
+    return {name: in_order(series) if over[name] else series for name, series in found.items()}

@@ -66,7 +66,8 @@ def plot_runs(
             keys = _chosen(drawn, None, most)  # of the further runs these alone are read
         for key in keys or ():
             if key in drawn:
-                found.setdefault(key, []).append(_named(drawn[key], name, from_zero=system))
+                title = drawn[key].name  # runs that define another step metric have a plot of their own
+                found.setdefault(title, []).append(_named(drawn[key], name, from_zero=system))
             elif drawn:
                 say(f"{run} has no numbers of {key!r}")
     if not found:

@@ -1,17 +1,20 @@
 """Which names from a server may become files in a folder: rules of names alone, no I/O.
 
-A name is a slash path and untrusted. Nothing is repaired or renamed: a name that cannot be written as it is, inside the
-folder and beside all others, is refused with a reason that people can read.
+A name is a slash path and untrusted. Nothing is repaired: a name that cannot be written as it is, inside the folder and
+beside all others, is refused with a reason that people can read. `safe_name` is what may stand for it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable
 
 COMPONENT_BYTES = 255  # what Linux, macOS and Windows file systems take (Windows: characters)
 PATH_BYTES = 4000  # below PATH_MAX, with room for nothing but the name
+_SAFE = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
+_KEPT_OF_LONG = 150  # characters of a long name that stay readable
 _DRIVE = re.compile(r"[A-Za-z]:")
 _WINDOWS_MARKS = re.compile(r'[<>:"|?*\\\x00-\x1f]')
 _WINDOWS_DEVICES = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³]|CONIN\$|CONOUT\$)\s*(\..*)?$", re.IGNORECASE)
@@ -94,3 +97,23 @@ def refusals(names: Iterable[str], *, windows: bool = False, folds_case: bool = 
 def casefold_path(name: str) -> str:
     """A name as a file system sees it that folds case."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
+
+
+def safe_name(name: str) -> str:
+    """One part of a path that stands for a name, whatever it is, on every file system; no two names have the same.
+
+    Percent-encoded as in addresses, and so are upper-case letters, which a file system may not tell from others, and
+    dots at an end: `urllib.parse.unquote` gives the name back. One that is too long for that ends with `%~` and its
+    digest, and only a table knows it.
+    """
+    encoded = "".join(
+        chr(byte) if chr(byte) in _SAFE else f"%{byte:02X}" for byte in name.encode(errors="surrogatepass")
+    )
+    for end in ("^\\.", "\\.$"):
+        encoded = re.sub(end, "%2E", encoded)
+    if _WINDOWS_DEVICES.match(encoded):
+        encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
+    if len(encoded) > COMPONENT_BYTES:
+        digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()
+        encoded = f"{encoded[:_KEPT_OF_LONG].rstrip('%.')}%~{digest}"
+    return encoded or "%"

@@ -10,6 +10,7 @@ parsers, databases and people give up on one at depths of their own, so one dept
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -110,6 +111,20 @@ def valid_unicode(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Column names made distinct (`a`, `a_1`), so that no value of a row is lost in an object."""
+    taken: set[str] = set()
+    result = []
+    for name in names:
+        candidate, number = name, 0
+        while candidate in taken:
+            number += 1
+            candidate = f"{name}_{number}"
+        taken.add(candidate)
+        result.append(candidate)
+    return result
 
 
 def _parse(text: str | None) -> Any:

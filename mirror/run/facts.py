@@ -312,6 +312,11 @@ class RunFacts(Attrs):
             )
         return self._attrs[field]
 
+    def _known_documents(self) -> Documents:
+        """The texts of its documents, as the server sent them."""
+        self._read_documents()
+        return self._seen.documents or NO_DOCUMENTS
+
     def _known_document(self, field: str) -> Any:
         """The same; None for one that is not JSON."""
         self._read_documents()

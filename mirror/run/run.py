@@ -1,8 +1,8 @@
 """`Run`: the whole surface of the SDK's `wandb.apis.public.Run`, answered from the mirror, with no network.
 
 Each member has its place: what the run is in `facts`, what changes it in `pending.edits`, its history in
-`history.members`, what else it contains in `contents`, how it looks in `page.notebook`. Here is what leads to the other
-objects that people hold: artifacts, its sweep.
+`history.members`, the tables that it logged in `logged_tables`, what else it contains in `contents`, how it looks in
+`page.notebook`. Here is what leads to the other objects that people hold: artifacts, its sweep.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 from mirror.records.operations import LogArtifact, UseArtifact
 from mirror.run.artifacts.artifact import Artifact
 from mirror.run.artifacts.run_artifacts import RunArtifacts
-from mirror.run.history.members import RunHistory
+from mirror.run.logged_tables import RunTables
 from mirror.run.page.notebook import RunLook
 from mirror.run.sdk.calls import as_comm_error
 from mirror.run.sweeps import Sweep
@@ -26,7 +26,7 @@ class CreatesRuns(Protocol):
     ) -> Run: ...
 
 
-class Run(RunHistory, RunLook):
+class Run(RunTables, RunLook):
     """One run of the mirror. Made by `Api.run`, `Api.runs` and `Run.create`."""
 
     _sweep: Sweep | None = None

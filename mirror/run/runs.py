@@ -13,6 +13,7 @@ from mirror.run.facts import NO_DOCUMENTS
 from mirror.run.pending.listing import listed_ids, runs_to_be_made
 from mirror.run.pending.local import LocalMirror
 from mirror.run.run import Run
+from mirror.run.run_table import RunTable
 from mirror.run.sdk.absent import ProjectNotMirrored
 from mirror.run.sdk.calls import as_comm_error
 from mirror.run.sdk.pages import SizedPages
@@ -21,6 +22,10 @@ from mirror.store.read.runs import Documents, read_documents, read_light_runs
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
+
+    from mirror.store.read.frames import Table as ArrowTable
+
+_ROWS_AT_ONCE = 500  # runs of a data frame whose documents are in memory at once
 
 
 class Runs(SizedPages[Run]):
@@ -92,6 +97,42 @@ class Runs(SizedPages[Run]):
         pages = iter(lambda: list(islice(every, self.per_page)), [])
         place = self.entity, self.project
         return combined(self._local.reader, place, pages, samples, keys, x_axis, format, stream)
+
+    @as_comm_error
+    def to_df(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """A row a run: its facts, then config and summary as columns `config.lr`, `summary.loss`, and `config.opt.name`
+        of a dictionary. The SDK has no such members.
+
+        Args:
+            columns: which, in this order; None: all. A column that no run has is empty.
+
+        Raises:
+            CommError: pandas is not installed, or the table would have more than `run_table.MOST_CELLS`.
+        """
+        return self._table(columns).to_df()
+
+    @as_comm_error
+    def to_polars(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """The same for polars; a column without one type for all its values holds JSON texts."""
+        return self._table(columns).to_polars()
+
+    @as_comm_error
+    def to_arrow(self, columns: Sequence[str] | None = None) -> ArrowTable:
+        """The same as a `pyarrow.Table`, which DuckDB takes by the name of its variable."""
+        return self._table(columns).to_arrow()
+
+    def _table(self, columns: Sequence[str] | None) -> RunTable:
+        count = self._count()
+        parts = range(0, count, _ROWS_AT_ONCE)
+        return RunTable((run for at in parts for run in self._read(at, min(at + _ROWS_AT_ONCE, count))), columns)
+
+    def _repr_html_(self) -> str:
+        """The first runs as a table, for a notebook."""
+        from mirror.run.page.runs_table import RUNS_SHOWN, runs_table
+
+        count = self._count()
+        first = RunTable(self._read(0, min(RUNS_SHOWN, count)))
+        return runs_table(f"{self.entity}/{self.project}", count, first._columns())
 
     def upgrade_to_full(self) -> None:
         """Read the documents of the runs that are loaded, and of those that follow at once."""

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+from functools import partial
+from typing import Any
+from urllib.parse import unquote
 
 from mirror.config import StoreSettings
+from mirror.errors import AmbiguousName, NotMirrored
 from mirror.layout import Home, find_home
+from mirror.records.addresses import RunPath
 from mirror.run.pending.listing import queued_runs
 from mirror.run.pending.local import LocalMirror
+from mirror.run.sdk.paths import id_of_typed
 from mirror.store.engine.connection import Engine
+from mirror.store.read.names import runs_named
 from mirror.store.read.sql import connect as connect_upstream
 
 
@@ -18,7 +25,8 @@ def connect(home: str | os.PathLike[str] | Home | None = None, *, settings: Stor
     The lake is attached read-only as `lake`; the views `projects`, `sweeps`, `runs`, `sources`, `failures` and others
     are in scope by their plain names. `runs` has what was queued when the connection was opened as if it had happened;
     `runs_upstream` has runs as they are mirrored. Each statement sees one whole commit; inside `BEGIN … COMMIT` all
-    statements see the same one. Works while a pull writes, and in a folder that cannot be written.
+    statements see the same one. A table that a run logged is `mirror.Api().run(…).table(key).to_arrow()`, which DuckDB
+    takes by the name of its variable. Works while a pull writes, and in a folder that cannot be written.
 
     Args:
         home: the mirror's directory; else `WANDB_MIRROR_HOME`, else the user's data folder.
@@ -39,4 +47,38 @@ def connect(home: str | os.PathLike[str] | Home | None = None, *, settings: Stor
         queued = [run for project, runs in waiting.items() for run in queued_runs(local, project, runs)]
     finally:
         local.reader.close()
-    return connect_upstream(place, settings=settings, queued=queued)
+    return connect_upstream(place, settings=settings, queued=queued, tables=partial(_logged_table, place))
+
+
+def _logged_table(home: Home, name: str, key: str) -> Any:
+    """A table that `logged_table('run', 'key')` calls for.
+
+    Raises:
+        NotMirrored: the run, the table or its bytes are not in this mirror.
+        AmbiguousName: several runs have the name.
+    """
+    from mirror.run.run import Run  # here: few questions call for one
+
+    local = LocalMirror(home)
+    try:
+        return Run(local, _run_named(local, name)).table(key).to_arrow()
+    finally:
+        local.reader.close()
+
+
+def _run_named(local: LocalMirror, name: str) -> RunPath:
+    """The run of a path, `project/name` or a name, of a mirror where only one is called so."""
+    *outer, last = name.strip("/").split("/")
+    if len(outer) == 2:
+        return RunPath(unquote(outer[0]), unquote(outer[1]), id_of_typed(last))
+    found = (
+        runs_named(local.reader, id_of_typed(last), project=outer[0] if outer else None, whole=True)
+        if len(outer) < 2
+        else []
+    )
+    if len(found) > 1:
+        listed = "\n".join(f"  {run.run_path}" for run in found)
+        raise AmbiguousName(f"{name!r} fits several runs", hint=f"name one of them:\n{listed}")
+    if not found:
+        raise NotMirrored(f"{name!r} does not name a run of this mirror", hint="write ENTITY/PROJECT/RUN_ID")
+    return found[0].run_path

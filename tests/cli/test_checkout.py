@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -30,6 +32,9 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Cli:
         state = sandbox.state
         state.add_run("team", "proj", "plain", files=PLAIN)
         state.add_run("team", "proj", "hostile", files={**PLAIN, **HOSTILE})
+        state.add_run("team", "proj", "odd", files={"/x": b"x"})
+        state.add_run("team", "proj", "other", files={"/w": b"w"})
+        state.add_run("team", "proj", "taker", files={"odd-names/y": b"y", "/z": b"z"})
         state.add_run("team", "proj", "maker")
         state.add_artifact(
             "team", "proj", "model", type="model", files={"w/1.bin": b"one"}, run="maker", aliases=["best"]
@@ -63,18 +68,51 @@ def test_without_a_folder_it_is_named_for_the_run(held: Cli) -> None:
     assert "cannot be the name of a folder" in held.fails(3, "checkout", "team/proj/..").error
 
 
-def test_nothing_leaves_the_folder_and_everything_else_is_written(held: Cli, tmp_path: Path) -> None:
+def test_nothing_leaves_the_folder_and_odd_names_are_written_under_others_that_a_table_names(
+    held: Cli, tmp_path: Path
+) -> None:
     before = tree(tmp_path)
     folder = tmp_path / "deep" / "down" / "out"
-    report = held("checkout", "hostile", str(folder), "--json", code=9).json
-    skipped = {file["name"]: file["reason"] for file in report["files"] if file["outcome"] == "skipped"}
+    report = held("checkout", "hostile", str(folder), "--json", code=0).json
+    table = json.loads((folder / "odd-names.json").read_text(encoding="ascii"))
     # "a" sorts before "a/b/notes.txt", so that the latter is the one without a place.
-    assert skipped.keys() == {*HOSTILE, "a/b/notes.txt"} - {"a"}
-    assert all(skipped.values())
-    assert tree(folder) == {"a": HOSTILE["a"]} | {name: body for name, body in PLAIN.items() if "/" not in name}
+    assert {row["name"] for row in table} == {*HOSTILE, "a/b/notes.txt"} - {"a"}
+    assert all(row["reason"] for row in table)
+    bodies = {**PLAIN, **HOSTILE}
+    for row in table:
+        assert (folder / row["path"]).read_bytes() == bodies[row["name"]]
+        if "%~" not in row["path"]:
+            assert unquote(row["path"].removeprefix("odd-names/")) == row["name"]
+    assert {file["name"]: file["path"] for file in report["files"] if file["path"] != file["name"]} == {
+        row["name"]: row["path"] for row in table
+    }
+    plain = {name: body for name, body in tree(folder).items() if not name.startswith("odd-names")}
+    assert plain == {"a": HOSTILE["a"]} | {name: body for name, body in PLAIN.items() if "/" not in name}
     assert {name for name in tree(tmp_path) if not name.startswith("deep/down/out/")} == before.keys()
-    said = held("checkout", "hostile", str(folder), code=9)
-    assert "skipped '../evil': its name would leave the folder" in said.err
+    again = held("checkout", "hostile", str(folder), code=0)
+    assert again.out == "", "what is there already is left alone"
+    assert f"8 names cannot be those of files here; {folder}/odd-names.json says under which they are" in again.err
+    assert json.loads((folder / "odd-names.json").read_text()) == table
+
+
+def test_the_table_takes_no_files_place_and_keeps_what_another_checkout_noted(held: Cli, tmp_path: Path) -> None:
+    held("checkout", "odd", str(tmp_path), code=0)
+    assert tree(tmp_path / "odd-names") == {"%2Fx": b"x"}
+    said = held("checkout", "taker", str(tmp_path), code=0)
+    assert said.out.splitlines() == ["odd-names-2/%2Fz", "odd-names/y"], "a file has the name of the folder"
+    held("checkout", "other", str(tmp_path), code=0)
+    names = [row["name"] for row in json.loads((tmp_path / "odd-names.json").read_text())]
+    assert names == ["/w", "/x"]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "odd-names.json").write_text("mine")
+    held("checkout", "odd", str(tmp_path / "mine"), code=0)
+    assert tree(tmp_path / "mine").keys() == {"odd-names.json", "odd-names-2.json", "odd-names-2/%2Fx"}
+    assert (tmp_path / "mine" / "odd-names.json").read_text() == "mine"
+    (tmp_path / "out").mkdir()
+    (tmp_path / "link").mkdir()
+    (tmp_path / "link" / "odd-names").symlink_to(tmp_path / "out")
+    assert "is a symbolic link" in held("checkout", "odd", str(tmp_path / "link"), code=9).err
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_symbolic_link_in_the_folder_is_not_followed(held: Cli, tmp_path: Path) -> None:

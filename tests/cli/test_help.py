@@ -62,6 +62,7 @@ OPTIONS = {
         "--output",
     ],
     "compare": ["RUN RUN...", "--all", "--keys", "--log", "--no-plot", "--utc", "--json"],
+    "code": ["RUN", "[FILE]", "--requirements", "--diff", "--list", "--json"],
     "checkout": ["RUN", "[DIR]", "--artifact", "--force", "--link", "--gone", "--json"],
     "runs": [
         "--project",

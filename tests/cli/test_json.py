@@ -137,7 +137,9 @@ def test_checkout_prints_what_is_documented(contents: Cli, tmp_path: Path) -> No
         agrees(file, "files[] of checkout")
     for file in said["not_mirrored"]:
         agrees(file, "not_mirrored[] of checkout")
-    assert {file["name"]: file["outcome"] for file in said["files"]} == {"../evil": "skipped", "kept": "written"}
+    assert {file["name"]: (file["outcome"], file["path"]) for file in said["files"]} == {
+        "../evil": ("written", "odd-names/%2E.%2Fevil"), "kept": ("written", "kept"),
+    }  # fmt: skip
     assert {file["name"] for file in said["not_mirrored"]} == {"broken", "left.tmp"}
 
 

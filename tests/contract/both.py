@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from mirror.errors import MirrorError
+
 
 def typed(value: Any) -> Any:
     """A value that two others share only when they agree to the last digit, the sign of a zero, and the type."""
@@ -18,6 +20,11 @@ def typed(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [type(value).__name__, *map(typed, value)]
     return f"{type(value).__name__} {value!r}"
+
+
+def words(error: Exception) -> str:
+    """What an error says; without the command that ours name besides."""
+    return error.message if isinstance(error, MirrorError) else str(error)
 
 
 class Outcome(NamedTuple):
@@ -35,7 +42,7 @@ def outcome(call: Callable[[Any], Any], given: Any) -> Outcome:
     except StopIteration as error:
         return Outcome(None, type(error).__name__)
     except Exception as error:
-        return Outcome(None, type(error).__name__, str(error))
+        return Outcome(None, type(error).__name__, words(error))
 
 
 def same(call: Callable[[Any], Any], theirs: Any, ours: Any) -> str | None:
@@ -57,7 +64,7 @@ def _difference(expected: Outcome, call: Callable[[Any], Any], ours: Any) -> str
     except Exception as error:
         if expected.error in [cls.__name__ for cls in type(error).__mro__]:
             return None
-        found = Outcome(None, type(error).__name__, str(error))
+        found = Outcome(None, type(error).__name__, words(error))
     return None if found == expected else f"ours {_short(found)}\n  SDK  {_short(expected)}"
 
 

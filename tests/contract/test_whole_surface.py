@@ -20,8 +20,9 @@ from mirror.run.artifacts.artifact import Artifact
 from mirror.run.artifacts.collection_lists import ArtifactCollections, Artifacts, ArtifactTypes
 from mirror.run.artifacts.collections import ArtifactCollection, ArtifactType
 from mirror.run.artifacts.files import ArtifactFiles
-from mirror.run.artifacts.logged_objects import Media, Table
+from mirror.run.artifacts.logged_objects import Media
 from mirror.run.artifacts.run_artifacts import RunArtifacts
+from mirror.run.artifacts.table import Table
 from mirror.run.files import File, Files
 from mirror.run.projects import Project, Projects
 from mirror.run.run import Run

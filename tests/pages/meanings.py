@@ -12,6 +12,10 @@ VIEW = {
     "artifacts": "One row a version.",
     "artifact_files": "One row an entry of a version.",
     "run_artifacts": "Which run logged or used which version.",
+    "config_values": "The config of every run, a row a key: dictionaries by their dotted keys, a list whole. One value "
+    "is `num(config, 'lr')` or `str(config, 'opt.name')`.",
+    "summary_values": "The same of the summary.",
+    "logged_keys": "What each history holds, by the server's count, a row a key and type.",
     "logged_tables": "One row a table that a run logged; `logged_table('run', 'key')` has the rows of one.",
     "sweeps": "One row a sweep.",
     "projects": "One row a project.",
@@ -70,7 +74,17 @@ COLUMNS = {
     "attempts": "how often it was tried",
 }
 
+_OF_VALUES = {
+    "key": "name of the key, `opt.name` of a member",
+    "text": "the value whole: texts as they are, all else as JSON; null where it is null",
+}
 OF_VIEW = {
+    "config_values": _OF_VALUES,
+    "summary_values": _OF_VALUES,
+    "logged_keys": {
+        "type": "as the server calls it: `number`, `string`, …; `nil` is None, which rows do not tell from nothing",
+        "count": "in how many rows",
+    },
     "runs": {
         "tags": "list of texts",
         "group": "a reserved word in SQL, so in double quotes",

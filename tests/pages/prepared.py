@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mirror.sandbox import Sandbox
 from tests.cli.conftest import Cli
@@ -16,6 +18,10 @@ BIG = 2**60 + 1  # no double holds it
 TABLE = json.dumps(
     {"columns": ["image", "label"], "data": [["a.png", 3], ["b.png", 5]], "ncols": 2, "nrows": 2}
 ).encode()
+LOGGED: dict[str, Any] = {
+    "_type": "table-file", "path": "media/table/predictions_7.table.json", "nrows": 2, "ncols": 2,
+    "sha256": hashlib.sha256(TABLE).hexdigest(),
+}  # fmt: skip
 METADATA = {"program": "train.py", "args": ["--lr", "0.1"], "host": "node7", "gpu": "A100"}
 SWEEP = """method: random
 metric: {name: loss, goal: minimize}
@@ -58,6 +64,7 @@ def fill(sandbox: Sandbox, entity: str, project: str, prefix: str) -> None:
                     "val/acc": 0.1 * step,
                     "tokens": BIG + step,
                     "weights": {"values": [1, 2], "bins": [0, 1, 2]},
+                    **({"predictions": LOGGED} if (number, step) == (1, 7) else {}),
                 }
                 for step in range(8)
             ],
@@ -67,6 +74,9 @@ def fill(sandbox: Sandbox, entity: str, project: str, prefix: str) -> None:
                 "model.pt": b"weights",
                 "notes/a.txt": b"text",
                 "wandb-metadata.json": json.dumps(METADATA).encode(),
+                "code/train.py": b"print('training')",
+                "requirements.txt": b"numpy==2.0.0",
+                **({LOGGED["path"]: TABLE} if number == 1 else {}),
             },
         )
     state.add_artifact(entity, project, "model", files={"w": b"1"}, run=f"{prefix}1")

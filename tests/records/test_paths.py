@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import posixpath
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mirror.records.paths import COMPONENT_BYTES, casefold_path, refusals, why_refused
+from mirror.records.paths import COMPONENT_BYTES, casefold_path, refusals, safe_name, why_refused
 
 PARTS = st.one_of(
     st.sampled_from(
@@ -85,3 +86,30 @@ def test_of_names_that_differ_in_case_the_first_in_order_is_kept() -> None:
 def test_a_file_never_stands_where_another_needs_a_folder() -> None:
     assert refusals(["a", "a/b"]) == {"a/b": "'a' is a file, where this one needs a folder"}
     assert refusals(["a/b", "A"], folds_case=True) == {"a/b": "'A' is a file, where this one needs a folder"}
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("../evil", "%2E.%2Fevil"), ("Model.pt", "%4Dodel.pt"), ("a.", "a%2E"), ("..", "%2E%2E"),
+        ("nul.txt", "%6Eul.txt"), ("C:\\x", "%43%3A%5Cx"), ("", "%"), ("a b%20", "a%20b%2520"), ("é", "%C3%A9"),
+    ],
+)  # fmt: skip
+def test_a_safe_name_is_readable_and_gives_the_name_back(name: str, safe: str) -> None:
+    assert safe_name(name) == safe
+    assert unquote(safe) == (name or "%")
+
+
+@given(NAMES, NAMES)
+@example("x" * 300, "x" * 301)
+@example("é" * 128, "É" * 128)
+@example(".", "%2E")
+def test_safe_names_are_good_everywhere_and_never_the_same(first: str, second: str) -> None:
+    safe = safe_name(first)
+    assert why_refused(safe, windows=True) is None
+    assert "/" not in safe
+    assert len(safe) <= COMPONENT_BYTES
+    if first != second:
+        assert casefold_path(safe) != casefold_path(safe_name(second))
+    if "%~" not in safe and first:
+        assert unquote(safe, errors="surrogatepass") == first

@@ -21,6 +21,7 @@ from mirror import Api
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
 from mirror.sandbox.records import ExportPart
+from tests.contract.both import words
 from tests.contract.conftest import ENTITY
 from tests.contract.hostile import add_hostile_run
 from tests.mirroring import Mirror
@@ -101,7 +102,7 @@ def _outcome(answer: Callable[[], Any]) -> Outcome:
         raise
     except Exception as error:
         kind = next(kind for kind in type(error).__mro__ if not kind.__dict__.get("_is_joined"))
-        return kind.__name__, str(error)
+        return kind.__name__, words(error)
 
 
 def histories_of(server: Sandbox, home: Home, project: str, **policy: Any) -> Histories:

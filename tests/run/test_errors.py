@@ -27,7 +27,7 @@ def test_a_script_that_catches_the_sdks_errors_needs_no_change(sandbox: Sandbox,
     assert isinstance(caught.value, RunNotFoundError)
     assert isinstance(caught.value, NotMirrored)
     assert isinstance(caught.value, MirrorError)
-    assert "wandb-mirror pull" in caught.value.hint
+    assert f"`wandb-mirror pull {SOURCE}/nothing` fetches it" in str(caught.value), "a log shows no more than the text"
 
 
 def test_an_error_keeps_its_name_and_travels() -> None:

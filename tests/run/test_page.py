@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import sys
@@ -19,6 +20,7 @@ from mirror.errors import RunNotFoundError
 from mirror.layout import Home
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Change, Edit, Stop
+from mirror.records.step_metrics import step_metrics_of
 from mirror.run.page.charts import HEIGHT, WIDTH, figure, range_in_words, shared_steps, steps_of
 from mirror.run.page.html import RunPage, page_document, page_html
 from mirror.run.page.notebook import RunLook
@@ -29,7 +31,15 @@ from mirror.run.pending.local import LocalMirror
 from mirror.sandbox import Sandbox
 from mirror.store.engine.literals import inlined
 from mirror.store.engine.reader import Reader
-from mirror.store.metrics.series import EXACT_POINTS, STRETCHES, KeySpan, MetricSeries, key_spans, metric_series
+from mirror.store.metrics.series import (
+    EXACT_POINTS,
+    STRETCHES,
+    KeySpan,
+    MetricSeries,
+    key_spans,
+    metric_series,
+    spans_over,
+)
 from mirror.store.schema.tables import METRICS
 from tests.mirroring import Mirror
 from tests.run.pages import MARKUP, hostile_page, long_run, plain_page, series
@@ -435,3 +445,26 @@ def test_a_run_that_is_not_held_has_no_page(sandbox: Sandbox, mirror: Mirror, ho
     pulled(sandbox, mirror)
     with pytest.raises(RunNotFoundError):
         RunLook(LocalMirror(home), RunPath("team", "proj", "nope"))
+
+
+def test_a_long_metric_over_its_step_metric_keeps_its_extremes_in_bounded_space(
+    sandbox: Sandbox, mirror: Mirror
+) -> None:
+    rows = [{"_step": 0, "loss": 99.0}]  # before the step metric has a value, it has no place
+    rows += [{"_step": 2 * step + 1, "loss": math.sin(step) + (50 if step == 777 else 0)} for step in range(1200)]
+    rows += [{"_step": 100 * epoch, "epoch": epoch / 2} for epoch in range(1, 25)]
+    own = {"value": {"m": [{"1": "epoch"}, {"1": "loss", "5": 1}]}}
+    run = pulled(
+        sandbox, mirror, config_text=json.dumps({"_wandb": own}), history=sorted(rows, key=lambda r: r["_step"])
+    )
+    reader = Reader(mirror.home)
+    spans = [span for span in key_spans(reader, run._run_path) if span.key in ("loss", "epoch")]
+    along = spans_over(reader, run._run_path, spans, step_metrics_of(json.dumps({"_wandb": own})))
+    epoch, loss = metric_series(reader, run._run_path, along)
+    assert (epoch.span.over, loss.span.over, epoch.is_exact) == (None, "epoch", True)
+    assert (loss.span.first_step, loss.span.last_step) == (0.5, 11.5)
+    assert (loss.span.points, loss.span.high, loss.high_step) == (1150, 50 + math.sin(777), 7.5)
+    assert len(loss.stretches) == 23
+    assert "over epoch" in range_in_words(loss)
+    Parsed(figure(loss, shared_steps([epoch, loss])))
+    reader.close()

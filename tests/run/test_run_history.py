@@ -37,6 +37,9 @@ from tests.run.history_world import (
 from tests.soaking import thin
 from tests.truth import SPOKEN, exported_rows, unexported_rows
 
+# Some of the keys that are asked for are nowhere, as is said: `test_known_keys`.
+pytestmark = pytest.mark.filterwarnings("ignore:no row of:UserWarning")
+
 Row = dict[str, Any]
 
 

@@ -13,6 +13,7 @@ import mirror as package
 from mirror import Api
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
+from tests.contract.both import words
 from tests.contract.conftest import ENTITY
 from tests.mirroring import Mirror
 
@@ -113,4 +114,4 @@ def outcome(answer: Callable[[], Any]) -> Any:
         raise
     except Exception as error:
         kinds = frozenset(kind.__name__ for kind in type(error).__mro__)
-        return Failed(kinds, type(error).__name__, str(error))
+        return Failed(kinds, type(error).__name__, words(error))

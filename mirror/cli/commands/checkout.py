@@ -45,8 +45,9 @@ def command(
 ) -> int:
     """Write the mirrored files of a run into DIR, else into ./RUN_ID. Asks the mirror alone, never the network.
 
-    Names that would leave the folder, or that it cannot hold, are skipped with their reason. Files that are there
-    stay: equal ones are left alone, others are skipped unless --force is given.
+    Files whose names would leave the folder, or that it cannot hold, are written into odd-names/ under names that stand
+    for them; odd-names.json says which. Files that are there stay: equal ones are left alone, others are skipped unless
+    --force is given.
     """
     setting = find_setting(home, config)
     path = find_run(run, setting)
@@ -56,10 +57,11 @@ def command(
     absent = [file for file in listed if file.object is None or file.status == "failed"]
     done: list[Written] = []
     if held:
-        for written in check_out(Objects(setting.home), held, target, force=force, link=link):
+        for written in check_out(Objects(setting.home), held, target, force=force, link=link, rename=True):
             done.append(written)
             if not as_json and written.outcome in {"written", "linked"}:
-                write(written.name if written.name.isprintable() else repr(written.name))
+                name = written.path or written.name
+                write(name if name.isprintable() else repr(name))
     if as_json:
         print_json(_as_json(path, target, done, absent))
     _conclude(done, absent, target, path.run_id, quiet=as_json)
@@ -98,6 +100,11 @@ def _conclude(done: list[Written], absent: list[ListedBytes], target: Path, run_
     for file in done:
         if file.outcome == "skipped":
             say(f"skipped {file.name!r}: {file.reason}")
+    renamed = [file for file in done if file.path not in (None, file.name)]
+    if renamed:
+        table = f"{str(renamed[0].path).partition('/')[0]}.json"
+        are = "name cannot be a file's" if len(renamed) == 1 else "names cannot be those of files"
+        say(f"{len(renamed):,} {are} here; {target / table} says under which they are")
     for listed in absent:
         older = " (an older version was written)" if listed.object is not None else ""
         say(f"not mirrored {listed.name!r}: {listed.reason or listed.status}{older}")
@@ -119,7 +126,8 @@ def _as_json(path: RunPath, target: Path, done: list[Written], absent: list[List
         "run_id": path.run_id,
         "folder": str(target),
         "files": [
-            {"name": file.name, "outcome": file.outcome, "size": file.size, "reason": file.reason} for file in done
+            {"name": file.name, "outcome": file.outcome, "path": file.path, "size": file.size, "reason": file.reason}
+            for file in done
         ],
         "not_mirrored": [
             {"name": file.name, "size": file.size, "status": file.status, "reason": file.reason} for file in absent

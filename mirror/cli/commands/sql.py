@@ -34,9 +34,10 @@ def command(
     """Answer SQL over the mirror, in DuckDB's dialect. No network; usable while a pull writes.
 
     Views: runs, metrics, files, system_metrics, console_lines, artifacts, artifact_files, run_artifacts, completeness,
-    exports, tails, projects, sweeps, sources, failures; the lake itself is `lake`. Without QUERY it is read from
-    standard input; on a terminal a prompt opens, with completion and a history. Nothing is written but by --output,
-    and no file is read but the mirror's.
+    exports, tails, projects, sweeps, sources, failures, config_values, summary_values, logged_keys, logged_tables; the
+    lake itself is `lake`. One value is num(config, 'lr') or str(config, 'opt.name'); a table that a run logged is
+    SELECT * FROM logged_table('RUN', 'KEY'). Without QUERY it is read from standard input; on a terminal a prompt
+    opens, with completion and a history. Nothing is written but by --output, and no file is read but the mirror's.
     """
     place = find_setting(home, config).home
     engine = connect(place)

@@ -93,7 +93,7 @@ def draw_over(
     for row in range(height):
         mark = "┤" if row in labels else "│"
         lines.append([(f"{labels.get(row, ''):>{margin}} {mark}", None), *_row(canvases, row, letters)])
-    left, right = f"{first:.0f}", f"{last:.0f}"
+    left, right = _step(first), _step(last)
     lines.append([(f"{'':{margin}} └{'─' * columns}", None)])
     lines.append([(f"{'':{margin}}  {left}{right:>{max(1, columns - len(left))}}", None)])
     return lines
@@ -113,8 +113,8 @@ def describe(series: Series, *, log: bool = False) -> str:
         return f"{series.name}: {len(values):,} points, none of them {what}"
     low, high = min(drawn), max(drawn)
     parts = [
-        f"min {short(low)} at {series.steps[values.index(low)]:.0f}",
-        f"max {short(high)} at {series.steps[values.index(high)]:.0f}",
+        f"min {short(low)} at {_step(series.steps[values.index(low)])}",
+        f"max {short(high)} at {_step(series.steps[values.index(high)])}",
         f"last {short(values[-1])}",
     ]
     if odd:
@@ -185,3 +185,15 @@ def _line(canvas: Canvas, start: tuple[int, int], end: tuple[int, int]) -> None:
     length = max(abs(x1 - x0), abs(y1 - y0), 1)
     for place in range(length + 1):
         canvas.dot(x0 + round((x1 - x0) * place / length), y0 + round((y1 - y0) * place / length))
+
+
+def in_order(series: Series) -> Series:
+    """The same points from left to right, those at one place as they were added."""
+    order = sorted(range(len(series.steps)), key=series.steps.__getitem__)
+    steps, values = (array("d", (column[place] for place in order)) for column in (series.steps, series.values))
+    return Series(name=series.name, steps=steps, values=values)
+
+
+def _step(step: float) -> str:
+    """A step; of a step metric, which may be any number, its first digits."""
+    return f"{step:.0f}" if step == int(step) else f"{step:.4g}"

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-import datetime as dt
-import importlib
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
 from mirror.errors import CommError, NotMirrored
 from mirror.run.artifacts.manifest import ArtifactManifestEntry
+from mirror.run.artifacts.table import Table, table_of
 from mirror.store.read.artifacts import read_versions
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from mirror.run.artifacts.artifact import Artifact
 
 # In the order in which a name is looked for; what the SDK may find under it.
@@ -31,64 +28,6 @@ _TYPES = (
     "histogram", "wb_trace_tree", "sklearn-model-file", "pytorch-model-file", "tfkeras-model-file",
 )  # fmt: skip
 _IN_ARTIFACT = "wandb-artifact"  # scheme of a reference to a file of another version
-
-
-class Table:
-    """A logged table. Cells are as they were logged: times are `datetime`, arrays are numpy's, media are dictionaries
-    with a `_type` and, of a file, its `path` in the version, for `Artifact.get_entry(path)`.
-
-    Attributes:
-        columns: their names, or numbers.
-        data: a list of values for each row.
-    """
-
-    def __init__(self, columns: list[Any], data: list[list[Any]]) -> None:
-        self.columns = columns
-        self.data = data
-
-    def get_column(self, name: Any, convert_to: str | None = None) -> Any:
-        """The values of a column.
-
-        Args:
-            name: of the column.
-            convert_to: "numpy" for an array.
-
-        Raises:
-            KeyError: there is no such column.
-            ValueError: it cannot be converted to that.
-        """
-        if convert_to not in (None, "numpy"):
-            raise ValueError(f"a column is converted to numpy or not at all, not to {convert_to!r}")
-        if name not in self.columns:
-            raise KeyError(name)
-        place = self.columns.index(name)
-        values = [row[place] for row in self.data]
-        return values if convert_to is None else _library("numpy").array(values)
-
-    def get_dataframe(self) -> pd.DataFrame:
-        """The table as pandas has it.
-
-        Raises:
-            CommError: pandas is not installed.
-        """
-        frame: pd.DataFrame = _library("pandas").DataFrame.from_records(self.data, columns=self.columns)
-        return frame
-
-    def get_index(self) -> list[int]:
-        """The numbers of the rows."""
-        return list(range(len(self.data)))
-
-    def iterrows(self) -> Iterator[tuple[int, list[Any]]]:
-        """Number and values of each row."""
-        return iter(enumerate(self.data))
-
-    def __len__(self) -> int:
-        """How many rows there are."""
-        return len(self.data)
-
-    def __repr__(self) -> str:
-        """Its size."""
-        return f"<Table of {len(self.data)} rows, {len(self.columns)} columns>"
 
 
 class PartitionedTable:
@@ -198,7 +137,8 @@ def _object(artifact: Artifact, kind: str, entry: ArtifactManifestEntry) -> Logg
     noted = _parsed(artifact, entry)
     try:
         if kind == "table":
-            return Table(noted["columns"], _rows(artifact, noted))
+            rows = noted["data"] if noted.get("log_mode") != "INCREMENTAL" else _increments(artifact, noted)
+            return table_of(noted, rows, lambda path: _opened(artifact, path))
         if kind == "partitioned-table":
             return PartitionedTable(artifact, noted["parts_path"])
         if kind == "joined-table":
@@ -207,28 +147,6 @@ def _object(artifact: Artifact, kind: str, entry: ArtifactManifestEntry) -> Logg
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise CommError(f"{entry.path!r} of {artifact.source_qualified_name} is no {kind}: {error!r}") from error
     return Media(artifact, kind, noted)
-
-
-def _rows(artifact: Artifact, noted: Mapping[str, Any]) -> list[list[Any]]:
-    """The rows of a table; one that was logged bit by bit lies in several files."""
-    columns: list[Any] = noted["columns"]
-    types = ((noted.get("column_types") or {}).get("params") or {}).get("type_map") or {}
-    kinds = [list(_kinds(types.get(str(column)))) for column in columns]
-    times = {place for place, some in enumerate(kinds) if any(kind.get("wb_type") == "timestamp" for kind in some)}
-    arrays = {
-        place: _array(artifact, stored)
-        for place, some in enumerate(kinds)
-        for kind in some
-        if (stored := (kind.get("params") or {}).get("serialization_path")) is not None
-    }
-    rows = noted["data"] if noted.get("log_mode") != "INCREMENTAL" else _increments(artifact, noted)
-    return [
-        [
-            arrays[place][number] if place in arrays else _time(cell) if place in times else cell
-            for place, cell in enumerate(row)
-        ]
-        for number, row in enumerate(rows)
-    ]
 
 
 def _increments(artifact: Artifact, noted: Mapping[str, Any]) -> list[Any]:
@@ -250,25 +168,8 @@ def _increment(path: str) -> tuple[int, int]:
         return 0, 0
 
 
-def _kinds(described: Any) -> Iterator[Mapping[str, Any]]:
-    """The types that a column's values may have."""
-    if isinstance(described, Mapping):
-        yield described
-        for inner in (described.get("params") or {}).get("allowed_types") or ():
-            yield from _kinds(inner)
-
-
-def _array(artifact: Artifact, stored: Mapping[str, str]) -> Any:
-    entry = artifact.get_entry(stored["path"])
-    with artifact._local.objects.open(entry.content.held()) as file:
-        return _library("numpy").load(file, allow_pickle=False)[stored["key"]]
-
-
-def _time(cell: Any) -> Any:
-    """W&B writes milliseconds since 1970."""
-    if isinstance(cell, bool) or not isinstance(cell, int | float):
-        return cell
-    return dt.datetime.fromtimestamp(cell / 1000, tz=dt.UTC)
+def _opened(artifact: Artifact, path: str) -> BinaryIO:
+    return artifact._local.objects.open(artifact.get_entry(path).content.held())
 
 
 def _parsed(artifact: Artifact, entry: ArtifactManifestEntry) -> dict[str, Any]:
@@ -296,10 +197,3 @@ def _referred(artifact: Artifact, entry: ArtifactManifestEntry) -> tuple[Artifac
             hint="pull a run that logged or used it",
         )
     return type(artifact)(artifact._local, row), parts.path.lstrip("/")
-
-
-def _library(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise CommError(f"{name} is not installed", hint=f"pip install {name}") from error

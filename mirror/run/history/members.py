@@ -8,9 +8,12 @@ import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
+from mirror.records.step_metrics import step_metrics_of
+from mirror.records.steps import STEP
 from mirror.run.history.arguments import tell, what_is_wrong
 from mirror.run.history.exports import DownloadHistoryResult, write_exports
 from mirror.run.history.held import held_history, last_history_step, system_metrics_not_mirrored
+from mirror.run.history.known_keys import warn_of_unknown
 from mirror.run.history.scan import HistoryScan
 from mirror.run.pending.edits import RunEdits
 from mirror.run.sdk.calls import as_comm_error, deprecated
@@ -31,6 +34,13 @@ class RunHistory(RunEdits):
     def lastHistoryStep(self) -> int:  # noqa: N802 - the SDK's name
         """The last step that was logged, by the server's word; -1 when nothing was. As the run was read."""
         return last_history_step(self)
+
+    def step_metric(self, key: str) -> str:
+        """The metric that a key is to be drawn over, by `define_metric`; `_step` where none was defined.
+
+        `run.history(keys=["loss"], x_axis=run.step_metric("loss"))`. The SDK has no such member.
+        """
+        return step_metrics_of(self._known_documents().config).of(key) or STEP
 
     @as_comm_error
     def history(
@@ -63,15 +73,21 @@ class RunHistory(RunEdits):
 
         Raises:
             NotMirrored: it is not in this mirror.
+
+        Warns:
+            UserWarning: a key that no row holds, with those that may be meant.
         """
         wrong = what_is_wrong(keys, stream)
         if wrong is not None:
             tell(wrong)
             return []
         if arrow:
-            return self._sampled_table(samples, keys, x_axis, stream)
+            table = self._sampled_table(samples, keys, x_axis, stream)
+            warn_of_unknown(self, keys)
+            return table
         history = self._rows() if stream == "default" else None
         rows = self._sampled(samples, keys, x_axis, stream, history=history)
+        warn_of_unknown(self, keys)
         if not pandas:
             return rows
         try:
@@ -110,13 +126,18 @@ class RunHistory(RunEdits):
         Raises:
             CommError: the keys are no list of texts.
             NotMirrored: the history is not in this mirror.
+
+        Warns:
+            UserWarning: a key that no row holds, with those that may be meant.
         """
         wrong = what_is_wrong(keys, "default")
         if wrong is not None:
             raise ValueError(wrong)
         if how not in ("all", "any"):
             raise ValueError(f"how must be 'all' or 'any', not {how!r}")
-        return HistoryScan(self, min_step=min_step, max_step=max_step, keys=keys, page_size=page_size, how=how)
+        scan = HistoryScan(self, min_step=min_step, max_step=max_step, keys=keys, page_size=page_size, how=how)
+        warn_of_unknown(self, keys)
+        return scan
 
     def beta_scan_history(
         self,

@@ -55,15 +55,20 @@ def figure(series: MetricSeries, steps: Scale) -> str:
 
 def shared_steps(series: Sequence[MetricSeries]) -> Scale:
     """The scale of steps that some metrics are drawn on, so that equal steps stand below each other."""
-    return _steps(min(item.span.first_step for item in series), max(item.span.last_step for item in series))
+    plain = [item.span for item in series if item.span.over is None]
+    first = min((span.first_step for span in plain), default=0)
+    last = max((span.last_step for span in plain), default=0)
+    return _steps(int(first), int(last))
 
 
 def steps_of(series: MetricSeries, shared: Scale) -> Scale:
-    """The scale of a metric: the shared one, or its own where it would be a sliver of that."""
+    """The scale of a metric: the shared one, or its own where it would be a sliver of that, or lies over another."""
     first, last = series.span.first_step, series.span.last_step
+    if series.span.over is not None:
+        return value_scale(first, last)
     if first == last or shared.share(last) - shared.share(first) >= SLIVER:
         return shared
-    return _steps(first, last)
+    return _steps(int(first), int(last))
 
 
 def _steps(low: int, high: int) -> Scale:
@@ -79,17 +84,19 @@ def range_in_words(series: MetricSeries) -> str:
     if span.low is None or span.high is None:
         return _odd(series)
     if span.points == 1:
-        parts = [f"one value, at step {span.first_step:,}"]
+        parts = [f"one value, at {f'step {span.first_step:,}' if span.over is None else number(span.first_step)}"]
     elif span.low == span.high:
         parts = [f"always {number(span.low)}"]
     else:
         parts = [f"min {_at(span.low, series.low_step)}", f"max {_at(span.high, series.high_step)}"]
-    odd = _odd(series)
-    return " · ".join([*parts, odd] if odd else parts)
+    over = f"over {shortened(span.over, NAME_MOST)}" if span.over is not None else ""
+    return " · ".join(filter(None, [*parts, _odd(series), over]))
 
 
-def _at(value: float, step: int | None) -> str:
-    return number(value) if step is None else f"{number(value)} at {step:,}"
+def _at(value: float, step: float | None) -> str:
+    if step is None:
+        return number(value)
+    return f"{number(value)} at {f'{step:,}' if isinstance(step, int) else number(step)}"
 
 
 def _odd(series: MetricSeries) -> str:

@@ -169,7 +169,9 @@ def _footer(page: RunPage) -> str:
     if drawn:
         shared = shared_steps(drawn)
         same = all(steps_of(series, shared) is shared for series in drawn)
-        parts.append(f"Horizontal: steps{', the same for every chart' if same else ''}.")
+        over = any(series.span.over is not None for series in drawn)
+        but = ", or the metric that a chart is over" if over else ", the same for every chart" if same else ""
+        parts.append(f"Horizontal: steps{but}.")
     if any(not series.is_exact for series in drawn):
         parts.append(
             f"Where a metric has more values than fit, the line is the mean of each of {STRETCHES} stretches"

@@ -21,11 +21,12 @@ from mirror.records.operations import (
     UploadFile,
     UseArtifact,
 )
+from mirror.records.step_metrics import step_metrics_of
 from mirror.run.facts import RunFacts
 from mirror.run.page.html import ChartGroup, Notice, RunPage
 from mirror.run.page.text import plural
 from mirror.run.pending.local import Pending
-from mirror.store.metrics.series import KeySpan, key_spans, metric_series
+from mirror.store.metrics.series import KeySpan, key_spans, metric_series, spans_over
 from mirror.store.read.run_overview import RunGaps, run_gaps
 
 CHARTS_MOST = 24
@@ -44,7 +45,8 @@ def run_page(run: RunFacts) -> RunPage:
     spans = [span for span in key_spans(local.reader, path) if _is_shown(span.key)]
     gaps = run_gaps(local.reader, path)
     chosen = in_groups(spans)[:CHARTS_MOST]
-    series = metric_series(local.reader, path, [span for _, span in chosen])
+    along = spans_over(local.reader, path, [span for _, span in chosen], step_metrics_of(run._known_documents().config))
+    series = metric_series(local.reader, path, along)
     notes = run._attrs.get("notes") or ""
     description = run._attrs.get("description") or ""
     return RunPage(

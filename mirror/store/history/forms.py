@@ -9,6 +9,7 @@ import math
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,15 +22,27 @@ from mirror.store.history.cells import encode, json_texts
 from mirror.store.history.wide_columns import JSON_MARK
 
 
+class Places(Protocol):
+    """Over what keys are drawn; `axes` has the one of a run."""
+
+    def of(self, key: str) -> str | None:
+        """The metric that a key is drawn over; None: steps."""
+
+    def place(self, key: str, step: float) -> float | None:
+        """Where a value of a key lies; None: nowhere."""
+
+
 class WideRows:
     """A history, read forward once.
 
     Args:
         reader: from `wide_history` or `system_history`.
+        axes: over what its keys are drawn; None: over steps, or times.
     """
 
-    def __init__(self, reader: pa.RecordBatchReader) -> None:
+    def __init__(self, reader: pa.RecordBatchReader, axes: Places | None = None) -> None:
         self._reader = reader
+        self.axes = axes
         self.names: list[str] = list(reader.schema.names)
 
     def json_rows(self) -> Iterator[tuple[str | None, ...]]:

@@ -2,7 +2,7 @@
 
 A key with few values keeps each of them. One with many is cut into stretches of equal length in steps, and of each the
 lowest, the highest and the mean value are taken: a spike of one step is in its stretch's range. Values that are no
-finite numbers are counted beside them.
+finite numbers are counted beside them. A key with a step metric lies along the values of that instead of along steps.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from mirror.records.addresses import RunPath
+from mirror.records.step_metrics import StepMetrics
 from mirror.store.engine.reader import Reader
 from mirror.typed import struct_of
 
@@ -27,19 +28,20 @@ class KeySpan(msgspec.Struct, frozen=True, kw_only=True):
 
     key: str
     points: int  # values that are numbers, non-finite ones included
-    first_step: int
-    last_step: int
+    first_step: int | float  # of a key with a step metric: its lowest value
+    last_step: int | float
     first: float  # the value at the first step
     last: float
     low: float | None  # of the finite values; None: there is none
     high: float | None
+    over: str | None = None  # the step metric; None: steps
 
 
 class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     """The values of some neighbouring steps, or of one."""
 
-    first_step: int  # that has a value
-    last_step: int
+    first_step: int | float  # that has a value
+    last_step: int | float
     low: float | None = None  # of the finite values; None: there is none
     high: float | None = None
     mean: float | None = None
@@ -53,8 +55,8 @@ class MetricSeries(msgspec.Struct, frozen=True, kw_only=True):
 
     span: KeySpan
     stretches: tuple[Stretch, ...]  # in the order of their steps
-    low_step: int | None = None  # where the lowest finite value was reached first
-    high_step: int | None = None
+    low_step: int | float | None = None  # where the lowest finite value was reached first
+    high_step: int | float | None = None
 
     @property
     def is_exact(self) -> bool:
@@ -69,23 +71,37 @@ SELECT key, count(*), min(step), max(step), arg_min(value, step), arg_max(value,
 FROM lake.metrics WHERE {_RUN} AND value IS NOT NULL GROUP BY key ORDER BY key
 """
 # A 1024th of each value is averaged, since the sum of two doubles may be too large for a double.
-_STRETCHES = f"""
+_STRETCHES = """
 WITH spans AS (
     SELECT unnest(?::VARCHAR[]) AS key, unnest(?::DOUBLE[]) AS first_step, unnest(?::DOUBLE[]) AS width,
            unnest(?::DOUBLE[]) AS low, unnest(?::DOUBLE[]) AS high
 ), held AS (
     SELECT m.key, m.step, m.value, isfinite(m.value) AS is_finite, s.low, s.high,
            CASE WHEN s.width = 0 THEN m.step
-                ELSE greatest(0, least({STRETCHES - 1}, floor((m.step - s.first_step) / s.width)))::BIGINT
+                ELSE greatest(0, least({last}, floor((m.step - s.first_step) / s.width)))::BIGINT
            END AS place
-    FROM lake.metrics m JOIN spans s USING (key)
-    WHERE {_RUN} AND m.value IS NOT NULL
+    FROM ({values}) m JOIN spans s USING (key)
 )
 SELECT key, min(step), max(step), min(value) FILTER (is_finite), max(value) FILTER (is_finite),
        avg(value / 1024) FILTER (is_finite) * 1024, count(*) FILTER (isnan(value)),
        count(*) FILTER (value = 'Infinity'::DOUBLE), count(*) FILTER (value = '-Infinity'::DOUBLE),
        min(step) FILTER (value = low), min(step) FILTER (value = high)
 FROM held GROUP BY key, place ORDER BY key, min(step)
+"""
+_PLAIN = f"SELECT key, step, value FROM lake.metrics WHERE {_RUN} AND value IS NOT NULL"
+# The values of some keys, each at the value that its step metric had then, or last before.
+_OVER = f"""
+WITH over AS (SELECT unnest(?::VARCHAR[]) AS key, unnest(?::VARCHAR[]) AS axis),
+axis AS (SELECT key, step, value FROM lake.metrics WHERE {_RUN} AND isfinite(value) AND key IN (SELECT axis FROM over))
+SELECT m.key, a.value AS step, m.value
+FROM (SELECT m.key, m.step, m.value, o.axis FROM lake.metrics m JOIN over o USING (key)
+      WHERE {_RUN} AND m.value IS NOT NULL) m
+ASOF JOIN axis a ON a.key = m.axis AND m.step >= a.step
+"""
+_SPANS_OVER = f"""
+SELECT key, count(*), min(step), max(step), arg_min(value, step), arg_max(value, step),
+       min(value) FILTER (isfinite(value)), max(value) FILTER (isfinite(value))
+FROM ({_OVER}) GROUP BY key
 """
 
 
@@ -95,7 +111,27 @@ def key_spans(reader: Reader, run: RunPath) -> list[KeySpan]:
     Raises:
         NotMirrored, StoreError: as `Reader.rows`.
     """
-    return [struct_of(KeySpan, row) for row in reader.rows(_SPANS, run)]
+    return [struct_of(KeySpan, (*row, None)) for row in reader.rows(_SPANS, run)]
+
+
+def spans_over(reader: Reader, run: RunPath, spans: Sequence[KeySpan], defined: StepMetrics) -> list[KeySpan]:
+    """The same keys, those with a step metric along it; one that has no value there stays along its steps.
+
+    Args:
+        reader: of the lake.
+        run: whose they are.
+        spans: the keys, from `key_spans`.
+        defined: the run's step metrics.
+
+    Raises:
+        NotMirrored, StoreError: as `Reader.rows`.
+    """
+    axes = {span.key: axis for span in spans if (axis := defined.of(span.key)) is not None}
+    if not axes:
+        return list(spans)
+    rows = reader.rows(_SPANS_OVER, [list(axes), list(axes.values()), *run, *run])
+    found = {row[0]: struct_of(KeySpan, (*row, axes[row[0]])) for row in rows}
+    return [found.get(span.key, span) for span in spans]
 
 
 def metric_series(reader: Reader, run: RunPath, spans: Sequence[KeySpan]) -> list[MetricSeries]:
@@ -109,8 +145,17 @@ def metric_series(reader: Reader, run: RunPath, spans: Sequence[KeySpan]) -> lis
     Raises:
         NotMirrored, StoreError: as `Reader.rows`.
     """
-    if not spans:
-        return []
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for over in (False, True):
+        chosen = [span for span in spans if (span.over is not None) is over]
+        if chosen:
+            rows = reader.rows(*_stretches(run, chosen, over=over))
+            found |= {key: list(of_key) for key, of_key in groupby(rows, key=lambda row: row[0])}
+    return [_series(span, found.get(span.key, ())) for span in spans]
+
+
+def _stretches(run: RunPath, spans: Sequence[KeySpan], *, over: bool) -> tuple[str, list[Any]]:
+    """The query for the stretches of some keys, and its parameters."""
     bounds = [
         [span.key for span in spans],
         [float(span.first_step) for span in spans],
@@ -118,9 +163,9 @@ def metric_series(reader: Reader, run: RunPath, spans: Sequence[KeySpan]) -> lis
         [span.low for span in spans],
         [span.high for span in spans],
     ]
-    rows = reader.rows(_STRETCHES, [*bounds, *run])
-    found = {key: list(of_key) for key, of_key in groupby(rows, key=lambda row: row[0])}
-    return [_series(span, found.get(span.key, ())) for span in spans]
+    values = [[span.key for span in spans], [span.over for span in spans], *run, *run] if over else [*run]
+    query = _STRETCHES.format(last=STRETCHES - 1, values=_OVER if over else _PLAIN)
+    return query, [*bounds, *values]
 
 
 def _width(span: KeySpan) -> float:
@@ -150,5 +195,5 @@ def _stretch(row: tuple[Any, ...]) -> Stretch:
     )  # fmt: skip
 
 
-def _least(steps: Iterable[int | None]) -> int | None:
+def _least(steps: Iterable[int | float | None]) -> int | float | None:
     return min((step for step in steps if step is not None), default=None)

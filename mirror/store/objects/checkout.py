@@ -24,6 +24,7 @@ from mirror.durable import FULL, TMP_PREFIX, make_folder, rename_inside, sync_de
 from mirror.errors import ConfigError, HomeUnusable, StoreError
 from mirror.records.paths import refusals
 from mirror.store.objects.objects import Objects
+from mirror.store.objects.odd_names import OddNames
 
 try:
     import fcntl
@@ -51,6 +52,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     reason: str | None = None  # why it was skipped
     size: int = 0  # bytes
+    path: str | None = None  # where it is below the folder; None: it was skipped
 
 
 class _Skip(Exception):
@@ -58,7 +60,13 @@ class _Skip(Exception):
 
 
 def check_out(
-    objects: Objects, files: Sequence[HeldBytes], folder: Path, *, force: bool = False, link: bool = False
+    objects: Objects,
+    files: Sequence[HeldBytes],
+    folder: Path,
+    *,
+    force: bool = False,
+    link: bool = False,
+    rename: bool = False,
 ) -> Iterator[Written]:
     """Write files into a folder, which is made when it is missing.
 
@@ -68,6 +76,8 @@ def check_out(
         folder: the target; what else is in it stays.
         force: replace files with other bytes.
         link: hard links to the read-only objects instead of copies, where the file system can.
+        rename: write files whose names the folder cannot hold under `odd_names`, and a table that says which; else
+            they are skipped.
 
     Yields:
         One finding a file, as it is done.
@@ -83,11 +93,16 @@ def check_out(
     try:
         folds = _folds_case(top) if any(_may_collide(files)) else False
         refused = refusals((file.name for file in files), windows=sys.platform == "win32", folds_case=folds)
+        odd = OddNames(top, [file.name for file in files], refused) if rename and refused else None
+        if odd is not None:
+            with _io(folder / odd.table):
+                odd.write_table()
         for file in sorted(files, key=lambda file: file.name):
-            if file.name in refused:
+            path = odd.path(file.name) if odd is not None else None if file.name in refused else file.name
+            if path is None:
                 yield Written(name=file.name, outcome="skipped", reason=refused[file.name])
             else:
-                yield _one(objects, file, top, folder, force=force, link=link)
+                yield _one(objects, file, path, top, folder, force=force, link=link)
     finally:
         os.close(top)
 
@@ -123,19 +138,19 @@ def _folds_case(top: int) -> bool:
     return True
 
 
-def _one(objects: Objects, file: HeldBytes, top: int, folder: Path, *, force: bool, link: bool) -> Written:
-    *parents, leaf = file.name.split("/")
+def _one(objects: Objects, file: HeldBytes, path: str, top: int, folder: Path, *, force: bool, link: bool) -> Written:
+    *parents, leaf = path.split("/")
     try:
-        with _io(folder / file.name), contextlib.ExitStack() as opened:
+        with _io(folder / path), contextlib.ExitStack() as opened:
             place = _descend(top, parents, opened)
             source = opened.enter_context(objects.open(file.object))
             size = os.fstat(source.fileno()).st_size
             if _compare(place, leaf, file.object, size, force=force):
-                return Written(name=file.name, outcome="equal", size=size)
+                return Written(name=file.name, outcome="equal", size=size, path=path)
             linked = link and _link(objects.path(file.object), place, leaf)
             if not linked:
                 _copy(source.fileno(), place, leaf, file.object)
-            return Written(name=file.name, outcome="linked" if linked else "written", size=size)
+            return Written(name=file.name, outcome="linked" if linked else "written", size=size, path=path)
     except _Skip as skip:
         return Written(name=file.name, outcome="skipped", reason=str(skip))
     except StoreError as error:

@@ -172,8 +172,34 @@ def run_gaps(lake: Queryable, run: RunPath) -> RunGaps:
 
 
 def unknown_keys(lake: Queryable, run: RunPath, keys: Sequence[str]) -> list[str]:
-    """Those of some keys that no step of a run holds, under that name or as a dictionary with members; W&B's own, such
-    as `_timestamp`, are taken as known."""
-    known = {key for (key,) in lake.rows(f"SELECT DISTINCT key FROM lake.metrics WHERE {_RUN}", run)}
-    known |= {name for key in known for name in prefixes(key)}
+    """Those of some keys that no step of a run holds; see `unknown_among`."""
+    return unknown_among(history_keys(lake, run), keys)
+
+
+def history_keys(lake: Queryable, run: RunPath) -> list[str]:
+    """The keys that the steps of a run hold, sorted."""
+    return [key for (key,) in lake.rows(f"SELECT DISTINCT key FROM lake.metrics WHERE {_RUN} ORDER BY key", run)]
+
+
+def unknown_among(held: Sequence[str], keys: Sequence[str]) -> list[str]:
+    """Those of some keys that are not held, under that name or as a dictionary with members; W&B's own, such as
+    `_timestamp`, are taken as known."""
+    known = {*held, *(name for key in held for name in prefixes(key))}
     return [key for key in keys if key not in known and not key.startswith("_")]
+
+
+def logged_as_none(lake: Queryable, run: RunPath, keys: Sequence[str]) -> dict[str, int]:
+    """How often keys were logged as None, by the server's count; a history does not tell that from an absent key.
+
+    Args:
+        lake: to ask.
+        run: whose.
+        keys: which; those that never were are left out.
+    """
+    kinds = "json_each(r.history_keys, '$.keys') k, json_each(k.value, '$.typeCounts') c"
+    rows = lake.rows(
+        f"SELECT k.key, TRY_CAST(c.value->>'$.count' AS BIGINT) FROM lake.runs r, {kinds} WHERE {_RUN}"
+        " AND (c.value->>'$.type') = 'nil' AND k.key IN (SELECT unnest(?::VARCHAR[]))",
+        [*run, list(keys)],
+    )
+    return {key: count for key, count in rows if count}

@@ -19,13 +19,14 @@ from mirror.durable import sync_file, sync_folder
 from mirror.errors import QueryError, StoreError
 from mirror.layout import Home, find_home
 from mirror.records.nonfinite import finite
-from mirror.records.texts import parse_lenient
+from mirror.records.texts import parse_lenient, unique_names
 from mirror.store.engine.connection import sql_name, store_errors
 from mirror.store.engine.literals import inlined
 from mirror.store.engine.reading import open_version
 from mirror.store.read.queued_runs import Overlaid, overlaid_relation
 from mirror.store.read.sql_guard import UNSAFE, SqlGuard, is_one, several, without_end
-from mirror.store.schema.views import views
+from mirror.store.read.table_calls import TableSource, prepare_tables, use_tables
+from mirror.store.schema.views import macros, made_views, views
 
 
 def connect(
@@ -33,11 +34,13 @@ def connect(
     *,
     settings: StoreSettings | None = None,
     queued: Sequence[Overlaid] = (),
+    tables: TableSource | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """The lake for SQL, with its views; arguments, answer and errors as `mirror.connect`'s.
 
     Args:
         queued: runs that the view `runs` is to show as operations will make them; `runs_upstream` has what is mirrored.
+        tables: gives the tables that `run_sql` and `write_parquet` find called for as `logged_table('run', 'key')`.
     """
     place = home if isinstance(home, Home) else find_home(home)
     engine, version = open_version(place, settings)
@@ -47,12 +50,16 @@ def connect(
             found = dict(views(version))
             found["runs_upstream"] = found.pop("runs")
             found["runs"] = f"SELECT * FROM {overlaid_relation('runs_upstream', queued) if queued else 'runs_upstream'}"
-            for name, query in found.items():
+            for name, query in {**found, **made_views()}.items():
                 engine.execute(f"CREATE VIEW {sql_name(name)} AS {query}")
+            for name, expression in macros().items():
+                engine.execute(f"CREATE MACRO {name} AS {expression}")
             engine.execute("COMMIT")
         except BaseException:
             engine.close()
             raise
+    if tables is not None:
+        use_tables(engine, tables)
     return engine
 
 
@@ -120,6 +127,7 @@ def run_sql(
             guard.check(text)
         if not is_one(engine.extract_statements(text)):
             raise several()
+        prepare_tables(engine, text)
         return ResultSet(engine.execute(inlined(text, parameters) if parameters else text))
     except duckdb.Error as error:
         raise query_error(error) from error
@@ -151,6 +159,7 @@ def write_parquet(engine: duckdb.DuckDBPyConnection, text: str, target: Path, *,
             guard.check(text, answers=True)
         if not is_one(engine.extract_statements(text)):
             raise several()
+        prepare_tables(engine, text)
         batches = engine.execute(text).to_arrow_reader(ROWS_OF_A_BATCH)
         with pq.ParquetWriter(temporary, batches.schema, compression="zstd") as writer:
             for batch in batches:
@@ -189,22 +198,12 @@ def query_error(error: duckdb.Error) -> StoreError:
         return QueryError(f"sql reads nothing but the mirror: {message}", hint=UNSAFE)
     if "has been locked" in message:
         return QueryError(f"sql keeps its settings: {message}", hint=UNSAFE)
+    if "JSON" in message and "explicit type casts" in str(error):
+        return QueryError(
+            message, hint="a value of JSON is num(config, 'key') as a number, str(config, 'key') as a text"
+        )
     tables = 'see `wandb-mirror sql "DESCRIBE runs"` for the columns'
     return QueryError(message, hint="\n".join(lines[1:]) or tables)
-
-
-def unique_names(names: Sequence[str]) -> list[str]:
-    """Column names made distinct (`a`, `a_1`), so that no value of a row is lost in an object."""
-    taken: set[str] = set()
-    result = []
-    for name in names:
-        candidate, number = name, 0
-        while candidate in taken:
-            number += 1
-            candidate = f"{name}_{number}"
-        taken.add(candidate)
-        result.append(candidate)
-    return result
 
 
 def json_value(text: str) -> Any:

@@ -25,7 +25,15 @@ _CALLED = frozenset({"table", "pragma", "table_macro"})  # kinds of functions th
 # Of those, the ones that only read, and no file.
 _READING = frozenset(
     {
-        *("generate_series", "histogram", "histogram_values", "icu_calendar_names", "json_each", "json_tree"),
+        *(
+            "logged_table",
+            "generate_series",
+            "histogram",
+            "histogram_values",
+            "icu_calendar_names",
+            "json_each",
+            "json_tree",
+        ),
         *("pg_timezone_names", "range", "repeat", "repeat_row", "unnest", "test_all_types"),
         *("collations", "database_list", "database_size", "extension_versions", "functions", "metadata_info"),
         *("platform", "show", "show_databases", "show_tables", "show_tables_expanded", "storage_info", "table_info"),
