@@ -5,18 +5,20 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 
+from mirror.cli.names import find_key
 from mirror.cli.run_paths import not_mirrored
 from mirror.cli.terminal.output import plural, say
 from mirror.cli.terminal.plot import Series, in_order
 from mirror.errors import NotMirrored
 from mirror.layout import Home
 from mirror.records.addresses import RunPath
+from mirror.records.naming import near
 from mirror.store.engine.reader import Reader
 from mirror.store.history.axes import Axes
 from mirror.store.history.forms import WideRows
 from mirror.store.history.history import wide_history
 from mirror.store.metrics.system_history import system_history
-from mirror.store.read.run_overview import RunOverview, logged_as_none, run_overview, unknown_keys
+from mirror.store.read.run_overview import RunOverview, history_keys, logged_as_none, run_overview, unknown_among
 
 OWN_KEYS = ("_step", "_timestamp", "_runtime")
 
@@ -29,11 +31,22 @@ def open_history(
     every_key: bool,
     steps: tuple[int | None, int | None],
     system: bool,
+    whole: bool = True,
 ) -> Iterator[WideRows]:
     """The rows that are asked for, after what is to be said about them.
 
+    Args:
+        home: of the run.
+        path: of the run.
+        keys: that are asked for; None: all.
+        every_key: only rows that hold all of them.
+        steps: the first, and where to stop before.
+        system: system metrics instead.
+        whole: keys are named whole, as programs do; else a beginning will do, where one key has it.
+
     Raises:
         NotMirrored: the run, or its history, is not held.
+        AmbiguousName: several keys begin so.
     """
     with Reader(home) as lake:
         found = run_overview(lake, path)
@@ -51,21 +64,26 @@ def open_history(
         else:
             if not found.history.complete:
                 say(f"this history is not complete: {found.history.reason}")
+            held = history_keys(lake, path) if keys else []
+            if keys and not whole:
+                unknown = unknown_among(held, keys)
+                keys = [find_key(key, held) if key in unknown else key for key in keys]
             reader = wide_history(
                 lake, path, keys=keys, min_step=steps[0], max_step=steps[1], rows="all" if every_key else "any"
             )
-            if unknown := unknown_keys(lake, path, keys or ()):
-                _explain_keys(path, unknown, logged_as_none(lake, path, unknown))
+            if unknown := unknown_among(held, keys or ()):
+                _explain_keys(path, unknown, logged_as_none(lake, path, unknown), held)
         yield WideRows(reader, None if system else Axes(lake, path))
 
 
-def _explain_keys(path: RunPath, unknown: Sequence[str], nones: Mapping[str, int]) -> None:
+def _explain_keys(path: RunPath, unknown: Sequence[str], nones: Mapping[str, int], held: Sequence[str]) -> None:
     """Say what no row holds, and what was logged as None, which rows do not tell from nothing."""
     for name in unknown:
         if name in nones:
             say(f"{name!r} was logged as None alone, {plural(nones[name], 'time')}")
         else:
-            say(f"no row of {path} holds {name!r}")
+            close = near(name, held)
+            say(f"no row of {path} holds {name!r}" + (f"; near are {', '.join(close)}" if close else ""))
 
 
 def _explain_absence(run: RunOverview) -> None:

@@ -22,7 +22,7 @@ def the_one(text: str, known: Sequence[str], *, what: str, hint: str) -> str:
         text: as typed.
         known: the names that there are.
         what: "project", for the messages.
-        hint: where no name is near.
+        hint: how to see all names.
 
     Raises:
         AmbiguousName: several fit; they are listed.
@@ -32,9 +32,11 @@ def the_one(text: str, known: Sequence[str], *, what: str, hint: str) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise AmbiguousName(f"{text!r} fits {len(found)} {what}s", hint=f"name one of them:\n{_lines(found)}")
+        raise AmbiguousName(f"{text!r} fits more than one {what}", hint=f"name one of them:\n{_lines(found)}")
     close = near(text, known)
-    raise NotMirrored(f"{text!r} is no {what} of this mirror", hint=f"did you mean\n{_lines(close)}" if close else hint)
+    raise NotMirrored(
+        f"{text!r} is no {what} in this mirror", hint=f"{hint}, or did you mean\n{_lines(close)}" if close else hint
+    )
 
 
 def find_projects(text: str | None, home: Home) -> str | None:
@@ -50,21 +52,18 @@ def find_projects(text: str | None, home: Home) -> str | None:
     return the_one(text, known, what="project", hint="`wandb-mirror status` lists all")
 
 
-def find_keys(typed: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Keys of a history, each from whatever names just one; what names none is kept, for the answer to say so.
+def find_key(text: str, known: Sequence[str]) -> str:
+    """A key from whatever names just one, which is then said; what names none is kept, for the answer to say so.
 
     Raises:
-        AmbiguousName: a text is the beginning of several keys.
+        AmbiguousName: several keys fit.
     """
-    found = []
-    for text in typed:
-        fits = [text] if text.startswith("_") or text in known else meant(text, known)
-        if len(fits) > 1:
-            raise AmbiguousName(f"{text!r} fits {len(fits)} keys", hint=f"name one of them:\n{_lines(fits)}")
-        if fits and fits[0] != text:
-            say(f"{text!r} is taken for {fits[0]!r}")
-        found.append(fits[0] if fits else text)
-    return found
+    found = meant(text, known)
+    if len(found) > 1:
+        raise AmbiguousName(f"{text!r} fits {len(found)} keys", hint=f"name one of them:\n{_lines(found)}")
+    if found:
+        say(f"{text!r} is taken for {found[0]!r}")
+    return found[0] if found else text
 
 
 def _lines(names: Sequence[str]) -> str:

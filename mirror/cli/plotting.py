@@ -60,7 +60,7 @@ def plot_runs(
     """
     found: dict[str, list[Series]] = {}
     for run, name in runs.items():
-        with open_history(home, run, keys, False, steps, system) as rows:
+        with open_history(home, run, keys, False, steps, system, whole=False) as rows:
             drawn = collect(rows)
         if keys is None and drawn:
             keys = _chosen(drawn, None, most)  # of the further runs these alone are read

@@ -93,7 +93,7 @@ def test_a_table_without_rows_says_so(filled: Cli) -> None:
         (["--filter", "[1"], "--filter is not JSON"),
         (["--filter", "[1]"], "--filter must be a JSON object"),
         (["--filter", '{"config.lr": {"$gtt": 1}}'], "'$gtt' is not a known filter operator"),
-        (["--project", "team"], "a project is ENTITY/PROJECT"),
+        (["--project", "team*"], "a project is ENTITY/PROJECT"),
         (["--group-by", ","], "no field to group by is named"),
         (["--group-by", "stat"], "'stat' is not a known column"),
         (["--group-by", "state", "--columns", "mean(summry.loss)"], "'summry.loss' is not a known column"),

@@ -7,18 +7,19 @@ from typing import Any
 
 import click
 
+from mirror.cli.names import the_one
 from mirror.cli.run_paths import find_run, not_mirrored
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, plural, print_json, say, size, write
 from mirror.cli.terminal.statuses import exit_statuses
-from mirror.errors import EXIT_PARTIAL, ConfigError, NotMirrored
+from mirror.errors import EXIT_PARTIAL, ConfigError
 from mirror.layout import Home
 from mirror.records.addresses import RunPath
 from mirror.records.paths import why_refused
 from mirror.store.engine.reader import Reader
 from mirror.store.objects.checkout import HeldBytes, Written, check_out
 from mirror.store.objects.objects import Objects
-from mirror.store.read.artifacts import files_of_artifact
+from mirror.store.read.artifacts import files_of_artifact, version_names
 from mirror.store.read.files import ListedBytes, files_of_run
 from mirror.store.read.runs import is_held
 
@@ -88,12 +89,12 @@ def _listed(home: Home, path: RunPath, artifact: str | None, *, gone: bool) -> l
         if artifact is None:
             return files_of_run(lake, path, gone=gone)
         found = files_of_artifact(lake, path, artifact)
-    if found is None:
-        raise NotMirrored(
-            f"{path} has no artifact {artifact!r} in this mirror",
-            hint=f"`wandb-mirror status {path}` lists those it logged and used",
-        )
-    return found
+        if found is None:
+            hint = f"`wandb-mirror status {path}` lists those it logged and used"
+            name = the_one(artifact, version_names(lake, path), what=f"artifact of {path}", hint=hint)
+            found = files_of_artifact(lake, path, name)
+            say(f"{artifact!r} is taken for {name!r}")
+    return found or []
 
 
 def _conclude(done: list[Written], absent: list[ListedBytes], target: Path, run_id: str, *, quiet: bool) -> None:

@@ -68,7 +68,9 @@ def command(
     if len(paths) > 1:
         plot_runs(setting.home, names_of(setting.home, paths), chosen, (min_step, max_step), system=system, log=log)
         return
-    with open_history(setting.home, paths[0], chosen, every_key, (min_step, max_step), system) as rows:
+    read_by_people = output is None and form in (None, "plot")
+    steps = (min_step, max_step)
+    with open_history(setting.home, paths[0], chosen, every_key, steps, system, whole=not read_by_people) as rows:
         if output is not None:
             say(f"wrote {output} ({plural(rows.write_parquet(output), 'row')})")
         elif form == "plot":

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from mirror.records.naming import near
 from mirror.run.facts import RunFacts
-
-NEAR = 3
-MOST = 10_000  # keys that are looked through for near ones
 
 
 def warn_of_unknown(run: RunFacts, keys: Sequence[str] | None, stacklevel: int = 4) -> None:
@@ -29,8 +26,8 @@ def warn_of_unknown(run: RunFacts, keys: Sequence[str] | None, stacklevel: int =
 
     known = history_keys(run._local.reader, run._run_path)
     for key in unknown_among([*known, *listed], asked) if known else ():
-        near = difflib.get_close_matches(key, known[:MOST], NEAR) or _ending(key, known)
-        hint = f"; near are {', '.join(map(repr, near))}" if near else ""
+        close = near(key, known)
+        hint = f"; near are {', '.join(map(repr, close))}" if close else ""
         warnings.warn(f"no row of {run._run_path} holds {key!r}{hint}", UserWarning, stacklevel=stacklevel)
 
 
@@ -39,8 +36,3 @@ def _listed(run: RunFacts) -> dict[str, Any]:
     found = run._known_document("historyKeys")
     keys = found.get("keys") if isinstance(found, dict) else None
     return keys if isinstance(keys, dict) else {}
-
-
-def _ending(key: str, known: Sequence[str]) -> list[str]:
-    """Keys of groups that end so: `val/loss` for `loss`."""
-    return [name for name in known if name.endswith((f"/{key}", f".{key}"))][:NEAR]

@@ -136,6 +136,16 @@ def runs_of_version(lake: Queryable, artifact_id: str, direction: Direction) -> 
     return [RunPath(*row) for row in rows]
 
 
+def version_names(lake: Queryable, run: RunPath) -> list[str]:
+    """Names of the versions that a run logged or used, as `model:v3`, sorted."""
+    rows = lake.rows(
+        "SELECT DISTINCT sequence || ':v' || version_index::VARCHAR FROM lake.artifacts WHERE version_index IS NOT NULL"
+        f" AND artifact_id IN (SELECT artifact_id FROM lake.run_artifacts WHERE {_RUN}) ORDER BY 1",
+        run,
+    )
+    return [name for (name,) in rows]
+
+
 def files_of_artifact(lake: Queryable, run: RunPath, name: str) -> list[ListedBytes] | None:
     """Files of a version that a run logged or used, by path.
 

@@ -171,11 +171,6 @@ def run_gaps(lake: Queryable, run: RunPath) -> RunGaps:
     return struct_of(RunGaps, (*facts, tuple((item, reason) for item, reason in failures or ())))
 
 
-def unknown_keys(lake: Queryable, run: RunPath, keys: Sequence[str]) -> list[str]:
-    """Those of some keys that no step of a run holds; see `unknown_among`."""
-    return unknown_among(history_keys(lake, run), keys)
-
-
 def history_keys(lake: Queryable, run: RunPath) -> list[str]:
     """The keys that the steps of a run hold, sorted."""
     return [key for (key,) in lake.rows(f"SELECT DISTINCT key FROM lake.metrics WHERE {_RUN} ORDER BY key", run)]
