@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Sequence
 from typing import Any
-
-import msgspec
 
 
 def narrowed(
@@ -44,8 +43,8 @@ def filter_of(text: str) -> dict[str, Any]:
         ValueError: it is no JSON object.
     """
     try:
-        value = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
+        value = json.loads(text)
+    except ValueError as error:
         raise ValueError(f"the filter is not JSON: {error}") from error
     if not isinstance(value, dict) or not value:
         raise ValueError('the filter must be a JSON object, such as {"state": "finished"}')

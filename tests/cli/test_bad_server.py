@@ -101,7 +101,7 @@ def test_a_run_that_the_server_cannot_show_is_left_behind_with_its_reason(cli: C
     said = cli("pull", code=9)
     assert "left behind: team/proj/r2: " in said.err
     assert "this run is broken" in said.err
-    status = cli("status", "--json", code=0).json
+    status = cli("status", "--json", code=9).json
     assert status["runs"] == 2
     assert [failure["path"] for failure in status["failures"]] == ["team/proj/r2"]
     server.faults.clear()

@@ -22,6 +22,7 @@ from mirror.outbox.reading import OutboxReader
 from mirror.store.care.files import Removed
 from mirror.store.care.maintenance import Maintenance, maintain, plan_maintenance
 from mirror.store.engine.reading import open_lake
+from mirror.typed import decode
 
 
 @click.command("maintain", epilog=exit_statuses(5))
@@ -61,7 +62,7 @@ def _maintain(setting: Setting) -> Maintenance:
             hint="run `wandb-mirror init --source ENTITY/PROJECT` and `wandb-mirror pull`, or name another --home",
         )
     if (done := ask_daemon(setting.home, AskMaintain(), Maintained)) is not None:
-        return msgspec.json.decode(done.done, type=Maintenance)
+        return decode(done.done, Maintenance)
     with lake_to_write(setting) as lake:
         return maintain(lake, setting.config.retention, needed=_needed(setting), now=utc_now())
 

@@ -12,6 +12,7 @@ from mirror.cli.run_paths import not_mirrored
 from mirror.cli.terminal.output import ago, plural, print_json, size, with_zone, write
 from mirror.cli.terminal.times import clock_text
 from mirror.clock import utc_now
+from mirror.daemon.status.status_file import read_daemon_status
 from mirror.errors import EXIT_PARTIAL
 from mirror.layout import Home
 from mirror.records.addresses import RunPath
@@ -48,8 +49,9 @@ def show_run(home: Home, path: RunPath, *, as_json: bool) -> int:
         else:
             _print(run, now)
         print_pending(pending, now)
-    given_up = run is not None and any(failure.quarantined for failure in run.failures)
-    return EXIT_PARTIAL if given_up or any(state in ("conflict", "dead") for state, _ in pending) else 0
+    tries_again = read_daemon_status(home) is not None  # what was not given up
+    left = run is not None and any(failure.quarantined or not tries_again for failure in run.failures)
+    return EXIT_PARTIAL if left or any(state in ("conflict", "dead") for state, _ in pending) else 0
 
 
 def describe_failure(failure: FailureOverview, now: dt.datetime) -> str:

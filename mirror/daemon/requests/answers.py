@@ -40,6 +40,7 @@ from mirror.records.operations import Entry
 from mirror.replay.ledger import give_up
 from mirror.store.care.maintenance import maintain
 from mirror.tasks import side_by_side
+from mirror.typed import decode
 
 TELL_S = 0.5  # between two replies that tell progress
 STILL_HERE_S = 10.0  # between two replies that tell none
@@ -93,7 +94,7 @@ class Answers:
             elif isinstance(request, AskDrop):
                 outcome = Dropped(await self._drop(request.entry_id))
             else:
-                plan = msgspec.json.decode(request.plan, type=Plan)
+                plan = decode(request.plan, Plan)
                 outcome = Repaired(
                     await anyio.to_thread.run_sync(
                         lambda: repair(context.lake, plan, context.utc()), limiter=context.storing

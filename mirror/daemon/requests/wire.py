@@ -17,6 +17,7 @@ from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Entry
+from mirror.typed import convert, decode, hooked_decoder
 
 LONGEST_REQUEST = 4_000_000  # bytes of a line: a plan of repairs names each object
 LONGEST_PATH = 100  # bytes that every system takes as the address of a socket
@@ -117,7 +118,7 @@ def decode_request(line: bytes) -> Request:
     Raises:
         msgspec.DecodeError: it is none.
     """
-    request: Request = msgspec.json.decode(line, type=Request)
+    request: Request = decode(line, Request)  # type: ignore[arg-type]  # a union is a shape as well
     return request
 
 
@@ -127,7 +128,7 @@ def decode_reply(line: bytes) -> Reply:
     Raises:
         msgspec.DecodeError: it is none.
     """
-    reply: Reply = msgspec.json.decode(line, type=Reply, dec_hook=_heard)
+    reply: Reply = _REPLIES.decode(line)
     return reply
 
 
@@ -140,12 +141,15 @@ def _told(value: Any) -> Any:
 def _heard(kind: type, value: Any) -> Any:
     if kind is not MirrorError:
         raise NotImplementedError(kind.__name__)
-    told = msgspec.convert(value, _ToldError)
+    told = convert(value, _ToldError)
     found = getattr(errors, told.kind, None)
     of_ours = found if isinstance(found, type) and issubclass(found, MirrorError) else MirrorError
     error = of_ours.__new__(of_ours)  # the arguments of some say more than a reply does
     MirrorError.__init__(error, told.message, hint=told.hint)
     return error
+
+
+_REPLIES = hooked_decoder(Reply, _heard)
 
 
 @contextlib.contextmanager
