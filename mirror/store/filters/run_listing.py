@@ -8,6 +8,7 @@ from typing import Any
 from mirror.store.engine.reader import Reader
 from mirror.store.filters.mongo import compile_filter, compile_order
 from mirror.store.read.queued_runs import Overlaid, overlaid_relation
+from mirror.store.schema.keys import IN_PROJECT
 
 
 def list_run_ids(
@@ -34,7 +35,7 @@ def list_run_ids(
     """
     chosen, sorting = compile_filter(filters), compile_order(order)
     present = "TRUE" if with_gone else "gone_at IS NULL"
-    of_project = "(SELECT * FROM lake.runs WHERE entity = ? AND project = ?)"
+    of_project = f"(SELECT * FROM lake.runs WHERE {IN_PROJECT})"
     relation = overlaid_relation(of_project, overlay) if overlay else of_project
     rows = reader.rows(
         f"SELECT run_id FROM {relation} WHERE {present} AND ({chosen.sql}) ORDER BY {sorting.sql}",

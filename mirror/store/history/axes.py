@@ -12,6 +12,7 @@ from mirror.store.engine.queries import Queryable
 from mirror.store.engine.reader import Reader
 from mirror.store.history.forms import WideRows
 from mirror.store.history.history import wide_history
+from mirror.store.schema.keys import OF_RUN
 
 
 class Axes:
@@ -60,5 +61,5 @@ class _Axis:
 
 def defined_step_metrics(lake: Queryable, run: RunPath) -> StepMetrics:
     """What a run defined; nothing for one that is not held."""
-    rows = lake.rows("SELECT config_wire FROM lake.runs WHERE entity = ? AND project = ? AND run_id = ?", run)
+    rows = lake.rows(f"SELECT config_wire FROM lake.runs WHERE {OF_RUN}", run)
     return step_metrics_of(rows[0][0] if rows else None)

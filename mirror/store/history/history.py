@@ -36,6 +36,7 @@ from mirror.store.history.wide_columns import (
 )
 from mirror.store.objects.objects import Objects
 from mirror.store.read.histories import StoredHistory, read_history
+from mirror.store.schema.keys import OF_RUN
 
 BATCH_CELLS = 500_000  # cells of a batch that is streamed
 
@@ -159,7 +160,7 @@ def _held(reader: Reader, run: RunPath) -> Sources:
 
 
 def _summary_of(reader: Reader, run: RunPath) -> Mapping[str, Any]:
-    query = "SELECT summary FROM lake.runs WHERE entity = ? AND project = ? AND run_id = ?"
+    query = f"SELECT summary FROM lake.runs WHERE {OF_RUN}"
     rows = reader.rows(query, run)
     summary = parse_lenient(rows[0][0]) if rows else None
     return summary if isinstance(summary, dict) else {}

@@ -17,6 +17,7 @@ import msgspec
 from mirror.records.addresses import RunPath
 from mirror.records.step_metrics import StepMetrics
 from mirror.store.engine.reader import Reader
+from mirror.store.schema.keys import OF_RUN
 from mirror.typed import struct_of
 
 EXACT_POINTS = 320  # values of a key up to which each is kept
@@ -64,11 +65,10 @@ class MetricSeries(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.stretches) == self.span.points
 
 
-_RUN = "entity = ? AND project = ? AND run_id = ?"
 _SPANS = f"""
 SELECT key, count(*), min(step), max(step), arg_min(value, step), arg_max(value, step),
        min(value) FILTER (isfinite(value)), max(value) FILTER (isfinite(value))
-FROM lake.metrics WHERE {_RUN} AND value IS NOT NULL GROUP BY key ORDER BY key
+FROM lake.metrics WHERE {OF_RUN} AND value IS NOT NULL GROUP BY key ORDER BY key
 """
 # A 1024th of each value is averaged, since the sum of two doubles may be too large for a double.
 _STRETCHES = """
@@ -88,14 +88,16 @@ SELECT key, min(step), max(step), min(value) FILTER (is_finite), max(value) FILT
        min(step) FILTER (value = low), min(step) FILTER (value = high)
 FROM held GROUP BY key, place ORDER BY key, min(step)
 """
-_PLAIN = f"SELECT key, step, value FROM lake.metrics WHERE {_RUN} AND value IS NOT NULL"
+_PLAIN = f"SELECT key, step, value FROM lake.metrics WHERE {OF_RUN} AND value IS NOT NULL"
 # The values of some keys, each at the value that its step metric had then, or last before.
 _OVER = f"""
 WITH over AS (SELECT unnest(?::VARCHAR[]) AS key, unnest(?::VARCHAR[]) AS axis),
-axis AS (SELECT key, step, value FROM lake.metrics WHERE {_RUN} AND isfinite(value) AND key IN (SELECT axis FROM over))
+axis AS (
+    SELECT key, step, value FROM lake.metrics WHERE {OF_RUN} AND isfinite(value) AND key IN (SELECT axis FROM over)
+)
 SELECT m.key, a.value AS step, m.value
 FROM (SELECT m.key, m.step, m.value, o.axis FROM lake.metrics m JOIN over o USING (key)
-      WHERE {_RUN} AND m.value IS NOT NULL) m
+      WHERE {OF_RUN} AND m.value IS NOT NULL) m
 ASOF JOIN axis a ON a.key = m.axis AND m.step >= a.step
 """
 _SPANS_OVER = f"""

@@ -14,10 +14,10 @@ from mirror.store.engine.literals import inlined
 from mirror.store.engine.reader import Reader
 from mirror.store.history.wide_columns import JSON_MARK
 from mirror.store.metrics.events import MARK, SPELLING, spelled
+from mirror.store.schema.keys import OF_RUN
 
 TIMESTAMP = "_timestamp"
 BATCH_ROWS = 2_000
-_RUN = "entity = ? AND project = ? AND run_id = ?"
 
 
 def system_history(reader: Reader, run: RunPath, *, keys: Sequence[str] | None = None) -> pa.RecordBatchReader:
@@ -34,7 +34,7 @@ def system_history(reader: Reader, run: RunPath, *, keys: Sequence[str] | None =
     """
     query = (
         f"SELECT key, bool_or(text IS NOT NULL AND NOT {SPELLING}) FROM lake.system_metrics"
-        f" WHERE {_RUN} AND key <> '{MARK}' GROUP BY 1 ORDER BY 1"
+        f" WHERE {OF_RUN} AND key <> '{MARK}' GROUP BY 1 ORDER BY 1"
     )
     known = dict(reader.rows(query, run))
     chosen = list(known) if keys is None else [key for key in dict.fromkeys(keys) if key != TIMESTAMP]
@@ -53,7 +53,7 @@ def _batches(reader: Reader, run: RunPath, keys: Sequence[str], schema: pa.Schem
     last = None
     query = inlined(
         "SELECT number, timestamp, key, value, text FROM lake.system_metrics"
-        f" WHERE {_RUN} AND key IN (SELECT unnest(?::VARCHAR[])) ORDER BY number",
+        f" WHERE {OF_RUN} AND key IN (SELECT unnest(?::VARCHAR[])) ORDER BY number",
         [*run, list(keys)],
     )
     with store_errors(reader.home):

@@ -19,9 +19,9 @@ from mirror.store.engine.reader import Reader
 from mirror.store.history.sampling import evenly
 from mirror.store.history.wide_columns import JSON_MARK, tail_column
 from mirror.store.metrics.events import MARK, spelled
+from mirror.store.schema.keys import OF_RUN
 
 TIMESTAMP = "_timestamp"
-_RUN = "entity = ? AND project = ? AND run_id = ?"
 
 
 def sample_system_metrics(reader: Reader, run: RunPath, samples: int) -> list[dict[str, Any]]:
@@ -30,13 +30,13 @@ def sample_system_metrics(reader: Reader, run: RunPath, samples: int) -> list[di
     Raises:
         StoreError: the lake cannot be read.
     """
-    query = f"SELECT DISTINCT number FROM lake.system_metrics WHERE {_RUN} ORDER BY number"
+    query = f"SELECT DISTINCT number FROM lake.system_metrics WHERE {OF_RUN} ORDER BY number"
     numbers = [int(number) for (number,) in reader.rows(query, run)]
     chosen = [numbers[place] for place in evenly(len(numbers), samples)]
     if not chosen:
         return []
     cells = reader.rows(
-        f"SELECT number, epoch_us(timestamp), key, value, text FROM lake.system_metrics WHERE {_RUN}"
+        f"SELECT number, epoch_us(timestamp), key, value, text FROM lake.system_metrics WHERE {OF_RUN}"
         " AND number IN (SELECT unnest(?::BIGINT[])) ORDER BY number, key",
         [*run, chosen],
     )
@@ -55,7 +55,7 @@ def sample_system_metrics(reader: Reader, run: RunPath, samples: int) -> list[di
 
 def _marks(reader: Reader, run: RunPath, numbers: list[int]) -> dict[int, Any]:
     """The marks of events by number; a row of the lake holds until the next."""
-    query = f"SELECT number, text FROM lake.system_metrics WHERE {_RUN} AND key = '{MARK}' ORDER BY number"
+    query = f"SELECT number, text FROM lake.system_metrics WHERE {OF_RUN} AND key = '{MARK}' ORDER BY number"
     changes = [(int(number), parse_lenient(text)) for number, text in reader.rows(query, run)]
     found: dict[int, Any] = {}
     for number in numbers:

@@ -11,9 +11,9 @@ from mirror.records.contents import Direction, FileStatus, HeldArtifact
 from mirror.store.engine.queries import Queryable, columns_of, structs
 from mirror.store.read.files import ListedBytes
 from mirror.store.read.projects import ISO
+from mirror.store.schema.keys import IN_PROJECT, OF_RUN, OF_RUNS
 from mirror.typed import struct_of
 
-_RUN = "entity = ? AND project = ? AND run_id = ?"
 _BY_ID = "artifact_id IN (SELECT unnest(?::VARCHAR[]))"
 
 
@@ -70,7 +70,7 @@ _ENTRY = columns_of(EntryRow, extra="extra::VARCHAR")
 def find_version(lake: Queryable, entity: str, project: str, sequence: str, version: str) -> VersionRow | None:
     """The version `vN` of a collection, or the one that an alias points to; None when it is not held."""
     rows = lake.rows(
-        f"SELECT {_VERSION} FROM lake.artifacts WHERE entity = ? AND project = ? AND sequence = ?"
+        f"SELECT {_VERSION} FROM lake.artifacts WHERE {IN_PROJECT} AND sequence = ?"
         " AND state = 'COMMITTED' AND ('v' || version_index::VARCHAR = ? OR list_contains(aliases, ?))"
         " ORDER BY 'v' || version_index::VARCHAR = ? DESC, version_index DESC LIMIT 1",
         [entity, project, sequence, version, version, version],
@@ -82,7 +82,7 @@ def run_version_ids(lake: Queryable, run: RunPath, direction: Direction) -> list
     """Ids of the versions that a run logged or used, oldest first; those whose project is gone are left out."""
     rows = lake.rows(
         "SELECT artifact_id FROM lake.artifacts WHERE entity IS NOT NULL AND state = 'COMMITTED' AND artifact_id IN"
-        f" (SELECT artifact_id FROM lake.run_artifacts WHERE {_RUN} AND direction = ?)"
+        f" (SELECT artifact_id FROM lake.run_artifacts WHERE {OF_RUN} AND direction = ?)"
         " ORDER BY created_at NULLS LAST, sequence, version_index, artifact_id",
         [*run, direction],
     )
@@ -98,7 +98,7 @@ def read_versions(lake: Queryable, artifact_ids: Sequence[str]) -> dict[str, Ver
 def list_versions(lake: Queryable, entity: str, project: str) -> list[tuple[str, str, str]]:
     """Type, collection and id of the committed versions of a project, newest first in each collection."""
     rows = lake.rows(
-        "SELECT type, sequence, artifact_id FROM lake.artifacts WHERE entity = ? AND project = ?"
+        f"SELECT type, sequence, artifact_id FROM lake.artifacts WHERE {IN_PROJECT}"
         " AND state = 'COMMITTED' ORDER BY type, sequence, version_index DESC",
         [entity, project],
     )
@@ -140,7 +140,7 @@ def version_names(lake: Queryable, run: RunPath) -> list[str]:
     """Names of the versions that a run logged or used, as `model:v3`, sorted."""
     rows = lake.rows(
         "SELECT DISTINCT sequence || ':v' || version_index::VARCHAR FROM lake.artifacts WHERE version_index IS NOT NULL"
-        f" AND artifact_id IN (SELECT artifact_id FROM lake.run_artifacts WHERE {_RUN}) ORDER BY 1",
+        f" AND artifact_id IN (SELECT artifact_id FROM lake.run_artifacts WHERE {OF_RUN}) ORDER BY 1",
         run,
     )
     return [name for (name,) in rows]
@@ -161,7 +161,7 @@ def files_of_artifact(lake: Queryable, run: RunPath, name: str) -> list[ListedBy
     found = lake.rows(
         "SELECT artifact_id FROM lake.artifacts WHERE sequence = ?"
         " AND ('v' || version_index::VARCHAR = ? OR list_contains(aliases, ?))"
-        f" AND artifact_id IN (SELECT artifact_id FROM lake.run_artifacts WHERE {_RUN})",
+        f" AND artifact_id IN (SELECT artifact_id FROM lake.run_artifacts WHERE {OF_RUN})",
         [sequence, version, version, *run],
     )
     if not found:
@@ -201,8 +201,7 @@ def held_links(lake: Queryable, key: ProjectKey, run_ids: Iterable[str]) -> dict
     """Which versions the named runs logged and used, by run id."""
     links: dict[str, list[tuple[str, Direction]]] = {}
     rows = lake.rows(
-        "SELECT run_id, artifact_id, direction FROM lake.run_artifacts"
-        " WHERE entity = ? AND project = ? AND run_id IN (SELECT unnest(?::VARCHAR[]))",
+        f"SELECT run_id, artifact_id, direction FROM lake.run_artifacts WHERE {OF_RUNS}",
         [key.entity, key.project, list(run_ids)],
     )
     for run_id, artifact_id, direction in rows:

@@ -6,6 +6,7 @@ import msgspec
 
 from mirror.records.addresses import RunPath
 from mirror.store.engine.queries import Queryable, structs
+from mirror.store.schema.keys import OF_RUN
 
 REQUIREMENTS = ("requirements.txt", "conda-environment.yaml", "uv.lock", "pylock.toml")  # the better one first
 DIFF = "diff.patch"
@@ -31,7 +32,7 @@ class CodeFile(msgspec.Struct, frozen=True, kw_only=True):
 
 _FILES = f"""
 SELECT name, 'files', size, if(status = 'held', object, NULL), reason FROM lake.files
-WHERE entity = ? AND project = ? AND run_id = ? AND status <> 'gone'
+WHERE {OF_RUN} AND status <> 'gone'
     AND (starts_with(name, '{_CODE}') OR name IN ({_KEPT}))
 """
 # What stays of a version is its newest: `log_code` makes one each time that it is called.

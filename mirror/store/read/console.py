@@ -8,8 +8,9 @@ import msgspec
 
 from mirror.records.addresses import RunPath
 from mirror.store.engine.queries import Queryable, aware_structs, columns_of, structs
+from mirror.store.schema.keys import OF_RUN
 
-_OF_RUN = "FROM lake.console_lines WHERE entity = ? AND project = ? AND run_id = ?"
+_OF_RUN = f"FROM lake.console_lines WHERE {OF_RUN}"
 
 
 class ConsoleRow(msgspec.Struct, frozen=True, kw_only=True):

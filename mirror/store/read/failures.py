@@ -10,8 +10,7 @@ import msgspec
 from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.passes import OpenFailure
 from mirror.store.engine.queries import Queryable, aware_structs, columns_of, structs
-
-_RUN = "entity = ? AND project = ? AND run_id = ?"
+from mirror.store.schema.keys import IN_PROJECT, OF_RUN
 
 
 class FailureOverview(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +37,9 @@ def failure_overviews(lake: Queryable, limit: int = 100) -> list[FailureOverview
 
 def failures_of(lake: Queryable, run: RunPath) -> list[FailureOverview]:
     """What of one run was left behind, by item."""
-    return structs(FailureOverview, lake.rows(f"SELECT {_OVERVIEW} FROM lake.failures WHERE {_RUN} ORDER BY item", run))
+    return structs(
+        FailureOverview, lake.rows(f"SELECT {_OVERVIEW} FROM lake.failures WHERE {OF_RUN} ORDER BY item", run)
+    )
 
 
 def why_failed(lake: Queryable, run: RunPath, items: Sequence[str]) -> str | None:
@@ -49,7 +50,7 @@ def why_failed(lake: Queryable, run: RunPath, items: Sequence[str]) -> str | Non
         run: entity, project, run id.
         items: what of the run, as the pull names it. What failed for the whole run failed for them.
     """
-    query = f"SELECT reason FROM lake.failures WHERE {_RUN} AND item IN (SELECT unnest(?::VARCHAR[])) ORDER BY item"
+    query = f"SELECT reason FROM lake.failures WHERE {OF_RUN} AND item IN (SELECT unnest(?::VARCHAR[])) ORDER BY item"
     rows = lake.rows(query, [*run, ["", "contents", *items]])
     return str(rows[0][0]) if rows else None
 
@@ -62,7 +63,7 @@ def left_behind(lake: Queryable) -> dict[ProjectKey, int]:
 
 def open_failures(lake: Queryable, key: ProjectKey) -> dict[tuple[str, str], OpenFailure]:
     """What of a project failed before and is not over, by run id and item."""
-    query = f"SELECT run_id, item, {columns_of(OpenFailure)} FROM lake.failures WHERE entity = ? AND project = ?"
+    query = f"SELECT run_id, item, {columns_of(OpenFailure)} FROM lake.failures WHERE {IN_PROJECT}"
     rows = lake.rows(query, [key.entity, key.project])
     failures = aware_structs(OpenFailure, [row[2:] for row in rows])
     return {(row[0], row[1]): failure for row, failure in zip(rows, failures, strict=True)}

@@ -10,10 +10,11 @@ import msgspec
 from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.contents import FileStatus, HeldFile
 from mirror.store.engine.queries import Queryable, columns_of, structs
+from mirror.store.schema.keys import OF_RUN, OF_RUNS
 from mirror.typed import struct_of
 
-_OF_RUN = "FROM lake.files WHERE entity = ? AND project = ? AND run_id = ?"
-_OF_RUNS = "FROM lake.files WHERE entity = ? AND project = ? AND run_id IN (SELECT unnest(?::VARCHAR[]))"
+_OF_RUN = f"FROM lake.files WHERE {OF_RUN}"
+_OF_RUNS = f"FROM lake.files WHERE {OF_RUNS}"
 _SOME = "name IN (SELECT unnest(?::VARCHAR[]))"
 
 

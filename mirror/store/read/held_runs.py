@@ -14,9 +14,10 @@ from mirror.records.runs import ACTIVE_STATES, RunRecord, is_same_run
 from mirror.records.texts import storable
 from mirror.store.engine.connection import sql_name
 from mirror.store.engine.queries import Queryable, aware, aware_structs, columns_of
+from mirror.store.schema.keys import IN_PROJECT
 
-_IN_PROJECT = "FROM lake.runs WHERE entity = ? AND project = ?"
-_ALIVE = f"{_IN_PROJECT} AND gone_at IS NULL"
+_FROM_PROJECT = f"FROM lake.runs WHERE {IN_PROJECT}"
+_ALIVE = f"{_FROM_PROJECT} AND gone_at IS NULL"
 _NAMED = "run_id IN (SELECT unnest(?::VARCHAR[]))"
 _ACTIVE = sorted(ACTIVE_STATES)
 _HELD = columns_of(HeldRun, gone="gone_at IS NOT NULL", heartbeat="heartbeat_at_text", updated="updated_at_text")
@@ -24,7 +25,7 @@ _HELD = columns_of(HeldRun, gone="gone_at IS NOT NULL", heartbeat="heartbeat_at_
 
 def held_runs(lake: Queryable, key: ProjectKey, run_ids: Iterable[str]) -> dict[str, HeldRun]:
     """What is held of those of the named runs that are held."""
-    rows = _ask(lake, f"SELECT run_id, {_HELD} {_IN_PROJECT} AND {_NAMED}", key, list(run_ids))
+    rows = _ask(lake, f"SELECT run_id, {_HELD} {_FROM_PROJECT} AND {_NAMED}", key, list(run_ids))
     held = aware_structs(HeldRun, [row[1:] for row in rows])
     return {row[0]: run for row, run in zip(rows, held, strict=True)}
 
@@ -34,7 +35,7 @@ def remade_runs(lake: Queryable, key: ProjectKey, runs: Iterable[RunRecord]) -> 
     listed = {storable(run.run_id): run for run in runs}
     if not listed:
         return frozenset()
-    query = f"SELECT run_id, storage_id, created_at {_IN_PROJECT} AND {_NAMED}"
+    query = f"SELECT run_id, storage_id, created_at {_FROM_PROJECT} AND {_NAMED}"
     return frozenset(
         listed[run_id].run_id
         for run_id, storage_id, created_at in _ask(lake, query, key, list(listed))
@@ -92,7 +93,7 @@ def awaiting_export(lake: Queryable, key: ProjectKey) -> dict[str, dt.datetime]:
     """Runs that ended, and of whose history some rows are in no export or nowhere; with the last sign of life."""
     query = (
         "SELECT run_id, coalesce(heartbeat_at, created_at) FROM lake.completeness JOIN lake.runs"
-        " USING (entity, project, run_id) WHERE entity = ? AND project = ? AND gone_at IS NULL"
+        f" USING (entity, project, run_id) WHERE {IN_PROJECT} AND gone_at IS NULL"
         " AND (tail_rows > 0 OR NOT complete) AND state NOT IN (SELECT unnest(?::VARCHAR[]))"
     )
     return {run_id: aware(at) for run_id, at in _ask(lake, query, key, _ACTIVE) if at is not None}
@@ -125,7 +126,7 @@ def with_held(lake: Queryable, key: ProjectKey, runs: Iterable[RunRecord]) -> di
         return {}
     names = sorted({name for run in lacking.values() for name in [*run.flaws, *run.untold]})
     columns = ", ".join(sql_name(_COLUMNS.get(name, name)) for name in names)
-    query = f"SELECT run_id, storage_id, created_at, {columns} {_IN_PROJECT} AND {_NAMED}"
+    query = f"SELECT run_id, storage_id, created_at, {columns} {_FROM_PROJECT} AND {_NAMED}"
     found: dict[str, RunRecord] = {}
     for run_id, storage_id, created_at, *values in _ask(lake, query, key, list(lacking)):
         run = lacking[run_id]

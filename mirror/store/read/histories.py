@@ -14,10 +14,9 @@ from mirror.store.engine.connection import LAKE
 from mirror.store.engine.meta import has_table
 from mirror.store.engine.queries import Queryable, columns_of
 from mirror.store.engine.reader import Reader
+from mirror.store.schema.keys import IN_PROJECT, OF_RUN, OF_RUNS
 from mirror.typed import struct_of
 
-_RUN = "entity = ? AND project = ? AND run_id = ?"
-_RUNS = "entity = ? AND project = ? AND run_id IN (SELECT unnest(?::VARCHAR[]))"
 # Of a table whose rows are inlined in the catalog: planning a filter that DuckDB hands down to SQLite costs more than
 # reading them all (8 ms against 4 ms for 60 rows, 23 ms against 20 ms for 20,000), so it is given one it cannot.
 _INLINED = "{'e': entity, 'p': project, 'r': run_id} = {'e': ?, 'p': ?, 'r': ?}"
@@ -77,7 +76,7 @@ def stored_histories(lake: Queryable, project: tuple[str, str], run_ids: Sequenc
     values = [*project, run_ids[0] if one else list(run_ids)]
 
     def ask(columns: str, table: str, where: str, order: str = "ALL") -> list[tuple[Any, ...]]:
-        query = f"SELECT run_id, {columns} FROM lake.{table} WHERE {where if one else _RUNS} ORDER BY {order}"
+        query = f"SELECT run_id, {columns} FROM lake.{table} WHERE {where if one else OF_RUNS} ORDER BY {order}"
         return lake.rows(query, values)
 
     facts = {
@@ -92,7 +91,7 @@ def stored_histories(lake: Queryable, project: tuple[str, str], run_ids: Sequenc
             exports.setdefault(run_id, []).append(digest)
         earlier = earlier_forms(lake, project, run_ids)
     if any(fact.tail_rows for fact in facts.values()):
-        for run_id, row in ask("row", "tails", _RUN, "step, rowid"):
+        for run_id, row in ask("row", "tails", OF_RUN, "step, rowid"):
             tails.setdefault(run_id, []).append(row)
     return {
         run_id: StoredHistory(
@@ -110,7 +109,7 @@ def earlier_forms(lake: Queryable, project: tuple[str, str], run_ids: Sequence[s
     if not has_table(lake, "earlier_forms"):  # a lake of an older version
         return {}
     found: dict[str, dict[str, str]] = {}
-    query = f"SELECT run_id, export, object FROM lake.earlier_forms WHERE {_RUNS}"
+    query = f"SELECT run_id, export, object FROM lake.earlier_forms WHERE {OF_RUNS}"
     for run_id, export, digest in lake.rows(query, [*project, list(run_ids)]):
         found.setdefault(run_id, {})[export] = digest
     return found
@@ -121,7 +120,7 @@ def held_histories(lake: Queryable, key: ProjectKey, run_ids: Iterable[str]) -> 
     wanted = list(run_ids)
 
     def ask(columns: str, table: str, rest: str) -> list[tuple[Any, ...]]:
-        query = f"SELECT run_id, {columns} FROM lake.{table} WHERE {_RUNS} {rest}"
+        query = f"SELECT run_id, {columns} FROM lake.{table} WHERE {OF_RUNS} {rest}"
         return lake.rows(query, [key.entity, key.project, wanted])
 
     def by_run(columns: str, table: str) -> dict[str, list[Any]]:
@@ -155,7 +154,7 @@ def held_histories(lake: Queryable, key: ProjectKey, run_ids: Iterable[str]) -> 
 def held_tails(lake: Queryable, key: ProjectKey, run_ids: Sequence[str]) -> dict[str, list[tuple[int | None, str]]]:
     """Steps and JSON texts of the tails of the named runs."""
     tails: dict[str, list[tuple[int | None, str]]] = {}
-    query = f"SELECT run_id, step, row FROM lake.tails WHERE {_RUNS} ORDER BY run_id, step NULLS LAST"
+    query = f"SELECT run_id, step, row FROM lake.tails WHERE {OF_RUNS} ORDER BY run_id, step NULLS LAST"
     for run_id, step, row in lake.rows(query, [key.entity, key.project, list(run_ids)]):
         tails.setdefault(run_id, []).append((step, row))
     return tails
@@ -166,7 +165,7 @@ def held_rows_at(lake: Queryable, key: ProjectKey, steps: Mapping[str, int]) -> 
     rows: dict[str, list[str]] = {}
     query = (
         "SELECT run_id, row FROM lake.tails JOIN (SELECT unnest(?::VARCHAR[]) AS run_id, unnest(?::BIGINT[]) AS step)"
-        " USING (run_id, step) WHERE entity = ? AND project = ?"
+        f" USING (run_id, step) WHERE {IN_PROJECT}"
     )
     for run_id, row in lake.rows(query, [list(steps), list(steps.values()), key.entity, key.project]):
         rows.setdefault(run_id, []).append(row)

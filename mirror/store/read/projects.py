@@ -10,9 +10,9 @@ from mirror.records.addresses import ProjectKey
 from mirror.records.passes import SourceState
 from mirror.records.runs import ACTIVE_STATES
 from mirror.store.engine.queries import Queryable, aware, aware_structs, columns_of, structs
+from mirror.store.schema.keys import IN_PROJECT
 
 ISO = "'%Y-%m-%dT%H:%M:%S'"  # for strftime
-_IN_PROJECT = "entity = ? AND project = ?"
 
 
 class ProjectRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,17 +36,15 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 def read_project(lake: Queryable, entity: str, project: str) -> ProjectRow | None:
     """A project; None when it was never listed."""
     columns = columns_of(ProjectRow, created_at=f"coalesce(created_at_text, strftime(created_at, {ISO}))")
-    found = structs(
-        ProjectRow, lake.rows(f"SELECT {columns} FROM lake.projects WHERE {_IN_PROJECT}", [entity, project])
-    )
+    found = structs(ProjectRow, lake.rows(f"SELECT {columns} FROM lake.projects WHERE {IN_PROJECT}", [entity, project]))
     return found[0] if found else None
 
 
 def is_mirrored(lake: Queryable, entity: str, project: str) -> bool:
     """Whether a project was ever pulled, or any of its runs."""
     query = (
-        f"SELECT EXISTS (FROM lake.projects WHERE {_IN_PROJECT}) OR EXISTS (FROM lake.runs WHERE {_IN_PROJECT})"
-        f" OR EXISTS (FROM lake.sources WHERE {_IN_PROJECT} AND last_pass_at IS NOT NULL)"
+        f"SELECT EXISTS (FROM lake.projects WHERE {IN_PROJECT}) OR EXISTS (FROM lake.runs WHERE {IN_PROJECT})"
+        f" OR EXISTS (FROM lake.sources WHERE {IN_PROJECT} AND last_pass_at IS NOT NULL)"
     )
     return bool(lake.rows(query, [entity, project] * 3)[0][0])
 
@@ -67,14 +65,14 @@ def count_all_runs(lake: Queryable) -> int:
 
 def source_state(lake: Queryable, key: ProjectKey) -> SourceState:
     """How far a project was pulled; all empty for one that never was."""
-    query = f"SELECT {columns_of(SourceState)} FROM lake.sources WHERE {_IN_PROJECT}"
+    query = f"SELECT {columns_of(SourceState)} FROM lake.sources WHERE {IN_PROJECT}"
     found = aware_structs(SourceState, lake.rows(query, [key.entity, key.project]))
     return found[0] if found else SourceState()
 
 
 def last_pass(lake: Queryable, entity: str, project: str) -> dt.datetime | None:
     """When the last good pass over a project began, UTC; None before the first."""
-    rows = lake.rows(f"SELECT last_pass_at FROM lake.sources WHERE {_IN_PROJECT}", [entity, project])
+    rows = lake.rows(f"SELECT last_pass_at FROM lake.sources WHERE {IN_PROJECT}", [entity, project])
     return aware(rows[0][0]) if rows else None
 
 

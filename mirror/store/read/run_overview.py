@@ -13,6 +13,7 @@ from mirror.store.engine.queries import Queryable, columns_of, structs
 from mirror.store.engine.reader import Reader
 from mirror.store.history.nesting import prefixes
 from mirror.store.read.failures import FailureOverview, failures_of
+from mirror.store.schema.keys import OF_RUN
 from mirror.typed import struct_of
 
 LISTED = 100  # files without bytes that are named one by one
@@ -100,24 +101,23 @@ class RunGaps(msgspec.Struct, frozen=True, kw_only=True):
     failures: tuple[tuple[str, str], ...]  # item and reason of what could not be taken
 
 
-_RUN = "entity = ? AND project = ? AND run_id = ?"
 _LACKING = "status IN ('left_out', 'failed')"
 _FACTS = f"""
 SELECT entity, project, run_id, display_name, state, gone_at, synced_at, history_line_count,
-       (SELECT count(DISTINCT key) FROM lake.metrics WHERE {_RUN}),
-       (SELECT count(DISTINCT number) FROM lake.system_metrics WHERE {_RUN}),
-       (SELECT count(*) FROM lake.console_lines WHERE {_RUN})
-FROM lake.runs WHERE {_RUN}
+       (SELECT count(DISTINCT key) FROM lake.metrics WHERE {OF_RUN}),
+       (SELECT count(DISTINCT number) FROM lake.system_metrics WHERE {OF_RUN}),
+       (SELECT count(*) FROM lake.console_lines WHERE {OF_RUN})
+FROM lake.runs WHERE {OF_RUN}
 """
-_EXPORTED = f"coalesce((SELECT sum(bytes)::BIGINT FROM lake.exports WHERE {_RUN}), 0)"
-_HISTORY = f"SELECT {columns_of(HistoryOverview, export_bytes=_EXPORTED)} FROM lake.completeness WHERE {_RUN}"
+_EXPORTED = f"coalesce((SELECT sum(bytes)::BIGINT FROM lake.exports WHERE {OF_RUN}), 0)"
+_HISTORY = f"SELECT {columns_of(HistoryOverview, export_bytes=_EXPORTED)} FROM lake.completeness WHERE {OF_RUN}"
 _FILES = f"""
 SELECT count(*) FILTER (status = 'held'), coalesce(sum(size) FILTER (status = 'held'), 0)::BIGINT,
        count(*) FILTER (status = 'left_out'), count(*) FILTER (status = 'failed'), count(*) FILTER (status = 'gone')
-FROM lake.files WHERE {_RUN}
+FROM lake.files WHERE {OF_RUN}
 """
 _NOT_HELD = f"""
-SELECT {columns_of(FileOverview)} FROM lake.files WHERE {_RUN} AND {_LACKING} ORDER BY name LIMIT {LISTED}
+SELECT {columns_of(FileOverview)} FROM lake.files WHERE {OF_RUN} AND {_LACKING} ORDER BY name LIMIT {LISTED}
 """
 _ARTIFACTS = """
 SELECT a.sequence || ':v' || coalesce(a.version_index::VARCHAR, chr(63)), a.type, l.direction, a.state,
@@ -130,13 +130,13 @@ WHERE l.entity = ? AND l.project = ? AND l.run_id = ? ORDER BY l.direction, a.se
 # One statement, for each costs a look into the catalog. What is not in the lake may have failed all the same.
 _GAPS = f"""
 SELECT r.synced_at, coalesce(c.history_line_count, r.history_line_count), c.rows_held, coalesce(c.complete, false)
-       AND NOT EXISTS (FROM lake.failures WHERE {_RUN} AND item IN (SELECT unnest(?::VARCHAR[]))),
-       c.reason, (SELECT count(*) FROM lake.files WHERE {_RUN} AND {_LACKING}),
+       AND NOT EXISTS (FROM lake.failures WHERE {OF_RUN} AND item IN (SELECT unnest(?::VARCHAR[]))),
+       c.reason, (SELECT count(*) FROM lake.files WHERE {OF_RUN} AND {_LACKING}),
        (SELECT list([item, reason] ORDER BY item) FROM (
-           SELECT item, reason FROM lake.failures WHERE {_RUN} ORDER BY item LIMIT {FAILURES_LISTED}
+           SELECT item, reason FROM lake.failures WHERE {OF_RUN} ORDER BY item LIMIT {FAILURES_LISTED}
        ))
-FROM (SELECT 1) LEFT JOIN (FROM lake.runs WHERE {_RUN}) r ON true
-LEFT JOIN (FROM lake.completeness WHERE {_RUN}) c ON true
+FROM (SELECT 1) LEFT JOIN (FROM lake.runs WHERE {OF_RUN}) r ON true
+LEFT JOIN (FROM lake.completeness WHERE {OF_RUN}) c ON true
 """
 
 
@@ -173,7 +173,7 @@ def run_gaps(lake: Queryable, run: RunPath) -> RunGaps:
 
 def history_keys(lake: Queryable, run: RunPath) -> list[str]:
     """The keys that the steps of a run hold, sorted."""
-    return [key for (key,) in lake.rows(f"SELECT DISTINCT key FROM lake.metrics WHERE {_RUN} ORDER BY key", run)]
+    return [key for (key,) in lake.rows(f"SELECT DISTINCT key FROM lake.metrics WHERE {OF_RUN} ORDER BY key", run)]
 
 
 def unknown_among(held: Sequence[str], keys: Sequence[str]) -> list[str]:
@@ -193,7 +193,7 @@ def logged_as_none(lake: Queryable, run: RunPath, keys: Sequence[str]) -> dict[s
     """
     kinds = "json_each(r.history_keys, '$.keys') k, json_each(k.value, '$.typeCounts') c"
     rows = lake.rows(
-        f"SELECT k.key, TRY_CAST(c.value->>'$.count' AS BIGINT) FROM lake.runs r, {kinds} WHERE {_RUN}"
+        f"SELECT k.key, TRY_CAST(c.value->>'$.count' AS BIGINT) FROM lake.runs r, {kinds} WHERE {OF_RUN}"
         " AND (c.value->>'$.type') = 'nil' AND k.key IN (SELECT unnest(?::VARCHAR[]))",
         [*run, list(keys)],
     )

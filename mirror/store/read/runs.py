@@ -12,6 +12,7 @@ import msgspec
 
 from mirror.records.addresses import RunPath
 from mirror.store.engine.queries import Queryable, columns_of, structs
+from mirror.store.schema.keys import IN_PROJECT, OF_RUNS
 from mirror.typed import struct_of
 
 
@@ -63,13 +64,13 @@ _LIGHT = columns_of(
     gone="gone_at IS NOT NULL",
 )
 _DOCUMENTS = columns_of(Documents, config="config_wire", summary="summary_wire", system_metrics="system_metrics_wire")
-_IN_PROJECT = "FROM lake.runs WHERE entity = ? AND project = ?"
-_SOME = f"{_IN_PROJECT} AND run_id IN (SELECT unnest(?::VARCHAR[]))"
+_FROM_PROJECT = f"FROM lake.runs WHERE {IN_PROJECT}"
+_SOME = f"FROM lake.runs WHERE {OF_RUNS}"
 
 
 def read_run(lake: Queryable, run: RunPath) -> tuple[LightRun, Documents] | None:
     """One run, whole; None when it is not held."""
-    rows = lake.rows(f"SELECT {_LIGHT}, {_DOCUMENTS} {_IN_PROJECT} AND run_id = ?", run)
+    rows = lake.rows(f"SELECT {_LIGHT}, {_DOCUMENTS} {_FROM_PROJECT} AND run_id = ?", run)
     if not rows:
         return None
     split = len(LightRun.__struct_fields__)
@@ -78,7 +79,7 @@ def read_run(lake: Queryable, run: RunPath) -> tuple[LightRun, Documents] | None
 
 def is_held(lake: Queryable, run: RunPath) -> bool:
     """Whether the mirror holds a run at all."""
-    return bool(lake.rows(f"SELECT 1 {_IN_PROJECT} AND run_id = ?", run))
+    return bool(lake.rows(f"SELECT 1 {_FROM_PROJECT} AND run_id = ?", run))
 
 
 def read_documents(lake: Queryable, project: tuple[str, str], run_ids: Sequence[str]) -> dict[str, Documents]:

@@ -10,8 +10,9 @@ from mirror.records.addresses import ProjectKey
 from mirror.records.projects import SweepRecord
 from mirror.store.engine.queries import Queryable, aware_structs, columns_of, structs
 from mirror.store.read.projects import ISO
+from mirror.store.schema.keys import IN_PROJECT
 
-_LISTED = "FROM lake.sweeps WHERE entity = ? AND project = ? AND gone_at IS NULL"
+_LISTED = f"FROM lake.sweeps WHERE {IN_PROJECT} AND gone_at IS NULL"
 
 
 class SweepRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,8 +48,7 @@ def list_sweep_ids(lake: Queryable, entity: str, project: str) -> list[str]:
 def read_sweeps(lake: Queryable, entity: str, project: str, sweep_ids: Sequence[str]) -> dict[str, SweepRow]:
     """Some sweeps of a project, by id; also those that were deleted upstream."""
     rows = lake.rows(
-        f"SELECT {_SWEEP} FROM lake.sweeps WHERE entity = ? AND project = ?"
-        " AND sweep_id IN (SELECT unnest(?::VARCHAR[]))",
+        f"SELECT {_SWEEP} FROM lake.sweeps WHERE {IN_PROJECT} AND sweep_id IN (SELECT unnest(?::VARCHAR[]))",
         [entity, project, list(sweep_ids)],
     )
     return {sweep.sweep_id: sweep for sweep in structs(SweepRow, rows)}

@@ -6,9 +6,8 @@ import msgspec
 
 from mirror.records.addresses import RunPath
 from mirror.store.engine.queries import Queryable, structs
+from mirror.store.schema.keys import OF_RUN
 from mirror.store.schema.views import TABLE_COLUMNS, is_table
-
-_RUN = "entity = ? AND project = ? AND run_id = ?"
 
 
 class TableRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +26,7 @@ _COLUMNS = ", ".join(f"{TABLE_COLUMNS.get(name, name)} AS {name}" for name in Ta
 def list_tables(lake: Queryable, run: RunPath, key: str | None = None) -> list[TableRow]:
     """The tables of a run, by key and step; with `key` those of that key alone."""
     rows = lake.rows(
-        f"SELECT {_COLUMNS} FROM lake.metrics WHERE {_RUN} AND coalesce(key = ?, true) AND {is_table('text')}"
+        f"SELECT {_COLUMNS} FROM lake.metrics WHERE {OF_RUN} AND coalesce(key = ?, true) AND {is_table('text')}"
         " ORDER BY key, step",
         [*run, key],
     )

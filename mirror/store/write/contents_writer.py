@@ -32,6 +32,7 @@ from mirror.store.engine.connection import Engine
 from mirror.store.engine.queries import aware
 from mirror.store.metrics.events import fold_events
 from mirror.store.metrics.files import register
+from mirror.store.schema.keys import IN_PROJECT, OF_RUNS
 from mirror.store.schema.tables import (
     ARTIFACT_FILES,
     ARTIFACTS,
@@ -47,8 +48,6 @@ from mirror.store.schema.tables import (
 from mirror.store.write.contents_ready import ReadyContents, ReadyHistory
 from mirror.store.write.generations import keep_histories
 from mirror.store.write.rows import TEXT, arrow_table, insert, insert_arrow, merge, put
-
-_OF_RUNS = "entity = ? AND project = ? AND run_id IN (SELECT unnest(?::VARCHAR[]))"
 
 
 def commit_contents(engine: Engine, ready: ReadyContents, at: dt.datetime) -> None:
@@ -108,7 +107,7 @@ def _write_events(engine: Engine, key: ProjectKey, runs: Sequence[ContentChanges
         if run.events is not None and None in run.events:  # what is held of rows that could not be read stays
             came = [number for number, row in enumerate(run.events) if row is not None]
             engine.execute(
-                f"DELETE FROM lake.system_metrics WHERE {_OF_RUNS} AND number IN (SELECT unnest(?::BIGINT[]))",
+                f"DELETE FROM lake.system_metrics WHERE {OF_RUNS} AND number IN (SELECT unnest(?::BIGINT[]))",
                 [key.entity, key.project, [run.run_id], came],
             )
     tables = [
@@ -131,7 +130,7 @@ def _write_console(engine: Engine, key: ProjectKey, runs: Sequence[ContentChange
         first = min(lines, default=None) if run.console_from is None else run.console_from
         if run.console_partial:
             engine.execute(
-                f"DELETE FROM lake.console_lines WHERE {_OF_RUNS} AND number IN (SELECT unnest(?::BIGINT[]))",
+                f"DELETE FROM lake.console_lines WHERE {OF_RUNS} AND number IN (SELECT unnest(?::BIGINT[]))",
                 [key.entity, key.project, [run.run_id], list(lines)],
             )
         elif first is not None:
@@ -143,7 +142,7 @@ def _write_console(engine: Engine, key: ProjectKey, runs: Sequence[ContentChange
         engine.register("starts", pa.table({"run_id": names, "first": pa.array(numbers, pa.int64())}))
         try:
             engine.execute(
-                "DELETE FROM lake.console_lines USING starts WHERE entity = ? AND project = ?"
+                f"DELETE FROM lake.console_lines USING starts WHERE {IN_PROJECT}"
                 " AND console_lines.run_id = starts.run_id AND number >= starts.first",
                 [key.entity, key.project],
             )
@@ -158,7 +157,7 @@ def _with_held(engine: Engine, key: ProjectKey, run_id: str, lines: Sequence[Con
     if not lines:
         return {}
     rows = engine.execute(
-        f"SELECT number, timestamp, timestamp_text, level, label, line FROM lake.console_lines WHERE {_OF_RUNS}"
+        f"SELECT number, timestamp, timestamp_text, level, label, line FROM lake.console_lines WHERE {OF_RUNS}"
         " AND number IN (SELECT unnest(?::BIGINT[]))",
         [key.entity, key.project, [run_id], [line.number for line in lines]],
     ).fetchall()
@@ -263,4 +262,4 @@ def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
 
 def _delete(engine: Engine, table: str, key: ProjectKey, run_ids: Sequence[str]) -> None:
     if run_ids:
-        engine.execute(f"DELETE FROM lake.{table} WHERE {_OF_RUNS}", [key.entity, key.project, list(run_ids)])
+        engine.execute(f"DELETE FROM lake.{table} WHERE {OF_RUNS}", [key.entity, key.project, list(run_ids)])

@@ -6,9 +6,10 @@ from mirror.records.addresses import ProjectKey
 from mirror.records.passes import MOST_ATTEMPTS, Changes, Failure, next_attempt
 from mirror.records.texts import storable
 from mirror.store.engine.connection import Engine
+from mirror.store.schema.keys import IN_PROJECT, OF_RUN, OF_RUNS
 from mirror.store.write.values import naive
 
-_ROW = "entity = ? AND project = ? AND run_id = ? AND item = ?"
+_ROW = f"{OF_RUN} AND item = ?"
 
 
 def write_failures(engine: Engine, changes: Changes) -> None:
@@ -18,13 +19,13 @@ def write_failures(engine: Engine, changes: Changes) -> None:
     over = [(run_id, "") for run_id in whole] + list(changes.settled)
     if over:
         engine.execute(
-            "DELETE FROM lake.failures WHERE entity = ? AND project = ? AND (run_id || chr(0) || item) IN"
+            f"DELETE FROM lake.failures WHERE {IN_PROJECT} AND (run_id || chr(0) || item) IN"
             " (SELECT unnest(?::VARCHAR[]))",
             [key.entity, key.project, [f"{storable(run_id)}\0{storable(item)}" for run_id, item in over]],
         )
     if changes.gone:
         engine.execute(
-            "DELETE FROM lake.failures WHERE entity = ? AND project = ? AND run_id IN (SELECT unnest(?::VARCHAR[]))",
+            f"DELETE FROM lake.failures WHERE {OF_RUNS}",
             [key.entity, key.project, [storable(run_id) for run_id in changes.gone]],
         )
     for failure in changes.failed:

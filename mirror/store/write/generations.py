@@ -20,6 +20,7 @@ from mirror.store.engine.lake import Lake
 from mirror.store.engine.meta import has_table
 from mirror.store.engine.queries import Snapshot
 from mirror.store.metrics.files import MetricFile
+from mirror.store.schema.keys import OF_RUNS
 from mirror.store.schema.tables import OF_GENERATIONS
 from mirror.store.write.rows import TEXT
 from mirror.store.write.values import naive
@@ -27,7 +28,6 @@ from mirror.store.write.values import naive
 REMADE, REWOUND, OVERWRITTEN = "remade", "rewound", "overwritten"  # reasons
 
 _MINE = "t.entity = $1 AND t.project = $2"
-_OF_RUNS = "entity = ? AND project = ? AND run_id IN (SELECT unnest(?::VARCHAR[]))"
 _INT = pa.int64()
 # Tables whose rows are copied as they are, with the columns that are copied.
 _COPIED = {
@@ -117,7 +117,7 @@ def supersede_runs(engine: Engine, key: ProjectKey, run_ids: Iterable[str], at: 
     _keep(engine, key, reasons, at, as_json=tuple(_AS_JSON))
     ids = [storable(run_id) for run_id in reasons]
     for table in _CONTENTS:
-        engine.execute(f"DELETE FROM lake.{table} WHERE {_OF_RUNS}", [key.entity, key.project, ids])
+        engine.execute(f"DELETE FROM lake.{table} WHERE {OF_RUNS}", [key.entity, key.project, ids])
 
 
 def forget_generations(lake: Lake, keep: int) -> int:
@@ -169,7 +169,7 @@ def _keep(
     ids = [storable(run_id) for run_id in reasons]
     taken = dict(
         engine.execute(
-            f"SELECT run_id, max(generation) FROM lake.generations WHERE {_OF_RUNS} GROUP BY run_id",
+            f"SELECT run_id, max(generation) FROM lake.generations WHERE {OF_RUNS} GROUP BY run_id",
             [key.entity, key.project, ids],
         ).fetchall()
     )

@@ -6,6 +6,7 @@ from mirror.records.addresses import ProjectKey
 from mirror.records.passes import SourceState
 from mirror.store.engine.connection import Engine, sql_name
 from mirror.store.engine.lake import Lake
+from mirror.store.schema.keys import IN_PROJECT
 from mirror.store.schema.tables import SOURCES
 from mirror.store.write.values import column_values
 
@@ -23,7 +24,7 @@ def commit_source(lake: Lake, key: ProjectKey, state: SourceState) -> None:
 def write_source(engine: Engine, key: ProjectKey, state: SourceState) -> None:
     """Put the row in the place of the one before. Without Arrow, which takes longer to load than this takes."""
     given = {"entity": key.entity, "project": key.project}
-    engine.execute("DELETE FROM lake.sources WHERE entity = ? AND project = ?", [key.entity, key.project])
+    engine.execute(f"DELETE FROM lake.sources WHERE {IN_PROJECT}", [key.entity, key.project])
     names = ", ".join(sql_name(column.name) for column in SOURCES.columns)
     marks = ", ".join(f"?::{column.type}" for column in SOURCES.columns)
     values = [column_values(column, [state], given)[0] for column in SOURCES.columns]

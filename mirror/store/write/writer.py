@@ -15,6 +15,7 @@ from mirror.records.sweeps import search_space
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.read.held_runs import remade_runs
+from mirror.store.schema.keys import IN_PROJECT
 from mirror.store.schema.tables import PROJECTS, RUNS, SWEEPS
 from mirror.store.write.contents_ready import prepare, remove_prepared
 from mirror.store.write.contents_writer import commit_contents
@@ -78,7 +79,7 @@ def _write(engine: duckdb.DuckDBPyConnection, changes: Changes) -> None:
         put(engine, RUNS, changes.runs, gone_at=None, synced_at=changes.at, new=changes.new)
     if changes.gone:
         engine.execute(
-            "UPDATE lake.runs SET gone_at = ? WHERE entity = ? AND project = ? AND gone_at IS NULL"
+            f"UPDATE lake.runs SET gone_at = ? WHERE {IN_PROJECT} AND gone_at IS NULL"
             " AND run_id IN (SELECT unnest(?::VARCHAR[]))",
             [at, changes.key.entity, changes.key.project, list(changes.gone)],
         )
@@ -92,7 +93,7 @@ def _write(engine: duckdb.DuckDBPyConnection, changes: Changes) -> None:
         merge(engine, SWEEPS, changes.sweeps, gone_at=None, synced_at=changes.at, **found)
     if changes.gone_sweeps:
         engine.execute(
-            "UPDATE lake.sweeps SET gone_at = ? WHERE entity = ? AND project = ? AND gone_at IS NULL"
+            f"UPDATE lake.sweeps SET gone_at = ? WHERE {IN_PROJECT} AND gone_at IS NULL"
             " AND sweep_id IN (SELECT unnest(?::VARCHAR[]))",
             [at, changes.key.entity, changes.key.project, list(changes.gone_sweeps)],
         )
