@@ -121,6 +121,11 @@ class Home:
         return self.root / "daemon.json"
 
     @property
+    def pull_begun(self) -> Path:
+        """There while a pull of a command is under way, and after one that was stopped before its end."""
+        return self.root / "pull.begun"
+
+    @property
     def daemon_socket(self) -> Path:
         """Where the daemon of this home takes requests, while it runs."""
         return self.root / "daemon.sock"

@@ -57,6 +57,7 @@ WRITE_HOME = frozenset({"init", "pull", "edit", "upload", "outbox", "replay", "m
 
 NUMERIC = frozenset({"demo"})  # computes with NumPy
 
+INTERRUPTED = "Query interrupted"  # what DuckDB makes of Ctrl-C
 DEBUG_VARIABLE = "WANDB_MIRROR_DEBUG"
 
 
@@ -106,7 +107,9 @@ class Program(NearNames):
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and str(error) != INTERRUPTED:
+                raise
             say("interrupted; nothing is lost, the same command goes on where it stopped")
             return 130
         except BrokenPipeError:
@@ -136,6 +139,8 @@ def main() -> None:
         use_utf8()
         code = program.main(prog_name="wandb-mirror", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.NoArgsIsHelpError as error:  # a group without a command
+        _end(error.exit_code, error.show)
     except click.ClickException as error:
         _end(error.exit_code, show_misuse, error)
     except (click.Abort, KeyboardInterrupt):

@@ -6,9 +6,11 @@ from typing import TypeVar
 
 from mirror.cli.terminal.output import say
 from mirror.config import Narrowing
-from mirror.daemon.requests.client import replies
+from mirror.daemon.requests.client import DaemonLeft, daemon_listens, replies
 from mirror.daemon.requests.wire import (
+    AskDrop,
     AskPull,
+    AskRepair,
     Dropped,
     Maintained,
     Progress,
@@ -22,6 +24,7 @@ from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport, PullRequest, PullWatcher, SilentPull
 from mirror.records.addresses import ProjectKey
 
+ASKED_AGAIN = 3  # times, where a daemon is reloaded meanwhile
 T = TypeVar("T", Pulled, Maintained, Repaired, Dropped)
 
 
@@ -65,10 +68,21 @@ def ask_daemon(home: Home, request: Request, kind: type[T], watcher: PullWatcher
     Raises:
         MirrorError: why it could not be done.
     """
+    for _ in range(ASKED_AGAIN):
+        try:
+            return _asked(home, request, kind, watcher or SilentPull())
+        except DaemonLeft:
+            if isinstance(request, AskDrop | AskRepair) or not daemon_listens(home):
+                raise
+            say("the daemon took its configuration anew, and is asked again")
+    return _asked(home, request, kind, watcher or SilentPull())
+
+
+def _asked(home: Home, request: Request, kind: type[T], watcher: PullWatcher) -> T | None:
     heard = replies(home, request)
     if heard is None:
         return None
-    shown, waits = _Shown(watcher or SilentPull()), False
+    shown, waits = _Shown(watcher), False
     for reply in heard:
         if isinstance(reply, Waits) and not waits:
             waits = True

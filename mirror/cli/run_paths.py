@@ -54,6 +54,7 @@ def find_run(text: str, setting: Setting, *, whole: bool = False) -> RunPath:
         if typed is not None and (is_held(lake, typed) or Outbox(setting.home).of_run(typed)):
             return typed
         found = runs_named(lake, id_of_typed(name), project=outer[0] if outer else None, whole=whole)
+        found = found or (runs_named(lake, text, whole=whole) if outer else [])  # a display name with a slash in it
         if len(found) == 1:
             return found[0].run_path
         if found:

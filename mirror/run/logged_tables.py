@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
-from mirror.errors import CommError, NotMirrored
+from mirror.errors import CommError, NotMirrored, ServerError
 from mirror.run.artifacts.table import Table, table_of
 from mirror.run.files import Files
 from mirror.run.history.members import RunHistory
@@ -16,6 +16,9 @@ from mirror.store.read.tables import TableRow, list_tables
 
 LARGEST = 1 << 29  # bytes of a table's JSON; W&B stops at 200,000 rows
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+_AS_IT_IS = "its bytes are mirrored as they are: `wandb-mirror checkout RUN` writes them out"
 
 
 class RunTables(RunHistory):
@@ -32,7 +35,8 @@ class RunTables(RunHistory):
 
         Raises:
             NotMirrored: its bytes are not held, or the mirror knows of no such table.
-            CommError: its file is no table, or too large to be read at once.
+            ServerError: its file is no table.
+            CommError: it is too large to be read at once.
         """
         found = [
             row for row in list_tables(self._local.reader, self._run_path, key) if step is None or row.step <= step
@@ -48,7 +52,7 @@ class RunTables(RunHistory):
             rows = [row for part in parts for row in (noted if part is last else self._noted(part))["data"]]
             return table_of(noted, rows, self._opened)
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise CommError(f"{last.path!r} of {self._run_path} is no table: {error!r}") from error
+            raise ServerError(f"{last.path!r} of {self._run_path} is no table: {error!r}", hint=_AS_IT_IS) from error
 
     def _no_table(self, key: str, step: int | None) -> NotMirrored:
         of_step = "" if step is None else f" at step {step}"
@@ -71,9 +75,9 @@ class RunTables(RunHistory):
         try:
             noted = json.loads(content)
         except (ValueError, RecursionError) as error:
-            raise CommError(f"{row.path!r} of {self._run_path} is not JSON: {error}") from error
+            raise ServerError(f"{row.path!r} of {self._run_path} is not JSON: {error}", hint=_AS_IT_IS) from error
         if not isinstance(noted, dict):
-            raise CommError(f"{row.path!r} of {self._run_path} is no JSON object")
+            raise ServerError(f"{row.path!r} of {self._run_path} is no JSON object", hint=_AS_IT_IS)
         return noted
 
     def _opened(self, path: str, sha256: str | None = None) -> BinaryIO:

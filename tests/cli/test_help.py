@@ -139,3 +139,12 @@ def test_help_imports_no_database_and_no_client() -> None:
     asked = "import sys; import mirror.cli; print([name for name in ('duckdb', 'pyarrow', 'httpx', 'wandb', 'rich') if name in sys.modules])"  # noqa: E501
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_no_command_at_all_is_answered_with_the_commands(cli: Cli) -> None:
+    for arguments in ((), ("outbox",)):
+        said = cli(*arguments, code=2)
+        lines = (said.out + said.err).splitlines()
+        assert lines[0].startswith("Usage: wandb-mirror")
+        assert len(lines) > 10
+        assert "Error" not in said.err

@@ -106,7 +106,7 @@ def contents(tmp_path_factory: pytest.TempPathFactory) -> Cli:
 
 
 def test_status_of_a_run_prints_what_is_documented(contents: Cli) -> None:
-    said = contents("status", "full", "--json", code=0).json
+    said = contents("status", "full", "--json", code=9).json
     agrees(said, "wandb-mirror status RUN --json")
     agrees(said["history"], "history of a run")
     agrees(said["files"], "files of a run")

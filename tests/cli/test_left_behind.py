@@ -49,3 +49,20 @@ def test_a_first_pull_that_was_interrupted_waits_for_another(slow: Cli, sandbox:
     sandbox.faults.clear()
     slow("pull", code=0)
     assert findings(slow, 0) == []
+
+
+def test_a_first_pull_that_was_stopped_before_its_first_commit_waits_as_well(cli: Cli, sandbox: Sandbox) -> None:
+    sandbox.state.add_run("team", "proj", "r0", state="finished", files={"a.txt": b"a"})
+    sandbox.faults.add(Fault.latency(30.0, match=Match(kind="graphql")))
+    at = cli.at(sandbox).configure("team/*")
+    with at.start("pull", stderr=subprocess.DEVNULL) as process:
+        wait_until((at.home / "pull.begun").exists)
+        process.kill()
+        process.wait(PATIENCE_S)
+    sandbox.faults.clear()
+    assert findings(at, 9) == ["pull_unfinished"]
+    at("pull", "--dry-run", code=0)
+    at("pull", "team/proj/r0", code=0)
+    assert findings(at, 9) == ["pull_unfinished"], "one run is not all"
+    at("pull", code=0)
+    assert findings(at, 0) == []

@@ -16,6 +16,7 @@ def at(cli: Cli, sandbox: Sandbox) -> Cli:
         ("vision", "big50k", "happy-sun-1"),
         ("vision", "abc", "Baseline"),
         ("vision", "abcd", "calm-lake"),
+        ("vision", "fold", "resnet/fold1"),
         ("speech", "xyz1", "happy-sun-1"),
     ):
         sandbox.state.add_run("acme", project, run_id, display_name=name, history=[{"_step": 0, "loss": 1.0}])
@@ -36,6 +37,8 @@ def at(cli: Cli, sandbox: Sandbox) -> Cli:
         ("Base", "abc"),
         ("speech/happy-sun-1", "xyz1"),
         ("vision:happy", "big50k"),
+        ("VISION/calm-lake", "abcd"),
+        ("resnet/fold1", "fold"),
     ],
 )
 def test_what_names_one_run_is_enough(typed: str, run_id: str, at: Cli) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import signal
 import subprocess
+import time
 
 import pyarrow.parquet as pq
 import pytest
@@ -253,3 +255,22 @@ def test_an_answer_that_cannot_be_written_is_one_line_and_leaves_nothing(
     assert words in said.err or "directory" in said.err
     assert "defect" not in said.err
     assert sorted(path.name for path in filled.folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("text", [";", "/* nothing */", " ; ;"])
+def test_a_statement_of_nothing_is_an_empty_query(filled: Cli, text: str) -> None:
+    assert "the query is empty" in filled.fails(3, "sql", text).error
+
+
+def test_ctrl_c_ends_a_query(filled: Cli) -> None:
+    endless = "SELECT sum(a.range * b.range) FROM range(3000000) a, range(3000000) b"
+    with filled.start("sql", endless, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as asked:
+        time.sleep(2.0)  # it is past its imports, or it ends all the same
+        asked.send_signal(signal.SIGINT)
+        said = asked.communicate(timeout=30)
+    assert asked.returncode == 130
+    assert said == (b"", b"interrupted; nothing is lost, the same command goes on where it stopped\n")
+
+
+def test_a_text_of_json_in_an_aggregate_is_told_how_to_be_a_number(filled: Cli) -> None:
+    assert "num(summary, 'key')" in filled.fails(3, "sql", "SELECT avg(summary->>'loss') FROM runs").hint

@@ -14,11 +14,18 @@ from mirror.sandbox import Sandbox
 ENTITY = "contract-team"
 
 _numbers = itertools.count(1)
+_running: list[Sandbox] = []
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """A sandbox that the SDK's environment points at; nothing of the SDK leaves the temporary folder or loopback."""
+    """A sandbox that the SDK's environment points at; nothing of the SDK leaves the temporary folder or loopback.
+
+    A process has one, whichever folders of tests ask for it: the SDK's service knows one environment.
+    """
+    if _running:
+        yield _running[0]
+        return
     home: Path = tmp_path_factory.mktemp("wandb")
     with pytest.MonkeyPatch.context() as patch, Sandbox.start(page_limit=1000) as sandbox:
         for name in ("DIR", "CACHE_DIR", "CONFIG_DIR", "DATA_DIR", "ARTIFACT_DIR"):
@@ -35,7 +42,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         import wandb
 
         wandb.teardown()  # what another test of this process set up has the environment of before
+        _running.append(sandbox)
         yield sandbox
+        _running.clear()
         wandb.teardown()
 
 

@@ -10,7 +10,7 @@ import pytest
 import wandb
 
 import mirror
-from mirror.errors import CommError, NotMirrored
+from mirror.errors import NotMirrored, ServerError
 from mirror.sandbox import Sandbox
 from tests.cli.conftest import Cli
 from tests.contract.conftest import ENTITY
@@ -153,7 +153,7 @@ def test_a_file_that_is_no_table_says_so(server: Sandbox, tmp_path_factory: pyte
     cli = Cli(folder=tmp_path_factory.mktemp("odd")).at(server).configure("odd/tables")
     cli("pull", code=0)
     for number, why in enumerate(spoilt.values()):
-        with pytest.raises(CommError, match=why):
+        with pytest.raises(ServerError, match=why):
             mirror.Api(cli.home).run(f"odd/tables/r{number}").table("t")
 
 

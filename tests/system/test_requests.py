@@ -113,6 +113,18 @@ def test_ctrl_c_ends_what_was_asked_and_the_daemon_goes_on(server: Sandbox, serv
     server.faults.clear()
 
 
+def test_a_reload_meanwhile_costs_nothing_that_was_asked(server: Sandbox, service: Service) -> None:
+    asked = len(service.events("asked"))
+    server.faults.add(Fault.latency(2.0, match=Match(kind="graphql"), times=1))
+    with service.cli.start("pull", "--reconcile", stderr=subprocess.PIPE) as pull:
+        service.wait_event("asked", asked + 1)
+        service.process.send_signal(signal.SIGHUP)
+        assert pull.wait(PATIENCE_S) == 0
+        assert pull.stderr is not None
+        assert b"is asked again" in pull.stderr.read()
+    server.faults.clear()
+
+
 def test_nothing_that_is_sent_ends_the_daemon(service: Service) -> None:
     with contextlib.ExitStack() as open_ones:
         for number in range(MOST_AT_ONCE + 4):

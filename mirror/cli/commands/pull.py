@@ -25,6 +25,7 @@ from mirror.config import Narrowing, SourceSettings, check_source, settings_of
 from mirror.errors import EXIT_PARTIAL, ConfigError, MirrorError
 from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport, PullRequest, PullWatcher, SilentPull, pull
+from mirror.pull.begun import until_ended
 
 SHOWN = 10  # failures that are said one by one
 
@@ -40,10 +41,10 @@ SHOWN = 10  # failures that are said one by one
     metavar="ENTITY/PROJECT",
     help="Only this one, configured or not.",
 )
-@click.option("--filter", "filters", type=UTF8, metavar="JSON", default="", help="Only runs that W&B's filter keeps.")
+@click.option("--filter", "filters", type=UTF8, metavar="JSON", help="Only runs that W&B's filter keeps.")
 @click.option("--state", "states", multiple=True, help="Only runs in this state; may be given again.")
 @click.option("--tag", "tags", type=UTF8, multiple=True, help="Only runs with this tag; given again, with all of them.")
-@click.option("--since", metavar="DAY", default="", help="Only runs made since 2026-01-31, or within 90d.")
+@click.option("--since", metavar="DAY", help="Only runs made since 2026-01-31, or within 90d.")
 @click.option("--reconcile", is_flag=True, help="Compare every run now, to see edits and deletions of ended ones.")
 @click.option("--accept-missing", is_flag=True, help="Agree that many runs were deleted upstream: mark them as gone.")
 @click.option("--retry-quarantined", is_flag=True, help="Try again what was given up after many attempts.")
@@ -55,10 +56,10 @@ def command(
     config: str | None,
     runs: tuple[str, ...],
     sources: tuple[str, ...],
-    filters: str,
+    filters: str | None,
     states: tuple[str, ...],
     tags: tuple[str, ...],
-    since: str,
+    since: str | None,
     reconcile: bool,
     accept_missing: bool,
     retry_quarantined: bool,
@@ -73,7 +74,9 @@ def command(
     With RUN (ENTITY/PROJECT/RUN_ID), only those runs are read again. Where a daemon runs, it does this.
     """
     setting = find_setting(home, config)
-    narrowing = Narrowing(filter=filters, states=states, tags=tags, since=since)
+    if "" in (filters, since, *states, *tags):  # a variable of a shell that is not set is no wish for all runs
+        raise click.UsageError("--filter, --state, --tag and --since want a value")
+    narrowing = Narrowing(filter=filters or "", states=states, tags=tags, since=since or "")
     if runs and narrowing != Narrowing():
         raise click.UsageError("--filter, --state, --tag and --since choose among all runs: they go without RUN")
     chosen = _narrowed(_sources(setting, sources), narrowing)
@@ -131,7 +134,8 @@ async def _pull(setting: Setting, request: PullRequest, watcher: PullWatcher) ->
             counted = _Counted(watcher)
 
             async def work() -> PullReport:
-                return await pull(client, lake, setting.config, request, watcher=counted)
+                with contextlib.nullcontext() if request.dry_run or request.runs else until_ended(home):
+                    return await pull(client, lake, setting.config, request, watcher=counted)
 
             limit_s = setting.config.daemon.stuck_after_minutes * 60
             return await unless_stalled("pull", work, lambda: (client.spent, counted.state), limit_s=limit_s)

@@ -12,6 +12,7 @@ from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import UTF8
 from mirror.cli.terminal.results import show
 from mirror.cli.terminal.statuses import exit_statuses
+from mirror.cli.terminal.tables import width_of_answers
 from mirror.cli.terminal.times import utc_option
 from mirror.run.sql import connect
 from mirror.store.filters.run_groups import run_groups_sql
@@ -20,6 +21,7 @@ from mirror.store.read.sql import run_sql
 
 DEFAULT_ORDER = "-created_at"
 DEFAULT_COLUMNS = "path,display_name,state,tags,created_at,heartbeat_at"
+NARROW, NARROW_COLUMNS = 110, "path,display_name,state,created_at"  # on a terminal of fewer characters
 
 
 @click.command("runs", epilog=exit_statuses(5))
@@ -80,7 +82,7 @@ def command(
         project=find_projects(project, setting.home),
         filters={"$and": clauses} if clauses else None,
         order=order or (DEFAULT_ORDER if group_by is None else None),
-        columns=_names(columns or "") if columns is not None or group_by is not None else _names(DEFAULT_COLUMNS),
+        columns=_names(columns or "") if columns is not None or group_by is not None else _default_columns(form),
         limit=limit if limit is not None or form is not None else 50,
         with_gone=gone,
     )
@@ -90,6 +92,10 @@ def command(
         show(run_sql(engine, text, parameters), form or "table", by_the_clock=True)
     finally:
         engine.close()
+
+
+def _default_columns(form: str | None) -> tuple[str, ...]:
+    return _names(DEFAULT_COLUMNS if form is not None or width_of_answers() >= NARROW else NARROW_COLUMNS)
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from mirror.cli.prompt.running import Stopped, stoppable
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import plural, say, typed_text
 from mirror.cli.terminal.results import show
@@ -54,10 +55,13 @@ def command(
             raise click.UsageError(
                 'the query is empty; for example: wandb-mirror sql "SELECT state, count(*) FROM runs"'
             )
-        if output is not None:
-            _write_file(engine, text, form, output, guard)
-        else:
-            show(run_sql(engine, text, guard=guard), form or "table")
+        try:
+            if output is not None:
+                stoppable(engine, lambda: _write_file(engine, text, form, output, guard))
+            else:
+                show(stoppable(engine, lambda: run_sql(engine, text, guard=guard)), form or "table")
+        except Stopped:
+            raise KeyboardInterrupt from None
     finally:
         engine.close()
 

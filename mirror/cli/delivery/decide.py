@@ -15,6 +15,7 @@ from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, print_json, say, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.clock import utc_now
+from mirror.daemon.requests.client import daemon_listens
 from mirror.daemon.requests.wire import AskDrop, Dropped
 from mirror.errors import ConfigError, EntryMoved, Refused
 from mirror.outbox import Outbox, Placed
@@ -95,7 +96,7 @@ def drop(home: str | None, config: str | None, entry_id: str, yes: bool, as_json
     """
     setting = find_setting(home, config)
     state, entry = _open(setting).get(entry_id)
-    if state == "claimed":
+    if state == "claimed" and not daemon_listens(setting.home):  # a daemon drops between its rounds
         raise ConfigError(f"entry {entry.id} is claimed: a replay is at it", hint=_CLAIMED_HINT)
     if not yes and not _agreed(f"give up {wish(entry.operation)} of {entry.run_path}?"):
         say("kept")

@@ -122,5 +122,5 @@ def next_step(home: Home) -> str:
     if daemon is None:
         return "next: wandb-mirror replay"
     if daemon.state == "online":
-        return "the daemon delivers it; `wandb-mirror outbox` shows what still waits"
+        return "the daemon delivers it; `wandb-mirror outbox list` shows what still waits"
     return "the daemon delivers it as soon as the server is there"

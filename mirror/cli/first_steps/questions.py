@@ -68,7 +68,10 @@ def ask_key(settings: ServerSettings) -> None:
 
 def ask_sources(offers: Sequence[Offer]) -> list[str]:
     """The projects to mirror, as sources."""
-    listed = sorted(offers, key=lambda offer: (-(offer.runs or 0), offer.path))
+    named = [offer for offer in offers if _can_be_named(offer.path)]
+    if left_out := len(offers) - len(named):
+        say(f"{plural(left_out, 'project')} with names that no source can have are left out; ENTITY/* takes them along")
+    listed = sorted(named, key=lambda offer: (-(offer.runs or 0), offer.path))
     width = len(str(min(len(listed), SHOWN)))
     for number, offer in enumerate(listed[:SHOWN], start=1):
         size = "" if offer.runs is None else f"  {plural(offer.runs, 'run')}"
@@ -83,6 +86,14 @@ def ask_sources(offers: Sequence[Offer]) -> list[str]:
             return chosen(typed, [offer.path for offer in listed[:SHOWN]])
         except ValueError as error:
             say(f"error: {error}")
+
+
+def _can_be_named(path: str) -> bool:
+    try:
+        check_source(path)
+    except ValueError:
+        return False
+    return not set("*?[") & set(path)
 
 
 def chosen(typed: str, listed: Sequence[str]) -> list[str]:

@@ -20,6 +20,7 @@ from mirror.daemon.status.health import Finding, Vitals, judge
 from mirror.daemon.status.status_file import DaemonStatus, read_ended
 from mirror.daemon.status.status_file import read_daemon_status as read_daemon
 from mirror.errors import NotMirrored
+from mirror.pull.begun import was_stopped
 from mirror.records.capabilities import Lack, lacks
 from mirror.server_facts import read_server_facts
 from mirror.store.engine.connection import store_errors
@@ -122,7 +123,7 @@ def read_status(setting: Setting, *, held: LakeFigures | None = None, used: Disk
         quarantined=sum(project.quarantined for project in projects),
         disk_free=free,
         left_behind=sum(project.failures - project.quarantined for project in projects),
-        unfinished=sum(project.walk_under_way for project in projects) if writer is None else 0,
+        unfinished=0 if writer is not None else sum(one.walk_under_way for one in projects) or was_stopped(home),
     )
     findings = judge(vitals, setting.config.health)
     facts = read_server_facts(home, setting.deployment.id)

@@ -88,11 +88,13 @@ def _draw_table(console: Console, names: Sequence[str], rows: Iterable[Sequence[
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, title=title, title_justify="left", pad_edge=False)
     for index, name in enumerate(names):
         numbers = bool(values) and all(isinstance(row[index], int | float | None) for row in values)
+        times = bool(values) and all(isinstance(row[index], dt.datetime | None) for row in values)
         whole = max((len(row[index]) for row in held), default=0) if index == 0 else 0
         table.add_column(
             escape(visible(str(name))),
             justify="right" if numbers else "left",
-            overflow="fold",
+            overflow="ellipsis" if numbers or times else "fold",  # half a number is another number
+            no_wrap=numbers or times,
             min_width=min(whole, width // 3),  # the first column is what people copy
         )
     for row in held:

@@ -14,6 +14,13 @@ from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.locks import holder_of
 
+_GOES_ON = "nothing is lost; the same command goes on where it stopped"
+
+
+class DaemonLeft(StoreError):
+    """The daemon ended, or took another configuration, before what was asked was done."""
+
+
 CONNECT_S, AGAIN_S = 5.0, 0.05
 SILENT_S = 60.0  # the longest time between two replies of a daemon that is alive
 
@@ -77,12 +84,9 @@ def _read(found: socket.socket) -> Iterator[Reply]:
             except (OSError, msgspec.DecodeError) as error:
                 raise StoreError(f"the daemon's answer cannot be read: {error}", hint=_GOES_ON) from error
             if reply is None:
-                raise StoreError("the daemon ended, or took another configuration, before it was done", hint=_GOES_ON)
+                raise DaemonLeft("the daemon ended, or took another configuration, before it was done", hint=_GOES_ON)
             if isinstance(reply, Failed):
                 raise reply.error
             yield reply
             if not isinstance(reply, Waits | Progress):
                 return
-
-
-_GOES_ON = "nothing is lost; the same command goes on where it stopped"

@@ -68,7 +68,7 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: int  # items given up
     disk_free: int | None  # bytes; None: not known
     left_behind: int = 0  # items that the next pull tries again; a daemon does by itself
-    unfinished: int = 0  # projects of which a pull was stopped before its end, and none goes on now
+    unfinished: int = 0  # projects, 1 at least, of which a pull was stopped before its end, and none goes on now
 
 
 def daemon_vitals(status: DaemonStatus, now: dt.datetime) -> Vitals:
@@ -262,7 +262,7 @@ def _of_home(vitals: Vitals, settings: HealthSettings) -> list[Finding]:
         found.append(
             Finding(
                 name="pull_unfinished",
-                sentence=f"projects of which a pull was stopped before its end: {vitals.unfinished}",
+                sentence="a pull was stopped before its end",
                 hint="`wandb-mirror pull` goes on where it stopped",
             )
         )

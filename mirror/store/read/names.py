@@ -58,8 +58,9 @@ def runs_named(
         At most `LISTED`.
     """
     rows = lake.rows(
-        f"SELECT {_COLUMNS} FROM (SELECT *, {_RANK} AS rank FROM lake.runs WHERE coalesce(project = ?, true)"
-        " AND coalesce(entity = ?, true)) WHERE rank <= ? QUALIFY rank = min(rank) OVER ()"
+        f"SELECT {_COLUMNS} FROM (SELECT *, {_RANK} AS rank FROM lake.runs"
+        " WHERE coalesce(lower(project) = lower(?), true) AND coalesce(entity = ?, true))"
+        " WHERE rank <= ? QUALIFY rank = min(rank) OVER ()"
         " ORDER BY created_at DESC NULLS LAST, entity, project, run_id LIMIT ?",
         [name, name, name, name, name, project, entity, _WHOLE if whole else _BEGINNING, LISTED],
     )

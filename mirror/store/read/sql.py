@@ -123,9 +123,12 @@ def run_sql(
     """
     text = without_end(text)
     try:
+        statements = engine.extract_statements(text)
+        if not statements:
+            raise QueryError("the query is empty", hint='for example "SELECT state, count(*) FROM runs GROUP BY state"')
         if guard is not None:
             guard.check(text)
-        if not is_one(engine.extract_statements(text)):
+        if not is_one(statements):
             raise several()
         prepare_tables(engine, text)
         return ResultSet(engine.execute(inlined(text, parameters) if parameters else text))
@@ -201,6 +204,11 @@ def query_error(error: duckdb.Error) -> StoreError:
     if "JSON" in message and "explicit type casts" in str(error):
         return QueryError(
             message, hint="a value of JSON is num(config, 'key') as a number, str(config, 'key') as a text"
+        )
+    if "No function matches" in message and "VARCHAR" in message:
+        return QueryError(
+            message,
+            hint="a value of JSON is num(summary, 'key') as a number; a text is one by TRY_CAST(x AS DOUBLE)",
         )
     tables = 'see `wandb-mirror sql "DESCRIBE runs"` for the columns'
     return QueryError(message, hint="\n".join(lines[1:]) or tables)

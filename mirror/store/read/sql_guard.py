@@ -144,6 +144,8 @@ def _tokens(text: str) -> list[_Token]:
     """Words of a statement, without comments and texts."""
     raw = text.encode()
     found = duckdb.tokenize(text)
+    if not found:
+        return []
     ends = [at for at, _ in found[1:]] + [len(raw)]
     tokens = []
     for (at, kind), end in zip(found, ends, strict=True):
