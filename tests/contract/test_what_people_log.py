@@ -157,6 +157,21 @@ def test_a_file_that_is_no_table_says_so(server: Sandbox, tmp_path_factory: pyte
             mirror.Api(cli.home).run(f"odd/tables/r{number}").table("t")
 
 
+def test_a_column_without_a_name_and_a_table_without_columns_are_tables_all_the_same(
+    server: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    for name, content in (
+        ("nameless", b'{"columns": ["b", ""], "data": [[1, [1, 2]], [2, "x"]]}'),
+        ("bare", b'{"columns": [], "data": []}'),
+    ):
+        noted = {"_type": "table-file", "path": "t.json", "sha256": "../x", "ncols": 1, "nrows": 1}
+        server.state.add_run("odd", "bare", name, history=[{"_step": 0, "t": noted}], files={"t.json": content})
+    cli = Cli(folder=tmp_path_factory.mktemp("bare")).at(server).configure("odd/bare")
+    cli("pull", code=0)
+    assert [row["b"] for row in cli("sql", "FROM logged_table('nameless', 't')", "--json", code=0).json] == [1, 2]
+    assert "has no columns" in cli.fails(3, "sql", "FROM logged_table('bare', 't')").error
+
+
 def test_nested_values_are_asked_by_their_dotted_key(reached: Cli) -> None:
     rows = reached("sql", "SELECT step, value FROM metrics WHERE key = 'val.acc' ORDER BY step", "--json", code=0).json
     assert rows == [{"step": 2 * step + 1, "value": step / 2} for step in range(3)]

@@ -54,6 +54,8 @@ def prepare_tables(engine: Engine, text: str) -> None:
         if len(tables.held) == MOST:
             raise QueryError(f"more than {MOST} logged tables in one connection", hint="ask for fewer at a time")
         name, table = f"{NAME} {len(tables.held) + 1}", tables.source(*call)
+        if not len(table.schema):
+            raise QueryError(f"the logged table {call[1]!r} has no columns", hint="FROM logged_tables lists all")
         engine.register(name, table)
         tables.held[call] = _select(name, table)
     cases = " ".join(
@@ -64,8 +66,8 @@ def prepare_tables(engine: Engine, text: str) -> None:
 
 
 def _select(name: str, table: Any) -> str:
-    """A registered table; texts that are JSON as JSON."""
-    parsed = [sql_name(field.name) for field in table.schema if field.metadata == JSON_MARK]
+    """A registered table; texts that are JSON as JSON, but in a column without a name, which SQL cannot name either."""
+    parsed = [sql_name(field.name) for field in table.schema if field.metadata == JSON_MARK and field.name]
     replaced = f" REPLACE ({', '.join(f'{column}::JSON AS {column}' for column in parsed)})" if parsed else ""
     return f"SELECT *{replaced} FROM {sql_name(name)}"
 
