@@ -23,6 +23,20 @@ from mirror.store.read.run_overview import RunOverview, history_keys, logged_as_
 OWN_KEYS = ("_step", "_timestamp", "_runtime")
 
 
+def keys_of_people(home: Home, path: RunPath, keys: list[str] | None) -> list[str] | None:
+    """Keys of a run's history, each from whatever names just one; what names none is kept.
+
+    Raises:
+        AmbiguousName: several keys fit.
+    """
+    if not keys:
+        return keys
+    with Reader(home) as lake:
+        held = history_keys(lake, path)
+    unknown = unknown_among(held, keys)
+    return [find_key(key, held) if key in unknown else key for key in keys]
+
+
 @contextlib.contextmanager
 def open_history(
     home: Home,
@@ -31,22 +45,11 @@ def open_history(
     every_key: bool,
     steps: tuple[int | None, int | None],
     system: bool,
-    whole: bool = True,
 ) -> Iterator[WideRows]:
     """The rows that are asked for, after what is to be said about them.
 
-    Args:
-        home: of the run.
-        path: of the run.
-        keys: that are asked for; None: all.
-        every_key: only rows that hold all of them.
-        steps: the first, and where to stop before.
-        system: system metrics instead.
-        whole: keys are named whole, as programs do; else a beginning will do, where one key has it.
-
     Raises:
         NotMirrored: the run, or its history, is not held.
-        AmbiguousName: several keys begin so.
     """
     with Reader(home) as lake:
         found = run_overview(lake, path)
@@ -65,9 +68,6 @@ def open_history(
             if not found.history.complete:
                 say(f"this history is not complete: {found.history.reason}")
             held = history_keys(lake, path) if keys else []
-            if keys and not whole:
-                unknown = unknown_among(held, keys)
-                keys = [find_key(key, held) if key in unknown else key for key in keys]
             reader = wide_history(
                 lake, path, keys=keys, min_step=steps[0], max_step=steps[1], rows="all" if every_key else "any"
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
-from mirror.cli.histories import collect, open_history
+from mirror.cli.histories import collect, keys_of_people, open_history
 from mirror.cli.terminal.curves import print_curve, print_curves
 from mirror.cli.terminal.output import say, write
 from mirror.cli.terminal.plot import Series
@@ -60,7 +60,8 @@ def plot_runs(
     """
     found: dict[str, list[Series]] = {}
     for run, name in runs.items():
-        with open_history(home, run, keys, False, steps, system, whole=False) as rows:
+        keys = keys if system else keys_of_people(home, run, keys)
+        with open_history(home, run, keys, False, steps, system) as rows:
             drawn = collect(rows)
         if keys is None and drawn:
             keys = _chosen(drawn, None, most)  # of the further runs these alone are read

@@ -63,6 +63,10 @@ def test_keys_of_a_history_are_named_by_their_beginning_where_a_person_reads_it(
     assert "'los' is taken for 'loss'" in said.err
     assert "0.5" in said.out
     assert lines(held.fails(2, "history", "v1", "--keys", "val/a", "--plot").hint) == ["val/acc", "val/auc"]
+    drawn = held("history", "v1", "--keys", "los,lr", "--plot", code=0)
+    assert drawn.out.startswith("loss  (")
+    assert "\nlr  (" in drawn.out
+    assert "loss\n" in held("compare", "v1", "o1", "--keys", "los", code=0).out
     said = held("history", "v1", "--keys", "lossy", code=0)
     assert "no row of acme/vision/v1 holds 'lossy'; near are loss" in said.err
     assert held("history", "v1", "--keys", "los", "--json", code=0).json == [], "programs get what they name"

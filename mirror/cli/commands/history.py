@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from mirror.cli.histories import open_history
+from mirror.cli.histories import keys_of_people, open_history
 from mirror.cli.plotting import plot_run, plot_runs
 from mirror.cli.run_paths import find_run, names_of
 from mirror.cli.setting import find_setting, setting_options
@@ -68,9 +68,9 @@ def command(
     if len(paths) > 1:
         plot_runs(setting.home, names_of(setting.home, paths), chosen, (min_step, max_step), system=system, log=log)
         return
-    read_by_people = output is None and form in (None, "plot")
-    steps = (min_step, max_step)
-    with open_history(setting.home, paths[0], chosen, every_key, steps, system, whole=not read_by_people) as rows:
+    if not system and output is None and form in (None, "plot"):  # programs get the keys that they name
+        chosen = keys_of_people(setting.home, paths[0], chosen)
+    with open_history(setting.home, paths[0], chosen, every_key, (min_step, max_step), system) as rows:
         if output is not None:
             say(f"wrote {output} ({plural(rows.write_parquet(output), 'row')})")
         elif form == "plot":
