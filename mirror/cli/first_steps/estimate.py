@@ -40,7 +40,8 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
             return "there are no runs yet"
         return (
             f"a first pull of {plural(self.runs, 'run')} takes about {plural(self.requests, 'request')},"
-            f" {plural(self.downloads, 'download')} and {size(self.bytes)}: some {span(max(1.0, self.seconds))} at"
+            f" {plural(self.downloads, 'download')} and {size(self.bytes)} of files; exports come on top: some"
+            f" {span(max(1.0, self.seconds))} at"
             f" {size(RATE)}/s (by the latest {plural(self.sampled, 'run')}; `wandb-mirror pull --dry-run` counts)"
         )
 
