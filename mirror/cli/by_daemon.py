@@ -24,7 +24,7 @@ from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport, PullRequest, PullWatcher, SilentPull
 from mirror.records.addresses import ProjectKey
 
-ASKED_AGAIN = 3  # times, where a daemon is reloaded meanwhile
+ASKED_AT_MOST = 4  # times, where a daemon is reloaded meanwhile
 T = TypeVar("T", Pulled, Maintained, Repaired, Dropped)
 
 
@@ -68,14 +68,21 @@ def ask_daemon(home: Home, request: Request, kind: type[T], watcher: PullWatcher
     Raises:
         MirrorError: why it could not be done.
     """
-    for _ in range(ASKED_AGAIN):
+    left: DaemonLeft | None = None
+    for _ in range(ASKED_AT_MOST):
         try:
-            return _asked(home, request, kind, watcher or SilentPull())
-        except DaemonLeft:
+            done = _asked(home, request, kind, watcher or SilentPull())
+        except DaemonLeft as error:
             if isinstance(request, AskDrop | AskRepair) or not daemon_listens(home):
                 raise
+            left = error
             say("the daemon took its configuration anew, and is asked again")
-    return _asked(home, request, kind, watcher or SilentPull())
+            continue
+        if done is None and left is not None:  # it ended after all
+            raise left
+        return done
+    assert left is not None
+    raise left
 
 
 def _asked(home: Home, request: Request, kind: type[T], watcher: PullWatcher) -> T | None:

@@ -154,9 +154,26 @@ def test_a_daemon_that_dies_meanwhile_is_one_line(sandbox: Sandbox, tmp_path: Pa
             service.process.kill()
             assert pull.wait(PATIENCE_S) == 8
             assert pull.stderr is not None
-            assert pull.stderr.read().decode().startswith("error: the daemon ended")
+            assert "error: the daemon ended" in pull.stderr.read().decode()
         sandbox.faults.clear()
         service.cli("pull", code=0)  # the socket that it left is nobody's
+
+
+def test_a_home_that_can_hold_no_socket_costs_requests_alone(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.state.add_run("team", "proj", "r0", state="finished")
+    with serving(tmp_path, sandbox, more=SELDOM) as service:
+        service.wait_event("pull_done")
+        assert service.stop() == 0
+    (tmp_path / "mirror" / "daemon.sock").mkdir()
+    with serving(tmp_path, sandbox, more=SELDOM) as service:
+        assert service.wait_event("cannot_listen")["hint"].endswith("it is tried again")
+        service.wait_event("pull_done")
+        assert "another process is writing" in service.cli.fails(8, "pull").error
+        (tmp_path / "mirror" / "daemon.sock").rmdir()
+        wait_for("it listens", lambda: (tmp_path / "mirror" / "daemon.sock").is_socket())
+        service.cli("pull", code=0)
+        assert service.stop() == 0
+        assert len(service.events("cannot_listen")) == 1
 
 
 def test_every_error_keeps_its_kind_its_words_and_its_status() -> None:

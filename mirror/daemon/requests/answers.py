@@ -44,6 +44,7 @@ from mirror.typed import decode
 
 TELL_S = 0.5  # between two replies that tell progress
 STILL_HERE_S = 10.0  # between two replies that tell none
+MOST_FAILED = 100  # failures of a pass that is under way; told whole when it ends
 BETWEEN_ROUNDS_S = 60.0  # for a round of deliveries to end
 
 
@@ -71,6 +72,9 @@ class Answers:
         Raises:
             MirrorError: it could not be done.
         """
+        if isinstance(request, AskDrop):  # beside pulls, as deliveries are
+            async with _again(tell, Progress(()), STILL_HERE_S):
+                return Dropped(await self._drop(request.entry_id))
         at_work = [job.name for job in self._context.scheduler.statuses if job.state == "running"]
         waits = Waits(" and ".join(at_work) or "another request")
         async with _again(tell, waits, STILL_HERE_S) as waiting, self._turns.alone(patience_s=0.0):
@@ -79,7 +83,7 @@ class Answers:
                 self._context.log.info(Event.ASKED, request=_NAMES[type(request)])
                 return await self._do(request, tell)
 
-    async def _do(self, request: Request, tell: Tell) -> Outcome:
+    async def _do(self, request: AskPull | AskMaintain | AskRepair, tell: Tell) -> Outcome:
         context = self._context
         if isinstance(request, AskPull):
             return Pulled(await self._pull(request, tell))
@@ -90,9 +94,8 @@ class Answers:
                     lambda: maintain(context.lake, context.config.retention, needed=needed, now=context.clock.disk()),
                     limiter=context.storing,
                 )
+                context.counters.maintained_at, context.counters.maintenance_error = context.utc(), None
                 outcome: Outcome = Maintained(msgspec.Raw(msgspec.json.encode(done)))
-            elif isinstance(request, AskDrop):
-                outcome = Dropped(await self._drop(request.entry_id))
             else:
                 plan = decode(request.plan, Plan)
                 outcome = Repaired(
@@ -150,13 +153,13 @@ class Answers:
                 fresh=context.fresh,
                 objects=context.objects,
             )
+            if any(map(may_be_outage, report.errors)) and (outage := await ask(self._client)) is not None:
+                context.lost(outage)
+            elif not (asked.runs or asked.dry_run):
+                for path, projects in self._source_states.by_source(report.projects).items():
+                    await self._source_states.note(path, msgspec.structs.replace(report, projects=projects))
             group.cancel_scope.cancel()
         await tell(self._seen.news())
-        if any(map(may_be_outage, report.errors)) and (outage := await ask(self._client)) is not None:
-            context.lost(outage)
-        elif not (asked.runs or asked.dry_run):
-            for path, projects in self._source_states.by_source(report.projects).items():
-                await self._source_states.note(path, msgspec.structs.replace(report, projects=projects))
         return report
 
 
@@ -189,7 +192,8 @@ class _Seen:
     def news(self) -> Progress:
         """What is to be told now."""
         ended, self._ended = tuple(self._ended), []
-        return Progress(tuple(self._under_way), ended)
+        some = (msgspec.structs.replace(one, failed=one.failed[:MOST_FAILED]) for one in self._under_way)
+        return Progress(tuple(some), ended)
 
     async def tell_on(self, tell: Tell) -> None:
         """Until cancelled."""

@@ -14,6 +14,7 @@ from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.locks import holder_of
 
+_LEFT = "the daemon ended, or took another configuration, before it was done"
 _GOES_ON = "nothing is lost; the same command goes on where it stopped"
 
 
@@ -81,10 +82,12 @@ def _read(found: socket.socket) -> Iterator[Reply]:
                 raise StoreError(
                     f"the daemon has said nothing for {SILENT_S:.0f} s", hint="`wandb-mirror status` says how it is"
                 ) from error
+            except ConnectionError as error:  # a process that was killed
+                raise DaemonLeft(_LEFT, hint=_GOES_ON) from error
             except (OSError, msgspec.DecodeError) as error:
                 raise StoreError(f"the daemon's answer cannot be read: {error}", hint=_GOES_ON) from error
             if reply is None:
-                raise DaemonLeft("the daemon ended, or took another configuration, before it was done", hint=_GOES_ON)
+                raise DaemonLeft(_LEFT, hint=_GOES_ON)
             if isinstance(reply, Failed):
                 raise reply.error
             yield reply

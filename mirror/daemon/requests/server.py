@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -23,8 +24,10 @@ from mirror.daemon.requests.wire import (
 )
 from mirror.errors import MirrorError, StoreError
 from mirror.layout import Home
+from mirror.tasks import side_by_side
 
 MOST_AT_ONCE = 16  # connections; more are closed at once
+AGAIN_S = 5.0  # until a socket that could not be had is tried again
 PATIENCE_S = 10.0  # for a request to arrive, and for a reply to be taken
 OTHER_VERSION = "it may be of another version: restart it"
 
@@ -51,23 +54,31 @@ class RequestServer:
         self._open = 0
 
     async def run(self) -> None:
-        """Listen. A home that can hold no socket is told once, and costs requests alone."""
+        """Listen. A home that can hold no socket now is told once and tried again, and costs requests alone."""
+        is_told = False
+        while True:
+            try:
+                await self._listen()
+            except* OSError as errors:  # of the listener; those of a connection end it alone
+                if not is_told:
+                    self._log.warning(
+                        Event.CANNOT_LISTEN,
+                        address=str(self._home.daemon_socket),
+                        reason=str(errors.exceptions[0]),
+                        hint="`pull`, `maintain` and `repair` are refused while the daemon runs; it is tried again",
+                    )
+                is_told = True
+            await anyio.sleep(AGAIN_S)
+
+    async def _listen(self) -> None:
+        with socket_address(self._home) as address:  # what a daemon before left is replaced: `daemon.lock` is ours
+            listener = await anyio.create_unix_listener(address, mode=0o600, backlog=MOST_AT_ONCE)
         try:
-            with socket_address(self._home) as address:  # what a daemon before left is replaced: `daemon.lock` is ours
-                listener = await anyio.create_unix_listener(address, mode=0o600, backlog=MOST_AT_ONCE)
-        except OSError as error:
-            self._log.warning(
-                Event.CANNOT_LISTEN,
-                address=str(self._home.daemon_socket),
-                reason=error.strerror or str(error),
-                hint="`pull`, `maintain` and `repair` are refused while the daemon runs; all else goes on",
-            )
-            return
-        try:
-            async with listener, anyio.create_task_group() as group:
+            async with listener, side_by_side() as group:
                 await self._accept(listener, group)
         finally:
-            self._home.daemon_socket.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._home.daemon_socket.unlink(missing_ok=True)
 
     async def _accept(self, listener: SocketListener, group: TaskGroup) -> None:
         while True:
@@ -85,16 +96,21 @@ class RequestServer:
                 await self._exchange(stream, line)
         except (*LEFT, anyio.IncompleteRead, anyio.DelimiterNotFound):
             return  # it went away, or never asked anything
+        except Exception as error:  # a defect of ours is no reason to stop mirroring
+            self._log.alarm(Event.ANSWER_FAILED, exc=error, reason=f"{type(error).__name__}: {error}")
         finally:
             self._open -= 1
 
     async def _exchange(self, stream: SocketStream, line: bytes) -> None:
+        one_line = anyio.Lock()
         async with anyio.create_task_group() as group:
 
             async def tell(reply: Reply) -> None:
-                try:
-                    with anyio.fail_after(PATIENCE_S):
-                        await stream.send(encode(reply))
+                line = encode(reply)
+                try:  # whoever is cancelled meanwhile leaves no half of a line behind
+                    with anyio.CancelScope(shield=True), anyio.fail_after(PATIENCE_S):
+                        async with one_line:
+                            await stream.send(line)
                 except LEFT:
                     group.cancel_scope.cancel()
 
