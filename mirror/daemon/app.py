@@ -45,7 +45,6 @@ from mirror.errors import ConfigError, MirrorError
 from mirror.layout import Home
 from mirror.locks import ProcessLock
 from mirror.outbox import Aside, Outbox
-from mirror.pull.begun import forget
 from mirror.server_facts import keep_server_facts, read_server_facts
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
@@ -110,7 +109,6 @@ class Daemon:
             objects = Objects(self._home)
             with outbox.replaying():
                 objects.recover()
-            forget(self._home)  # a pull that was stopped: the daemon goes on with it
             async with side_by_side() as group:
                 group.start_soon(self._listen)
                 group.start_soon(watch_config, self._config_path, stamp, self._reload)

@@ -1,6 +1,6 @@
 """A pull that was begun and has not ended: a file says so, for before its first commit it leaves no other trace.
 
-A daemon goes on with all sources by itself: it removes the file when it begins.
+It is about a pull of all sources as they are configured. A daemon removes it once it has pulled each of them well.
 """
 
 from __future__ import annotations

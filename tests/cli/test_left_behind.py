@@ -63,6 +63,7 @@ def test_a_first_pull_that_was_stopped_before_its_first_commit_waits_as_well(cli
     assert findings(at, 9) == ["pull_unfinished"]
     at("pull", "--dry-run", code=0)
     at("pull", "team/proj/r0", code=0)
-    assert findings(at, 9) == ["pull_unfinished"], "one run is not all"
+    at("pull", "--source", "team/proj", code=0)
+    assert findings(at, 9) == ["pull_unfinished"], "one run, or one project, is not all"
     at("pull", code=0)
     assert findings(at, 0) == []

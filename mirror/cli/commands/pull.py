@@ -134,7 +134,8 @@ async def _pull(setting: Setting, request: PullRequest, watcher: PullWatcher) ->
             counted = _Counted(watcher)
 
             async def work() -> PullReport:
-                with contextlib.nullcontext() if request.dry_run or request.runs else until_ended(home):
+                is_whole = not (request.dry_run or request.runs) and request.sources == setting.config.source
+                with until_ended(home) if is_whole else contextlib.nullcontext():
                     return await pull(client, lake, setting.config, request, watcher=counted)
 
             limit_s = setting.config.daemon.stuck_after_minutes * 60

@@ -14,6 +14,7 @@ from mirror.daemon.schedule.owed import owed_at
 from mirror.daemon.schedule.scheduler import reconcile_of
 from mirror.daemon.schedule.triggers import Pulled, reconcile_trigger
 from mirror.pull import ProjectReport, PullReport
+from mirror.pull.begun import forget
 from mirror.pull.cycle import policy_of
 from mirror.records.addresses import ProjectKey
 from mirror.store.read.projects import active_projects, standing
@@ -67,6 +68,8 @@ class SourceStates:
         else:
             context.counters.pulls_good += 1
         self._note_errors(state, path, report.projects)
+        if all(one.last_good_at is not None for one in self.sources.values()):
+            await anyio.to_thread.run_sync(forget, context.lake.home)  # a pull of all that was stopped is made good
         self._plan_reconcile(path, [at for one in report.projects if (at := known.walked_at.get(one.key)) is not None])
         state.active = any(project.key in active for project in report.projects)
         moved = any(project.written or project.gone for project in report.projects)
