@@ -224,6 +224,12 @@ class Sandbox:
     async def _close(self) -> None:
         self._away = True
         if self._server is not None:
+            # A connection that was accepted, and becomes a transport only after its server was closed, is left open by
+            # asyncio. So no more are accepted first, and two rounds of the loop make transports of those that were.
+            for listening in self._server.sockets:
+                self._loop.remove_reader(listening.fileno())
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
             self._server.close()
             self._server = None
         for transport in list(self._transports):

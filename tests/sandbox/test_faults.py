@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import socket
+import struct
+import threading
 import time
 from typing import Any
 
@@ -143,6 +148,30 @@ def test_an_outage_refuses_everyone_and_ends_on_the_same_port(box: Sandbox, http
         with box.outage(), pytest.raises(httpx.ConnectError):
             httpx.get(box.url)
         assert post(http).status_code == 200
+
+
+def test_a_connection_that_comes_as_the_server_goes_is_closed_with_it(box: Sandbox) -> None:
+    over = threading.Event()
+    place = ("127.0.0.1", httpx.URL(box.url).port)
+
+    def connect() -> None:
+        while not over.is_set():
+            with socket.socket() as client, contextlib.suppress(OSError):
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # leaves no port busy
+                client.connect(place)
+
+    clients = [threading.Thread(target=connect) for _ in range(4)]
+    for client in clients:
+        client.start()
+    try:
+        for _ in range(30):
+            with box.outage():
+                pass
+    finally:
+        over.set()
+        for client in clients:
+            client.join()
+    gc.collect()  # one that was left open warns here, and a warning is an error
 
 
 def test_the_recorder_holds_what_was_asked(box: Sandbox, http: httpx.Client) -> None:
