@@ -24,7 +24,7 @@ from mirror.records.addresses import RunPath
 from mirror.sandbox import Sandbox
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.reading import open_lake
-from mirror.store.read.sql import connect, run_sql
+from mirror.store.sql.statements import connect, run_sql
 
 ENTITY, PROJECT = "team", "proj"
 SOURCE = f"{ENTITY}/{PROJECT}"

@@ -134,7 +134,7 @@ PROMISES = (
             **files("pull", "contents_files narrowed xxhash"),
             **files("run", "files artifacts history_exports"),
             **files("cli", "checkout"),
-            **files("records", "paths"),
+            **files("texts", "paths"),
         },
     ),
     Promise(

@@ -29,7 +29,7 @@ from mirror.replay.merge import Policy
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects
-from mirror.store.read.sql import connect, run_sql
+from mirror.store.sql.statements import connect, run_sql
 from tests.mirroring import ENGINE, ENTITY, PROJECT, SERVER
 
 

@@ -9,8 +9,8 @@ the server could not serve, of a row that it did.
 
 It owns: the documents, written for a current server (`documents`), and how they are fitted to the one at hand
 (`fitting`); what is asked, one file a subject, of which `Client` is made (`questions`); how answers become values, each
-field alone (`rows`); and HTTP itself: keys, limits, tries, bounds, one session for questions and one transfer for bytes
-(`transport`).
+field alone (`rows`); how much may be asked, and how fast (`limits`); and HTTP itself: keys, tries, bounds, one session
+for questions and one transfer for bytes (`transport`).
 
 It never: lets an exception of httpx out, shows the API key in a repr, message or log, sends the key to another host
 than the configured one, decides what to pull, or writes anything to disk.

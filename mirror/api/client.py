@@ -9,6 +9,9 @@ from typing import Self
 import httpx
 
 from mirror.api.fitting.known_server import KnownServer
+from mirror.api.limits.host import Limits
+from mirror.api.limits.pace import Incoming
+from mirror.api.limits.spent import Meter, Spent
 from mirror.api.questions.artifacts import ArtifactQuestions
 from mirror.api.questions.contents import ContentQuestions
 from mirror.api.questions.listings import ListingQuestions
@@ -19,11 +22,8 @@ from mirror.api.questions.writes import WriteQuestions
 from mirror.api.rows.writes import UploadSlot
 from mirror.api.transport.credentials import ApiKey
 from mirror.api.transport.deployment import Deployment
-from mirror.api.transport.limits import Limits
-from mirror.api.transport.pace import Incoming
 from mirror.api.transport.session import OnRetry, Session
 from mirror.api.transport.signed_url import SignedUrl
-from mirror.api.transport.spent import Meter, Spent
 from mirror.api.transport.transfer import Download, Transfers
 from mirror.api.transport.uploads import Uploads
 from mirror.config import ServerSettings

@@ -22,7 +22,7 @@ from mirror.cli.terminal.statuses import MEANINGS, exit_statuses
 from mirror.durable import FULL
 from mirror.errors import MirrorError, StoreError
 from mirror.private import UMASK
-from mirror.records.visible import visible
+from mirror.texts.visible import visible
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

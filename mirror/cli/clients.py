@@ -13,8 +13,8 @@ from mirror.api.transport.deployment import Deployment, deployment_of
 from mirror.cli.terminal.output import say
 from mirror.config import Config
 from mirror.layout import Home
-from mirror.records.spans import span
 from mirror.server_facts import keep_server_facts, read_server_facts
+from mirror.texts.spans import span
 
 
 def known_key(config: Config) -> ApiKey:

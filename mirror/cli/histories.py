@@ -12,13 +12,13 @@ from mirror.cli.terminal.plot import Series, in_order
 from mirror.errors import NotMirrored
 from mirror.layout import Home
 from mirror.records.addresses import RunPath
-from mirror.records.naming import near
 from mirror.store.engine.reader import Reader
 from mirror.store.history.axes import Axes
 from mirror.store.history.forms import WideRows
 from mirror.store.history.history import wide_history
 from mirror.store.metrics.system_history import system_history
 from mirror.store.read.run_overview import RunOverview, history_keys, logged_as_none, run_overview, unknown_among
+from mirror.texts.naming import near
 
 OWN_KEYS = ("_step", "_timestamp", "_runtime")
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from mirror.cli.terminal.output import say
 from mirror.errors import AmbiguousName, NotMirrored
 from mirror.layout import Home
-from mirror.records.naming import meant, near
-from mirror.records.visible import visible
 from mirror.store.engine.reader import Reader
 from mirror.store.read.projects import mirrored_projects
+from mirror.texts.naming import meant, near
+from mirror.texts.visible import visible
 
 SHOWN = 8
 

@@ -15,11 +15,11 @@ from mirror.errors import AmbiguousName, ConfigError, MirrorError, NotMirrored
 from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.records.addresses import RunPath
-from mirror.records.visible import visible
 from mirror.run.sdk.paths import id_of_typed, typed_of_id
 from mirror.store.engine.reader import Reader
 from mirror.store.read.names import LISTED, NamedRun, display_names, runs_named, similar_runs
 from mirror.store.read.runs import is_held
+from mirror.texts.visible import visible
 
 _FORMS = "ENTITY/PROJECT/RUN_ID, its web address, or an id or a name that just one mirrored run has"
 SHOWN = 8  # runs that fit, listed one by one

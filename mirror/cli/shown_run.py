@@ -15,7 +15,7 @@ from mirror.outbox import Placed
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Create, Entry
 from mirror.run.pending.overlay import created_run, overlaid_row
-from mirror.store.read.sql import connect, run_sql
+from mirror.store.sql.statements import connect, run_sql
 
 NOT_YET = ("history_keys", "system_metrics", "gone_at", "synced_at")  # columns that a run has once it is mirrored
 

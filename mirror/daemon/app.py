@@ -22,9 +22,9 @@ import msgspec
 
 from mirror.api.client import Client
 from mirror.api.fitting.known_server import KnownServer
+from mirror.api.limits.host import Limits
 from mirror.api.transport.credentials import ApiKey, find_api_key
 from mirror.api.transport.deployment import deployment_of
-from mirror.api.transport.limits import Limits
 from mirror.config import Config
 from mirror.daemon.config_watch import stamp_of, watch_config
 from mirror.daemon.connection import Connection

@@ -13,7 +13,7 @@ from typing import Literal
 import anyio
 import anyio.to_thread
 
-from mirror.api.transport.spent import Spent
+from mirror.api.limits.spent import Spent
 from mirror.config import HealthSettings
 from mirror.daemon.events import Event
 from mirror.daemon.logs import Log

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import structlog
 
 from mirror.daemon.events import Event
-from mirror.records.visible import visible, visible_json
+from mirror.texts.visible import visible, visible_json
 
 HIDDEN = "***"
 # Signed addresses carry their permission behind the `?`; user names and passwords stand before the `@`.

@@ -14,7 +14,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from mirror.api.client import Client
-from mirror.api.transport.spent import Spent
+from mirror.api.limits.spent import Spent
 from mirror.daemon.context import DaemonContext, ask
 from mirror.daemon.events import Event
 from mirror.daemon.requests.answers import Answers

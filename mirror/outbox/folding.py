@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from mirror.records.operations import Change, Edit, Entry, merged_tags
-from mirror.records.texts import dump_strict
+from mirror.texts.values import dump_strict
 
 MOST_FOLDED = 64  # edits in one entry: each fold writes all that was folded before once more
 

@@ -13,8 +13,8 @@ from mirror.outbox.folders import STATES, Aside, Folders, outbox_errors, read_re
 from mirror.outbox.names import is_name, run_tag, tag_in
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Entry, EntryState, UploadFile
-from mirror.records.texts import valid_unicode
-from mirror.records.visible import visible
+from mirror.texts.values import valid_unicode
+from mirror.texts.visible import visible
 
 _AT_ONCE = 8192  # names that are held in memory, whatever the backlog
 _DIGEST = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")

@@ -12,7 +12,7 @@ import msgspec
 from mirror.records.passes import HeldRun, SourceState
 from mirror.records.projects import SweepRecord
 from mirror.records.runs import RunRecord, is_same_run
-from mirror.records.texts import storable
+from mirror.texts.values import storable
 
 # A listing may shrink by this many runs without a question: people do delete a handful.
 ALWAYS_ALLOWED_GONE = 10

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import msgspec
 import xxhash
 
-from mirror.records.texts import dump_strict, parse_lenient
+from mirror.texts.values import dump_strict, parse_lenient
 from mirror.typed import convert, decode
 
 COMMITTED = "COMMITTED"  # the one state of a version that can be read; PENDING and DELETED cannot

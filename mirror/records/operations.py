@@ -19,8 +19,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from mirror.records.addresses import RunPath
-from mirror.records.nonfinite import with_numbers
-from mirror.records.texts import dump_strict
+from mirror.texts.nonfinite import with_numbers
+from mirror.texts.values import dump_strict
 from mirror.typed import convert
 
 ENTRY_VERSION = 1

@@ -9,7 +9,7 @@ import msgspec
 
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Entry
-from mirror.records.texts import dump_strict
+from mirror.texts.values import dump_strict
 
 Outcome = Literal[
     "applied",  # the server made the change, and shows it

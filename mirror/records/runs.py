@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from mirror.records.texts import storable
+from mirror.texts.values import storable
 
 # Runs in these states may change at any moment, also without a sign in the listing: `crashed` is set by the server
 # when heartbeats stop, and that does not move `heartbeatAt`. W&B API notes, section 5.

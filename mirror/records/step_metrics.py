@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from mirror.records.steps import STEP
-from mirror.records.texts import parse_lenient
+from mirror.texts.steps import STEP
+from mirror.texts.values import parse_lenient
 
 _NAME, _PATTERN, _STEP_NAME, _STEP_PLACE = "1", "2", "4", "5"
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from mirror.records.texts import dump_strict
+from mirror.texts.values import dump_strict
 
 
 class SearchSpace(msgspec.Struct, frozen=True, kw_only=True):

@@ -43,8 +43,8 @@ from mirror.records.operations import (
 )
 from mirror.records.receipts import Outcome
 from mirror.records.runs import ENDED_STATES, RunRecord
-from mirror.records.texts import is_malformed
 from mirror.replay.merge import Merged, Policy, Remote, merge_edit
+from mirror.texts.values import is_malformed
 
 MOST_UNCONFIRMED = 5  # looks at a server that took a change and does not show it
 NO_STORAGE_ID = "the server names no id for the run"

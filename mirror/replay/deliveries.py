@@ -31,7 +31,6 @@ from mirror.records.operations import (
     UseArtifact,
 )
 from mirror.records.runs import RunRecord
-from mirror.records.texts import storable
 from mirror.replay.context import DeliveryContext, Result
 from mirror.replay.decide import (
     Decision,
@@ -50,6 +49,7 @@ from mirror.replay.decide import (
 )
 from mirror.replay.look import direction_of, look
 from mirror.replay.merge import Merged
+from mirror.texts.values import storable
 
 ADDRESSES = 3  # upload addresses that are asked for before the storage's refusal is believed
 _MARK_FEATURE = "MARK_RUN_FILES_UPLOADED"

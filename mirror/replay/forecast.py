@@ -35,7 +35,6 @@ from mirror.records.operations import (
 )
 from mirror.records.receipts import Outcome
 from mirror.records.runs import RunRecord
-from mirror.records.texts import dump_strict
 from mirror.replay.decide import Decision, Seen, Verdict, aliases_of, decide, of_error, remote_of
 from mirror.replay.ledger import ending
 from mirror.replay.look import Upstream, direction_of, look, run_of
@@ -44,6 +43,7 @@ from mirror.replay.order import EarlierEntries, look_for_creation, needs_creatio
 from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects
 from mirror.store.read.receipts import endings_of, given_up_creations
+from mirror.texts.values import dump_strict
 
 MOST_RUNS = 512  # that are remembered while entries are gone through
 A_NAME = "(a name that the server makes up)"

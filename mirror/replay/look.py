@@ -18,7 +18,6 @@ from mirror.records.artifacts import ArtifactRecord
 from mirror.records.contents import Direction, FileRow
 from mirror.records.operations import Create, DeleteFile, Entry, LogArtifact, UploadFile, UseArtifact
 from mirror.records.runs import RunRecord
-from mirror.records.texts import parse_lenient
 from mirror.replay.decide import FIELD_OF, WHOLE, Seen, Source, aliases_of, is_linked, is_refusal, needs_of
 from mirror.store.engine.queries import Queryable
 from mirror.store.objects.objects import Objects, hash_file
@@ -26,6 +25,7 @@ from mirror.store.read.artifacts import read_versions, run_version_ids
 from mirror.store.read.files import read_files
 from mirror.store.read.held_runs import with_held
 from mirror.store.read.runs import read_run
+from mirror.texts.values import parse_lenient
 
 
 class Upstream(Protocol):

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import UNSET
 
 from mirror.records.operations import Change, Edit, merged_tags
-from mirror.records.texts import dump_strict
+from mirror.texts.values import dump_strict
 
 Policy = Literal["hold", "ours", "theirs"]
 

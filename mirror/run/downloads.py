@@ -9,9 +9,9 @@ from pathlib import Path, PureWindowsPath
 import msgspec
 
 from mirror.errors import CommError, NotMirrored, StoreError
-from mirror.records.paths import why_refused
 from mirror.store.objects.checkout import HeldBytes, check_out
 from mirror.store.objects.objects import Objects, hash_file
+from mirror.texts.paths import why_refused
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,6 @@ import msgspec
 from mirror.errors import CommError, NotMirrored, RunNotFoundError
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Create, Operation
-from mirror.records.texts import INTERNAL_CONFIG_KEYS, unwrap_config
 from mirror.run.pending.local import LocalMirror, Pending
 from mirror.run.pending.overlay import created_run, overlaid, overlaid_config, overlaid_summary
 from mirror.run.sdk.attrs import Attrs
@@ -22,6 +21,7 @@ from mirror.run.sdk.calls import deprecated
 from mirror.run.user import User
 from mirror.run.wire import as_dict, is_pair, wire_fields
 from mirror.store.read.runs import Documents, LightRun, read_run
+from mirror.texts.values import INTERNAL_CONFIG_KEYS, unwrap_config
 
 # Documents by the server's names of their fields, and what people call them.
 _DOCUMENTS = {

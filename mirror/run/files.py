@@ -13,7 +13,6 @@ from urllib.parse import quote, urlsplit
 
 from mirror.errors import CommError, NotMirrored
 from mirror.records.operations import DeleteFile, UploadFile
-from mirror.records.texts import storable
 from mirror.run.api_paths import ApiPaths
 from mirror.run.downloads import Content, check_name, has_equal, write_out
 from mirror.run.facts import RunFacts
@@ -24,6 +23,7 @@ from mirror.run.sdk.calls import as_comm_error
 from mirror.run.sdk.like import like
 from mirror.run.sdk.pages import SizedPages
 from mirror.store.read.files import RunFile, list_file_names, read_files
+from mirror.texts.values import storable
 
 _S3 = re.compile(r"^https?://.*s3.*amazonaws\.com.*")
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-    from mirror.store.read.frames import Table as ArrowTable
+    from mirror.store.sql.frames import Table as ArrowTable
 
 _EXACT = 2**53  # the largest integer up to which a double holds each
 
@@ -48,7 +48,7 @@ class Framed:
 
     def to_arrow(self) -> ArrowTable:
         """A `pyarrow.Table`. A column without one type for all its values holds JSON texts, and its field says so."""
-        from mirror.store.read.frames import arrow_table
+        from mirror.store.sql.frames import arrow_table
 
         return arrow_table(self._columns())
 

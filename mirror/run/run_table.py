@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mirror.errors import CommError
-from mirror.records.nonfinite import NUMBERS
 from mirror.run.facts import RunFacts
 from mirror.run.frames import Framed
+from mirror.texts.nonfinite import NUMBERS
 
 # Columns that every run has, and the server's fields that they show.
 FACTS = {

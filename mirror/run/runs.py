@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-    from mirror.store.read.frames import Table as ArrowTable
+    from mirror.store.sql.frames import Table as ArrowTable
 
 _ROWS_AT_ONCE = 500  # runs of a data frame whose documents are in memory at once
 

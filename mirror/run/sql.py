@@ -16,7 +16,7 @@ from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.paths import id_of_typed
 from mirror.store.engine.connection import Engine
 from mirror.store.read.names import runs_named
-from mirror.store.read.sql import connect as connect_upstream
+from mirror.store.sql.statements import connect as connect_upstream
 
 
 def connect(home: str | os.PathLike[str] | Home | None = None, *, settings: StoreSettings | None = None) -> Engine:

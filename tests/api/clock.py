@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import anyio
 import httpx
 
-from mirror.api.transport.charge import charge_of
+from mirror.api.limits.charge import charge_of
+from mirror.api.limits.host import Limits
 from mirror.api.transport.credentials import ApiKey
 from mirror.api.transport.deployment import deployment_of
-from mirror.api.transport.limits import Limits
 from mirror.api.transport.session import OnRetry, Session
 from mirror.config import ServerSettings
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirror.api.transport.charge import Charge, CostClass, charge_of
-from mirror.api.transport.limits import Limits
-from mirror.api.transport.rate_budget import LONGEST_WINDOW_S, RateBudget
+from mirror.api.limits.charge import Charge, CostClass, charge_of
+from mirror.api.limits.host import Limits
+from mirror.api.limits.rate_budget import LONGEST_WINDOW_S, RateBudget
 from mirror.api.transport.session import CHANGE_PATIENCE_S
 from mirror.errors import RateLimited, Unreachable
 from tests.api.clock import REFUSED, Clock, Counting, limits_on, project, session_on

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirror.api.transport.limits import Limits, duration, http_date, retry_after_s
-from mirror.api.transport.rate_budget import SLOWEST_INTERVAL_S
+from mirror.api.limits.host import Limits, duration, http_date, retry_after_s
+from mirror.api.limits.rate_budget import SLOWEST_INTERVAL_S
 from mirror.errors import RateLimited
 from tests.api.clock import Clock, limits_on
 

@@ -14,9 +14,9 @@ import msgspec
 import pytest
 
 from mirror.api.documents.queries import FEATURES, VIEWER
+from mirror.api.limits.host import Limits
 from mirror.api.transport.credentials import ApiKey, authorization
 from mirror.api.transport.deployment import deployment_of
-from mirror.api.transport.limits import Limits
 from mirror.api.transport.session import OnRetry, Session
 from mirror.config import ServerSettings
 from mirror.errors import (

@@ -14,7 +14,7 @@ from mirror.layout import Home
 from mirror.records.addresses import ProjectKey
 from mirror.store.engine.lake import Lake
 from mirror.store.filters.run_list import RunQuery, run_list_sql
-from mirror.store.read.sql import connect, run_sql
+from mirror.store.sql.statements import connect, run_sql
 from tests.bench.figures import Figure, at_most, figure
 from tests.bench.made_runs import DEPLOYMENT, insert_runs
 from tests.bench.measuring import Context, in_turn, walls

@@ -22,7 +22,7 @@ from mirror.pull import PullRequest, pull
 from mirror.sandbox import Sandbox
 from mirror.store.care.maintenance import maintain
 from mirror.store.engine.lake import Lake
-from mirror.store.read.sql import connect
+from mirror.store.sql.statements import connect
 from tests.bench.figures import Figure, at_most, figure
 from tests.bench.measuring import Context, in_turn, walls
 from tests.mirroring import ENTITY, PROJECT, SOURCE, Mirror

@@ -10,7 +10,7 @@ import duckdb
 from mirror.layout import Home
 from mirror.store.care.tables import merge_files
 from mirror.store.engine.lake import Lake
-from mirror.store.read.sql import connect
+from mirror.store.sql.statements import connect
 from tests.bench.figures import Figure, at_most, figure
 from tests.bench.made_runs import DEPLOYMENT, insert_values, run_id
 from tests.bench.measuring import Context, in_turn, walls

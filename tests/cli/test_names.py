@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from mirror.records.naming import meant, near
 from mirror.sandbox import Sandbox
+from mirror.texts.naming import meant, near
 from tests.cli.conftest import Cli
 
 

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirror.records.spans import span
-from mirror.records.visible import visible, visible_json
 from mirror.sandbox import Fault, Match, Sandbox
 from mirror.sandbox.records import ConsoleLine
+from mirror.texts.spans import span
+from mirror.texts.visible import visible, visible_json
 from tests.cli.conftest import COMMAND, Cli, Outcome
 from tests.terminal import Terminal, plain
 

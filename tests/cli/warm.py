@@ -30,7 +30,7 @@ import duckdb
 import mirror.cli
 from mirror.layout import Home
 from mirror.store.engine.lake import Lake
-from mirror.store.read.sql import connect
+from mirror.store.sql.statements import connect
 
 PATIENCE_S = 60.0
 # The interpreter looks at these while it starts, so a warm one has looked already.

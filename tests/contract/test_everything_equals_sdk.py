@@ -24,7 +24,7 @@ from mirror.sandbox import Sandbox
 from mirror.store.engine.reader import Reader
 from mirror.store.history.history import wide_history
 from mirror.store.history.wide_columns import JSON_MARK
-from mirror.store.read.sql import connect
+from mirror.store.sql.statements import connect
 from tests.contract.conftest import ENTITY
 from tests.contract.hostile import add_hostile_run
 from tests.contract.test_mirror_and_sdk import typed

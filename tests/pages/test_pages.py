@@ -15,8 +15,8 @@ from mirror.config import StoreSettings, parse_config
 from mirror.layout import Home
 from mirror.run.sql import connect
 from mirror.store.engine.connection import EXTENSION_PACKAGES, extension_file
-from mirror.store.read.sql import run_sql
-from mirror.store.read.sql_guard import SqlGuard
+from mirror.store.sql.guard import SqlGuard
+from mirror.store.sql.statements import run_sql
 from tests.pages.blocks import ROOT, Block, pages
 from tests.pages.prepared import BIG, Prepared
 from tests.pages.shell import typed

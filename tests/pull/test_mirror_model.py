@@ -15,8 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from mirror.errors import MirrorError
 from mirror.layout import Home
 from mirror.pull import ProjectReport, SilentPull
-from mirror.records.texts import config_json, document_json, parse_lenient
 from mirror.sandbox import Fault, Match, Sandbox
+from mirror.texts.values import config_json, document_json, parse_lenient
 from tests.mirroring import ENTITY, PROJECT, Mirror
 
 pytestmark = pytest.mark.model

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mirror.pull import plan
 from mirror.pull.listing.budget import PAGE_CHARACTERS, PageSize
 from mirror.records.passes import SourceState
-from mirror.records.texts import DEEPEST, document_json, parse_lenient, storable
+from mirror.texts.values import DEEPEST, document_json, parse_lenient, storable
 
 NOON = dt.datetime(2024, 1, 1, 12, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from mirror.layout import Home
-from mirror.records.texts import DEEPEST
 from mirror.sandbox import Fault, Sandbox
+from mirror.texts.values import DEEPEST
 from tests.mirroring import ENTITY, PROJECT, Mirror
 
 NON_FINITE = {"nan": math.nan, "inf": math.inf, "minus": -math.inf, "nested": {"list": [math.nan, 1.5]}}

@@ -13,10 +13,10 @@ from msgspec import UNSET
 
 from mirror.api.rows.runs import to_run
 from mirror.records.operations import Change, Edit, items, merged_tags
-from mirror.records.texts import DEEPEST, parse_lenient
 from mirror.replay.decide import remote_of
 from mirror.replay.deliveries import edit_input
 from mirror.replay.merge import Merged, Policy, Remote, merge_edit
+from mirror.texts.values import DEEPEST, parse_lenient
 
 POLICIES: list[Policy] = ["hold", "ours", "theirs"]
 NUMBERS = st.integers() | st.integers(2**63, 2**90) | st.floats(allow_nan=False, allow_infinity=False)

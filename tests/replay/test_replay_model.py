@@ -32,7 +32,7 @@ from mirror.records.operations import (
     touched,
 )
 from mirror.sandbox import Fault, Match, Sandbox
-from mirror.store.read.sql import connect
+from mirror.store.sql.statements import connect
 from tests.mirroring import ENGINE, ENTITY, PROJECT
 from tests.outbox.conftest import IN_MEMORY
 from tests.replay.histories import assert_never_back, config, has_acted, written_values

@@ -10,8 +10,8 @@ import pytest
 
 from mirror import Api, Run
 from mirror.errors import CommError
-from mirror.records.texts import DEEPEST
 from mirror.sandbox import Sandbox
+from mirror.texts.values import DEEPEST
 from tests.mirroring import ENTITY, PROJECT, SOURCE, Mirror
 from tests.replaying import Sender
 

@@ -10,7 +10,7 @@ import pytest
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
 from mirror.sandbox.records import ExportPart, RunRecord
-from mirror.store.read.sql import connect
+from mirror.store.sql.statements import connect
 from tests.contract.conftest import ENTITY
 from tests.run.history_world import Histories, histories_of, offline, once
 from tests.store.test_values import LOGGED, SUMMARY, expected_metrics, read_metrics, tabled

@@ -13,7 +13,7 @@ from typing import Any
 
 from mirror.layout import Home
 from mirror.store.objects.objects import Objects
-from mirror.store.read.sql import connect
+from mirror.store.sql.statements import connect
 from tests.mirroring import ENGINE
 
 QUERIES = (

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from mirror.layout import Home
-from mirror.store.read.sql import connect, run_sql
+from mirror.store.sql.statements import connect, run_sql
 
 QUERY = "SELECT count(*) AS n, count(DISTINCT run_id) AS ids, max(CAST(substr(run_id, 2) AS INT)) AS last FROM runs"
 

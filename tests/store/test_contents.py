@@ -39,8 +39,8 @@ from mirror.store.history.parts import facts_of
 from mirror.store.objects.objects import Objects
 from mirror.store.read.files import held_files
 from mirror.store.read.histories import held_histories
-from mirror.store.read.sql import connect
 from mirror.store.schema.tables import MIGRATIONS, SCHEMA_VERSION
+from mirror.store.sql.statements import connect
 from mirror.store.write import contents_ready as ready_module
 from mirror.store.write.writer import commit
 from tests.soaking import thin

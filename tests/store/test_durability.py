@@ -11,7 +11,7 @@ from mirror import durable
 from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.store.engine.lake import Lake
-from mirror.store.read.sql import connect
+from mirror.store.sql.statements import connect
 
 FILES = "SELECT data_file FROM ducklake_list_files('lake', 'runs')"
 ROW = (

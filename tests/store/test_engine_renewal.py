@@ -12,7 +12,7 @@ from mirror.store.engine import reader as reader_of_lake
 from mirror.store.engine.connection import Engine, new_engine
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.reader import Reader
-from mirror.store.read.sql import connect
+from mirror.store.sql.statements import connect
 
 ENGINE = StoreSettings(threads=1)
 

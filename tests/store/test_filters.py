@@ -20,14 +20,14 @@ from mirror.config import Config, ServerSettings, SourceSettings
 from mirror.errors import ConfigError
 from mirror.layout import Home
 from mirror.pull import PullRequest, pull
-from mirror.records.texts import storable
 from mirror.sandbox import Sandbox
 from mirror.sandbox.mongo import compile_filters
 from mirror.store.engine.connection import sql_name
 from mirror.store.engine.lake import Lake
 from mirror.store.filters.mongo import compile_filter, compile_order
 from mirror.store.filters.run_fields import RUN_COLUMNS, Fragment, run_expression
-from mirror.store.read.sql import connect
+from mirror.store.sql.statements import connect
+from mirror.texts.values import storable
 
 TEAM, PROJECT = "sandbox-team", "filters"
 TEXTS = ["a", "b", "ab", "Zoë", "🦉", "", "1", "true", "a b", "line\nbreak", "nul\x00", "null", "it's"]

@@ -23,9 +23,9 @@ from mirror.store.engine.lake import Lake
 from mirror.store.engine.meta import lake_version
 from mirror.store.engine.queries import Snapshot
 from mirror.store.objects.objects import Objects
-from mirror.store.read.sql import connect
 from mirror.store.schema.tables import MIGRATIONS
 from mirror.store.schema.views import VIEWS
+from mirror.store.sql.statements import connect
 from mirror.store.write.writer import commit
 from tests.soaking import thin
 from tests.store.test_contents import AT, KEY, export, held, history, line, row, whole_run

@@ -19,7 +19,7 @@ from mirror.sandbox import Sandbox
 from mirror.store.engine.filesystem import check_can_hold_lake
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.reader import deployment_of_lake
-from mirror.store.read.sql import connect
+from mirror.store.sql.statements import connect
 from tests.mirroring import ENTITY, PROJECT, Mirror
 
 NOBODY = 65534
@@ -142,7 +142,7 @@ def as_nobody(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run Python code as a user who owns nothing; as ourselves where we are not root."""
     drop = f"import os\nif os.getuid() == 0: os.setgid({NOBODY}); os.setuid({NOBODY})\n"
     # The modules are loaded before, since the installation may be readable by root alone.
-    loaded = "import sys\nimport mirror.store.engine.lake, mirror.store.read.sql, duckdb, pyarrow, pandas, pytz\n"
+    loaded = "import sys\nimport mirror.store.engine.lake, mirror.store.sql.statements, duckdb, pyarrow, pandas, pytz\n"
     loaded += "from mirror.store.engine.connection import new_engine\nnew_engine().close()\n"
     return subprocess.run(
         [sys.executable, "-c", loaded + drop + code, *arguments],
@@ -177,7 +177,7 @@ except HomeUnusable as error:
 READ = """
 from pathlib import Path
 from mirror.layout import Home
-from mirror.store.read.sql import connect
+from mirror.store.sql.statements import connect
 with connect(Home(Path(sys.argv[1]))) as engine:
     print(engine.execute("SELECT run_id FROM runs").fetchall())
 """

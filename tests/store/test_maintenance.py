@@ -23,7 +23,7 @@ from mirror.sandbox import Sandbox
 from mirror.store.care.tables import FLUSH_ROWS
 from mirror.store.engine.connection import CATALOG
 from mirror.store.engine.lake import Lake
-from mirror.store.read.sql import connect
+from mirror.store.sql.statements import connect
 from tests.mirroring import ENGINE, ENTITY, PROJECT, Mirror
 from tests.soaking import thin
 from tests.store.maintained import (

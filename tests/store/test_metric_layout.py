@@ -16,8 +16,8 @@ from mirror.store.care.tables import MERGED_GROUP_ROWS, merge_files
 from mirror.store.engine.lake import Lake
 from mirror.store.metrics.files import GROUP_ROWS
 from mirror.store.objects.objects import Objects
-from mirror.store.read.sql import connect
 from mirror.store.schema.tables import METRICS
+from mirror.store.sql.statements import connect
 from mirror.store.write.writer import commit
 from tests.store.test_contents import AT, KEY, export
 

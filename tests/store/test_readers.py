@@ -12,7 +12,7 @@ from mirror.sandbox import Sandbox
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.meta import has_table
 from mirror.store.engine.queries import Snapshot
-from mirror.store.read.sql import connect
+from mirror.store.sql.statements import connect
 from tests.mirroring import ENTITY, PROJECT, Mirror
 
 PAGE = 10

@@ -28,7 +28,7 @@ from mirror.store.history.wide_columns import JSON_MARK
 from mirror.store.metrics.fold import fold_exports
 from mirror.store.objects.objects import Objects
 from mirror.store.read.histories import StoredHistory, stored_history
-from mirror.store.read.sql import connect
+from mirror.store.sql.statements import connect
 from mirror.store.write.writer import commit
 from tests.store.test_contents import AT, KEY
 from tests.store.written import STYLES, Row, Style, as_wire, comparable, export_bytes

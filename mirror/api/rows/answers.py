@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from mirror.api.fitting.refusals import is_about_form
+from mirror.api.limits.host import TOO_MANY_REQUESTS, http_date
 from mirror.api.rows.lenient import sound_json, without_surrogates
 from mirror.api.rows.scalars import NULL, is_null
-from mirror.api.transport.limits import TOO_MANY_REQUESTS, http_date
 from mirror.errors import (
     AuthError,
     DocumentRefused,

@@ -22,7 +22,7 @@ from mirror.api.rows.runs import names_of
 from mirror.api.rows.scalars import ABSENT, Int64, NonEmpty, int_or_none, is_told
 from mirror.api.rows.streams import to_streams
 from mirror.api.transport.signed_url import SignedUrl
-from mirror.records.texts import parse_lenient
+from mirror.texts.values import parse_lenient
 from mirror.typed import decode
 
 _T = TypeVar("_T")

@@ -13,7 +13,7 @@ import re
 
 import msgspec
 
-from mirror.records.nonfinite import finite
+from mirror.texts.nonfinite import finite
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _raw = msgspec.json.Decoder(msgspec.Raw)

@@ -14,7 +14,7 @@ from mirror.api.rows.lists import CUT, NO_FLAWS, flaws_by_place, read_list
 from mirror.api.rows.scalars import ABSENT, Int64, int_or_none, is_told, to_int
 from mirror.api.rows.times import time_or_none
 from mirror.records.console import ConsoleLine
-from mirror.records.texts import is_object
+from mirror.texts.values import is_object
 from mirror.typed import decode
 
 

@@ -11,8 +11,8 @@ from collections.abc import AsyncGenerator
 
 import httpx
 
+from mirror.api.limits.pace import Incoming
 from mirror.api.transport.decoding import Undecodable, decoder_of
-from mirror.api.transport.pace import Incoming
 from mirror.errors import TooSlow, Unreachable
 
 CHUNK_BYTES = 256 * 1024  # pieces of the network, 64 KiB at most, are put together until they have so many

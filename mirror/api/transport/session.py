@@ -16,15 +16,15 @@ import httpx
 import msgspec
 
 from mirror.api.documents.queries import operation_name
+from mirror.api.limits.charge import Charge, charge_of
+from mirror.api.limits.host import Limits
+from mirror.api.limits.pace import Incoming
+from mirror.api.limits.spent import Meter, Spent
 from mirror.api.rows.answers import TOO_LARGE, Answer, Reply, is_retried, read_answer
-from mirror.api.transport.charge import Charge, charge_of
 from mirror.api.transport.connection import http_client, not_connected, tls_error
 from mirror.api.transport.credentials import ApiKey, authorization
 from mirror.api.transport.decoding import Undecodable, decoder_of
 from mirror.api.transport.deployment import Deployment
-from mirror.api.transport.limits import Limits
-from mirror.api.transport.pace import Incoming
-from mirror.api.transport.spent import Meter, Spent
 from mirror.backoff import jittered_backoff_s
 from mirror.config import ServerSettings
 from mirror.errors import (

@@ -17,14 +17,14 @@ from types import TracebackType
 import anyio
 import httpx
 
+from mirror.api.limits.host import TOO_MANY_REQUESTS, USER, Limits, Turn
+from mirror.api.limits.pace import Incoming
+from mirror.api.limits.spent import Meter
 from mirror.api.transport.body import Body
 from mirror.api.transport.connection import http_client, not_connected
 from mirror.api.transport.credentials import ApiKey, authorization
 from mirror.api.transport.deployment import Deployment
-from mirror.api.transport.limits import TOO_MANY_REQUESTS, USER, Limits, Turn
-from mirror.api.transport.pace import Incoming
 from mirror.api.transport.signed_url import SignedUrl
-from mirror.api.transport.spent import Meter
 from mirror.api.transport.transfer_answers import REDIRECTS, extent, host_of, refusal
 from mirror.backoff import jittered_backoff_s
 from mirror.config import ServerSettings

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from mirror.api.limits.rate_budget import header_number
 from mirror.api.rows.answers import one_line
-from mirror.api.transport.rate_budget import header_number
 from mirror.errors import (
     AuthError,
     MirrorError,

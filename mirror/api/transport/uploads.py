@@ -12,12 +12,12 @@ from pathlib import Path
 import anyio
 import httpx
 
+from mirror.api.limits.host import USER, Limits
+from mirror.api.limits.pace import Incoming
+from mirror.api.limits.spent import Meter
 from mirror.api.transport.connection import http_client, not_connected
 from mirror.api.transport.credentials import ApiKey, authorization
 from mirror.api.transport.deployment import Deployment
-from mirror.api.transport.limits import USER, Limits
-from mirror.api.transport.pace import Incoming
-from mirror.api.transport.spent import Meter
 from mirror.api.transport.transfer_answers import host_of
 from mirror.config import ServerSettings
 from mirror.errors import (

@@ -15,13 +15,13 @@ from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import EXIT_PARTIAL, ConfigError
 from mirror.layout import Home
 from mirror.records.addresses import RunPath
-from mirror.records.paths import why_refused
 from mirror.store.engine.reader import Reader
 from mirror.store.objects.checkout import HeldBytes, Written, check_out
 from mirror.store.objects.objects import Objects
 from mirror.store.read.artifacts import files_of_artifact, version_names
 from mirror.store.read.files import ListedBytes, files_of_run
 from mirror.store.read.runs import is_held
+from mirror.texts.paths import why_refused
 
 
 @click.command("checkout", epilog=exit_statuses(5, 9))

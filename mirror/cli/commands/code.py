@@ -17,11 +17,11 @@ from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import ConfigError, NotMirrored
 from mirror.layout import Home
 from mirror.records.addresses import RunPath
-from mirror.records.texts import dump_strict, parse_lenient
 from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects
 from mirror.store.read.code import DIFF, METADATA, REQUIREMENTS, CodeFile, code_of_run
 from mirror.store.read.runs import is_held
+from mirror.texts.values import dump_strict, parse_lenient
 
 SHOWN = 1 << 20  # bytes that a terminal is shown
 LARGEST = 1 << 20  # bytes of metadata that are read

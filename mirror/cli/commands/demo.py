@@ -38,7 +38,7 @@ from mirror.store.history.history import wide_history
 from mirror.store.objects.checkout import HeldBytes, check_out
 from mirror.store.objects.objects import Objects
 from mirror.store.read.files import files_of_run
-from mirror.store.read.sql import connect, run_sql
+from mirror.store.sql.statements import connect, run_sql
 
 if TYPE_CHECKING:
     from mirror.sandbox import Sandbox

@@ -17,7 +17,7 @@ from mirror.cli.terminal.times import utc_option
 from mirror.run.sql import connect
 from mirror.store.filters.run_groups import run_groups_sql
 from mirror.store.filters.run_list import RunQuery, run_list_sql
-from mirror.store.read.sql import run_sql
+from mirror.store.sql.statements import run_sql
 
 DEFAULT_ORDER = "-created_at"
 DEFAULT_COLUMNS = "path,display_name,state,tags,created_at,heartbeat_at"

@@ -15,8 +15,8 @@ from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import ConfigError
 from mirror.run.sql import connect
 from mirror.store.engine.connection import Engine
-from mirror.store.read.sql import run_sql, write_parquet
-from mirror.store.read.sql_guard import SqlGuard
+from mirror.store.sql.guard import SqlGuard
+from mirror.store.sql.statements import run_sql, write_parquet
 
 
 @click.command("sql", epilog=exit_statuses(5))

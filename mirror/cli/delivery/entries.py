@@ -26,7 +26,7 @@ from mirror.records.operations import (
     UploadFile,
     UseArtifact,
 )
-from mirror.records.texts import dump_strict
+from mirror.texts.values import dump_strict
 
 NAMED = 4  # fields and keys that are named one by one
 SHORTEST_ID = 8  # characters of an id in a table

@@ -11,7 +11,7 @@ import anyio
 import msgspec
 
 from mirror.api.client import Client
-from mirror.api.transport.spent import Spent
+from mirror.api.limits.spent import Spent
 from mirror.cli.delivery.entries import wish
 from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import Setting

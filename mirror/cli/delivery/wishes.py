@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from mirror.errors import ConfigError
-from mirror.records.texts import INTERNAL_CONFIG_KEYS
 from mirror.run.run import Run
+from mirror.texts.values import INTERNAL_CONFIG_KEYS
 
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from mirror.cli.terminal.output import plural, size
 from mirror.layout import Home
 from mirror.pull import PullRequest, pull
 from mirror.records.addresses import RunPath
-from mirror.records.spans import span
+from mirror.texts.spans import span
 
 SAMPLED_PROJECTS, SAMPLED_RUNS = 3, 10  # the largest projects, and the latest runs of each
 RATE = 10e6  # bytes a second that are assumed

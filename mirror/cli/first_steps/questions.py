@@ -14,7 +14,7 @@ from mirror.cli.setting import SOURCE_HINT
 from mirror.cli.terminal.output import plural, say
 from mirror.config import ServerSettings, check_source
 from mirror.errors import AuthError, ConfigError
-from mirror.records.visible import visible
+from mirror.texts.visible import visible
 
 SHOWN = 100  # projects that are listed; the others can be named
 

@@ -13,9 +13,9 @@ from prompt_toolkit.document import Document
 
 from mirror.cli.prompt.places import Place, place_of
 from mirror.errors import MirrorError
-from mirror.records.visible import visible
 from mirror.store.engine.connection import Engine
-from mirror.store.read.catalogue import Column, table_columns, texts_of, words_of_sql
+from mirror.store.sql.catalogue import Column, table_columns, texts_of, words_of_sql
+from mirror.texts.visible import visible
 
 DOT_COMMANDS = (".help", ".quit", ".schema", ".tables")
 _TEXT_TABLES = {"key": "metrics"}  # of a column that several tables have, where the statement names none of them

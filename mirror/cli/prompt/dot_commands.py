@@ -9,7 +9,7 @@ from typing import NamedTuple
 from mirror.cli.terminal.output import plural
 from mirror.errors import ConfigError
 from mirror.store.engine.connection import Engine
-from mirror.store.read.catalogue import table_columns
+from mirror.store.sql.catalogue import table_columns
 
 HELP = """\
 Statements end with ; and may have several lines. A tab completes tables, columns, and in quotes the keys that runs

@@ -29,8 +29,8 @@ from mirror.cli.terminal.tables import table_text
 from mirror.errors import MirrorError
 from mirror.layout import Home
 from mirror.store.engine.connection import Engine
-from mirror.store.read.sql import run_sql
-from mirror.store.read.sql_guard import SqlGuard
+from mirror.store.sql.guard import SqlGuard
+from mirror.store.sql.statements import run_sql
 
 WELCOME = "SQL over the mirror, read-only. ; ends a statement, .help helps, .quit leaves."
 PROMPT, CONTINUED = "mirror> ", "   ...> "

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from mirror.cli.terminal.output import ago, plural, size
 from mirror.daemon.status.status_file import DaemonStatus, JobStatus, WatchStatus, WorkerStatus
-from mirror.records.spans import span
+from mirror.texts.spans import span
 
 SHOWN = 10  # jobs
 NOTABLE_S = 30.0  # without anything that came

@@ -14,8 +14,8 @@ from mirror.cli.terminal.output import ago, plural
 from mirror.config import Config, HealthSettings, SourceSettings, source_of
 from mirror.daemon.status.health import Finding, is_late
 from mirror.daemon.status.status_file import DaemonStatus, SourceStatus
-from mirror.records.spans import span
 from mirror.store.read.overview import ProjectOverview
+from mirror.texts.spans import span
 
 SHOWN = 10  # sources that are listed although all is well with them
 

@@ -29,10 +29,10 @@ from mirror.cli.terminal.times import clock_text
 from mirror.clock import utc_now
 from mirror.daemon.status.status_file import read_daemon_status as read_daemon
 from mirror.errors import MirrorError
-from mirror.records.visible import visible
 from mirror.store.engine.connection import store_errors
 from mirror.store.objects.disk import DiskUse, disk_use
 from mirror.store.read.overview import ProjectOverview
+from mirror.texts.visible import visible
 
 EVERY_S = 2.0
 IDLE_SHARE = 10  # times as long as the lake took to answer, it is left alone

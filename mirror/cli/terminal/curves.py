@@ -10,7 +10,7 @@ from rich.text import Text
 from mirror.cli.terminal.output import write
 from mirror.cli.terminal.plot import LETTERS, Series, describe, draw, draw_over
 from mirror.cli.terminal.tables import Answers
-from mirror.records.visible import visible
+from mirror.texts.visible import visible
 
 WIDTH, HEIGHT = 100, 10  # characters, at most
 COLOURS = ("cyan", "magenta", "yellow", "green", "red", "blue", "bright_white", "bright_cyan")

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mirror.records.visible import visible, visible_json
+from mirror.texts.visible import visible, visible_json
 
 MOST_KEYS = 40  # of a document on a page
 NAMED = 6  # keys of a history on a page

@@ -6,7 +6,7 @@ import difflib
 
 import click
 
-from mirror.records.visible import visible
+from mirror.texts.visible import visible
 
 OFFERED = 3
 

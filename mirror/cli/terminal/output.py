@@ -16,8 +16,8 @@ from typing import Any
 import click
 
 from mirror.errors import ConfigError
-from mirror.records.spans import span
-from mirror.records.visible import visible, visible_json
+from mirror.texts.spans import span
+from mirror.texts.visible import visible, visible_json
 
 
 def say(text: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mirror.cli.terminal.output import plural, size
 from mirror.pull import ProjectReport
-from mirror.records.visible import visible
+from mirror.texts.visible import visible
 
 WIDE_BAR, NARROW_BAR = 20, 8  # characters
 SHORTEST_NAME = 10

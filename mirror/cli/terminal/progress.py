@@ -16,7 +16,7 @@ from mirror.cli.terminal.output import plural, say
 from mirror.cli.terminal.pass_line import contents, pass_line, runs_done
 from mirror.pull import ProjectReport
 from mirror.records.passes import SWEEPS_OF
-from mirror.records.visible import visible
+from mirror.texts.visible import visible
 
 SECONDS_BETWEEN_LINES = 5.0
 SPINNER = 2  # columns that it takes, with a blank behind it

@@ -8,7 +8,7 @@ from typing import Any
 from mirror.cli.terminal.output import print_json_rows, say
 from mirror.cli.terminal.tables import print_csv, print_table
 from mirror.cli.terminal.times import clock_text
-from mirror.store.read.sql import ResultSet
+from mirror.store.sql.statements import ResultSet
 
 TABLE_ROWS = 1000  # a table on a screen is cut there; the other forms never are
 

@@ -9,8 +9,8 @@ import anyio
 
 from mirror.daemon.workers.activity import Activity
 from mirror.errors import Unreachable
-from mirror.records.spans import span
 from mirror.tasks import side_by_side
+from mirror.texts.spans import span
 
 T = TypeVar("T")
 LOOK_S = 1.0

@@ -18,8 +18,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from mirror.cli.terminal.output import plural, say
-from mirror.records.visible import visible, visible_json
-from mirror.store.read.sql import plain
+from mirror.store.sql.statements import plain
+from mirror.texts.visible import visible, visible_json
 
 COLUMN_READABLE = 10  # characters; narrower columns are no table any more
 CELL_CHARACTERS = 1000  # of a value in a table; a column is as wide as its longest one, in each row

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from mirror.api.transport.spent import Spent
+from mirror.api.limits.spent import Spent
 from mirror.daemon.schedule.scheduler import pull_of
 from mirror.daemon.session import DaemonSession
 from mirror.daemon.status.counters import Counters

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from mirror.records.paths import why_refused
+from mirror.texts.paths import why_refused
 from mirror.watch_settings import WatchSettings
 
 MB = 1_000_000

@@ -20,9 +20,9 @@ from mirror.pull.report import ProjectReport
 from mirror.records.addresses import ProjectKey
 from mirror.records.contents import ArtifactChange, ContentChanges
 from mirror.records.passes import Failure, OpenFailure, in_part
-from mirror.records.texts import storable
 from mirror.store.objects.objects import Adopted, Objects
 from mirror.store.objects.partials import PartialKey
+from mirror.texts.values import storable
 
 T = TypeVar("T")
 

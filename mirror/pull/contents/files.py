@@ -14,9 +14,9 @@ from mirror.errors import MirrorError, NotFound, ServerError
 from mirror.pull.contents.fetch_job import FetchJob, stops_everything
 from mirror.pull.contents.plan import MB, plan_files, shortage
 from mirror.records.contents import FileRow, FileStatus, HeldFile
-from mirror.records.texts import storable
 from mirror.store.objects.partials import PartialKey
 from mirror.tasks import side_by_side
+from mirror.texts.values import storable
 
 _PREFIX = "file "  # of the name of an item that may fail
 FILES_AT_ONCE = 64  # tasks of one run; the client's own limit decides how many are on the wire

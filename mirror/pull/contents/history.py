@@ -28,9 +28,9 @@ from mirror.pull.contents.plan import (
 )
 from mirror.records.contents import STILL_ACTIVE, ExportRow, HeldHistory, HistoryChange, TailRow
 from mirror.records.runs import RunRecord
-from mirror.records.steps import step_of_row
 from mirror.store.objects.partials import PartialKey
 from mirror.tasks import side_by_side
+from mirror.texts.steps import step_of_row
 
 WIDEST_PAGE_STEPS = 2**30  # GraphQL's integers end at 2^31
 # Where the server tells neither the last step nor how many rows there are, so many empty steps are taken for the end;

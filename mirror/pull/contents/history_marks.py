@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from mirror.api.transport.signed_url import SignedUrl
 from mirror.records.runs import RunRecord
-from mirror.records.texts import parse_lenient
+from mirror.texts.values import parse_lenient
 
 NAMES_TELL_NOTHING = "-"  # in place of a digest: this server names the same parts anew on every listing
 _OF_THE_CLOCK = frozenset({"_runtime", "_timestamp", "_wandb"})  # of a summary; they move without a row

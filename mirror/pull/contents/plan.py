@@ -18,8 +18,8 @@ from mirror.pull.contents.history_marks import (
 from mirror.records.contents import STILL_ACTIVE, Completeness, HeldFile, HeldHistory
 from mirror.records.passes import HISTORY
 from mirror.records.runs import RunRecord
-from mirror.records.steps import step_of
-from mirror.records.texts import parse_lenient
+from mirror.texts.steps import step_of
+from mirror.texts.values import parse_lenient
 
 MB = 1_000_000
 HISTORY_PAGE_STEPS = 1000  # as the SDK pages (W&B API notes, section 6)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mirror.errors import NotMirrored
-from mirror.records.texts import storable
 from mirror.run.artifacts.changes import ArtifactChanges
 from mirror.run.artifacts.files import ArtifactFiles, files_below, verify_folder
 from mirror.run.artifacts.manifest import ArtifactManifest, ArtifactManifestEntry
@@ -20,6 +19,7 @@ from mirror.run.sdk.absent import only_server_knows, unmirrored_field
 from mirror.run.sdk.pages import check_start
 from mirror.store.read.artifacts import find_version, read_entries, runs_of_version
 from mirror.store.read.projects import is_mirrored
+from mirror.texts.values import storable
 
 if TYPE_CHECKING:
     from mirror.run.artifacts.collections import ArtifactCollection

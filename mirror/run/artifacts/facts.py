@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 from mirror.errors import CommError
 from mirror.records.artifacts import MANIFEST_MD5
-from mirror.records.texts import parse_lenient
 from mirror.run.pending.local import LocalMirror
 from mirror.store.read.artifacts import VersionRow
+from mirror.texts.values import parse_lenient
 
 _MALFORMED = "malformed"  # no object; a text, so that it stays the same one in another process
 _VERSION = re.compile(r"v\d+")

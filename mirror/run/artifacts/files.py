@@ -14,13 +14,13 @@ from urllib.parse import quote
 
 import xxhash
 
-from mirror.records.texts import storable
 from mirror.run.artifacts.manifest import content_of, manifest_entry
 from mirror.run.downloads import check_name
 from mirror.run.files import File
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.pages import SizedPages
 from mirror.store.read.artifacts import EntryRow, list_entry_paths, read_entries
+from mirror.texts.values import storable
 
 if TYPE_CHECKING:
     from mirror.run.artifacts.artifact import Artifact

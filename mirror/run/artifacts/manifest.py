@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from mirror.records.artifacts import ManifestEntry, manifest_digest
-from mirror.records.texts import parse_lenient
 from mirror.run.downloads import Content, check_name, write_out
 from mirror.store.read.artifacts import EntryRow
+from mirror.texts.values import parse_lenient
 
 if TYPE_CHECKING:
     from mirror.run.artifacts.artifact import Artifact

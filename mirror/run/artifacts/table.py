@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from mirror.records.texts import unique_names
 from mirror.run.frames import Framed, library
+from mirror.texts.values import unique_names
 
 if TYPE_CHECKING:
     import pandas as pd

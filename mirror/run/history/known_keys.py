@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from mirror.records.naming import near
 from mirror.run.facts import RunFacts
+from mirror.texts.naming import near
 
 
 def warn_of_unknown(run: RunFacts, keys: Sequence[str] | None, stacklevel: int = 4) -> None:

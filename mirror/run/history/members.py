@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from mirror.records.step_metrics import step_metrics_of
-from mirror.records.steps import STEP
 from mirror.run.history.arguments import tell, what_is_wrong
 from mirror.run.history.exports import DownloadHistoryResult, write_exports
 from mirror.run.history.held import held_history, last_history_step, system_metrics_not_mirrored
@@ -18,6 +17,7 @@ from mirror.run.history.scan import HistoryScan
 from mirror.run.pending.edits import RunEdits
 from mirror.run.sdk.calls import as_comm_error, deprecated
 from mirror.store.read.histories import StoredHistory
+from mirror.texts.steps import STEP
 
 if TYPE_CHECKING:
     import pandas as pd

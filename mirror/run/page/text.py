@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from html import escape
 
-from mirror.records.texts import valid_unicode
+from mirror.texts.values import valid_unicode
 
 # Controls that HTML has no way to show; of the upper ones it would make characters of another encoding.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff]")

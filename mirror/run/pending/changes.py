@@ -9,9 +9,9 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from mirror.records.nonfinite import places_of
 from mirror.records.operations import Change
-from mirror.records.texts import dump_strict
+from mirror.texts.nonfinite import places_of
+from mirror.texts.values import dump_strict
 
 ARRAY_ITEMS_MAX = 32  # larger arrays are files and not values; the SDK draws the line here, too
 

@@ -26,7 +26,6 @@ from mirror.records.operations import (
     may_become,
 )
 from mirror.records.runs import ACTIVE_STATES
-from mirror.records.texts import INTERNAL_CONFIG_KEYS
 from mirror.run.contents import RunContents
 from mirror.run.facts import RunFacts
 from mirror.run.files import File, file_of_upload
@@ -36,6 +35,7 @@ from mirror.run.sdk.calls import as_comm_error
 from mirror.run.summary import Summary
 from mirror.store.objects.uploads import take_in
 from mirror.store.read.projects import last_pass
+from mirror.texts.values import INTERNAL_CONFIG_KEYS
 
 POLL_S = 5.0
 STALE_AFTER = dt.timedelta(minutes=10)  # a mirror that nobody refreshes for so long tells nothing new

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mirror.records.operations import Create
-from mirror.records.texts import dump_strict, parse_lenient, unwrap_config
 from mirror.run.pending.local import LocalMirror, Pending
 from mirror.run.pending.overlay import created_run, overlaid, overlaid_config, overlaid_summary
 from mirror.store.filters.run_listing import list_run_ids
 from mirror.store.read.queued_runs import Overlaid
 from mirror.store.read.runs import LightRun, read_documents, read_light_runs
+from mirror.texts.values import dump_strict, parse_lenient, unwrap_config
 
 
 def listed_ids(

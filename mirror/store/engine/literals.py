@@ -12,8 +12,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from mirror.records.texts import storable
 from mirror.store.engine.connection import sql_text
+from mirror.texts.values import storable
 
 # Quoted texts and names are pieces of their own, doubled quotes and all, so that no mark is looked for in them.
 _MARKS = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*"|\?)""")

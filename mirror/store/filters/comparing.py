@@ -14,10 +14,10 @@ from typing import Any
 import duckdb
 
 from mirror.errors import ConfigError
-from mirror.records.nonfinite import finite
-from mirror.records.texts import storable, valid_unicode
 from mirror.store.engine.connection import sql_text
 from mirror.store.filters.run_fields import Fragment, pointer
+from mirror.texts.nonfinite import finite
+from mirror.texts.values import storable, valid_unicode
 
 FALSE = Fragment("FALSE")
 TRUE = Fragment("TRUE")

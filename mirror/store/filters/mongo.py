@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mirror.errors import ConfigError
-from mirror.records.texts import storable
 from mirror.store.filters.comparing import (
     FALSE,
     TRUE,
@@ -26,6 +25,7 @@ from mirror.store.filters.comparing import (
     text_in,
 )
 from mirror.store.filters.run_fields import Fragment, RunField, filter_field, near_names, order_field, run_expression
+from mirror.texts.values import storable
 
 __all__ = ["Fragment", "compile_filter", "compile_order", "run_expression"]
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mirror.errors import ConfigError
-from mirror.records.texts import valid_unicode
 from mirror.store.engine.connection import sql_name
 from mirror.store.schema.tables import RUNS
+from mirror.texts.values import valid_unicode
 
 Kind = Literal["text", "time", "number", "tags", "json"]
 

@@ -28,9 +28,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mirror.records.nonfinite import NUMBERS
-from mirror.records.texts import dump_strict, valid_unicode
 from mirror.store.history.nesting import parsed_bytes, text_value
+from mirror.texts.nonfinite import NUMBERS
+from mirror.texts.values import dump_strict, valid_unicode
 
 VALUE = pa.float64()
 TEXT = pa.large_string()

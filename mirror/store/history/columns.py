@@ -13,11 +13,11 @@ from typing import Any, NamedTuple, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mirror.records.steps import STEP
 from mirror.store.history.cells import is_json
 from mirror.store.history.nesting import TYPE, below_of, inner, is_whole, merged, parsed_bytes, prefixes
 from mirror.store.history.parts import ExportPart, as_steps
 from mirror.store.history.python_values import Values, python_values
+from mirror.texts.steps import STEP
 
 Row = dict[str, Any]
 

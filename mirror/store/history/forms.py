@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 
 from mirror.durable import sync_file, sync_folder
 from mirror.errors import MirrorError, StoreError
-from mirror.records.nonfinite import NUMBERS
-from mirror.records.texts import dump_strict
 from mirror.store.history.cells import encode, json_texts
 from mirror.store.history.wide_columns import JSON_MARK
+from mirror.texts.nonfinite import NUMBERS
+from mirror.texts.values import dump_strict
 
 
 class Places(Protocol):

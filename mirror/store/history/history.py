@@ -15,8 +15,6 @@ import pyarrow.compute as pc
 
 from mirror.errors import NotMirrored
 from mirror.records.addresses import RunPath
-from mirror.records.steps import STEP
-from mirror.records.texts import dump_strict, parse_lenient
 from mirror.store.engine.connection import store_errors
 from mirror.store.engine.reader import Reader
 from mirror.store.history.columns import Column, ExportColumns
@@ -37,6 +35,8 @@ from mirror.store.history.wide_columns import (
 from mirror.store.objects.objects import Objects
 from mirror.store.read.histories import StoredHistory, read_history
 from mirror.store.schema.keys import OF_RUN
+from mirror.texts.steps import STEP
+from mirror.texts.values import dump_strict, parse_lenient
 
 BATCH_CELLS = 500_000  # cells of a batch that is streamed
 

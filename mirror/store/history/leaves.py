@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mirror.records.steps import STEP
 from mirror.store.history.cells import TEXT, VALUE, Cells, cells_of, encode, is_json, is_present, json_texts, nothing
 from mirror.store.history.nesting import TYPE, flattened, parsed_bytes
 from mirror.store.history.parts import ExportPart
+from mirror.texts.steps import STEP
 
 
 class _Leaf(NamedTuple):

@@ -20,13 +20,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mirror.errors import UnreadableExport
-from mirror.records.nonfinite import NUMBERS
-from mirror.records.steps import STEP
 from mirror.store.history.cells import EXACT, is_json
 from mirror.store.history.earlier_forms import EarlierForms, Form, Integers, doubles_of
 from mirror.store.history.leaves import json_rows
 from mirror.store.history.nesting import TYPE, is_whole, prefixes
 from mirror.store.history.parts import ExportPart, RowsPart
+from mirror.texts.nonfinite import NUMBERS
+from mirror.texts.steps import STEP
 
 _RANGES: tuple[tuple[Form, int, int], ...] = (("int64", -(2**63), 2**63), ("uint64", 0, 2**64))
 

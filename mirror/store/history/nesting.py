@@ -11,7 +11,7 @@ import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mirror.records.texts import is_malformed, parse_lenient
+from mirror.texts.values import is_malformed, parse_lenient
 
 TYPE = "_type"  # the member by which W&B tells its own kinds of values
 

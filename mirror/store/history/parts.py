@@ -18,12 +18,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mirror.errors import UnreadableExport
-from mirror.records.steps import LEAST, MOST, STEP, step_of
-from mirror.records.texts import parse_lenient
 from mirror.store.history.cells import Cells, cells_of
 from mirror.store.history.earlier_forms import EarlierForms, restored, restored_type
 from mirror.store.history.nesting import flattened, lookup
 from mirror.store.objects.objects import Objects
+from mirror.texts.steps import LEAST, MOST, STEP, step_of
+from mirror.texts.values import parse_lenient
 
 
 class ExportFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,6 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mirror.records.steps import STEP
 from mirror.store.history.columns import Column, ExportColumns, Row, rows_of
 from mirror.store.history.history import Wide, open_sources
 from mirror.store.history.merge import Merge
@@ -21,6 +20,7 @@ from mirror.store.history.sampling import evenly
 from mirror.store.metrics.tail_rows import TailRows
 from mirror.store.objects.objects import Objects
 from mirror.store.read.histories import StoredHistory
+from mirror.texts.steps import STEP
 
 BATCH_CELLS = 200_000  # cells that are Python values at once
 WINDOW_ROWS = 5_000  # rows that are merged at once

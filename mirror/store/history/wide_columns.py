@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mirror.records.nonfinite import NUMBERS
-from mirror.records.texts import dump_strict, valid_unicode
 from mirror.store.history.cells import EXACT, json_texts
+from mirror.texts.nonfinite import NUMBERS
+from mirror.texts.values import dump_strict, valid_unicode
 
 JSON_MARK = {b"wandb-mirror": b"json"}  # metadata of a field whose texts are JSON
 

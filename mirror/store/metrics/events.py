@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mirror.records.addresses import RunPath
-from mirror.records.texts import dump_strict, storable
 from mirror.store.history.cells import is_present
 from mirror.store.history.parts import RowsPart
 from mirror.store.metrics.fold import TIME_KEY, as_times
 from mirror.store.schema.tables import SYSTEM_METRICS
 from mirror.store.write.rows import TEXT, arrow_schema
+from mirror.texts.values import dump_strict, storable
 
 MARK = "_wandb"
 _NOT_METRICS = frozenset({TIME_KEY, MARK})  # the time is a column

@@ -24,11 +24,11 @@ from mirror.durable import make_folder
 from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.records.addresses import RunPath
-from mirror.records.texts import storable
 from mirror.store.engine.connection import Engine, store_errors
 from mirror.store.metrics.fold import Folded, Slice
 from mirror.store.schema.tables import METRICS
 from mirror.store.write.rows import ARROW_TYPES
+from mirror.texts.values import storable
 
 _WORD = pa.dictionary(pa.int32(), pa.string())
 # The columns of `metrics`; its names repeat from row to row. What is never null is written in two thirds of the time.

@@ -17,11 +17,11 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mirror.records.texts import storable
 from mirror.store.history.cells import Cells, is_present
 from mirror.store.history.leaves import ExportLeaves
 from mirror.store.history.merge import Merge, in_order, last_of_each, last_values
 from mirror.store.history.parts import ExportPart, Part, RowsPart
+from mirror.texts.values import storable
 
 TIME_KEY = "_timestamp"
 SLICE_CELLS = 1_000_000  # cells of a history that are in memory at once, if one key does not hold more

@@ -8,13 +8,13 @@ from typing import Any
 import pyarrow as pa
 
 from mirror.records.addresses import RunPath
-from mirror.records.texts import dump_strict
 from mirror.store.engine.connection import store_errors
 from mirror.store.engine.literals import inlined
 from mirror.store.engine.reader import Reader
 from mirror.store.history.wide_columns import JSON_MARK
 from mirror.store.metrics.events import MARK, SPELLING, spelled
 from mirror.store.schema.keys import OF_RUN
+from mirror.texts.values import dump_strict
 
 TIMESTAMP = "_timestamp"
 BATCH_ROWS = 2_000

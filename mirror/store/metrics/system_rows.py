@@ -13,13 +13,13 @@ from typing import Any
 import pyarrow as pa
 
 from mirror.records.addresses import RunPath
-from mirror.records.nonfinite import NUMBERS
-from mirror.records.texts import parse_lenient
 from mirror.store.engine.reader import Reader
 from mirror.store.history.sampling import evenly
 from mirror.store.history.wide_columns import JSON_MARK, tail_column
 from mirror.store.metrics.events import MARK, spelled
 from mirror.store.schema.keys import OF_RUN
+from mirror.texts.nonfinite import NUMBERS
+from mirror.texts.values import parse_lenient
 
 TIMESTAMP = "_timestamp"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mirror.records.nonfinite import NUMBERS
-from mirror.records.steps import STEP
 from mirror.store.history.cells import EXACT
 from mirror.store.history.columns import ExportColumns, Row
 from mirror.store.history.nesting import is_whole, lookup, without_nulls
 from mirror.store.history.parts import RowsPart
+from mirror.texts.nonfinite import NUMBERS
+from mirror.texts.steps import STEP
 
 
 class TailRows:

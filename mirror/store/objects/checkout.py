@@ -22,9 +22,9 @@ import msgspec
 
 from mirror.durable import FULL, TMP_PREFIX, make_folder, rename_inside, sync_descriptor
 from mirror.errors import ConfigError, HomeUnusable, StoreError
-from mirror.records.paths import refusals
 from mirror.store.objects.objects import Objects
 from mirror.store.objects.odd_names import OddNames
+from mirror.texts.paths import refusals
 
 try:
     import fcntl

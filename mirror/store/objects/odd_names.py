@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mirror.durable import TMP_PREFIX, rename_inside, sync_descriptor
-from mirror.records.paths import casefold_path, safe_name
+from mirror.texts.paths import casefold_path, safe_name
 
 FOLDER = "odd-names"
 LARGEST = 1 << 26  # bytes of a table that is read

@@ -11,10 +11,10 @@ import msgspec
 from mirror.records.addresses import ProjectKey
 from mirror.records.passes import HeldRun
 from mirror.records.runs import ACTIVE_STATES, RunRecord, is_same_run
-from mirror.records.texts import storable
 from mirror.store.engine.connection import sql_name
 from mirror.store.engine.queries import Queryable, aware, aware_structs, columns_of
 from mirror.store.schema.keys import IN_PROJECT
+from mirror.texts.values import storable
 
 _FROM_PROJECT = f"FROM lake.runs WHERE {IN_PROJECT}"
 _ALIVE = f"{_FROM_PROJECT} AND gone_at IS NULL"

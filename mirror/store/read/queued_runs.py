@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from mirror.records.texts import storable
 from mirror.store.engine.connection import sql_text
+from mirror.texts.values import storable
 
 
 class Overlaid(msgspec.Struct, frozen=True, kw_only=True):

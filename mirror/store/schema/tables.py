@@ -10,8 +10,8 @@ from __future__ import annotations
 from functools import partial
 from operator import attrgetter
 
-from mirror.records.texts import config_json, document_json, storable_wire
 from mirror.store.schema.columns import Table, flag, integer, json, migrations, number, text, texts, time
+from mirror.texts.values import config_json, document_json, storable_wire
 
 SCHEMA_VERSION = 5
 

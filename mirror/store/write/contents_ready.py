@@ -28,7 +28,6 @@ from mirror.records.contents import (
     TailRow,
     judge_completeness,
 )
-from mirror.records.texts import storable_wire
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.queries import Queryable
 from mirror.store.history.earlier_forms import EarlierForms
@@ -39,6 +38,7 @@ from mirror.store.metrics.fold import Folded, fold_exports, fold_rows
 from mirror.store.objects.objects import Objects
 from mirror.store.read.histories import earlier_forms, held_histories, held_rows_at, held_tails
 from mirror.store.write.generations import superseded_histories
+from mirror.texts.values import storable_wire
 
 
 class ReadyHistory(msgspec.Struct, frozen=True, kw_only=True):

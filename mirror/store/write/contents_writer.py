@@ -27,7 +27,6 @@ import pyarrow as pa
 from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.console import ConsoleLine
 from mirror.records.contents import ArtifactChange, ContentChanges
-from mirror.records.texts import storable
 from mirror.store.engine.connection import Engine
 from mirror.store.engine.queries import aware
 from mirror.store.metrics.events import fold_events
@@ -48,6 +47,7 @@ from mirror.store.schema.tables import (
 from mirror.store.write.contents_ready import ReadyContents, ReadyHistory
 from mirror.store.write.generations import keep_histories
 from mirror.store.write.rows import TEXT, arrow_table, insert, insert_arrow, merge, put
+from mirror.texts.values import storable
 
 
 def commit_contents(engine: Engine, ready: ReadyContents, at: dt.datetime) -> None:

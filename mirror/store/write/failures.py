@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from mirror.records.addresses import ProjectKey
 from mirror.records.passes import MOST_ATTEMPTS, Changes, Failure, next_attempt
-from mirror.records.texts import storable
 from mirror.store.engine.connection import Engine
 from mirror.store.schema.keys import IN_PROJECT, OF_RUN, OF_RUNS
 from mirror.store.write.values import naive
+from mirror.texts.values import storable
 
 _ROW = f"{OF_RUN} AND item = ?"
 

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 import pyarrow as pa
 
 from mirror.records.addresses import ProjectKey
-from mirror.records.texts import storable
 from mirror.store.engine.connection import Engine, sql_text
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.meta import has_table
@@ -24,6 +23,7 @@ from mirror.store.schema.keys import OF_RUNS
 from mirror.store.schema.tables import OF_GENERATIONS
 from mirror.store.write.rows import TEXT
 from mirror.store.write.values import naive
+from mirror.texts.values import storable
 
 REMADE, REWOUND, OVERWRITTEN = "remade", "rewound", "overwritten"  # reasons
 

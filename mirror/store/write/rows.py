@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mirror.records.texts import storable
 from mirror.store.engine.connection import Engine, sql_name
 from mirror.store.schema.columns import ColumnType, Table
 from mirror.store.write.values import column_values
+from mirror.texts.values import storable
 
 TEXT = pa.large_string()
 TIME = pa.timestamp("us")

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from mirror.records.texts import storable
 from mirror.store.schema.columns import Column, ColumnType
+from mirror.texts.values import storable
 
 
 def naive(moment: dt.datetime | None) -> dt.datetime | None:

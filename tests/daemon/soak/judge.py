@@ -11,7 +11,7 @@ from typing import Any
 from mirror.layout import Home
 from mirror.outbox import OutboxReader
 from mirror.sandbox import Sandbox
-from mirror.store.read.sql import connect, run_sql
+from mirror.store.sql.statements import connect, run_sql
 from tests.daemon.soak.hands import content_of
 from tests.daemon.soak.local_life import Asked
 from tests.daemon.soak.remote_life import plain_config

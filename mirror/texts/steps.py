@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from mirror.records.texts import parse_lenient
+from mirror.texts.values import parse_lenient
 
 STEP = "_step"
 LEAST, MOST = -(2**63), 2**63  # a step is at least the one and below the other

@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from mirror.records.texts import valid_unicode
 from mirror.store.history.wide_columns import JSON_MARK, TypedColumn, tail_column
-from mirror.store.read.sql import plain
+from mirror.store.sql.statements import plain
+from mirror.texts.values import valid_unicode
 
 Table = pa.Table  # for those who only hand it on
 

@@ -18,15 +18,15 @@ from mirror.config import StoreSettings
 from mirror.durable import sync_file, sync_folder
 from mirror.errors import QueryError, StoreError
 from mirror.layout import Home, find_home
-from mirror.records.nonfinite import finite
-from mirror.records.texts import parse_lenient, unique_names
 from mirror.store.engine.connection import sql_name, store_errors
 from mirror.store.engine.literals import inlined
 from mirror.store.engine.reading import open_version
 from mirror.store.read.queued_runs import Overlaid, overlaid_relation
-from mirror.store.read.sql_guard import UNSAFE, SqlGuard, is_one, several, without_end
-from mirror.store.read.table_calls import TableSource, prepare_tables, use_tables
 from mirror.store.schema.views import macros, made_views, views
+from mirror.store.sql.guard import UNSAFE, SqlGuard, is_one, several, without_end
+from mirror.store.sql.table_calls import TableSource, prepare_tables, use_tables
+from mirror.texts.nonfinite import finite
+from mirror.texts.values import parse_lenient, unique_names
 
 
 def connect(

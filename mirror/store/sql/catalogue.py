@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import duckdb
 import msgspec
 
-from mirror.store.read.sql import query_error
+from mirror.store.sql.statements import query_error
 
 MOST = 10_000  # texts that are offered
 # Where the texts that stand in a column come from, and of which column they are worth offering.

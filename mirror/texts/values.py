@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from mirror.records.nonfinite import finite
+from mirror.texts.nonfinite import finite
 from mirror.typed import decode
 
 # Keys of a config that W&B keeps for itself; `run.config` of the SDK leaves them out.

@@ -17,8 +17,8 @@ from email.utils import parsedate_to_datetime
 
 import anyio
 
-from mirror.api.transport.charge import Charge, CostClass
-from mirror.api.transport.rate_budget import MOMENT_S, RateBudget, header_number
+from mirror.api.limits.charge import Charge, CostClass
+from mirror.api.limits.rate_budget import MOMENT_S, RateBudget, header_number
 from mirror.backoff import jittered_backoff_s
 from mirror.errors import RateLimited
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mirror.records.paths import COMPONENT_BYTES, casefold_path, refusals, safe_name, why_refused
+from mirror.texts.paths import COMPONENT_BYTES, casefold_path, refusals, safe_name, why_refused
 
 PARTS = st.one_of(
     st.sampled_from(

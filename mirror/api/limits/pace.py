@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 import anyio
 import httpx
 
-from mirror.api.transport.spent import Meter
+from mirror.api.limits.spent import Meter
 from mirror.config import ServerSettings
 from mirror.errors import TooSlow
 

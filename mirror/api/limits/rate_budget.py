@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from mirror.api.transport.charge import CostClass
+from mirror.api.limits.charge import CostClass
 
 AMPLE = 0.25  # of the limit; with more left, requests that were not made earlier may be made at once
 BURST = 0.25  # of the window: for how much of it requests may be ahead of an even spread, while the budget is ample
