@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from mirror.sandbox import Sandbox
 from mirror.sandbox.artifact_state import content_key
 from mirror.sandbox.records import RunRecord
-from mirror.sandbox.wire import spell
 from mirror.store.engine.reading import open_lake
+from mirror.wandb_protocol.wire import spell
 from tests.mirroring import ENGINE, ENTITY, PROJECT, Mirror
 
 SPOKEN = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}

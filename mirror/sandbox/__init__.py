@@ -9,6 +9,8 @@ never opens a connection and never writes to disk.
 
 from __future__ import annotations
 
+from mirror.wandb_protocol.errors import RequestRefused
+
 from .ages import Age
 from .clock import Clock
 from .export_style import ColumnStyle, ExportStyle, StepType
@@ -18,7 +20,6 @@ from .recorder import Recorder, RequestRecord
 from .records import ConsoleLine, FileRecord, ProjectRecord, RunRecord, SweepRecord, UserRecord
 from .server import Sandbox
 from .state import DEFAULT_FEATURES, SandboxState
-from .wire import SandboxError
 
 __all__ = [
     "DEFAULT_FEATURES",
@@ -34,9 +35,9 @@ __all__ = [
     "ProjectRecord",
     "Recorder",
     "RequestRecord",
+    "RequestRefused",
     "RunRecord",
     "Sandbox",
-    "SandboxError",
     "SandboxState",
     "StepType",
     "SweepRecord",

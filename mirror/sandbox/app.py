@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import gzip
 import json
 from collections.abc import Callable, Mapping
@@ -17,6 +16,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
+from mirror.wandb_protocol.credentials import key_in
+
 from .artifact_state import CONTENT_PREFIX
 from .faults import Fault, RequestFacts
 from .field_faults import FieldFaults
@@ -27,7 +28,7 @@ from .recorder import Kind, Recorder, RequestRecord
 from .records import UserRecord
 from .scaled_limits import ScaledLimiter
 from .state import SandboxState
-from .storage import Answer, read_object, xml_error
+from .storage import Answer, read_object, xml_answer
 
 Hangup = Callable[[Scope, bool], None]
 """Close the connection of a request; True sends what is buffered first, False resets."""
@@ -172,16 +173,9 @@ class SandboxApp:
 
     def _authenticate(self, request: Request) -> tuple[UserRecord | None, Answer | None]:
         """The user of the request (None without credentials), or the 401 that a wrong key gets."""
-        header = request.headers.get("authorization")
-        if not header:
+        key = key_in(request.headers.get("authorization"))
+        if key is None:
             return None, None
-        scheme, _, credentials = header.partition(" ")
-        key = credentials
-        if scheme.lower() == "basic":
-            try:
-                key = base64.b64decode(credentials).decode().partition(":")[2]
-            except ValueError:
-                key = ""
         user = self._state.users.get(key)
         return (user, None) if user else (None, errors_answer(401, "user is not logged in"))
 
@@ -224,7 +218,7 @@ class SandboxApp:
         )
         if record is None or not allowed:
             return errors_answer(404 if user else 401, "file not found" if user else "user is not logged in")
-        return Answer(status=302, headers={"location": self._state.signer.url(record.object_key)})
+        return Answer(status=302, headers={"location": self._state.storage.url(record.object_key)})
 
     def _answer_artifact(self, asked: _Asked) -> Answer:
         """An artifact file by the hex of its digest (W&B API notes, section 8): a redirect to the bucket."""
@@ -234,14 +228,14 @@ class SandboxApp:
         key = f"{CONTENT_PREFIX}{asked.request.path_params['hexdigest']}"
         if self._state.bucket.get(key) is None:
             return errors_answer(404, "file not found")
-        return Answer(status=302, headers={"location": self._state.signer.url(key)})
+        return Answer(status=302, headers={"location": self._state.storage.url(key)})
 
     def _answer_storage(self, asked: _Asked) -> Answer:
         request = asked.request
         key, write = request.path_params["key"], request.method == "PUT"
-        refusal = self._state.signer.refusal(key, request.url.query, write=write)
+        refusal = self._state.storage.refusal(key, request.url.query, write=write)
         if refusal is not None:
-            return xml_error(403, refusal)
+            return xml_answer(403, refusal)
         if write:
             self._state.put_object(key, asked.body)
             return Answer(status=200)

@@ -10,11 +10,13 @@ from typing import Any
 
 import xxhash
 
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.wire import number_id, spell, typed_id
+
 from .artifact_records import ArtifactRecord, CollectionKind, CollectionRecord, MembershipRecord
 from .core_state import CoreState
 from .records import ProjectRecord, RunRecord, UserRecord
 from .storage import md5_base64
-from .wire import SandboxError, number_id, spell, typed_id
 
 STORAGE_POLICY = "wandb-storage-policy-v1"
 CONTENT_PREFIX = "wandb_artifacts/"
@@ -111,17 +113,17 @@ class ArtifactShelf(CoreState):
         """The collection of that name, made when it is missing.
 
         Raises:
-            SandboxError: it exists with another type, or as the other kind.
+            RequestRefused: it exists with another type, or as the other kind.
         """
         held = project.collections.get(name)
         if held is not None:
             if held.type_name != type_name:
-                raise SandboxError(f"artifact collection {name} already has type {held.type_name}", status=409)
+                raise RequestRefused(f"artifact collection {name} already has type {held.type_name}", status=409)
             if held.kind != kind:
-                raise SandboxError(f"artifact collection {name} is a {held.kind.lower()}", status=409)
+                raise RequestRefused(f"artifact collection {name} is a {held.kind.lower()}", status=409)
             return held
         if project.allowed_types is not None and type_name not in project.allowed_types:
-            raise SandboxError(f"artifact type {type_name} is not allowed in {project.name}", status=400)
+            raise RequestRefused(f"artifact type {type_name} is not allowed in {project.name}", status=400)
         project.artifact_types.setdefault(type_name, self.now_text())
         made = CollectionRecord(
             id=typed_id("ArtifactCollection", self.number()),
@@ -170,7 +172,7 @@ class ArtifactShelf(CoreState):
         """Number the version, move its aliases and `latest`, and list it under its run. Repeating changes nothing.
 
         Raises:
-            SandboxError: the manifest was not uploaded, or does not parse.
+            RequestRefused: the manifest was not uploaded, or does not parse.
         """
         if artifact.state == "COMMITTED":
             return
@@ -178,7 +180,7 @@ class ArtifactShelf(CoreState):
         try:
             artifact.manifest = json.loads(body or b"")
         except ValueError:
-            raise SandboxError("artifact has no manifest", status=400) from None
+            raise RequestRefused("artifact has no manifest", status=400) from None
         collection = artifact.collection
         artifact.state = "COMMITTED"
         artifact.version = self._join(collection, artifact).version

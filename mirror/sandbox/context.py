@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
-from graphql import GraphQLResolveInfo
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.resolvers import Info, Resolver
 
 from .records import ProjectRecord, RunRecord, UserRecord
 from .state import SandboxState
-from .wire import SandboxError
-
-Info: TypeAlias = GraphQLResolveInfo
-Resolver: TypeAlias = Callable[..., Any]
-Resolvers: TypeAlias = Mapping[str, Resolver]
-"""Resolvers by "Type.field"."""
 
 
 @dataclass(kw_only=True)
@@ -25,7 +20,6 @@ class Context:
     state: SandboxState
     user: UserRecord | None
     run_names: set[str] = field(default_factory=set)
-    status: int = 200  # HTTP status asked for by a SandboxError
 
     def may_read(self, project: ProjectRecord) -> bool:
         return not project.private or self.may_write(project.entity)
@@ -43,11 +37,11 @@ class Context:
         """The run of a storage id, for a mutation.
 
         Raises:
-            SandboxError: no such run, or the key may not write to its entity.
+            RequestRefused: no such run, or the key may not write to its entity.
         """
         run = self.state.run_by_storage_id(storage_id)
         if not self.may_write(run.project.entity):
-            raise SandboxError("permission denied", status=403)
+            raise RequestRefused("permission denied", status=403)
         self.run_names.add(run.name)
         return run
 
@@ -55,11 +49,11 @@ class Context:
         """The project of that name, made when it is missing.
 
         Raises:
-            SandboxError: the key may not write to the entity.
+            RequestRefused: the key may not write to the entity.
         """
         owner = entity or (self.user.entity if self.user else "")
         if not self.may_write(owner):
-            raise SandboxError("permission denied", status=403)
+            raise RequestRefused("permission denied", status=403)
         # A team's projects are private unless said otherwise (Entity.defaultAccess).
         return self.state.add_project(owner, name, private=owner in self.state.teams)
 
@@ -69,20 +63,6 @@ def context(info: Info) -> Context:
     value = info.context
     assert isinstance(value, Context)
     return value
-
-
-def attribute(name: str) -> Resolver:
-    """A resolver that reads one attribute: the cheapest there is, since listings run it 25 times a run."""
-
-    def read(source: Any, _info: Info) -> Any:
-        return getattr(source, name)
-
-    return read
-
-
-def constant(value: Any) -> Resolver:
-    """A resolver of something that the sandbox does not vary."""
-    return lambda _source, _info, **_arguments: value
 
 
 def mutation(act: Callable[[Context, dict[str, Any]], Any]) -> Resolver:

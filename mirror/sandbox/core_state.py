@@ -8,14 +8,17 @@ import secrets
 import threading
 from collections.abc import Iterable
 
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.paging import PageLimits
+from mirror.wandb_protocol.wire import Moment, number_id, timestamp, typed_id
+
 from .artifact_records import ArtifactRecord, CollectionRecord
 from .clock import Clock
 from .history import LiveNumbers
-from .paging import PageLimits, RunListings
+from .listings import RunListings
 from .people_records import ApiKeyRecord, Invite, OrganizationRecord, TeamRecord
 from .records import AgentRecord, FileRecord, ProjectRecord, RunRecord, SweepRecord, UserRecord
-from .storage import Bucket, Signer
-from .wire import Moment, SandboxError, number_id, timestamp, typed_id
+from .storage import Bucket, Storage
 
 DEFAULT_FEATURES: frozenset[str] = frozenset(
     {
@@ -42,9 +45,9 @@ DEFAULT_FEATURES: frozenset[str] = frozenset(
 class CoreState:
     """Users and projects, and what every other part of the state stands on."""
 
-    def __init__(self, *, clock: Clock, bucket: Bucket, signer: Signer, base_url: str, limits: PageLimits) -> None:
+    def __init__(self, *, clock: Clock, bucket: Bucket, storage: Storage, base_url: str, limits: PageLimits) -> None:
         self.lock = threading.RLock()
-        self.clock, self.bucket, self.signer, self.base_url, self.limits = clock, bucket, signer, base_url, limits
+        self.clock, self.bucket, self.storage, self.base_url, self.limits = clock, bucket, storage, base_url, limits
         self.features = set(DEFAULT_FEATURES)
         self.listings = RunListings()
         self.shuffle = random.Random(0)  # noqa: S311 -- order of parquetUrls; seeded so that a failure repeats itself
@@ -190,11 +193,11 @@ class CoreState:
         """The run of a storage id.
 
         Raises:
-            SandboxError: there is none.
+            RequestRefused: there is none.
         """
         record = self.runs_by_id.get(storage_id)
         if record is None:
-            raise SandboxError("run not found", status=404)
+            raise RequestRefused("run not found", status=404)
         return record
 
     def find_project(self, entity: str | None, project: str | None) -> ProjectRecord | None:

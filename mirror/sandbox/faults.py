@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from .recorder import Kind
 from .request_cost import Cost, cost_by_rows
-from .storage import Answer, xml_error
+from .storage import Answer, xml_answer
 
 Effect = Literal[
     "answer",
@@ -271,5 +271,5 @@ class Fault:
             edited = self.edit(value)
             return replace(answer, body=json.dumps(value if edited is None else edited).encode())
         if self.effect == "expired":
-            return xml_error(403, "ExpiredToken")
+            return xml_answer(403, "ExpiredToken")
         return self.answer or answer

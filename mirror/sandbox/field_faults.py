@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .context import Info
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.resolvers import Info
+
 from .faults import Fault
 from .records import FileRecord, RunRecord
-from .wire import SandboxError
 
 _CONNECTIONS: Mapping[str, frozenset[str]] = {
     "files": frozenset({"FileConnection"}),
@@ -36,7 +37,7 @@ class FieldFaults:
         for fault in self._errors:
             if fault.field == field and fault.run in (None, _run_name(source)):
                 self._note(fault)
-                raise SandboxError(fault.message, status=fault.http_status)
+                raise RequestRefused(fault.message, status=fault.http_status)
         if info.field_name == "edges":
             for fault in self._nulls:
                 if _has_holes(fault, info.parent_type.name):

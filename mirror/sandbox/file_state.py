@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from mirror.wandb_protocol.wire import number_id
+
 from .core_state import CoreState
 from .records import FileRecord, RunRecord
 from .storage import guess_mimetype, md5_base64
-from .wire import number_id
 
 
 class FileShelf(CoreState):

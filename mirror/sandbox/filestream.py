@@ -10,10 +10,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from mirror.wandb_protocol.wire import parse_object, spell
+
 from .history import Row, merge_rows, step_of
 from .records import ConsoleLine, RunRecord
 from .state import SandboxState
-from .wire import parse_object, spell
 
 _STAMPED = re.compile(r"^(ERROR )?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?)Z? ?(.*)$", re.DOTALL)
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from graphql import (
@@ -17,18 +15,18 @@ from graphql import (
     OperationDefinitionNode,
     execute_sync,
     parse,
-    specified_rules,
-    validate,
 )
+
+from mirror.wandb_protocol.documents import RefusedDocument, checked_document
+from mirror.wandb_protocol.errors import errors_object, json_body, resolver_error, status_of
+from mirror.wandb_protocol.wording import Wording, reword, spell_refusal
 
 from .context import Context
 from .field_faults import FieldFaults
 from .records import UserRecord
-from .refusals import Wording, reword, spell_refusal
 from .schemas import SchemaForm, schema, schema_of
 from .state import SandboxState
 from .storage import Answer
-from .wire import SandboxError
 
 
 class NoIntrospection(ASTValidationRule):
@@ -39,24 +37,10 @@ class NoIntrospection(ASTValidationRule):
             self.report_error(GraphQLError("GraphQL introspection is not allowed", node))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Refusal:
-    """Why a document is not executed."""
-
-    code: str
-    errors: list[GraphQLError]
-
-
 @functools.lru_cache(maxsize=1000)
-def _document(form: SchemaForm, introspection: bool, query: str) -> DocumentNode | _Refusal:
+def _document(form: SchemaForm, introspection: bool, query: str) -> DocumentNode | RefusedDocument:
     """A text as the servers of a form take it: the same one for all sandboxes of a process."""
-    try:
-        document = parse(query)
-    except GraphQLError as error:
-        return _Refusal(code="GRAPHQL_PARSE_FAILED", errors=[error])
-    rules = [*specified_rules, *([] if introspection else [NoIntrospection])]
-    errors = validate(schema_of(form), document, rules)
-    return _Refusal(code="GRAPHQL_VALIDATION_FAILED", errors=errors) if errors else document
+    return checked_document(schema_of(form), query, [] if introspection else [NoIntrospection])
 
 
 def _asks_about_the_schema(document: DocumentNode) -> bool:
@@ -93,7 +77,7 @@ class GraphQLEndpoint:
         if not isinstance(query, str):
             return errors_answer(400, "Must provide query string.")
         document = _document(self._form, self._introspection, query)
-        if isinstance(document, _Refusal):
+        if isinstance(document, RefusedDocument):
             # Suggestions would tell what may not be asked.
             errors = [
                 spell_refusal(error, code=document.code, wording=self._wording, suggests=self._introspection)
@@ -118,32 +102,21 @@ class GraphQLEndpoint:
 
     def _result_answer(self, result: ExecutionResult, context: Context) -> Answer:
         body: dict[str, Any] = {"data": result.data}
-        status = 200
         if result.errors:
-            body["errors"] = [self._spell_error(error) for error in result.errors]
-            for error in result.errors:
-                if isinstance(error.original_error, SandboxError):
-                    status = max(status, error.original_error.status)
-                elif result.data is None and error.path is None:
-                    status = 400  # variables that do not fit the document
-        return json_answer(status, body, frozenset(context.run_names))
+            body["errors"] = [resolver_error(error, self._words_of(error)) for error in result.errors]
+        return json_answer(status_of(result.errors or [], result.data), body, frozenset(context.run_names))
 
-    def _spell_error(self, error: GraphQLError) -> dict[str, Any]:
-        spelled: dict[str, Any] = {"message": error.message}
-        if error.path is None:  # about variables, before anything was resolved
-            spelled["message"] = reword(error.message, wording=self._wording, suggests=self._introspection)
-        if error.path:
-            spelled["path"] = error.path
-        original = error.original_error
-        if isinstance(original, SandboxError) and original.code is not None:
-            spelled["extensions"] = {"code": original.code}
-        return spelled
+    def _words_of(self, error: GraphQLError) -> str:
+        if error.path is not None:
+            return error.message
+        # about variables, before anything was resolved
+        return reword(error.message, wording=self._wording, suggests=self._introspection)
 
 
 def json_answer(status: int, body: Any, run_names: frozenset[str] = frozenset()) -> Answer:
     return Answer(
         status=status,
-        body=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"),
+        body=json_body(body),
         headers={"content-type": "application/json"},
         run_names=run_names,
     )
@@ -151,7 +124,7 @@ def json_answer(status: int, body: Any, run_names: frozenset[str] = frozenset())
 
 def errors_answer(status: int, *messages: str) -> Answer:
     """A refusal in GraphQL's shape."""
-    return json_answer(status, {"errors": [{"message": message} for message in messages]})
+    return json_answer(status, errors_object(*messages))
 
 
 __all__ = ["GraphQLEndpoint", "errors_answer", "json_answer", "schema"]

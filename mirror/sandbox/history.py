@@ -6,9 +6,10 @@ import bisect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from mirror.wandb_protocol.wire import finite
+
 from .history_keys import flattened
 from .records import RunRecord
-from .wire import finite
 
 Row = dict[str, Any]
 LiveNumbers = Literal["float", "int"]

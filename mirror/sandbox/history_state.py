@@ -7,12 +7,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from mirror.wandb_protocol.wire import seconds_since_epoch, spell
+
 from .core_state import CoreState
 from .export_style import ColumnStyle, StepType
 from .exports import split, write_part
 from .history import merge_rows, step_of
 from .records import ENDED_STATES, ConsoleLine, ExportPart, RunRecord
-from .wire import seconds_since_epoch, spell
 
 
 class HistoryShelf(CoreState):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.listing_arguments import filters_object
+
 from .history import lookup
 from .history_keys import key_table
 from .records import RunRecord
-from .wire import SandboxError
 
 Predicate = Callable[[Any], bool]
 Getter = Callable[[Any], Any]
@@ -49,27 +50,22 @@ def compile_filters(text: str | None, fields: Fields | None = None) -> Predicate
         fields: What can be filtered, where it is not runs.
 
     Raises:
-        SandboxError: the text is not a JSON object, or names an unknown field or operator.
+        RequestRefused: the text is not a JSON object, or names an unknown field or operator.
     """
-    if not text or text.strip() in ("{}", "null"):
-        return None
-    try:
-        tree = json.loads(text)
-    except ValueError:
-        raise SandboxError("invalid filters: not JSON") from None
-    return _all_of(tree, fields or field_getter)
+    tree = filters_object(text)
+    return None if tree is None else _all_of(tree, fields or field_getter)
 
 
 def named_fields(getters: Mapping[str, Getter]) -> Fields:
     """The fields of a table.
 
     Raises:
-        SandboxError: (when asked) there is no such field.
+        RequestRefused: (when asked) there is no such field.
     """
 
     def find(key: str) -> Getter:
         if key not in getters:
-            raise SandboxError(f"invalid filters: unknown field {key}", status=400)
+            raise RequestRefused(f"invalid filters: unknown field {key}", status=400)
         return getters[key]
 
     return find
@@ -77,7 +73,7 @@ def named_fields(getters: Mapping[str, Getter]) -> Fields:
 
 def _all_of(tree: Any, fields: Fields) -> Predicate:
     if not isinstance(tree, Mapping):
-        raise SandboxError("invalid filters: expected an object")
+        raise RequestRefused("invalid filters: expected an object")
     clauses = [_clause(key, value, fields) for key, value in tree.items()]
     return lambda run: all(clause(run) for clause in clauses)
 
@@ -85,7 +81,7 @@ def _all_of(tree: Any, fields: Fields) -> Predicate:
 def _clause(key: str, value: Any, fields: Fields) -> Predicate:
     if key in ("$and", "$or", "$nor"):
         if not isinstance(value, list):
-            raise SandboxError(f"invalid filters: {key} needs a list")
+            raise RequestRefused(f"invalid filters: {key} needs a list")
         parts = [_all_of(item, fields) for item in value]
         if key == "$and":
             return lambda run: all(part(run) for part in parts)
@@ -95,7 +91,7 @@ def _clause(key: str, value: Any, fields: Fields) -> Predicate:
         inner = _all_of(value, fields)
         return lambda run: not inner(run)
     if key.startswith("$"):
-        raise SandboxError(f"invalid filters: unknown operator {key}")
+        raise RequestRefused(f"invalid filters: unknown operator {key}")
     return _field_test(fields(key), value, is_time=key in _TIMES)
 
 
@@ -103,7 +99,7 @@ def field_getter(key: str) -> Getter:
     """How to read a filter or order field from a run.
 
     Raises:
-        SandboxError: there is no such field.
+        RequestRefused: there is no such field.
     """
     if key in _FIELDS:
         return _FIELDS[key]
@@ -115,7 +111,7 @@ def field_getter(key: str) -> Getter:
     if key.startswith("keys_info.keys."):
         name = key.removeprefix("keys_info.keys.")
         return lambda run: (key_table(run) or {"keys": {}})["keys"].get(name)
-    raise SandboxError(f"invalid filters: unknown column {key}", status=400)
+    raise RequestRefused(f"invalid filters: unknown column {key}", status=400)
 
 
 def _config_value(run: RunRecord, path: str) -> Any:
@@ -147,7 +143,7 @@ def _operator(name: str, operand: Any, is_time: bool) -> Callable[[Any], bool]:
         return lambda value: not _equal(value, operand)
     if name in ("$in", "$nin"):
         if not isinstance(operand, list):
-            raise SandboxError(f"invalid filters: {name} needs a list")
+            raise RequestRefused(f"invalid filters: {name} needs a list")
         wanted = name == "$in"
         return lambda value: any(_equal(value, item) for item in operand) is wanted
     if name == "$exists":
@@ -156,7 +152,7 @@ def _operator(name: str, operand: Any, is_time: bool) -> Callable[[Any], bool]:
         try:
             pattern = re.compile(str(operand))
         except re.error as error:
-            raise SandboxError(f"invalid filters: bad $regex: {error}") from None
+            raise RequestRefused(f"invalid filters: bad $regex: {error}") from None
         return lambda value: any(isinstance(v, str) and pattern.search(v) is not None for v in _elements(value))
     if name == "$contains":
         return lambda value: any(isinstance(v, str) and str(operand) in v for v in _elements(value))
@@ -166,7 +162,7 @@ def _operator(name: str, operand: Any, is_time: bool) -> Callable[[Any], bool]:
     if name in _COMPARISONS:
         compare = _COMPARISONS[name]
         return lambda value: any(_comparable(v, operand) and compare(v, operand) for v in _elements(value))
-    raise SandboxError(f"invalid filters: unknown operator {name}")
+    raise RequestRefused(f"invalid filters: unknown operator {name}")
 
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {

@@ -5,10 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.wire import typed_id
+
 from .core_state import CoreState
 from .people_records import ApiKeyRecord, Invite, OrganizationRecord, TeamRecord
 from .records import UserRecord
-from .wire import SandboxError, typed_id
 
 
 class PeopleShelf(CoreState):
@@ -74,12 +76,12 @@ class PeopleShelf(CoreState):
         """A team with one admin.
 
         Raises:
-            SandboxError: the name is taken.
+            RequestRefused: the name is taken.
             KeyError: there is no such organization or user.
         """
         with self.lock:
             if name in self.teams or name in self.accounts:
-                raise SandboxError("resource already exists", status=409)
+                raise RequestRefused("resource already exists", status=409)
             owner = self.organizations[organization] if organization is not None else None
             team = TeamRecord(id=self.entity_id(name), name=name, organization=owner)
             if owner is not None:
@@ -105,10 +107,10 @@ class PeopleShelf(CoreState):
             (held for held in self.accounts.values() if email and held.email == email), None
         )
         if user is None and not email:
-            raise SandboxError("user not found", status=404)
+            raise RequestRefused("user not found", status=404)
         if user is not None:
             if user.username in team.members:
-                raise SandboxError("user is already a member", status=409)
+                raise RequestRefused("user is already a member", status=409)
             self.join_team(team, user, role)
         invite = Invite(
             id=typed_id("Invite", self.number()),
@@ -124,11 +126,11 @@ class PeopleShelf(CoreState):
         """An organization; `members` maps usernames to roles.
 
         Raises:
-            SandboxError: the name is taken.
+            RequestRefused: the name is taken.
         """
         with self.lock:
             if name in self.organizations:
-                raise SandboxError("resource already exists", status=409)
+                raise RequestRefused("resource already exists", status=409)
             made = OrganizationRecord(id=typed_id("Organization", self.number()), name=name, entity=f"{name}_org")
             self.organizations[name] = made
             for username, role in members.items():

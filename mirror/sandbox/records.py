@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mirror.wandb_protocol.wire import NonFinite, parse_object
+
 from .export_style import ExportStyle
-from .wire import NonFinite, parse_object
 
 if TYPE_CHECKING:
     from .artifact_records import ArtifactRecord, CollectionRecord

@@ -5,18 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any, Literal
 
-from graphql import (
-    DocumentNode,
-    GraphQLInterfaceType,
-    GraphQLObjectType,
-    GraphQLSchema,
-    GraphQLUnionType,
-    build_ast_schema,
-    parse,
-)
+from graphql import GraphQLSchema
+
+from mirror.wandb_protocol.schema import executable_schema
 
 from .ages import LACKS, LEGACY_LACKS, Age
 from .artifact_records import CollectionRecord
@@ -57,30 +50,9 @@ def schema_of(form: SchemaForm) -> GraphQLSchema:
     """
     from .resolvers import TABLES
 
-    built = build_ast_schema(_document(), assume_valid=True)
-    for table in TABLES:
-        for path, resolver in table.items():
-            type_name, _, field_name = path.partition(".")
-            _object(built, type_name).fields[field_name].resolve = resolver
-    for name in ("Initiator", "ArtifactCollection"):
-        abstract = built.get_type(name)
-        assert isinstance(abstract, GraphQLInterfaceType | GraphQLUnionType)
-        abstract.resolve_type = _resolve_type
+    built = executable_schema(TABLES, dict.fromkeys(("Initiator", "ArtifactCollection"), _resolve_type))
     retype(built, "Run.inputArtifacts", form.input_artifacts_type)
     return prune(built, form.hide | LACKS[form.age])
-
-
-@functools.cache
-def _document() -> DocumentNode:
-    """The parsed text: most of the time that a schema takes."""
-    text = resources.files(__package__).joinpath("schema.graphql").read_text(encoding="utf-8")
-    return parse(text, no_location=True)
-
-
-def _object(built: GraphQLSchema, name: str) -> GraphQLObjectType:
-    named = built.get_type(name)
-    assert isinstance(named, GraphQLObjectType), name
-    return named
 
 
 def _resolve_type(value: Any, _info: Any, _type: Any) -> str:

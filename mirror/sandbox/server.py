@@ -14,18 +14,20 @@ import uvicorn
 from starlette.types import Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from mirror.wandb_protocol.paging import PageLimitMode, PageLimits
+from mirror.wandb_protocol.signing import Signer
+from mirror.wandb_protocol.wording import Wording
+
 from .ages import Age
 from .app import SandboxApp
 from .clock import Clock
 from .graphql_api import GraphQLEndpoint
 from .history import LiveNumbers
 from .injector import Injector
-from .paging import PageLimitMode, PageLimits
 from .recorder import Recorder
-from .refusals import Wording
 from .schemas import InputArtifactsType, SchemaForm, schema_of
 from .state import SandboxState
-from .storage import Bucket, Signer
+from .storage import Bucket, Storage
 
 HOST = "127.0.0.1"
 STORAGE_HOST = "localhost"
@@ -106,10 +108,13 @@ class Sandbox:
         reserved = _bind(port)
         chosen = int(reserved.getsockname()[1])
         clock = clock or Clock()
-        signer = Signer(clock=clock, ttl_s=storage_url_ttl_s, origin=f"http://{STORAGE_HOST}:{chosen}")
+        storage = Storage(
+            signer=Signer(secret=b"sandbox-storage-secret", ttl_s=storage_url_ttl_s, now=clock.time),
+            origin=f"http://{STORAGE_HOST}:{chosen}",
+        )
         limits = PageLimits(limit=page_limit, mode=page_limit_mode)
         base_url = f"http://{HOST}:{chosen}"
-        state = SandboxState(clock=clock, bucket=Bucket(), signer=signer, base_url=base_url, limits=limits)
+        state = SandboxState(clock=clock, bucket=Bucket(), storage=storage, base_url=base_url, limits=limits)
         if features is not None:
             state.features = set(features)
         state.updated_at_moves, state.export_delay_s = updated_at_moves, export_delay_s

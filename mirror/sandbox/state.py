@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mirror.wandb_protocol.wire import Moment, NonFinite, config_envelope, spell, typed_id
+
 from .artifact_state import ArtifactShelf
 from .core_state import DEFAULT_FEATURES
 from .export_style import ColumnStyle, ExportStyle, StepType
@@ -24,7 +26,6 @@ from .records import (
     UserRecord,
 )
 from .trash import Trash
-from .wire import Moment, NonFinite, config_envelope, spell, typed_id
 
 __all__ = ["DEFAULT_FEATURES", "SandboxState"]
 

@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 import mimetypes
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs, urlencode
 
-from .clock import Clock
-
-_RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
+from mirror.wandb_protocol.ranges import byte_range
+from mirror.wandb_protocol.signing import Signer, xml_error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,53 +52,37 @@ class Bucket:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Signer:
-    """Makes and checks signed URLs."""
+class Storage:
+    """Makes signed URLs of the bucket, and checks them."""
 
-    clock: Clock
-    ttl_s: float
+    signer: Signer
     origin: str  # scheme, host and port of the storage
-    secret: bytes = b"sandbox-storage-secret"
 
     def url(self, key: str, *, write: bool = False) -> str:
         """A URL that reads (GET, HEAD) or writes (PUT) `key` until it expires."""
-        expires = f"{self.clock.time() + self.ttl_s:.3f}"
-        query = urlencode({"X-Expires": expires, "X-Signature": self._sign(key, expires, write)})
-        return f"{self.origin}/storage/{key}?{query}"
+        return f"{self.origin}/storage/{key}?{self.signer.query(key, write=write)}"
 
     def refusal(self, key: str, query: str, *, write: bool) -> str | None:
         """Why a request may not pass (an S3 error code), or None when it may."""
-        values = parse_qs(query)
-        expires = values.get("X-Expires", [""])[0]
-        signature = values.get("X-Signature", [""])[0]
-        if not hmac.compare_digest(signature, self._sign(key, expires, write)):
-            return "SignatureDoesNotMatch"
-        return "ExpiredToken" if float(expires) < self.clock.time() else None
-
-    def _sign(self, key: str, expires: str, write: bool) -> str:
-        text = f"{'PUT' if write else 'GET'}\n{key}\n{expires}"
-        return hmac.new(self.secret, text.encode(), hashlib.sha256).hexdigest()
+        return self.signer.refusal(key, query, write=write)
 
 
-def xml_error(status: int, code: str) -> Answer:
+def xml_answer(status: int, code: str) -> Answer:
     """An error in the style of S3 and GCS."""
-    body = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{code}</Message></Error>'
-    return Answer(status=status, body=body.encode(), headers={"content-type": "application/xml"})
+    return Answer(status=status, body=xml_error(code), headers={"content-type": "application/xml"})
 
 
 def read_object(bucket: Bucket, key: str, range_header: str | None, if_range: str | None) -> Answer:
     """The bytes of `key`, or the one range asked for (206; 416 when it lies outside)."""
     body = bucket.get(key)
     if body is None:
-        return xml_error(404, "NoSuchKey")
+        return xml_answer(404, "NoSuchKey")
     etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
     headers = {"accept-ranges": "bytes", "etag": etag, "content-type": "application/octet-stream"}
-    match = _RANGE.match(range_header or "")
-    if match is None or match.groups() == ("", "") or (if_range is not None and if_range != etag):
+    asked = byte_range(range_header, len(body))
+    if asked is None or (if_range is not None and if_range != etag):
         return Answer(status=200, body=body, headers=headers)
-    first, last = match.groups()
-    start = int(first) if first else max(0, len(body) - int(last))
-    stop = min(int(last) + 1, len(body)) if first and last else len(body)
+    start, stop = asked
     if start >= stop:
         return Answer(status=416, headers=headers | {"content-range": f"bytes */{len(body)}"})
     headers["content-range"] = f"bytes {start}-{stop - 1}/{len(body)}"

@@ -17,11 +17,11 @@ from mirror.clock import utc_now
 from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.passes import Changes, SourceState
 from mirror.records.runs import RunRecord
-from mirror.sandbox.wire import config_envelope
 from mirror.store.engine.lake import Lake
 from mirror.store.metrics.files import register, write_metrics
 from mirror.store.metrics.fold import fold_exports
 from mirror.store.write.writer import commit
+from mirror.wandb_protocol.wire import config_envelope
 
 EPOCH = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 DEPLOYMENT = "a bench"

@@ -16,7 +16,7 @@ from mirror.config import ServerSettings
 from mirror.errors import ServerError
 from mirror.layout import Home
 from mirror.sandbox import Fault, Match, Sandbox
-from mirror.sandbox.paging import encode_cursor
+from mirror.wandb_protocol.paging import encode_cursor
 from tests.mirroring import ENTITY
 from tests.pull.contents import fill, mirror_of
 from tests.soaking import thin

@@ -10,7 +10,7 @@ import pytest
 
 from mirror.layout import Home
 from mirror.sandbox import Fault, Match, Sandbox
-from mirror.sandbox.refusals import Wording
+from mirror.wandb_protocol.wording import Wording
 from tests.pull.contents import assert_equal, fill, mirror_of
 from tests.soaking import thin
 

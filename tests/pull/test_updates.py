@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mirror.sandbox import Sandbox, paging
+from mirror.sandbox import Sandbox, listings
 from mirror.sandbox.mongo import _FIELDS
 from tests.mirroring import ENTITY, PROJECT, Mirror
 from tests.soaking import thin
@@ -145,8 +145,8 @@ def test_a_server_whose_updated_at_never_moves_hides_no_sign_of_life(filled: San
 def another_order(order: str) -> Iterator[None]:
     """The server takes every order for this one."""
     patch = pytest.MonkeyPatch()
-    real = paging._order
-    patch.setattr(paging, "_order", lambda _: real(order))
+    real = listings._order
+    patch.setattr(listings, "_order", lambda _: real(order))
     try:
         yield
     finally:

@@ -31,7 +31,7 @@ def drain(answer: httpx.Response, into: bytearray) -> None:
 
 def storage_url(box: Sandbox, body: bytes) -> str:
     box.state.add_run("e", "p", "r")
-    return box.state.signer.url(box.state.add_file("e", "p", "r", "f", body).object_key)
+    return box.state.storage.url(box.state.add_file("e", "p", "r", "f", body).object_key)
 
 
 def test_a_status_comes_so_many_times_with_its_retry_after(box: Sandbox, http: httpx.Client) -> None:

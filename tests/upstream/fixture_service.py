@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from mirror.sandbox.state import SandboxState
-from mirror.sandbox.wire import SandboxError
+from mirror.wandb_protocol.errors import RequestRefused
 
 
 def fixture_app(state: SandboxState) -> Starlette:
@@ -29,7 +29,7 @@ def fixture_app(state: SandboxState) -> Starlette:
         try:
             with state.lock:
                 _SUBJECTS[subject](state, await request.json())
-        except (KeyError, ValueError, SandboxError) as error:
+        except (KeyError, ValueError, RequestRefused) as error:
             return JSONResponse({"error": f"{type(error).__name__}: {error}"}, status_code=400)
         return JSONResponse({"status": "ok"})
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..context import Resolvers
+from mirror.wandb_protocol.resolvers import Resolvers
+
 from . import (
     agents,
     artifact_collections,

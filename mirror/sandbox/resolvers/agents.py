@@ -5,12 +5,16 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from ..context import Context, Info, Resolvers, attribute, context, mutation
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.paging import page
+from mirror.wandb_protocol.resolvers import Info, Resolvers, attribute
+from mirror.wandb_protocol.wire import parse_object, spell, typed_id
+
+from ..context import Context, context, mutation
+from ..listings import ordered
 from ..mongo import field_getter
-from ..paging import ordered, page
 from ..records import ENDED_STATES, AgentRecord, RunRecord, SweepRecord
 from ..sweep_plan import arguments, next_parameters, parse_config
-from ..wire import SandboxError, parse_object, spell, typed_id
 
 _OPEN = frozenset({"PENDING", "RUNNING"})
 _ENDED = frozenset({"FINISHED", "CANCELED", "STOPPED"})
@@ -21,7 +25,7 @@ def _create(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     project = ctx.writable_project(given.get("entityName"), given.get("projectName") or "uncategorized")
     sweep = project.sweeps.get(given["sweep"])
     if sweep is None:
-        raise SandboxError("sweep not found", status=404)
+        raise RequestRefused("sweep not found", status=404)
     number, now = ctx.state.number(), ctx.state.now_text()
     agent = AgentRecord(
         id=typed_id("Agent", number),
@@ -41,9 +45,9 @@ def _heartbeat(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     """What the agent shall do next: `run`, `stop` of runs that it has, or `exit`; nothing while it is busy."""
     agent = ctx.state.agents.get(given["id"])
     if agent is None:
-        raise SandboxError("agent not found", status=404)
+        raise RequestRefused("agent not found", status=404)
     if not ctx.may_write(agent.sweep.project.entity):
-        raise SandboxError("permission denied", status=403)
+        raise RequestRefused("permission denied", status=403)
     agent.heartbeat_at = ctx.state.now_text()
     running = [name for name, is_running in parse_object(given.get("runState")).items() if is_running]
     return {"agent": agent, "commands": spell(_commands(ctx, agent, running))}

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from mirror.wandb_protocol.paging import page
+from mirror.wandb_protocol.resolvers import Info, Resolvers, attribute
+from mirror.wandb_protocol.wire import typed_id
+
 from ..artifact_records import ArtifactRecord, CollectionRecord, MembershipRecord
 from ..artifact_state import member_by_alias
-from ..context import Info, Resolvers, attribute, context
+from ..context import context
+from ..listings import ordered
 from ..mongo import compile_filters, named_fields
-from ..paging import ordered, page
 from ..records import ProjectRecord
-from ..wire import typed_id
 
 
 def alias_value(collection: CollectionRecord, alias: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..context import Info, Resolvers
+from mirror.wandb_protocol.resolvers import Info, Resolvers
 
 
 def _used_as(edge: Mapping[str, Any], _info: Info) -> list[str]:

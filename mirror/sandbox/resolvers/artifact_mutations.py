@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.paging import connection, encode_cursor
+from mirror.wandb_protocol.resolvers import Resolvers
+
 from ..artifact_records import ArtifactRecord, CollectionRecord
 from ..artifact_state import content_key
-from ..context import Context, Resolvers, mutation
-from ..paging import connection, encode_cursor
+from ..context import Context, mutation
 from ..records import RunRecord
-from ..wire import SandboxError
 from .artifacts import manifest_value, projects_of
 
 
 def _artifact(ctx: Context, artifact_id: str) -> ArtifactRecord:
     found = ctx.state.artifacts_by_id.get(artifact_id)
     if found is None:
-        raise SandboxError("artifact not found", status=404)
+        raise RequestRefused("artifact not found", status=404)
     if not ctx.may_write(found.collection.project.entity):
-        raise SandboxError("permission denied", status=403)
+        raise RequestRefused("permission denied", status=403)
     return found
 
 
@@ -26,7 +28,7 @@ def _run(ctx: Context, entity: str, project: str, name: str) -> RunRecord:
     owner = ctx.state.find_project(entity, project)
     run = owner.runs.get(name) if owner is not None else None
     if run is None:
-        raise SandboxError("run not found", status=404)
+        raise RequestRefused("run not found", status=404)
     return ctx.writable_run(run.id)
 
 
@@ -34,7 +36,7 @@ def _create(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     """A pending version, or the committed one of the same digest when deduplication is asked for."""
     names = given.get("artifactCollectionNames") or [given.get("artifactCollectionName")]
     if not names[0]:
-        raise SandboxError("createArtifact needs a collection name")
+        raise RequestRefused("createArtifact needs a collection name")
     project = ctx.writable_project(given["entityName"], given["projectName"])
     run = _run(ctx, given["entityName"], given["projectName"], given["runName"]) if given.get("runName") else None
     collection = ctx.state.collection(project, names[0], given["artifactTypeName"])
@@ -66,7 +68,7 @@ def _create_manifest(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
 def _update_manifest(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     artifact = ctx.state.manifests_by_id.get(given["artifactManifestID"])
     if artifact is None:
-        raise SandboxError("artifact manifest not found", status=404)
+        raise RequestRefused("artifact manifest not found", status=404)
     ctx.state.begin_manifest(artifact, digest=given.get("digest") or "")
     return {"artifactManifest": manifest_value(ctx, artifact)}
 
@@ -82,10 +84,10 @@ def _create_files(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
             "name": spec["name"],
             "displayName": spec["name"],
             "storagePath": key,
-            "uploadUrl": None if known else ctx.state.signer.url(key, write=True),
+            "uploadUrl": None if known else ctx.state.storage.url(key, write=True),
             "uploadHeaders": [],
             "uploadMultipartUrls": None,
-            "directUrl": ctx.state.signer.url(key),
+            "directUrl": ctx.state.storage.url(key),
             "artifact": _artifact(ctx, spec["artifactID"]),
         }
         edges.append({"cursor": encode_cursor(i), "node": node})
@@ -101,7 +103,7 @@ def _commit(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
 def _use(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     artifact = ctx.state.artifacts_by_id.get(given["artifactID"])
     if artifact is None or not any(ctx.may_read(project) for project in projects_of(artifact)):
-        raise SandboxError("artifact not found", status=404)
+        raise RequestRefused("artifact not found", status=404)
     ctx.state.note_used(_run(ctx, given["entityName"], given["projectName"], given["runName"]), artifact)
     return {"artifact": artifact}
 
@@ -136,7 +138,7 @@ def _delete(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     artifact = _artifact(ctx, given["artifactID"])
     own = [name for name, held in artifact.collection.aliases.items() if held is artifact]
     if own and not given.get("deleteAliases"):
-        raise SandboxError(f"artifact has aliases: {', '.join(own)}", status=409)
+        raise RequestRefused(f"artifact has aliases: {', '.join(own)}", status=409)
     ctx.state.delete_artifact(artifact)
     return {"artifact": artifact}
 
@@ -145,9 +147,9 @@ def _named_collection(ctx: Context, alias: dict[str, Any]) -> CollectionRecord:
     project = ctx.readable_project(alias["entityName"], alias["projectName"])
     collection = project.collections.get(alias["artifactCollectionName"]) if project is not None else None
     if collection is None:
-        raise SandboxError("artifact collection not found", status=404)
+        raise RequestRefused("artifact collection not found", status=404)
     if not ctx.may_write(collection.project.entity):
-        raise SandboxError("permission denied", status=403)
+        raise RequestRefused("permission denied", status=403)
     return collection
 
 
@@ -156,7 +158,7 @@ def _member(ctx: Context, artifact_id: str, alias: dict[str, Any]) -> tuple[Arti
     collection = _named_collection(ctx, alias)
     artifact = ctx.state.artifacts_by_id.get(artifact_id)
     if artifact is None or artifact not in collection.versions:
-        raise SandboxError("artifact not found", status=404)
+        raise RequestRefused("artifact not found", status=404)
     return artifact, collection
 
 

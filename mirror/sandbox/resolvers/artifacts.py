@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from mirror.wandb_protocol.paging import page
+from mirror.wandb_protocol.resolvers import Info, Resolvers, attribute, constant
+from mirror.wandb_protocol.wire import typed_id
+
 from ..artifact_records import ArtifactRecord, MembershipRecord
 from ..artifact_state import content_key
-from ..context import Context, Info, Resolvers, attribute, constant, context
-from ..paging import page
+from ..context import Context, context
 from ..records import ProjectRecord, RunRecord
 from ..storage import guess_mimetype
-from ..wire import typed_id
 from .artifact_collections import aliases_in, tag_value, type_value
 
 
@@ -20,8 +22,8 @@ def live(versions: list[ArtifactRecord]) -> list[ArtifactRecord]:
 
 def file_value(ctx: Context, artifact: ArtifactRecord, path: str, entry: dict[str, Any]) -> dict[str, Any]:
     """An artifact file, with what a manifest entry says of it."""
-    signer = ctx.state.signer
-    url = entry.get("ref") or signer.url(content_key(entry["digest"]))
+    storage = ctx.state.storage
+    url = entry.get("ref") or storage.url(content_key(entry["digest"]))
     return {
         "id": typed_id("ArtifactFile", artifact.number, path),
         "name": path,
@@ -81,8 +83,8 @@ def manifest_value(ctx: Context, artifact: ArtifactRecord) -> dict[str, Any]:
     file = {
         "id": typed_id("File", key),
         "name": "wandb_manifest.json",
-        "directUrl": ctx.state.signer.url(key),
-        "uploadUrl": ctx.state.signer.url(key, write=True),
+        "directUrl": ctx.state.storage.url(key),
+        "uploadUrl": ctx.state.storage.url(key, write=True),
         "uploadHeaders": [],
         "sizeBytes": len(ctx.state.bucket.get(key) or b""),
     }

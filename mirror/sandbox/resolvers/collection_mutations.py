@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.resolvers import Resolvers
+
 from ..artifact_records import ArtifactRecord, CollectionKind, CollectionRecord
-from ..context import Context, Resolvers, mutation
-from ..wire import SandboxError
+from ..context import Context, mutation
 from .artifact_collections import tag_value
 
 
 def _collection(ctx: Context, collection_id: str, kind: CollectionKind) -> CollectionRecord:
     found = ctx.state.collections_by_id.get(collection_id)
     if found is None or found.kind != kind or found.state == "DELETED":
-        raise SandboxError("artifact collection not found", status=404)
+        raise RequestRefused("artifact collection not found", status=404)
     if not ctx.may_write(found.project.entity):
-        raise SandboxError("permission denied", status=403)
+        raise RequestRefused("permission denied", status=403)
     return found
 
 
@@ -26,9 +28,9 @@ def _linked(ctx: Context, given: dict[str, Any]) -> ArtifactRecord:
     if found is None and given.get("clientID"):
         found = next((artifact for artifact in held.values() if artifact.client_id == given["clientID"]), None)
     if found is None or not ctx.may_read(found.collection.project):
-        raise SandboxError("artifact not found", status=404)
+        raise RequestRefused("artifact not found", status=404)
     if found.state != "COMMITTED":
-        raise SandboxError("artifact is not committed", status=400)
+        raise RequestRefused("artifact is not committed", status=400)
     return found
 
 
@@ -40,11 +42,11 @@ def _link(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     else:
         name = given.get("artifactPortfolioName")
         if not name:
-            raise SandboxError("linkArtifact needs a portfolio")
+            raise RequestRefused("linkArtifact needs a portfolio")
         project = ctx.writable_project(given.get("entityName"), given.get("projectName") or "uncategorized")
         portfolio = ctx.state.collection(project, name, artifact.collection.type_name, "PORTFOLIO")
     if portfolio.type_name != artifact.collection.type_name:
-        raise SandboxError(f"portfolio {portfolio.name} has type {portfolio.type_name}", status=400)
+        raise RequestRefused(f"portfolio {portfolio.name} has type {portfolio.type_name}", status=400)
     member = ctx.state.link_artifact(artifact, portfolio, [alias["alias"] for alias in given.get("aliases") or []])
     return {"versionIndex": member.version, "artifactMembership": member}
 
@@ -53,7 +55,7 @@ def _unlink(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     portfolio = _collection(ctx, given["artifactPortfolioID"], "PORTFOLIO")
     artifact = ctx.state.artifacts_by_id.get(given["artifactID"])
     if artifact is None or not ctx.state.unlink_artifact(artifact, portfolio):
-        raise SandboxError("artifact not found", status=404)
+        raise RequestRefused("artifact not found", status=404)
     return {"success": True}
 
 
@@ -61,7 +63,7 @@ def _rename(ctx: Context, collection: CollectionRecord, given: dict[str, Any]) -
     name, held = given.get("name"), collection.project.collections
     if name and name != collection.name:
         if name in held:
-            raise SandboxError(f"artifact collection {name} already exists", status=409)
+            raise RequestRefused(f"artifact collection {name} already exists", status=409)
         del held[collection.name]
         collection.name = name
         held[name] = collection
@@ -104,7 +106,7 @@ def _tagged(ctx: Context, given: dict[str, Any]) -> CollectionRecord:
     project = ctx.readable_project(given["entityName"], given["projectName"])
     found = project.collections.get(given["artifactCollectionName"]) if project is not None else None
     if found is None:
-        raise SandboxError("artifact collection not found", status=404)
+        raise RequestRefused("artifact collection not found", status=404)
     return _collection(ctx, found.id, found.kind)
 
 

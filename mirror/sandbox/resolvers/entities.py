@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..context import Context, Info, Resolvers, constant, context
+from mirror.wandb_protocol.paging import page
+from mirror.wandb_protocol.resolvers import Info, Resolvers, constant
+from mirror.wandb_protocol.wire import typed_id
+
+from ..context import Context, context
+from ..listings import ordered
 from ..mongo import compile_filters, named_fields
-from ..paging import ordered, page
 from ..people_records import OrganizationRecord
 from ..records import UserRecord
-from ..wire import typed_id
 
 
 def entity_value(name: str) -> dict[str, Any]:

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from ..context import Context, Info, Resolvers, context, mutation
-from ..paging import page
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.paging import page
+from mirror.wandb_protocol.resolvers import Info, Resolvers
+from mirror.wandb_protocol.selections import argument_value, selected_fields
+
+from ..context import Context, context, mutation
 from ..records import FileRecord, RunRecord
-from ..selections import argument_value, selected_fields
-from ..wire import SandboxError
 
 UPLOAD_HEADERS = ["X-Sandbox-Upload:run-file"]
 
@@ -38,7 +40,7 @@ def _files(
     first: int | None = None,
 ) -> Any:
     if names and pattern:
-        raise SandboxError("give names or pattern, not both")
+        raise RequestRefused("give names or pattern, not both")
     ctx = context(info)
     if names and ctx.may_write(run.project.entity) and asks_to_upload(info):
         # The way to upload of servers without createRunFiles: asking for a file's upload URL announces the file.
@@ -79,7 +81,7 @@ def _url(file: FileRecord | Mapping[str, Any], info: Info, upload: bool = False)
         return file.reference
     state = context(info).state
     if upload:
-        return state.signer.url(file.object_key, write=True)
+        return state.storage.url(file.object_key, write=True)
     project = file.run.project
     parts = "/".join(quote(part, safe="") for part in (project.entity, project.name, file.run.name))
     return f"{state.base_url}/files/{parts}/content/{quote(file.id, safe='')}"
@@ -88,13 +90,13 @@ def _url(file: FileRecord | Mapping[str, Any], info: Info, upload: bool = False)
 def _direct_url(file: FileRecord | Mapping[str, Any], info: Info) -> str:
     if isinstance(file, Mapping):
         return str(file["directUrl"])
-    return file.reference or context(info).state.signer.url(file.object_key)
+    return file.reference or context(info).state.storage.url(file.object_key)
 
 
 def _upload_url(file: FileRecord | Mapping[str, Any], info: Info) -> str | None:
     if isinstance(file, Mapping):
         return file.get("uploadUrl")
-    return context(info).state.signer.url(file.object_key, write=True)
+    return context(info).state.storage.url(file.object_key, write=True)
 
 
 def _either(record_name: str, key: str) -> Any:
@@ -129,10 +131,10 @@ def _create_run_files(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
 
 def _mark_uploaded(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     if "MARK_RUN_FILES_UPLOADED" not in ctx.state.features:
-        raise SandboxError("markRunFilesUploaded is not available on this server")
+        raise RequestRefused("markRunFilesUploaded is not available on this server")
     run = _target(ctx, given)
     if run is None:
-        raise SandboxError("run not found", status=404)
+        raise RequestRefused("run not found", status=404)
     for name in given["files"]:
         record = run.files.get(name)
         if record is not None and record.size is not None:
@@ -157,9 +159,9 @@ def _delete_files(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
             continue
         project = record.run.project
         if not ctx.may_write(project.entity):
-            raise SandboxError("permission denied", status=403)
+            raise RequestRefused("permission denied", status=403)
         if given.get("projectId") is not None and int(given["projectId"]) != project.number:
-            raise SandboxError("file is not in this project", status=404)
+            raise RequestRefused("file is not in this project", status=404)
         ctx.state.remove_file(file_id)
     return {"success": True}
 

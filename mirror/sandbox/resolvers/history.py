@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..context import Info, Resolvers, context
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.resolvers import Info, Resolvers
+from mirror.wandb_protocol.wire import finite, spell
+
+from ..context import context
 from ..history import in_steps, live_rows, sample, sampled_by_spec
 from ..history_keys import key_table
 from ..records import RunRecord
-from ..wire import SandboxError, finite, spell
 
 
 def _require_history(run: RunRecord) -> None:
     """What a server says of a run whose rows its history service cannot find."""
     if run.history_is_lost:
         path = f"{run.project.entity}/{run.project.name}/{run.name}"
-        raise SandboxError(f"run not found for history loading: {path}", status=500)
+        raise RequestRefused(f"run not found for history loading: {path}", status=500)
 
 
 def _history(
@@ -51,7 +54,7 @@ def _sampled_history(run: RunRecord, _info: Info, specs: list[str], packVersion:
         try:
             spec = json.loads(text)
         except ValueError:
-            raise SandboxError("invalid spec: not JSON") from None
+            raise RequestRefused("invalid spec: not JSON") from None
         answers.append(sampled_by_spec(run, spec))
     return answers
 
@@ -60,7 +63,7 @@ def _parquet_history(run: RunRecord, info: Info, liveKeys: list[str]) -> dict[st
     state = context(info).state
     _require_history(run)
     state.settle_export(run)
-    urls = [state.signer.url(part.object_key) for part in run.parts]
+    urls = [state.storage.url(part.object_key) for part in run.parts]
     state.shuffle.shuffle(urls)  # W&B keeps no order here from call to call
     return {"parquetUrls": urls, "liveData": live_rows(run, liveKeys, state.live_numbers)}
 

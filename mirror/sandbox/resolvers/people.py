@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..context import Info, Resolvers, attribute, constant, context
+from mirror.wandb_protocol.resolvers import Info, Resolvers, attribute, constant
+
+from ..context import context
 from ..people_records import OrganizationRecord
 from ..records import UserRecord
 from .entities import entity_value

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..context import Context, Resolvers, mutation
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.resolvers import Resolvers
+
+from ..context import Context, mutation
 from ..people_records import TeamRecord
 from ..records import UserRecord
-from ..wire import SandboxError
 from .entities import entity_value, member_id
 
 
 def _viewer(ctx: Context) -> UserRecord:
     if ctx.user is None:
-        raise SandboxError("user is not logged in", status=401)
+        raise RequestRefused("user is not logged in", status=401)
     return ctx.user
 
 
@@ -21,19 +23,19 @@ def _own_team(ctx: Context, name: str) -> TeamRecord:
     """A team that the viewer is an admin of."""
     team = ctx.state.teams.get(name)
     if team is None:
-        raise SandboxError("team not found", status=404)
+        raise RequestRefused("team not found", status=404)
     viewer = _viewer(ctx)
     if not viewer.admin and team.members.get(viewer.username) != "admin":
-        raise SandboxError("permission denied", status=403)
+        raise RequestRefused("permission denied", status=403)
     return team
 
 
 def _create_user(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     if not _viewer(ctx).admin:
-        raise SandboxError("permission denied", status=403)
+        raise RequestRefused("permission denied", status=403)
     name = given["email"].partition("@")[0]
     if name in ctx.state.accounts:
-        raise SandboxError("resource already exists", status=409)
+        raise RequestRefused("resource already exists", status=409)
     user = ctx.state.add_user(name, admin=bool(given.get("admin")))
     user.email = given["email"]
     return {"user": user}
@@ -43,7 +45,7 @@ def _update_user(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     user = _viewer(ctx)
     if given.get("defaultEntity") is not None:
         if not user.belongs_to(given["defaultEntity"]):
-            raise SandboxError("permission denied", status=403)
+            raise RequestRefused("permission denied", status=403)
         user.entity = given["defaultEntity"]
     return {"user": user}
 
@@ -55,7 +57,7 @@ def _generate_key(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
 def _delete_key(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     key, viewer = ctx.state.api_keys.get(given["id"]), _viewer(ctx)
     if key is None or (key.user is not viewer and not viewer.admin):
-        raise SandboxError("api key not found", status=404)
+        raise RequestRefused("api key not found", status=404)
     return {"success": ctx.state.remove_api_key(key.id)}
 
 
@@ -63,7 +65,7 @@ def _create_team(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     viewer = _viewer(ctx)
     admin = given.get("teamAdminUserName") or viewer.username
     if admin not in ctx.state.accounts:
-        raise SandboxError("user not found", status=404)
+        raise RequestRefused("user not found", status=404)
     owned = ctx.state.organizations_of(viewer.username)
     team = ctx.state.add_team(given["teamName"], admin=admin, organization=owned[0].name if len(owned) == 1 else None)
     return {"entity": entity_value(team.name)}

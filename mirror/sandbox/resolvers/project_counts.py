@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from ..context import Info, Resolvers, context
+from mirror.wandb_protocol.resolvers import Info, Resolvers
+from mirror.wandb_protocol.wire import spell
+
+from ..context import context
 from ..mongo import field_getter
 from ..records import ENDED_STATES, ProjectRecord, RunRecord
-from ..wire import spell
 from .runs import storage_bytes
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..context import Context, Resolvers, mutation
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.resolvers import Resolvers
+
+from ..context import Context, mutation
 from ..records import ProjectRecord
-from ..wire import SandboxError
 
 REGISTRY_PREFIX = "wandb-registry-"
 """How W&B knows a registry: a project of an organization's entity whose name begins so."""
@@ -15,7 +17,7 @@ REGISTRY_PREFIX = "wandb-registry-"
 def _upsert(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     """Change the project of that name, or make it."""
     if not given.get("name"):
-        raise SandboxError("upsertModel needs a name")
+        raise RequestRefused("upsertModel needs a name")
     owner = given.get("entityName") or (ctx.user.entity if ctx.user else "")
     inserted = ctx.state.find_project(owner, given["name"]) is None
     project = ctx.writable_project(owner, given["name"])
@@ -46,11 +48,11 @@ def _rename(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     owner, old, new = given["entityName"], given["oldProjectName"], given["newProjectName"]
     project = ctx.state.find_project(owner, old)
     if project is None:
-        raise SandboxError("project not found", status=404)
+        raise RequestRefused("project not found", status=404)
     if not ctx.may_write(owner):
-        raise SandboxError("permission denied", status=403)
+        raise RequestRefused("permission denied", status=403)
     if ctx.state.find_project(owner, new) is not None:
-        raise SandboxError("resource already exists", status=409)
+        raise RequestRefused("resource already exists", status=409)
     del ctx.state.projects[owner, old]
     project.name = new
     ctx.state.projects[owner, new] = project
@@ -60,9 +62,9 @@ def _rename(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
 def _delete(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     project = next((held for held in ctx.state.projects.values() if held.id == given["id"]), None)
     if project is None:
-        raise SandboxError("project not found", status=404)
+        raise RequestRefused("project not found", status=404)
     if not ctx.may_write(project.entity):
-        raise SandboxError("permission denied", status=403)
+        raise RequestRefused("permission denied", status=403)
     for run in list(project.runs):
         ctx.state.delete_run(project.entity, project.name, run)
     for collection in list(project.collections.values()):

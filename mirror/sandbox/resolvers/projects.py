@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..context import Info, Resolvers, attribute, constant, context
-from ..paging import Window, page
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.paging import Window, page
+from mirror.wandb_protocol.resolvers import Info, Resolvers, attribute, constant
+
+from ..context import context
 from ..records import ProjectRecord, RunRecord
-from ..wire import SandboxError
 from .entities import entity_value
 
 
@@ -61,7 +63,7 @@ def _run(project: ProjectRecord, info: Info, name: str, desc: str | None = None)
 def _bucket(project: ProjectRecord, info: Info, name: str, missingOk: bool = False) -> RunRecord | None:
     run = _run(project, info, name)
     if run is None and not missingOk:
-        raise SandboxError("run not found", status=404)
+        raise RequestRefused("run not found", status=404)
     return run
 
 

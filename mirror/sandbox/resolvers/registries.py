@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.paging import page
+from mirror.wandb_protocol.resolvers import Info, Resolvers
+from mirror.wandb_protocol.wire import typed_id
+
 from ..artifact_records import CollectionRecord
-from ..context import Context, Info, Resolvers, context, mutation
+from ..context import Context, context, mutation
 from ..mongo import compile_filters, named_fields
-from ..paging import page
 from ..people_records import TeamRecord
 from ..records import ProjectRecord, UserRecord
-from ..wire import SandboxError, typed_id
 from .artifact_collections import collections_shown, members_shown
 from .entities import entity_value
 
@@ -112,23 +115,23 @@ def _registry(ctx: Context, project_id: str) -> ProjectRecord:
     held = ctx.state.projects.values()
     found = next((project for project in held if project_id in (project.id, str(project.number))), None)
     if found is None:
-        raise SandboxError("project not found", status=404)
+        raise RequestRefused("project not found", status=404)
     if not ctx.may_write(found.entity):
-        raise SandboxError("permission denied", status=403)
+        raise RequestRefused("permission denied", status=403)
     return found
 
 
 def _user(ctx: Context, user_id: str) -> UserRecord:
     found = ctx.state.account_by_id(user_id)
     if found is None:
-        raise SandboxError("user not found", status=404)
+        raise RequestRefused("user not found", status=404)
     return found
 
 
 def _team(ctx: Context, team_id: str) -> TeamRecord:
     found = next((team for team in ctx.state.teams.values() if team.id == team_id), None)
     if found is None:
-        raise SandboxError("team not found", status=404)
+        raise RequestRefused("team not found", status=404)
     return found
 
 
@@ -158,7 +161,7 @@ def _update_role(
     def update(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
         held, member = members(_registry(ctx, given["projectId"])), name(ctx, given)
         if member not in held:
-            raise SandboxError("member not found", status=404)
+            raise RequestRefused("member not found", status=404)
         held[member] = given[role]
         return {"success": True}
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..context import Context, Resolvers, mutation
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.resolvers import Resolvers
+
+from ..context import Context, mutation
 from ..mongo import compile_filters
 from ..records import ProjectRecord, RunRecord
-from ..wire import SandboxError
 
 
 def _project(ctx: Context, given: dict[str, Any]) -> ProjectRecord:
     project = ctx.readable_project(given.get("entityName"), given.get("projectName"))
     if project is None:
-        raise SandboxError("project not found", status=404)
+        raise RequestRefused("project not found", status=404)
     if not ctx.may_write(project.entity):
-        raise SandboxError("permission denied", status=403)
+        raise RequestRefused("permission denied", status=403)
     return project
 
 

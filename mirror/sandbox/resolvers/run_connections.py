@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..context import Info, Resolvers, context
+from mirror.wandb_protocol.resolvers import Info, Resolvers
+
+from ..context import context
 from ..history_keys import joined_key_table
 from ..mongo import plain_time
 from ..records import RunRecord

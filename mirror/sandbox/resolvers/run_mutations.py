@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..context import Context, Resolvers, mutation
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.resolvers import Resolvers
+
+from ..context import Context, mutation
 from ..records import RunRecord
-from ..wire import SandboxError
 
 _TRANSITIONS = {
     "pending": frozenset({"running", "failed", "crashed", "preempted"}),
@@ -61,13 +63,13 @@ def _upsert_bucket(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
 
 def _update_run_state(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     if "UPDATE_RUN_STATE" not in ctx.state.features:
-        raise SandboxError("updateRunState is not available on this server")
+        raise RequestRefused("updateRunState is not available on this server")
     run = ctx.writable_run(given["id"])
     wanted = given["state"]
     if run.sweep_name:
-        raise SandboxError("cannot update the state of a run that belongs to a sweep")
+        raise RequestRefused("cannot update the state of a run that belongs to a sweep")
     if run.state not in _TRANSITIONS.get(wanted, frozenset()):
-        raise SandboxError(f"invalid state transition from {run.state} to {wanted}")
+        raise RequestRefused(f"invalid state transition from {run.state} to {wanted}")
     run.state = wanted
     ctx.state.changed(run)
     return {"success": True}
@@ -95,7 +97,7 @@ def _delete_run(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
 def _alert(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     project = ctx.state.find_project(given["entityName"], given["projectName"])
     if project is None or given["runName"] not in project.runs:
-        raise SandboxError("run not found", status=404)
+        raise RequestRefused("run not found", status=404)
     return {"success": True}
 
 
@@ -104,9 +106,9 @@ def _rewind(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     project = ctx.readable_project(given.get("entityName"), given.get("projectName"))
     held = project.runs.get(given["runName"]) if project is not None else None
     if held is None:
-        raise SandboxError("run not found", status=404)
+        raise RequestRefused("run not found", status=404)
     if given["metricName"] != "_step":
-        raise SandboxError(f"cannot rewind by {given['metricName']}", status=400)
+        raise RequestRefused(f"cannot rewind by {given['metricName']}", status=400)
     run = ctx.writable_run(held.id)
     ctx.state.rewind_run(run, int(given["metricValue"]))
     return {"rewoundRun": run}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..context import Info, Resolvers, attribute, context
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.paging import connection, decode_cursor, encode_cursor
+from mirror.wandb_protocol.resolvers import Info, Resolvers, attribute
+from mirror.wandb_protocol.wire import parse_object, spell
+
+from ..context import context
 from ..history import lookup
-from ..paging import connection, decode_cursor, encode_cursor
 from ..records import ENDED_STATES, RunRecord, SweepRecord
-from ..wire import SandboxError, parse_object, spell
 
 
 def _project_id(run: RunRecord, _info: Info) -> str:
@@ -103,7 +106,7 @@ def _log_lines(
         stop = min(count, start + min(cap if first is None else first, cap))
     else:
         if after is not None:
-            raise SandboxError("after needs useImprovedPagination here")
+            raise RequestRefused("after needs useImprovedPagination here")
         start, stop = 0, min(count, cap)
     edges = [
         {

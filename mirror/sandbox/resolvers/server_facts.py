@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..context import Info, Resolvers, constant, context
+from mirror.wandb_protocol.resolvers import Info, Resolvers, constant
+
+from ..context import context
 
 
 def _frontend_host(_server: Any, info: Info) -> str:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..context import Context, Resolvers, mutation
-from ..wire import SandboxError
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.resolvers import Resolvers
+
+from ..context import Context, mutation
 
 
 def _delete_sweep(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     state = ctx.state
     sweep = state.sweeps_by_id.get(given["id"])
     if sweep is None:
-        raise SandboxError("sweep not found", status=404)
+        raise RequestRefused("sweep not found", status=404)
     project = sweep.project
     if not ctx.may_write(project.entity):
-        raise SandboxError("permission denied", status=403)
+        raise RequestRefused("permission denied", status=403)
     runs = [run for run in project.runs.values() if run.sweep_name == sweep.name]
     agents = [key for key, agent in state.agents.items() if agent.sweep is sweep]
     if given["deleteRuns"]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..context import Context, Info, Resolvers, attribute, constant, context, mutation
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.paging import page
+from mirror.wandb_protocol.resolvers import Info, Resolvers, attribute, constant
+from mirror.wandb_protocol.wire import typed_id
+
+from ..context import Context, context, mutation
 from ..history import lookup
 from ..mongo import compile_filters, named_fields
-from ..paging import page
 from ..records import ProjectRecord, RunRecord, SweepRecord
 from ..sweep_plan import expected_runs, goal, parse_config
-from ..wire import SandboxError, typed_id
 
 _FIELDS = named_fields(
     {
@@ -81,15 +84,15 @@ def _upsert(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     held = state.sweeps_by_id.get(given.get("id") or "")
     if held is None:
         if given.get("id"):
-            raise SandboxError("sweep not found", status=404)
+            raise RequestRefused("sweep not found", status=404)
         name = given.get("projectName") or "uncategorized"
         if not state.sweeps_make_projects and ctx.readable_project(given.get("entityName"), name) is None:
-            raise SandboxError("project not found", status=404)
+            raise RequestRefused("project not found", status=404)
         project = ctx.writable_project(given.get("entityName"), name)
         held = state.add_sweep(project.entity, project.name, f"sw{state.number():06d}", state="PENDING")
         held.user = ctx.user
     elif not ctx.may_write(held.project.entity):
-        raise SandboxError("permission denied", status=403)
+        raise RequestRefused("permission denied", status=403)
     for field, attribute_name in _EDITABLE.items():
         if given.get(field) is not None:
             setattr(held, attribute_name, given[field])
@@ -110,7 +113,7 @@ _EDITABLE = {"config": "config_text", "description": "description", "displayName
 def _enqueue(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     sweep = ctx.state.sweeps_by_id.get(given["id"])
     if sweep is None:
-        raise SandboxError("sweep not found", status=404)
+        raise RequestRefused("sweep not found", status=404)
     project = ctx.writable_project(sweep.project.entity, sweep.project.name)
     run = ctx.state.new_run(project, f"q{ctx.state.number():07d}", user=ctx.user)
     run.state, run.sweep_name = "pending", sweep.name

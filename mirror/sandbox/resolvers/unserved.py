@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from ..context import Info, Resolver, Resolvers
-from ..wire import SandboxError
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.resolvers import Info, Resolver, Resolvers
 
 UNSERVED: frozenset[str] = frozenset({"completeMultipartUploadArtifact"})
 
 
 def _refusal(name: str) -> Resolver:
     def refuse(_root: Any, _info: Info, **_arguments: Any) -> NoReturn:
-        raise SandboxError(f"{name} is not served by the sandbox")
+        raise RequestRefused(f"{name} is not served by the sandbox")
 
     return refuse
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..context import Context, Info, Resolvers, context
-from ..paging import page
+from mirror.wandb_protocol.paging import page
+from mirror.wandb_protocol.resolvers import Info, Resolvers
+
+from ..context import Context, context
 from ..records import ProjectRecord, UserRecord
 from .entities import entity_value
 

@@ -61,7 +61,7 @@ def main() -> None:
     runs, steps, keys = (int(word) for word in sys.argv[1:4])
     folder, storage_url = Path(sys.argv[4]), sys.argv[5]
     with Sandbox.start(storage_url_ttl_s=86_400.0) as sandbox:
-        sandbox.state.signer = replace(sandbox.state.signer, origin=storage_url)
+        sandbox.state.storage = replace(sandbox.state.storage, origin=storage_url)
         fill(sandbox, runs, steps, keys, folder)
         print(sandbox.url, sandbox.api_key, flush=True)
         for _ in sys.stdin:

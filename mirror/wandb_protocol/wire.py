@@ -16,22 +16,6 @@ Moment = str | datetime | None
 """A time given by a test: wire text kept as it is, a datetime, or None for the clock's now."""
 
 
-class SandboxError(Exception):
-    """A refusal that the client is meant to see.
-
-    Args:
-        message: Text of the GraphQL error.
-        status: HTTP status of the whole answer. W&B gives resolver errors real statuses at times
-            (W&B API notes, section 2: 404 from agentHeartbeat, 413 for too large documents).
-        code: `extensions.code` of the error; a refused permission has W&B's own.
-    """
-
-    def __init__(self, message: str, *, status: int = 200, code: str | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = "PERMISSION_ERROR" if code is None and status == 403 else code
-
-
 def typed_id(kind: str, *parts: object) -> str:
     """An opaque id: base64 of `Kind:v1:part:...`, the look of W&B's storage ids."""
     return base64.b64encode(":".join([kind, "v1", *map(str, parts)]).encode()).decode()

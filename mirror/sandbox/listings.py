@@ -1,65 +1,17 @@
-"""Connections: opaque cursors, page limits, and sorted run listings that are kept between pages."""
+"""Runs and other records in order, by filters; sorted run listings are kept between pages."""
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
+
+from mirror.wandb_protocol.listing_arguments import field_and_direction
+from mirror.wandb_protocol.paging import PageLimits, Window, connection, decode_cursor, encode_cursor
 
 from .mongo import Fields, compile_filters, field_getter
 from .records import ProjectRecord, RunRecord
-from .wire import SandboxError
-
-PageLimitMode = Literal["cap", "error"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PageLimits:
-    """Largest page served, and what becomes of a larger `first`: cut ("cap") or refused ("error")."""
-
-    limit: int = 1000
-    mode: PageLimitMode = "cap"
-
-    def size(self, first: int | None, default: int = 50) -> int:
-        asked = default if first is None else first
-        if asked < 0:
-            raise SandboxError("first must not be negative")
-        if asked > self.limit and self.mode == "error":
-            raise SandboxError(f"first must be at most {self.limit}")
-        return min(asked, self.limit)
-
-
-def encode_cursor(value: Any) -> str:
-    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
-
-
-def decode_cursor(text: str) -> Any:
-    try:
-        return json.loads(base64.urlsafe_b64decode(text.encode()))
-    except ValueError:
-        raise SandboxError("invalid cursor") from None
-
-
-def connection(edges: list[dict[str, Any]], *, more: bool, earlier: bool = False, **extra: Any) -> dict[str, Any]:
-    """A connection value of `edges` ({"cursor", "node"}); `earlier` says that something comes before them."""
-    info = {
-        "startCursor": edges[0]["cursor"] if edges else None,
-        "endCursor": edges[-1]["cursor"] if edges else None,
-        "hasNextPage": more,
-        "hasPreviousPage": earlier,
-    }
-    return {"edges": edges, "pageInfo": info, **extra}
-
-
-def page(items: Sequence[Any], first: int | None, after: str | None, limits: PageLimits, **extra: Any) -> Any:
-    """A page of a plain list, with cursors by position."""
-    size = limits.size(first)
-    start = int(decode_cursor(after)) if after else 0
-    chosen = items[start : start + size]
-    edges = [{"cursor": encode_cursor(start + i + 1), "node": item} for i, item in enumerate(chosen)]
-    return connection(edges, more=start + size < len(items), totalCount=len(items), matching=items, **extra)
 
 
 def ordered(items: Sequence[Any], order: str | None, fields: Fields) -> list[Any]:
@@ -113,16 +65,6 @@ def _mark(cursor: str) -> SortKey:
     return (rank, value, number)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Window:
-    """Which part of a listing is asked for: the paging arguments of a connection."""
-
-    first: int | None = None
-    after: str | None = None
-    last: int | None = None
-    before: str | None = None
-
-
 class RunListings:
     """Sorted listings by project, filters and order, kept until the project changes."""
 
@@ -134,7 +76,7 @@ class RunListings:
         """The listing of these filters and this order.
 
         Raises:
-            SandboxError: filters or order do not parse, or name what runs do not have.
+            RequestRefused: filters or order do not parse, or name what runs do not have.
         """
         key = (project.number, filters, order)
         held = self._kept.get(key)
@@ -153,10 +95,7 @@ class RunListings:
             start = listing.start_after(window.after)
         if window.before:
             stop = listing.stop_before(window.before)
-        if window.last is not None and window.first is None:
-            start = max(start, stop - limits.size(window.last))
-        else:
-            stop = min(stop, start + limits.size(window.first))
+        start, stop = window.of(start, stop, limits)
         runs, keys = listing.runs[start:stop], listing.keys[start:stop]
         edges = [{"cursor": encode_cursor(key), "node": run} for key, run in zip(keys, runs, strict=True)]
         shown = connection(
@@ -178,10 +117,8 @@ def _sort(project: ProjectRecord, filters: str | None, order: str | None) -> Lis
 
 
 def _order(order: str | None) -> tuple[Callable[[RunRecord], Any], bool]:
-    text = order or "+created_at"
-    # Without a sign the SDK's key formatter means descending (query_generator.py).
-    descending = not text.startswith("+")
-    return field_getter(text.lstrip("+-")), descending
+    field, descending = field_and_direction(order)
+    return field_getter(field), descending
 
 
 def _sort_key(value: Any, run: RunRecord) -> SortKey:

@@ -1,0 +1,38 @@
+"""A client's text as a document that may be executed, or why it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from graphql import ASTValidationRule, DocumentNode, GraphQLError, GraphQLSchema, parse, specified_rules, validate
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefusedDocument:
+    """Why a document is not executed."""
+
+    code: str
+    errors: list[GraphQLError]
+
+
+def checked_document(
+    schema: GraphQLSchema,
+    text: str,
+    more_rules: Collection[type[ASTValidationRule]] = (),
+    max_tokens: int | None = None,
+) -> DocumentNode | RefusedDocument:
+    """A text, parsed and checked against a schema.
+
+    Args:
+        schema: what there is to ask for.
+        text: of the client.
+        more_rules: beside those of the specification.
+        max_tokens: a longer text is refused before it is read to the end.
+    """
+    try:
+        document = parse(text, max_tokens=max_tokens)
+    except GraphQLError as error:
+        return RefusedDocument(code="GRAPHQL_PARSE_FAILED", errors=[error])
+    errors = validate(schema, document, [*specified_rules, *more_rules])
+    return RefusedDocument(code="GRAPHQL_VALIDATION_FAILED", errors=errors) if errors else document

@@ -1,0 +1,37 @@
+"""The arguments of a listing: filters and order, from their texts (W&B API notes, section 5)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import RequestRefused
+
+OLDEST_FIRST = "+created_at"
+
+
+def filters_object(text: str | None) -> Mapping[str, Any] | None:
+    """W&B's Mongo-style object; None for one that keeps everything.
+
+    Raises:
+        RequestRefused: it is no JSON, or no object.
+    """
+    if not text or text.strip() in ("{}", "null"):
+        return None
+    try:
+        tree = json.loads(text)
+    except (ValueError, RecursionError):
+        raise RequestRefused("invalid filters: not JSON") from None
+    if not isinstance(tree, Mapping):
+        raise RequestRefused("invalid filters: expected an object")
+    return tree or None
+
+
+def field_and_direction(order: str | None) -> tuple[str, bool]:
+    """The field that an order names, and whether it descends.
+
+    Without a sign the SDK's key formatter means descending (query_generator.py); none at all is oldest first.
+    """
+    text = order or OLDEST_FIRST
+    return text.lstrip("+-"), not text.startswith("+")
