@@ -15,7 +15,7 @@ from mirror.api.fitting.learning import by_current_names, types_in
 from mirror.api.fitting.left_out import left_out_by
 from mirror.records.capabilities import CAPABILITIES, OTHER_FIELDS, explained
 from mirror.records.server import ServerFacts
-from mirror.sandbox.schemas import schema
+from mirror.sandbox.schema.forms import schema
 
 PAGE = Path(__file__).parent.parent / "docs" / "servers.md"
 AGES: tuple[tuple[str, Any], ...] = (("current", "now"), ("2024", "2024"), ("2023", "2023"), ("2021", "2021"))

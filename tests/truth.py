@@ -15,8 +15,8 @@ import duckdb
 import pyarrow.parquet as pq
 
 from mirror.sandbox import Sandbox
-from mirror.sandbox.artifact_state import content_key
-from mirror.sandbox.records import RunRecord
+from mirror.sandbox.state.artifacts import content_key
+from mirror.sandbox.state.records import RunRecord
 from mirror.store.engine.reading import open_lake
 from mirror.wandb_protocol.wire import spell
 from tests.mirroring import ENGINE, ENTITY, PROJECT, Mirror

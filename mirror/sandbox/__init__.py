@@ -9,17 +9,16 @@ never opens a connection and never writes to disk.
 
 from __future__ import annotations
 
+from mirror.sandbox.clock import Clock
+from mirror.sandbox.faults.fault import Fault, Match
+from mirror.sandbox.faults.injector import Injector
+from mirror.sandbox.histories.export_style import ColumnStyle, ExportStyle, StepType
+from mirror.sandbox.recorder import Recorder, RequestRecord
+from mirror.sandbox.schema.ages import Age
+from mirror.sandbox.server import Sandbox
+from mirror.sandbox.state.records import ConsoleLine, FileRecord, ProjectRecord, RunRecord, SweepRecord, UserRecord
+from mirror.sandbox.state.sandbox_state import DEFAULT_FEATURES, SandboxState
 from mirror.wandb_protocol.errors import RequestRefused
-
-from .ages import Age
-from .clock import Clock
-from .export_style import ColumnStyle, ExportStyle, StepType
-from .faults import Fault, Match
-from .injector import Injector
-from .recorder import Recorder, RequestRecord
-from .records import ConsoleLine, FileRecord, ProjectRecord, RunRecord, SweepRecord, UserRecord
-from .server import Sandbox
-from .state import DEFAULT_FEATURES, SandboxState
 
 __all__ = [
     "DEFAULT_FEATURES",

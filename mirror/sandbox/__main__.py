@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import sys
 
-from .server import Sandbox
+from mirror.sandbox.server import Sandbox
 
 
 def main() -> None:

@@ -16,19 +16,18 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
+from mirror.sandbox.faults.fault import Fault, RequestFacts
+from mirror.sandbox.faults.fields import FieldFaults
+from mirror.sandbox.faults.injector import Injector
+from mirror.sandbox.faults.scaled_limits import ScaledLimiter
+from mirror.sandbox.filestream import apply_chunk
+from mirror.sandbox.recorder import Kind, Recorder, RequestRecord
+from mirror.sandbox.schema.endpoint import GraphQLEndpoint, errors_answer, json_answer
+from mirror.sandbox.state.artifacts import CONTENT_PREFIX
+from mirror.sandbox.state.records import UserRecord
+from mirror.sandbox.state.sandbox_state import SandboxState
+from mirror.sandbox.storage import Answer, read_object, xml_answer
 from mirror.wandb_protocol.credentials import key_in
-
-from .artifact_state import CONTENT_PREFIX
-from .faults import Fault, RequestFacts
-from .field_faults import FieldFaults
-from .filestream import apply_chunk
-from .graphql_api import GraphQLEndpoint, errors_answer, json_answer
-from .injector import Injector
-from .recorder import Kind, Recorder, RequestRecord
-from .records import UserRecord
-from .scaled_limits import ScaledLimiter
-from .state import SandboxState
-from .storage import Answer, read_object, xml_answer
 
 Hangup = Callable[[Scope, bool], None]
 """Close the connection of a request; True sends what is buffered first, False resets."""

@@ -10,11 +10,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from mirror.sandbox.histories.rows import Row, merge_rows, step_of
+from mirror.sandbox.state.records import ConsoleLine, RunRecord
+from mirror.sandbox.state.sandbox_state import SandboxState
 from mirror.wandb_protocol.wire import parse_object, spell
-
-from .history import Row, merge_rows, step_of
-from .records import ConsoleLine, RunRecord
-from .state import SandboxState
 
 _STAMPED = re.compile(r"^(ERROR )?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?)Z? ?(.*)$", re.DOTALL)
 

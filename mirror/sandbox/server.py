@@ -14,20 +14,19 @@ import uvicorn
 from starlette.types import Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from mirror.sandbox.app import SandboxApp
+from mirror.sandbox.clock import Clock
+from mirror.sandbox.faults.injector import Injector
+from mirror.sandbox.histories.rows import LiveNumbers
+from mirror.sandbox.recorder import Recorder
+from mirror.sandbox.schema.ages import Age
+from mirror.sandbox.schema.endpoint import GraphQLEndpoint
+from mirror.sandbox.schema.forms import InputArtifactsType, SchemaForm, schema_of
+from mirror.sandbox.state.sandbox_state import SandboxState
+from mirror.sandbox.storage import Bucket, Storage
 from mirror.wandb_protocol.paging import PageLimitMode, PageLimits
 from mirror.wandb_protocol.signing import Signer
 from mirror.wandb_protocol.wording import Wording
-
-from .ages import Age
-from .app import SandboxApp
-from .clock import Clock
-from .graphql_api import GraphQLEndpoint
-from .history import LiveNumbers
-from .injector import Injector
-from .recorder import Recorder
-from .schemas import InputArtifactsType, SchemaForm, schema_of
-from .state import SandboxState
-from .storage import Bucket, Storage
 
 HOST = "127.0.0.1"
 STORAGE_HOST = "localhost"

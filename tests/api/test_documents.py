@@ -19,7 +19,7 @@ from mirror.api.fitting.fit import fit
 from mirror.api.fitting.learning import by_current_names, types_in
 from mirror.records.capabilities import explained
 from mirror.records.server import ServerFacts
-from mirror.sandbox.graphql_api import schema
+from mirror.sandbox.schema.endpoint import schema
 from tests.soaking import thin
 
 SCHEMA = schema()

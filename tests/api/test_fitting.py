@@ -47,7 +47,7 @@ from mirror.errors import (
 )
 from mirror.records.capabilities import explained
 from mirror.records.server import FieldFacts, ServerFacts, TypeFacts
-from mirror.sandbox.graphql_api import schema
+from mirror.sandbox.schema.endpoint import schema
 from tests.api.test_documents import facts_of
 from tests.soaking import thin
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mirror.sandbox import Sandbox
-from mirror.sandbox.records import ConsoleLine, ExportPart, RunRecord
+from mirror.sandbox.state.records import ConsoleLine, ExportPart, RunRecord
 
 STEP_TYPES = {"int64": pa.int64(), "double": pa.float64(), "uint64": pa.uint64(), "int32": pa.int32()}
 FLOATS = [0.0, -0.0, 1.0, -3.0, 0.1, 1 / 3, 1e308, 5e-324, -1e-9, 123456789.125, 2.0**60, math.nan, math.inf, -math.inf]

@@ -10,7 +10,7 @@ import wandb
 
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
-from mirror.sandbox.artifact_state import content_key
+from mirror.sandbox.state.artifacts import content_key
 from tests.pull.contents import mirror_of
 
 from .conftest import ENTITY

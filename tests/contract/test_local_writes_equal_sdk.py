@@ -14,7 +14,7 @@ import pytest
 import mirror as local
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
-from mirror.sandbox.records import RunRecord
+from mirror.sandbox.state.records import RunRecord
 from tests.contract.both import no_sockets, typed
 from tests.contract.conftest import ENTITY
 from tests.mirroring import Mirror

@@ -6,7 +6,7 @@ from typing import Any
 
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
-from mirror.sandbox.records import ConsoleLine
+from mirror.sandbox.state.records import ConsoleLine
 from tests.mirroring import ENTITY, Mirror
 from tests.truth import differences
 

@@ -10,7 +10,7 @@ import pytest
 
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
-from mirror.sandbox.records import RunRecord
+from mirror.sandbox.state.records import RunRecord
 from tests.mirroring import ENTITY, Mirror
 from tests.pull.contents import assert_equal, history, mirror_of
 from tests.soaking import thin

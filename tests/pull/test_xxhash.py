@@ -8,7 +8,7 @@ import pytest
 
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
-from mirror.sandbox.artifact_state import content_key
+from mirror.sandbox.state.artifacts import content_key
 from tests.mirroring import ENTITY, PROJECT, Mirror
 from tests.pull.contents import assert_equal, failures, mirror_of
 

@@ -9,7 +9,7 @@ import pytest
 from mirror.records.operations import Change, Create, Edit
 from mirror.replay.decide import MOST_UNCONFIRMED
 from mirror.sandbox import Fault, Match, Sandbox
-from mirror.sandbox.core_state import DEFAULT_FEATURES
+from mirror.sandbox.state.core import DEFAULT_FEATURES
 from tests.mirroring import ENTITY, PROJECT
 from tests.replaying import Sender
 

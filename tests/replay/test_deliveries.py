@@ -20,7 +20,7 @@ from mirror.records.operations import (
     UploadFile,
 )
 from mirror.sandbox import Sandbox
-from mirror.sandbox.faults import Fault, Match
+from mirror.sandbox.faults.fault import Fault, Match
 from mirror.store.objects.objects import Objects
 from mirror.store.objects.uploads import take_in
 from tests.mirroring import ENTITY, PROJECT, Mirror

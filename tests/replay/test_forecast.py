@@ -31,7 +31,7 @@ from mirror.records.operations import (
 from mirror.replay import Result
 from mirror.replay.merge import Policy
 from mirror.sandbox import Fault, Sandbox
-from mirror.sandbox.artifact_records import ArtifactRecord
+from mirror.sandbox.state.records import ArtifactRecord
 from tests.mirroring import ENTITY, PROJECT, Mirror
 from tests.outbox.conftest import IN_MEMORY
 from tests.replaying import Sender

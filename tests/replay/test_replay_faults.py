@@ -26,7 +26,7 @@ from mirror.records.operations import (
     UseArtifact,
 )
 from mirror.sandbox import Fault, Match, Sandbox
-from mirror.sandbox.core_state import DEFAULT_FEATURES
+from mirror.sandbox.state.core import DEFAULT_FEATURES
 from mirror.store.objects.objects import Objects
 from tests.mirroring import ENTITY, PROJECT
 from tests.replaying import Sender

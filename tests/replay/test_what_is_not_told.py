@@ -25,7 +25,7 @@ from mirror.records.operations import (
     UseArtifact,
 )
 from mirror.sandbox import Fault, Match, Sandbox
-from mirror.sandbox.records import RunRecord
+from mirror.sandbox.state.records import RunRecord
 from tests.mirroring import ENTITY, PROJECT, Mirror
 from tests.replaying import Sender
 from tests.soaking import thin

@@ -6,7 +6,7 @@ import pytest
 
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
-from mirror.sandbox.records import ConsoleLine
+from mirror.sandbox.state.records import ConsoleLine
 from tests.contract.conftest import ENTITY, server
 from tests.run.world import World, world_of
 

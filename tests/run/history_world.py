@@ -20,7 +20,7 @@ import pytest
 from mirror import Api
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
-from mirror.sandbox.records import ExportPart
+from mirror.sandbox.state.records import ExportPart
 from tests.contract.both import words
 from tests.contract.conftest import ENTITY
 from tests.contract.hostile import add_hostile_run

@@ -10,7 +10,7 @@ import pytest
 
 from mirror import Api, NotMirrored
 from mirror.sandbox import Sandbox
-from mirror.sandbox.records import ConsoleLine
+from mirror.sandbox.state.records import ConsoleLine
 from mirror.store.read.console import ConsoleSpan, read_console
 from tests.mirroring import ENTITY, PROJECT, Mirror
 from tests.run.world import World, offline

@@ -14,7 +14,7 @@ from mirror import Api, NotMirrored, StoreError
 from mirror.errors import CommError
 from mirror.run.sdk.like import like
 from mirror.sandbox import Sandbox
-from mirror.sandbox.faults import Fault, Match
+from mirror.sandbox.faults.fault import Fault, Match
 from tests.mirroring import ENTITY, PROJECT, Mirror
 from tests.run.conftest import HOSTILE_NAMES
 from tests.run.world import World, offline

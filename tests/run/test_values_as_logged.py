@@ -9,7 +9,7 @@ import pytest
 
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
-from mirror.sandbox.records import ExportPart, RunRecord
+from mirror.sandbox.state.records import ExportPart, RunRecord
 from mirror.store.sql.statements import connect
 from tests.contract.conftest import ENTITY
 from tests.run.history_world import Histories, histories_of, offline, once

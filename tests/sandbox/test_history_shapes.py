@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mirror.sandbox import Sandbox
-from mirror.sandbox.history_keys import NO_NUMBER
-from mirror.sandbox.records import RunRecord
+from mirror.sandbox.histories.keys import NO_NUMBER
+from mirror.sandbox.state.records import RunRecord
 
 from .conftest import Ask
 

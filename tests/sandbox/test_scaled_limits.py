@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 
 from mirror.sandbox import Fault, Match, Sandbox
-from mirror.sandbox.request_cost import Served, cost_by_rows, heavy_fields, project_of
+from mirror.sandbox.schema.request_cost import Served, cost_by_rows, heavy_fields, project_of
 
 VIEWER = "{ viewer { id } }"
 RUNS = """query Runs($entity: String, $project: String) {

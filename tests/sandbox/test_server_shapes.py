@@ -9,8 +9,8 @@ import pytest
 from graphql import GraphQLSchema, assert_valid_schema, parse, validate
 
 from mirror.sandbox import Sandbox
-from mirror.sandbox.ages import LACKS
-from mirror.sandbox.graphql_api import schema
+from mirror.sandbox.schema.ages import LACKS
+from mirror.sandbox.schema.endpoint import schema
 
 from .conftest import Ask
 

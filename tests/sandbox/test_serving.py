@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from mirror.sandbox import Fault, Sandbox
-from mirror.sandbox.graphql_api import schema
 from mirror.sandbox.resolvers import TABLES
 from mirror.sandbox.resolvers.unserved import UNSERVED
+from mirror.sandbox.schema.endpoint import schema
 
 from .conftest import Ask
 

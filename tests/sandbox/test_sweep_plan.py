@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from mirror.sandbox.sweep_plan import expected_runs, goal, next_parameters, parse_config
+from mirror.sandbox.state.sweep_plan import expected_runs, goal, next_parameters, parse_config
 
 GRID = {
     "method": "grid",

@@ -21,7 +21,7 @@ from mirror.errors import ConfigError
 from mirror.layout import Home
 from mirror.pull import PullRequest, pull
 from mirror.sandbox import Sandbox
-from mirror.sandbox.mongo import compile_filters
+from mirror.sandbox.state.mongo import compile_filters
 from mirror.store.engine.connection import sql_name
 from mirror.store.engine.lake import Lake
 from mirror.store.filters.mongo import compile_filter, compile_order

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from mirror.sandbox.state import SandboxState
+from mirror.sandbox.state.sandbox_state import SandboxState
 from mirror.wandb_protocol.errors import RequestRefused
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from mirror.wandb_protocol.resolvers import Resolvers
-
-from . import (
+from mirror.sandbox.resolvers import (
     agents,
     artifact_collections,
     artifact_edges,
@@ -30,6 +28,7 @@ from . import (
     unserved,
     wide_listings,
 )
+from mirror.wandb_protocol.resolvers import Resolvers
 
 TABLES: tuple[Resolvers, ...] = (
     people.RESOLVERS,

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from mirror.sandbox.schema.context import context
+from mirror.sandbox.state.artifacts import member_by_alias
+from mirror.sandbox.state.listings import ordered
+from mirror.sandbox.state.mongo import compile_filters, named_fields
+from mirror.sandbox.state.records import ArtifactRecord, CollectionRecord, MembershipRecord, ProjectRecord
 from mirror.wandb_protocol.paging import page
 from mirror.wandb_protocol.resolvers import Info, Resolvers, attribute
 from mirror.wandb_protocol.wire import typed_id
-
-from ..artifact_records import ArtifactRecord, CollectionRecord, MembershipRecord
-from ..artifact_state import member_by_alias
-from ..context import context
-from ..listings import ordered
-from ..mongo import compile_filters, named_fields
-from ..records import ProjectRecord
 
 
 def alias_value(collection: CollectionRecord, alias: str) -> dict[str, Any]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from mirror.sandbox.resolvers.artifacts import manifest_value, projects_of
+from mirror.sandbox.schema.context import Context, mutation
+from mirror.sandbox.state.artifacts import content_key
+from mirror.sandbox.state.records import ArtifactRecord, CollectionRecord, RunRecord
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.paging import connection, encode_cursor
 from mirror.wandb_protocol.resolvers import Resolvers
-
-from ..artifact_records import ArtifactRecord, CollectionRecord
-from ..artifact_state import content_key
-from ..context import Context, mutation
-from ..records import RunRecord
-from .artifacts import manifest_value, projects_of
 
 
 def _artifact(ctx: Context, artifact_id: str) -> ArtifactRecord:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from mirror.sandbox.resolvers.artifact_collections import aliases_in, tag_value, type_value
+from mirror.sandbox.schema.context import Context, context
+from mirror.sandbox.state.artifacts import content_key
+from mirror.sandbox.state.records import ArtifactRecord, MembershipRecord, ProjectRecord, RunRecord
+from mirror.sandbox.storage import guess_mimetype
 from mirror.wandb_protocol.paging import page
 from mirror.wandb_protocol.resolvers import Info, Resolvers, attribute, constant
 from mirror.wandb_protocol.wire import typed_id
-
-from ..artifact_records import ArtifactRecord, MembershipRecord
-from ..artifact_state import content_key
-from ..context import Context, context
-from ..records import ProjectRecord, RunRecord
-from ..storage import guess_mimetype
-from .artifact_collections import aliases_in, tag_value, type_value
 
 
 def live(versions: list[ArtifactRecord]) -> list[ArtifactRecord]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from mirror.sandbox.resolvers.artifact_collections import tag_value
+from mirror.sandbox.schema.context import Context, mutation
+from mirror.sandbox.state.records import ArtifactRecord, CollectionKind, CollectionRecord
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.resolvers import Resolvers
-
-from ..artifact_records import ArtifactRecord, CollectionKind, CollectionRecord
-from ..context import Context, mutation
-from .artifact_collections import tag_value
 
 
 def _collection(ctx: Context, collection_id: str, kind: CollectionKind) -> CollectionRecord:

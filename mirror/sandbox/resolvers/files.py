@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from mirror.sandbox.schema.context import Context, context, mutation
+from mirror.sandbox.state.records import FileRecord, RunRecord
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.paging import page
 from mirror.wandb_protocol.resolvers import Info, Resolvers
 from mirror.wandb_protocol.selections import argument_value, selected_fields
-
-from ..context import Context, context, mutation
-from ..records import FileRecord, RunRecord
 
 UPLOAD_HEADERS = ["X-Sandbox-Upload:run-file"]
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from mirror.sandbox.histories.keys import key_table
+from mirror.sandbox.histories.rows import in_steps, live_rows, sample, sampled_by_spec
+from mirror.sandbox.schema.context import context
+from mirror.sandbox.state.records import RunRecord
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.resolvers import Info, Resolvers
 from mirror.wandb_protocol.wire import finite, spell
-
-from ..context import context
-from ..history import in_steps, live_rows, sample, sampled_by_spec
-from ..history_keys import key_table
-from ..records import RunRecord
 
 
 def _require_history(run: RunRecord) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from mirror.sandbox.resolvers.entities import entity_value
+from mirror.sandbox.schema.context import context
+from mirror.sandbox.state.people_records import OrganizationRecord
+from mirror.sandbox.state.records import UserRecord
 from mirror.wandb_protocol.resolvers import Info, Resolvers, attribute, constant
-
-from ..context import context
-from ..people_records import OrganizationRecord
-from ..records import UserRecord
-from .entities import entity_value
 
 
 def _viewer(_root: Any, info: Info) -> UserRecord | None:

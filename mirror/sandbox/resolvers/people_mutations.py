@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from mirror.sandbox.resolvers.entities import entity_value, member_id
+from mirror.sandbox.schema.context import Context, mutation
+from mirror.sandbox.state.people_records import TeamRecord
+from mirror.sandbox.state.records import UserRecord
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.resolvers import Resolvers
-
-from ..context import Context, mutation
-from ..people_records import TeamRecord
-from ..records import UserRecord
-from .entities import entity_value, member_id
 
 
 def _viewer(ctx: Context) -> UserRecord:

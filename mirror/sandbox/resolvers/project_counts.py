@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from mirror.sandbox.resolvers.runs import storage_bytes
+from mirror.sandbox.schema.context import context
+from mirror.sandbox.state.mongo import field_getter
+from mirror.sandbox.state.records import ENDED_STATES, ProjectRecord, RunRecord
 from mirror.wandb_protocol.resolvers import Info, Resolvers
 from mirror.wandb_protocol.wire import spell
-
-from ..context import context
-from ..mongo import field_getter
-from ..records import ENDED_STATES, ProjectRecord, RunRecord
-from .runs import storage_bytes
 
 
 def _matching(project: ProjectRecord, info: Info, filters: str | None) -> list[RunRecord]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from mirror.sandbox.schema.context import Context, mutation
+from mirror.sandbox.state.records import ProjectRecord
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.resolvers import Resolvers
-
-from ..context import Context, mutation
-from ..records import ProjectRecord
 
 REGISTRY_PREFIX = "wandb-registry-"
 """How W&B knows a registry: a project of an organization's entity whose name begins so."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from mirror.sandbox.resolvers.entities import entity_value
+from mirror.sandbox.schema.context import context
+from mirror.sandbox.state.records import ProjectRecord, RunRecord
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.paging import Window, page
 from mirror.wandb_protocol.resolvers import Info, Resolvers, attribute, constant
-
-from ..context import context
-from ..records import ProjectRecord, RunRecord
-from .entities import entity_value
 
 
 def _project(_root: Any, info: Info, name: str | None = None, entityName: str | None = None) -> ProjectRecord | None:

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mirror.sandbox.resolvers.artifact_collections import collections_shown, members_shown
+from mirror.sandbox.resolvers.entities import entity_value
+from mirror.sandbox.schema.context import Context, context, mutation
+from mirror.sandbox.state.mongo import compile_filters, named_fields
+from mirror.sandbox.state.people_records import TeamRecord
+from mirror.sandbox.state.records import CollectionRecord, ProjectRecord, UserRecord
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.paging import page
 from mirror.wandb_protocol.resolvers import Info, Resolvers
 from mirror.wandb_protocol.wire import typed_id
-
-from ..artifact_records import CollectionRecord
-from ..context import Context, context, mutation
-from ..mongo import compile_filters, named_fields
-from ..people_records import TeamRecord
-from ..records import ProjectRecord, UserRecord
-from .artifact_collections import collections_shown, members_shown
-from .entities import entity_value
 
 _REGISTRY_FIELDS = named_fields(
     {

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from mirror.sandbox.schema.context import Context, mutation
+from mirror.sandbox.state.mongo import compile_filters
+from mirror.sandbox.state.records import ProjectRecord, RunRecord
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.resolvers import Resolvers
-
-from ..context import Context, mutation
-from ..mongo import compile_filters
-from ..records import ProjectRecord, RunRecord
 
 
 def _project(ctx: Context, given: dict[str, Any]) -> ProjectRecord:

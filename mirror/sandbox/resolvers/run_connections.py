@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from mirror.sandbox.histories.keys import joined_key_table
+from mirror.sandbox.schema.context import context
+from mirror.sandbox.state.mongo import plain_time
+from mirror.sandbox.state.records import RunRecord
 from mirror.wandb_protocol.resolvers import Info, Resolvers
-
-from ..context import context
-from ..history_keys import joined_key_table
-from ..mongo import plain_time
-from ..records import RunRecord
 
 
 def _matching(connection: dict[str, Any]) -> list[RunRecord]:

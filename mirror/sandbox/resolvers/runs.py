@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from mirror.sandbox.histories.rows import lookup
+from mirror.sandbox.schema.context import context
+from mirror.sandbox.state.records import ENDED_STATES, RunRecord, SweepRecord
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.paging import connection, decode_cursor, encode_cursor
 from mirror.wandb_protocol.resolvers import Info, Resolvers, attribute
 from mirror.wandb_protocol.wire import parse_object, spell
-
-from ..context import context
-from ..history import lookup
-from ..records import ENDED_STATES, RunRecord, SweepRecord
 
 
 def _project_id(run: RunRecord, _info: Info) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mirror.sandbox.schema.context import context
 from mirror.wandb_protocol.resolvers import Info, Resolvers, constant
-
-from ..context import context
 
 
 def _frontend_host(_server: Any, info: Info) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from mirror.sandbox.schema.context import Context, mutation
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.resolvers import Resolvers
-
-from ..context import Context, mutation
 
 
 def _delete_sweep(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:

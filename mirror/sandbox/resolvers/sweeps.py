@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from mirror.sandbox.histories.rows import lookup
+from mirror.sandbox.schema.context import Context, context, mutation
+from mirror.sandbox.state.mongo import compile_filters, named_fields
+from mirror.sandbox.state.records import ProjectRecord, RunRecord, SweepRecord
+from mirror.sandbox.state.sweep_plan import expected_runs, goal, parse_config
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.paging import page
 from mirror.wandb_protocol.resolvers import Info, Resolvers, attribute, constant
 from mirror.wandb_protocol.wire import typed_id
-
-from ..context import Context, context, mutation
-from ..history import lookup
-from ..mongo import compile_filters, named_fields
-from ..records import ProjectRecord, RunRecord, SweepRecord
-from ..sweep_plan import expected_runs, goal, parse_config
 
 _FIELDS = named_fields(
     {

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from mirror.sandbox.resolvers.entities import entity_value
+from mirror.sandbox.schema.context import Context, context
+from mirror.sandbox.state.records import ProjectRecord, UserRecord
 from mirror.wandb_protocol.paging import page
 from mirror.wandb_protocol.resolvers import Info, Resolvers
-
-from ..context import Context, context
-from ..records import ProjectRecord, UserRecord
-from .entities import entity_value
 
 
 def _readable(ctx: Context) -> list[ProjectRecord]:

@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mirror.sandbox import Sandbox
-from mirror.sandbox.history_keys import key_table
-from mirror.sandbox.records import ExportPart
+from mirror.sandbox.histories.keys import key_table
+from mirror.sandbox.state.records import ExportPart
 from tests.bench.made_runs import config_of, created_at, run_id, summary_of
 from tests.mirroring import ENTITY, PROJECT
 

@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 from mirror.sandbox import Sandbox
-from mirror.sandbox.records import ENDED_STATES, RunRecord
+from mirror.sandbox.state.records import ENDED_STATES, RunRecord
 
 PROJECTS = (("team", "alpha"), ("team", "beta"), ("lab", "cron"), ("lab", "p0"))
 MOST_ALIVE = 8  # running runs

@@ -17,16 +17,15 @@ from graphql import (
     parse,
 )
 
+from mirror.sandbox.faults.fields import FieldFaults
+from mirror.sandbox.schema.context import Context
+from mirror.sandbox.schema.forms import SchemaForm, schema, schema_of
+from mirror.sandbox.state.records import UserRecord
+from mirror.sandbox.state.sandbox_state import SandboxState
+from mirror.sandbox.storage import Answer
 from mirror.wandb_protocol.documents import RefusedDocument, checked_document
 from mirror.wandb_protocol.errors import errors_object, json_body, resolver_error, status_of
 from mirror.wandb_protocol.wording import Wording, reword, spell_refusal
-
-from .context import Context
-from .field_faults import FieldFaults
-from .records import UserRecord
-from .schemas import SchemaForm, schema, schema_of
-from .state import SandboxState
-from .storage import Answer
 
 
 class NoIntrospection(ASTValidationRule):

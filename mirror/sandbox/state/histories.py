@@ -7,13 +7,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from mirror.sandbox.histories.export_style import ColumnStyle, StepType
+from mirror.sandbox.histories.exports import split, write_part
+from mirror.sandbox.histories.rows import merge_rows, step_of
+from mirror.sandbox.state.core import CoreState
+from mirror.sandbox.state.records import ENDED_STATES, ConsoleLine, ExportPart, RunRecord
 from mirror.wandb_protocol.wire import seconds_since_epoch, spell
-
-from .core_state import CoreState
-from .export_style import ColumnStyle, StepType
-from .exports import split, write_part
-from .history import merge_rows, step_of
-from .records import ENDED_STATES, ConsoleLine, ExportPart, RunRecord
 
 
 class HistoryShelf(CoreState):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .file_state import FileShelf
-from .records import RunRecord
+from mirror.sandbox.state.files import FileShelf
+from mirror.sandbox.state.records import RunRecord
 
 
 class Trash(FileShelf):

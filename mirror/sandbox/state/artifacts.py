@@ -10,13 +10,19 @@ from typing import Any
 
 import xxhash
 
+from mirror.sandbox.state.core import CoreState
+from mirror.sandbox.state.records import (
+    ArtifactRecord,
+    CollectionKind,
+    CollectionRecord,
+    MembershipRecord,
+    ProjectRecord,
+    RunRecord,
+    UserRecord,
+)
+from mirror.sandbox.storage import md5_base64
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.wire import number_id, spell, typed_id
-
-from .artifact_records import ArtifactRecord, CollectionKind, CollectionRecord, MembershipRecord
-from .core_state import CoreState
-from .records import ProjectRecord, RunRecord, UserRecord
-from .storage import md5_base64
 
 STORAGE_POLICY = "wandb-storage-policy-v1"
 CONTENT_PREFIX = "wandb_artifacts/"

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from mirror.sandbox.state.records import ProjectRecord, RunRecord, UserRecord
+from mirror.sandbox.state.sandbox_state import SandboxState
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.resolvers import Info, Resolver
-
-from .records import ProjectRecord, RunRecord, UserRecord
-from .state import SandboxState
 
 
 @dataclass(kw_only=True)

@@ -8,17 +8,24 @@ import secrets
 import threading
 from collections.abc import Iterable
 
+from mirror.sandbox.clock import Clock
+from mirror.sandbox.histories.rows import LiveNumbers
+from mirror.sandbox.state.listings import RunListings
+from mirror.sandbox.state.people_records import ApiKeyRecord, Invite, OrganizationRecord, TeamRecord
+from mirror.sandbox.state.records import (
+    AgentRecord,
+    ArtifactRecord,
+    CollectionRecord,
+    FileRecord,
+    ProjectRecord,
+    RunRecord,
+    SweepRecord,
+    UserRecord,
+)
+from mirror.sandbox.storage import Bucket, Storage
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.paging import PageLimits
 from mirror.wandb_protocol.wire import Moment, number_id, timestamp, typed_id
-
-from .artifact_records import ArtifactRecord, CollectionRecord
-from .clock import Clock
-from .history import LiveNumbers
-from .listings import RunListings
-from .people_records import ApiKeyRecord, Invite, OrganizationRecord, TeamRecord
-from .records import AgentRecord, FileRecord, ProjectRecord, RunRecord, SweepRecord, UserRecord
-from .storage import Bucket, Storage
 
 DEFAULT_FEATURES: frozenset[str] = frozenset(
     {

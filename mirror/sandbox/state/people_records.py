@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .records import UserRecord
+from mirror.sandbox.state.records import UserRecord
 
 
 @dataclass(kw_only=True, eq=False)

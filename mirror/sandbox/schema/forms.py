@@ -9,12 +9,10 @@ from typing import Any, Literal
 
 from graphql import GraphQLSchema
 
+from mirror.sandbox.schema.ages import LACKS, LEGACY_LACKS, Age
+from mirror.sandbox.schema.pruning import prune, retype
+from mirror.sandbox.state.records import CollectionRecord, RunRecord
 from mirror.wandb_protocol.schema import executable_schema
-
-from .ages import LACKS, LEGACY_LACKS, Age
-from .artifact_records import CollectionRecord
-from .pruning import prune, retype
-from .records import RunRecord
 
 InputArtifactsType = Literal["ArtifactConnection", "InputArtifactConnection"]
 
@@ -48,7 +46,7 @@ def schema_of(form: SchemaForm) -> GraphQLSchema:
     Raises:
         ValueError: `hide` names what the schema does not have.
     """
-    from .resolvers import TABLES
+    from mirror.sandbox.resolvers import TABLES
 
     built = executable_schema(TABLES, dict.fromkeys(("Initiator", "ArtifactCollection"), _resolve_type))
     retype(built, "Run.inputArtifacts", form.input_artifacts_type)

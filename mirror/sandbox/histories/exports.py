@@ -10,10 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mirror.sandbox.histories.export_style import PartStyle
+from mirror.sandbox.histories.keys import flattened
 from mirror.wandb_protocol.wire import spell
-
-from .export_style import PartStyle
-from .history_keys import flattened
 
 _STEP_TYPES = {"int64": pa.int64(), "double": pa.float64(), "uint64": pa.uint64(), "null": pa.int64()}
 

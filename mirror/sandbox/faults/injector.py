@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from .faults import Effect, Fault, RequestFacts
+from mirror.sandbox.faults.fault import Effect, Fault, RequestFacts
 
 # Effects that neither take the place of an answer nor rewrite a finished one.
 _APART = frozenset({"latency", "rate_limit", "scaled_rate_limit", "field_error", "null_node"})

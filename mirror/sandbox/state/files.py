@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from mirror.sandbox.state.core import CoreState
+from mirror.sandbox.state.records import FileRecord, RunRecord
+from mirror.sandbox.storage import guess_mimetype, md5_base64
 from mirror.wandb_protocol.wire import number_id
-
-from .core_state import CoreState
-from .records import FileRecord, RunRecord
-from .storage import guess_mimetype, md5_base64
 
 
 class FileShelf(CoreState):

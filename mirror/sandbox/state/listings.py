@@ -7,11 +7,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mirror.sandbox.state.mongo import Fields, compile_filters, field_getter
+from mirror.sandbox.state.records import ProjectRecord, RunRecord
 from mirror.wandb_protocol.listing_arguments import field_and_direction
 from mirror.wandb_protocol.paging import PageLimits, Window, connection, decode_cursor, encode_cursor
-
-from .mongo import Fields, compile_filters, field_getter
-from .records import ProjectRecord, RunRecord
 
 
 def ordered(items: Sequence[Any], order: str | None, fields: Fields) -> list[Any]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 
+from mirror.sandbox.state.core import CoreState
+from mirror.sandbox.state.people_records import ApiKeyRecord, Invite, OrganizationRecord, TeamRecord
+from mirror.sandbox.state.records import UserRecord
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.wire import typed_id
-
-from .core_state import CoreState
-from .people_records import ApiKeyRecord, Invite, OrganizationRecord, TeamRecord
-from .records import UserRecord
 
 
 class PeopleShelf(CoreState):

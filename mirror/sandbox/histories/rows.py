@@ -6,10 +6,9 @@ import bisect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from mirror.sandbox.histories.keys import flattened
+from mirror.sandbox.state.records import RunRecord
 from mirror.wandb_protocol.wire import finite
-
-from .history_keys import flattened
-from .records import RunRecord
 
 Row = dict[str, Any]
 LiveNumbers = Literal["float", "int"]

@@ -6,12 +6,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mirror.sandbox.histories.keys import key_table
+from mirror.sandbox.histories.rows import lookup
+from mirror.sandbox.state.records import RunRecord
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.listing_arguments import filters_object
-
-from .history import lookup
-from .history_keys import key_table
-from .records import RunRecord
 
 Predicate = Callable[[Any], bool]
 Getter = Callable[[Any], Any]

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mirror.wandb_protocol.wire import Moment, NonFinite, config_envelope, spell, typed_id
-
-from .artifact_state import ArtifactShelf
-from .core_state import DEFAULT_FEATURES
-from .export_style import ColumnStyle, ExportStyle, StepType
-from .history import merge_rows
-from .history_state import HistoryShelf, in_turn
-from .people_state import PeopleShelf
-from .records import (
+from mirror.sandbox.histories.export_style import ColumnStyle, ExportStyle, StepType
+from mirror.sandbox.histories.rows import merge_rows
+from mirror.sandbox.state.artifacts import ArtifactShelf
+from mirror.sandbox.state.core import DEFAULT_FEATURES
+from mirror.sandbox.state.histories import HistoryShelf, in_turn
+from mirror.sandbox.state.people import PeopleShelf
+from mirror.sandbox.state.records import (
     ENDED_STATES,
     ConsoleLine,
     ProjectRecord,
@@ -25,7 +23,8 @@ from .records import (
     SweepRecord,
     UserRecord,
 )
-from .trash import Trash
+from mirror.sandbox.state.trash import Trash
+from mirror.wandb_protocol.wire import Moment, NonFinite, config_envelope, spell, typed_id
 
 __all__ = ["DEFAULT_FEATURES", "SandboxState"]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .records import RunRecord
+from mirror.sandbox.state.records import RunRecord
 
 NO_NUMBER = -1.7976931348623157e308
 _SCALARS = {kind: json.dumps({"type": kind}) for kind in ("bool", "nil", "number", "string")}

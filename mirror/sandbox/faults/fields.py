@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from mirror.sandbox.faults.fault import Fault
+from mirror.sandbox.state.records import FileRecord, RunRecord
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.resolvers import Info
-
-from .faults import Fault
-from .records import FileRecord, RunRecord
 
 _CONNECTIONS: Mapping[str, frozenset[str]] = {
     "files": frozenset({"FileConnection"}),

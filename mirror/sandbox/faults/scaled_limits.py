@@ -7,9 +7,9 @@ import math
 import threading
 from dataclasses import dataclass, field
 
-from .faults import Fault, RequestFacts
-from .request_cost import Served, heavy_fields, project_of
-from .storage import Answer
+from mirror.sandbox.faults.fault import Fault, RequestFacts
+from mirror.sandbox.schema.request_cost import Served, heavy_fields, project_of
+from mirror.sandbox.storage import Answer
 
 SCALE = 1000
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from typing import Any, Literal
 
-from .recorder import Kind
-from .request_cost import Cost, cost_by_rows
-from .storage import Answer, xml_answer
+from mirror.sandbox.recorder import Kind
+from mirror.sandbox.schema.request_cost import Cost, cost_by_rows
+from mirror.sandbox.storage import Answer, xml_answer
 
 Effect = Literal[
     "answer",

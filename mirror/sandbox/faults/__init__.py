@@ -1,0 +1,1 @@
+"""Faults on purpose, which shape requests and answers until they are used up; rate limits that the server tells."""
