@@ -56,5 +56,6 @@ def all_works(works: Sequence[str], folder: Path, runs: int) -> dict[str, Taken]
                 (server,),
             )
             ((peak, said),) = found
-            took[work] = Taken(cost, peak, int(json.loads(said).get("requests", 0)))
+            answer = json.loads(said[said.index("{") :])  # DuckDB draws a bar before it, as in any interactive Python
+            took[work] = Taken(cost, peak, int(answer.get("requests", 0)))
     return took
