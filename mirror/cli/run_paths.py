@@ -16,6 +16,7 @@ from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.records.addresses import RunPath
 from mirror.records.visible import visible
+from mirror.run.naming import near_projects
 from mirror.run.sdk.paths import id_of_typed, typed_of_id
 from mirror.store.engine.reader import Reader
 from mirror.store.read.names import LISTED, NamedRun, display_names, runs_named, similar_runs
@@ -120,12 +121,11 @@ def parse_run_path(text: str, sources: Sequence[SourceSettings] = ()) -> RunPath
 def not_mirrored(path: RunPath, home: Home) -> NotMirrored:
     """The error for a run that is not held, with those that may be meant."""
     typed = f"{path.key}/{typed_of_id(path.run_id)}"
-    near: list[NamedRun] = []
+    near = ""
     with contextlib.suppress(MirrorError), Reader(home) as lake:
         entity, project, name = path
-        near = runs_named(lake, name, project=project, entity=entity)
-        near = near or similar_runs(lake, name, project=project, entity=entity)
+        runs = runs_named(lake, name, project=project, entity=entity)
+        runs = runs or similar_runs(lake, name, project=project, entity=entity)
+        near = _listed(runs) or "\n".join(f"  {one}/…" for one in near_projects(lake, entity, project))
     hint = f"fetch it with `wandb-mirror pull {typed}`"
-    return NotMirrored(
-        f"run {typed} is not in this mirror", hint=f"{hint}, or did you mean\n{_listed(near)}" if near else hint
-    )
+    return NotMirrored(f"run {typed} is not in this mirror", hint=f"{hint}, or did you mean\n{near}" if near else hint)
