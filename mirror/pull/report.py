@@ -32,6 +32,7 @@ class ProjectReport(msgspec.Struct, kw_only=True):
     requests_ahead: int = 0  # of a dry run: GraphQL requests beside those of the listing
     cut_short: int = 0  # of a dry run: runs of whose files or artifacts only the first page is counted
     skipped: int = 0  # places in listings where the server put nothing, or what nobody can read
+    beyond: int = 0  # new runs that the source's states, tags or day leave out, and that the server listed all the same
     failed: list[Failure] = msgspec.field(default_factory=list)  # runs, or parts of them, left behind with the reason
     left_behind: int = 0  # items that are not over when the pull ends: of this pass, and of earlier ones
     error: MirrorError | None = None  # why the pass stopped before its end
