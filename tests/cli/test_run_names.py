@@ -98,6 +98,16 @@ def test_a_slip_is_met_with_what_may_be_meant(typed: str, meant: str, at: Cli) -
     assert meant in at.fails(5, "show", typed).hint
 
 
+@pytest.mark.parametrize("typed", ["*", "calm*", "acme/vision/*", "vision/?"])
+def test_a_pattern_names_no_run_and_is_met_with_the_command_that_lists_them(typed: str, at: Cli) -> None:
+    assert "`wandb-mirror runs` lists them" in at.fails(5, "show", typed).hint
+
+
+@pytest.mark.parametrize("typed", ["", "  ", "/"])
+def test_a_variable_that_is_not_set_names_no_run(typed: str, at: Cli) -> None:
+    assert at.fails(3, "show", typed).error == "error: no run is named: the name is empty"
+
+
 def test_what_is_like_nothing_is_met_with_no_guess(at: Cli) -> None:
     assert "did you mean" not in at.fails(5, "show", "entirely-different").hint
 
