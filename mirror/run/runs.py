@@ -101,7 +101,8 @@ class Runs(SizedPages[Run]):
     @as_comm_error
     def to_df(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """A row a run: its facts, then config and summary as columns `config.lr`, `summary.loss`, and `config.opt.name`
-        of a dictionary. The SDK has no such members.
+        of a dictionary, which is `config["opt"]["name"]` where a run has a key `opt.name` as well. The SDK has no such
+        members.
 
         Args:
             columns: which, in this order; None: all. A column that no run has is empty.
