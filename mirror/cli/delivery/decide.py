@@ -96,7 +96,7 @@ def drop(home: str | None, config: str | None, entry_id: str, yes: bool, as_json
     """
     setting = find_setting(home, config)
     state, entry = _open(setting).get(entry_id)
-    if state == "claimed" and not daemon_listens(setting.home):  # a daemon drops between its rounds
+    if state == "claimed" and not daemon_listens(setting.home, say):  # a daemon drops between its rounds
         raise ConfigError(f"entry {entry.id} is claimed: a replay is at it", hint=_CLAIMED_HINT)
     if not yes and not _agreed(f"give up {wish(entry.operation)} of {entry.run_path}?"):
         say("kept")
