@@ -11,7 +11,7 @@ import pytest
 from mirror.cli.first_steps.questions import chosen
 from mirror.sandbox import Sandbox
 from tests.cli.conftest import Cli
-from tests.terminal import plain
+from tests.terminal import CTRL_C, CTRL_D, plain
 
 
 @pytest.fixture
@@ -50,6 +50,19 @@ def test_it_asks_for_server_key_and_projects_and_estimates_the_first_pull(cli: C
     assert seen.rstrip().endswith("next: wandb-mirror pull")
     said = cli("pull", code=0)
     assert "5 new or changed" in said.err
+
+
+@pytest.mark.parametrize("typed", [CTRL_C, CTRL_D], ids=["ctrl-c", "ctrl-d"])
+def test_a_question_that_is_left_ends_its_line(cli: Cli, offering: Sandbox, typed: str) -> None:
+    with cli.at(offering).at_terminal("init") as terminal:
+        terminal.reads("]: ")
+        terminal.types("\n")
+        terminal.reads("with commas: ")
+        terminal.types_until(typed, "interrupted; ")
+        assert terminal.ends() == 130
+    last = plain(terminal.drawn).replace("\r", "").rstrip("\n").split("\n")
+    assert last[-1].startswith("interrupted; nothing is lost"), last
+    assert last[-2].removesuffix("^C").endswith("with commas: ")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from mirror.cli.by_daemon import ask_daemon
 from mirror.cli.commands.verify import print_finding, progress_bar
 from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import find_setting, setting_options
+from mirror.cli.terminal.asking import confirm
 from mirror.cli.terminal.output import on_terminal, plural, print_json, say, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.clock import utc_now
@@ -95,4 +96,5 @@ def _print(plan: Plan) -> None:
 def _ask(*, as_json: bool) -> None:
     if as_json or not sys.stdin.isatty():
         raise Refused("nobody can be asked whether to go on", hint="look at it with --dry-run, then give --yes")
-    click.confirm("Go on?", abort=True, err=True)
+    if not confirm("Go on?"):
+        raise click.Abort

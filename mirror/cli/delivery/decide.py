@@ -12,6 +12,7 @@ from mirror.cli.delivery.entries import entry_json, operations_text, wish
 from mirror.cli.delivery.queueing import next_step
 from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import Setting, find_setting, setting_options
+from mirror.cli.terminal.asking import confirm
 from mirror.cli.terminal.output import UTF8, print_json, say, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.clock import utc_now
@@ -120,7 +121,7 @@ _CLAIMED_HINT = "wait until it is done; what a killed one left, `wandb-mirror re
 def _agreed(question: str) -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise Refused("an entry that is dropped is never delivered", hint="agree with --yes")
-    return click.confirm(question, err=True)
+    return confirm(question)
 
 
 def _open(setting: Setting) -> Outbox:
