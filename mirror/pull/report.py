@@ -19,6 +19,7 @@ class ProjectReport(msgspec.Struct, kw_only=True):
     phase: str = "listing"  # "listing", "fetching", "writing"; for progress
     listed: int = 0  # runs that the server listed
     settled: int = 0  # of those, runs that are done with all that they contain; for progress
+    fetched: int = 0  # runs whose contents came, though not all are committed yet; for progress
     written: int = 0  # new or changed
     new: int = 0  # of those, runs that were not held before
     unchanged: int = 0
