@@ -372,16 +372,14 @@ def _example(where: str) -> str:
 
 def _fields_at(where: str) -> list[str]:
     """The names that a table of the file may hold."""
-    tables: dict[str, type[msgspec.Struct]] = {
-        "server": ServerSettings,
-        "pull": PullSettings,
-        "store": StoreSettings,
-        "retention": RetentionSettings,
-        "daemon": DaemonSettings,
-        "health": HealthSettings,
-        "source": SourceSettings,
-    }
-    if ".watch[" in where:
-        return list(WatchSettings.__struct_fields__)
-    struct = tables.get(re.sub(r"\[.*", "", where), Config)
-    return list(struct.__struct_fields__)
+    table = "source.watch" if ".watch[" in where else re.sub(r"\[.*", "", where)
+    return list(tables_of_file().get(table, Config).__struct_fields__)
+
+
+def tables_of_file() -> dict[str, type[msgspec.Struct]]:
+    """The tables that the file may hold, by name; `source` and `source.watch` may come again."""
+    once = {field.encode_name: field.type for field in msgspec.structs.fields(Config) if field.type in _ONCE}
+    return {**once, "source": SourceSettings, "source.watch": WatchSettings}
+
+
+_ONCE = (ServerSettings, PullSettings, StoreSettings, RetentionSettings, DaemonSettings, HealthSettings)

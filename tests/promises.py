@@ -225,7 +225,7 @@ PROMISES = (
             **files("run", "history_values values_as_logged"),
             **files("api", "rows times"),
             **files("cli", "history"),
-            **files("cli", "compare names plot run_names"),
+            **files("cli", "compare names narrowed_pulls plot run_names"),
         },
     ),
     Promise(

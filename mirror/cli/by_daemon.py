@@ -73,7 +73,7 @@ def ask_daemon(home: Home, request: Request, kind: type[T], watcher: PullWatcher
         try:
             done = _asked(home, request, kind, watcher or SilentPull())
         except DaemonLeft as error:
-            if isinstance(request, AskDrop | AskRepair) or not daemon_listens(home):
+            if isinstance(request, AskDrop | AskRepair) or not daemon_listens(home, say):
                 raise
             left = error
             say("the daemon took its configuration anew, and is asked again")
@@ -86,7 +86,7 @@ def ask_daemon(home: Home, request: Request, kind: type[T], watcher: PullWatcher
 
 
 def _asked(home: Home, request: Request, kind: type[T], watcher: PullWatcher) -> T | None:
-    heard = replies(home, request)
+    heard = replies(home, request, say)
     if heard is None:
         return None
     shown, waits = _Shown(watcher), False

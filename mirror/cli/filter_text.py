@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from mirror.errors import ConfigError
+from mirror.narrowed import filter_of
+
+EXAMPLE = 'for example \'{"state": "finished"}\''
 
 
 def parse_filter(text: str) -> dict[str, Any]:
-    """The object that `--filter` names.
+    """The object that `--filter` names; `{}` keeps every run.
 
     Raises:
-        ConfigError: it is not JSON, or no object.
+        ConfigError: it is not JSON, no object, or has an operator that W&B does not know.
     """
+    if text.strip() == "{}":
+        return {}
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"--filter is not JSON: {error}", hint='for example \'{"state": "finished"}\'') from error
-    if not isinstance(value, dict):
-        raise ConfigError("--filter must be a JSON object", hint='for example \'{"state": "finished"}\'')
-    return value
+        return filter_of(text)
+    except ValueError as error:
+        raise ConfigError(str(error).replace("the filter", "--filter", 1), hint=EXAMPLE) from error

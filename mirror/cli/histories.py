@@ -20,6 +20,7 @@ from mirror.store.metrics.system_history import system_history
 from mirror.store.read.run_overview import RunOverview, history_keys, logged_as_none, run_overview, unknown_among
 from mirror.texts.naming import near
 
+KEYS_SHOWN = 8  # where none is near
 OWN_KEYS = ("_step", "_timestamp", "_runtime")
 
 
@@ -37,6 +38,23 @@ def keys_of_people(home: Home, path: RunPath, keys: list[str] | None) -> list[st
     return [find_key(key, held) if key in unknown else key for key in keys]
 
 
+def keys_of_runs(home: Home, paths: Sequence[RunPath], keys: Sequence[str]) -> list[str]:
+    """The same for several runs, of which one at least logged a key; what none did is said once, and left out.
+
+    Raises:
+        AmbiguousName: several keys fit.
+    """
+    with Reader(home) as lake:
+        held = list(dict.fromkeys(key for path in paths for key in history_keys(lake, path)))
+    named = [key if key in held or not unknown_among(held, [key]) else find_key(key, held) for key in keys]
+    unknown = unknown_among(held, named)
+    for key in unknown:
+        close = near(key, held)
+        known = ", ".join(close or [name for name in held if name not in OWN_KEYS][:KEYS_SHOWN])
+        say(f"none of these runs logged {key!r}" + (f"; {'near' if close else 'known'} are {known}" if known else ""))
+    return [key for key in named if key not in unknown]
+
+
 @contextlib.contextmanager
 def open_history(
     home: Home,
@@ -45,6 +63,8 @@ def open_history(
     every_key: bool,
     steps: tuple[int | None, int | None],
     system: bool,
+    *,
+    explains_keys: bool = True,
 ) -> Iterator[WideRows]:
     """The rows that are asked for, after what is to be said about them.
 
@@ -71,7 +91,7 @@ def open_history(
             reader = wide_history(
                 lake, path, keys=keys, min_step=steps[0], max_step=steps[1], rows="all" if every_key else "any"
             )
-            if unknown := unknown_among(held, keys or ()):
+            if explains_keys and (unknown := unknown_among(held, keys or ())):
                 _explain_keys(path, unknown, logged_as_none(lake, path, unknown), held)
         yield WideRows(reader, None if system else Axes(lake, path))
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Sequence
 
 from mirror.cli.terminal.output import say
-from mirror.errors import AmbiguousName, NotMirrored
+from mirror.errors import AmbiguousName, MirrorError, NotMirrored
 from mirror.layout import Home
+from mirror.records.runs import RUN_STATES
 from mirror.store.engine.reader import Reader
+from mirror.store.read.names import states_held
 from mirror.store.read.projects import mirrored_projects
 from mirror.texts.naming import meant, near
 from mirror.texts.visible import visible
@@ -64,6 +67,22 @@ def find_key(text: str, known: Sequence[str]) -> str:
     if found:
         say(f"{text!r} is taken for {found[0]!r}")
     return found[0] if found else text
+
+
+def warn_of_states(states: Iterable[str], home: Home) -> None:
+    """Say which states no run can be in, as far as is known, with the near ones: a server may know more of them."""
+    unknown = [state for state in dict.fromkeys(states) if state not in RUN_STATES]
+    if not unknown:
+        return
+    held: Sequence[str] = []
+    with contextlib.suppress(MirrorError), Reader(home) as lake:
+        held = states_held(lake)
+    known = sorted(RUN_STATES.union(held))
+    for state in unknown:
+        if state not in held:
+            close = near(state.lower(), known)
+            meant_for = f"near are {', '.join(map(visible, close))}" if close else f"known are {', '.join(known)}"
+            say(f"warning: {state!r} is no state that W&B or this mirror knows; {meant_for}")
 
 
 def _lines(names: Sequence[str]) -> str:

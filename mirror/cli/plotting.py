@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
-from mirror.cli.histories import collect, keys_of_people, open_history
+from mirror.cli.histories import collect, keys_of_runs, open_history
 from mirror.cli.terminal.curves import print_curve, print_curves
 from mirror.cli.terminal.output import say, write
 from mirror.cli.terminal.plot import Series
@@ -59,9 +59,11 @@ def plot_runs(
         NotMirrored: a run, or its history, is not held.
     """
     found: dict[str, list[Series]] = {}
+    if keys is not None and not system:
+        keys = keys_of_runs(home, list(runs), keys)
+        runs = runs if keys else {}
     for run, name in runs.items():
-        keys = keys if system else keys_of_people(home, run, keys)
-        with open_history(home, run, keys, False, steps, system) as rows:
+        with open_history(home, run, keys, False, steps, system, explains_keys=False) as rows:
             drawn = collect(rows)
         if keys is None and drawn:
             keys = _chosen(drawn, None, most)  # of the further runs these alone are read
@@ -69,7 +71,7 @@ def plot_runs(
             if key in drawn:
                 title = drawn[key].name  # runs that define another step metric have a plot of their own
                 found.setdefault(title, []).append(_named(drawn[key], name, from_zero=system))
-            elif drawn:
+            else:
                 say(f"{run} has no numbers of {key!r}")
     if not found:
         say("there is nothing to draw")

@@ -15,6 +15,7 @@ from mirror.errors import AmbiguousName, ConfigError, MirrorError, NotMirrored
 from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.records.addresses import RunPath
+from mirror.run.naming import near_projects
 from mirror.run.sdk.paths import id_of_typed, typed_of_id
 from mirror.store.engine.reader import Reader
 from mirror.store.read.names import LISTED, NamedRun, display_names, runs_named, similar_runs
@@ -22,6 +23,7 @@ from mirror.store.read.runs import is_held
 from mirror.texts.visible import visible
 
 _FORMS = "ENTITY/PROJECT/RUN_ID, its web address, or an id or a name that just one mirrored run has"
+_NO_PATTERNS = "a pattern stands for no run: `wandb-mirror runs` lists them"
 SHOWN = 8  # runs that fit, listed one by one
 
 
@@ -42,6 +44,8 @@ def find_run(text: str, setting: Setting, *, whole: bool = False) -> RunPath:
         ConfigError: it names no run.
         NotMirrored: no run of this mirror fits.
     """
+    if not text.strip(" /:"):  # a variable of a shell that is not set
+        raise ConfigError("no run is named: the name is empty", hint=f"write {_FORMS}")
     with contextlib.suppress(ConfigError):
         return parse_run_path(text)
     typed: RunPath | None = None
@@ -60,11 +64,17 @@ def find_run(text: str, setting: Setting, *, whole: bool = False) -> RunPath:
         if found:
             count = f"{LISTED} runs or more" if len(found) == LISTED else f"{len(found)} runs"
             raise AmbiguousName(f"{text!r} fits {count}", hint=f"name one of them:\n{_listed(found)}")
-        if typed is not None:
+        if typed is not None and not _is_pattern(name):
             return typed
         near = similar_runs(lake, name, project=outer[0] if outer else None)
     hint = f"did you mean\n{_listed(near)}" if near else f"write {_FORMS}"
+    if _is_pattern(name):
+        hint = _NO_PATTERNS
     raise NotMirrored(f"{text!r} does not name a run of this mirror", hint=hint)
+
+
+def _is_pattern(name: str) -> bool:
+    return bool(set("*?") & set(name))
 
 
 def names_of(home: Home, runs: Sequence[RunPath]) -> dict[RunPath, str]:
@@ -120,12 +130,11 @@ def parse_run_path(text: str, sources: Sequence[SourceSettings] = ()) -> RunPath
 def not_mirrored(path: RunPath, home: Home) -> NotMirrored:
     """The error for a run that is not held, with those that may be meant."""
     typed = f"{path.key}/{typed_of_id(path.run_id)}"
-    near: list[NamedRun] = []
+    near = ""
     with contextlib.suppress(MirrorError), Reader(home) as lake:
         entity, project, name = path
-        near = runs_named(lake, name, project=project, entity=entity)
-        near = near or similar_runs(lake, name, project=project, entity=entity)
-    hint = f"fetch it with `wandb-mirror pull {typed}`"
-    return NotMirrored(
-        f"run {typed} is not in this mirror", hint=f"{hint}, or did you mean\n{_listed(near)}" if near else hint
-    )
+        runs = runs_named(lake, name, project=project, entity=entity)
+        runs = runs or similar_runs(lake, name, project=project, entity=entity)
+        near = _listed(runs) or "\n".join(f"  {one}/…" for one in near_projects(lake, entity, project))
+    hint = _NO_PATTERNS if _is_pattern(path.run_id) else f"fetch it with `wandb-mirror pull {typed}`"
+    return NotMirrored(f"run {typed} is not in this mirror", hint=f"{hint}, or did you mean\n{near}" if near else hint)

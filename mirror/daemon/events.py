@@ -40,8 +40,8 @@ class Event(StrEnum):
     WATCH_FAILED = "watch_failed"  # nothing can be queued out of a watch folder; tried again
     WATCH_RESUMED = "watch_resumed"
 
-    LISTENING = "listening"  # for /healthz and /metrics
-    CANNOT_LISTEN = "cannot_listen"  # the port is somebody else's; tried again
+    LISTENING = "listening"  # for /healthz and /metrics, or for requests of commands
+    CANNOT_LISTEN = "cannot_listen"  # the port is somebody else's, the home holds no socket; tried again
     METRICS_MISSING = "metrics_missing"  # /metrics needs a library that is not installed
     ASKED = "asked"  # by a command, to do something now
     ANSWER_FAILED = "answer_failed"  # a defect met while answering; nothing else is touched

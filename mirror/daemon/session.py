@@ -59,7 +59,7 @@ class DaemonSession:
         self._pulls = Workers(pulls.gate, *activities)
         self._upkeep = Workers(upkeep.gate, Activity("upkeep", context.now))
         self._probes = Workers(nullcontext, Activity(PROBE, context.now, lambda: clients[2].spent))
-        self.requests = Answers(context, clients[0], self.source_states, turns)
+        self.requests = Answers(context, pulls, upkeep, turns)
         self.replay = ReplayWorker(context, clients[1], outbox)
         self.watch = WatchWorker(context, outbox, lambda path: context.scheduler.hurry(pull_of(path)))
         self._plan(context.scheduler, pulls, upkeep)

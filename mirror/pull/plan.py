@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from mirror.config import SourceSettings
+from mirror.narrowed import since_of
 from mirror.records.passes import HeldRun, SourceState
 from mirror.records.projects import SweepRecord
 from mirror.records.runs import RunRecord, is_same_run
@@ -78,6 +80,22 @@ def walk_filter(resume_at: str | None, narrowed: dict[str, Any] | None = None) -
 
 def _both(narrowed: dict[str, Any] | None, other: dict[str, Any] | None) -> dict[str, Any] | None:
     return other if narrowed is None else narrowed if other is None else {"$and": [narrowed, other]}
+
+
+def is_beyond(run: RunRecord, policy: SourceSettings, at: dt.datetime) -> bool:
+    """Whether a run surely is none of those that a source wants, as far as its state, tags and day tell.
+
+    Args:
+        run: as the server listed it.
+        policy: of the source. What its `filter` keeps is the server's to judge.
+        at: the time of the pass, UTC.
+    """
+    if policy.states and run.tells("state") and run.state is not None and run.state not in policy.states:
+        return True
+    if policy.tags and run.tells("tags") and not set(policy.tags) <= set(run.tags):
+        return True
+    made = run.created_at
+    return bool(policy.since) and made is not None and made < since_of(policy.since, at).replace(microsecond=0)
 
 
 def last_creation(runs: Sequence[RunRecord]) -> str | None:

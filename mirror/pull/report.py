@@ -19,6 +19,7 @@ class ProjectReport(msgspec.Struct, kw_only=True):
     phase: str = "listing"  # "listing", "fetching", "writing"; for progress
     listed: int = 0  # runs that the server listed
     settled: int = 0  # of those, runs that are done with all that they contain; for progress
+    fetched: int = 0  # runs whose contents came, though not all are committed yet; for progress
     written: int = 0  # new or changed
     new: int = 0  # of those, runs that were not held before
     unchanged: int = 0
@@ -32,6 +33,7 @@ class ProjectReport(msgspec.Struct, kw_only=True):
     requests_ahead: int = 0  # of a dry run: GraphQL requests beside those of the listing
     cut_short: int = 0  # of a dry run: runs of whose files or artifacts only the first page is counted
     skipped: int = 0  # places in listings where the server put nothing, or what nobody can read
+    beyond: int = 0  # new runs that the source's states, tags or day leave out, and that the server listed all the same
     failed: list[Failure] = msgspec.field(default_factory=list)  # runs, or parts of them, left behind with the reason
     left_behind: int = 0  # items that are not over when the pull ends: of this pass, and of earlier ones
     error: MirrorError | None = None  # why the pass stopped before its end

@@ -86,6 +86,9 @@ class PageTaker:
         self.report.skipped += listed.page.empty if listed.page is not None else 0
         self.report.written += len(changed)
         self.report.new += sum(run_id not in before for run_id in changed)
+        if self.report.kind != "named":  # a run that was asked for by its name is wanted
+            fresh = (run for run_id, run in changed.items() if run_id not in before)
+            self.report.beyond += sum(plan.is_beyond(run, self.policy, self.at) for run in fresh)
         self.report.unchanged += len(listing) - len(changed)
         failures = await self.context.stored(open_failures, self.context.lake, self.key) if runs else {}
         remade = plan.remade_ids(changed.values(), before)

@@ -13,6 +13,7 @@ from mirror.texts.values import storable
 # when heartbeats stop, and that does not move `heartbeatAt`. W&B API notes, section 5.
 ACTIVE_STATES = frozenset({"running", "pending", "preempting", "preempted"})
 ENDED_STATES = frozenset({"finished", "failed", "crashed", "killed"})
+RUN_STATES = ACTIVE_STATES | ENDED_STATES  # that W&B documents; a server may have others
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ import string
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from mirror.errors import CommError, NotMirrored
+from mirror.errors import CommError, NotMirrored, RunNotFoundError
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Create
 from mirror.run.artifacts.of_api import ApiArtifacts
@@ -42,19 +42,33 @@ class Api(ApiArtifacts, ServerOnly):
 
         Args:
             path: `entity/project/run_id`, `entity/project/runs/run_id`, `entity/project:run_id`, or without the parts
-                that have a default.
+                that have a default. What the SDK would find comes first; else, as on the command line and with no
+                equal in the SDK, `run_id`, `display name` or `project/…` of either that just one mirrored run has.
 
         Raises:
-            RunNotFoundError: the run is not in this mirror.
-            CommError: the path names no run.
+            RunNotFoundError: the run is not in this mirror; the text names what may be meant.
+            CommError: the path names no run, or several.
         """
-        from mirror.run.run import Run
-
-        run_path = self._run_path(path)
         if path not in self._held:
-            self._held[path] = Run(self._local, run_path)
+            self._held[path] = self._found(path)
         found: Run = self._held[path]
         return found
+
+    def _found(self, path: str) -> Run:
+        """The run of the SDK's path, else the one of this name."""
+        from mirror.run.naming import named_run, or_near  # here: what is found at once needs none of it
+        from mirror.run.run import Run
+
+        run_path: RunPath | None = None
+        try:
+            run_path = self._run_path(path)
+            return Run(self._local, run_path)
+        except ValueError as error:
+            if (named := named_run(self._local, path, entity=self._entity, project=self._project)) is not None:
+                return Run(self._local, named)
+            if run_path is None or not isinstance(error, RunNotFoundError):
+                raise
+            raise RunNotFoundError(error.message, hint=or_near(self._local, error.hint, run_path)) from None
 
     @as_comm_error
     def runs(

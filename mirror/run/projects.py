@@ -8,6 +8,7 @@ from typing import Any
 
 from mirror.errors import NotMirrored
 from mirror.run.artifacts.collection_lists import ArtifactCollections, ArtifactTypes
+from mirror.run.naming import project_not_mirrored
 from mirror.run.page.server_page import iframe
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.absent import FieldNotMirrored, ProjectNotMirrored
@@ -56,7 +57,7 @@ class Project(Attrs):
         self._load()
         found = self._attrs["id"]
         if found is None:
-            raise ProjectNotMirrored.of(self.entity, self.name, f"Project {self.name} not found")
+            raise project_not_mirrored(self._local, self.entity, self.name, f"Project {self.name} not found")
         return str(found)
 
     @property
@@ -143,7 +144,7 @@ class Project(Attrs):
             return
         row = read_project(self._local.reader, self.entity, self.name)
         if row is None and not self._local.is_mirrored(self.entity, self.name):
-            raise ProjectNotMirrored.of(self.entity, self.name, f"Project {self.name} not found")
+            raise project_not_mirrored(self._local, self.entity, self.name, f"Project {self.name} not found")
         self._attrs = {
             "id": row.storage_id if row is not None else None,
             "name": self.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,8 +21,14 @@ MOST_CELLS = 20_000_000
 _DEEPEST = 16  # levels that are flattened; what lies below stays a dictionary
 
 
+Place = tuple[str, ...]  # a fact, or `config` or `summary` and the keys that lead to a value
+
+
 class RunTable(Framed):
     """A row a run, a column a fact or a key.
+
+    `config.a.b` is the key `a.b`, or else `b` of the dictionary `a`, as filters and SQL have it. Where a run has both,
+    the other one is a column of its own, in Python's words: `config["a"]["b"]`.
 
     Args:
         runs: in order.
@@ -32,19 +39,38 @@ class RunTable(Framed):
     """
 
     def __init__(self, runs: Iterable[RunFacts], columns: Sequence[str] | None = None) -> None:
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[dict[Place, Any]] = []
         wanted = None if columns is None else frozenset(columns)
-        known: dict[str, None] = {}
+        seen: dict[Place, tuple[Place, str] | None] = {}  # with its name; None: not wanted
+        known: set[Place] = set()
+        apart: set[Place] = set()  # whose value another one hides in a row
         for run in runs:
-            row = {name: value for name, value in _row(run) if wanted is None or name in wanted}
+            row: dict[Place, Any] = {}
+            by_name: dict[str, Place] = {}
+            for found, value in _row(run):
+                if found not in seen:
+                    names = (_dotted(found), _in_words(found))
+                    seen[found] = (found, names[0]) if wanted is None or not wanted.isdisjoint(names) else None
+                if (named := seen[found]) is None:
+                    continue
+                place, name = named
+                row[place] = value
+                if (other := by_name.setdefault(name, place)) is not place:
+                    by_name[name], hidden = sorted((other, place), key=_by_rank)
+                    apart.add(hidden)
             self._rows.append(row)
-            known.update(dict.fromkeys(row))
+            known.update(row)
             if len(self._rows) * len(known) > MOST_CELLS:
                 raise CommError(
                     f"a table of these runs has more than {MOST_CELLS:,} cells",
                     hint='name the columns that you need: columns=["run_id", "config.lr"]',
                 )
-        rest = sorted(name for name in known if name not in FACTS)
+        self._places: dict[str, list[Place]] = {}  # of each column, the one that counts first
+        for place in sorted(known, key=_by_rank):
+            self._places.setdefault(_dotted(place), []).append(place)
+            if place in apart or (wanted is not None and _in_words(place) in wanted):
+                self._places[_in_words(place)] = [place]
+        rest = sorted(name for name in self._places if name not in FACTS)
         self.names = list(dict.fromkeys(columns)) if columns is not None else [*FACTS, *rest]
 
     def __len__(self) -> int:
@@ -52,37 +78,48 @@ class RunTable(Framed):
         return len(self._rows)
 
     def _columns(self) -> Mapping[str, Sequence[Any]]:
-        return {name: _numbers([row.get(name) for row in self._rows]) for name in self.names}
+        return {name: _numbers([self._value(row, name) for row in self._rows]) for name in self.names}
+
+    def _value(self, row: Mapping[Place, Any], name: str) -> Any:
+        return next((row[place] for place in self._places.get(name, ()) if place in row), None)
 
 
-def flattened(prefix: str, document: Mapping[str, Any], depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Keys of a document with their values, those of dictionaries joined by dots; a key that is spelled so comes last,
-    so that it has its way. What has a `_type` is W&B's, and stays whole.
+def places_of(prefix: Place, document: Mapping[str, Any]) -> Iterator[tuple[Place, Any]]:
+    """The values of a document, those of dictionaries by the keys that lead there. What has a `_type` is W&B's, and
+    stays whole.
     """
-    inner = [key for key, value in document.items() if _is_inner(value) and depth < _DEEPEST]
-    for key in inner:
-        yield from flattened(f"{prefix}.{key}", document[key], depth + 1)
     for key, value in document.items():
-        if key not in inner:
-            yield f"{prefix}.{key}", value
+        if isinstance(value, dict) and value and "_type" not in value and len(prefix) <= _DEEPEST:
+            yield from places_of((*prefix, key), value)
+        else:
+            yield (*prefix, key), value
 
 
-def _row(run: RunFacts) -> Iterator[tuple[str, Any]]:
+def _dotted(place: Place) -> str:
+    return ".".join(place)
+
+
+def _in_words(place: Place) -> str:
+    return place[0] + "".join(f"[{json.dumps(key, ensure_ascii=False)}]" for key in place[1:])
+
+
+def _by_rank(place: Place) -> tuple[int, ...]:
+    """Of places of one name a key that is spelled with its dots comes first."""
+    return tuple(-len(key) for key in place)
+
+
+def _row(run: RunFacts) -> Iterator[tuple[Place, Any]]:
     for name, field in FACTS.items():
         if name == "user":
-            yield name, run.user.username if run.user is not None else None
+            yield (name,), run.user.username if run.user is not None else None
         else:
-            yield name, getattr(run, field) if field in _MEMBERS else run._attrs.get(field)
-    yield from flattened("config", run._known_document("config") or {})
+            yield (name,), getattr(run, field) if field in _MEMBERS else run._attrs.get(field)
+    yield from places_of(("config",), run._known_document("config") or {})
     summary = {key: value for key, value in run._known_summary().items() if key != "_wandb"}
-    yield from flattened("summary", summary)
+    yield from places_of(("summary",), summary)
 
 
 _MEMBERS = frozenset({"entity", "project", "id", "name", "state"})
-
-
-def _is_inner(value: Any) -> bool:
-    return isinstance(value, dict) and bool(value) and "_type" not in value
 
 
 def _numbers(values: list[Any]) -> list[Any]:

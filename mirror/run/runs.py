@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from mirror.errors import CommError, ConfigError
 from mirror.records.addresses import RunPath
 from mirror.run.facts import NO_DOCUMENTS
+from mirror.run.naming import project_not_mirrored
 from mirror.run.pending.listing import listed_ids, runs_to_be_made
 from mirror.run.pending.local import LocalMirror
 from mirror.run.run import Run
 from mirror.run.run_table import RunTable
-from mirror.run.sdk.absent import ProjectNotMirrored
 from mirror.run.sdk.calls import as_comm_error
 from mirror.run.sdk.pages import SizedPages
 from mirror.store.read.runs import Documents, read_documents, read_light_runs
@@ -101,7 +101,8 @@ class Runs(SizedPages[Run]):
     @as_comm_error
     def to_df(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """A row a run: its facts, then config and summary as columns `config.lr`, `summary.loss`, and `config.opt.name`
-        of a dictionary. The SDK has no such members.
+        of a dictionary, which is `config["opt"]["name"]` where a run has a key `opt.name` as well. The SDK has no such
+        members.
 
         Args:
             columns: which, in this order; None: all. A column that no run has is empty.
@@ -152,7 +153,7 @@ class Runs(SizedPages[Run]):
         except ConfigError as error:  # the server would refuse it, which the SDK reports under this name
             raise CommError(error.message, hint=error.hint) from error
         if not found and not self._local.is_mirrored(*place):
-            raise ProjectNotMirrored.of(*place, f"Could not find project {self.project}")
+            raise project_not_mirrored(self._local, *place, f"Could not find project {self.project}")
         return found
 
     def _count(self) -> int:

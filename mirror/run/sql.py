@@ -8,14 +8,14 @@ from typing import Any
 from urllib.parse import unquote
 
 from mirror.config import StoreSettings
-from mirror.errors import AmbiguousName, NotMirrored
+from mirror.errors import NotMirrored
 from mirror.layout import Home, find_home
 from mirror.records.addresses import RunPath
+from mirror.run.naming import named_run
 from mirror.run.pending.listing import queued_runs
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.paths import id_of_typed
 from mirror.store.engine.connection import Engine
-from mirror.store.read.names import runs_named
 from mirror.store.sql.statements import connect as connect_upstream
 
 
@@ -55,7 +55,7 @@ def _logged_table(home: Home, name: str, key: str) -> Any:
 
     Raises:
         NotMirrored: the run, the table or its bytes are not in this mirror.
-        AmbiguousName: several runs have the name.
+        CommError: several runs have the name.
     """
     from mirror.run.run import Run  # here: few questions call for one
 
@@ -68,17 +68,9 @@ def _logged_table(home: Home, name: str, key: str) -> Any:
 
 def _run_named(local: LocalMirror, name: str) -> RunPath:
     """The run of a path, `project/name` or a name, of a mirror where only one is called so."""
-    *outer, last = name.strip("/").split("/")
-    if len(outer) == 2:
-        return RunPath(unquote(outer[0]), unquote(outer[1]), id_of_typed(last))
-    found = (
-        runs_named(local.reader, id_of_typed(last), project=outer[0] if outer else None, whole=True)
-        if len(outer) < 2
-        else []
-    )
-    if len(found) > 1:
-        listed = "\n".join(f"  {run.run_path}" for run in found)
-        raise AmbiguousName(f"{name!r} fits several runs", hint=f"name one of them:\n{listed}")
-    if not found:
+    parts = name.strip("/").split("/")
+    if len(parts) == 3:
+        return RunPath(unquote(parts[0]), unquote(parts[1]), id_of_typed(parts[2]))
+    if (found := named_run(local, name)) is None:
         raise NotMirrored(f"{name!r} does not name a run of this mirror", hint="write ENTITY/PROJECT/RUN_ID")
-    return found[0].run_path
+    return found

@@ -13,9 +13,10 @@ from mirror.errors import CommError, NotMirrored
 from mirror.records.addresses import RunPath
 from mirror.records.passes import SWEEPS, SWEEPS_OF
 from mirror.run.api_paths import ApiPaths
+from mirror.run.naming import project_not_mirrored
 from mirror.run.page.server_page import iframe
 from mirror.run.pending.local import LocalMirror
-from mirror.run.sdk.absent import ProjectNotMirrored, SweepNotMirrored
+from mirror.run.sdk.absent import SweepNotMirrored
 from mirror.run.sdk.attrs import Attrs
 from mirror.run.sdk.calls import deprecated
 from mirror.run.sdk.pages import SizedPages
@@ -292,7 +293,9 @@ class Sweeps(SizedPages[Sweep]):
     def _sweep_ids(self) -> list[str]:
         found = list_sweep_ids(self._local.reader, self.entity, self.project)
         if not found and not self._local.is_mirrored(self.entity, self.project):
-            raise ProjectNotMirrored.of(self.entity, self.project, f"Could not find project {self.project!r}")
+            raise project_not_mirrored(
+                self._local, self.entity, self.project, f"Could not find project {self.project!r}"
+            )
         if not found and (reason := self._why_not_held()) is not None:
             raise NotMirrored(
                 f"the sweeps of {self.entity}/{self.project} are not in this mirror: {reason}",

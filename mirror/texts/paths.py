@@ -11,6 +11,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from mirror.texts.visible import visible
+
 COMPONENT_BYTES = 255  # what Linux, macOS and Windows file systems take (Windows: characters)
 PATH_BYTES = 4000  # below PATH_MAX, with room for nothing but the name
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
@@ -20,12 +22,13 @@ _WINDOWS_MARKS = re.compile(r'[<>:"|?*\\\x00-\x1f]')
 _WINDOWS_DEVICES = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³]|CONIN\$|CONOUT\$)\s*(\..*)?$", re.IGNORECASE)
 
 
-def why_refused(name: str, *, windows: bool = False) -> str | None:
+def why_refused(name: str, *, windows: bool = False, shown: bool = False) -> str | None:
     """Why a name cannot be written below a folder; None when it can.
 
     Args:
         name: as the server has it.
         windows: the folder is on Windows, where more names are special.
+        shown: people list the folder, so that a name may hold nothing that a terminal acts on, or that nobody sees.
     """
     if not name:
         return "its name is empty"
@@ -41,6 +44,8 @@ def why_refused(name: str, *, windows: bool = False) -> str | None:
         return "its name is not valid Unicode"
     if len(encoded) > PATH_BYTES:
         return f"its name is longer than {PATH_BYTES} bytes"
+    if shown and visible(name) != name:
+        return "its name holds control characters, or some that nobody sees"
     for part in name.split("/"):
         if reason := _why_part(part, windows):
             return reason
@@ -61,7 +66,9 @@ def _why_part(part: str, windows: bool) -> str | None:
     return None
 
 
-def refusals(names: Iterable[str], *, windows: bool = False, folds_case: bool = False) -> dict[str, str]:
+def refusals(
+    names: Iterable[str], *, windows: bool = False, folds_case: bool = False, shown: bool = False
+) -> dict[str, str]:
     """Which of the names cannot be written side by side, and why.
 
     Of names that the target cannot tell apart the first in order is written; a file never takes the place of a folder
@@ -71,12 +78,13 @@ def refusals(names: Iterable[str], *, windows: bool = False, folds_case: bool = 
         names: all that are to be written.
         windows: as for `why_refused`.
         folds_case: the target does not tell upper from lower case, or composed letters from decomposed ones.
+        shown: as for `why_refused`.
     """
     refused: dict[str, str] = {}
     taken: dict[str, str] = {}  # what the target sees → the name that has it
     folders: dict[str, str] = {}  # the same, of folders → a file in them
     for name in sorted(set(names)):
-        if reason := why_refused(name, windows=windows):
+        if reason := why_refused(name, windows=windows, shown=shown):
             refused[name] = reason
             continue
         seen = casefold_path(name) if folds_case else name

@@ -13,6 +13,7 @@ import pytest
 
 from mirror.sandbox import Sandbox
 from tests.cli.conftest import Cli, Editor
+from tests.terminal import CTRL_C
 
 MANY = 250
 CRASHED = '{"state": "crashed"}'
@@ -125,3 +126,13 @@ def test_a_bulk_edit_that_is_interrupted_goes_on_when_it_is_typed_again(many: Cl
     entries = many("outbox", "list", "--json", code=0).json
     assert sorted(entry["run_id"] for entry in entries) == [f"r{number:03}" for number in range(MANY)]
     assert {json.dumps(entry["operation"]["fields"]["notes"]["value"]) for entry in entries} == {'"bulk"'}
+
+
+def test_ctrl_c_at_the_question_queues_nothing_and_ends_its_line(many: Cli) -> None:
+    before = many("outbox", "list", "--json", code=0).json
+    with many.at_terminal("edit", "--filter", '{"state": "finished"}', "--notes", "never") as terminal:
+        terminal.reads("[y/N]: ")
+        terminal.types_until(CTRL_C, "interrupted; ")
+        assert terminal.ends() == 130
+    assert "\ninterrupted; " in terminal.drawn.replace("\r", "")
+    assert many("outbox", "list", "--json", code=0).json == before

@@ -24,6 +24,8 @@ HOSTILE = {
     "a//evil": b"7", "a": b"a file where others need a folder",
 }  # fmt: skip
 
+ACTING = ("bad\x1b[31mname\x07.txt", "two\nlines", "txt.\u202eexe", "d\rir/a")
+
 
 @pytest.fixture(scope="module")
 def held(tmp_path_factory: pytest.TempPathFactory) -> Cli:
@@ -39,6 +41,7 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Cli:
         state.add_artifact(
             "team", "proj", "model", type="model", files={"w/1.bin": b"one"}, run="maker", aliases=["best"]
         )
+        state.add_run("team", "proj", "acting", files={"plain é.txt": b"p", **dict.fromkeys(ACTING, b"a")})
         state.add_run("team", "proj", "..", files={"x": b"1"})
         cli = Cli(folder=tmp_path_factory.mktemp("checkout")).at(sandbox).configure("team/proj")
         cli.config.write_text(cli.config.read_text() + 'artifacts_include = ["*"]\nfiles_exclude = ["*.tmp"]\n')
@@ -196,3 +199,15 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(held: Cli, tmp_path: 
 def test_a_file_in_place_of_the_folder_is_one_clear_line(held: Cli, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     held.fails(8, "checkout", "plain", str(tmp_path / "file" / "sub"))
+
+
+def test_names_that_a_terminal_would_act_on_are_written_under_others(held: Cli, tmp_path: Path) -> None:
+    said = held("checkout", "acting", str(tmp_path), code=0)
+    assert tree(tmp_path).keys() == {
+        "plain é.txt", "odd-names.json", "odd-names/bad%1B%5B31mname%07.txt", "odd-names/two%0Alines",
+        "odd-names/txt.%E2%80%AEexe", "odd-names/d%0Dir%2Fa",
+    }  # fmt: skip
+    assert all(line.isprintable() for line in (said.out + said.err).splitlines())
+    rows = json.loads((tmp_path / "odd-names.json").read_text(encoding="ascii"))
+    assert {unquote(row["path"].removeprefix("odd-names/")) for row in rows} == set(ACTING)
+    assert {row["reason"] for row in rows} == {"its name holds control characters, or some that nobody sees"}

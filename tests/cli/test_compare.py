@@ -113,6 +113,33 @@ def test_a_key_that_one_run_lacks_is_said(trained: Cli) -> None:
     assert "'acc'" in said.err
 
 
+def test_keys_that_no_run_logged_are_said_once_with_near_ones(trained: Cli) -> None:
+    said = trained("compare", "r1", "r3", "--keys", "losss,nonsuch,los", code=0)
+    assert said.err.splitlines() == [
+        "'los' is taken for 'loss'",
+        "none of these runs logged 'losss'; near are loss",
+        "none of these runs logged 'nonsuch'; known are epoch, loss",
+    ]
+    assert "\nloss\n" in said.out
+    said = trained("history", "r1", "bare", "--plot", "--keys", "ac", code=0)
+    assert "A bare  (" in said.out, "which one run alone logged"
+    assert "there is nothing to draw" in trained("compare", "r1", "r3", "--keys", "nonsuch", code=0).err
+
+
+def test_curves_that_coincide_take_turns_and_the_legend_says_so(trained: Cli) -> None:
+    said = trained("history", "r1", "r2", "--plot", "--keys", "loss", code=0).out
+    assert "B wide  (the same points as base)" in said
+    assert "ABAB" in said
+
+
+def test_a_constant_has_one_label_beside_its_line_on_either_axis(trained: Cli) -> None:
+    for axis in ([], ["--log"]):
+        drawn = trained("history", "bare", "--plot", "--keys", "acc", *axis, code=0).out.splitlines()
+        (labelled,) = [line for line in drawn[1:] if "┤" in line]
+        assert labelled.startswith("1 ┤")
+        assert labelled.removeprefix("1 ┤").strip(), "the value lies beside its label"
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [

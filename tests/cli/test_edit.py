@@ -194,3 +194,16 @@ def test_a_run_that_is_still_to_be_made_is_listed(editor: Editor) -> None:
     assert editor("sql", f"SELECT count(*) AS n FROM runs_upstream WHERE run_id = '{made.id}'", "--json").json == [
         {"n": 0}
     ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--add-tag", ""], ["--remove-tag", " "], ["--remove-config", ""], ["--remove-summary", ""],
+        ["--config", "=x"], ["--config", " =x"], ["--summary", "=1"],
+    ],
+)  # fmt: skip
+def test_what_names_nothing_is_refused(editor: Editor, arguments: list[str]) -> None:
+    assert arguments[0] in editor.cli.fails(3, "edit", "r1", *arguments).error
+    assert arguments[0] in editor.cli.fails(3, "edit", "--filter", "{}", "--yes", *arguments).error
+    assert editor("outbox", "list", "--json").json == []

@@ -11,7 +11,7 @@ import pytest
 from mirror.cli.first_steps.questions import chosen
 from mirror.sandbox import Sandbox
 from tests.cli.conftest import Cli
-from tests.terminal import plain
+from tests.terminal import CTRL_C, CTRL_D, plain
 
 
 @pytest.fixture
@@ -50,6 +50,39 @@ def test_it_asks_for_server_key_and_projects_and_estimates_the_first_pull(cli: C
     assert seen.rstrip().endswith("next: wandb-mirror pull")
     said = cli("pull", code=0)
     assert "5 new or changed" in said.err
+
+
+def test_the_estimate_counts_the_bytes_of_exports_by_one_of_each_project(cli: Cli, sandbox: Sandbox) -> None:
+    for number in range(4):
+        rows = [{"_step": step, "loss": step / (number + 1)} for step in range(2000)]
+        sandbox.state.add_run("sandy", "p", f"r{number}", state="finished", history=rows, exported=2000)
+    at = cli.at(sandbox)
+    with at.at_terminal("init", columns=200) as terminal:
+        terminal.reads("]: ")
+        terminal.types("\n")
+        terminal.reads("with commas: ")
+        sandbox.requests.clear()
+        terminal.types("sandy/p\n")
+        assert terminal.ends() == 0
+    (estimate,) = [line for line in plain(terminal.drawn).splitlines() if "a first pull of" in line]
+    told = re.search(r"4 downloads and (\d+\.\d) kB: some ", estimate)
+    assert told, estimate
+    assert sandbox.requests.count(kind="storage") == 1
+    report = at("pull", "--json", code=0).json["projects"][0]
+    assert float(told[1]) * 1000 == pytest.approx(report["bytes_fetched"], rel=0.25)
+
+
+@pytest.mark.parametrize("typed", [CTRL_C, CTRL_D], ids=["ctrl-c", "ctrl-d"])
+def test_a_question_that_is_left_ends_its_line(cli: Cli, offering: Sandbox, typed: str) -> None:
+    with cli.at(offering).at_terminal("init") as terminal:
+        terminal.reads("]: ")
+        terminal.types("\n")
+        terminal.reads("with commas: ")
+        terminal.types_until(typed, "interrupted; ")
+        assert terminal.ends() == 130
+    last = plain(terminal.drawn).replace("\r", "").rstrip("\n").split("\n")
+    assert last[-1].startswith("interrupted; nothing is lost"), last
+    assert last[-2].replace("^C", "").endswith("with commas: ")
 
 
 @pytest.mark.parametrize(

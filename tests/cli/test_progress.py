@@ -39,6 +39,22 @@ def test_what_is_wider_tells_more() -> None:
     assert "62:05" in line(160, **facts)
 
 
+def test_the_time_to_go_is_told_before_the_first_batch_is_committed(cli: Cli, sandbox: Sandbox) -> None:
+    for number in range(40):  # fewer than are one commit
+        sandbox.state.add_run("team", "proj", f"r{number:02}", files={"f": b"%d" % number * 1000})
+    cli = cli.at(sandbox).configure("team/proj", more="[pull]\npage_size_start = 40\n")
+    text = cli.config.read_text(encoding="utf-8")
+    cli.config.write_text(text.replace("[server]\n", "[server]\nconcurrent_transfers = 2\n"), encoding="utf-8")
+    sandbox.faults.add(Fault.latency(0.15, match=Match(kind="storage")))
+    with cli.at_terminal("pull") as terminal:
+        before = terminal.reads(" left")
+        assert "/40 runs" in before
+        assert not cli("sql", "SELECT count(*) AS n FROM runs", "--json").json[0]["n"], "nothing is committed yet"
+        sandbox.faults.clear()
+        terminal.reads("40 new or changed")
+        assert terminal.ends() == 0
+
+
 def test_a_pull_at_80_columns_shows_rate_and_time_to_go(cli: Cli, sandbox: Sandbox) -> None:
     for number in range(24):
         sandbox.state.add_run("team", "a-project-with-a-long-name", f"r{number:02}", files={"f": b"x" * 300_000})

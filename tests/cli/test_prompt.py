@@ -165,3 +165,15 @@ def test_a_history_that_grew_too_large_loses_its_oldest_half(asked: Cli) -> None
 def test_where_nothing_can_be_written_the_prompt_remembers_while_it_is_open(asked: Cli) -> None:
     home = Home(asked.folder / "elsewhere")
     assert isinstance(_history(home), InMemoryHistory)
+
+
+def test_what_is_for_later_statements_has_its_use_and_nothing_changes_what_names_mean(asked: Cli) -> None:
+    with Prompt(asked) as prompt:
+        prompt.asks("SET VARIABLE least = 1;\n", " s\r\n")
+        prompt.asks("CREATE TEMP VIEW later AS FROM runs WHERE run_id >= 'r' || getvariable('least');\n", " s\r\n")
+        assert "r1" in prompt.asks("SELECT run_id FROM later;\n", "1 row")
+        assert "each statement sees one whole commit" in prompt.asks("BEGIN;\n", "hint: ")
+        assert "names mean the mirror's views" in prompt.asks("USE lake;\n", "hint: ")
+        assert "runs is the mirror's own" in prompt.asks("CREATE TEMP VIEW runs AS SELECT 1;\n", "hint: ")
+        assert "2" in prompt.asks("SELECT count(*) FROM runs;\n", "1 row")
+        prompt.leaves()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from mirror import Api
+from mirror import Api, CommError, NotMirrored, RunNotFoundError
 from mirror.sandbox import Sandbox
 from tests.cli.conftest import Cli
 
 
-@pytest.fixture
-def at(cli: Cli, sandbox: Sandbox) -> Cli:
+def add_runs(sandbox: Sandbox) -> None:
     """Runs of two projects: one name comes twice, one id is the beginning of another."""
     for project, run_id, name in (
         ("vision", "big50k", "happy-sun-1"),
@@ -20,6 +21,12 @@ def at(cli: Cli, sandbox: Sandbox) -> Cli:
         ("speech", "xyz1", "happy-sun-1"),
     ):
         sandbox.state.add_run("acme", project, run_id, display_name=name, history=[{"_step": 0, "loss": 1.0}])
+
+
+@pytest.fixture
+def at(cli: Cli, sandbox: Sandbox) -> Cli:
+    """A mirror of them."""
+    add_runs(sandbox)
     found = cli.at(sandbox).configure("acme/vision", "acme/speech")
     found("pull", code=0)
     return found
@@ -91,5 +98,64 @@ def test_a_slip_is_met_with_what_may_be_meant(typed: str, meant: str, at: Cli) -
     assert meant in at.fails(5, "show", typed).hint
 
 
+@pytest.mark.parametrize("typed", ["*", "calm*", "acme/vision/*", "vision/?"])
+def test_a_pattern_names_no_run_and_is_met_with_the_command_that_lists_them(typed: str, at: Cli) -> None:
+    assert "`wandb-mirror runs` lists them" in at.fails(5, "show", typed).hint
+
+
+@pytest.mark.parametrize("typed", ["", "  ", "/"])
+def test_a_variable_that_is_not_set_names_no_run(typed: str, at: Cli) -> None:
+    assert at.fails(3, "show", typed).error == "error: no run is named: the name is empty"
+
+
 def test_what_is_like_nothing_is_met_with_no_guess(at: Cli) -> None:
     assert "did you mean" not in at.fails(5, "show", "entirely-different").hint
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """The runs of two projects, for Python alone."""
+    with Sandbox.start() as server:
+        add_runs(server)
+        at = Cli(folder=tmp_path_factory.mktemp("named")).at(server).configure("acme/vision", "acme/speech")
+        at("pull", code=0)
+        yield Api(at.home)
+
+
+@pytest.mark.parametrize(
+    ("typed", "run_id"),
+    [("big50k", "big50k"), ("Baseline", "abc"), ("speech/happy-sun-1", "xyz1"), ("vision:calm-lake", "abcd")],
+)
+def test_in_python_a_name_that_just_one_run_has_is_enough(typed: str, run_id: str, api: Api) -> None:
+    assert api.run(typed).id == run_id
+
+
+def test_in_python_the_sdks_meaning_of_a_path_comes_first(at: Cli, sandbox: Sandbox) -> None:
+    sandbox.state.add_run("acme", "speech", "calm-lake", display_name="another")
+    at("pull", code=0)
+    chosen = Api(at.home, overrides={"entity": "acme", "project": "speech"})
+    assert chosen.run("calm-lake").name == "another"
+    with pytest.raises(RunNotFoundError):
+        chosen.run("big50k")  # of a project that was not chosen
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("acme/vison/big50k", "did you mean acme/vision/big50k (happy-sun-1)?"),
+        ("acme/vison/nothing-like-it", "did you mean acme/vision/…?"),
+        ("acme/vision/calm-lake", "did you mean acme/vision/abcd (calm-lake)?"),
+        ("happy-sun-1", "fits 2 runs: acme/"),
+        ("calm", "(missing project)"),  # a beginning means another run tomorrow
+    ],
+)
+def test_in_python_a_slip_is_met_with_what_may_be_meant(typed: str, said: str, api: Api) -> None:
+    with pytest.raises(CommError) as caught:
+        api.run(typed)
+    assert said in str(caught.value)
+
+
+def test_in_python_a_project_that_is_not_mirrored_is_met_with_what_may_be_meant(api: Api, at: Cli) -> None:
+    with pytest.raises(NotMirrored, match="did you mean acme/vision"):
+        len(api.runs("acme/vison"))
+    assert "acme/vision/…" in at.fails(5, "show", "acme/vison/nothing-like-it").hint

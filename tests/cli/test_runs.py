@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mirror.sandbox import Sandbox
 from tests.cli.conftest import Cli
 
 
@@ -81,7 +82,7 @@ def test_a_terminal_too_narrow_for_columns_gets_lines(filled: Cli) -> None:
 
 
 def test_a_table_without_rows_says_so(filled: Cli) -> None:
-    assert filled("runs", "--state", "nope", code=0).err == "no rows\n"
+    assert filled("runs", "--state", "killed", code=0).err == "no rows\n"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_a_run_that_is_not_mirrored_is_named_with_the_command_that_fetches_it(fi
 
 
 @pytest.mark.parametrize(
-    ("text", "status"), [("", 3), ("a//b/c/d", 3), ("../../etc/passwd/x/y", 3), ("a/b", 5), ("é" * 5000, 5)]
+    ("text", "status"), [("a//b/c/d", 3), ("../../etc/passwd/x/y", 3), ("a/b", 5), ("é" * 5000, 5)]
 )
 def test_what_names_no_run_is_refused(filled: Cli, text: str, status: int) -> None:
     assert "does not name a run" in filled.fails(status, "show", text).error
@@ -134,3 +135,22 @@ def test_values_survive_a_locale_that_is_not_utf_8(filled: Cli) -> None:
     said = ascii_only("sql", "SELECT display_name, 'ö' AS typed FROM runs WHERE run_id = 'r1'", "--json", code=0)
     assert said.json == [{"display_name": "first [bold]run[/bold] é", "typed": "ö"}]
     assert "run team/proj/ü is not" in ascii_only.fails(5, "show", "team/proj/ü").error
+
+
+def test_into_a_pipe_a_long_name_widens_its_own_row_alone(cli: Cli, sandbox: Sandbox) -> None:
+    for number, name in enumerate(["short", "x" * 300, "名前"]):
+        sandbox.state.add_run(
+            "team", "proj", f"r{number}", display_name=name, created_at=f"2026-01-0{number + 1}T00:00:00"
+        )
+    at = cli.at(sandbox).configure("team/proj")
+    at("pull", code=0)
+    lines = at("runs", "--columns", "run_id,display_name,state", code=0).out.splitlines()
+    assert [line for line in lines if "x" not in line] == [
+        "run_id   display_name   state",
+        "─" * 32,
+        "r2       名前           finished",
+        "r0       short          finished",
+    ]
+    (long,) = [line for line in lines if "x" in line]
+    assert long == f"r1       {'x' * 300}   finished"
+    assert [len(line.split()) for line in lines[2:]] == [3, 3, 3], "as awk takes them apart"

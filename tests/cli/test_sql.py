@@ -200,7 +200,6 @@ def test_a_query_writes_nothing_and_reads_no_file_but_the_mirrors(
         "/* a comment first */ FROM runs",
         "SELECT count(*) FROM metrics JOIN files USING (run_id)",
         "SELECT 'COPY this, ATTACH that' AS words",
-        "CREATE TEMP TABLE t AS FROM runs",
         "PIVOT runs ON state USING count(*) GROUP BY project;",
         "FROM console_lines WHERE line LIKE '%query (%' OR line = $$COPY read_text($$",
         "EXPLAIN (FORMAT json) SELECT 1;",
@@ -210,6 +209,36 @@ def test_a_query_writes_nothing_and_reads_no_file_but_the_mirrors(
 )
 def test_whatever_only_reads_is_answered(filled: Cli, query: str) -> None:
     assert filled("sql", query, code=0).out
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("BEGIN", "BEGIN is refused: each statement sees one whole commit by itself"),
+        ("START TRANSACTION", "START is refused"),
+        ("ROLLBACK", "ROLLBACK is refused"),
+        ("USE lake", "names mean the mirror's views"),
+        ("SET schema = 'lake'", "names mean the mirror's views"),
+        ("SET SESSION search_path = 'lake'", "names mean the mirror's views"),
+        ("SET threads = 1", "sql keeps its settings"),
+        ("RESET TimeZone", "sql keeps its settings"),
+        ("PRAGMA threads = 1", "sql keeps its settings"),
+        ("SET VARIABLE x = 1", "SET is for later statements, and there are none"),
+        ("CREATE TEMP TABLE t AS FROM runs", "CREATE is for later statements, and there are none"),
+        ("CREATE TEMP VIEW runs AS SELECT 1", "runs is the mirror's own"),
+        ('CREATE OR REPLACE TEMP VIEW temp.main."Runs" AS SELECT 1', "runs is the mirror's own"),
+        ("CREATE TEMP TABLE IF NOT EXISTS metrics (a INT)", "metrics is the mirror's own"),
+        ("CREATE TEMP MACRO num(a, b) AS 1", "num is the mirror's own"),
+    ],
+)
+@pytest.mark.parametrize("output", [(), ("--output", "out.parquet")], ids=["shown", "written"])
+def test_a_statement_that_has_no_use_or_confuses_later_ones_is_refused_in_a_line(
+    filled: Cli, query: str, words: str, output: tuple[str, ...]
+) -> None:
+    said = filled.fails(3, "sql", query, *output)
+    if not output or "CREATE" not in query:
+        assert words in said.error
+    assert filled("sql", "--unsafe", query).code in (0, 3)
 
 
 def test_who_wants_it_all_says_so(filled: Cli) -> None:

@@ -162,7 +162,7 @@ async def test_a_defect_in_an_answer_is_logged_and_ends_nothing() -> None:
 
 
 async def test_a_port_in_use_is_said_once_and_tried_until_it_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mirror.daemon.http.endpoint.AGAIN_S", 0.05)
+    monkeypatch.setattr("mirror.daemon.listening.AGAIN_S", 0.05)
     place = Place(echo)
     with socket.create_server(("127.0.0.1", place.port)):
         async with anyio.create_task_group() as group:

@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from mirror.config import Config, SourceSettings
+from mirror.config import tables_of_file
 from mirror.watch_settings import WatchSettings
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "mirror.example.toml"
@@ -36,8 +35,8 @@ def example() -> str:
 def settings() -> str:
     """A table of settings for each table of the file."""
     sections = []
-    for table, struct, many in _tables():
-        title = f"[[{table}]]" if many else f"[{table}]"
+    for table, struct in tables_of_file().items():
+        title = f"[[{table}]]" if table.startswith("source") else f"[{table}]"
         rows = [
             f"| `{field.encode_name}` | {_type(field.type)} | {_default(field)} | {told(table, field.encode_name)} |"
             for field in msgspec.structs.fields(struct)
@@ -58,14 +57,6 @@ def told(table: str, name: str) -> str:
         elif current == table and (match := _LINE.match(line)) and match[1] == name:
             return (match[2] or _PLAIN.get(name, "")).replace("|", "\\|").replace("*", "\\*")
     return _PLAIN.get(name, "")
-
-
-def _tables() -> Iterator[tuple[str, type[msgspec.Struct], bool]]:
-    for field in msgspec.structs.fields(Config):
-        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
-            yield field.encode_name, field.type, False
-    yield "source", SourceSettings, True
-    yield "source.watch", WatchSettings, True
 
 
 def _type(kind: Any) -> str:

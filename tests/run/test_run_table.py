@@ -79,6 +79,30 @@ def test_polars_and_arrow_have_the_same_with_types(held: Home) -> None:
     assert found.fetchall() == [("a", 0.5), ("b", 1.0)]
 
 
+def test_values_whose_names_are_spelled_alike_are_columns_of_their_own(sandbox: Sandbox, home: Home) -> None:
+    both = {"a.b": 1, "a": {"b": 2, "c.d": 3, "c": {"d": 4}}, "deep": {"x": {"y": 5}}}
+    sandbox.state.add_run(ENTITY, PROJECT, "both", config=both, summary={"s.t": 6, "s": {"t": 7}})
+    sandbox.state.add_run(ENTITY, PROJECT, "nested", config={"a": {"b": 8}, "deep.x.y": 9})
+    Mirror(url=sandbox.url, api_key=sandbox.api_key, home=home).pull()
+    every = mirror.Api(home).runs(SOURCE)
+    want = {
+        "run_id": ["both", "nested"],
+        "config.a.b": [1, 8],
+        'config["a"]["b"]': [2, 8],
+        "config.a.c.d": [3, None],
+        'config["a"]["c"]["d"]': [4, None],
+        "config.deep.x.y": [5, 9],
+        "summary.s.t": [6, None],
+        'summary["s"]["t"]': [7, None],
+    }
+    found = {name: column for name, column in every.to_arrow().to_pydict().items() if name in want or "[" in name}
+    assert found == want
+    assert {name for name in every.to_polars().columns if "[" in name} == {name for name in want if "[" in name}
+    assert list(every.to_df()['config["a"]["b"]']) == [2, 8]
+    chosen = every.to_arrow(columns=['config["a"]["b"]', "config.a.b", 'config["deep"]["x"]["y"]']).to_pydict()
+    assert chosen == {'config["a"]["b"]': [2, 8], "config.a.b": [1, 8], 'config["deep"]["x"]["y"]': [5, None]}
+
+
 def test_columns_are_chosen_and_their_number_is_bounded(held: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     every = mirror.Api(held).runs(SOURCE)
     frame = every.to_df(columns=["summary.loss", "run_id", "config.nowhere"])

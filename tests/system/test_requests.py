@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mirror import errors
+from mirror.daemon.requests.client import SAID_AFTER_S
 from mirror.daemon.requests.server import MOST_AT_ONCE
 from mirror.daemon.requests.wire import Failed, Progress, Pulled, decode_reply, encode
 from mirror.errors import MirrorError
@@ -142,6 +143,38 @@ def _opened(folder: Path) -> Iterator[int]:
     descriptor = os.open(folder, os.O_RDONLY)
     yield descriptor
     os.close(descriptor)
+
+
+@pytest.mark.parametrize("command", [("pull",), ("maintain",), ("pull", "team/proj/r0", "--json", "--quiet")])
+def test_a_daemon_that_does_not_move_is_named_at_once_and_ctrl_c_ends_the_wait(
+    service: Service, command: tuple[str, ...]
+) -> None:
+    assert SAID_AFTER_S < 2
+    service.process.send_signal(signal.SIGSTOP)
+    try:
+        with service.cli.start(*command, stderr=subprocess.PIPE) as asking:
+            assert asking.stderr is not None
+            said = asking.stderr.readline().decode()
+            assert said == (
+                f"waiting for an answer of the daemon (process {service.process.pid}); Ctrl-C ends this command\n"
+            )
+            asking.send_signal(signal.SIGINT)
+            assert asking.wait(PATIENCE_S) == 130
+    finally:
+        service.process.send_signal(signal.SIGCONT)
+    service.cli("pull", code=0)
+
+
+def test_what_is_asked_is_logged_as_what_is_due(server: Sandbox, service: Service) -> None:
+    pulls, kept = len(service.events("pull_done")), len(service.events("maintenance_done"))
+    server.state.add_run("team", "proj", "asked-for", state="finished")
+    service.cli("pull", code=0)
+    assert service.wait_event("pull_done", pulls + 1)["written"] == 1
+    assert service.wait_event("pull_done", pulls + 1)["sources"] == ["team/proj"]
+    service.cli("pull", "--dry-run", code=0)
+    service.cli("maintain", code=0)
+    service.wait_event("maintenance_done", kept + 1)
+    assert len(service.events("pull_done")) == pulls + 1, "a rehearsal is no pull"
 
 
 def test_a_daemon_that_dies_meanwhile_is_one_line(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -46,9 +46,9 @@ def command(
 ) -> int:
     """Write the mirrored files of a run into DIR, else into ./RUN_ID. Asks the mirror alone, never the network.
 
-    Files whose names would leave the folder, or that it cannot hold, are written into odd-names/ under names that stand
-    for them; odd-names.json says which. Files that are there stay: equal ones are left alone, others are skipped unless
-    --force is given.
+    Files whose names would leave the folder, that it cannot hold, or that hold control characters, are written into
+    odd-names/ under names that stand for them; odd-names.json says which. Files that are there stay: equal ones are
+    left alone, others are skipped unless --force is given.
     """
     setting = find_setting(home, config)
     path = find_run(run, setting)
@@ -77,7 +77,7 @@ def _default_folder(run_id: str, artifact: str | None) -> Path:
         ConfigError: the id came from a server and is no name for a folder.
     """
     name = artifact.replace(":", "-") if artifact is not None else run_id
-    if "/" in name or why_refused(name) is not None:
+    if "/" in name or why_refused(name, shown=True) is not None:
         raise ConfigError(f"{name!r} cannot be the name of a folder", hint="name one: wandb-mirror checkout RUN DIR")
     return Path(name)
 

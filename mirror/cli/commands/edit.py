@@ -21,6 +21,7 @@ from mirror.cli.delivery.wishes import Wishes, check_wishes, queue_wishes, value
 from mirror.cli.filter_text import parse_filter
 from mirror.cli.names import find_projects
 from mirror.cli.setting import Setting, find_setting
+from mirror.cli.terminal.asking import confirm
 from mirror.cli.terminal.output import UTF8, plural, say
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import EXIT_PARTIAL, Refused
@@ -141,4 +142,4 @@ def _edit_all(
 def _agreed(question: str) -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise Refused("nothing was queued: nobody agreed to change these runs", hint="agree with --yes")
-    return click.confirm(question, err=True)
+    return confirm(question)

@@ -13,7 +13,9 @@ import click
 
 from mirror.cli.by_daemon import pull_by_daemon
 from mirror.cli.clients import open_client
+from mirror.cli.filter_text import EXAMPLE
 from mirror.cli.lake import lake_to_write
+from mirror.cli.names import warn_of_states
 from mirror.cli.run_paths import parse_run_path
 from mirror.cli.setting import SOURCE_HINT, Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, on_terminal, plural, print_json, say, size, write
@@ -24,8 +26,10 @@ from mirror.cli.terminal.tables import print_table
 from mirror.config import Narrowing, SourceSettings, check_source, settings_of
 from mirror.errors import EXIT_PARTIAL, ConfigError, MirrorError
 from mirror.layout import Home
+from mirror.narrowed import filter_of
 from mirror.pull import ProjectReport, PullReport, PullRequest, PullWatcher, SilentPull, pull
 from mirror.pull.begun import until_ended
+from mirror.store.filters.mongo import compile_filter
 
 SHOWN = 10  # failures that are said one by one
 
@@ -80,6 +84,8 @@ def command(
     if runs and narrowing != Narrowing():
         raise click.UsageError("--filter, --state, --tag and --since choose among all runs: they go without RUN")
     chosen = _narrowed(_sources(setting, sources), narrowing)
+    if not runs:
+        warn_of_states((state for source in chosen for state in source.states), setting.home)
     request = PullRequest(
         sources=chosen,
         runs=tuple(parse_run_path(text, chosen) for text in runs),
@@ -106,10 +112,19 @@ def command(
 
 
 def _narrowed(sources: tuple[SourceSettings, ...], narrowing: Narrowing) -> tuple[SourceSettings, ...]:
+    """The sources, narrowed.
+
+    Raises:
+        ConfigError: by what no server can take, which is not left to its words.
+    """
     try:
-        return narrowing.of(sources)
+        found = narrowing.of(sources)
     except ValueError as error:
-        raise ConfigError(str(error), hint="W&B's filters: docs.wandb.ai/guides/track/public-api-guide") from error
+        raise ConfigError(str(error), hint=EXAMPLE) from error
+    for source in found:
+        if source.filter:
+            compile_filter(filter_of(source.filter))
+    return found
 
 
 def _sources(setting: Setting, paths: tuple[str, ...]) -> tuple[SourceSettings, ...]:
@@ -239,6 +254,11 @@ def conclude_pull(report: PullReport, *, quiet: bool) -> int:
         if project.skipped:
             what = plural(project.skipped, "place", "places")
             say(f"skipped: {what} in listings of {project.key} where the server put nothing that can be read")
+        if project.beyond:
+            say(
+                f"the server did not narrow {project.key}: {plural(project.beyond, 'run')} beyond what the source asks"
+                f" {'was' if project.beyond == 1 else 'were'} mirrored"
+            )
         if project.error is not None:
             say(f"error: {project.key}: {project.error.message}")
             if project.error.hint:
@@ -302,6 +322,7 @@ def _project_json(project: ProjectReport) -> dict[str, Any]:
         "failed": [
             {"run_id": failure.run_id, "item": failure.item, "reason": failure.reason} for failure in project.failed
         ],
+        "beyond": project.beyond,
         "left_behind": project.left_behind,
         "error": _error_json(project.error),
     }

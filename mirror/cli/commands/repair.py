@@ -15,7 +15,8 @@ from mirror.cli.by_daemon import ask_daemon
 from mirror.cli.commands.verify import print_finding, progress_bar
 from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import find_setting, setting_options
-from mirror.cli.terminal.output import on_terminal, plural, print_json, write
+from mirror.cli.terminal.asking import confirm
+from mirror.cli.terminal.output import on_terminal, plural, print_json, say, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.clock import utc_now
 from mirror.daemon.requests.client import daemon_listens
@@ -42,7 +43,7 @@ def command(home: str | None, config: str | None, dry_run: bool, yes: bool, as_j
     if not setting.home.catalog.exists():
         raise NotMirrored(f"nothing is mirrored in {setting.home.root} yet", hint="`wandb-mirror pull` comes first")
     meter = HashingProgress()
-    with contextlib.nullcontext() if daemon_listens(setting.home) else lake_to_write(setting) as lake:
+    with contextlib.nullcontext() if daemon_listens(setting.home, say) else lake_to_write(setting) as lake:
         with progress_bar(setting.home, meter) if on_terminal() and not as_json else contextlib.nullcontext():
             report = verify(setting.home, setting.config.store, meter=meter)
         needed = list(OutboxReader(setting.home).needed_objects())
@@ -95,4 +96,5 @@ def _print(plan: Plan) -> None:
 def _ask(*, as_json: bool) -> None:
     if as_json or not sys.stdin.isatty():
         raise Refused("nobody can be asked whether to go on", hint="look at it with --dry-run, then give --yes")
-    click.confirm("Go on?", abort=True, err=True)
+    if not confirm("Go on?"):
+        raise click.Abort

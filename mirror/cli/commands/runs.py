@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from mirror.cli.filter_text import parse_filter
-from mirror.cli.names import find_projects
+from mirror.cli.names import find_projects, warn_of_states
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import UTF8
 from mirror.cli.terminal.results import show
@@ -69,6 +69,7 @@ def command(
     """List mirrored runs. Asks the mirror alone, never the network."""
     setting = find_setting(home, config)
     clauses: list[dict[str, Any]] = []
+    warn_of_states(states, setting.home)
     if states:
         clauses.append({"state": {"$in": list(states)}})
     clauses += [{"tags": tag} for tag in tags]

@@ -44,8 +44,9 @@ def command(
     engine = connect(place)
 
     try:
-        guard = None if unsafe else SqlGuard(engine, place)
-        if query is None and sys.stdin.isatty():
+        at_prompt = query is None and sys.stdin.isatty()
+        guard = None if unsafe else SqlGuard(engine, place, goes_on=at_prompt)
+        if at_prompt:
             from mirror.cli.prompt.session import prompt  # brings what edits lines, which few questions need
 
             prompt(place, engine, guard, form or "table")

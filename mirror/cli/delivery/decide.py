@@ -12,6 +12,7 @@ from mirror.cli.delivery.entries import entry_json, operations_text, wish
 from mirror.cli.delivery.queueing import next_step
 from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import Setting, find_setting, setting_options
+from mirror.cli.terminal.asking import confirm
 from mirror.cli.terminal.output import UTF8, print_json, say, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.clock import utc_now
@@ -96,7 +97,7 @@ def drop(home: str | None, config: str | None, entry_id: str, yes: bool, as_json
     """
     setting = find_setting(home, config)
     state, entry = _open(setting).get(entry_id)
-    if state == "claimed" and not daemon_listens(setting.home):  # a daemon drops between its rounds
+    if state == "claimed" and not daemon_listens(setting.home, say):  # a daemon drops between its rounds
         raise ConfigError(f"entry {entry.id} is claimed: a replay is at it", hint=_CLAIMED_HINT)
     if not yes and not _agreed(f"give up {wish(entry.operation)} of {entry.run_path}?"):
         say("kept")
@@ -120,7 +121,7 @@ _CLAIMED_HINT = "wait until it is done; what a killed one left, `wandb-mirror re
 def _agreed(question: str) -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise Refused("an entry that is dropped is never delivered", hint="agree with --yes")
-    return click.confirm(question, err=True)
+    return confirm(question)
 
 
 def _open(setting: Setting) -> Outbox:

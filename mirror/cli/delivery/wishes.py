@@ -52,11 +52,18 @@ def values_of(pairs: Sequence[str], flag: str) -> dict[str, Any]:
 
 
 def check_wishes(wishes: Wishes) -> None:
-    """Refuse what contradicts itself.
+    """Refuse what contradicts itself, or names nothing.
 
     Raises:
         ConfigError: it does.
     """
+    for flag, names in (
+        ("--add-tag", wishes.added), ("--remove-tag", wishes.removed),
+        ("--config", wishes.config), ("--remove-config", wishes.without),
+        ("--summary", wishes.summary), ("--remove-summary", wishes.summary_without),
+    ):  # fmt: skip
+        if any(not name.strip() for name in names):  # a variable of a shell that is not set
+            raise ConfigError(f"{flag} names nothing: its name is empty", hint="leave it out, or give it a name")
     for what, both in (
         ("tag", set(wishes.added) & set(wishes.removed)),
         ("config key", set(wishes.config) & set(wishes.without)),

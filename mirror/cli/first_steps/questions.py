@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-import click
 import msgspec
 
 from mirror.api.transport.credentials import ApiKey, find_api_key, keep_in_netrc
 from mirror.api.transport.deployment import deployment_of
 from mirror.cli.setting import SOURCE_HINT
+from mirror.cli.terminal.asking import confirm, prompt
 from mirror.cli.terminal.output import plural, say
 from mirror.config import ServerSettings, check_source
 from mirror.errors import AuthError, ConfigError
@@ -29,7 +29,7 @@ class Offer(msgspec.Struct, frozen=True):
 def ask_server(default: str) -> str:
     """The address of the server."""
     while True:
-        url: str = click.prompt("W&B server", default=default, err=True)
+        url = prompt("W&B server", default=default)
         try:
             return deployment_of(url.strip()).base_url
         except ConfigError as error:
@@ -52,13 +52,13 @@ def ask_key(settings: ServerSettings) -> None:
         return
     say(f"the API key of {deployment.host} is on {deployment.app_url}/authorize; what you type is not shown")
     while True:
-        typed: str = click.prompt("API key", hide_input=True, err=True)
+        typed = prompt("API key", hidden=True)
         try:
             key = ApiKey(typed, "the terminal")
         except AuthError as error:
             say(f"error: {error.message}")
             continue
-        if click.confirm("keep it in ~/.netrc, as `wandb login` does?", default=True, err=True):
+        if confirm("keep it in ~/.netrc, as `wandb login` does?", default=True):
             say(f"kept in {keep_in_netrc(deployment, key)}")
         else:
             say("next commands need it: export WANDB_API_KEY=…")
@@ -81,7 +81,7 @@ def ask_sources(offers: Sequence[Offer]) -> list[str]:
     if not listed:
         say("this key may list no project; name one that it may read")
     while True:
-        typed: str = click.prompt("which? numbers, ENTITY/PROJECT or ENTITY/*, with commas", err=True)
+        typed = prompt("which? numbers, ENTITY/PROJECT or ENTITY/*, with commas")
         try:
             return chosen(typed, [offer.path for offer in listed[:SHOWN]])
         except ValueError as error:

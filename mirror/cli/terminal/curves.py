@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from mirror.cli.terminal.output import write
-from mirror.cli.terminal.plot import LETTERS, Series, describe, draw, draw_over
+from mirror.cli.terminal.plot import LETTERS, Series, describe, draw, draw_over, same_as
 from mirror.cli.terminal.tables import Answers
 from mirror.texts.visible import visible
 
@@ -38,9 +38,9 @@ def print_curves(title: str, series: Sequence[Series], *, log: bool) -> None:
         console.print(Text.assemble(*((text, _style(owner, letters)) for text, owner in line)), soft_wrap=True)
     for place, one in enumerate(series):
         mark = LETTERS[place] if letters else "━━"
-        console.print(
-            Text.assemble((mark, _style(place, letters)), f" {visible(describe(one, log=log))}"), soft_wrap=True
-        )
+        twin = same_as(series, place)
+        text = describe(one, log=log) if twin is None else f"{one.name}  (the same points as {twin.name})"
+        console.print(Text.assemble((mark, _style(place, letters)), f" {visible(text)}"), soft_wrap=True)
 
 
 def _style(owner: int | None, letters: bool) -> str:

@@ -52,7 +52,12 @@ def pass_line(report: ProjectReport, *, width: int, rate: float, elapsed_s: floa
 def runs_done(report: ProjectReport) -> str:
     """How many runs are done, of how many."""
     of_all = expected_runs(report)
-    return f"{report.settled:,}{f'/{of_all:,}' if of_all else ''} runs"
+    return f"{done_runs(report):,}{f'/{of_all:,}' if of_all else ''} runs"
+
+
+def done_runs(report: ProjectReport) -> int:
+    """Runs that came with all that they contain; they are committed in batches, of which the first may take long."""
+    return max(report.settled, min(report.fetched, report.listed))
 
 
 def expected_runs(report: ProjectReport) -> int | None:
@@ -63,11 +68,11 @@ def expected_runs(report: ProjectReport) -> int | None:
 
 
 def time_left(report: ProjectReport, elapsed_s: float) -> str:
-    """How long the rest takes if it goes on as so far; runs are done in batches, so it is empty before the first."""
-    of_all = expected_runs(report)
-    if of_all is None or not 0 < report.settled < of_all:
+    """How long the rest takes if it goes on as so far; empty before the first run is done."""
+    of_all, done = expected_runs(report), done_runs(report)
+    if of_all is None or not 0 < done < of_all:
         return ""
-    return f"~{clock(elapsed_s * (of_all - report.settled) / report.settled)} left"
+    return f"~{clock(elapsed_s * (of_all - done) / done)} left"
 
 
 def clock(seconds: float) -> str:
@@ -93,5 +98,5 @@ def contents(report: ProjectReport) -> str:
 
 def _bar(report: ProjectReport, columns: int) -> str:
     of_all = expected_runs(report)
-    done = round(columns * min(1.0, report.settled / of_all)) if of_all else 0
+    done = round(columns * min(1.0, done_runs(report) / of_all)) if of_all else 0
     return "━" * done + "─" * (columns - done)

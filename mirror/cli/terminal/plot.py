@@ -99,6 +99,12 @@ def draw_over(
     return lines
 
 
+def same_as(series: Sequence[Series], place: int) -> Series | None:
+    """The first of those before a series that has the very same points."""
+    one = series[place]
+    return next((other for other in series[:place] if other.steps == one.steps and other.values == one.values), None)
+
+
 def has_place(value: float, log: bool) -> bool:
     """Whether a value can be drawn."""
     return math.isfinite(value) and (value > 0 or not log)
@@ -143,17 +149,26 @@ class Canvas:
 
 def _labels(axis: Axis, height: int) -> dict[int, str]:
     """What stands beside the first, the middle and the last row, with as many digits as tell them apart."""
+    if axis.low == axis.high:  # a constant: three labels would be one, and none beside its line
+        return {_dot_row(axis, axis.low, height) // 4: f"{axis.low:.4g}"}
     middle = height // 2
     marks = {0: axis.high, middle: axis.at(1 - middle / (height - 1)), height - 1: axis.low}
     digits = next((count for count in range(4, 17) if f"{axis.low:.{count}g}" != f"{axis.high:.{count}g}"), 4)
     return {row: f"{value:.{digits}g}" for row, value in marks.items()}
 
 
+def _dot_row(axis: Axis, value: float, height: int) -> int:
+    """The row of dots of a value, counted from above."""
+    tall = height * 4 - 1
+    return tall - round(axis.share(value) * tall)
+
+
 def _row(canvases: Sequence[Canvas], row: int, letters: bool) -> Iterator[Piece]:
-    """A row of all canvases over one another; the last one that has a dot in a cell owns it. Blanks at the end go."""
+    """A row of all canvases over one another; those that share a cell own it by turns. Blanks at the end go."""
     cells: list[Piece] = []
-    for bits in zip(*(canvas.cells[row] for canvas in canvases), strict=True):
-        owner = max((place for place, some in enumerate(bits) if some), default=None)
+    for column, bits in enumerate(zip(*(canvas.cells[row] for canvas in canvases), strict=True)):
+        owners = [place for place, some in enumerate(bits) if some]
+        owner = owners[column % len(owners)] if owners else None
         dots = 0
         for some in bits:
             dots |= some
@@ -166,7 +181,7 @@ def _row(canvases: Sequence[Canvas], row: int, letters: bool) -> Iterator[Piece]
 
 def _trace(series: Series, canvas: Canvas, axis: Axis, steps: tuple[float, float]) -> None:
     """Join the points of each column of dots; a value that has no place leaves a gap."""
-    wide, tall = canvas.columns * 2 - 1, canvas.rows * 4 - 1
+    wide = canvas.columns * 2 - 1
     first, span = steps[0], steps[1] - steps[0]
     before: tuple[int, int] | None = None
     for step, value in zip(series.steps, series.values, strict=True):
@@ -174,7 +189,7 @@ def _trace(series: Series, canvas: Canvas, axis: Axis, steps: tuple[float, float
             before = None
             continue
         x = round((step - first) / span * wide) if span else wide // 2
-        y = tall - round(axis.share(value) * tall)
+        y = _dot_row(axis, value, canvas.rows)
         _line(canvas, before or (x, y), (x, y))
         before = (x, y)
 

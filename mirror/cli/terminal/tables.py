@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -23,6 +24,8 @@ from mirror.texts.visible import visible, visible_json
 
 COLUMN_READABLE = 10  # characters; narrower columns are no table any more
 CELL_CHARACTERS = 1000  # of a value in a table; a column is as wide as its longest one, in each row
+PADDED = 40  # characters up to which a column is padded where no terminal reads it
+BETWEEN = "   "  # columns
 UNLIMITED = 1_000_000  # characters; wider than any row that a person reads
 
 
@@ -55,9 +58,10 @@ def _field(value: Any) -> str:
 
 
 def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
-    """A table for people: folded to a terminal's width, or as wide as it is where no terminal reads it.
+    """A table for people: folded to a terminal's width, or each row on one line where no terminal reads it.
 
-    Where columns would be narrower than can be read, each row is written as lines of a name and a value instead.
+    There no value that is longer than `PADDED` makes others wait for it: its own row alone is longer. Where a
+    terminal's columns would be narrower than can be read, each row is written as lines of a name and a value instead.
     A long value is cut, and standard error says where the rest is.
     """
     _draw_table(Answers(soft_wrap=False, highlight=False, width=width_of_answers()), names, rows, title)
@@ -85,9 +89,12 @@ def _draw_table(console: Console, names: Sequence[str], rows: Iterable[Sequence[
     if width < COLUMN_READABLE * len(names):
         _draw_records(console, names, held)
         return
+    if width >= UNLIMITED:
+        _draw_lines(console, [visible(str(name)) for name in names], values, held, title)
+        return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, title=title, title_justify="left", pad_edge=False)
     for index, name in enumerate(names):
-        numbers = bool(values) and all(isinstance(row[index], int | float | None) for row in values)
+        numbers = _are_numbers(values, index)
         times = bool(values) and all(isinstance(row[index], dt.datetime | None) for row in values)
         whole = max((len(row[index]) for row in held), default=0) if index == 0 else 0
         table.add_column(
@@ -100,6 +107,37 @@ def _draw_table(console: Console, names: Sequence[str], rows: Iterable[Sequence[
     for row in held:
         table.add_row(*map(escape, row))
     console.print(table)
+
+
+def _are_numbers(values: Sequence[Sequence[Any]], index: int) -> bool:
+    return bool(values) and all(isinstance(row[index], int | float | None) for row in values)
+
+
+def _draw_lines(
+    console: Console,
+    names: Sequence[str],
+    values: Sequence[Sequence[Any]],
+    held: Sequence[Sequence[str]],
+    title: str | None,
+) -> None:
+    """Rows as lines for `less`, `grep` and `awk`: no blanks at their ends, and none for what is long elsewhere."""
+    widths = [
+        max([cell_len(name), *(size for row in held if (size := cell_len(row[index])) <= PADDED)])
+        for index, name in enumerate(names)
+    ]
+    right = [_are_numbers(values, index) for index in range(len(names))]
+    rule = "─" * (sum(widths) + len(BETWEEN) * (len(widths) - 1))
+    lines = [_line(row, widths, right) for row in (names, *held)]
+    for text in (*([title] if title else []), lines[0], rule, *lines[1:]):
+        console.file.write(f"{text}\n")
+
+
+def _line(row: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    cells = []
+    for text, width, is_right in zip(row, widths, right, strict=True):
+        blanks = " " * max(0, width - cell_len(text))
+        cells.append(f"{blanks}{text}" if is_right else f"{text}{blanks}")
+    return BETWEEN.join(cells).rstrip()
 
 
 def width_of_answers() -> int:

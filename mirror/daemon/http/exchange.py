@@ -32,7 +32,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 Pages = Callable[[str], Response | None]  # from a path to what is there
 
 
-async def exchange(stream: ByteStream, pages: Pages) -> None:
+async def exchange(stream: ByteStream, *, pages: Pages) -> None:
     """Read one request, answer it, and close. Neither silence, nor slowness, nor nonsense is an error here.
 
     Args:

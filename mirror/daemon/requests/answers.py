@@ -9,11 +9,9 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from mirror.api.client import Client
 from mirror.check.repair import Plan, repair
 from mirror.config import settings_of
-from mirror.daemon.connection import may_be_outage
-from mirror.daemon.context import DaemonContext, ask
+from mirror.daemon.context import DaemonContext
 from mirror.daemon.events import Event
 from mirror.daemon.requests.server import Tell
 from mirror.daemon.requests.wire import (
@@ -30,15 +28,15 @@ from mirror.daemon.requests.wire import (
     Request,
     Waits,
 )
-from mirror.daemon.schedule.source_states import SourceStates
 from mirror.daemon.workers.activity import Activity
 from mirror.daemon.workers.alone import Turns
+from mirror.daemon.workers.pulling import Pulls
+from mirror.daemon.workers.upkeep import Upkeep
 from mirror.errors import HomeBusy
-from mirror.outbox import Outbox, OutboxReader
-from mirror.pull import ProjectReport, PullReport, PullRequest, pull
+from mirror.outbox import Outbox
+from mirror.pull import ProjectReport, PullReport, PullRequest
 from mirror.records.operations import Entry
 from mirror.replay.ledger import give_up
-from mirror.store.care.maintenance import maintain
 from mirror.tasks import side_by_side
 from mirror.typed import decode
 
@@ -53,17 +51,15 @@ class Answers:
 
     Args:
         context: what is shared with the workers.
-        client: of the pulls.
-        source_states: the sources, which a pull that was asked for tells about as any other.
+        pulls, upkeep: do what is asked, as they do what is due.
         turns: nobody else commits meanwhile but deliveries.
     """
 
-    def __init__(self, context: DaemonContext, client: Client, source_states: SourceStates, turns: Turns) -> None:
+    def __init__(self, context: DaemonContext, pulls: Pulls, upkeep: Upkeep, turns: Turns) -> None:
         self._seen = _Seen()
-        self.activity = Activity("requests", context.now, lambda: (client.spent, self._seen.steps))
+        self.activity = Activity("requests", context.now, lambda: (pulls.spent, self._seen.steps))
         self._context = context
-        self._client = client
-        self._source_states = source_states
+        self._pulls, self._upkeep = pulls, upkeep
         self._turns = turns
 
     async def answer(self, request: Request, tell: Tell) -> Outcome:
@@ -89,13 +85,7 @@ class Answers:
             return Pulled(await self._pull(request, tell))
         async with _again(tell, Progress(()), STILL_HERE_S) as telling:
             if isinstance(request, AskMaintain):
-                needed = OutboxReader(context.lake.home).needed_objects
-                done = await anyio.to_thread.run_sync(
-                    lambda: maintain(context.lake, context.config.retention, needed=needed, now=context.clock.disk()),
-                    limiter=context.storing,
-                )
-                context.counters.maintained_at, context.counters.maintenance_error = context.utc(), None
-                outcome: Outcome = Maintained(msgspec.Raw(msgspec.json.encode(done)))
+                outcome: Outcome = Maintained(msgspec.Raw(msgspec.json.encode(await self._upkeep.done())))
             else:
                 plan = decode(request.plan, Plan)
                 outcome = Repaired(
@@ -130,8 +120,7 @@ class Answers:
                 await anyio.sleep(TELL_S / 5)
 
     async def _pull(self, asked: AskPull, tell: Tell) -> PullReport:
-        context, self._seen = self._context, _Seen()
-        sources = context.config.source
+        self._seen, sources = _Seen(), self._context.config.source
         request = PullRequest(
             sources=asked.narrowing.of([settings_of(sources, path) for path in asked.sources] or sources),
             runs=asked.runs,
@@ -142,22 +131,7 @@ class Answers:
         )
         async with side_by_side() as group:
             group.start_soon(self._seen.tell_on, tell)
-            report = await pull(
-                self._client,
-                context.lake,
-                context.config,
-                request,
-                watcher=self._seen,
-                now=context.utc,
-                storing=context.storing,
-                fresh=context.fresh,
-                objects=context.objects,
-            )
-            if any(map(may_be_outage, report.errors)) and (outage := await ask(self._client)) is not None:
-                context.lost(outage)
-            elif not (asked.runs or asked.dry_run):
-                for path, projects in self._source_states.by_source(report.projects).items():
-                    await self._source_states.note(path, msgspec.structs.replace(report, projects=projects))
+            report, _ = await self._pulls.done(request, self._seen)
             group.cancel_scope.cancel()
         await tell(self._seen.news())
         return report

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import msgspec
 
@@ -23,39 +23,49 @@ class DaemonLeft(StoreError):
 
 
 CONNECT_S, AGAIN_S = 5.0, 0.05
+_CHUNK = 1 << 16  # bytes
 SILENT_S = 60.0  # the longest time between two replies of a daemon that is alive
+SAID_AFTER_S = 1.5  # without a first reply a person is told what is waited for
+LATER_SAID_AFTER_S = 15.0  # without a further one; a daemon that is alive is never so long silent
+
+Silent = Callable[[str], None]
 
 
-def replies(home: Home, request: Request) -> Iterator[Reply] | None:
+def replies(home: Home, request: Request, silent: Silent) -> Iterator[Reply] | None:
     """Ask the daemon of a home; None when none listens.
 
     The last reply is the outcome. Whoever stops reading before it ends what was asked.
+
+    Args:
+        home: whose daemon.
+        request: what is asked.
+        silent: told what is waited for, where nothing is heard for a while.
 
     Raises:
         StoreError: while reading: the daemon went away, or stopped moving.
         MirrorError: while reading: what was asked failed, for this reason.
     """
-    if (found := _connected(home)) is None:
+    if (found := _connected(home, silent)) is None:
         return None
     try:
         found.sendall(encode(request))
     except OSError:
         found.close()
         return None
-    return _read(found)
+    return _read(found, lambda: silent(f"waiting for an answer of {_daemon(home)}; Ctrl-C ends this command"))
 
 
-def daemon_listens(home: Home) -> bool:
-    """Whether a daemon takes requests for a home now."""
-    if (found := _connected(home)) is None:
+def daemon_listens(home: Home, silent: Silent) -> bool:
+    """Whether a daemon takes requests for a home now; `silent` as for `replies`."""
+    if (found := _connected(home, silent)) is None:
         return False
     found.close()
     return True
 
 
-def _connected(home: Home) -> socket.socket | None:
+def _connected(home: Home, silent: Silent) -> socket.socket | None:
     """A connection; one that begins, or takes another configuration, is waited for."""
-    until = time.monotonic() + CONNECT_S
+    begun, is_told = time.monotonic(), False
     while holder_of(home.daemon_lock, home.daemon_holder) is not None:
         found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -64,20 +74,30 @@ def _connected(home: Home) -> socket.socket | None:
                 found.connect(address)
         except OSError:  # none is there, or what a daemon that was killed left
             found.close()
-            if time.monotonic() > until:
+            waited = time.monotonic() - begun
+            if waited > CONNECT_S:
                 return None
+            if waited > SAID_AFTER_S and not is_told:
+                is_told = True
+                silent(f"waiting until {_daemon(home)} listens, {CONNECT_S:.0f} s at most")
             time.sleep(AGAIN_S)
         else:
             return found
     return None
 
 
-def _read(found: socket.socket) -> Iterator[Reply]:
-    with contextlib.closing(found), found.makefile("rb") as lines:
-        found.settimeout(SILENT_S)
+def _daemon(home: Home) -> str:
+    holder = holder_of(home.daemon_lock, home.daemon_holder)
+    return "the daemon" if holder is None else f"the daemon (process {holder.pid})"
+
+
+def _read(found: socket.socket, silent: Callable[[], None]) -> Iterator[Reply]:
+    said_after = SAID_AFTER_S
+    with contextlib.closing(found), contextlib.closing(_lines(found, lambda: said_after, silent)) as lines:
         while True:
             try:
-                reply = decode_reply(line) if (line := lines.readline()) else None
+                line = next(lines, b"")
+                reply = decode_reply(line) if line else None
             except TimeoutError as error:
                 raise StoreError(
                     f"the daemon has said nothing for {SILENT_S:.0f} s", hint="`wandb-mirror status` says how it is"
@@ -90,6 +110,31 @@ def _read(found: socket.socket) -> Iterator[Reply]:
                 raise DaemonLeft(_LEFT, hint=_GOES_ON)
             if isinstance(reply, Failed):
                 raise reply.error
+            said_after = LATER_SAID_AFTER_S
             yield reply
             if not isinstance(reply, Waits | Progress):
                 return
+
+
+def _lines(
+    found: socket.socket, said_after: Callable[[], float], silent: Callable[[], None]
+) -> Generator[bytes, None, None]:
+    """What comes, line by line, to the end.
+
+    Raises:
+        TimeoutError: nothing came for `SILENT_S`.
+        OSError: the connection broke.
+    """
+    rest = b""
+    while True:
+        found.settimeout(said_after())
+        try:
+            chunk = found.recv(_CHUNK)
+        except TimeoutError:
+            silent()
+            found.settimeout(SILENT_S - said_after())
+            chunk = found.recv(_CHUNK)
+        if not chunk:
+            return
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import anyio
 import msgspec
-from anyio.abc import SocketListener, SocketStream, TaskGroup
+from anyio.abc import SocketListener, SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from mirror.daemon.events import Event
+from mirror.daemon.listening import LEFT, Listening
 from mirror.daemon.logs import Log
 from mirror.daemon.requests.wire import (
     LONGEST_REQUEST,
@@ -24,15 +26,10 @@ from mirror.daemon.requests.wire import (
 )
 from mirror.errors import MirrorError, StoreError
 from mirror.layout import Home
-from mirror.tasks import side_by_side
 
 MOST_AT_ONCE = 16  # connections; more are closed at once
-AGAIN_S = 5.0  # until a socket that could not be had is tried again
 PATIENCE_S = 10.0  # for a request to arrive, and for a reply to be taken
 OTHER_VERSION = "it may be of another version: restart it"
-
-# How a connection ends whose other side went away.
-LEFT = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, TimeoutError)
 
 Tell = Callable[[Reply], Awaitable[None]]
 Answer = Callable[[Request, Tell], Awaitable[Outcome]]
@@ -51,55 +48,28 @@ class RequestServer:
         self._home = home
         self._log = log
         self._answer = answer
-        self._open = 0
 
     async def run(self) -> None:
-        """Listen. A home that can hold no socket now is told once and tried again, and costs requests alone."""
-        is_told = False
-        while True:
-            try:
-                await self._listen()
-            except* OSError as errors:  # of the listener; those of a connection end it alone
-                if not is_told:
-                    self._log.warning(
-                        Event.CANNOT_LISTEN,
-                        address=str(self._home.daemon_socket),
-                        reason=str(errors.exceptions[0]),
-                        hint="`pull`, `maintain` and `repair` are refused while the daemon runs; it is tried again",
-                    )
-                is_told = True
-            await anyio.sleep(AGAIN_S)
+        """Listen. A home that can hold no socket now costs requests alone."""
+        hint = "`pull`, `maintain` and `repair` are refused while the daemon runs; it is tried again"
+        address = str(self._home.daemon_socket)
+        await Listening(self._log, address, hint, self._opened, self._serve, MOST_AT_ONCE).run()
 
-    async def _listen(self) -> None:
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[SocketListener]:
         with socket_address(self._home) as address:  # what a daemon before left is replaced: `daemon.lock` is ours
             listener = await anyio.create_unix_listener(address, mode=0o600, backlog=MOST_AT_ONCE)
         try:
-            async with listener, side_by_side() as group:
-                await self._accept(listener, group)
+            async with listener:
+                yield listener
         finally:
             with contextlib.suppress(OSError):
                 self._home.daemon_socket.unlink(missing_ok=True)
 
-    async def _accept(self, listener: SocketListener, group: TaskGroup) -> None:
-        while True:
-            group.start_soon(self._serve, await listener.accept())
-
     async def _serve(self, stream: SocketStream) -> None:
-        if self._open >= MOST_AT_ONCE:
-            await anyio.aclose_forcefully(stream)
-            return
-        self._open += 1
-        try:
-            async with stream:
-                with anyio.fail_after(PATIENCE_S):
-                    line = await BufferedByteReceiveStream(stream).receive_until(b"\n", LONGEST_REQUEST)
-                await self._exchange(stream, line)
-        except (*LEFT, anyio.IncompleteRead, anyio.DelimiterNotFound):
-            return  # it went away, or never asked anything
-        except Exception as error:  # a defect of ours is no reason to stop mirroring
-            self._log.alarm(Event.ANSWER_FAILED, exc=error, reason=f"{type(error).__name__}: {error}")
-        finally:
-            self._open -= 1
+        with anyio.fail_after(PATIENCE_S):
+            line = await BufferedByteReceiveStream(stream).receive_until(b"\n", LONGEST_REQUEST)
+        await self._exchange(stream, line)
 
     async def _exchange(self, stream: SocketStream, line: bytes) -> None:
         one_line = anyio.Lock()

@@ -17,7 +17,7 @@ from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Entry
-from mirror.typed import convert, decode, hooked_decoder
+from mirror.typed import convert, hooked_decoder
 
 LONGEST_REQUEST = 4_000_000  # bytes of a line: a plan of repairs names each object
 LONGEST_PATH = 100  # bytes that every system takes as the address of a socket
@@ -118,7 +118,7 @@ def decode_request(line: bytes) -> Request:
     Raises:
         msgspec.DecodeError: it is none.
     """
-    request: Request = decode(line, Request)  # type: ignore[arg-type]  # a union is a shape as well
+    request: Request = _REQUESTS.decode(line)
     return request
 
 
@@ -149,6 +149,7 @@ def _heard(kind: type, value: Any) -> Any:
     return error
 
 
+_REQUESTS = hooked_decoder(Request, _heard)
 _REPLIES = hooked_decoder(Reply, _heard)
 
 

@@ -12,7 +12,7 @@ from mirror.daemon.schedule.triggers import Every
 from mirror.daemon.workers.alone import Turns
 from mirror.errors import StoreError
 from mirror.outbox import OutboxReader
-from mirror.store.care.maintenance import maintain
+from mirror.store.care.maintenance import Maintenance, maintain
 
 FIRST_AFTER_S = 3600.0  # a daemon that is started every day maintains its home all the same
 PATIENCE = 0.25  # of its interval, for which it waits for a moment without pulls before it keeps further ones waiting
@@ -42,6 +42,18 @@ class Upkeep:
 
     async def maintain(self) -> bool:
         """Do it now. A failure is logged, no more."""
+        try:
+            await self.done()
+        except StoreError:
+            return False
+        return True
+
+    async def done(self) -> Maintenance:
+        """Do it now, because it is due or somebody asked for it, and tell the log of it.
+
+        Raises:
+            StoreError: it failed.
+        """
         context = self._context
         started = context.now()
         needed = OutboxReader(context.lake.home).needed_objects
@@ -53,7 +65,7 @@ class Upkeep:
         except StoreError as error:
             context.counters.maintenance_error = str(error)
             context.log.alarm(Event.MAINTENANCE_FAILED, reason=error.message, hint=error.hint)
-            return False
+            raise
         context.counters.maintained_at, context.counters.maintenance_error = context.utc(), None
         removed = (done.lake_files, done.orphans, done.objects, done.partials)
         context.log.info(
@@ -64,4 +76,4 @@ class Upkeep:
             waits_for_readers=done.waits_for_readers,
             seconds=round(context.now() - started, 3),
         )
-        return True
+        return done

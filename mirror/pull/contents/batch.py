@@ -64,6 +64,7 @@ async def gather(job: FetchJob, runs: Sequence[RunRecord], held: HeldContents) -
         _settle_needless(job, run.run_id, plans[run.run_id], ask)
         if change != ContentChanges(run_id=run.run_id):
             job.outcome.contents.append(change)
+        job.report.fetched += 1
 
     async with side_by_side() as group:
         for run in runs:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mirror.errors import ConfigError
+from mirror.narrowed import DEEPEST, GROUPS, OPERATORS
 from mirror.store.filters.comparing import (
     FALSE,
     TRUE,
@@ -30,11 +31,8 @@ from mirror.texts.values import storable
 __all__ = ["Fragment", "compile_filter", "compile_order", "run_expression"]
 
 OLDEST_FIRST = "+created_at"  # the SDK's default order
-DEEPEST = 50  # levels of a filter; far more than people write, far fewer than DuckDB refuses
 
 _SIGNS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
-_GROUPS = ("$and", "$or", "$nor")
-_OPERATORS = ("$eq", "$ne", *_SIGNS, "$in", "$nin", "$exists", "$regex", "$not")
 
 # Order of values of different types in one field, as the server has it: what is missing or no number, booleans,
 # numbers, texts, the rest.
@@ -114,7 +112,7 @@ def _tree(tree: Any, depth: int) -> Fragment:
 
 
 def _clause(key: str, value: Any, depth: int) -> Fragment:
-    if key in _GROUPS:
+    if key in GROUPS:
         parts = [_tree(item, depth) for item in _listed(key, value)]
         if key == "$and":
             return all_of(parts)
@@ -122,7 +120,7 @@ def _clause(key: str, value: Any, depth: int) -> Fragment:
     if key == "$not":
         return negated(_tree(value, depth))
     if key.startswith("$"):
-        raise _unknown_operator(key, (*_GROUPS, "$not"))
+        raise _unknown_operator(key, (*GROUPS, "$not"))
     return _condition(filter_field(key), value, depth)
 
 
@@ -152,7 +150,7 @@ def _operator(field: RunField, name: str, operand: Any, depth: int) -> Fragment:
         if not isinstance(operand, Mapping) or not operand:
             raise ConfigError(f"$not of {field.name!r} needs an object of operators, not {operand!r}")
         return negated(all_of([_condition(field, {key: item}, depth) for key, item in operand.items()]))
-    raise _unknown_operator(name, _OPERATORS)
+    raise _unknown_operator(name, OPERATORS)
 
 
 def _equals(field: RunField, operand: Any) -> Fragment:

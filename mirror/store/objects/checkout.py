@@ -76,8 +76,8 @@ def check_out(
         folder: the target; what else is in it stays.
         force: replace files with other bytes.
         link: hard links to the read-only objects instead of copies, where the file system can.
-        rename: write files whose names the folder cannot hold under `odd_names`, and a table that says which; else
-            they are skipped.
+        rename: write files whose names the folder cannot hold, or a terminal cannot show, under `odd_names`, and a
+            table that says which; else the former are skipped.
 
     Yields:
         One finding a file, as it is done.
@@ -92,8 +92,9 @@ def check_out(
     top = _open_target(folder)
     try:
         folds = _folds_case(top) if any(_may_collide(files)) else False
-        refused = refusals((file.name for file in files), windows=sys.platform == "win32", folds_case=folds)
-        odd = OddNames(top, [file.name for file in files], refused) if rename and refused else None
+        names = [file.name for file in files]
+        refused = refusals(names, windows=sys.platform == "win32", folds_case=folds, shown=rename)
+        odd = OddNames(top, names, refused) if rename and refused else None
         if odd is not None:
             with _io(folder / odd.table):
                 odd.write_table()

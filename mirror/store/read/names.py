@@ -89,6 +89,11 @@ def similar_runs(
     return structs(NamedRun, rows)
 
 
+def states_held(lake: Queryable) -> list[str]:
+    """The states that mirrored runs are in."""
+    return [str(state) for (state,) in lake.rows("SELECT DISTINCT state FROM lake.runs WHERE state IS NOT NULL")]
+
+
 def display_names(lake: Queryable, runs: Sequence[RunPath]) -> dict[RunPath, str]:
     """The display names of some runs, as they are mirrored; a run without one, or that is not held, is left out.
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from mirror.store.history.wide_columns import JSON_MARK, TypedColumn, tail_column
 from mirror.store.sql.statements import plain
-from mirror.texts.values import valid_unicode
+from mirror.texts.values import unique_names, valid_unicode
 
 Table = pa.Table  # for those who only hand it on
 
@@ -21,12 +21,12 @@ def arrow_table(columns: Mapping[str, Sequence[Any]]) -> pa.Table:
     Booleans, integers of 64 bits, floats, texts, times, and lists of one of these keep their types. A column without
     one type for all its values holds JSON texts, as the metadata of its field says (`wide_columns.JSON_MARK`).
     """
-    found = {valid_unicode(name): _column(values) for name, values in columns.items()}
+    found = [_column(values) for values in columns.values()]
     fields = [
         pa.field(name, column.array.type, metadata=JSON_MARK if column.is_json else None)
-        for name, column in found.items()
+        for name, column in zip(unique_names([valid_unicode(name) for name in columns]), found, strict=True)
     ]
-    return pa.table([column.array for column in found.values()], schema=pa.schema(fields))
+    return pa.table([column.array for column in found], schema=pa.schema(fields))
 
 
 def _column(values: Sequence[Any]) -> TypedColumn:

@@ -67,10 +67,12 @@ class SqlGuard:
     Args:
         engine: from `connect`; its settings stay as they are from now on.
         home: whose lake it may read.
+        goes_on: further statements follow on this connection, so that variables and what is temporary have a use.
     """
 
-    def __init__(self, engine: duckdb.DuckDBPyConnection, home: Home) -> None:
+    def __init__(self, engine: duckdb.DuckDBPyConnection, home: Home, *, goes_on: bool = False) -> None:
         self._engine = engine
+        self._goes_on = goes_on
         self._refused = _refused_functions(engine)
         attached = engine.execute("SELECT path FROM duckdb_databases() WHERE path IS NOT NULL").fetchall()
         catalogs = {Path(str(path).rpartition(":")[2]).parent for (path,) in attached}  # a private copy lies elsewhere
@@ -106,21 +108,66 @@ class SqlGuard:
                 raise _refused(token.word)
 
     def _check_kind(self, kinds: list[_Kind], tokens: list[_Token], text: str, *, answers: bool) -> None:
-        """Refuse a statement other than a SELECT, unless it changes nothing but the connection."""
+        """Refuse a statement other than a SELECT, unless later ones get by it what they name, and mean the same."""
         if kinds == [_Kind.EXPLAIN]:
             inner = self._engine.extract_statements(_explained(tokens, text))
             if [statement.type for statement in inner] != [_Kind.SELECT]:
                 raise _refused("EXPLAIN of anything but a SELECT")
             return
-        in_memory = kinds == [_Kind.CREATE] and _is_temporary([token.word for token in tokens])
-        if answers or not (in_memory or kinds in ([_Kind.SET], [_Kind.TRANSACTION])):
+        words = [token.word for token in tokens]
+        if kinds == [_Kind.TRANSACTION]:
+            raise QueryError(
+                f"{words[0].upper()} is refused: each statement sees one whole commit by itself",
+                hint="several of them see the same one in Python, between BEGIN and COMMIT of `mirror.connect()`",
+            )
+        if kinds == [_Kind.SET]:
+            self._check_setting(words)
+        elif answers or kinds != [_Kind.CREATE] or not _is_temporary(words):
             raise _refused(str(kinds[0]).rpartition(".")[2])
+        elif (name := _made(words)) in self._own_names():
+            raise QueryError(
+                f"{name} is the mirror's own: it would mean something else from now on", hint="choose another name"
+            )
+        if answers or not self._goes_on:
+            raise QueryError(
+                f"{words[0].upper()} is for later statements, and there are none",
+                hint="type it at the prompt: `wandb-mirror sql` without a query",
+            )
+
+    def _check_setting(self, words: list[str]) -> None:
+        """Let variables through; what names tables otherwise, or computes otherwise, stays as it is."""
+        if words[:1] == ["use"] or not {"schema", "search_path"}.isdisjoint(words[1:3]):
+            raise QueryError(
+                "sql keeps its settings: names mean the mirror's views", hint="a table of the lake itself is lake.NAME"
+            )
+        if words[1:2] != ["variable"]:
+            raise QueryError(
+                "sql keeps its settings",
+                hint=f"`store.memory_limit_mb` and `store.threads` are of the configuration; {UNSAFE}",
+            )
+
+    def _own_names(self) -> frozenset[str]:
+        """The views and macros of the mirror."""
+        rows = self._engine.execute(
+            "SELECT view_name FROM duckdb_views() WHERE NOT internal AND NOT temporary UNION"
+            " SELECT function_name FROM duckdb_functions() WHERE NOT internal AND database_name <> 'temp'"
+        )
+        return frozenset(str(name).lower() for (name,) in rows.fetchall())
 
 
 def _is_temporary(words: list[str]) -> bool:
     """Whether `CREATE [OR REPLACE] TEMP …` makes something of this connection alone."""
     rest = words[3:] if words[1:3] == ["or", "replace"] else words[1:]
     return rest[:1] in (["temp"], ["temporary"]) and not _MADE_IN_MEMORY.isdisjoint(rest[1:2])
+
+
+def _made(words: list[str]) -> str:
+    """The name of what `CREATE [OR REPLACE] TEMP KIND [IF NOT EXISTS] [SCHEMA.]NAME …` makes."""
+    at = 5 if words[1:3] == ["or", "replace"] else 3
+    at += 3 if words[at : at + 3] == ["if", "not", "exists"] else 0
+    while words[at + 1 : at + 2] == ["."]:
+        at += 2
+    return words[at] if at < len(words) else ""
 
 
 def _explained(tokens: list[_Token], text: str) -> str:
