@@ -7,11 +7,19 @@ import io
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from mirror.config import StoreSettings
+from mirror.errors import MirrorError
+from mirror.layout import Home
+from mirror.run.sql import connect
+from mirror.store.read.sql import run_sql, write_parquet
+from mirror.store.read.sql_guard import SqlGuard
 from tests.cli.conftest import Cli
+from tests.soaking import thin
 
 QUERY = "SELECT run_id, summary->>'loss' AS loss, tags FROM runs WHERE project = 'proj' ORDER BY 1"
 
@@ -122,58 +130,63 @@ def files_in(cli: Cli) -> list[str]:
     return sorted(str(path) for path in cli.folder.rglob("*") if not path.name.endswith(passing))
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "COPY (SELECT 1) TO 'x.csv'",
-        "EXPLAIN ANALYZE COPY (SELECT 1) TO 'x.csv'",
-        "EXPLAIN (ANALYZE, FORMAT json) COPY (SELECT 1) TO 'x.csv'",
-        "EXPLAIN EXPLAIN COPY (SELECT 1) TO 'x.csv'",
-        "PREPARE q AS COPY (SELECT 1) TO 'x.csv'",
-        "EXPORT DATABASE 'x.csv'",
-        "ATTACH 'x.csv'",
-        "DETACH lake",
-        "INSTALL httpfs",
-        "LOAD httpfs",
-        "SELECT * FROM read_text('/etc/passwd')",
-        "SELECT * FROM '/etc/passwd'",
-        "SELECT * FROM read_csv('/etc/passwd')",
-        "FROM glob('/etc/*')",
-        "FROM sqlite_scan('/etc/passwd', 't')",
-        "DROP VIEW runs",
-        "CREATE OR REPLACE VIEW runs AS SELECT 1",
-        "CREATE PERSISTENT SECRET s (TYPE s3)",
-        "SELECT 1; DROP VIEW runs",
-        "DELETE FROM lake.runs",
-        "UPDATE lake.runs SET notes = 'x'",
-        "FROM ducklake_cleanup_old_files('lake', cleanup_all => true)",
-        "CALL ducklake_expire_snapshots('lake', older_than => now())",
-        "FROM query('FROM ducklake_cleanup_' || 'old_files(''lake'')')",
-        "FROM \"query\"('SELECT 1')",
-        "SET enable_external_access = true",
-        "SET allowed_directories = ['/']",
-        "PRAGMA profiling_output = 'x.csv'",
-        "CHECKPOINT lake",
-        "EXPLAIN /**/ ANALYZE COPY (SELECT 1) TO 'x.csv'",
-        "EXPLAIN --x\n ANALYZE COPY (SELECT 1) TO 'x.csv'",
-        "EXPLAIN ANALYZE DROP VIEW runs",
-        "SELECT 1) TO 'x.csv' (FORMAT csv); COPY (SELECT 1",
-        "FROM query/**/('FROM ducklake_cleanup_' || 'old_files(''lake'')')",
-        "FROM query --x\n ('SELECT 1')",
-        "FROM lake.expire_snapshots(older_than => now())",
-        "FROM lake . /* */ merge_adjacent_files()",
-        "FROM json_execute_serialized_sql(json_serialize_sql('SELECT 1'))",
-        "PRAGMA json_execute_serialized_sql('x')",
-        "PRAGMA import_database('x.csv')",
-        "FROM enable_logging('QueryLog', storage='file', storage_path='x.csv')",
-        "FROM sqlite_attach('x.csv')",
-        "FROM sqlite_query('__ducklake_metadata_lake', 'SELECT 1')",
-        "FROM arrow_scan(1, 2, 3)",
-        "CREATE TEMP MACRO f() AS TABLE SELECT * FROM query('SELECT 1')",
-        "FROM U&\"\\0071uery\"('SELECT 1')",
-        "SELECT 'unterminated",
-    ],
+REFUSED = (
+    "COPY (SELECT 1) TO 'x.csv'",
+    "EXPLAIN ANALYZE COPY (SELECT 1) TO 'x.csv'",
+    "EXPLAIN (ANALYZE, FORMAT json) COPY (SELECT 1) TO 'x.csv'",
+    "EXPLAIN EXPLAIN COPY (SELECT 1) TO 'x.csv'",
+    "PREPARE q AS COPY (SELECT 1) TO 'x.csv'",
+    "EXPORT DATABASE 'x.csv'",
+    "ATTACH 'x.csv'",
+    "DETACH lake",
+    "INSTALL httpfs",
+    "LOAD httpfs",
+    "SELECT * FROM read_text('/etc/passwd')",
+    "SELECT * FROM '/etc/passwd'",
+    "SELECT * FROM read_csv('/etc/passwd')",
+    "FROM glob('/etc/*')",
+    "FROM sqlite_scan('/etc/passwd', 't')",
+    "DROP VIEW runs",
+    "CREATE OR REPLACE VIEW runs AS SELECT 1",
+    "CREATE PERSISTENT SECRET s (TYPE s3)",
+    "SELECT 1; DROP VIEW runs",
+    "DELETE FROM lake.runs",
+    "UPDATE lake.runs SET notes = 'x'",
+    "FROM ducklake_cleanup_old_files('lake', cleanup_all => true)",
+    "CALL ducklake_expire_snapshots('lake', older_than => now())",
+    "FROM query('FROM ducklake_cleanup_' || 'old_files(''lake'')')",
+    "FROM \"query\"('SELECT 1')",
+    "SET enable_external_access = true",
+    "SET allowed_directories = ['/']",
+    "PRAGMA profiling_output = 'x.csv'",
+    "CHECKPOINT lake",
+    "EXPLAIN /**/ ANALYZE COPY (SELECT 1) TO 'x.csv'",
+    "EXPLAIN --x\n ANALYZE COPY (SELECT 1) TO 'x.csv'",
+    "EXPLAIN ANALYZE DROP VIEW runs",
+    "SELECT 1) TO 'x.csv' (FORMAT csv); COPY (SELECT 1",
+    "FROM query/**/('FROM ducklake_cleanup_' || 'old_files(''lake'')')",
+    "FROM query --x\n ('SELECT 1')",
+    "FROM lake.expire_snapshots(older_than => now())",
+    "FROM lake . /* */ merge_adjacent_files()",
+    "FROM json_execute_serialized_sql(json_serialize_sql('SELECT 1'))",
+    "PRAGMA json_execute_serialized_sql('x')",
+    "PRAGMA import_database('x.csv')",
+    "FROM enable_logging('QueryLog', storage='file', storage_path='x.csv')",
+    "FROM sqlite_attach('x.csv')",
+    "FROM sqlite_query('__ducklake_metadata_lake', 'SELECT 1')",
+    "FROM arrow_scan(1, 2, 3)",
+    "CREATE TEMP MACRO f() AS TABLE SELECT * FROM query('SELECT 1')",
+    "FROM U&\"\\0071uery\"('SELECT 1')",
+    "SELECT 'unterminated",
 )
+# One of each fence; all of them are asked of one connection below, and typed with `-m soak`.
+TYPED = [
+    "COPY (SELECT 1) TO 'x.csv'", "SELECT * FROM read_text('/etc/passwd')", "SELECT 1; DROP VIEW runs",
+    "FROM query('FROM ducklake_cleanup_' || 'old_files(''lake'')')", "SELECT 'unterminated",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", thin(REFUSED, keep=TYPED))
 @pytest.mark.parametrize("output", [(), ("--output", "out.parquet")], ids=["shown", "written"])
 def test_a_query_writes_nothing_and_reads_no_file_but_the_mirrors(
     filled: Cli, query: str, output: tuple[str, ...]
@@ -187,29 +200,51 @@ def test_a_query_writes_nothing_and_reads_no_file_but_the_mirrors(
     assert files_in(filled) == before
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "PIVOT runs ON state USING count(*) GROUP BY project",
-        "FROM (PIVOT runs ON state USING count(*))",
-        "SUMMARIZE runs",
-        "DESCRIBE runs",
-        "SHOW TABLES",
-        "PRAGMA table_info('runs')",
-        "EXPLAIN ANALYZE SELECT * FROM metrics",
-        "/* a comment first */ FROM runs",
-        "SELECT count(*) FROM metrics JOIN files USING (run_id)",
-        "SELECT 'COPY this, ATTACH that' AS words",
-        "CREATE TEMP TABLE t AS FROM runs",
-        "PIVOT runs ON state USING count(*) GROUP BY project;",
-        "FROM console_lines WHERE line LIKE '%query (%' OR line = $$COPY read_text($$",
-        "EXPLAIN (FORMAT json) SELECT 1;",
-        "FROM lake.snapshots()",
-        "SELECT summary, unnest(tags), range(3) FROM runs",
-    ],
+def test_one_connection_refuses_them_all_and_goes_on(filled: Cli, tmp_path: Path) -> None:
+    home, before = Home(filled.home), files_in(filled)
+    with connect(home, settings=StoreSettings(threads=1)) as engine:
+        guard = SqlGuard(engine, home)
+        for query in REFUSED:
+            with pytest.raises(MirrorError):
+                list(run_sql(engine, query, guard=guard).rows())
+            with pytest.raises(MirrorError):
+                write_parquet(engine, query, tmp_path / "out.parquet", guard=guard)
+        assert list(run_sql(engine, "SELECT count(*) AS n FROM runs", guard=guard).plain_rows()) == [{"n": 4}]
+    assert files_in(filled) == before
+    assert list(tmp_path.iterdir()) == []
+
+
+READ = (
+    "PIVOT runs ON state USING count(*) GROUP BY project",
+    "FROM (PIVOT runs ON state USING count(*))",
+    "SUMMARIZE runs",
+    "DESCRIBE runs",
+    "SHOW TABLES",
+    "PRAGMA table_info('runs')",
+    "EXPLAIN ANALYZE SELECT * FROM metrics",
+    "/* a comment first */ FROM runs",
+    "SELECT count(*) FROM metrics JOIN files USING (run_id)",
+    "SELECT 'COPY this, ATTACH that' AS words",
+    "CREATE TEMP TABLE t AS FROM runs",
+    "PIVOT runs ON state USING count(*) GROUP BY project;",
+    "FROM console_lines WHERE line LIKE '%query (%' OR line = $$COPY read_text($$",
+    "EXPLAIN (FORMAT json) SELECT 1;",
+    "FROM lake.snapshots()",
+    "SELECT summary, unnest(tags), range(3) FROM runs",
 )
+
+
+@pytest.mark.parametrize("query", thin(READ, keep=[READ[0], READ[2], READ[5]]))
 def test_whatever_only_reads_is_answered(filled: Cli, query: str) -> None:
     assert filled("sql", query, code=0).out
+
+
+def test_one_connection_answers_them_all(filled: Cli) -> None:
+    home = Home(filled.home)
+    with connect(home, settings=StoreSettings(threads=1)) as engine:
+        guard = SqlGuard(engine, home)
+        for query in READ:
+            list(run_sql(engine, query, guard=guard).rows())
 
 
 def test_who_wants_it_all_says_so(filled: Cli) -> None:
