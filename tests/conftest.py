@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -23,8 +24,15 @@ with contextlib.suppress(ValueError):  # not in the main thread: nothing to do
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # These machines are shared: how long an example takes says nothing about the program.
-settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40)
+settings.register_profile("long", settings.get_profile("shared"), max_examples=400)  # --hypothesis-profile=long
 settings.load_profile("shared")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests and what they import stay to the end: no collection of garbage need look at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -28,6 +28,7 @@ def main() -> None:
         home=Home(Path(asked["home"])),
         sources=(asked["source"],),
         policy=asked["policy"],
+        is_fresh=True,
     ).using(**asked["settings"])
     for line in sys.stdin:
         child = os.fork()

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import dataclasses
 import datetime as dt
+import functools
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import anyio
+import duckdb
 import msgspec
 
 from mirror.api.client import Client
 from mirror.api.transport.credentials import ApiKey
-from mirror.api.transport.deployment import deployment_of
+from mirror.api.transport.deployment import Deployment, deployment_of
 from mirror.cli.clients import known_server
 from mirror.clock import utc_now
 from mirror.config import Config, HealthSettings, PullSettings, ServerSettings, SourceSettings, StoreSettings
@@ -22,6 +29,7 @@ from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport, PullRequest, PullWatcher, SilentPull, pull
 from mirror.records.addresses import RunPath
 from mirror.sandbox import Sandbox
+from mirror.store.engine.connection import plan_lightly
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.reading import open_lake
 from mirror.store.sql.statements import connect, run_sql
@@ -36,9 +44,57 @@ HEALTH = HealthSettings()
 ENGINE = StoreSettings(threads=1)
 
 
+@functools.cache
+def empty_home() -> Path:
+    """A home whose lake has its tables and no row, made once for each process: for copying."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with Lake(Home(folder / "home"), deployment="nobody", settings=ENGINE):
+        pass
+    return folder / "home"
+
+
+def make_lake(home: Home) -> None:
+    """Begin a home that has no lake yet with an empty one, as after a mistyped address: half the cost of its tables."""
+    if not home.catalog.parent.exists():
+        shutil.copytree(empty_home(), home.root, dirs_exist_ok=True)
+
+
+class _Kept:
+    """Lakes that stay open, where that was asked for."""
+
+    closing: contextlib.ExitStack | None = None
+    lakes: ClassVar[dict[Path, Lake]] = {}
+
+
+@contextlib.contextmanager
+def lakes_stay_open() -> Iterator[None]:
+    """Inside, lakes stay open from one pull or replay to the next, as in the daemon."""
+    with contextlib.ExitStack() as closing:
+        _Kept.closing = closing
+        _Kept.lakes.clear()
+        try:
+            yield
+        finally:
+            _Kept.closing = None
+
+
+def lake_of(home: Home, deployment: Deployment) -> contextlib.AbstractContextManager[Lake]:
+    """The lake for writing."""
+    opened = Lake(home, deployment=deployment.id, app_url=deployment.app_url, settings=ENGINE)
+    if _Kept.closing is None:
+        return opened
+    if home.root not in _Kept.lakes:
+        _Kept.lakes[home.root] = _Kept.closing.enter_context(opened)
+    return contextlib.nullcontext(_Kept.lakes[home.root])
+
+
 @dataclass(kw_only=True)
 class Mirror:
-    """A home and the server that it mirrors."""
+    """A home and the server that it mirrors.
+
+    Questions share a reader until the next pull.
+    """
 
     url: str
     api_key: str
@@ -49,20 +105,18 @@ class Mirror:
     sources: tuple[str, ...] = (SOURCE,)
     policy: Mapping[str, Any] = field(default_factory=dict)  # of every source: what of a run is wanted
     now: Callable[[], dt.datetime] = field(default=utc_now)
+    is_fresh: bool = False  # the first pull makes the tables
+    # By whether it has views.
+    _readers: dict[bool, duckdb.DuckDBPyConnection] = field(default_factory=dict, init=False, repr=False)
 
     def using(self, **settings: Any) -> Mirror:
         """The same mirror with other settings of the pull."""
-        return Mirror(
-            url=self.url,
-            api_key=self.api_key,
-            home=self.home,
-            server=self.server,
-            settings=msgspec.structs.replace(self.settings, **settings),
-            health=self.health,
-            sources=self.sources,
-            policy=self.policy,
-            now=self.now,
-        )
+        return dataclasses.replace(self, settings=msgspec.structs.replace(self.settings, **settings))
+
+    def copied(self, home: Home) -> Mirror:
+        """The same with a copy of its home."""
+        shutil.copytree(self.home.root, home.root)
+        return dataclasses.replace(self, home=home)
 
     def pull(
         self,
@@ -73,7 +127,7 @@ class Mirror:
         retry_quarantined: bool = False,
         watcher: PullWatcher | None = None,
     ) -> PullReport:
-        """One pull, from a closed lake to a closed lake."""
+        """One pull, from a closed lake to a closed lake, if lakes do not stay open."""
         request = PullRequest(
             sources=tuple(SourceSettings(path=path, **self.policy) for path in sources or self.sources),
             runs=tuple(RunPath(ENTITY, PROJECT, run_id) for run_id in runs),
@@ -85,11 +139,14 @@ class Mirror:
 
     async def pull_async(self, request: PullRequest, watcher: PullWatcher | None = None) -> PullReport:
         """The same inside an event loop."""
+        self._readers.clear()
+        if not self.is_fresh:
+            make_lake(self.home)
         deployment = deployment_of(self.url)
         config = Config(server=self.server, pull=self.settings, health=self.health)
         known = known_server(self.home, deployment)
         async with Client(deployment, ApiKey(self.api_key, "a test"), self.server, known=known) as client:
-            with Lake(self.home, deployment=deployment.id, app_url=deployment.app_url, settings=ENGINE) as lake:
+            with lake_of(self.home, deployment) as lake:
                 with contextlib.suppress(MirrorError):  # so that reports count what pulls ask, and not the learning
                     await client.learn_if_due(self.now())
                 return await pull(client, lake, config, request, watcher=watcher, now=self.now)
@@ -102,9 +159,17 @@ class Mirror:
 
     @contextlib.contextmanager
     def open(self, *, views: bool = True) -> Iterator[Callable[..., list[dict[str, Any]]]]:
-        """One connection for several questions; without views it knows the tables `lake.…` alone."""
-        with (connect if views else open_lake)(self.home, settings=ENGINE) as engine:
+        """A place for several questions; without views it knows the tables `lake.…` alone."""
+        with self.reader(views=views) as engine:
             yield lambda query, *parameters: list(run_sql(engine, query, parameters).plain_rows())
+
+    def reader(self, *, views: bool = False) -> duckdb.DuckDBPyConnection:
+        """A cursor of the connection that all questions share until the next pull."""
+        if views not in self._readers:
+            engine = (connect if views else open_lake)(self.home, settings=ENGINE)
+            plan_lightly(engine, is_small=True)
+            self._readers[views] = engine
+        return self._readers[views].cursor()
 
     def run(self, run_id: str) -> dict[str, Any]:
         """One run with everything that the lake holds of it."""

@@ -26,11 +26,10 @@ from mirror.replay import DeliveryContext, Replayed, ReplayWatcher, replay
 from mirror.replay.forecast import Forecast, ForecastContext, foresee
 from mirror.replay.look import Server
 from mirror.replay.merge import Policy
-from mirror.store.engine.lake import Lake
 from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects
 from mirror.store.sql.statements import connect, run_sql
-from tests.mirroring import ENGINE, ENTITY, PROJECT, SERVER
+from tests.mirroring import ENGINE, ENTITY, PROJECT, SERVER, lake_of, make_lake
 
 
 @dataclass(kw_only=True)
@@ -59,15 +58,16 @@ class Sender:
         return self.outbox.put(RunPath(ENTITY, project, run_id), None, operation)
 
     def replay(self, watcher: ReplayWatcher | None = None) -> Replayed:
-        """One round, from a closed lake to a closed lake."""
+        """One round, from a closed lake to a closed lake, if lakes do not stay open."""
         return anyio.run(self.replay_async, watcher)
 
     async def replay_async(self, watcher: ReplayWatcher | None = None) -> Replayed:
         """The same inside an event loop."""
+        make_lake(self.home)
         deployment = deployment_of(self.url)
         known = known_server(self.home, deployment)
         async with Client(deployment, ApiKey(self.api_key, "a test"), self.server, known=known) as client:
-            with Lake(self.home, deployment=deployment.id, settings=ENGINE) as lake:
+            with lake_of(self.home, deployment) as lake:
                 context = DeliveryContext(
                     client=client,
                     lake=lake,

@@ -17,9 +17,8 @@ import pyarrow.parquet as pq
 from mirror.sandbox import Sandbox
 from mirror.sandbox.state.artifacts import content_key
 from mirror.sandbox.state.records import RunRecord
-from mirror.store.engine.reading import open_lake
 from mirror.wandb_protocol.wire import spell
-from tests.mirroring import ENGINE, ENTITY, PROJECT, Mirror
+from tests.mirroring import ENTITY, PROJECT, Mirror
 
 SPOKEN = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 Cell = tuple[str, Any]  # the double's repr, the parsed text
@@ -33,7 +32,8 @@ def differences(  # noqa: C901 -- one plain comparison after the other
     Artifact bytes are expected where the mirror says that it wants them.
     """
     found: list[str] = []
-    with sandbox.state.lock, open_lake(mirror.home, settings=ENGINE) as engine:
+    with sandbox.state.lock, mirror.reader() as engine:
+        engine.execute("BEGIN")
         runs = sandbox.state.project(entity, project).runs
 
         def rows(query: str) -> list[tuple[Any, ...]]:
@@ -116,7 +116,7 @@ def differences(  # noqa: C901 -- one plain comparison after the other
 
 def broken_objects(mirror: Mirror) -> list[str]:
     """Objects that are named but not there, or whose bytes are not those of their name."""
-    with open_lake(mirror.home, settings=ENGINE) as engine:
+    with mirror.reader() as engine:
         named = _named_objects(engine)
     return _broken(mirror, named)
 

@@ -11,9 +11,10 @@ import pytest
 from tests.bench.__main__ import BENCHES
 from tests.bench.figures import HEAD, as_json, as_row, at_least, at_most, figure
 from tests.bench.measuring import Context
+from tests.soaking import thin
 
 
-@pytest.mark.parametrize("name", BENCHES)
+@pytest.mark.parametrize("name", thin(BENCHES.keys(), keep=["replays", "disk"]))
 def test_a_bench_measures_at_its_smallest_size(tmp_path: Path, name: str) -> None:
     figures = list(BENCHES[name](Context(tmp_path, is_full=False)))
     assert figures

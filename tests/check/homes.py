@@ -20,7 +20,7 @@ def rich_home(sandbox: Sandbox, home: Home, folder: Path) -> Mirror:
     """Runs with everything; files by DuckDB and by pyarrow, merged ones, deleted rows; a queued edit and an upload."""
     fill(sandbox, PROJECT)
     mirror = mirror_of(sandbox, home, PROJECT)
-    for number in range(5):
+    for number in range(3):
         sandbox.state.add_run(ENTITY, PROJECT, f"n{number}", history=history(0, 6), files={"own.bin": b"%d" % number})
         assert not mirror.pull().errors
     tidy(mirror)

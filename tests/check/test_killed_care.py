@@ -63,7 +63,7 @@ def care_and_kill(sandbox: Sandbox, mirror: Mirror, forker: Forker, job: str, *,
 
 @pytest.mark.parametrize("job", ["maintain", "repair"])
 def test_care_that_is_killed_anywhere_loses_nothing(sandbox: Sandbox, home: Home, forker: Forker, job: str) -> None:
-    fill(sandbox, PROJECT, runs=4)
+    fill(sandbox, PROJECT, runs=2)
     mirror = mirror_of(sandbox, home, PROJECT)
     assert forker.pull() == 0
     assert care_and_kill(sandbox, mirror, forker, job, kills=2, seed=5) >= 1

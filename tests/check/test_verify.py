@@ -29,7 +29,7 @@ from tests.mirroring import ENGINE, ENTITY, PROJECT, Mirror
 from tests.pull.contents import history
 from tests.store.maintained import deployment, tidy
 
-FLIPS = 5  # of each kind of file
+FLIPS = 3  # of each kind of file
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +242,7 @@ def test_an_unbroken_look_beside_pulls_and_maintenance_raises_no_alarm(sandbox: 
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        for number in range(5):
+        for number in range(3):
             sandbox.state.add_run(ENTITY, PROJECT, f"n{number}", history=history(0, 5), files={"f": b"%d" % number})
             sandbox.state.add_file(ENTITY, PROJECT, "r", "f", b"version %d" % number)
             sandbox.state.changed(sandbox.state.run(ENTITY, PROJECT, "r"), heartbeat=True)

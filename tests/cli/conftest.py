@@ -198,12 +198,14 @@ def server() -> Iterator[Sandbox]:
         yield sandbox
 
 
-@pytest.fixture(scope="module")
-def filled(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Cli:
-    """A mirror of `team/*`, pulled once. Tests of one module share it and do not change it."""
-    cli = Cli(folder=tmp_path_factory.mktemp("filled")).at(server).configure("team/*")
-    cli("pull", code=0)
-    return cli
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
+    """A mirror of `team/*`, pulled once by each worker, and a server that is there. No test changes either."""
+    with Sandbox.start() as sandbox:
+        fill(sandbox)
+        cli = Cli(folder=tmp_path_factory.mktemp("filled")).at(sandbox).configure("team/*")
+        cli("pull", code=0)
+        yield cli
 
 
 @dataclass(frozen=True, kw_only=True)

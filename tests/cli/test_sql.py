@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from mirror.config import StoreSettings
+from mirror.errors import MirrorError
+from mirror.layout import Home
+from mirror.run.sql import connect
+from mirror.store.sql.guard import SqlGuard
+from mirror.store.sql.statements import run_sql, write_parquet
 from tests.cli.conftest import Cli
+from tests.soaking import thin
 
 QUERY = "SELECT run_id, summary->>'loss' AS loss, tags FROM runs WHERE project = 'proj' ORDER BY 1"
 
@@ -122,58 +131,63 @@ def files_in(cli: Cli) -> list[str]:
     return sorted(str(path) for path in cli.folder.rglob("*") if not path.name.endswith(passing))
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "COPY (SELECT 1) TO 'x.csv'",
-        "EXPLAIN ANALYZE COPY (SELECT 1) TO 'x.csv'",
-        "EXPLAIN (ANALYZE, FORMAT json) COPY (SELECT 1) TO 'x.csv'",
-        "EXPLAIN EXPLAIN COPY (SELECT 1) TO 'x.csv'",
-        "PREPARE q AS COPY (SELECT 1) TO 'x.csv'",
-        "EXPORT DATABASE 'x.csv'",
-        "ATTACH 'x.csv'",
-        "DETACH lake",
-        "INSTALL httpfs",
-        "LOAD httpfs",
-        "SELECT * FROM read_text('/etc/passwd')",
-        "SELECT * FROM '/etc/passwd'",
-        "SELECT * FROM read_csv('/etc/passwd')",
-        "FROM glob('/etc/*')",
-        "FROM sqlite_scan('/etc/passwd', 't')",
-        "DROP VIEW runs",
-        "CREATE OR REPLACE VIEW runs AS SELECT 1",
-        "CREATE PERSISTENT SECRET s (TYPE s3)",
-        "SELECT 1; DROP VIEW runs",
-        "DELETE FROM lake.runs",
-        "UPDATE lake.runs SET notes = 'x'",
-        "FROM ducklake_cleanup_old_files('lake', cleanup_all => true)",
-        "CALL ducklake_expire_snapshots('lake', older_than => now())",
-        "FROM query('FROM ducklake_cleanup_' || 'old_files(''lake'')')",
-        "FROM \"query\"('SELECT 1')",
-        "SET enable_external_access = true",
-        "SET allowed_directories = ['/']",
-        "PRAGMA profiling_output = 'x.csv'",
-        "CHECKPOINT lake",
-        "EXPLAIN /**/ ANALYZE COPY (SELECT 1) TO 'x.csv'",
-        "EXPLAIN --x\n ANALYZE COPY (SELECT 1) TO 'x.csv'",
-        "EXPLAIN ANALYZE DROP VIEW runs",
-        "SELECT 1) TO 'x.csv' (FORMAT csv); COPY (SELECT 1",
-        "FROM query/**/('FROM ducklake_cleanup_' || 'old_files(''lake'')')",
-        "FROM query --x\n ('SELECT 1')",
-        "FROM lake.expire_snapshots(older_than => now())",
-        "FROM lake . /* */ merge_adjacent_files()",
-        "FROM json_execute_serialized_sql(json_serialize_sql('SELECT 1'))",
-        "PRAGMA json_execute_serialized_sql('x')",
-        "PRAGMA import_database('x.csv')",
-        "FROM enable_logging('QueryLog', storage='file', storage_path='x.csv')",
-        "FROM sqlite_attach('x.csv')",
-        "FROM sqlite_query('__ducklake_metadata_lake', 'SELECT 1')",
-        "FROM arrow_scan(1, 2, 3)",
-        "CREATE TEMP MACRO f() AS TABLE SELECT * FROM query('SELECT 1')",
-        "FROM U&\"\\0071uery\"('SELECT 1')",
-        "SELECT 'unterminated",
-    ],
+REFUSED = (
+    "COPY (SELECT 1) TO 'x.csv'",
+    "EXPLAIN ANALYZE COPY (SELECT 1) TO 'x.csv'",
+    "EXPLAIN (ANALYZE, FORMAT json) COPY (SELECT 1) TO 'x.csv'",
+    "EXPLAIN EXPLAIN COPY (SELECT 1) TO 'x.csv'",
+    "PREPARE q AS COPY (SELECT 1) TO 'x.csv'",
+    "EXPORT DATABASE 'x.csv'",
+    "ATTACH 'x.csv'",
+    "DETACH lake",
+    "INSTALL httpfs",
+    "LOAD httpfs",
+    "SELECT * FROM read_text('/etc/passwd')",
+    "SELECT * FROM '/etc/passwd'",
+    "SELECT * FROM read_csv('/etc/passwd')",
+    "FROM glob('/etc/*')",
+    "FROM sqlite_scan('/etc/passwd', 't')",
+    "DROP VIEW runs",
+    "CREATE OR REPLACE VIEW runs AS SELECT 1",
+    "CREATE PERSISTENT SECRET s (TYPE s3)",
+    "SELECT 1; DROP VIEW runs",
+    "DELETE FROM lake.runs",
+    "UPDATE lake.runs SET notes = 'x'",
+    "FROM ducklake_cleanup_old_files('lake', cleanup_all => true)",
+    "CALL ducklake_expire_snapshots('lake', older_than => now())",
+    "FROM query('FROM ducklake_cleanup_' || 'old_files(''lake'')')",
+    "FROM \"query\"('SELECT 1')",
+    "SET enable_external_access = true",
+    "SET allowed_directories = ['/']",
+    "PRAGMA profiling_output = 'x.csv'",
+    "CHECKPOINT lake",
+    "EXPLAIN /**/ ANALYZE COPY (SELECT 1) TO 'x.csv'",
+    "EXPLAIN --x\n ANALYZE COPY (SELECT 1) TO 'x.csv'",
+    "EXPLAIN ANALYZE DROP VIEW runs",
+    "SELECT 1) TO 'x.csv' (FORMAT csv); COPY (SELECT 1",
+    "FROM query/**/('FROM ducklake_cleanup_' || 'old_files(''lake'')')",
+    "FROM query --x\n ('SELECT 1')",
+    "FROM lake.expire_snapshots(older_than => now())",
+    "FROM lake . /* */ merge_adjacent_files()",
+    "FROM json_execute_serialized_sql(json_serialize_sql('SELECT 1'))",
+    "PRAGMA json_execute_serialized_sql('x')",
+    "PRAGMA import_database('x.csv')",
+    "FROM enable_logging('QueryLog', storage='file', storage_path='x.csv')",
+    "FROM sqlite_attach('x.csv')",
+    "FROM sqlite_query('__ducklake_metadata_lake', 'SELECT 1')",
+    "FROM arrow_scan(1, 2, 3)",
+    "CREATE TEMP MACRO f() AS TABLE SELECT * FROM query('SELECT 1')",
+    "FROM U&\"\\0071uery\"('SELECT 1')",
+    "SELECT 'unterminated",
 )
+# One of each fence; all of them are asked of one connection below, and typed with `-m soak`.
+TYPED = [
+    "COPY (SELECT 1) TO 'x.csv'", "SELECT * FROM read_text('/etc/passwd')", "SELECT 1; DROP VIEW runs",
+    "FROM query('FROM ducklake_cleanup_' || 'old_files(''lake'')')", "SELECT 'unterminated",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", thin(REFUSED, keep=TYPED))
 @pytest.mark.parametrize("output", [(), ("--output", "out.parquet")], ids=["shown", "written"])
 def test_a_query_writes_nothing_and_reads_no_file_but_the_mirrors(
     filled: Cli, query: str, output: tuple[str, ...]
@@ -187,58 +201,86 @@ def test_a_query_writes_nothing_and_reads_no_file_but_the_mirrors(
     assert files_in(filled) == before
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "PIVOT runs ON state USING count(*) GROUP BY project",
-        "FROM (PIVOT runs ON state USING count(*))",
-        "SUMMARIZE runs",
-        "DESCRIBE runs",
-        "SHOW TABLES",
-        "PRAGMA table_info('runs')",
-        "EXPLAIN ANALYZE SELECT * FROM metrics",
-        "/* a comment first */ FROM runs",
-        "SELECT count(*) FROM metrics JOIN files USING (run_id)",
-        "SELECT 'COPY this, ATTACH that' AS words",
-        "PIVOT runs ON state USING count(*) GROUP BY project;",
-        "FROM console_lines WHERE line LIKE '%query (%' OR line = $$COPY read_text($$",
-        "EXPLAIN (FORMAT json) SELECT 1;",
-        "FROM lake.snapshots()",
-        "SELECT summary, unnest(tags), range(3) FROM runs",
-    ],
+def test_one_connection_refuses_them_all_and_goes_on(filled: Cli, tmp_path: Path) -> None:
+    home, before = Home(filled.home), files_in(filled)
+    with connect(home, settings=StoreSettings(threads=1)) as engine:
+        guard = SqlGuard(engine, home)
+        for query in REFUSED:
+            with pytest.raises(MirrorError):
+                list(run_sql(engine, query, guard=guard).rows())
+            with pytest.raises(MirrorError):
+                write_parquet(engine, query, tmp_path / "out.parquet", guard=guard)
+        assert list(run_sql(engine, "SELECT count(*) AS n FROM runs", guard=guard).plain_rows()) == [{"n": 4}]
+    assert files_in(filled) == before
+    assert list(tmp_path.iterdir()) == []
+
+
+READ = (
+    "PIVOT runs ON state USING count(*) GROUP BY project",
+    "FROM (PIVOT runs ON state USING count(*))",
+    "SUMMARIZE runs",
+    "DESCRIBE runs",
+    "SHOW TABLES",
+    "PRAGMA table_info('runs')",
+    "EXPLAIN ANALYZE SELECT * FROM metrics",
+    "/* a comment first */ FROM runs",
+    "SELECT count(*) FROM metrics JOIN files USING (run_id)",
+    "SELECT 'COPY this, ATTACH that' AS words",
+    "PIVOT runs ON state USING count(*) GROUP BY project;",
+    "FROM console_lines WHERE line LIKE '%query (%' OR line = $$COPY read_text($$",
+    "EXPLAIN (FORMAT json) SELECT 1;",
+    "FROM lake.snapshots()",
+    "SELECT summary, unnest(tags), range(3) FROM runs",
 )
+
+
+@pytest.mark.parametrize("query", thin(READ, keep=[READ[0], READ[2], READ[5]]))
 def test_whatever_only_reads_is_answered(filled: Cli, query: str) -> None:
     assert filled("sql", query, code=0).out
 
 
-@pytest.mark.parametrize(
-    ("query", "words"),
-    [
-        ("BEGIN", "BEGIN is refused: each statement sees one whole commit by itself"),
-        ("START TRANSACTION", "START is refused"),
-        ("ROLLBACK", "ROLLBACK is refused"),
-        ("USE lake", "names mean the mirror's views"),
-        ("SET schema = 'lake'", "names mean the mirror's views"),
-        ("SET SESSION search_path = 'lake'", "names mean the mirror's views"),
-        ("SET threads = 1", "sql keeps its settings"),
-        ("RESET TimeZone", "sql keeps its settings"),
-        ("PRAGMA threads = 1", "sql keeps its settings"),
-        ("SET VARIABLE x = 1", "SET is for later statements, and there are none"),
-        ("CREATE TEMP TABLE t AS FROM runs", "CREATE is for later statements, and there are none"),
-        ("CREATE TEMP VIEW runs AS SELECT 1", "runs is the mirror's own"),
-        ('CREATE OR REPLACE TEMP VIEW temp.main."Runs" AS SELECT 1', "runs is the mirror's own"),
-        ("CREATE TEMP TABLE IF NOT EXISTS metrics (a INT)", "metrics is the mirror's own"),
-        ("CREATE TEMP MACRO num(a, b) AS 1", "num is the mirror's own"),
-    ],
+MISLEADING = (
+    ("BEGIN", "BEGIN is refused: each statement sees one whole commit by itself"),
+    ("START TRANSACTION", "START is refused"),
+    ("ROLLBACK", "ROLLBACK is refused"),
+    ("USE lake", "names mean the mirror's views"),
+    ("SET schema = 'lake'", "names mean the mirror's views"),
+    ("SET SESSION search_path = 'lake'", "names mean the mirror's views"),
+    ("SET threads = 1", "sql keeps its settings"),
+    ("RESET TimeZone", "sql keeps its settings"),
+    ("PRAGMA threads = 1", "sql keeps its settings"),
+    ("SET VARIABLE x = 1", "SET is for later statements, and there are none"),
+    ("CREATE TEMP TABLE t AS FROM runs", "CREATE is for later statements, and there are none"),
+    ("CREATE TEMP VIEW runs AS SELECT 1", "runs is the mirror's own"),
+    ('CREATE OR REPLACE TEMP VIEW temp.main."Runs" AS SELECT 1', "runs is the mirror's own"),
+    ("CREATE TEMP TABLE IF NOT EXISTS metrics (a INT)", "metrics is the mirror's own"),
+    ("CREATE TEMP MACRO num(a, b) AS 1", "num is the mirror's own"),
 )
-@pytest.mark.parametrize("output", [(), ("--output", "out.parquet")], ids=["shown", "written"])
-def test_a_statement_that_has_no_use_or_confuses_later_ones_is_refused_in_a_line(
-    filled: Cli, query: str, words: str, output: tuple[str, ...]
-) -> None:
-    said = filled.fails(3, "sql", query, *output)
-    if not output or "CREATE" not in query:
-        assert words in said.error
+
+
+def test_one_connection_refuses_what_has_no_use_or_confuses_later_statements(filled: Cli, tmp_path: Path) -> None:
+    home = Home(filled.home)
+    with connect(home, settings=StoreSettings(threads=1)) as engine:
+        guard = SqlGuard(engine, home)
+        for query, words in MISLEADING:
+            with pytest.raises(MirrorError, match=re.escape(words)):
+                list(run_sql(engine, query, guard=guard).rows())
+            with pytest.raises(MirrorError):
+                write_parquet(engine, query, tmp_path / "out.parquet", guard=guard)
+
+
+@pytest.mark.parametrize(("query", "words"), thin(MISLEADING, keep=[MISLEADING[0], MISLEADING[-1]]))
+def test_a_statement_that_has_no_use_is_refused_in_a_line(filled: Cli, query: str, words: str) -> None:
+    assert words in filled.fails(3, "sql", query).error
     assert filled("sql", "--unsafe", query).code in (0, 3)
+
+
+def test_one_connection_answers_them_all(filled: Cli) -> None:
+    home = Home(filled.home)
+    with connect(home, settings=StoreSettings(threads=1)) as engine:
+        guard = SqlGuard(engine, home)
+        for query in READ:
+            list(run_sql(engine, query, guard=guard).rows())
 
 
 def test_who_wants_it_all_says_so(filled: Cli) -> None:

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from mirror.layout import Home
+from mirror.run.sql import connect
 from mirror.sandbox import Sandbox
+from mirror.store.sql.statements import run_sql
 from tests.cli.conftest import Cli
 
 CONFIG = {
@@ -51,7 +54,14 @@ def typed(tmp_path_factory: pytest.TempPathFactory) -> Cli:
 
 
 def asked(cli: Cli, query: str) -> Any:
-    return cli("sql", query, "--json", code=0).json
+    """What `sql --json` prints, without a process for each."""
+    with connect(Home(cli.home)) as engine:
+        return list(run_sql(engine, query).plain_rows())
+
+
+def test_sql_has_the_functions_and_the_views(typed: Cli) -> None:
+    query = "SELECT num(config, 'lr') AS lr, key FROM runs JOIN config_values USING (run_id) WHERE key = 'opt.name'"
+    assert typed("sql", query, "--json", code=0).json == [{"lr": 0.5, "key": "opt.name"}] * 2
 
 
 @pytest.mark.parametrize(("recipe", "answer"), RECIPES.items())

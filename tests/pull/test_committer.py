@@ -172,7 +172,7 @@ class Pass:
         return [name for (name,) in rows]
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(play=PLAYS)
 def test_every_pass_ends_and_what_was_handed_over_is_committed_in_its_order(lake: Lake, play: Play) -> None:
     shown = Pass(lake, play)

@@ -65,8 +65,7 @@ FAULTS = {
     thin(
         FAULTS,
         keep=[
-            *("status 429 storage", "lost_answer graphql"),
-            *("truncate_body storage", "corrupt_body storage", "expired_urls storage"),
+            *("lost_answer graphql", "corrupt_body storage"),
         ],
     ),
 )
@@ -154,7 +153,7 @@ def test_what_fails_again_and_again_is_backed_off_quarantined_and_tried_when_ask
     ("size", "md5"),
     thin(
         [(None, None), (0, None), (0, "computed"), (None, "no md5 at all")],
-        keep=[(0, None), (None, "no md5 at all")],
+        keep=[(0, None)],
     ),
 )
 def test_a_missing_md5_and_a_listed_size_of_zero_are_no_failure(

@@ -48,7 +48,10 @@ def completeness(mirror: Mirror) -> dict[str, Any]:
     return row
 
 
-@pytest.mark.parametrize("repeats", [True, False], ids=["history repeats exported rows", "history leaves them out"])
+@pytest.mark.parametrize(
+    "repeats",
+    thin({"history repeats exported rows": True, "history leaves them out": False}, keep=["history leaves them out"]),
+)
 def test_a_running_run_is_read_on_from_the_last_step_and_its_export_replaces_the_tail_once(
     server: Sandbox, project: str, mirror: Mirror, repeats: bool
 ) -> None:
@@ -247,10 +250,10 @@ def test_a_growing_console_costs_one_request_a_look_and_its_rewritten_tail_is_se
     record = run(server, project, console=[f"line {number}" for number in range(4_000)])
     mirror.pull()
     monkeypatch.setattr(server.state, "log_page_lines", cap)
-    for turn in range(3):
+    for turn in range(2):
         with server.state.lock:
             for number in (-1, -32):
-                record.console[number].line = f"{turn} of 3, line {number}"
+                record.console[number].line = f"{turn} of 2, line {number}"
             server.state.log_console(ENTITY, project, "r", [f"more {turn}, {number}" for number in range(500)])
             server.clock.advance(1)  # a sign of life in the same second is none
             server.state.changed(record, heartbeat=True)
@@ -301,15 +304,22 @@ def test_console_lines_rewritten_by_later_output_are_read_again_also_by_the_last
     assert_equal(server, mirror, project)
 
 
-@pytest.mark.parametrize("hide", [(), ("Run.parquetHistory",)], ids=["live", "by rows alone"])
+APART: dict[str, tuple[list[int], dict[bool, int]]] = {
+    "powers": ([0, 2**31, 2**40, 2**52], {True: 4, False: 3}),  # without live steps, the last one is not found
+    "milliseconds behind 0": ([0, *(1_700_000_000_000 + 1000 * n for n in range(5))], {True: 6, False: 6}),
+    "nanoseconds": ([1_700_000_000_000_000_000 + 10**9 * n for n in range(5)], {True: 5, False: 5}),
+}
+
+
 @pytest.mark.parametrize(
-    ("steps", "held"),
-    [
-        ([0, 2**31, 2**40, 2**52], {True: 4, False: 3}),  # without live steps, one behind two wide gaps is not found
-        ([0, *(1_700_000_000_000 + 1000 * n for n in range(5))], {True: 6, False: 6}),
-        ([1_700_000_000_000_000_000 + 10**9 * n for n in range(5)], {True: 5, False: 5}),
-    ],
-    ids=["powers", "milliseconds behind 0", "nanoseconds"],
+    ("steps", "held", "hide"),
+    thin(
+        [(*APART[name], hide) for name in APART for hide in ((), ("Run.parquetHistory",))],
+        keep=[
+            *((*APART["powers"], hide) for hide in ((), ("Run.parquetHistory",))),
+            (*APART["nanoseconds"], ("Run.parquetHistory",)),
+        ],
+    ),
 )
 def test_steps_that_lie_far_apart_end_and_cost_no_other_run(
     home: Home, hide: tuple[str, ...], steps: list[int], held: dict[bool, int]
@@ -330,7 +340,9 @@ def test_steps_that_lie_far_apart_end_and_cost_no_other_run(
         ]
 
 
-@pytest.mark.parametrize("hidden", ["Run.history", "Run.history(minStep)", "Run.history(samples)"])
+@pytest.mark.parametrize(
+    "hidden", thin(["Run.history", "Run.history(minStep)", "Run.history(samples)"], keep=["Run.history(minStep)"])
+)
 def test_a_server_without_rows_of_histories_is_not_asked_for_them_again_and_again(home: Home, hidden: str) -> None:
     with Sandbox.start(hide=[hidden, "Run.events", "Run.logLines"]) as sandbox:
         for number in range(5):

@@ -16,35 +16,32 @@ from tests.pull.test_untold import edits, everything, setting
 from tests.soaking import thin
 from tests.truth import differences
 
+ITEMS = {
+    "File.directUrl": "files (in part)",
+    "Artifact.tags": "artifact set0:v0 (in part)",
+    "LogLine.label": "console (in part)",
+    "ParquetHistory.liveData": "history",
+    "File.md5": "files (in part)",
+    "File.updatedAt": "files (in part)",
+    "Artifact.aliases": "artifacts (in part)",
+    "Artifact.updatedAt": "artifacts (in part)",
+    "Artifact.metadata": "artifact set0:v0 (in part)",
+    "LogLine.timestamp": "console (in part)",
+}
+# What says nothing of one another fails at once; one after the other, it is for `soak`.
+AT_ONCE = ("File.directUrl", "Artifact.tags", "LogLine.label", "ParquetHistory.liveData")
 
-@pytest.mark.parametrize(
-    ("field", "item"),
-    [
-        ("File.directUrl", "files (in part)"),
-        ("Artifact.tags", "artifact set0:v0 (in part)"),
-        ("LogLine.label", "console (in part)"),
-        ("ParquetHistory.liveData", "history"),
-        *thin(
-            [
-                ("File.md5", "files (in part)"),
-                ("File.updatedAt", "files (in part)"),
-                ("Artifact.aliases", "artifacts (in part)"),
-                ("Artifact.updatedAt", "artifacts (in part)"),
-                ("Artifact.metadata", "artifact set0:v0 (in part)"),
-                ("LogLine.timestamp", "console (in part)"),
-            ],
-            keep=(),
-        ),
-    ],
-)
-def test_a_leaf_that_fails_costs_neither_its_row_nor_its_list(home: Home, field: str, item: str) -> None:
+
+@pytest.mark.parametrize("fields", thin([(AT_ONCE,), *(((name,),) for name in ITEMS)], keep=[(AT_ONCE,)]))
+def test_a_leaf_that_fails_costs_neither_its_row_nor_its_list(home: Home, fields: tuple[str, ...]) -> None:
     with Sandbox.start() as server:
         fill(server, "p", runs=3)
         mirror = mirror_of(server, home, "p")
-        server.faults.add(Fault.field_error(field, message="it broke"))
+        server.faults.add(*(Fault.field_error(field, message="it broke") for field in fields))
         assert mirror.pull().errors == []
-        assert ("r000", item) in failures(mirror)
-        assert "it broke" in failures(mirror)["r000", item]["reason"]
+        for field in fields:
+            assert ("r000", ITEMS[field]) in failures(mirror)
+            assert "it broke" in failures(mirror)["r000", ITEMS[field]]["reason"]
         assert differences(server, mirror, project="p") == []
         held = everything(mirror)
         mirror.pull(force_walk=True)
@@ -57,19 +54,22 @@ def test_a_leaf_that_fails_costs_neither_its_row_nor_its_list(home: Home, field:
 
 
 @pytest.mark.parametrize(
-    "field",
+    "fields",
     thin(
-        ["LogLine.level", "LogLine.line", "Artifact.metadata", "Artifact.description"],
-        keep=["LogLine.line", "Artifact.metadata"],
+        [
+            (("LogLine.line", "Artifact.metadata"),),
+            *(((name,),) for name in ("LogLine.level", "LogLine.line", "Artifact.metadata", "Artifact.description")),
+        ],
+        keep=[(("LogLine.line", "Artifact.metadata"),)],
     ),
 )
-def test_what_was_held_of_a_leaf_stays_when_it_fails(home: Home, field: str) -> None:
+def test_what_was_held_of_a_leaf_stays_when_it_fails(home: Home, fields: tuple[str, ...]) -> None:
     with Sandbox.start() as server:
         fill(server, "p", runs=3)
         mirror = mirror_of(server, home, "p")
         assert mirror.pull().failures == 0
         held = everything(mirror)
-        server.faults.add(Fault.field_error(field, message="it broke"))
+        server.faults.add(*(Fault.field_error(field, message="it broke") for field in fields))
         server.clock.advance(60)
         for run in ("r000", "r001", "r002"):
             server.state.edit_run(ENTITY, "p", run, touch_heartbeat=True)
@@ -113,9 +113,21 @@ LISTS: dict[str, Callable[[Any], None]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "lie", thin(LISTS, keep=["live rows are one text", "steps are texts", "numbers of lines are texts"])
-)
+def both(*lies: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Lies about what says nothing of one another, told at once; one after the other, they are for `soak`."""
+
+    def lie(body: Any) -> None:
+        for each in lies:
+            each(body)
+
+    return lie
+
+
+SPELT = ("live rows are one text", "steps are texts", "numbers of lines are texts", "rows of events are objects")
+LISTS["several of these"] = both(*(LISTS[name] for name in SPELT))
+
+
+@pytest.mark.parametrize("lie", thin(LISTS, keep=["several of these"]))
 def test_values_in_another_spelling_are_taken_as_what_they_are(home: Home, lie: Callable[[Any], None]) -> None:
     with Sandbox.start() as server:
         fill(server, "p", runs=3)
@@ -148,18 +160,13 @@ NOT_TOLD: dict[str, Callable[[Any], None]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "lie",
-    thin(
-        NOT_TOLD,
-        keep=[
-            "files and their count are null",
-            "edges of lines are null",
-            "rows of history are null",
-            "parquetHistory is null",
-        ],
-    ),
-)
+NO_LISTS = ("files and their count are null", "parquetHistory is null", "lines are null", "outputArtifacts is null")
+NO_ROWS = ("edges of lines are null", "rows of history are null", "edges of files are null")
+NOT_TOLD["lists"] = both(*(NOT_TOLD[name] for name in NO_LISTS))
+NOT_TOLD["rows"] = both(*(NOT_TOLD[name] for name in NO_ROWS))
+
+
+@pytest.mark.parametrize("lie", thin(NOT_TOLD, keep=["lists", "rows"]))
 def test_null_in_place_of_a_list_is_no_empty_list(home: Home, lie: Callable[[Any], None]) -> None:
     with Sandbox.start() as server:
         fill(server, "p", runs=3)

@@ -112,7 +112,7 @@ def test_an_edit_fetches_no_history_again(server: Sandbox, project: str, mirror:
     assert generations(mirror) == []
 
 
-@pytest.mark.parametrize("exported", [False, 12], ids=["live", "partly exported"])
+@pytest.mark.parametrize("exported", thin({"live": False, "partly exported": 12}, keep=["partly exported"]))
 def test_rows_that_are_overwritten_while_a_run_goes_on_are_read_again(
     server: Sandbox, project: str, mirror: Mirror, exported: bool | int
 ) -> None:
@@ -127,7 +127,7 @@ def test_rows_that_are_overwritten_while_a_run_goes_on_are_read_again(
     assert [reason for _, reason in generations(mirror)] == ["overwritten"]
 
 
-@pytest.mark.parametrize("length", thin({"as long": 20, "longer": 26, "shorter": 19}, keep=["as long", "shorter"]))
+@pytest.mark.parametrize("length", thin({"as long": 20, "longer": 26, "shorter": 19}, keep=["as long"]))
 def test_a_run_that_was_rewound_and_logged_on_between_two_looks_holds_what_the_server_has(
     server: Sandbox, project: str, mirror: Mirror, length: int
 ) -> None:
@@ -165,7 +165,7 @@ def test_an_equal_rewind_of_an_ended_run_is_noticed(server: Sandbox, project: st
     ("state", "same_storage_id"),
     thin(
         [(state, same) for state in ("finished", "running") for same in (False, True)],
-        keep=[("finished", True), ("running", False)],
+        keep=[("running", True)],
     ),
 )
 def test_a_run_that_was_deleted_and_made_again_under_its_id_is_another_run(

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from mirror.sandbox import Sandbox
-from mirror.sandbox.state.mongo import _FIELDS
 from mirror.sandbox.state import listings
+from mirror.sandbox.state.mongo import _FIELDS
 from tests.mirroring import ENTITY, PROJECT, Mirror
 from tests.soaking import thin
 

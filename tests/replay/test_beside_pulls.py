@@ -21,7 +21,7 @@ from mirror.sandbox import Fault, Match, Sandbox
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.write.fresh_rows import FreshRows
-from tests.mirroring import ENGINE, ENTITY, PROJECT, SERVER, SOURCE, Mirror
+from tests.mirroring import ENTITY, PROJECT, SERVER, SOURCE, Mirror, lake_of
 
 
 class Shared(TypedDict):
@@ -41,7 +41,7 @@ async def pull_and(mirror: Mirror, act: Callable[[Client, Lake, Shared], Corouti
     request = PullRequest(sources=(SourceSettings(path=SOURCE),), force_walk=True)
     config = Config(server=SERVER, pull=mirror.settings)
     async with Client(deployment, key, SERVER) as pulling, Client(deployment, key, SERVER) as replaying:
-        with Lake(mirror.home, deployment=deployment.id, settings=ENGINE) as lake:
+        with lake_of(mirror.home, deployment) as lake:
             async with anyio.create_task_group() as group:
                 group.start_soon(act, replaying, lake, shared)
                 report = await pull(pulling, lake, config, request, **shared)

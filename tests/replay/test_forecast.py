@@ -219,7 +219,7 @@ CASES = given(
     flawed=st.none() | st.sampled_from(FLAWED),
 )  # fmt: skip
 FEW = settings(
-    max_examples=5, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
+    max_examples=3, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 

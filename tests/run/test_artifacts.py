@@ -186,19 +186,19 @@ def test_bytes_that_nobody_wanted_say_what_wants_them(sandbox: Sandbox, mirror: 
     assert read(Api(mirror.home).artifact("data").download(tmp_path / "out")) == {"a.txt": b"a"}
 
 
-@pytest.mark.parametrize("path", ["../up", "/abs/up", "d/../../up", "C:up", "..\\up"])
-def test_an_entry_that_leaves_the_folder_is_refused(
-    sandbox: Sandbox, mirror: Mirror, tmp_path: Path, path: str
-) -> None:
+def test_an_entry_that_leaves_the_folder_is_refused(sandbox: Sandbox, mirror: Mirror, tmp_path: Path) -> None:
+    ways_out = ("../up", "/abs/up", "d/../../up", "C:up", "..\\up")
     sandbox.state.add_run(ENTITY, PROJECT, "r1")
-    sandbox.state.add_artifact(ENTITY, PROJECT, "data", files={path: b"evil", "good": b"good"}, run="r1")
+    for number, path in enumerate(ways_out):
+        sandbox.state.add_artifact(ENTITY, PROJECT, f"data{number}", files={path: b"evil", "good": b"good"}, run="r1")
     wanted(mirror).pull()
-    artifact = Api(mirror.home).artifact("data")
     target = tmp_path / "deep" / "target"
-    with pytest.raises(ValueError, match="Invalid artifact path"):
-        artifact.download(target)
-    with pytest.raises(ValueError, match="Invalid artifact path"):
-        artifact.get_entry(path).download(str(target))
+    for number, path in enumerate(ways_out):
+        artifact = Api(mirror.home).artifact(f"data{number}")
+        with pytest.raises(ValueError, match="Invalid artifact path"):
+            artifact.download(target)
+        with pytest.raises(ValueError, match="Invalid artifact path"):
+            artifact.get_entry(path).download(str(target))
     assert not target.exists()
     assert list(tmp_path.rglob("up")) == []
 

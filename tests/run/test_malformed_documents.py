@@ -14,6 +14,7 @@ from mirror.sandbox import Sandbox
 from mirror.texts.values import DEEPEST
 from tests.mirroring import ENTITY, PROJECT, SOURCE, Mirror
 from tests.replaying import Sender
+from tests.soaking import thin
 
 ROWS = [{"_step": step, "loss": step / 2} for step in range(6)]
 EVENTS = [{"_timestamp": 1.7e9, "_runtime": 2.5, "system.cpu": 1.5}]
@@ -47,13 +48,18 @@ def fill(sandbox: Sandbox, run_id: str, **texts: str) -> None:
         setattr(run, name, text)
 
 
-@pytest.mark.parametrize("text", [TORN, "nope", DEEP], ids=["torn", "no JSON", "deep"])
-def test_one_malformed_document_costs_itself_alone(text: str, sandbox: Sandbox, mirror: Mirror) -> None:
+# One form for each document; every form of each is for `soak`.
+FORMS = {"each": (TORN, "nope", DEEP), "torn": (TORN,) * 3, "no JSON": ("nope",) * 3, "deep": (DEEP,) * 3}
+
+
+@pytest.mark.parametrize("texts", thin(FORMS, keep=["each"]))
+def test_one_malformed_document_costs_itself_alone(texts: tuple[str, ...], sandbox: Sandbox, mirror: Mirror) -> None:
     fill(sandbox, "good")
-    for number, field in enumerate(DOCUMENTS.values()):
+    for number, (field, text) in enumerate(zip(DOCUMENTS.values(), texts, strict=True)):
         fill(sandbox, f"bad{number}", **{field: text})
     assert mirror.pull().errors == []
     good = Api(mirror.home).run(f"{SOURCE}/good")
+    right = {name: ask(good) for name, (_, ask) in QUESTIONS.items()}
     for number, malformed in enumerate(DOCUMENTS):
         path = f"{SOURCE}/bad{number}"
         listed = {run.id: run for run in Api(mirror.home).runs(SOURCE)}[f"bad{number}"]
@@ -63,7 +69,7 @@ def test_one_malformed_document_costs_itself_alone(text: str, sandbox: Sandbox, 
                     with pytest.raises(CommError, match=f"the {document} of {path} cannot be read as JSON"):
                         ask(run)
                 else:
-                    assert ask(run) == ask(good), (malformed, name)
+                    assert ask(run) == right[name], (malformed, name)
 
 
 def test_a_listing_with_its_documents_and_their_histories_go_on_past_a_malformed_one(

@@ -13,6 +13,7 @@ from mirror.run.api import Api
 from mirror.sandbox import Sandbox
 from tests.mirroring import ENTITY
 from tests.pull.contents import mirror_of
+from tests.soaking import thin
 
 Read = Callable[[Any], Any]
 READS: dict[str, Read] = {
@@ -33,29 +34,35 @@ def bare_run(sandbox: Sandbox, home: Home) -> Any:
     return Api(home=home.root).run(f"{ENTITY}/p/r")
 
 
-@pytest.mark.parametrize(
-    ("hidden", "lost", "words"),
-    [
-        (["Run.files"], {"files"}, f"the files of {ENTITY}/p/r are not in this mirror: the server has no files"),
-        (["FileEdge.node"], {"files"}, "has no files"),
-        (["Run.logLines"], {"console"}, f"the console of {ENTITY}/p/r is not in this mirror: the server has no con"),
-        (["LogLineConnection.edges"], {"console"}, "has no console lines"),
-        (["Run.outputArtifacts"], {"logged"}, f"the artifacts that {ENTITY}/p/r logged are not in this mirror"),
-        (["Run.inputArtifacts"], {"used"}, "the server has no used artifacts"),
-        (["Run.events"], {"system metrics"}, "the server has no system metrics"),
-        (
-            ["Run.history", "Run.parquetHistory", "Run.historyKeys", "Run.historyLineCount"],
-            {"history"},
-            f"the history of {ENTITY}/p/r is not in this mirror: the server gives no rows of histories",
-        ),
-    ],
+# What a server lacks, of which nothing is read then, and the words for that.
+LACKS: tuple[tuple[str, str, str], ...] = (
+    ("Run.files", "files", f"the files of {ENTITY}/p/r are not in this mirror: the server has no files"),
+    ("FileEdge.node", "files", "has no files"),
+    ("Run.logLines", "console", f"the console of {ENTITY}/p/r is not in this mirror: the server has no con"),
+    ("LogLineConnection.edges", "console", "has no console lines"),
+    ("Run.outputArtifacts", "logged", f"the artifacts that {ENTITY}/p/r logged are not in this mirror"),
+    ("Run.inputArtifacts", "used", "the server has no used artifacts"),
+    ("Run.events", "system metrics", "the server has no system metrics"),
+    (
+        "Run.history Run.parquetHistory Run.historyKeys Run.historyLineCount",
+        "history",
+        f"the history of {ENTITY}/p/r is not in this mirror: the server gives no rows of histories",
+    ),
 )
-def test_what_a_server_lacks_is_no_empty_answer(home: Home, hidden: list[str], lost: set[str], words: str) -> None:
-    with Sandbox.start(hide=hidden) as sandbox:
+# Half of it at once, then the other half; one after the other, it is for `soak`.
+HALVES = ((LACKS[0], LACKS[3], LACKS[5]), (LACKS[4], LACKS[6], LACKS[7]))
+
+
+@pytest.mark.parametrize(
+    "lacking", thin([*((half,) for half in HALVES), *(((lack,),) for lack in LACKS)], keep=[(half,) for half in HALVES])
+)
+def test_what_a_server_lacks_is_no_empty_answer(home: Home, lacking: tuple[tuple[str, str, str], ...]) -> None:
+    with Sandbox.start(hide=[name for hidden, _, _ in lacking for name in hidden.split()]) as sandbox:
         run = bare_run(sandbox, home)
+    lost = {what: words for _, what, words in lacking}
     for name, read in READS.items():
         if name in lost:
-            with pytest.raises(NotMirrored, match=words):
+            with pytest.raises(NotMirrored, match=lost[name]):
                 read(run)
         else:
             assert list(read(run)) == []

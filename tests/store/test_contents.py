@@ -373,7 +373,7 @@ print("whole")
 
 
 @pytest.mark.parametrize(
-    "steps", thin({"few": (1, 12, 24, 10_000), "many": (1, 3, 6, 9, 12, 15, 18, 21, 24, 10_000)}, keep=["few"])
+    "steps", thin({"few": (12, 24, 10_000), "many": (1, 3, 6, 9, 12, 15, 18, 21, 24, 10_000)}, keep=["few"])
 )
 def test_a_kill_between_any_two_steps_of_a_commit_leaves_the_old_or_the_new_contents(
     home: Home, steps: tuple[int, ...]

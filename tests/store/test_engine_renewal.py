@@ -72,6 +72,29 @@ def test_where_no_other_engine_is_to_be_had_the_old_one_goes_on(home: Home, monk
     assert run_ids(home) == ["r0", "r1", "r2", "r3"]
 
 
+def test_a_small_lake_is_read_whole_and_one_that_grows_is_pruned_and_both_answer_alike(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prunes(lake: Lake) -> bool:
+        ((disabled,),) = lake.rows("SELECT current_setting('disabled_optimizers')")
+        return "filter_pushdown" not in disabled
+
+    asked = "SELECT run_id FROM lake.runs WHERE entity = ? AND run_id > 'r' ORDER BY 1"
+    with Lake(home, deployment="d", settings=ENGINE) as lake:
+        commit(lake, 0)
+        assert (prunes(lake), lake.rows(asked, ["e"])) == (False, [("r0",)])
+        monkeypatch.setattr(engine_of_lake, "SMALL_FILES", len(list(home.lake_data.rglob("*.parquet"))))
+        commit(lake, 1)
+        assert (prunes(lake), lake.rows(asked, ["e"])) == (True, [("r0",), ("r1",)])
+        monkeypatch.setattr(engine_of_lake, "COMMITS_OF_AN_ENGINE", 1)
+        commit(lake, 2)
+        assert prunes(lake), "another engine plans as the one before it did"
+    monkeypatch.setattr(engine_of_lake, "SMALL_FILES", 1000)
+    monkeypatch.setattr(engine_of_lake, "SMALL_BYTES", 100)
+    with Lake(home, deployment="d", settings=ENGINE) as lake:
+        assert (prunes(lake), len(lake.rows(asked, ["e"]))) == (True, 3)
+
+
 def test_a_reader_that_is_asked_for_days_opens_the_lake_anew_now_and_then(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

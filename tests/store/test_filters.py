@@ -214,7 +214,7 @@ def _nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return lists | inner.map(lambda tree: {"$not": tree}) | st.builds(lambda one, two: one | two, inner, inner)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.recursive(_leaves, _nested, max_leaves=5))
 @example({})
 @example({"config.a.b": {"$gte": 2**53 + 1}})

@@ -71,13 +71,15 @@ def test_what_grows_or_is_exported_supersedes_nothing(lake: Lake, objects: Objec
 
 @pytest.mark.parametrize(
     ("rows", "reason"),
-    [
-        ([row(0, a=1, t="x"), row(1, a=2.5, t="x")], "overwritten"),
-        ([row(0, a=1, t="x"), row(1, a=2, t="y")], "overwritten"),
-        ([row(0, a=1, t="x")], "rewound"),
-        ([], "rewound"),
-    ],
-    ids=["a number", "a text", "a step", "all"],
+    thin(
+        [
+            ([row(0, a=1, t="x"), row(1, a=2.5, t="x")], "overwritten"),
+            ([row(0, a=1, t="x"), row(1, a=2, t="y")], "overwritten"),
+            ([row(0, a=1, t="x")], "rewound"),
+            ([], "rewound"),
+        ],
+        keep=[([row(0, a=1, t="x"), row(1, a=2, t="y")], "overwritten"), ([row(0, a=1, t="x")], "rewound")],
+    ),
 )
 def test_a_history_that_loses_something_is_kept_as_a_generation(
     lake: Lake, objects: Objects, rows: list[Any], reason: str
@@ -99,10 +101,16 @@ def test_a_history_that_loses_something_is_kept_as_a_generation(
     assert len(generations(lake)) == (2 if rows else 1)
 
 
+OTHERS: tuple[dict[str, Any], ...] = ({"storage_id": "s2"}, {"created_at": LATER})
+
+
 @pytest.mark.parametrize(
-    "change", [{"storage_id": "s2"}, {"created_at": LATER}], ids=["another storage id", "created at another time"]
+    ("change", "with_contents"),
+    thin(
+        [(change, with_contents) for change in OTHERS for with_contents in (True, False)],
+        keep=[(OTHERS[0], False), (OTHERS[1], True)],
+    ),
 )
-@pytest.mark.parametrize("with_contents", [True, False])
 def test_a_run_that_was_made_again_keeps_nothing_of_the_old_one_but_as_a_generation(
     lake: Lake, objects: Objects, change: dict[str, Any], with_contents: bool
 ) -> None:
@@ -213,7 +221,7 @@ print("whole", seen)
 
 
 @pytest.mark.parametrize(
-    "steps", thin({"few": (1, 9, 19, 1000), "many": (1, 3, 6, 9, 12, 14, 16, 19, 21, 24, 1000)}, keep=["few"])
+    "steps", thin({"few": (9, 19, 1000), "many": (1, 3, 6, 9, 12, 14, 16, 19, 21, 24, 1000)}, keep=["few"])
 )
 def test_a_kill_at_any_step_leaves_the_old_state_or_the_new_one_with_its_generation(
     home: Home, steps: tuple[int, ...]

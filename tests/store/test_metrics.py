@@ -189,7 +189,7 @@ def save(folder: Path, tables: list[pa.Table]) -> list[Path]:
     return paths
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts(), st.randoms(use_true_random=False))
 def test_a_fold_equals_a_slow_reading_of_the_same_rows(tmp_path: Path, tables: list[pa.Table], random: Any) -> None:
     paths = save(tmp_path, tables)

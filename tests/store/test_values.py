@@ -220,7 +220,7 @@ ROWS = st.lists(st.dictionaries(NAMES, VALUES, max_size=3), max_size=5).map(
 )
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(rows=ROWS, data=st.data())
 def test_random_values_are_those_that_were_logged_in_random_forms(
     home: Home, rows: list[Row], data: st.DataObject

@@ -135,22 +135,22 @@ def test_a_server_that_is_away_at_the_start_is_waited_for(sandbox: Sandbox, tmp_
 
 
 def test_sigterm_while_delivering_loses_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
-    fill(sandbox, runs=12)
+    fill(sandbox, runs=6)
     with serving(tmp_path, sandbox) as service:
         service.wait_event("pull_done")
         sandbox.faults.add(Fault.latency(0.5, match=Match(kind="graphql")))
-        for number in range(12):
+        for number in range(6):
             service.cli("edit", f"team/proj/r{number}", "--add-tag", "best", code=0)
         wait_for("one is on its way", lambda: any((service.cli.home / "outbox" / "claimed").iterdir()))
         assert service.stop() == 0
         sandbox.faults.clear()
         claimed = list((service.cli.home / "outbox" / "claimed").iterdir())
         waiting = list((service.cli.home / "outbox" / "new").iterdir())
-        delivered = [number for number in range(12) if "best" in tags(sandbox, f"r{number}")]
+        delivered = [number for number in range(6) if "best" in tags(sandbox, f"r{number}")]
         assert claimed == []
-        assert len(waiting) + len(delivered) >= 12
+        assert len(waiting) + len(delivered) >= 6
         service.cli("replay", code=0)
-        assert all("best" in tags(sandbox, f"r{number}") for number in range(12))
+        assert all("best" in tags(sandbox, f"r{number}") for number in range(6))
 
 
 def test_a_second_signal_stops_at_once_and_the_next_start_goes_on(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from itertools import chain
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -49,6 +50,9 @@ from mirror.store.schema.tables import INLINED_ROWS, INLINED_TABLES, MIGRATIONS,
 
 # DuckLake remembers the statistics of all tables for each snapshot that it saw, and forgets none: 10 to 100 KB each.
 COMMITS_OF_AN_ENGINE = 100
+# Up to here files are read whole in less time than it takes to plan which of them are needed.
+SMALL_FILES = 64
+SMALL_BYTES = 1_000_000
 
 
 class Lake:
@@ -86,6 +90,7 @@ class Lake:
         self._turn = threading.RLock()  # the engine takes one thread at a time
         self._durable: set[str] = set()  # data files known to be on the disk
         self._commits = 0  # of this engine
+        self._is_small: bool | None = None  # as its questions are planned
         self._readers = 0  # that use this engine now, in the thread that has the turn
 
     def __enter__(self) -> Lake:
@@ -107,8 +112,8 @@ class Lake:
             if not _uses_wal(self._engine, self.home):
                 _use_wal(self.home)
             attach_lake(self._engine, self.home.catalog, self.home.lake_data, read_only=False)
-            plan_lightly(self._engine)
-            self._durable = file_names(self.home.lake_data)
+            self._durable, self._is_small = file_names(self.home.lake_data), None
+            self._plan_for_size()
             complete_digests(self.home, self._durable)
             self._bring_up()
             seal(self.home)
@@ -163,6 +168,14 @@ class Lake:
                     self._engine.execute("ROLLBACK")
                 raise
             self._durable = file_names(self.home.lake_data)
+            self._plan_for_size()
+
+    def _plan_for_size(self) -> None:
+        """Plan as the lake's size asks for, which changes when it has grown or was tidied."""
+        is_small = _is_small(self._durable)
+        if is_small != self._is_small:
+            plan_lightly(self._engine, is_small=is_small)
+            self._is_small = is_small
 
     def _renew_engine(self) -> None:
         """Take another engine in place of one that has grown; when there is none to be had, this one does a while."""
@@ -171,7 +184,7 @@ class Lake:
             engine = new_engine(self._settings, self.home)
             try:
                 attach_lake(engine, self.home.catalog, self.home.lake_data, read_only=False)
-                plan_lightly(engine)
+                plan_lightly(engine, is_small=bool(self._is_small))
             except BaseException:
                 engine.close()
                 raise
@@ -228,6 +241,16 @@ class Lake:
         query = f"SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = {sql_text(LAKE)}"
         for schema, table in self._engine.execute(query).fetchall():
             make_folder(self.home.lake_data / str(schema) / str(table))
+
+
+def _is_small(files: Set[str]) -> bool:
+    if len(files) > SMALL_FILES:
+        return False
+    size = 0
+    for path in files:
+        with contextlib.suppress(FileNotFoundError):  # removed by maintenance
+            size += Path(path).stat().st_size
+    return size <= SMALL_BYTES
 
 
 def _uses_wal(engine: duckdb.DuckDBPyConnection, home: Home) -> bool:
