@@ -14,7 +14,7 @@ from mirror.cli.terminal.output import say
 from mirror.config import Config
 from mirror.layout import Home
 from mirror.server_facts import keep_server_facts, read_server_facts
-from mirror.texts.spans import span
+from mirror.texts.amounts import span
 
 
 def known_key(config: Config) -> ApiKey:

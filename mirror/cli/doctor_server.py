@@ -14,11 +14,12 @@ from mirror.api.rows.listed import ListedContents, RunStreams, StreamAsk
 from mirror.api.rows.pages import BadRun, RunsPage
 from mirror.cli.clients import open_client
 from mirror.cli.setting import Setting
-from mirror.cli.terminal.output import plural, size
+from mirror.cli.terminal.output import size
 from mirror.clock import utc_now
 from mirror.config import SourceSettings
 from mirror.errors import MirrorError, NotFound, NotOffered
 from mirror.records.runs import RunRecord
+from mirror.texts.amounts import plural
 
 CLOCK_TOLERANCE_S = 60.0
 STEPS_LOOKED_AT = 1000  # of a history: one page

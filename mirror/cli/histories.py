@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mirror.cli.names import find_key
 from mirror.cli.run_paths import not_mirrored
-from mirror.cli.terminal.output import plural, say
+from mirror.cli.terminal.output import say
 from mirror.cli.terminal.plot import Series, in_order
 from mirror.errors import NotMirrored
 from mirror.layout import Home
@@ -18,6 +18,7 @@ from mirror.store.history.forms import WideRows
 from mirror.store.history.history import wide_history
 from mirror.store.metrics.system_history import system_history
 from mirror.store.read.run_overview import RunOverview, history_keys, logged_as_none, run_overview, unknown_among
+from mirror.texts.amounts import plural
 from mirror.texts.naming import near
 
 KEYS_SHOWN = 8  # where none is near

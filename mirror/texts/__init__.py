@@ -2,5 +2,5 @@
 
 `values` turns W&B's JSON texts into queryable values and back, `nonfinite` and `steps` say what numbers are spelled as,
 `naming` what a person means by a name, `paths` which names may become files, `visible` what a terminal may be shown,
-`spans` how long something took.
+`amounts` counts, and how long something took, in words.
 """

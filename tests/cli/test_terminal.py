@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mirror.sandbox import Fault, Match, Sandbox
 from mirror.sandbox.state.records import ConsoleLine
-from mirror.texts.spans import span
+from mirror.texts.amounts import span
 from mirror.texts.visible import visible, visible_json
 from tests.cli.conftest import COMMAND, Cli, Outcome
 from tests.soaking import thin

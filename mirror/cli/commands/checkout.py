@@ -10,7 +10,7 @@ import click
 from mirror.cli.names import the_one
 from mirror.cli.run_paths import find_run, not_mirrored
 from mirror.cli.setting import find_setting, setting_options
-from mirror.cli.terminal.output import UTF8, plural, print_json, say, size, write
+from mirror.cli.terminal.output import UTF8, print_json, say, size, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import EXIT_PARTIAL, ConfigError
 from mirror.layout import Home
@@ -21,6 +21,7 @@ from mirror.store.objects.objects import Objects
 from mirror.store.read.artifacts import files_of_artifact, version_names
 from mirror.store.read.files import ListedBytes, files_of_run
 from mirror.store.read.runs import is_held
+from mirror.texts.amounts import plural
 from mirror.texts.paths import why_refused
 
 

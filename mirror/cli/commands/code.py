@@ -12,7 +12,7 @@ import click
 
 from mirror.cli.run_paths import find_run, not_mirrored
 from mirror.cli.setting import find_setting, setting_options
-from mirror.cli.terminal.output import UTF8, plural, print_json, say, size, write
+from mirror.cli.terminal.output import UTF8, print_json, say, size, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import ConfigError, NotMirrored
 from mirror.layout import Home
@@ -21,6 +21,7 @@ from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects
 from mirror.store.read.code import DIFF, METADATA, REQUIREMENTS, CodeFile, code_of_run
 from mirror.store.read.runs import is_held
+from mirror.texts.amounts import plural
 from mirror.texts.values import dump_strict, parse_lenient
 
 SHOWN = 1 << 20  # bytes that a terminal is shown

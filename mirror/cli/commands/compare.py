@@ -12,7 +12,7 @@ from mirror.cli.run_paths import find_run, names_of
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.shown_run import shown_run
 from mirror.cli.terminal.documents import logged_keys, rising_keys
-from mirror.cli.terminal.output import UTF8, plural, print_json, say, write
+from mirror.cli.terminal.output import UTF8, print_json, say, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.cli.terminal.tables import cell, print_table
 from mirror.cli.terminal.times import reclocked, utc_option
@@ -21,6 +21,7 @@ from mirror.layout import Home
 from mirror.records.addresses import RunPath
 from mirror.run.pending.local import LocalMirror
 from mirror.run.run import Run
+from mirror.texts.amounts import plural
 
 MOST = 8  # runs
 SHOWN = 200  # values of a part in a table

@@ -22,7 +22,7 @@ from mirror.cli.config_text import new_config_text
 from mirror.cli.histories import collect
 from mirror.cli.setting import Setting
 from mirror.cli.story.edits import Paths, compare, deliver_edits, edit_by_somebody_else, edit_offline
-from mirror.cli.terminal.output import plural, say_lines, write, write_lines
+from mirror.cli.terminal.output import say_lines, write, write_lines
 from mirror.cli.terminal.plot import draw
 from mirror.cli.terminal.tables import print_table
 from mirror.config import Config, parse_config
@@ -39,6 +39,7 @@ from mirror.store.objects.checkout import HeldBytes, check_out
 from mirror.store.objects.objects import Objects
 from mirror.store.read.files import files_of_run
 from mirror.store.sql.statements import connect, run_sql
+from mirror.texts.amounts import plural
 
 if TYPE_CHECKING:
     from mirror.sandbox import Sandbox

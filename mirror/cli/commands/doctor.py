@@ -18,7 +18,7 @@ from mirror.api.rows.answers import one_line
 from mirror.cli.clients import known_key
 from mirror.cli.doctor_server import Check, examine_server, failed
 from mirror.cli.setting import Setting, find_setting, setting_options
-from mirror.cli.terminal.output import plural, print_json, size, write
+from mirror.cli.terminal.output import print_json, size, write
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
 from mirror.durable import FULL
 from mirror.errors import MirrorError, NotMirrored, StoreError
@@ -28,6 +28,7 @@ from mirror.store.engine.filesystem import check_can_hold_lake, file_system_of
 from mirror.store.engine.meta import is_empty, lake_deployment, other_deployment
 from mirror.store.engine.reader import Reader
 from mirror.store.read.projects import count_all_runs
+from mirror.texts.amounts import plural
 
 LONGEST_DETAIL = 2000  # characters; parts of it are the server's words
 FREE_BYTES_WANTED = 1_000_000_000

@@ -22,9 +22,10 @@ from mirror.cli.filter_text import parse_filter
 from mirror.cli.names import find_projects
 from mirror.cli.setting import Setting, find_setting
 from mirror.cli.terminal.asking import confirm
-from mirror.cli.terminal.output import UTF8, plural, say
+from mirror.cli.terminal.output import UTF8, say
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import EXIT_PARTIAL, Refused
+from mirror.texts.amounts import plural
 
 BY_NAME = 20  # entries of a filter's runs that are printed one by one
 

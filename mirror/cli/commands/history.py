@@ -14,12 +14,13 @@ from mirror.cli.plotting import plot_run, plot_runs
 from mirror.cli.run_paths import find_run, names_of
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.curves import MOST
-from mirror.cli.terminal.output import UTF8, plural, say, write, write_json_text, write_lines
+from mirror.cli.terminal.output import UTF8, say, write, write_json_text, write_lines
 from mirror.cli.terminal.results import TABLE_ROWS
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.cli.terminal.tables import print_table, write_csv
 from mirror.errors import ConfigError
 from mirror.store.history.forms import WideRows
+from mirror.texts.amounts import plural
 
 
 @click.command("history", epilog=exit_statuses(5))

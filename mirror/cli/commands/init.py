@@ -15,7 +15,7 @@ from mirror.cli.clients import open_client
 from mirror.cli.config_text import add_sources, new_config_text
 from mirror.cli.first_steps.questions import Offer, ask_key, ask_server, ask_sources
 from mirror.cli.setting import SOURCE_HINT, Setting, find_setting, setting_options
-from mirror.cli.terminal.output import UTF8, on_terminal, plural, say, write
+from mirror.cli.terminal.output import UTF8, on_terminal, say, write
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
 from mirror.clock import utc_now
 from mirror.config import Config, SourceSettings, check_source, load_config, parse_config
@@ -27,6 +27,7 @@ from mirror.records.server import ServerFacts
 from mirror.server_facts import keep_server_facts
 from mirror.store.engine.connection import store_errors
 from mirror.store.engine.filesystem import check_can_hold_lake
+from mirror.texts.amounts import plural
 
 GLOB_MARKS = frozenset("*?[")
 

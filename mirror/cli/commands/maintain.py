@@ -13,7 +13,7 @@ from mirror.cli.by_daemon import ask_daemon
 from mirror.cli.lake import lake_to_write
 from mirror.cli.report.status import disk_line
 from mirror.cli.setting import Setting, find_setting, setting_options
-from mirror.cli.terminal.output import plural, print_json, size, write
+from mirror.cli.terminal.output import print_json, size, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.clock import utc_now
 from mirror.daemon.requests.wire import AskMaintain, Maintained
@@ -22,6 +22,7 @@ from mirror.outbox.reading import OutboxReader
 from mirror.store.care.files import Removed
 from mirror.store.care.maintenance import Maintenance, maintain, plan_maintenance
 from mirror.store.engine.reading import open_lake
+from mirror.texts.amounts import plural
 from mirror.typed import decode
 
 

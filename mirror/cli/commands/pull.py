@@ -18,7 +18,7 @@ from mirror.cli.lake import lake_to_write
 from mirror.cli.names import warn_of_states
 from mirror.cli.run_paths import parse_run_path
 from mirror.cli.setting import SOURCE_HINT, Setting, find_setting, setting_options
-from mirror.cli.terminal.output import UTF8, on_terminal, plural, print_json, say, size, write
+from mirror.cli.terminal.output import UTF8, on_terminal, print_json, say, size, write
 from mirror.cli.terminal.progress import Bars, Lines
 from mirror.cli.terminal.stalled import unless_stalled
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
@@ -30,6 +30,7 @@ from mirror.narrowed import filter_of
 from mirror.pull import ProjectReport, PullReport, PullRequest, PullWatcher, SilentPull, pull
 from mirror.pull.begun import until_ended
 from mirror.store.filters.mongo import compile_filter
+from mirror.texts.amounts import plural
 
 SHOWN = 10  # failures that are said one by one
 

@@ -16,7 +16,7 @@ from mirror.cli.commands.verify import print_finding, progress_bar
 from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.asking import confirm
-from mirror.cli.terminal.output import on_terminal, plural, print_json, say, write
+from mirror.cli.terminal.output import on_terminal, print_json, say, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.clock import utc_now
 from mirror.daemon.requests.client import daemon_listens
@@ -25,6 +25,7 @@ from mirror.errors import EXIT_PARTIAL, NotMirrored, Refused, StoreError
 from mirror.layout import Home
 from mirror.outbox.reading import OutboxReader
 from mirror.store.engine.reading import open_lake
+from mirror.texts.amounts import plural
 
 
 @click.command("repair", epilog=exit_statuses(5, EXIT_PARTIAL, 10))

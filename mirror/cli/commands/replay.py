@@ -17,13 +17,14 @@ from mirror.cli.delivery.entries import counted, time_text, wish
 from mirror.cli.delivery.round import Left, Rounds, Teller, spent_since, stopped_by_signals
 from mirror.cli.delivery.watch import deliver_forever
 from mirror.cli.setting import Setting, find_setting, setting_options
-from mirror.cli.terminal.output import on_terminal, plural, print_json, say, size, write_json_text
+from mirror.cli.terminal.output import on_terminal, print_json, say, size, write_json_text
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
 from mirror.clock import utc_now
 from mirror.errors import EXIT_PARTIAL, MirrorError
 from mirror.outbox import OutboxReader
 from mirror.records.operations import Entry, EntryState
 from mirror.replay import Replayed, Result
+from mirror.texts.amounts import plural
 
 INTERRUPTED = 130
 WORDS: dict[Result, str] = {

@@ -9,7 +9,7 @@ import click
 
 from mirror.cli.prompt.running import Stopped, stoppable
 from mirror.cli.setting import find_setting, setting_options
-from mirror.cli.terminal.output import plural, say, typed_text
+from mirror.cli.terminal.output import say, typed_text
 from mirror.cli.terminal.results import show
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import ConfigError
@@ -17,6 +17,7 @@ from mirror.run.sql import connect
 from mirror.store.engine.connection import Engine
 from mirror.store.sql.guard import SqlGuard
 from mirror.store.sql.statements import run_sql, write_parquet
+from mirror.texts.amounts import plural
 
 
 @click.command("sql", epilog=exit_statuses(5))

@@ -8,12 +8,13 @@ from mirror.cli.report.run import describe_failure, show_run
 from mirror.cli.report.status import Status, head_lines, read_status, status_json
 from mirror.cli.run_paths import find_run
 from mirror.cli.setting import find_setting, setting_options
-from mirror.cli.terminal.output import UTF8, ago, plural, print_json, size, write
+from mirror.cli.terminal.output import UTF8, ago, print_json, size, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.cli.terminal.tables import print_table
 from mirror.cli.terminal.times import utc_option
 from mirror.clock import utc_now
 from mirror.errors import EXIT_PARTIAL
+from mirror.texts.amounts import plural
 
 SHOWN = 10  # failures that are listed one by one
 

@@ -16,13 +16,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, 
 from mirror.check import Damage, VerifyReport, verify
 from mirror.check.hashing import HashingProgress
 from mirror.cli.setting import setting_options
-from mirror.cli.terminal.output import on_terminal, plural, print_json, say, size, write
+from mirror.cli.terminal.output import on_terminal, print_json, say, size, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.config import Config, load_config
 from mirror.errors import EXIT_PARTIAL, ConfigError
 from mirror.layout import Home, find_home
 from mirror.store.engine.connection import store_errors
 from mirror.store.objects.disk import disk_use
+from mirror.texts.amounts import plural
 
 SHOWN = 20  # findings of a kind that are printed; JSON has more
 _EVERY_S = 0.2  # the bar is drawn so often

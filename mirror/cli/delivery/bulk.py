@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 
 from mirror.cli.delivery.wishes import Wishes, queue_wishes, wanted_text
-from mirror.cli.terminal.output import plural
 from mirror.clock import utc_now
 from mirror.errors import CommError
 from mirror.layout import Home
@@ -23,6 +22,7 @@ from mirror.records.operations import Entry, Operation, touched
 from mirror.run.pending.local import LocalMirror
 from mirror.run.run import Run
 from mirror.run.runs import Runs
+from mirror.texts.amounts import plural
 
 PAGE = 200  # runs read at a time
 NAMED = 3  # runs that are named of those that do not take a change

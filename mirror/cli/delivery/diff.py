@@ -15,7 +15,7 @@ from mirror.api.client import Client
 from mirror.cli.clients import known_key, known_server
 from mirror.cli.delivery.entries import entry_json, since, value_text, wish
 from mirror.cli.setting import Setting, find_setting, setting_options
-from mirror.cli.terminal.output import UTF8, plural, print_json, say, write
+from mirror.cli.terminal.output import UTF8, print_json, say, write
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
 from mirror.clock import utc_now
 from mirror.config import conflict_policy
@@ -27,6 +27,7 @@ from mirror.replay.look import Mirror, Server, Upstream
 from mirror.store.engine.meta import lake_deployment, other_deployment
 from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects
+from mirror.texts.amounts import plural
 
 EXPECTED = {
     "applied": "would be applied",

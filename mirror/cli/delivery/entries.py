@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from mirror.cli.terminal.output import ago, plural, size
+from mirror.cli.terminal.output import ago, size
 from mirror.cli.terminal.tables import print_table
 from mirror.cli.terminal.times import clock_text
 from mirror.clock import utc_now
@@ -26,6 +26,7 @@ from mirror.records.operations import (
     UploadFile,
     UseArtifact,
 )
+from mirror.texts.amounts import plural
 from mirror.texts.values import dump_strict
 
 NAMED = 4  # fields and keys that are named one by one

@@ -8,10 +8,11 @@ import msgspec
 
 from mirror.backoff import jittered_backoff_s
 from mirror.cli.delivery.round import Rounds
-from mirror.cli.terminal.output import plural, say
+from mirror.cli.terminal.output import say
 from mirror.clock import utc_now
 from mirror.errors import AuthError, HomeBusy, MirrorError, ServerError, Unreachable
 from mirror.replay.order import is_due
+from mirror.texts.amounts import plural
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):

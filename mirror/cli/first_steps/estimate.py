@@ -16,12 +16,12 @@ from mirror.api.transport.signed_url import SignedUrl
 from mirror.cli.first_steps.questions import Offer
 from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import Setting
-from mirror.cli.terminal.output import plural, size
+from mirror.cli.terminal.output import size
 from mirror.errors import MirrorError
 from mirror.layout import Home
 from mirror.pull import PullRequest, pull
 from mirror.records.addresses import RunPath
-from mirror.texts.spans import span
+from mirror.texts.amounts import plural, span
 
 SAMPLED_PROJECTS, SAMPLED_RUNS = 3, 10  # the largest projects, and the latest runs of each
 RATE = 10e6  # bytes a second that are assumed

@@ -11,9 +11,10 @@ from mirror.api.transport.credentials import ApiKey, find_api_key, keep_in_netrc
 from mirror.api.transport.deployment import deployment_of
 from mirror.cli.setting import SOURCE_HINT
 from mirror.cli.terminal.asking import confirm, prompt
-from mirror.cli.terminal.output import plural, say
+from mirror.cli.terminal.output import say
 from mirror.config import ServerSettings, check_source
 from mirror.errors import AuthError, ConfigError
+from mirror.texts.amounts import plural
 from mirror.texts.visible import visible
 
 SHOWN = 100  # projects that are listed; the others can be named

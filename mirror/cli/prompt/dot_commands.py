@@ -6,10 +6,10 @@ import difflib
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mirror.cli.terminal.output import plural
 from mirror.errors import ConfigError
 from mirror.store.engine.connection import Engine
 from mirror.store.sql.catalogue import table_columns
+from mirror.texts.amounts import plural
 
 HELP = """\
 Statements end with ; and may have several lines. A tab completes tables, columns, and in quotes the keys that runs

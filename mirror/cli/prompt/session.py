@@ -23,7 +23,7 @@ from mirror.cli.prompt.dot_commands import Rows, answer_dot
 from mirror.cli.prompt.history_file import prepared
 from mirror.cli.prompt.running import Stopped, stoppable
 from mirror.cli.prompt.statements import is_finished, split
-from mirror.cli.terminal.output import plural, say, say_hint, say_lines
+from mirror.cli.terminal.output import say, say_hint, say_lines
 from mirror.cli.terminal.results import TABLE_ROWS, show
 from mirror.cli.terminal.tables import table_text
 from mirror.errors import MirrorError
@@ -31,6 +31,7 @@ from mirror.layout import Home
 from mirror.store.engine.connection import Engine
 from mirror.store.sql.guard import SqlGuard
 from mirror.store.sql.statements import run_sql
+from mirror.texts.amounts import plural
 
 WELCOME = "SQL over the mirror, read-only. ; ends a statement, .help helps, .quit leaves."
 PROMPT, CONTINUED = "mirror> ", "   ...> "

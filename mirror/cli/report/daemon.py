@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from mirror.cli.terminal.output import ago, plural, size
+from mirror.cli.terminal.output import ago, size
 from mirror.daemon.status.status_file import DaemonStatus, JobStatus, WatchStatus, WorkerStatus
-from mirror.texts.spans import span
+from mirror.texts.amounts import plural, span
 
 SHOWN = 10  # jobs
 NOTABLE_S = 30.0  # without anything that came

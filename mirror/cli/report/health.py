@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from mirror.cli.terminal.output import ago, plural
+from mirror.cli.terminal.output import ago
 from mirror.config import Config, HealthSettings, SourceSettings, source_of
 from mirror.daemon.status.health import Finding, is_late
 from mirror.daemon.status.status_file import DaemonStatus, SourceStatus
 from mirror.store.read.overview import ProjectOverview
-from mirror.texts.spans import span
+from mirror.texts.amounts import plural, span
 
 SHOWN = 10  # sources that are listed although all is well with them
 

@@ -9,7 +9,7 @@ import msgspec
 from mirror.cli.delivery.entries import entry_json
 from mirror.cli.report.outbox import open_outbox, print_pending
 from mirror.cli.run_paths import not_mirrored
-from mirror.cli.terminal.output import ago, plural, print_json, size, with_zone, write
+from mirror.cli.terminal.output import ago, print_json, size, with_zone, write
 from mirror.cli.terminal.times import clock_text
 from mirror.clock import utc_now
 from mirror.daemon.status.status_file import read_daemon_status
@@ -20,6 +20,7 @@ from mirror.records.operations import Create
 from mirror.store.engine.reader import Reader
 from mirror.store.read.failures import FailureOverview
 from mirror.store.read.run_overview import FilesOverview, HistoryOverview, RunOverview, run_overview
+from mirror.texts.amounts import plural
 
 
 def show_run(home: Home, path: RunPath, *, as_json: bool) -> int:

@@ -24,7 +24,7 @@ from rich.text import Text
 
 from mirror.cli.report.status import LakeFigures, Status, head_lines, read_held, read_status
 from mirror.cli.setting import Setting
-from mirror.cli.terminal.output import ago, plural
+from mirror.cli.terminal.output import ago
 from mirror.cli.terminal.times import clock_text
 from mirror.clock import utc_now
 from mirror.daemon.status.status_file import read_daemon_status as read_daemon
@@ -32,6 +32,7 @@ from mirror.errors import MirrorError
 from mirror.store.engine.connection import store_errors
 from mirror.store.objects.disk import DiskUse, disk_use
 from mirror.store.read.overview import ProjectOverview
+from mirror.texts.amounts import plural
 from mirror.texts.visible import visible
 
 EVERY_S = 2.0

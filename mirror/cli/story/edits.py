@@ -12,11 +12,12 @@ from mirror.cli.clients import open_client
 from mirror.cli.delivery.entries import wish
 from mirror.cli.delivery.round import Rounds, Teller
 from mirror.cli.setting import Setting
-from mirror.cli.terminal.output import plural, write, write_lines
+from mirror.cli.terminal.output import write, write_lines
 from mirror.errors import MirrorError
 from mirror.records.operations import Entry
 from mirror.replay import Replayed, Result
 from mirror.run.api import Api
+from mirror.texts.amounts import plural
 
 if TYPE_CHECKING:
     from mirror.sandbox import Sandbox

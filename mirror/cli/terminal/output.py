@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from mirror.errors import ConfigError
-from mirror.texts.spans import span
+from mirror.texts.amounts import span
 from mirror.texts.visible import visible, visible_json
 
 
@@ -128,11 +128,6 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     raise AssertionError("unreachable")
-
-
-def plural(count: int, one: str, many: str = "") -> str:
-    """`1 run`, `2 runs`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def ago(moment: dt.datetime | None, now: dt.datetime) -> str:

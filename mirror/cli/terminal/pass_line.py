@@ -6,8 +6,9 @@ bar, errors, the beginning of the project's name.
 
 from __future__ import annotations
 
-from mirror.cli.terminal.output import plural, size
+from mirror.cli.terminal.output import size
 from mirror.pull import ProjectReport
+from mirror.texts.amounts import plural
 from mirror.texts.visible import visible
 
 WIDE_BAR, NARROW_BAR = 20, 8  # characters

@@ -12,10 +12,11 @@ from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TaskID
 from rich.table import Column
 from rich.text import Text
 
-from mirror.cli.terminal.output import plural, say
+from mirror.cli.terminal.output import say
 from mirror.cli.terminal.pass_line import contents, pass_line, runs_done
 from mirror.pull import ProjectReport
 from mirror.records.passes import SWEEPS_OF
+from mirror.texts.amounts import plural
 from mirror.texts.visible import visible
 
 SECONDS_BETWEEN_LINES = 5.0

@@ -10,7 +10,7 @@ import anyio
 from mirror.daemon.workers.activity import Activity
 from mirror.errors import Unreachable
 from mirror.tasks import side_by_side
-from mirror.texts.spans import span
+from mirror.texts.amounts import span
 
 T = TypeVar("T")
 LOOK_S = 1.0

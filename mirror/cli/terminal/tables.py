@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mirror.cli.terminal.output import plural, say
+from mirror.cli.terminal.output import say
 from mirror.store.sql.statements import plain
+from mirror.texts.amounts import plural
 from mirror.texts.visible import visible, visible_json
 
 COLUMN_READABLE = 10  # characters; narrower columns are no table any more

@@ -18,7 +18,7 @@ import msgspec
 
 from mirror.config import HealthSettings
 from mirror.daemon.status.status_file import DaemonStatus, SourceStatus
-from mirror.texts.spans import span
+from mirror.texts.amounts import span
 
 STILL_S = 300.0  # a worker that got nowhere for so long: no answer, no bytes, no commit
 SILENT_S = 60.0  # a daemon that said nothing for so long hangs, or cannot write

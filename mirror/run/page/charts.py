@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mirror.run.page.scale import Scale, number, step_scale, value_scale
-from mirror.run.page.text import element, plural, shortened, text
+from mirror.run.page.text import element, shortened, text
 from mirror.store.metrics.series import MetricSeries, Stretch
+from mirror.texts.amounts import plural
 
 WIDTH, HEIGHT = 320, 120  # of the drawing, in its own units: about a pixel each
 DOTTED = 32  # values up to which each is marked

@@ -14,8 +14,9 @@ import msgspec
 from mirror.run.page.charts import figure, shared_steps, steps_of
 from mirror.run.page.style import STYLE
 from mirror.run.page.tables import table
-from mirror.run.page.text import element, plural, shortened, text
+from mirror.run.page.text import element, shortened, text
 from mirror.store.metrics.series import STRETCHES, MetricSeries
+from mirror.texts.amounts import plural
 
 NAME_MOST = 300  # characters
 NOTES_MOST = 2000

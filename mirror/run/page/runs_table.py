@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mirror.run.page.text import element, plural, shortened, text
+from mirror.run.page.text import element, shortened, text
+from mirror.texts.amounts import plural
 
 RUNS_SHOWN = 20
 _FACTS = ("display_name", "run_id", "state", "created_at", "user", "tags")

@@ -24,10 +24,10 @@ from mirror.records.operations import (
 from mirror.records.step_metrics import step_metrics_of
 from mirror.run.facts import RunFacts
 from mirror.run.page.html import ChartGroup, Notice, RunPage
-from mirror.run.page.text import plural
 from mirror.run.pending.local import Pending
 from mirror.store.metrics.series import KeySpan, key_spans, metric_series, spans_over
 from mirror.store.read.run_overview import RunGaps, run_gaps
+from mirror.texts.amounts import plural
 
 CHARTS_MOST = 24
 _OWN_METRICS = frozenset({"_step", "_timestamp", "_runtime"})

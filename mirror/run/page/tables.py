@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from mirror.run.page.text import element, plural, shortened, text
+from mirror.run.page.text import element, shortened, text
+from mirror.texts.amounts import plural
 
 ROWS_OPEN = 24  # rows that are shown at once; the others unfold
 ROWS_MOST = 400

@@ -44,8 +44,3 @@ def shortened(value: str, most: int) -> str:
     if len(value) <= most:
         return value
     return f"{value[:most]}\N{HORIZONTAL ELLIPSIS} ({len(value):,} characters)"
-
-
-def plural(count: int, one: str, many: str = "") -> str:
-    """`1 step`, `2 steps`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"

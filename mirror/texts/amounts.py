@@ -1,4 +1,4 @@
-"""How long something took, in a few words for people."""
+"""Counts, and how long something took, in a few words for people."""
 
 from __future__ import annotations
 
@@ -17,3 +17,8 @@ def span(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{max(0, seconds):.0f} s"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """`1 run`, `2,000 runs`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
