@@ -14,7 +14,7 @@ from mirror.daemon.requests.wire import (
     Dropped,
     Maintained,
     Progress,
-    Pulled,
+    PullDone,
     Repaired,
     Request,
     Waits,
@@ -25,7 +25,7 @@ from mirror.pull import ProjectReport, PullReport, PullRequest, PullWatcher, Sil
 from mirror.records.addresses import ProjectKey
 
 ASKED_AT_MOST = 4  # times, where a daemon is reloaded meanwhile
-T = TypeVar("T", Pulled, Maintained, Repaired, Dropped)
+T = TypeVar("T", PullDone, Maintained, Repaired, Dropped)
 
 
 def pull_by_daemon(
@@ -52,7 +52,7 @@ def pull_by_daemon(
         retry_quarantined=request.retry_quarantined,
         dry_run=request.dry_run,
     )
-    done = ask_daemon(home, asked, Pulled, watcher)
+    done = ask_daemon(home, asked, PullDone, watcher)
     return None if done is None else done.report
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from mirror.cli.names import find_key
 from mirror.cli.run_paths import not_mirrored
 from mirror.cli.terminal.output import say
-from mirror.cli.terminal.plot import Series, in_order
+from mirror.cli.terminal.plot import Series, by_place
 from mirror.errors import NotMirrored
 from mirror.layout import Home
 from mirror.records.addresses import RunPath
@@ -141,4 +141,4 @@ def collect(rows: WideRows) -> dict[str, Series]:
             place = step if axis is None or rows.axes is None else rows.axes.place(name, step)
             if place is not None:
                 found.setdefault(name, Series(name=f"{name} over {axis}" if axis else name)).add(place, value)
-    return {name: in_order(series) if over[name] else series for name, series in found.items()}
+    return {name: by_place(series) if over[name] else series for name, series in found.items()}

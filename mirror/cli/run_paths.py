@@ -77,7 +77,7 @@ def _is_pattern(name: str) -> bool:
     return bool(set("*?") & set(name))
 
 
-def names_of(home: Home, runs: Sequence[RunPath]) -> dict[RunPath, str]:
+def shown_names(home: Home, runs: Sequence[RunPath]) -> dict[RunPath, str]:
     """What people call some runs: the display name, where it tells them apart, else the id; both where they differ.
 
     Args:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirror.cli.prompt.places import Place, place_of
-from mirror.cli.prompt.statements import is_finished, scan, split
+from mirror.cli.prompt.statements import is_finished, lex, split
 
 
 @pytest.mark.parametrize(
@@ -56,10 +56,10 @@ def test_statements_end_where_duckdb_ends_them(text: str) -> None:
     except duckdb.Error:
         return
     statements, rest = split(text)
-    behind = scan(text).code[scan(text).ends[-1] + 1 if scan(text).ends else 0 :].strip()
-    found = [one for one in [*statements, rest] if scan(one).code.strip()]
+    behind = lex(text).code[lex(text).ends[-1] + 1 if lex(text).ends else 0 :].strip()
+    found = [one for one in [*statements, rest] if lex(one).code.strip()]
     assert len(found) == len(parsed), (statements, rest)
-    assert is_finished(text) is (not text.strip() or bool(scan(text).ends and not behind))
+    assert is_finished(text) is (not text.strip() or bool(lex(text).ends and not behind))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 from mirror import errors
 from mirror.daemon.requests.client import SAID_AFTER_S
 from mirror.daemon.requests.server import MOST_AT_ONCE
-from mirror.daemon.requests.wire import Failed, Progress, Pulled, decode_reply, encode
+from mirror.daemon.requests.wire import Failed, Progress, PullDone, decode_reply, encode_message
 from mirror.errors import MirrorError
 from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport
@@ -214,7 +214,7 @@ def test_every_error_keeps_its_kind_its_words_and_its_status() -> None:
     for kind in kinds:
         error = kind.__new__(kind)
         MirrorError.__init__(error, "it broke", hint="mend it")
-        heard = decode_reply(encode(Failed(error)))
+        heard = decode_reply(encode_message(Failed(error)))
         assert isinstance(heard, Failed)
         assert type(heard.error).__name__ == kind.__name__
         assert (heard.error.message, heard.error.hint) == ("it broke", "mend it")
@@ -225,6 +225,6 @@ def test_reports_travel_whole() -> None:
     key = ProjectKey("e", "p/ö")
     project = ProjectReport(key=key, written=3, failed=[Failure(run_id="r", reason="x", item="files")])
     project.error = errors.Unreachable("away", hint="wait")
-    for message in (Pulled(PullReport(projects=[project], requests=2)), Progress((project,), (project,))):
-        heard = decode_reply(encode(message))
-        assert json.loads(encode(heard)) == json.loads(encode(message))
+    for message in (PullDone(PullReport(projects=[project], requests=2)), Progress((project,), (project,))):
+        heard = decode_reply(encode_message(message))
+        assert json.loads(encode_message(heard)) == json.loads(encode_message(message))

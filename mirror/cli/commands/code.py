@@ -62,10 +62,10 @@ def command(home: str | None, config: str | None, run: str, file: str | None, ke
         if not files:
             say(f"{path} kept no code")
     else:
-        _print(setting.home, path, chosen(path, files, facts, file, kept))
+        _print(setting.home, path, files_of_code(path, files, facts, file, kept))
 
 
-def chosen(
+def files_of_code(
     path: RunPath, files: Sequence[CodeFile], facts: Mapping[str, Any], name: str | None, kept: str | None
 ) -> CodeFile:
     """The file that is meant.

@@ -8,7 +8,7 @@ import click
 from msgspec import UNSET
 
 from mirror.cli.differences import Difference, compared
-from mirror.cli.run_paths import find_run, names_of
+from mirror.cli.run_paths import find_run, shown_names
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.shown_run import shown_run
 from mirror.cli.terminal.documents import logged_keys, rising_keys
@@ -70,7 +70,7 @@ def command(
     if as_json:
         _print_json(paths, rows, found, with_equal=with_equal)
         return
-    names = names_of(setting.home, paths)
+    names = shown_names(setting.home, paths)
     _print(list(names.values()), found, with_equal=with_equal)
     if not no_plot:
         _draw(setting.home, names, chosen or common_keys(rows), log=log)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mirror.cli.delivery.bulk import forecast, queue_all
+from mirror.cli.delivery.bulk import queue_all, rehearse
 from mirror.cli.delivery.queueing import (
     NotingMirror,
     local_run,
@@ -123,7 +123,7 @@ def _edit_all(
     """
     local = NotingMirror(setting.home)
     with refusals_as_errors():
-        ahead = forecast(setting.home, filters, project, wishes)
+        ahead = rehearse(setting.home, filters, project, wishes)
         for line in ahead.lines(wishes):
             say(line)
         refusing = dict(ahead.refusing)

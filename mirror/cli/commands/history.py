@@ -11,7 +11,7 @@ import click
 
 from mirror.cli.histories import keys_of_people, open_history
 from mirror.cli.plotting import plot_run, plot_runs
-from mirror.cli.run_paths import find_run, names_of
+from mirror.cli.run_paths import find_run, shown_names
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.curves import MOST
 from mirror.cli.terminal.output import UTF8, say, write, write_json_text, write_lines
@@ -67,7 +67,7 @@ def command(
     setting = find_setting(home, config)
     paths = list(dict.fromkeys(find_run(run, setting) for run in runs))
     if len(paths) > 1:
-        plot_runs(setting.home, names_of(setting.home, paths), chosen, (min_step, max_step), system=system, log=log)
+        plot_runs(setting.home, shown_names(setting.home, paths), chosen, (min_step, max_step), system=system, log=log)
         return
     if not system and output is None and form in (None, "plot"):  # programs get the keys that they name
         chosen = keys_of_people(setting.home, paths[0], chosen)

@@ -16,7 +16,7 @@ from mirror.cli.shown_run import shown_run
 from mirror.cli.terminal.documents import folded, keys_line, logged_keys, whole
 from mirror.cli.terminal.output import UTF8, print_json, say, size, write, write_lines
 from mirror.cli.terminal.statuses import exit_statuses
-from mirror.cli.terminal.tables import CELL_CHARACTERS, Answers, cell, print_table, width_of_answers
+from mirror.cli.terminal.tables import CELL_CHARACTERS, AnswerConsole, cell, print_table, width_of_answers
 from mirror.cli.terminal.times import reclocked, utc_option
 from mirror.clock import utc_now
 from mirror.durable import write_replace
@@ -120,7 +120,7 @@ def _print(run: dict[str, Any], *, unabridged: bool) -> None:
         write(f"{name:20} {reclocked(value) if name in TIMES else cell(value)}")
     if keys is not None:
         write(f"{'keys':20} {keys_line(keys, width=width - 21)}")
-    console = Answers(highlight=False)
+    console = AnswerConsole(highlight=False)
     for name in DOCUMENTS:
         if run[name] is None or (name == "history_keys" and keys is not None):
             continue

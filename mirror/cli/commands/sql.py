@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from mirror.cli.prompt.running import Stopped, stoppable
+from mirror.cli.prompt.running import QueryStopped, stoppable
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import say, typed_text
 from mirror.cli.terminal.results import show
@@ -62,7 +62,7 @@ def command(
                 stoppable(engine, lambda: _write_file(engine, text, form, output, guard))
             else:
                 show(stoppable(engine, lambda: run_sql(engine, text, guard=guard)), form or "table")
-        except Stopped:
+        except QueryStopped:
             raise KeyboardInterrupt from None
     finally:
         engine.close()

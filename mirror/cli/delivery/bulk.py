@@ -49,7 +49,7 @@ class Rehearsal(LocalMirror):
         )  # fmt: skip
 
 
-class Forecast(msgspec.Struct, frozen=True, kw_only=True):
+class BulkChange(msgspec.Struct, frozen=True, kw_only=True):
     """What an edit would do to the runs that fit."""
 
     fitting: int  # runs
@@ -92,7 +92,7 @@ def fitting_runs(local: LocalMirror, filters: Mapping[str, Any], project: str | 
             yield from Runs(local, entity, name, filters, per_page=PAGE)
 
 
-def forecast(home: Home, filters: Mapping[str, Any], project: str | None, wishes: Wishes) -> Forecast:
+def rehearse(home: Home, filters: Mapping[str, Any], project: str | None, wishes: Wishes) -> BulkChange:
     """What an edit would do; nothing is queued.
 
     Raises:
@@ -114,7 +114,7 @@ def forecast(home: Home, filters: Mapping[str, Any], project: str | None, wishes
             changing[path] = None
             counted.update(frozenset[str]().union(*map(touched, local.noted)))
     local.reader.close()
-    return Forecast(fitting=fitting, changing=changing, touched=counted, refusing=refusing)
+    return BulkChange(fitting=fitting, changing=changing, touched=counted, refusing=refusing)
 
 
 def queue_all(

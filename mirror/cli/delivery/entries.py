@@ -126,7 +126,7 @@ def print_entries(rows: Sequence[Placed], ids: Iterable[str]) -> None:
 
 def reason_text(entry: Entry, now: dt.datetime) -> str:
     """Why an entry is where it is, and when it goes on."""
-    parts = [shortened(entry.reason, REASON_LENGTH)] if entry.reason else []
+    parts = [cut(entry.reason, REASON_LENGTH)] if entry.reason else []
     if entry.resolved:
         parts.append(f"resolved: {entry.resolved}")
     if entry.not_before is not None and entry.not_before > now:
@@ -143,14 +143,14 @@ def telling_length(ids: Iterable[str]) -> int:
     return length
 
 
-def shortened(text: str, most: int) -> str:
+def cut(text: str, most: int) -> str:
     """A text that is not longer than so many characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def value_text(value: Any, most: int = 80) -> str:
     """A JSON value for people; what is not there is `absent`."""
-    return "absent" if value is msgspec.UNSET else shortened(dump_strict(value), most)
+    return "absent" if value is msgspec.UNSET else cut(dump_strict(value), most)
 
 
 def counted(counts: Iterable[tuple[int, str]]) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from mirror.cli.prompt.statements import scan
+from mirror.cli.prompt.statements import lex
 
 Kind = Literal["table", "column", "word", "text", "nothing"]
 
@@ -57,9 +57,9 @@ def place_of(before: str, after: str = "") -> Place:
         before: the statement up to the cursor; statements before it do not matter.
         after: the rest of it.
     """
-    read = scan(before)
+    read = lex(before)
     begun = read.ends[-1] + 1 if read.ends else 0
-    tables = _tables(read.code[begun:] + scan(after).code.partition(";")[0])
+    tables = _tables(read.code[begun:] + lex(after).code.partition(";")[0])
     if read.state == "comment" or (read.state == "name" and not before[read.begun - 1 :].startswith('"')):
         return Place(kind="nothing")
     if read.state == "text":

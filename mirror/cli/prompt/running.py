@@ -14,7 +14,7 @@ T = TypeVar("T")
 _LOOK_S = 0.05  # for so long Ctrl-C goes unheard
 
 
-class Stopped(Exception):
+class QueryStopped(Exception):
     """The person at the prompt stopped it."""
 
 
@@ -26,7 +26,7 @@ def stoppable(engine: Engine, work: Callable[[], T]) -> T:
         work: it.
 
     Raises:
-        Stopped: Ctrl-C came, and the query ended before its answer.
+        QueryStopped: Ctrl-C came, and the query ended before its answer.
         Exception: the work's own.
     """
     results: list[T] = []
@@ -51,5 +51,5 @@ def stoppable(engine: Engine, work: Callable[[], T]) -> T:
     if results:
         return results[0]
     if stop.is_set() and isinstance(errors[0], MirrorError):
-        raise Stopped
+        raise QueryStopped
     raise errors[0]

@@ -21,7 +21,7 @@ from prompt_toolkit.output import create_output
 from mirror.cli.prompt.completer import SqlCompleter
 from mirror.cli.prompt.dot_commands import Rows, answer_dot
 from mirror.cli.prompt.history_file import prepared
-from mirror.cli.prompt.running import Stopped, stoppable
+from mirror.cli.prompt.running import QueryStopped, stoppable
 from mirror.cli.prompt.statements import is_finished, split
 from mirror.cli.terminal.output import say, say_hint, say_lines
 from mirror.cli.terminal.results import TABLE_ROWS, show
@@ -111,7 +111,7 @@ def _answer(answering: partial[None]) -> bool:
     """
     try:
         answering()
-    except (Stopped, KeyboardInterrupt):
+    except (QueryStopped, KeyboardInterrupt):
         say("stopped")
     except BrokenPipeError:  # the pager had enough
         return True

@@ -10,7 +10,7 @@ _DOLLAR = re.compile(r"\$\w*\$")
 _CODE, _BLANK = "\0", " "
 
 
-class Scan(NamedTuple):
+class Lexed(NamedTuple):
     """A text, read to its end."""
 
     state: State  # at the end of the text
@@ -19,7 +19,7 @@ class Scan(NamedTuple):
     code: str  # the text with blanks in place of comments and of what texts hold, as long as it is
 
 
-def scan(text: str) -> Scan:
+def lex(text: str) -> Lexed:
     """Read a text as DuckDB does, as far as quotes and comments go."""
     ends: list[int] = []
     code = list(text)
@@ -36,15 +36,15 @@ def scan(text: str) -> Scan:
         if state != "name":
             code[place:end] = [_BLANK] * (end - place)
         if not closed:
-            return Scan(state, begun, tuple(ends), "".join(code))
+            return Lexed(state, begun, tuple(ends), "".join(code))
         place = end
-    return Scan("code", 0, tuple(ends), "".join(code))
+    return Lexed("code", 0, tuple(ends), "".join(code))
 
 
 def split(text: str) -> tuple[list[str], str]:
     """The whole statements of a text, without their semicolons, and what stands behind the last one."""
     begun, statements = 0, []
-    for end in scan(text).ends:
+    for end in lex(text).ends:
         statements.append(text[begun:end].strip())
         begun = end + 1
     return [one for one in statements if one], text[begun:].strip()
@@ -54,7 +54,7 @@ def is_finished(text: str) -> bool:
     """Whether Enter is to answer: nothing was typed, a word with a dot, or statements and nothing behind them."""
     if not text.strip() or text.lstrip().startswith("."):
         return True
-    read = scan(text)
+    read = lex(text)
     if read.state not in ("code", "comment") or not read.ends or text[read.begun - 2 : read.begun] == "/*":
         return False
     return not read.code[read.ends[-1] + 1 :].strip()

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from mirror.cli.terminal.output import write
 from mirror.cli.terminal.plot import LETTERS, Series, describe, draw, draw_over, same_as
-from mirror.cli.terminal.tables import Answers
+from mirror.cli.terminal.tables import AnswerConsole
 from mirror.texts.visible import visible
 
 WIDTH, HEIGHT = 100, 10  # characters, at most
@@ -31,7 +31,7 @@ def print_curves(title: str, series: Sequence[Series], *, log: bool) -> None:
         series: at most `MOST`, each named for what tells it from the others.
         log: the axis of the values is logarithmic.
     """
-    console = Answers(highlight=False, soft_wrap=True)
+    console = AnswerConsole(highlight=False, soft_wrap=True)
     letters = not console.is_terminal or console.no_color or len(series) > len(COLOURS)
     write(title)
     for line in draw_over(series, width=_width(), height=HEIGHT, log=log, letters=letters):

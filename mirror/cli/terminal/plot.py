@@ -202,7 +202,7 @@ def _line(canvas: Canvas, start: tuple[int, int], end: tuple[int, int]) -> None:
         canvas.dot(x0 + round((x1 - x0) * place / length), y0 + round((y1 - y0) * place / length))
 
 
-def in_order(series: Series) -> Series:
+def by_place(series: Series) -> Series:
     """The same points from left to right, those at one place as they were added."""
     order = sorted(range(len(series.steps)), key=series.steps.__getitem__)
     steps, values = (array("d", (column[place] for place in order)) for column in (series.steps, series.values))

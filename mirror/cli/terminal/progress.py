@@ -142,12 +142,12 @@ def project_line(report: ProjectReport) -> str:
     if report.files or report.parts or report.rows or report.artifacts:
         parts.append(contents(report))
     if report.failed:
-        parts.append(left_behind(report))
+        parts.append(left_behind_text(report))
     how = {"walk": "all runs compared", "look": "what moved", "named": "named runs"}[report.kind]
     return f"{report.key}: {', '.join(parts)} ({how})"
 
 
-def left_behind(report: ProjectReport) -> str:
+def left_behind_text(report: ProjectReport) -> str:
     """Runs, parts of runs, and sweeps that could not be taken."""
     whole = sum(not failure.item for failure in report.failed)
     sweeps = sum(failure.run_id == SWEEPS_OF for failure in report.failed)

@@ -30,7 +30,7 @@ BETWEEN = "   "  # columns
 UNLIMITED = 1_000_000  # characters; wider than any row that a person reads
 
 
-class Answers(Console):
+class AnswerConsole(Console):
     """Where tables and documents are printed; a reader that has enough ends the program as quietly as elsewhere."""
 
     def on_broken_pipe(self) -> None:
@@ -65,14 +65,14 @@ def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]], *, title: s
     terminal's columns would be narrower than can be read, each row is written as lines of a name and a value instead.
     A long value is cut, and standard error says where the rest is.
     """
-    _draw_table(Answers(soft_wrap=False, highlight=False, width=width_of_answers()), names, rows, title)
+    _draw_table(AnswerConsole(soft_wrap=False, highlight=False, width=width_of_answers()), names, rows, title)
 
 
 def table_text(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """The same as it would be printed, for a pager."""
     drawn = io.StringIO()
     is_terminal = sys.stdout.isatty()
-    console = Answers(
+    console = AnswerConsole(
         file=drawn, soft_wrap=False, highlight=False, width=width_of_answers(), force_terminal=is_terminal or None
     )
     _draw_table(console, names, rows, None)

@@ -23,7 +23,7 @@ from mirror.daemon.requests.wire import (
     Maintained,
     Outcome,
     Progress,
-    Pulled,
+    PullDone,
     Repaired,
     Request,
     Waits,
@@ -82,7 +82,7 @@ class Answers:
     async def _do(self, request: AskPull | AskMaintain | AskRepair, tell: Tell) -> Outcome:
         context = self._context
         if isinstance(request, AskPull):
-            return Pulled(await self._pull(request, tell))
+            return PullDone(await self._pull(request, tell))
         async with _again(tell, Progress(()), STILL_HERE_S) as telling:
             if isinstance(request, AskMaintain):
                 outcome: Outcome = Maintained(msgspec.Raw(msgspec.json.encode(await self._upkeep.done())))

@@ -9,7 +9,16 @@ from collections.abc import Callable, Generator, Iterator
 
 import msgspec
 
-from mirror.daemon.requests.wire import Failed, Progress, Reply, Request, Waits, decode_reply, encode, socket_address
+from mirror.daemon.requests.wire import (
+    Failed,
+    Progress,
+    Reply,
+    Request,
+    Waits,
+    decode_reply,
+    encode_message,
+    socket_address,
+)
 from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.locks import holder_of
@@ -48,7 +57,7 @@ def replies(home: Home, request: Request, silent: Silent) -> Iterator[Reply] | N
     if (found := _connected(home, silent)) is None:
         return None
     try:
-        found.sendall(encode(request))
+        found.sendall(encode_message(request))
     except OSError:
         found.close()
         return None

@@ -21,7 +21,7 @@ from mirror.daemon.requests.wire import (
     Reply,
     Request,
     decode_request,
-    encode,
+    encode_message,
     socket_address,
 )
 from mirror.errors import MirrorError, StoreError
@@ -76,7 +76,7 @@ class RequestServer:
         async with anyio.create_task_group() as group:
 
             async def tell(reply: Reply) -> None:
-                line = encode(reply)
+                line = encode_message(reply)
                 try:  # whoever is cancelled meanwhile leaves no half of a line behind
                     with anyio.CancelScope(shield=True), anyio.fail_after(PATIENCE_S):
                         async with one_line:

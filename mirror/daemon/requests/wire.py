@@ -67,7 +67,7 @@ class Progress(msgspec.Struct, frozen=True, tag="progress"):
     ended: tuple[ProjectReport, ...] = ()
 
 
-class Pulled(msgspec.Struct, frozen=True, tag="pulled"):
+class PullDone(msgspec.Struct, frozen=True, tag="pulled"):
     """A pull ended."""
 
     report: PullReport
@@ -97,7 +97,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     error: MirrorError
 
 
-Outcome = Pulled | Maintained | Repaired | Dropped | Failed
+Outcome = PullDone | Maintained | Repaired | Dropped | Failed
 Reply = Waits | Progress | Outcome
 
 
@@ -107,7 +107,7 @@ class _ToldError(msgspec.Struct, frozen=True):
     hint: str
 
 
-def encode(message: Request | Reply) -> bytes:
+def encode_message(message: Request | Reply) -> bytes:
     """One line."""
     return msgspec.json.encode(message, enc_hook=_told) + b"\n"
 

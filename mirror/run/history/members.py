@@ -204,9 +204,9 @@ class RunHistory(RunEdits):
 
     def _sampled_table(self, samples: int, keys: list[str] | None, x_axis: str, stream: str) -> Table:
         if stream != "default":
-            from mirror.store.metrics.system_rows import table_of
+            from mirror.store.metrics.system_rows import system_table
 
-            return table_of(self._sampled(samples, keys, x_axis, stream))
+            return system_table(self._sampled(samples, keys, x_axis, stream))
         return self._rows().sample_table([x_axis, *keys] if keys else None, samples)
 
     def _rows(self, stored: StoredHistory | None = None) -> HistoryRows:

@@ -65,7 +65,7 @@ def _marks(reader: Reader, run: RunPath, numbers: list[int]) -> dict[int, Any]:
     return found
 
 
-def table_of(rows: list[dict[str, Any]]) -> pa.Table:
+def system_table(rows: list[dict[str, Any]]) -> pa.Table:
     """Rows as a table; what has no common type holds JSON texts, as `wide_columns.JSON_MARK` says."""
     columns = {}
     fields = []
