@@ -58,6 +58,8 @@ class RunHistory(RunEdits):
         Where the SDK gets another choice from the server each time, the last row perhaps not in it, the same data
         gives the same rows. Rows hold what was logged at their step, in exact types: NaN and infinities are floats.
 
+        A None that was logged is shown as a key that was not: see `HistoryScan`.
+
         Args:
             samples: how many rows; all, where there are not more.
             keys: only these metrics, and only rows that hold all of them and `x_axis`.
@@ -110,6 +112,8 @@ class RunHistory(RunEdits):
         how: Literal["all", "any"] = "all",
     ) -> HistoryScan:
         """Every row of the history, by step.
+
+        A None that was logged is shown as a key that was not: see `HistoryScan`.
 
         Args:
             keys: only these metrics and `_step`, and only rows that hold all of them. The SDK says the same, but gives

@@ -24,7 +24,9 @@ class HistoryScan(Iterator[Row]):
     comes meanwhile changes nothing. It may be pickled, also in the middle.
 
     A row holds what was logged at its step, and no other key, where the SDK's exported rows also have every key of the
-    export, with None. Values keep their exact types: 1.0 stays a float, -0.0 keeps its sign, times and other types
+    export, with None. So a logged None looks like a key that was not logged: exports hold null for both, and unexported
+    rows, which alone tell them apart, are shown as they will be then; the view `logged_keys` counts the Nones of a key.
+    Values keep their exact types: 1.0 stays a float, -0.0 keeps its sign, times and other types
     that the SDK gives as None are there, NaN and infinities are floats also where they are not exported yet.
 
     Args:
