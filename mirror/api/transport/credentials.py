@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+import httpx
+
 from mirror.api.transport.deployment import Deployment
 from mirror.config import ServerSettings
 from mirror.durable import write_replace
@@ -61,7 +63,7 @@ class ApiKey:
         raise TypeError("an ApiKey is not written anywhere")
 
 
-def authorization(deployment: Deployment, key: ApiKey, url: str) -> dict[str, str]:
+def authorization(deployment: Deployment, key: ApiKey, url: str | httpx.URL) -> dict[str, str]:
     """The Authorization header for `url`: empty unless it is on the base URL. W&B API notes, section 1."""
     if not deployment.is_base_url(url):
         return {}

@@ -5,6 +5,7 @@ Data is stored by deployment, never by host string: the SaaS has been reached un
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 
 import httpx
@@ -51,7 +52,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         bare = [_bracketed(url.host) for url in urls] + [url.host for url in urls]
         return tuple(dict.fromkeys(exact + bare))
 
-    def is_base_url(self, url: str) -> bool:
+    def is_base_url(self, url: str | httpx.URL) -> bool:
         """Whether `url` has the base URL's scheme, host, port and path prefix, and so may get the API key.
 
         The other names of the deployment do not count: the key goes to the configured host alone. Whatever could
@@ -61,13 +62,19 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
             asked = httpx.URL(url)
         except (httpx.InvalidURL, TypeError, ValueError):
             return False
-        base = httpx.URL(self.base_url)
-        if asked.userinfo or "\\" in url or _climbs(asked):
+        base = _parsed(self.base_url)
+        if asked.userinfo or "\\" in str(url) or _climbs(asked):
             return False
         if (asked.scheme, asked.host, _port(asked)) != (base.scheme, base.host, _port(base)):
             return False
         prefix = base.path.rstrip("/")
         return asked.path == prefix or asked.path.startswith(prefix + "/")
+
+
+@functools.lru_cache(maxsize=8)
+def _parsed(base_url: str) -> httpx.URL:
+    """Parsed once: it is compared with the address of every file."""
+    return httpx.URL(base_url)
 
 
 def deployment_of(base_url: str, aliases: tuple[str, ...] = ()) -> Deployment:

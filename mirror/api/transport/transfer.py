@@ -134,7 +134,7 @@ class Transfers:
         for _ in range(MOST_REDIRECTS + 1):
             # Storage is on another host as a rule, and an address is long to parse: only one on this host is looked at.
             with_key = with_key and target.host == self._base_host
-            headers = authorization(self._deployment, self._key, str(target)) if with_key else {}
+            headers = authorization(self._deployment, self._key, target) if with_key else {}
             with_key = bool(headers)
             on_base = with_key
             if offset:

@@ -78,7 +78,7 @@ class Uploads:
         """Send a file; see `Client.upload`."""
         target = self._target(url)
         host = host_of(target.netloc.decode("ascii"))
-        sent = {**headers, "Content-Length": str(size), **authorization(self._deployment, self._key, str(target))}
+        sent = {**headers, "Content-Length": str(size), **authorization(self._deployment, self._key, target)}
         gate = self._limits.setdefault(host, Limits(concurrent=self._settings.concurrent_transfers, host=host))
         failed: MirrorError
         async with gate.turn() as turn:
