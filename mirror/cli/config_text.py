@@ -66,7 +66,7 @@ base_url = {base_url}
 # pull_within_hours = 0.0      # without a daemon: how often a timer of yours is to pull; 0: as you like
 
 [serve]
-# listen = "127.0.0.1:8600"    # where `serve` answers W&B's own API; on another host than loopback, to whoever has the key
+# listen = "127.0.0.1:8600"    # where `serve` answers W&B's own API, to whoever has its key
 # read_only = false            # refuse every change, which is queued otherwise
 
 # What to mirror: ENTITY/PROJECT, and ENTITY/* for all projects of an entity. The first source that names a project

@@ -12,13 +12,21 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from graphql import DocumentNode, ExecutionResult, GraphQLError, GraphQLSchema, execute_sync
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    execute_sync,
+)
 
 from mirror.errors import MirrorError
 from mirror.gateway.absent import refuse_the_rest
 from mirror.gateway.addresses import Addresses
-from mirror.gateway.context import RequestContext
-from mirror.gateway.listings import Listings
+from mirror.gateway.context import RequestContext, Shared
+from mirror.gateway.memory import CommitMemory, NewestCommit
 from mirror.run.pending.local import LocalMirror
 from mirror.wandb_protocol.documents import RefusedDocument, checked_document
 from mirror.wandb_protocol.errors import RequestRefused, errors_object, json_body, resolver_error, status_of
@@ -60,9 +68,13 @@ class Engine:
     """
 
     def __init__(self, mirror: LocalMirror, *, read_only: bool = False) -> None:
-        self._mirror = mirror
-        self._read_only = read_only
-        self._listings = Listings()
+        self._shared = Shared(
+            mirror=mirror,
+            memory=CommitMemory(),
+            newest=NewestCommit(mirror.home),
+            limits=PAGE_LIMITS,
+            read_only=read_only,
+        )
 
     def answer(self, body: bytes, addresses: Addresses) -> tuple[int, bytes]:
         """The HTTP status and the body that answer a request's body.
@@ -87,21 +99,30 @@ class Engine:
         variables = request.get("variables") or {}
         if not isinstance(variables, Mapping):
             return 400, json_body(errors_object("variables are an object"))
-        with RequestContext(
-            mirror=self._mirror,
-            listings=self._listings,
-            addresses=addresses,
-            limits=PAGE_LIMITS,
-            read_only=self._read_only,
-        ) as context:
+        result, moved = self._execute(document, variables, request.get("operationName") or None, addresses)
+        if moved and not _is_change(document):  # a commit came between two reads: once more, from the newer one
+            result, _ = self._execute(document, variables, request.get("operationName") or None, addresses)
+        return _spelled(result)
+
+    def _execute(
+        self, document: DocumentNode, variables: Mapping[str, Any], operation: str | None, addresses: Addresses
+    ) -> tuple[ExecutionResult, bool]:
+        with RequestContext(self._shared, addresses) as context:
             result = execute_sync(
                 schema(),
                 document,
                 context_value=context,
                 variable_values=dict(variables),
-                operation_name=request.get("operationName") or None,
+                operation_name=operation,
             )
-        return _spelled(result)
+            return result, context.moved
+
+
+def _is_change(document: DocumentNode) -> bool:
+    return any(
+        isinstance(node, OperationDefinitionNode) and node.operation is OperationType.MUTATION
+        for node in document.definitions
+    )
 
 
 def _spelled(result: ExecutionResult) -> tuple[int, bytes]:

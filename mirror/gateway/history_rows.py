@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Any
 
-from mirror.gateway.runs import RunBatch, RunNode
+from mirror.gateway.runs import RunNode
 from mirror.records.steps import STEP
 from mirror.run.history.held import lacking_history
 from mirror.store.history.rows import HistoryRows
@@ -33,7 +33,7 @@ class RunRows:
     """
 
     def __init__(self, run: RunNode) -> None:
-        stored = run.batch.shared("histories", _stored)
+        stored = run.batch.recall("histories", stored_histories, _weight)
         self.stored: StoredHistory = stored[run.held.run_id]
         self._run = run
         lacking_history(run.facts, self.stored)
@@ -92,8 +92,8 @@ class RunRows:
         return texts
 
 
-def _stored(batch: RunBatch) -> dict[str, StoredHistory]:
-    return stored_histories(batch.context.lake, batch.project, batch.run_ids)
+def _weight(stored: Mapping[str, StoredHistory]) -> int:
+    return sum(1000 + 100 * len(one.exports) + sum(map(len, one.tail)) for one in stored.values())
 
 
 def _spread(rows: list[Any], samples: int) -> list[Any]:

@@ -1,29 +1,25 @@
-"""Ids of the runs that filters keep, in order, kept between the pages of one walk."""
+"""Ids of the runs that filters keep, in order: read once for all pages of a walk."""
 
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import msgspec
 
 from mirror.errors import ConfigError
+from mirror.gateway.context import ProjectPath, RequestContext
 from mirror.run.pending.listing import queued_runs
-from mirror.run.pending.local import LocalMirror, Pending
-from mirror.store.engine.meta import last_commit
-from mirror.store.engine.queries import Queryable
+from mirror.run.pending.local import Pending
+from mirror.store.engine.queries import Snapshot
 from mirror.store.filters.run_listing import list_run_ids
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.listing_arguments import filters_object
 from mirror.wandb_protocol.paging import Window, decode_cursor, encode_cursor
 
-MOST_IDS = 1_000_000  # that are kept, of all listings together
-_Key = tuple[int, tuple[str, str], str, str | None, str | None]
+_ID_BYTES = 150  # that an id takes, with its place
 
 
 @dataclass(frozen=True)
@@ -31,6 +27,7 @@ class Listing:
     """The ids of the runs that match, in order. Not to be changed."""
 
     run_ids: Sequence[str]
+    key: Hashable  # of the question that it answers; None: of none
 
     @cached_property
     def places(self) -> Mapping[str, int]:
@@ -62,54 +59,24 @@ class Listing:
         return self.places.get(run_id, min(max(place, 0), len(self.run_ids)) - 1)
 
 
-class Listings:
-    """Listings by commit, project, arguments and what is queued; the oldest go first. For any thread."""
+def listing_of(ctx: RequestContext, project: ProjectPath, filters: str | None, order: str | None) -> Listing:
+    """The runs of a project that filters keep, in order.
 
-    def __init__(self, most_ids: int = MOST_IDS) -> None:
-        self._kept: OrderedDict[_Key, Listing] = OrderedDict()
-        self._most_ids = most_ids
-        self._turn = threading.Lock()
+    Raises:
+        RequestRefused: filters or order do not parse, or name what runs do not have.
+    """
+    waiting = ctx.waiting.get(project, {})
+    key = ("listing", project, filters, order, _digest(waiting))
 
-    def get(
-        self,
-        mirror: LocalMirror,
-        lake: Queryable,
-        project: tuple[str, str],
-        waiting: Mapping[str, Sequence[Pending]],
-        filters: str | None,
-        order: str | None,
-    ) -> Listing:
-        """The runs of a project that filters keep, in order.
+    def read(lake: Snapshot) -> Listing:
+        overlay = queued_runs(ctx.mirror, project, waiting) if waiting else ()
+        try:
+            found = list_run_ids(lake, project, filters=filters_object(filters), order=order, overlay=overlay)
+        except ConfigError as error:  # as W&B refuses a filter on an unknown column
+            raise RequestRefused(f"invalid filters: {error.message}", status=400) from error
+        return Listing(found, key)
 
-        Raises:
-            RequestRefused: filters or order do not parse, or name what runs do not have.
-        """
-        key = (last_commit(lake), project, _digest(waiting), filters, order)
-        with self._turn:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        listing = Listing(_ids(mirror, lake, project, waiting, filters_object(filters), order))
-        with self._turn:
-            self._kept[key] = listing
-            while len(self._kept) > 1 and sum(len(kept.run_ids) for kept in self._kept.values()) > self._most_ids:
-                self._kept.popitem(last=False)
-        return listing
-
-
-def _ids(
-    mirror: LocalMirror,
-    lake: Queryable,
-    project: tuple[str, str],
-    waiting: Mapping[str, Sequence[Pending]],
-    filters: Mapping[str, Any] | None,
-    order: str | None,
-) -> list[str]:
-    overlay = queued_runs(mirror, project, waiting) if waiting else ()
-    try:
-        return list_run_ids(lake, project, filters=filters, order=order, overlay=overlay)
-    except ConfigError as error:  # as W&B refuses a filter on an unknown column
-        raise RequestRefused(f"invalid filters: {error.message}", status=400) from error
+    return ctx.recall(key, read, lambda listing: _ID_BYTES * len(listing.run_ids))
 
 
 def _digest(waiting: Mapping[str, Sequence[Pending]]) -> str:

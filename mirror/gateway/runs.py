@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
 from mirror.gateway.context import ProjectPath, RequestContext
+from mirror.gateway.run_rows import Rows, rows_of
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Create, Edit, Operation
-from mirror.run.facts import NO_DOCUMENTS, RunFacts
+from mirror.run.facts import RunFacts
 from mirror.run.pending.listing import runs_to_be_made
 from mirror.run.pending.local import Pending
 from mirror.run.pending.overlay import overlaid, overlaid_config, overlaid_summary
 from mirror.run.wire import as_dict
-from mirror.store.read.runs import (
-    DocumentName,
-    Documents,
-    LaterFacts,
-    LightRun,
-    read_documents,
-    read_later_facts,
-    read_listed_runs,
-)
+from mirror.store.engine.queries import Queryable
+from mirror.store.read.runs import DocumentName, Documents, LaterFacts, LightRun, read_later_facts
 from mirror.wandb_protocol.wire import spell
 
+DOCUMENTS: tuple[DocumentName, ...] = ("config", "history_keys", "summary", "system_metrics")
 T = TypeVar("T")
 
 
 class RunNode:
     """One run."""
-
-    __slots__ = ("__dict__", "batch", "held", "light", "operations", "pending")
 
     def __init__(self, batch: RunBatch, held: LightRun, pending: Sequence[Pending]) -> None:
         self.batch = batch
@@ -48,7 +41,7 @@ class RunNode:
 
     def document(self, name: DocumentName) -> str | None:
         """A document with what is queued in it: the text that the server sent, where nothing is."""
-        text = self.batch.texts(name).get(self.held.run_id)
+        text = self.batch.text(self.held.run_id, name)
         if not any(isinstance(operation, Create | Edit) for operation in self.operations):
             return text
         try:
@@ -63,9 +56,7 @@ class RunNode:
     @property
     def later(self) -> LaterFacts:
         """What lakes of earlier versions do not hold."""
-        rows = self.batch.shared(
-            "later facts", lambda batch: read_later_facts(batch.context.lake, batch.project, batch.run_ids)
-        )
+        rows = self.batch.recall("later facts", read_later_facts, lambda facts: 200 * len(facts))
         return rows.get(self.held.run_id, LaterFacts())
 
     @cached_property
@@ -82,6 +73,7 @@ class RunBatch:
         project: entity, project.
         run_ids: which; those that are not held, nor queued to be made, are left out.
         documents: that will be asked for, so that they come with the rows.
+        rows: theirs, if they were read already.
     """
 
     def __init__(
@@ -90,47 +82,51 @@ class RunBatch:
         project: ProjectPath,
         run_ids: Sequence[str],
         documents: Collection[DocumentName] = (),
+        rows: Rows | None = None,
     ) -> None:
         self.context = context
         self.project = project
         self.run_ids = run_ids
         self._shared: dict[str, Any] = {}
-        names = sorted(documents)
+        self._rows = rows_of(context, project, run_ids, sorted(documents)) if rows is None else rows
+        self._more: dict[DocumentName, Rows] = {}
         waiting = context.waiting.get(project, {})
-        rows = read_listed_runs(context.lake, project, run_ids, names)
-        self._texts: dict[DocumentName, dict[str, str | None]] = {
-            name: {run_id: texts[name] for run_id, (_, texts) in rows.items()} for name in names
-        }
-        made = runs_to_be_made({run_id: waiting[run_id] for run_id in run_ids if run_id in waiting})
-        lights = made | {run_id: light for run_id, (light, _) in rows.items()}
+        made = runs_to_be_made({run_id: waiting[run_id] for run_id in run_ids if run_id in waiting}) if waiting else {}
+        lights = made | {run_id: light for run_id, (light, _) in self._rows.items()}
         self.nodes = [RunNode(self, lights[run_id], waiting.get(run_id, ())) for run_id in run_ids if run_id in lights]
 
-    def texts(self, name: DocumentName) -> Mapping[str, str | None]:
-        """A document of all these runs, by run id."""
-        if name not in self._texts:
-            rows = read_listed_runs(self.context.lake, self.project, self.run_ids, [name])
-            self._texts[name] = {run_id: texts[name] for run_id, (_, texts) in rows.items()}
-        return self._texts[name]
+    def text(self, run_id: str, name: DocumentName) -> str | None:
+        """A document of one run, read for all of them."""
+        row = self._rows.get(run_id)
+        if row is not None and name in row[1]:
+            return row[1][name]
+        if name not in self._more:
+            self._more[name] = rows_of(self.context, self.project, self.run_ids, [name])
+        row = self._more[name].get(run_id)
+        return None if row is None else row[1][name]
 
     def documents(self, run_id: str) -> Documents:
         """All documents of one run, for `RunFacts`."""
-        return self._whole.get(run_id, NO_DOCUMENTS)
+        return Documents(**{name: self.text(run_id, name) for name in DOCUMENTS})
 
-    def shared(self, name: str, read: Callable[[RunBatch], T]) -> T:
-        """Something of all these runs that is read once, when the first is asked for it.
+    def recall(
+        self,
+        name: str,
+        read: Callable[[Queryable, ProjectPath, Sequence[str]], T],
+        weigh: Callable[[T], int] | None = None,
+    ) -> T:
+        """Something of all these runs, read once for all, when the first is asked for it.
 
         Args:
             name: of it.
-            read: reads it.
+            read: reads it; of a lake, a project and run ids.
+            weigh: bytes that it takes; None: few.
         """
         if name not in self._shared:
-            self._shared[name] = read(self)
+            key = (name, self.project, tuple(self.run_ids))
+            self._shared[name] = self.context.recall(key, lambda lake: read(lake, self.project, self.run_ids), weigh)
         found: T = self._shared[name]
         return found
-
-    @cached_property
-    def _whole(self) -> Mapping[str, Documents]:
-        return read_documents(self.context.lake, self.project, self.run_ids)
 
 
 def _edits(operations: Sequence[Operation], which: str) -> bool:

@@ -24,8 +24,8 @@ def _log_lines(
     useImprovedPagination: bool | None = None,
 ) -> dict[str, Any] | None:
     """Two ways (W&B API notes, section 6): a tail that does not page, and forward pages for newer clients."""
-    lake = run.batch.context.lake
-    span = console_span(lake, run.path)
+    ctx = run.batch.context
+    span = ctx.recall(("console", run.path), lambda lake: console_span(lake, run.path))
     if not span.count:
         if (error := console_not_mirrored(run.facts)) is not None:
             raise error
@@ -38,7 +38,7 @@ def _log_lines(
         stop = min(span.count, start + min(MOST_LINES if first is None else first, MOST_LINES))
     elif after is not None:
         raise RequestRefused("after needs useImprovedPagination here")
-    lines = read_console(lake, run.path, span, start, stop) if start < stop else []
+    lines = read_console(ctx.lake, run.path, span, start, stop) if start < stop else []
     nodes = [
         {
             "number": line.number,
@@ -53,9 +53,7 @@ def _log_lines(
 
 
 def _log_line_count(run: RunNode, _info: Info) -> int:
-    counts = run.batch.shared(
-        "console lines", lambda batch: count_console_lines(batch.context.lake, batch.project, batch.run_ids)
-    )
+    counts = run.batch.recall("console lines", count_console_lines)
     return counts.get(run.held.run_id, 0)
 
 

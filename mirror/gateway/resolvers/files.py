@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,13 +56,27 @@ def _files(
         raise RequestRefused("give names or pattern, not both")
     ctx = run.batch.context
     queued = queued_files(run.pending)
-    chosen = selected_names(run.facts, queued, names or (), pattern)
+    chosen = _chosen(run, queued, tuple(names or ()), pattern)
     start = place_after(after)
     shown = chosen[start : start + ctx.limits.size(first)]
-    rows = read_files(ctx.lake, run.path, shown)
+    key = ("files", run.path, tuple(shown))
+    rows = ctx.recall(key, lambda lake: read_files(lake, run.path, shown), lambda files: 500 * len(files))
     nodes = [_node(run, name, rows.get(name), queued.get(name)) for name in shown]
     return connection(
         edges_by_place(nodes, start), more=start + len(shown) < len(chosen), totalCount=len(chosen), uploadHeaders=[]
+    )
+
+
+def _chosen(
+    run: RunNode, queued: Mapping[str, Pending | None], names: Sequence[str], pattern: str | None
+) -> Sequence[str]:
+    """Names of the files that are asked for; many pages ask for the same ones."""
+    if queued:
+        return selected_names(run.facts, queued, names, pattern)
+    return run.batch.context.recall(
+        ("file names", run.path, names, pattern),
+        lambda _lake: selected_names(run.facts, {}, names, pattern),
+        lambda chosen: 100 * len(chosen),
     )
 
 
@@ -95,9 +110,7 @@ def _node(run: RunNode, name: str, row: RunFile | None, queued: Pending | None) 
 def _file_count(run: RunNode, _info: Info) -> int:
     if any(isinstance(operation, UploadFile | DeleteFile) for operation in run.operations):
         return len(listed_names(run.facts, queued_files(run.pending)))
-    counts = run.batch.shared(
-        "file counts", lambda batch: count_files(batch.context.lake, batch.project, batch.run_ids)
-    )
+    counts = run.batch.recall("file counts", count_files)
     return counts.get(run.held.run_id, 0) or len(listed_names(run.facts, {}))
 
 

@@ -96,16 +96,19 @@ def _history_keys(run: RunNode, _info: Info, format: str | None = None) -> Any: 
 
 def _events(run: RunNode, _info: Info, samples: int | None = None) -> list[str]:
     wanted = DEFAULT_SAMPLES if samples is None else samples
-    rows = sample_system_metrics(run.batch.context.mirror.reader, run.path, wanted)
+    ctx = run.batch.context
+    rows = ctx.recall(
+        ("events", run.path, wanted),
+        lambda _lake: sample_system_metrics(ctx.mirror.reader, run.path, wanted),
+        lambda events: sum(50 + 100 * len(event) for event in events),
+    )
     if not rows and wanted > 0 and (error := system_metrics_not_mirrored(run.facts)) is not None:
         raise error
     return [spell(row) for row in rows]
 
 
 def _event_count(run: RunNode, _info: Info) -> int:
-    counts = run.batch.shared(
-        "event counts", lambda batch: count_events(batch.context.lake, batch.project, batch.run_ids)
-    )
+    counts = run.batch.recall("event counts", count_events)
     return counts.get(run.held.run_id, 0)
 
 

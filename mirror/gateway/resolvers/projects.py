@@ -36,7 +36,7 @@ class ProjectNode:
         Raises:
             NotMirrored: only its runs are known.
         """
-        row = read_project(self.context.lake, *self.path)
+        row = self.context.recall(("project", self.path), lambda lake: read_project(lake, *self.path))
         if row is None:
             raise NotMirrored(
                 f"the project {self.entity}/{self.name} itself is not in this mirror, only runs of it are",
@@ -61,7 +61,8 @@ def project_node(ctx: RequestContext, entity: str | None, name: str | None) -> P
     owner = entity or (viewer.entity or viewer.username if viewer is not None else None)
     if not owner or not name:
         raise RequestRefused("a project has an entity and a name")
-    if not is_mirrored(ctx.lake, owner, name) and (owner, name) not in ctx.waiting:
+    is_known = ctx.recall(("is mirrored", owner, name), lambda lake: is_mirrored(lake, owner, name))
+    if not is_known and (owner, name) not in ctx.waiting:
         raise NotMirrored(
             f"the project {owner}/{name} is not in this mirror",
             hint=f"`wandb-mirror pull --source {owner}/{name}` fetches it",
@@ -74,7 +75,9 @@ def _project(_root: Any, info: Info, name: str | None = None, entityName: str | 
 
 
 def _projects_page(ctx: RequestContext, entity: str | None, first: int | None, after: str | None) -> Any:
-    found = mirrored_projects(ctx.lake, entity)
+    found = ctx.recall(
+        ("projects", entity), lambda lake: mirrored_projects(lake, entity), lambda paths: 200 * len(paths)
+    )
     return page([ProjectNode(ctx, *path) for path in found], first, after, ctx.limits)
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from mirror.errors import RunNotFoundError
-from mirror.gateway.listings import Listing
+from mirror.gateway.listings import Listing, listing_of
 from mirror.gateway.resolvers.projects import ProjectNode
+from mirror.gateway.run_rows import rows_of_page
 from mirror.gateway.runs import RunBatch, RunNode
 from mirror.store.read.runs import DocumentName
 from mirror.wandb_protocol.paging import Window, connection
@@ -32,9 +33,7 @@ def documents_asked(info: Info) -> set[DocumentName]:
 
 
 def _listing(project: ProjectNode, filters: str | None, order: str | None) -> Listing:
-    ctx = project.context
-    waiting = ctx.waiting.get(project.path, {})
-    return ctx.listings.get(ctx.mirror, ctx.lake, project.path, waiting, filters, order)
+    return listing_of(project.context, project.path, filters, order)
 
 
 def _run_count(project: ProjectNode, _info: Info, filters: str | None = None) -> int:
@@ -60,7 +59,7 @@ def _runs(
     listing = _listing(project, filters, order)
     if names is not None:
         wanted = {name for name in names if name is not None}
-        listing = Listing([run_id for run_id in listing.run_ids if run_id in wanted])
+        listing = Listing([run_id for run_id in listing.run_ids if run_id in wanted], None)
     return runs_page(project, info, listing, Window(first=first, after=after, last=last, before=before))
 
 
@@ -73,8 +72,10 @@ def runs_page(project: ProjectNode, info: Info, listing: Listing, window: Window
         listing: all of them.
         window: which are asked for.
     """
-    start, stop = window.of(*listing.bounds(window), project.context.limits)
-    batch = RunBatch(project.context, project.path, listing.run_ids[start:stop], documents_asked(info))
+    ctx, documents = project.context, sorted(documents_asked(info))
+    start, stop = window.of(*listing.bounds(window), ctx.limits)
+    rows, stop = rows_of_page(ctx, project.path, listing, (start, stop), documents)
+    batch = RunBatch(ctx, project.path, listing.run_ids[start:stop], documents, rows)
     total = len(listing.run_ids)
     edges = [{"cursor": listing.cursor(listing.places[node.held.run_id]), "node": node} for node in batch.nodes]
     return connection(

@@ -8,7 +8,6 @@ from mirror.errors import NotMirrored
 from mirror.gateway.resolvers.projects import ProjectNode
 from mirror.gateway.runs import RunNode, parsed
 from mirror.records.operations import Stop
-from mirror.store.read.projects import read_project
 from mirror.store.read.runs import DocumentName
 from mirror.wandb_protocol.resolvers import Info, Resolver, Resolvers
 from mirror.wandb_protocol.wire import spell, typed_id
@@ -38,14 +37,10 @@ def _project(run: RunNode, _info: Info) -> ProjectNode:
 
 
 def _project_id(run: RunNode, _info: Info) -> str:
-    number = run.held.project_internal_id or run.batch.shared(
-        "project", lambda batch: read_project(batch.context.lake, *batch.project)
-    )
-    if isinstance(number, str):
-        return number
-    if number is None or number.internal_id is None:
+    number = run.held.project_internal_id or _project(run, _info).row.internal_id
+    if number is None:
         raise NotMirrored(f"the project's number of {run.path} is not known here", hint="the next pull asks the server")
-    return str(number.internal_id)
+    return number
 
 
 def _user(run: RunNode, _info: Info) -> dict[str, Any] | None:
