@@ -53,6 +53,10 @@ class Gateway:
             ]
         )
 
+    def prepare(self) -> None:
+        """Make ready what the first answer needs."""
+        self._engine.prepare()
+
     def _guarded(self, answer: Answer, *, needs_key: bool = True) -> Answer:
         """An endpoint that no web page and nobody without the key reaches."""
 

@@ -6,9 +6,11 @@ a failure.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -75,6 +77,17 @@ class Engine:
             limits=PAGE_LIMITS,
             read_only=read_only,
         )
+
+    def prepare(self) -> None:
+        """Have the lake opened and the schema made, side by side, before the first document asks for them."""
+        opening = threading.Thread(target=self._open, name="wandb-mirror-opening")
+        opening.start()
+        schema()
+        opening.join()
+
+    def _open(self) -> None:
+        with contextlib.suppress(MirrorError):  # it is told to whoever asks
+            self._shared.mirror.reader.rows("SELECT 1")
 
     def answer(self, body: bytes, addresses: Addresses) -> tuple[int, bytes]:
         """The HTTP status and the body that answer a request's body.

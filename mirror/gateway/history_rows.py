@@ -7,15 +7,17 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mirror.gateway.runs import RunNode
 from mirror.records.steps import STEP
 from mirror.run.history.held import lacking_history
-from mirror.store.history.rows import HistoryRows
 from mirror.store.history.sampling import evenly
 from mirror.store.read.histories import StoredHistory, stored_histories
 from mirror.wandb_protocol.errors import RequestRefused
+
+if TYPE_CHECKING:
+    from mirror.store.history.rows import HistoryRows  # brings all of pyarrow, which many scripts never need
 
 MOST_BYTES = 256 * 1024 * 1024  # of the rows of one answer
 _LAST = 2**63 - 1
@@ -67,6 +69,8 @@ class RunRows:
 
     @cached_property
     def _rows(self) -> HistoryRows:
+        from mirror.store.history.rows import HistoryRows
+
         return HistoryRows(self._run.batch.context.mirror.objects, self.stored, self._run.facts._known_summary)
 
     @cached_property

@@ -34,6 +34,7 @@ def serve(gateway: Gateway, listening: socket.socket, *, until_closed: int | Non
     server = uvicorn.Server(config)
     if until_closed is not None:
         threading.Thread(target=_wait, args=(server, until_closed), daemon=True).start()
+    gateway.prepare()
     server.run(sockets=[listening])
 
 

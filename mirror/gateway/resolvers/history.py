@@ -9,7 +9,6 @@ from typing import Any
 from mirror.gateway.history_rows import RunRows
 from mirror.gateway.runs import RunNode
 from mirror.run.history.held import system_metrics_not_mirrored
-from mirror.store.metrics.system_rows import sample_system_metrics
 from mirror.store.read.run_counts import count_events
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.resolvers import Info, Resolvers
@@ -95,6 +94,8 @@ def _history_keys(run: RunNode, _info: Info, format: str | None = None) -> Any: 
 
 
 def _events(run: RunNode, _info: Info, samples: int | None = None) -> list[str]:
+    from mirror.store.metrics.system_rows import sample_system_metrics
+
     wanted = DEFAULT_SAMPLES if samples is None else samples
     ctx = run.batch.context
     rows = ctx.recall(
