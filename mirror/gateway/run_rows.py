@@ -12,9 +12,9 @@ Row = tuple[LightRun, dict[DocumentName, str | None]]
 Rows = Mapping[str, Row]
 
 FIRST = 64  # rows whose documents tell how long those of the others are
-BLOCK_BYTES = 8 * 1024 * 1024  # that are read ahead
+BLOCK_BYTES = 4 * 1024 * 1024  # that are read ahead
 BLOCK_ROWS = (16, 1024)  # fewest and most
-PAGE_BYTES = 64 * 1024 * 1024  # of one page, which ends early where it has more
+PAGE_BYTES = 16 * 1024 * 1024  # of one page, which ends early where it has more
 _ROW_BYTES = 2_000  # of a row without documents
 
 
