@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
@@ -12,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from mirror.gateway.addresses import ROOT, Addresses, signer
+from mirror.gateway.budget import Budget, SentInPieces
 from mirror.gateway.engine import Engine
 from mirror.gateway.hosts import is_own, is_own_origin, own_names
 from mirror.gateway.key import GatewayKey
@@ -43,7 +45,7 @@ class Gateway:
         self._engine = Engine(mirror, read_only=read_only)
         self._signer = signer(key.signing_secret)
         self._names = own_names() | hosts
-        self._limiter: CapacityLimiter | None = None
+        self._turn: tuple[CapacityLimiter, Budget] | None = None  # of the event loop that asks first
         self.asgi = Starlette(
             routes=[
                 Route("/graphql", self._guarded(self._graphql), methods=["POST"]),
@@ -81,17 +83,23 @@ class Gateway:
             return _refusal(413, f"a request may have {BODY_MAX} bytes, not more")
         addresses = Addresses(base_url=f"{request.url.scheme}://{request.headers['host']}", signer=self._signer)
         acceptable = "gzip" in request.headers.get("accept-encoding", "")
-        if self._limiter is None:
-            self._limiter = CapacityLimiter(THREADS)
-        return await to_thread.run_sync(self._answer, body, addresses, acceptable, limiter=self._limiter)
+        if self._turn is None:
+            self._turn = CapacityLimiter(THREADS), Budget()
+        limiter, budget = self._turn
+        await budget.room()
+        answer = await to_thread.run_sync(self._answer, body, addresses, acceptable, limiter=limiter)
+        size = len(answer.body)
+        budget.take(size)
+        answer.done = partial(budget.give_back, size)
+        return answer
 
-    def _answer(self, body: bytes, addresses: Addresses, gzipped: bool) -> Response:
+    def _answer(self, body: bytes, addresses: Addresses, gzipped: bool) -> SentInPieces:
         status, answer = self._engine.answer(body, addresses)
         headers = {"cache-control": "no-store"}
         if gzipped and len(answer) >= _GZIP_FROM:
             answer = gzip.compress(answer, compresslevel=1)
             headers["content-encoding"] = "gzip"
-        return Response(answer, status_code=status, headers=headers, media_type="application/json")
+        return SentInPieces(answer, status_code=status, headers=headers, media_type="application/json")
 
     async def _bytes(self, request: Request) -> Response:
         return await serve_signed(request, self._mirror.objects, self._signer)
