@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import threading
+from collections.abc import Iterator
 
 import uvicorn
 
@@ -31,11 +34,26 @@ def serve(gateway: Gateway, listening: socket.socket, *, until_closed: int | Non
         http="h11",
         ws="none",
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
     if until_closed is not None:
         threading.Thread(target=_wait, args=(server, until_closed), daemon=True).start()
     gateway.prepare()
     server.run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """A server that a signal ends as it should: uvicorn sends itself the signal once more when it has ended."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let SIGTERM and Ctrl-C end what is under way first; a second one ends at once."""
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        before = {number: signal.signal(number, self.handle_exit) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _wait(server: uvicorn.Server, pipe: int) -> None:

@@ -60,10 +60,11 @@ def served(home: Home, *options: str, log: Path | None = None) -> Iterator[Serve
             yield Served(url=url, key=key, pid=process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(20)
+            status = process.wait(20)
             if process.stdout is not None:
                 process.stdout.close()
             errors.seek(0)
             told = errors.read()
         assert "Traceback" not in told, told
         assert "defect" not in told, told
+        assert status == 0, told
