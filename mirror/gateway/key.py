@@ -13,6 +13,7 @@ from mirror.durable import write_replace
 from mirror.errors import HomeUnusable
 from mirror.layout import Home
 from mirror.locks import locked
+from mirror.private import OTHERS
 
 # What every SDK takes: W&B's own keys are 40 hexadecimal digits, and older SDKs count them.
 _BYTES = 20
@@ -43,8 +44,13 @@ class GatewayKey:
         return "GatewayKey(…)"
 
 
+def fresh_key() -> GatewayKey:
+    """A key that nobody has had, for one process and what it starts."""
+    return GatewayKey(secrets.token_hex(_BYTES))
+
+
 def key_of(home: Home) -> GatewayKey:
-    """The key of a home; one for this process alone, where the home cannot be written.
+    """The key of a home; one for this process alone, where the home is somebody else's or cannot be written.
 
     Raises:
         HomeUnusable: the file holds no key, or others may read it.
@@ -52,7 +58,7 @@ def key_of(home: Home) -> GatewayKey:
     held = _held(home)
     if held is not None:
         return held
-    made = GatewayKey(secrets.token_hex(_BYTES))
+    made = fresh_key()
     try:
         with locked(home.gateway_lock):
             held = _held(home)
@@ -64,15 +70,21 @@ def key_of(home: Home) -> GatewayKey:
 
 
 def _held(home: Home) -> GatewayKey | None:
+    """The key in the file, a fresh one where that is another user's; None where there is none."""
     path = home.gateway_key
     try:
-        mode, text = path.stat().st_mode, path.read_text(encoding="ascii", errors="replace").strip()
+        at, text = path.stat(), path.read_text(encoding="ascii", errors="replace").strip()
     except FileNotFoundError:
         return None
+    except PermissionError:
+        return fresh_key()
     except OSError as error:
         raise HomeUnusable(f"{path} cannot be read: {error.strerror}", hint="it holds the gateway's key") from error
-    if os.name != "nt" and stat.S_IMODE(mode) & 0o077:
-        raise HomeUnusable(f"{path} can be read by others", hint=f"chmod 600 {path}, or remove it for a new key")
+    if os.name != "nt":
+        if os.geteuid() not in (0, at.st_uid):  # a shared copy, whose maker knows the key
+            return fresh_key()
+        if stat.S_IMODE(at.st_mode) & OTHERS:
+            raise HomeUnusable(f"{path} can be read by others", hint=f"chmod 600 {path}, or remove it for a new key")
     if not _KEY.fullmatch(text):
         raise HomeUnusable(f"{path} holds no key of the gateway", hint="remove it; the next start makes a new one")
     return GatewayKey(text)

@@ -51,11 +51,11 @@ def command(home: str | None, config: str | None, read_only: bool, words: tuple[
     check_installed()
     if not hasattr(os, "fork"):
         raise ConfigError("`exec` needs a POSIX system", hint="`wandb-mirror serve` does the same in two terminals")
-    from mirror.gateway.key import key_of
+    from mirror.gateway.key import fresh_key
     from mirror.gateway.listening import bound
 
     setting = find_setting(home, config)
-    key = key_of(setting.home)
+    key = fresh_key()
     listening = bound(LOOPBACK, 0)
 
     def serve(until_closed: int) -> None:
