@@ -22,6 +22,7 @@ import msgspec
 
 from mirror.errors import ConfigError
 from mirror.narrowed import narrowed
+from mirror.serve_settings import ServeSettings
 from mirror.typed import convert
 from mirror.watch_settings import WatchSettings, project_of_watch
 
@@ -192,6 +193,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     retention: RetentionSettings = RetentionSettings()
     daemon: DaemonSettings = DaemonSettings()
     health: HealthSettings = HealthSettings()
+    serve: ServeSettings = ServeSettings()
     source: tuple[SourceSettings, ...] = ()
 
 

@@ -141,6 +141,16 @@ class Home:
         return self.root / "sql_history"
 
     @property
+    def gateway_key(self) -> Path:
+        """The key that the gateway of this home takes: a text of mode 0600, made by its first start."""
+        return self.root / "gateway.key"
+
+    @property
+    def gateway_lock(self) -> Path:
+        """Held while the gateway's key is made."""
+        return self.root / "gateway.lock"
+
+    @property
     def server_facts(self) -> Path:
         """What is known of the server: JSON; made anew by asking it."""
         return self.root / "server.json"

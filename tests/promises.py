@@ -213,6 +213,28 @@ PROMISES = (
         },
     ),
     Promise(
+        "unmodified-scripts",
+        "Unmodified `wandb` scripts read the mirror as they read the server, which need not be there; what is not held"
+        " is an error that names the command, never an empty answer.",
+        {
+            "gateway/test_everything_equals_the_server.py": ("test_a_read_answers_what_it_answered_at_the_server",),
+            "gateway/test_exec.py": (
+                "test_an_unmodified_script_reads_the_mirror",
+                "test_the_commands_own_end_is_the_end",
+            ),
+            "gateway/test_sees_changes.py": (
+                "test_a_queued_edit_is_in_the_next_answer_and_in_filters",
+                "test_what_is_not_mirrored_is_an_error_with_its_command",
+                "test_long_documents_end_a_page_early_and_lose_no_run",
+            ),
+            **files("gateway", "slow_clients"),
+            "gateway/test_http.py": (
+                "test_without_the_key_nothing_is_answered_and_a_wrong_one_is_refused",
+                "test_an_address_is_bound_to_its_path_and_its_time",
+            ),
+        },
+    ),
+    Promise(
         "exact",
         "Values survive exactly: integers keep every digit, NaN stays NaN, and the text that W&B sent is kept.",
         {

@@ -78,7 +78,7 @@ def test_the_example_configuration_loads_and_is_what_init_writes() -> None:
     )
 
 
-@pytest.mark.parametrize("table", ["server", "pull", "store", "retention", "daemon", "health"])
+@pytest.mark.parametrize("table", ["server", "pull", "store", "retention", "daemon", "health", "serve"])
 def test_every_default_that_the_example_shows_is_the_default(table: str, tmp_path: Path) -> None:
     text = (ROOT / "config" / "mirror.example.toml").read_text(encoding="utf-8")
     section = re.search(rf"^\[{table}\]\n(.*?)(?=^\[|\Z)", text, re.MULTILINE | re.DOTALL)

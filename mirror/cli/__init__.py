@@ -46,6 +46,8 @@ COMMANDS = {
     "verify": "Read everything again, and say what is wrong; no network.",
     "repair": "Have damaged files fetched again by the next pull.",
     "daemon": "Pull when it is time, deliver what is asked, for months.",
+    "exec": "Run a command whose `wandb` reads this mirror; no network.",
+    "serve": "Answer W&B's own API from this mirror; no network.",
     "unit": "Print a unit for systemd: the daemon, or a timer.",
     "completion": "Print the script for completion in bash, zsh or fish.",
     "doctor": "Check key, server, clock, disk, file system and extensions.",
@@ -53,7 +55,7 @@ COMMANDS = {
 }
 
 # The others may write files that the user asked for, as open as he wants them.
-WRITE_HOME = frozenset({"init", "pull", "edit", "upload", "outbox", "replay", "maintain", "repair", "daemon"})
+WRITE_HOME = frozenset({"init", "pull", "edit", "upload", "outbox", "replay", "maintain", "repair", "daemon", "serve"})
 
 NUMERIC = frozenset({"demo"})  # computes with NumPy
 

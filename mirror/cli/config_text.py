@@ -65,6 +65,10 @@ base_url = {base_url}
 # disk_free_min_gb = 1.0       # and a disk with less room
 # pull_within_hours = 0.0      # without a daemon: how often a timer of yours is to pull; 0: as you like
 
+[serve]
+# listen = "127.0.0.1:8600"    # where `serve` answers W&B's own API, to whoever has its key
+# read_only = false            # refuse every change, which is queued otherwise
+
 # What to mirror: ENTITY/PROJECT, and ENTITY/* for all projects of an entity. The first source that names a project
 # decides what of it is wanted.
 """

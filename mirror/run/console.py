@@ -34,6 +34,20 @@ class ConsoleLogLine:
     content: str
 
 
+def console_not_mirrored(run: RunFacts) -> NotMirrored | None:
+    """What to say of a run of whose console no line is held; None when it printed nothing."""
+    if (error := not_held(run, "console of {} is", "console", "console lines")) is not None:
+        return error
+    entity, project, _ = path = run._run_path
+    source = run._local.source(entity, project)
+    if source is None or source.streams:
+        return None
+    return NotMirrored(
+        f"the console of {'/'.join(path)} is not in this mirror: its source has streams = false",
+        hint=f"set streams = true in {run._local.home.config} and pull again",
+    )
+
+
 class ConsoleLogs(Pages[ConsoleLogLine]):
     """Lines of a run's console, oldest first. How many is settled by the first look.
 
@@ -68,14 +82,8 @@ class ConsoleLogs(Pages[ConsoleLogLine]):
         span = console_span(self._local.reader, path)
         if span.count:
             return span
-        if (error := not_held(self.run, "console of {} is", "console", "console lines")) is not None:
+        if (error := console_not_mirrored(self.run)) is not None:
             raise error
-        source = self._local.source(*path[:2])
-        if source is not None and not source.streams:
-            raise NotMirrored(
-                f"the console of {'/'.join(path)} is not in this mirror: its source has streams = false",
-                hint=f"set streams = true in {self._local.home.config} and pull again",
-            )
         return span
 
     @property

@@ -12,17 +12,17 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from mirror.errors import CommError, NotMirrored
+from mirror.records.addresses import RunPath
 from mirror.records.operations import DeleteFile, UploadFile
 from mirror.run.api_paths import ApiPaths
 from mirror.run.downloads import Content, check_name, has_equal, write_out
 from mirror.run.facts import RunFacts
-from mirror.run.not_held import not_held
+from mirror.run.file_names import listed_names, queued_files, selected_names
 from mirror.run.pending.local import LocalMirror, Pending
 from mirror.run.sdk.attrs import Attrs
 from mirror.run.sdk.calls import as_comm_error
-from mirror.run.sdk.like import like
 from mirror.run.sdk.pages import SizedPages
-from mirror.store.read.files import RunFile, list_file_names, read_files
+from mirror.store.read.files import RunFile, read_files
 from mirror.texts.values import storable
 
 _S3 = re.compile(r"^https?://.*s3.*amazonaws\.com.*")
@@ -182,43 +182,15 @@ class Files(SizedPages[File]):
 
     @cached_property
     def _overlay(self) -> dict[str, Pending | None]:
-        """Queued uploads by name; None for what a queued deletion hides."""
-        found: dict[str, Pending | None] = {}
-        for item in self._local.pending(self.run._run_path):
-            if item.is_shown and isinstance(item.operation, UploadFile):
-                found[storable(item.operation.name)] = item
-            elif item.is_shown and isinstance(item.operation, DeleteFile):
-                found[storable(item.operation.name)] = None
-        return found
+        return queued_files(self._local.pending(self.run._run_path))
 
     @cached_property
     def _names(self) -> list[str]:
-        wanted = [storable(name) for name in self._wanted]
-        names = self._listed(wanted or None)
-        if self._pattern:
-            matches = like(storable(self._pattern))
-            return [name for name in names if matches(name)]
-        return names
+        return selected_names(self.run, self._overlay, self._wanted, self._pattern)
 
     @cached_property
     def _total(self) -> int:
-        return len(self._names if not self._wanted and not self._pattern else self._listed(None))
-
-    def _listed(self, among: list[str] | None) -> list[str]:
-        """Names of the files as they will be.
-
-        Raises:
-            NotMirrored: the pull could not list them.
-        """
-        overlay = self._overlay  # before the lake: see `LocalMirror.pending`
-        path = self.run._run_path
-        listed = set(list_file_names(self._local.reader, path, among))
-        added = {name for name, item in overlay.items() if item is not None and (among is None or name in among)}
-        knows = bool(listed) or (among is not None and added.issuperset(among))
-        if not knows and (error := not_held(self.run, "files of {} are", "files", "files")) is not None:
-            raise error
-        hidden = {name for name, item in overlay.items() if item is None}
-        return sorted((listed | added) - hidden)
+        return len(self._names if not self._wanted and not self._pattern else listed_names(self.run, self._overlay))
 
     def _count(self) -> int:
         return len(self._names)
@@ -267,18 +239,23 @@ def _of_row(run: RunFacts, row: RunFile) -> File:
         "mimetype": row.mimetype,
         "updatedAt": row.updated_at,
     }
-    return File(run._local, _located(run, row.name, attrs), _content(run, row), run)
+    return File(run._local, _located(run, row.name, attrs), content_of_file(run._run_path, row), run)
 
 
 def _located(run: RunFacts, name: str, attrs: Mapping[str, Any]) -> dict[str, Any]:
     return {**attrs, "name": name, "url": f"{run.url}/files/{quote(name)}", "directUrl": None}
 
 
-def _content(run: RunFacts, row: RunFile) -> Content:
-    """The bytes of a listed file, if the ones that are held are the ones that are listed."""
+def content_of_file(run: RunPath, row: RunFile) -> Content:
+    """The bytes of a listed file, if the ones that are held are the ones that are listed.
+
+    Args:
+        run: whose file it is.
+        row: the file.
+    """
     if row.status in ("held", "gone") and row.object is not None:
         return Content(name=row.name, object=row.object)
-    path = str(run._run_path)
+    path = str(run)
     left_out = row.status == "left_out"
     hint = f"`wandb-mirror pull {path}` fetches it"
     if left_out:

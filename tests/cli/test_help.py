@@ -84,6 +84,8 @@ OPTIONS = {
     "verify": ["--quick", "--json"],
     "repair": ["--dry-run", "--yes", "--json"],
     "daemon": ["--log"],
+    "exec": ["COMMAND...", "--read-only"],
+    "serve": ["--listen", "--read-only"],
     "unit": ["--user", "[NAME]"],
     "completion": ["{bash|zsh|fish}"],
     "doctor": ["--json"],

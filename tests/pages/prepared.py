@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -138,4 +139,5 @@ def prepared(folder: Path) -> Iterator[Prepared]:
 
 def environment(cli: Cli) -> dict[str, str]:
     """What a shell of the pages has."""
-    return {**cli.environment(), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # `python` is the one that has the SDK
+    return {**cli.environment(), "PATH": path, "LC_ALL": "C.UTF-8"}

@@ -51,7 +51,7 @@ set -Eeuo pipefail
 trap 'echo "$at: $BASH_COMMAND" >&2' ERR
 wandb-mirror() {  # what stays until Ctrl-C gets that after a moment
     local kind=command word
-    for word in "$@"; do case "$word" in daemon|--watch) kind=staying;; esac; done
+    for word in "$@"; do case "$word" in daemon|serve|--watch) kind=staying;; esac; done
     if [ "${1:-}" = demo ]; then return 0; fi
     "$PYTHON" -IS "$CLIENT" "$kind" "$@"
 }

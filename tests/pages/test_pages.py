@@ -22,7 +22,11 @@ from tests.pages.prepared import BIG, Prepared
 from tests.pages.shell import typed
 
 IN_DUCKDB = "in a duckdb shell"
-ELSEWHERE = {"pyspark"}  # where a block is typed that needs what is not installed here
+ELSEWHERE = {
+    "pyspark",
+    "beside serve",
+    "on the machine that asks",
+}  # where a block is typed that needs what is not installed here
 OF_ITS_OWN = "python3 -m venv"  # README's two commands, which `.ci/run` runs
 PAGES = pages()
 

@@ -46,17 +46,29 @@ def held_history(run: RunFacts, stored: StoredHistory | None = None) -> StoredHi
         NotMirrored: the server has a history, and nothing of it is here.
     """
     stored = stored or read_history(run._local.reader, run._run_path)
+    lacking = lacking_history(run, stored)
+    if lacking is not None:
+        warnings.warn(f"the history of {_path(run)} is not complete: {lacking}", UserWarning, stacklevel=5)
+    return stored
+
+
+def lacking_history(run: RunFacts, stored: StoredHistory) -> str | None:
+    """Why a history is not complete; None for one that is, as far as there was more at the last pull.
+
+    Raises:
+        NotMirrored: the server has a history, and nothing of it is here.
+    """
     facts = stored.facts
     if facts is None:
         reason = why_not_held(run, "history", "histories by row")
         if last_history_step(run) >= 0 or run._attrs.get("historyLineCount") or (reason and not _tells_none(run)):
             raise _not_mirrored(run, "history", reason)
-        return stored
-    if not facts.complete and facts.reason != STILL_ACTIVE:
-        if not facts.rows_held:
-            raise _not_mirrored(run, "history", facts.reason)
-        warnings.warn(f"the history of {_path(run)} is not complete: {facts.reason}", UserWarning, stacklevel=5)
-    return stored
+        return None
+    if facts.complete or facts.reason == STILL_ACTIVE:
+        return None
+    if not facts.rows_held:
+        raise _not_mirrored(run, "history", facts.reason)
+    return facts.reason
 
 
 def _tells_none(run: RunFacts) -> bool:

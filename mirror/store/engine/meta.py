@@ -7,7 +7,7 @@ from typing import Final
 
 from mirror.errors import OtherDeployment, StoreError
 from mirror.layout import Home
-from mirror.store.engine.connection import CATALOG
+from mirror.store.engine.connection import CATALOG, LAKE
 from mirror.store.engine.queries import Queryable
 
 VERSION: Final = "schema_version"
@@ -20,6 +20,11 @@ def has_table(lake: Queryable, name: str) -> bool:
     return bool(
         lake.rows(f"SELECT 1 FROM {CATALOG}.ducklake_table WHERE table_name = ? AND end_snapshot IS NULL", [name])
     )
+
+
+def last_commit(lake: Queryable) -> int:
+    """The number of the commit that is asked: another one after any change."""
+    return int(lake.rows(f"SELECT id FROM {LAKE}.current_snapshot()")[0][0])
 
 
 def lake_meta(lake: Queryable) -> dict[str, str] | None:

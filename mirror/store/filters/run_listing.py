@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mirror.store.engine.reader import Reader
+from mirror.store.engine.queries import Queryable
 from mirror.store.filters.mongo import compile_filter, compile_order
 from mirror.store.read.queued_runs import Overlaid, overlaid_relation
 from mirror.store.schema.keys import IN_PROJECT
 
 
 def list_run_ids(
-    reader: Reader,
+    reader: Queryable,
     project: tuple[str, str],
     *,
     filters: Mapping[str, Any] | None = None,
@@ -23,7 +23,7 @@ def list_run_ids(
     """Ids of the held runs of a project that a filter keeps, in order.
 
     Args:
-        reader: of the mirror.
+        reader: of the mirror, or one commit of it.
         project: entity, project.
         filters: W&B's Mongo-style object.
         order: `+field` or `-field`; None: oldest first.

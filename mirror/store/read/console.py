@@ -18,13 +18,19 @@ class ConsoleRow(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     at: dt.datetime | None  # UTC
+    at_text: str | None  # as sent
     level: str
     label: str
     line: str
 
 
 _ROW = columns_of(
-    ConsoleRow, at="timestamp", level="coalesce(level, '')", label="coalesce(label, '')", line="coalesce(line, '')"
+    ConsoleRow,
+    at="timestamp",
+    at_text="timestamp_text",
+    level="coalesce(level, '')",
+    label="coalesce(label, '')",
+    line="coalesce(line, '')",
 )
 
 

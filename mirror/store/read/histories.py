@@ -10,8 +10,7 @@ import msgspec
 
 from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.contents import Completeness, ExportRow, HeldHistory
-from mirror.store.engine.connection import LAKE
-from mirror.store.engine.meta import has_table
+from mirror.store.engine.meta import has_table, last_commit
 from mirror.store.engine.queries import Queryable, columns_of
 from mirror.store.engine.reader import Reader
 from mirror.store.schema.keys import IN_PROJECT, OF_RUN, OF_RUNS
@@ -55,13 +54,13 @@ def read_history(reader: Reader, run: RunPath) -> StoredHistory:
         StoreError: the lake cannot be read.
     """
     with reader.snapshot() as lake:
-        last_commit = int(lake.rows(f"SELECT id FROM {LAKE}.current_snapshot()")[0][0])
+        newest = last_commit(lake)
         commit, known = _known.get(reader, (-1, {}))
-        if commit != last_commit:
+        if commit != newest:
             known = {}
         if run not in known:
             known = {**dict(list(known.items())[1 - _KEPT :]), run: stored_history(lake, run)}
-            _known[reader] = last_commit, known
+            _known[reader] = newest, known
     return known[run]
 
 

@@ -7,10 +7,12 @@ metrics, which can be megabytes each and are read when somebody asks for them.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Literal
 
 import msgspec
 
 from mirror.records.addresses import RunPath
+from mirror.store.engine.meta import lake_version
 from mirror.store.engine.queries import Queryable, columns_of, structs
 from mirror.store.schema.keys import IN_PROJECT, OF_RUNS
 from mirror.typed import struct_of
@@ -56,6 +58,8 @@ class Documents(msgspec.Struct, frozen=True, kw_only=True):
     history_keys: str | None  # strict JSON
 
 
+DocumentName = Literal["config", "summary", "system_metrics", "history_keys"]
+
 _LIGHT = columns_of(
     LightRun,
     tags="coalesce(tags, [])",
@@ -63,7 +67,9 @@ _LIGHT = columns_of(
     heartbeat_at="heartbeat_at_text",
     gone="gone_at IS NOT NULL",
 )
-_DOCUMENTS = columns_of(Documents, config="config_wire", summary="summary_wire", system_metrics="system_metrics_wire")
+_WIRE: dict[str, str] = {"config": "config_wire", "summary": "summary_wire", "system_metrics": "system_metrics_wire"}
+_DOCUMENTS = columns_of(Documents, **_WIRE)
+_LATER_SINCE = 4  # version of the schema
 _FROM_PROJECT = f"FROM lake.runs WHERE {IN_PROJECT}"
 _SOME = f"FROM lake.runs WHERE {OF_RUNS}"
 
@@ -93,3 +99,34 @@ def read_light_runs(lake: Queryable, project: tuple[str, str], run_ids: Collecti
     rows = lake.rows(f"SELECT {_LIGHT} {_SOME}", [*project, list(run_ids)])
     found = {run.run_id: run for run in structs(LightRun, rows)}
     return [found[run_id] for run_id in run_ids if run_id in found]
+
+
+def read_listed_runs(
+    lake: Queryable, project: tuple[str, str], run_ids: Sequence[str], documents: Sequence[DocumentName]
+) -> dict[str, tuple[LightRun, dict[DocumentName, str | None]]]:
+    """Those of some runs of a project that are held, with some of their documents and no other read.
+
+    Returns:
+        By run id, the row and the documents that were asked for, as `Documents` has them.
+    """
+    columns = [_LIGHT, *(_WIRE.get(name, name) for name in documents)]
+    rows = lake.rows(f"SELECT {', '.join(columns)} {_SOME}", [*project, list(run_ids)])
+    split = len(LightRun.__struct_fields__)
+    runs = [(struct_of(LightRun, row[:split]), dict(zip(documents, row[split:], strict=True))) for row in rows]
+    return {run.run_id: (run, texts) for run, texts in runs}
+
+
+class LaterFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What lakes of earlier versions hold of no run."""
+
+    updated_at: str | None = None  # as sent
+    host: str | None = None
+
+
+def read_later_facts(lake: Queryable, project: tuple[str, str], run_ids: Sequence[str]) -> dict[str, LaterFacts]:
+    """The same of some runs of a project, by run id; nothing in a lake of an earlier version."""
+    if lake_version(lake) < _LATER_SINCE:
+        return {}
+    columns = columns_of(LaterFacts, updated_at="updated_at_text")
+    rows = lake.rows(f"SELECT run_id, {columns} {_SOME}", [*project, list(run_ids)])
+    return {row[0]: struct_of(LaterFacts, row[1:]) for row in rows}

@@ -1,0 +1,103 @@
+"""`wandb-mirror exec`: one command whose `wandb` reads this mirror.
+
+The command takes the place of this process, so that its exit status, its signals and its terminal are its own; the
+gateway is a process beside it, which ends when the last holder of a pipe does: the command, and what it starts.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+import click
+
+from mirror.cli.gateway_start import check_installed, gateway_of, variables
+from mirror.cli.setting import find_setting, setting_options
+from mirror.cli.terminal.statuses import exit_statuses
+from mirror.errors import ConfigError, MirrorError
+from mirror.private import UMASK
+
+LOOPBACK = "127.0.0.1"
+NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as a shell ends
+
+
+class CannotStart(MirrorError):
+    """The command cannot be started."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message, hint="name a program as in a shell: wandb-mirror exec -- python script.py")
+        self.exit_code = status  # type: ignore[misc]  # a shell's
+
+
+@click.command(
+    "exec", epilog=exit_statuses(), context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+)
+@setting_options
+@click.option("--read-only", is_flag=True, help="Refuse every change, which is queued otherwise.")
+@click.argument("words", metavar="COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
+def command(home: str | None, config: str | None, read_only: bool, words: tuple[str, ...]) -> NoReturn:
+    """Run a command in whose processes `wandb.Api()` reads this mirror, and end with its exit status.
+
+    \b
+    wandb-mirror exec -- python plot_paper.py
+
+    The gateway listens on a free port of loopback for as long as the command runs. Its address and key go into the
+    environment of the command (WANDB_BASE_URL, WANDB_API_KEY) and nowhere else. A command that cannot be started ends
+    with a shell's status, 127 or 126.
+    """
+    check_installed()
+    if not hasattr(os, "fork"):
+        raise ConfigError("`exec` needs a POSIX system", hint="`wandb-mirror serve` does the same in two terminals")
+    from mirror.gateway.key import fresh_key
+    from mirror.gateway.listening import bound
+
+    setting = find_setting(home, config)
+    key = fresh_key()
+    listening = bound(LOOPBACK, 0)
+
+    def serve(until_closed: int) -> None:
+        from mirror.gateway.serving import serve
+
+        gateway = gateway_of(setting, key, read_only=read_only, host=LOOPBACK)
+        serve(gateway, listening, until_closed=until_closed)
+
+    _begin_beside(serve)
+    environment = os.environ | variables(LOOPBACK, listening.getsockname()[1], key)
+    listening.close()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execvpe(words[0], words, environment)
+    except FileNotFoundError:
+        raise CannotStart(f"there is no command {words[0]!r}", NOT_FOUND) from None
+    except OSError as error:
+        raise CannotStart(f"{words[0]!r} cannot be started: {error.strerror}", NOT_EXECUTABLE) from error
+
+
+def _begin_beside(serve: Callable[[int], None]) -> None:
+    """Begin a process that is nobody's child, and that this one holds a pipe to, as will what takes its place."""
+    ends, held = os.pipe()
+    first = os.fork()
+    if first:
+        os.waitpid(first, 0)
+        os.close(ends)
+        os.set_inheritable(held, True)
+        return
+    status = 1
+    try:
+        os.close(held)
+        os.setsid()  # a terminal's signals are for the command
+        if os.fork() == 0:
+            os.umask(UMASK)
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, 0)
+            os.dup2(nowhere, 1)
+            serve(ends)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)

@@ -1,0 +1,128 @@
+"""The HTTP side: who may ask, how much, and where. What is answered is the engine's and the files' own."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from anyio import CapacityLimiter, to_thread
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from mirror.gateway.addresses import ROOT, Addresses, signer
+from mirror.gateway.budget import Budget, SentInPieces
+from mirror.gateway.engine import Engine
+from mirror.gateway.hosts import is_own, is_own_origin, own_names
+from mirror.gateway.key import GatewayKey
+from mirror.gateway.served_bytes import serve_signed
+from mirror.run.pending.local import LocalMirror
+from mirror.wandb_protocol.credentials import key_in
+from mirror.wandb_protocol.errors import errors_object, json_body
+
+THREADS = 4  # that execute documents; more would wait for one another
+BODY_MAX = 32 * 1024 * 1024  # bytes of a request
+_GZIP_FROM = 1024  # bytes
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+class Gateway:
+    """Answers every request of one gateway.
+
+    Args:
+        mirror: the home.
+        key: that requests must carry.
+        read_only: refuse every change.
+        hosts: more names under which it may be asked, such as the one that it listens on.
+    """
+
+    def __init__(
+        self, mirror: LocalMirror, key: GatewayKey, *, read_only: bool = False, hosts: frozenset[str] = frozenset()
+    ) -> None:
+        self._mirror, self._key = mirror, key
+        self._engine = Engine(mirror, read_only=read_only)
+        self._signer = signer(key.signing_secret)
+        self._names = own_names() | hosts
+        self._turn: tuple[CapacityLimiter, Budget] | None = None  # of the event loop that asks first
+        self.asgi = Starlette(
+            routes=[
+                Route("/graphql", self._guarded(self._graphql), methods=["POST"]),
+                Route(f"{ROOT}{{path:path}}", self._guarded(self._bytes, needs_key=False), methods=["GET", "HEAD"]),
+                Route("/ready", self._guarded(_ready, needs_key=False), methods=["GET"]),
+                Route("/{rest:path}", self._guarded(_nothing), methods=["GET", "HEAD", "POST", "PUT", "DELETE"]),
+            ]
+        )
+
+    def prepare(self) -> None:
+        """Make ready what the first answer needs."""
+        self._engine.prepare()
+
+    def _guarded(self, answer: Answer, *, needs_key: bool = True) -> Answer:
+        """An endpoint that no web page and nobody without the key reaches."""
+
+        async def endpoint(request: Request) -> Response:
+            host = request.headers.get("host")
+            if not is_own(host, self._names) or not is_own_origin(request.headers.get("origin"), host):
+                return _refusal(403, "this gateway answers under its own names alone: 127.0.0.1 or localhost")
+            if needs_key:
+                key = key_in(request.headers.get("authorization"))
+                if key is None or not self._key.admits(key):
+                    return _refusal(401, "user is not logged in: WANDB_API_KEY must be the gateway's own key")
+            try:
+                return await answer(request)
+            except ClientDisconnect:
+                return Response(status_code=400)
+
+        return endpoint
+
+    async def _graphql(self, request: Request) -> Response:
+        body = await _read(request)
+        if body is None:
+            return _refusal(413, f"a request may have {BODY_MAX} bytes, not more")
+        addresses = Addresses(base_url=f"{request.url.scheme}://{request.headers['host']}", signer=self._signer)
+        acceptable = "gzip" in request.headers.get("accept-encoding", "")
+        if self._turn is None:
+            self._turn = CapacityLimiter(THREADS), Budget()
+        limiter, budget = self._turn
+        await budget.room()
+        answer = await to_thread.run_sync(self._answer, body, addresses, acceptable, limiter=limiter)
+        size = len(answer.body)
+        budget.take(size)
+        answer.done = partial(budget.give_back, size)
+        return answer
+
+    def _answer(self, body: bytes, addresses: Addresses, gzipped: bool) -> SentInPieces:
+        status, answer = self._engine.answer(body, addresses)
+        headers = {"cache-control": "no-store"}
+        if gzipped and len(answer) >= _GZIP_FROM:
+            answer = gzip.compress(answer, compresslevel=1)
+            headers["content-encoding"] = "gzip"
+        return SentInPieces(answer, status_code=status, headers=headers, media_type="application/json")
+
+    async def _bytes(self, request: Request) -> Response:
+        return await serve_signed(request, self._mirror.objects, self._signer)
+
+
+async def _read(request: Request) -> bytes | None:
+    """The body; None where it is too long."""
+    pieces, size = [], 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > BODY_MAX:
+            return None
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+async def _ready(_request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+async def _nothing(_request: Request) -> Response:
+    return _refusal(404, "the gateway has no such page: it answers W&B's API alone")
+
+
+def _refusal(status: int, message: str) -> Response:
+    return Response(json_body(errors_object(message)), status_code=status, media_type="application/json")

@@ -1,0 +1,95 @@
+"""What requests read of a commit, kept for those that follow: a commit never changes, so that nothing here goes stale.
+
+A question to the lake costs 10 to 20 ms of planning whatever it asks, and a script asks about one run a dozen times.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+from mirror.layout import Home
+
+MOST_BYTES = 128 * 1024 * 1024  # kept at a time, as the values weigh themselves
+SMALL = 1_000  # bytes: what a value weighs that does not say
+T = TypeVar("T")
+
+
+class CommitMemory:
+    """Values by commit and question; those that were not asked for longest go first. For any thread."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._bytes = 0
+        self._most_bytes = most_bytes
+        self._turn = threading.Lock()
+
+    def get(self, key: Hashable, read: Callable[[], T], weigh: Callable[[T], int] | None = None) -> T:
+        """A value, read where it is not kept.
+
+        Args:
+            key: the commit, and what is asked of it.
+            read: reads it.
+            weigh: how many bytes it takes; None: few.
+        """
+        with self._turn:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                kept: T = self._kept[key][0]
+                return kept
+        value = read()
+        weight = SMALL if weigh is None else weigh(value)
+        with self._turn:
+            if key not in self._kept and weight <= self._most_bytes // 4:
+                self._kept[key] = value, weight
+                self._bytes += weight
+            while self._bytes > self._most_bytes:
+                _, (_, gone) = self._kept.popitem(last=False)
+                self._bytes -= gone
+        return value
+
+
+class NewestCommit:
+    """The number of the newest commit, known without a question while the catalog's files are as they were.
+
+    Args:
+        home: whose lake.
+    """
+
+    _SETTLED_S = 2.0  # two changes within one tick of a file system's clock look like one
+
+    def __init__(self, home: Home) -> None:
+        self._files = (home.catalog, home.catalog.with_name(f"{home.catalog.name}-wal"))
+        self._known: tuple[tuple[object, ...], int] | None = None
+
+    def look(self) -> tuple[object, ...] | None:
+        """How the catalog's files are now; None where they changed too recently for that to tell anything."""
+        newest: float = 0.0
+        looked: list[tuple[int, ...] | None] = []
+        for file in self._files:
+            try:
+                at = file.stat()
+            except OSError:
+                looked.append(None)
+                continue
+            newest = max(newest, at.st_mtime)
+            looked.append((at.st_mtime_ns, at.st_size, at.st_ino))
+        return None if time.time() - newest < self._SETTLED_S else tuple(looked)
+
+    def known(self) -> int | None:
+        """The newest commit; None where it has to be asked for."""
+        known = self._known
+        return known[1] if known is not None and known[0] == self.look() else None
+
+    def learn(self, looked: tuple[object, ...] | None, commit: int) -> None:
+        """Take what the lake said.
+
+        Args:
+            looked: how the files were before it was asked.
+            commit: the newest.
+        """
+        if looked is not None:
+            self._known = looked, commit

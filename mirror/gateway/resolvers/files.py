@@ -1,0 +1,148 @@
+"""Files of a run: those that the server listed, with those that are queued, and where their bytes are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mirror.errors import NotMirrored
+from mirror.gateway.context import RequestContext
+from mirror.gateway.runs import RunNode
+from mirror.records.operations import DeleteFile, UploadFile
+from mirror.run.downloads import Content
+from mirror.run.file_names import listed_names, queued_files, selected_names
+from mirror.run.files import content_of_file
+from mirror.run.pending.local import Pending
+from mirror.store.read.files import RunFile, read_files
+from mirror.store.read.run_counts import count_files
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.paging import connection, edges_by_place, place_after
+from mirror.wandb_protocol.resolvers import Info, Resolver, Resolvers, constant
+from mirror.wandb_protocol.wire import typed_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileNode:
+    """A file of a run or of an artifact."""
+
+    context: RequestContext
+    id: str | None
+    name: str
+    size: int | None
+    md5: str | None
+    mimetype: str | None
+    updated_at: str | None
+    content: Content
+
+    @property
+    def address(self) -> str:
+        """Where its bytes are; of bytes that are not held, where is told why."""
+        try:
+            return self.context.addresses.of_object(self.content.held(), self.name)
+        except NotMirrored as error:
+            return self.context.addresses.of_lacking(str(error))
+
+
+def _files(
+    run: RunNode,
+    _info: Info,
+    names: list[str] | None = None,
+    pattern: str | None = None,
+    after: str | None = None,
+    first: int | None = None,
+) -> Any:
+    if names and pattern:
+        raise RequestRefused("give names or pattern, not both")
+    ctx = run.batch.context
+    queued = queued_files(run.pending)
+    chosen = _chosen(run, queued, tuple(names or ()), pattern)
+    start = place_after(after)
+    shown = chosen[start : start + ctx.limits.size(first)]
+    key = ("files", run.path, tuple(shown))
+    rows = ctx.recall(key, lambda lake: read_files(lake, run.path, shown), lambda files: 500 * len(files))
+    nodes = [_node(run, name, rows.get(name), queued.get(name)) for name in shown]
+    return connection(
+        edges_by_place(nodes, start), more=start + len(shown) < len(chosen), totalCount=len(chosen), uploadHeaders=[]
+    )
+
+
+def _chosen(
+    run: RunNode, queued: Mapping[str, Pending | None], names: Sequence[str], pattern: str | None
+) -> Sequence[str]:
+    """Names of the files that are asked for; many pages ask for the same ones."""
+    if queued:
+        return selected_names(run.facts, queued, names, pattern)
+    return run.batch.context.recall(
+        ("file names", run.path, names, pattern),
+        lambda _lake: selected_names(run.facts, {}, names, pattern),
+        lambda chosen: 100 * len(chosen),
+    )
+
+
+def _node(run: RunNode, name: str, row: RunFile | None, queued: Pending | None) -> FileNode:
+    ctx = run.batch.context
+    file_id = row.file_id if row is not None else None
+    if queued is not None and isinstance(upload := queued.operation, UploadFile):
+        return FileNode(
+            context=ctx,
+            id=file_id or typed_id("QueuedFile", queued.id),
+            name=upload.name,
+            size=upload.size,
+            md5=upload.md5,
+            mimetype=upload.mimetype,
+            updated_at=f"{queued.entry.created_at:%Y-%m-%dT%H:%M:%S}",
+            content=Content(name=upload.name, object=upload.object),
+        )
+    assert row is not None  # rows of files stay
+    return FileNode(
+        context=ctx,
+        id=file_id,
+        name=row.name,
+        size=row.size,
+        md5=row.md5,
+        mimetype=row.mimetype,
+        updated_at=row.updated_at,
+        content=content_of_file(run.path, row),
+    )
+
+
+def _file_count(run: RunNode, _info: Info) -> int:
+    if any(isinstance(operation, UploadFile | DeleteFile) for operation in run.operations):
+        return len(listed_names(run.facts, queued_files(run.pending)))
+    counts = run.batch.recall("file counts", count_files)
+    return counts.get(run.held.run_id, 0) or len(listed_names(run.facts, {}))
+
+
+def _field(name: str) -> Resolver:
+    def read(file: FileNode, _info: Info) -> Any:
+        return getattr(file, name)
+
+    return read
+
+
+def _size(file: FileNode, _info: Info) -> int:
+    return file.size or 0
+
+
+def _url(file: FileNode, _info: Info, upload: bool = False) -> str:
+    if upload:
+        raise RequestRefused("an address to upload to is given by createRunFiles alone")
+    return file.address
+
+
+RESOLVERS: Resolvers = {
+    "Run.files": _files,
+    "Run.fileCount": _file_count,
+    "File.id": _field("id"),
+    "File.name": _field("name"),
+    "File.displayName": _field("name"),
+    "File.url": _url,
+    "File.directUrl": _field("address"),
+    "File.sizeBytes": _size,
+    "File.mimetype": _field("mimetype"),
+    "File.updatedAt": _field("updated_at"),
+    "File.md5": _field("md5"),
+    "File.digest": _field("md5"),
+    "File.uploadHeaders": constant([]),
+}

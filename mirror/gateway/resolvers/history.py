@@ -1,0 +1,128 @@
+"""History, system metrics and exports of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mirror.gateway.history_rows import RunRows
+from mirror.gateway.runs import RunNode
+from mirror.run.history.held import system_metrics_not_mirrored
+from mirror.store.read.run_counts import count_events
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.resolvers import Info, Resolvers
+from mirror.wandb_protocol.wire import finite, spell
+
+DEFAULT_SAMPLES = 500
+
+
+def _history(
+    run: RunNode,
+    _info: Info,
+    minStep: int | None = None,
+    maxStep: int | None = None,
+    samples: int | None = None,
+    maxKeyLimit: int | None = None,
+) -> list[str]:
+    """Rows of the steps asked for; with `maxKeyLimit` each is cut to so many keys, `_step` always among them."""
+    rows = RunRows(run).in_steps(_step(minStep), _step(maxStep), DEFAULT_SAMPLES if samples is None else samples)
+    return rows if maxKeyLimit is None else [_cut(text, maxKeyLimit) for text in rows]
+
+
+def _cut(text: str, most: int) -> str:
+    row = json.loads(text)
+    return spell({"_step": row["_step"], **dict(list(row.items())[:most])})
+
+
+def _sampled_history(run: RunNode, _info: Info, specs: list[str], packVersion: int | None = None) -> list[Any]:
+    """Rows by spec. How `packVersion` packs them is not known: rows always come plain."""
+    rows = RunRows(run)
+    return [_by_spec(rows, text) for text in specs]
+
+
+def _by_spec(rows: RunRows, text: str) -> list[Any]:
+    try:
+        spec = json.loads(text)
+    except (ValueError, RecursionError):
+        raise RequestRefused("invalid spec: not JSON") from None
+    if not isinstance(spec, dict):
+        raise RequestRefused("invalid spec: expected an object")
+    keys = [str(key) for key in spec.get("keys") or []]
+    samples = spec.get("samples") or DEFAULT_SAMPLES
+    return [finite(row) for row in rows.by_spec(keys, _step(spec.get("minStep")), _step(spec.get("maxStep")), samples)]
+
+
+def _step(value: Any) -> int | None:
+    if value is None:
+        return None
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise RequestRefused(f"invalid step: {value!r}") from None
+
+
+def _parquet_history(run: RunNode, _info: Info, liveKeys: list[str]) -> dict[str, Any]:
+    rows, addresses = RunRows(run), run.batch.context.addresses
+    exports = enumerate(rows.stored.exports)
+    urls = [addresses.of_object(digest, f"{number}.parquet") for number, digest in exports]
+    return {"parquetUrls": urls, "liveData": _live(rows.tail_rows(), liveKeys)}
+
+
+def _live(rows: Iterator[Mapping[str, Any]], keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows that no export holds, reduced to dotted keys; numbers come as floats."""
+    wanted = frozenset(keys)
+    reduced = ({key: _live_value(value) for key, value in _flattened(row) if key in wanted} for row in rows)
+    return [row for row in reduced if row]
+
+
+def _live_value(value: Any) -> Any:
+    return finite(float(value) if isinstance(value, int) and not isinstance(value, bool) else value)
+
+
+def _flattened(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in row.items():
+        if isinstance(value, dict) and value and "_type" not in value:
+            yield from _flattened(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _history_keys(run: RunNode, _info: Info, format: str | None = None) -> Any:  # noqa: A002 -- the schema's argument
+    text = run.document("history_keys")
+    return None if text is None else finite(json.loads(text))
+
+
+def _events(run: RunNode, _info: Info, samples: int | None = None) -> list[str]:
+    from mirror.store.metrics.system_rows import sample_system_metrics
+
+    wanted = DEFAULT_SAMPLES if samples is None else samples
+    ctx = run.batch.context
+    rows = ctx.recall(
+        ("events", run.path, wanted),
+        lambda _lake: sample_system_metrics(ctx.mirror.reader, run.path, wanted),
+        lambda events: sum(50 + 100 * len(event) for event in events),
+    )
+    if not rows and wanted > 0 and (error := system_metrics_not_mirrored(run.facts)) is not None:
+        raise error
+    return [spell(row) for row in rows]
+
+
+def _event_count(run: RunNode, _info: Info) -> int:
+    counts = run.batch.recall("event counts", count_events)
+    return counts.get(run.held.run_id, 0)
+
+
+def _history_tail(run: RunNode, _info: Info) -> str:
+    return spell(RunRows(run).last())
+
+
+RESOLVERS: Resolvers = {
+    "Run.history": _history,
+    "Run.sampledHistory": _sampled_history,
+    "Run.parquetHistory": _parquet_history,
+    "Run.historyKeys": _history_keys,
+    "Run.historyTail": _history_tail,
+    "Run.events": _events,
+    "Run.eventsLineCount": _event_count,
+}

@@ -1,0 +1,171 @@
+"""Projects that are mirrored, and entities as their owners."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from mirror.errors import NotMirrored
+from mirror.gateway.context import RequestContext, context
+from mirror.server_facts import read_viewer
+from mirror.store.read.projects import ProjectRow, is_mirrored, mirrored_projects, read_project
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.listing_arguments import filters_object
+from mirror.wandb_protocol.paging import page
+from mirror.wandb_protocol.resolvers import Info, Resolvers, constant
+
+
+@dataclass(frozen=True)
+class ProjectNode:
+    """A project that is mirrored."""
+
+    context: RequestContext
+    entity: str
+    name: str
+
+    @property
+    def path(self) -> tuple[str, str]:
+        """Entity and name."""
+        return self.entity, self.name
+
+    @cached_property
+    def row(self) -> ProjectRow:
+        """As the server listed it.
+
+        Raises:
+            NotMirrored: only its runs are known.
+        """
+        row = self.context.recall(("project", self.path), lambda lake: read_project(lake, *self.path))
+        if row is None:
+            raise NotMirrored(
+                f"the project {self.entity}/{self.name} itself is not in this mirror, only runs of it are",
+                hint=f"`wandb-mirror pull {self.entity}/{self.name}` fetches it",
+            )
+        return row
+
+
+def project_node(ctx: RequestContext, entity: str | None, name: str | None) -> ProjectNode:
+    """A project.
+
+    Args:
+        ctx: of the request.
+        entity: its owner; None: the viewer's entity.
+        name: its name.
+
+    Raises:
+        RequestRefused: no name is given.
+        NotMirrored: nothing of it is here, where the server would answer null or the project.
+    """
+    viewer = read_viewer(ctx.mirror.home)
+    owner = entity or (viewer.entity or viewer.username if viewer is not None else None)
+    if not owner or not name:
+        raise RequestRefused("a project has an entity and a name")
+    is_known = ctx.recall(("is mirrored", owner, name), lambda lake: is_mirrored(lake, owner, name))
+    if not is_known and (owner, name) not in ctx.waiting:
+        raise NotMirrored(
+            f"the project {owner}/{name} is not in this mirror",
+            hint=f"`wandb-mirror pull --source {owner}/{name}` fetches it",
+        )
+    return ProjectNode(ctx, owner, name)
+
+
+def _project(_root: Any, info: Info, name: str | None = None, entityName: str | None = None) -> ProjectNode:
+    return project_node(context(info), entityName, name)
+
+
+def _projects_page(ctx: RequestContext, entity: str | None, first: int | None, after: str | None) -> Any:
+    found = ctx.recall(
+        ("projects", entity), lambda lake: mirrored_projects(lake, entity), lambda paths: 200 * len(paths)
+    )
+    return page([ProjectNode(ctx, *path) for path in found], first, after, ctx.limits)
+
+
+def _models(
+    _root: Any, info: Info, entityName: str | None = None, after: str | None = None, first: int | None = None
+) -> Any:
+    ctx = context(info)
+    viewer = read_viewer(ctx.mirror.home)
+    owner = entityName or (viewer.entity or viewer.username if viewer is not None else None)
+    return _projects_page(ctx, owner, first, after)
+
+
+def _projects(
+    _root: Any, info: Info, entityName: str | None = None, after: str | None = None, first: int | None = None, **_: Any
+) -> Any:
+    return _projects_page(context(info), entityName, first, after)
+
+
+def _entity(_root: Any, info: Info, name: str | None = None) -> dict[str, Any]:
+    viewer = read_viewer(context(info).mirror.home)
+    wanted = name or (viewer.entity or viewer.username if viewer is not None else None)
+    if not wanted:
+        raise RequestRefused("no entity is named, and whom the API key belongs to is not known here")
+    return {"name": wanted}
+
+
+def _entity_name(entity: dict[str, Any], _info: Info) -> str:
+    return str(entity["name"])
+
+
+def _entity_project(entity: dict[str, Any], info: Info, name: str | None = None) -> ProjectNode:
+    return project_node(context(info), entity["name"], name)
+
+
+def _entity_projects(
+    entity: dict[str, Any], info: Info, first: int | None = None, after: str | None = None, filters: str | None = None,
+    order: str | None = None,
+) -> Any:  # fmt: skip
+    if filters_object(filters) is not None or order:
+        raise RequestRefused("filters and orders of projects are not possible in a mirror")
+    return _projects_page(context(info), entity["name"], first, after)
+
+
+def _name(project: ProjectNode, _info: Info) -> str:
+    return project.name
+
+
+def _entity_of(project: ProjectNode, _info: Info) -> dict[str, Any]:
+    return {"name": project.entity}
+
+
+def _entity_name_of(project: ProjectNode, _info: Info) -> str:
+    return project.entity
+
+
+def _id(project: ProjectNode, _info: Info) -> Any:
+    return project.row.storage_id
+
+
+def _internal_id(project: ProjectNode, _info: Info) -> Any:
+    return project.row.internal_id
+
+
+def _created_at(project: ProjectNode, _info: Info) -> Any:
+    return project.row.created_at
+
+
+def _read_only(project: ProjectNode, _info: Info) -> bool:
+    return project.context.read_only
+
+
+RESOLVERS: Resolvers = {
+    "Query.project": _project,
+    "Query.model": _project,
+    "Query.models": _models,
+    "Query.projects": _projects,
+    "Query.entity": _entity,
+    "Entity.name": _entity_name,
+    "Entity.project": _entity_project,
+    "Entity.projects": _entity_projects,
+    "Project.id": _id,
+    "Project.internalId": _internal_id,
+    "Project.name": _name,
+    "Project.entityName": _entity_name_of,
+    "Project.entity": _entity_of,
+    "Project.createdAt": _created_at,
+    "Project.readOnly": _read_only,
+    # The SDK asks for these of every project: no pull does, and null says so.
+    "Project.user": constant(None),
+    "Project.isBenchmark": constant(False),
+}

@@ -1,0 +1,62 @@
+"""A gateway that serves: one event loop, until it is told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+
+import uvicorn
+
+from mirror.gateway.app import Gateway
+
+
+def serve(gateway: Gateway, listening: socket.socket, *, until_closed: int | None = None) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        gateway: to be served.
+        listening: where.
+        until_closed: the reading end of a pipe; its end ends the gateway, too.
+    """
+    config = uvicorn.Config(
+        gateway.asgi,
+        log_config=None,
+        log_level="critical",
+        access_log=False,  # it would hold signed addresses
+        lifespan="off",
+        server_header=False,
+        timeout_keep_alive=60,
+        timeout_graceful_shutdown=5,
+        http="h11",
+        ws="none",
+    )
+    server = _Server(config)
+    if until_closed is not None:
+        threading.Thread(target=_wait, args=(server, until_closed), daemon=True).start()
+    gateway.prepare()
+    server.run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """A server that a signal ends as it should: uvicorn sends itself the signal once more when it has ended."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let SIGTERM and Ctrl-C end what is under way first; a second one ends at once."""
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        before = {number: signal.signal(number, self.handle_exit) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _wait(server: uvicorn.Server, pipe: int) -> None:
+    while os.read(pipe, 1):
+        pass
+    server.should_exit = True
