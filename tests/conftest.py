@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
-from tests.mirroring import Mirror
+from tests.mirroring import Mirror, lakes_stay_open
 
 # Programs that a test starts keep their bytecode, as installed ones do: else each would compile all of this anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -40,6 +40,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "contract" in item.path.parts:
             item.add_marker(pytest.mark.contract)
+
+
+@pytest.fixture(autouse=True)
+def _lakes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """In these folders a lake is opened once for a test, but where processes die."""
+    folder = request.path.parent.name
+    with contextlib.ExitStack() as closing:
+        if folder in {"pull", "replay"} and not request.node.get_closest_marker("crash"):
+            closing.enter_context(lakes_stay_open())
+        yield
 
 
 @pytest.fixture

@@ -1,19 +1,28 @@
-"""What all tests of pulls share."""
+"""A sandbox for each file of pulls, and a project of it for each test."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import pytest
 
-from tests.mirroring import lakes_stay_open
+from mirror.sandbox import Sandbox
+
+_numbers = itertools.count(1)
 
 
-@pytest.fixture(autouse=True)
-def _lakes(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A lake is opened once for a test, but where processes die."""
-    if request.node.get_closest_marker("crash"):
-        yield
-        return
-    with lakes_stay_open():
-        yield
+@pytest.fixture(scope="module")
+def server() -> Iterator[Sandbox]:
+    """One sandbox for a file."""
+    with Sandbox.start() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def project(server: Sandbox) -> Iterator[str]:
+    """A project that no other test uses; what a test made of the server ends with it."""
+    server.requests.clear()
+    yield f"project-{next(_numbers)}"
+    server.faults.clear()
+    server.state.history_includes_exported = True

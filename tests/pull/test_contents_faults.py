@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,22 +19,12 @@ from tests.pull.contents import assert_equal, failures, fill, mirror_of
 from tests.soaking import thin
 from tests.truth import broken_objects
 
-_numbers = itertools.count(1)
-
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Sandbox]:
     """One sandbox for this file; its addresses last a minute of its own clock."""
     with Sandbox.start(storage_url_ttl_s=60.0) as sandbox:
         yield sandbox
-
-
-@pytest.fixture
-def project(server: Sandbox) -> Iterator[str]:
-    """A project that no other test uses."""
-    server.requests.clear()
-    yield f"faults-{next(_numbers)}"
-    server.faults.clear()
 
 
 STORAGE = Match(kind="storage")

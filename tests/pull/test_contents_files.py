@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
 
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
 from tests.mirroring import ENTITY, Mirror
 from tests.pull.contents import assert_equal, fill, mirror_of
-
-_numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Sandbox]:
-    """One sandbox for this file."""
-    with Sandbox.start() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def project(server: Sandbox) -> str:
-    """A project that no other test uses."""
-    server.requests.clear()
-    return f"files-{next(_numbers)}"
 
 
 def held_files(mirror: Mirror) -> dict[str, dict[str, Any]]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,22 +12,6 @@ from mirror.sandbox import Fault, Match, Sandbox
 from tests.mirroring import ENTITY, Mirror
 from tests.pull.contents import assert_equal, history, mirror_of
 from tests.soaking import thin
-
-_numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Sandbox]:
-    """One sandbox for this file."""
-    with Sandbox.start() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def project(server: Sandbox) -> Iterator[str]:
-    """A project that no other test uses."""
-    yield f"tails-{next(_numbers)}"
-    server.state.history_includes_exported = True
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -18,23 +18,13 @@ from tests.soaking import thin
 
 RUNS = Match(kind="graphql", operation="MirrorRuns")
 Lie = Callable[[dict[str, Any]], Any]
-_numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Sandbox]:
-    """One sandbox for this file."""
-    with Sandbox.start() as sandbox:
-        yield sandbox
 
 
 @pytest.fixture
-def project(server: Sandbox) -> Iterator[str]:
+def project(server: Sandbox, project: str) -> str:
     """A project of its own, of three runs with something of everything."""
-    name = f"frames-{next(_numbers)}"
-    fill(server, name, runs=3)
-    yield name
-    server.faults.clear()
+    fill(server, project, runs=3)
+    return project
 
 
 @pytest.mark.parametrize(

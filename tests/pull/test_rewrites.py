@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,22 +13,7 @@ from tests.mirroring import ENTITY, Mirror
 from tests.pull.contents import assert_equal, history, mirror_of
 from tests.soaking import thin
 
-_numbers = itertools.count(1)
 OTHER = [{"_step": n, "loss": n + 0.25, "text": f"again {n}"} for n in range(20)]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Sandbox]:
-    """One sandbox for this file."""
-    with Sandbox.start() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def project(server: Sandbox) -> Iterator[str]:
-    """A project that no other test uses."""
-    yield f"rewrites-{next(_numbers)}"
-    server.state.history_includes_exported = True
 
 
 @pytest.fixture
