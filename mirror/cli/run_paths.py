@@ -20,7 +20,7 @@ from mirror.run.sdk.paths import id_of_typed, typed_of_id
 from mirror.store.engine.reader import Reader
 from mirror.store.read.names import LISTED, NamedRun, display_names, runs_named, similar_runs
 from mirror.store.read.runs import is_held
-from mirror.texts.visible import visible
+from mirror.texts.visible import visible, visible_name
 
 _FORMS = "ENTITY/PROJECT/RUN_ID, its web address, or an id or a name that just one mirrored run has"
 _NO_PATTERNS = "a pattern stands for no run: `wandb-mirror runs` lists them"
@@ -94,7 +94,7 @@ def shown_names(home: Home, runs: Sequence[RunPath]) -> dict[RunPath, str]:
 def _listed(runs: Sequence[NamedRun]) -> str:
     """Runs with what tells them apart, a line each."""
     lines = [
-        f"  {run.run_path.key}/{typed_of_id(run.run_id)}  {visible(run.display_name or '')}"
+        f"  {run.run_path.key}/{typed_of_id(run.run_id)}  {visible_name(run.display_name or '')}"
         f"  {run.state or ''}  {clock_text(run.created_at, timespec='minutes') if run.created_at else ''}".rstrip()
         for run in runs[:SHOWN]
     ]

@@ -11,7 +11,7 @@ from mirror.store.engine.queries import Queryable
 from mirror.store.read.names import NamedRun, runs_named, similar_runs
 from mirror.store.read.projects import mirrored_projects
 from mirror.texts.naming import NEAR, near
-from mirror.texts.visible import visible
+from mirror.texts.visible import visible, visible_name
 
 SHOWN = 8  # runs that are listed where several fit
 
@@ -85,5 +85,5 @@ def or_near(local: LocalMirror, hint: str, path: RunPath | tuple[str, str]) -> s
 
 
 def _called(run: NamedRun) -> str:
-    name = f" ({visible(run.display_name)})" if run.display_name and run.display_name != run.run_id else ""
+    name = f" ({visible_name(run.display_name)})" if run.display_name and run.display_name != run.run_id else ""
     return f"{visible(f'{run.run_path.key}/{typed_of_id(run.run_id)}')}{name}"

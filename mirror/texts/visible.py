@@ -14,12 +14,19 @@ import re
 _UNSEEN = r"\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
 _ANY = re.compile(rf"[\x00-\x1f{_UNSEEN}]")
 _IN_JSON = re.compile(f"[{_UNSEEN}]")
+NAME_CHARACTERS = 60
 _MARKS = {"\n": "⏎"}
 
 
 def visible(text: str) -> str:
     """A text on one line, in which nothing but characters is left that are seen."""
     return text if text.isascii() and text.isprintable() else _ANY.sub(_escape, text)
+
+
+def visible_name(text: str) -> str:
+    """The same of a name beside others, bounded: whose it is shows from its beginning."""
+    shown = visible(text)
+    return shown if len(shown) <= NAME_CHARACTERS else f"{shown[: NAME_CHARACTERS - 1]}…"
 
 
 def visible_json(text: str) -> str:

@@ -23,6 +23,7 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
             ("vision", "abcd", "calm-lake"),
             ("vision", "fold", "resnet/fold1"),
             ("speech", "xyz1", "happy-sun-1"),
+            ("speech", "long", "endless" * 50),
         ):
             sandbox.state.add_run("acme", project, run_id, display_name=name, history=[{"_step": 0, "loss": 1.0}])
         cli = Cli(folder=tmp_path_factory.mktemp("named")).at(sandbox).configure("acme/vision", "acme/speech")
@@ -60,6 +61,8 @@ def test_what_names_one_run_is_enough(typed: str, run_id: str, named: Cli) -> No
 def test_every_command_that_takes_a_run_takes_such_a_name(at: Cli) -> None:
     assert at("history", "calm-lake", "--json", code=0).json == [{"_step": 0, "loss": 1.0}]
     assert at("status", "calm-lake", "--json", code=0).json["run_id"] == "abcd"
+    assert "acme/vision: " in at("pull", "calm-lake", code=0).err
+    assert "'calm'" in at.fails(5, "pull", "calm").error, "what is pulled is named whole"
     at("checkout", "calm-lake", "out", code=0)
     at("edit", "calm-lake", "--notes", "x", code=0)
     assert [entry["run_id"] for entry in at("outbox", "list", "--run", "calm-lake", "--json", code=0).json] == ["abcd"]
@@ -96,6 +99,7 @@ def test_several_that_fit_are_listed_with_what_tells_them_apart(named: Cli) -> N
         ("acme/vison/big50k", "acme/vision/big50k"),
         ("vision/big5k", "acme/vision/big50k"),
         ("calm-lak3", "acme/vision/abcd"),
+        ("acme/speech/lon", f"acme/speech/long  {('endless' * 50)[:59]}…  finished"),
         ("acme/vision/calm-lake", "acme/vision/abcd"),  # a name where a path has the id
     ],
 )
@@ -148,6 +152,7 @@ def test_in_python_the_sdks_meaning_of_a_path_comes_first(cli: Cli, sandbox: San
     ("typed", "said"),
     [
         ("acme/vison/big50k", "did you mean acme/vision/big50k (happy-sun-1)?"),
+        ("acme/speech/lon", f"did you mean acme/speech/long ({('endless' * 50)[:59]}…)?"),
         ("acme/vison/nothing-like-it", "did you mean acme/vision/…?"),
         ("acme/vision/calm-lake", "did you mean acme/vision/abcd (calm-lake)?"),
         ("happy-sun-1", "fits 2 runs: acme/"),

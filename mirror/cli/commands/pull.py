@@ -16,7 +16,7 @@ from mirror.cli.clients import open_client
 from mirror.cli.filter_text import EXAMPLE
 from mirror.cli.lake import lake_to_write
 from mirror.cli.names import warn_of_states
-from mirror.cli.run_paths import parse_run_path
+from mirror.cli.run_paths import find_run, parse_run_path
 from mirror.cli.setting import SOURCE_HINT, Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, on_terminal, print_json, say, size, write
 from mirror.cli.terminal.progress import Bars, Lines
@@ -76,7 +76,8 @@ def command(
 
     Without RUN, every configured source is pulled: what is new or moved since the last pull, and now and then
     everything; with --filter, --state, --tag or --since only some runs, and the next pull without takes the others.
-    With RUN (ENTITY/PROJECT/RUN_ID), only those runs are read again. Where a daemon runs, it does this.
+    With RUN (ENTITY/PROJECT/RUN_ID, or the id or display name of one mirrored run), only those runs are read again.
+    Where a daemon runs, it does this.
     """
     setting = find_setting(home, config)
     if "" in (filters, since, *states, *tags):  # a variable of a shell that is not set is no wish for all runs
@@ -89,7 +90,7 @@ def command(
         warn_of_states((state for source in chosen for state in source.states), setting.home)
     request = PullRequest(
         sources=chosen,
-        runs=tuple(parse_run_path(text, chosen) for text in runs),
+        runs=tuple(parse_run_path(text, chosen) if sources else find_run(text, setting, whole=True) for text in runs),
         force_walk=reconcile or accept_missing,
         accept_missing=accept_missing,
         retry_quarantined=retry_quarantined,

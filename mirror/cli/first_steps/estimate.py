@@ -45,10 +45,10 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
         if not self.runs:
             return "there are no runs yet"
         unknown = ["exports"] * (self.exports > 0 and self.export_bytes is None) + ["artifacts"] * (self.artifacts > 0)
-        more = f", not counting the bytes of {' and '.join(unknown)}," if unknown else ""
+        more = f" (without the bytes of {' and '.join(unknown)})" if unknown else ""
         return (
             f"a first pull of {plural(self.runs, 'run')} takes about {plural(self.requests, 'request')},"
-            f" {plural(self.downloads, 'download')} and {size(self.bytes)}{more or ':'} some"
+            f" {plural(self.downloads, 'download')} and {size(self.bytes)}{more}: some"
             f" {span(max(1.0, self.seconds))} at {size(RATE)}/s (by the latest {plural(self.sampled, 'run')};"
             " `wandb-mirror pull --dry-run` counts)"
         )
