@@ -95,29 +95,33 @@ def read(mirror: Mirror, name: str, run: str = ENDED) -> Any:
     return READ[next(part for part in READ if part in name)](Api(home=mirror.home.root).run(f"{ENTITY}/p/{run}"))
 
 
-@pytest.mark.parametrize("name", thin(EMPTY.keys(), keep=TELLING))
+# What says nothing of one another is told at once; one after the other, it is for `soak`.
+@pytest.mark.parametrize("names", thin([(TELLING,), *(((name,),) for name in EMPTY)], keep=[(TELLING,)]))
 def test_nothing_where_something_is_counted_is_a_failure_and_no_empty_answer(
-    server: Sandbox, home: Home, name: str
+    server: Sandbox, home: Home, names: tuple[str, ...]
 ) -> None:
-    lie, item = EMPTY[name]
+    items = {EMPTY[name][1] for name in names}
     mirror = mirror_of(server, home, "p")
-    server.faults.add(Fault.lie(lie))
+    server.faults.add(*(Fault.lie(EMPTY[name][0]) for name in names))
     report = mirror.pull()
     assert report.errors == []
     assert report.failures > 0
-    assert {(ENDED, item), (ACTIVE, item)} <= set(failures(mirror)) <= {(f"r{n:03}", item) for n in range(3)}
+    found = set(failures(mirror))
+    assert {(run, item) for run in (ENDED, ACTIVE) for item in items} <= found
+    assert found <= {(f"r{n:03}", item) for n in range(3) for item in items}
     for run in (ENDED, ACTIVE):
-        with pytest.raises(NotMirrored):
-            read(mirror, name, run)
+        for name in names:
+            with pytest.raises(NotMirrored):
+                read(mirror, name, run)
     mirror.pull()
-    assert failures(mirror)[ENDED, item]["attempts"] == 2
+    assert all(failures(mirror)[ENDED, item]["attempts"] == 2 for item in items)
     server.faults.clear()
     assert mirror.pull().failures == 0
     assert failures(mirror) == {}
     assert_equal(server, mirror, "p")
 
 
-@pytest.mark.parametrize("name", thin(SHORT.keys(), keep=["files", "versions"]))
+@pytest.mark.parametrize("name", thin(SHORT.keys(), keep=["versions"]))
 def test_a_list_that_is_too_short_is_taken_and_named_and_tried_again(server: Sandbox, home: Home, name: str) -> None:
     lie, item, words = SHORT[name]
     mirror = mirror_of(server, home, "p")
@@ -146,23 +150,33 @@ def test_fewer_rows_of_system_metrics_than_are_counted_are_taken_since_servers_s
     assert_equal(server, mirror, "p")
 
 
+AT_ONCE = ("null files", "no rows of system metrics", "lines")
+
+
 @pytest.mark.parametrize(
-    "name", thin([*EMPTY, *SHORT, *SAMPLED], keep=["null files", "no rows of system metrics", "lines", *SAMPLED])
+    "names",
+    thin(
+        [(AT_ONCE,), *(((name,),) for name in (*EMPTY, *SHORT, *SAMPLED))],
+        keep=[(AT_ONCE,), *(((name,),) for name in SAMPLED)],
+    ),
 )
-def test_what_is_held_stays_when_a_list_is_shorter_than_its_count(server: Sandbox, home: Home, name: str) -> None:
+def test_what_is_held_stays_when_a_list_is_shorter_than_its_count(
+    server: Sandbox, home: Home, names: tuple[str, ...]
+) -> None:
+    found = EMPTY | SHORT | SAMPLED
     mirror = mirror_of(server, home, "p")
     assert mirror.pull().failures == 0
     held = everything(mirror)
     touch(server)
-    server.faults.add(Fault.lie((EMPTY | SHORT | SAMPLED)[name][0]))
+    server.faults.add(*(Fault.lie(found[name][0]) for name in names))
     for _ in range(2):
         assert mirror.pull(force_walk=True).errors == []
         now = everything(mirror)
         assert {part: rows for part, rows in now.items() if part != "runs"} == {
             part: rows for part, rows in held.items() if part != "runs"
         }
-    item = (EMPTY | SHORT | SAMPLED)[name][1]
-    assert item.startswith("system metrics") or (ENDED, item) in failures(mirror)
+    for item in (found[name][1] for name in names):
+        assert item.startswith("system metrics") or (ENDED, item) in failures(mirror)
     server.faults.clear()
     server.clock.advance(7200)
     mirror.pull(force_walk=True)
