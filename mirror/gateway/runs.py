@@ -88,7 +88,9 @@ class RunBatch:
         self.project = project
         self.run_ids = run_ids
         self._shared: dict[str, Any] = {}
-        self._rows = rows_of(context, project, run_ids, sorted(documents)) if rows is None else rows
+        # Of one run all documents come with its row: whoever asks for one of them will ask for others.
+        names = DOCUMENTS if len(run_ids) == 1 else sorted(documents)
+        self._rows = rows_of(context, project, run_ids, names) if rows is None else rows
         self._more: dict[DocumentName, Rows] = {}
         waiting = context.waiting.get(project, {})
         made = runs_to_be_made({run_id: waiting[run_id] for run_id in run_ids if run_id in waiting}) if waiting else {}
