@@ -130,11 +130,13 @@ def _node(run: RunNode, name: str, row: RunFile | None, queued: Pending | None) 
 
 
 def _file_count(run: RunNode, _info: Info) -> int:
-    if len(run.batch.run_ids) > 1 and not queued_files(run.pending):
-        count = run.batch.recall("file counts", count_files).get(run.held.run_id, 0)
-        if count:
-            return count
-    return len(_chosen(run, queued_files(run.pending), None, None))
+    queued = queued_files(run.pending)
+    if queued:
+        return len(_chosen(run, queued, None, None))
+    count = run.batch.recall("file counts", count_files).get(run.held.run_id, 0)
+    if not count and run.held.run_id in run.batch.incomplete and (error := _lacking(run)) is not None:
+        raise error
+    return count
 
 
 def _field(name: str) -> Resolver:

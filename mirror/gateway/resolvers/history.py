@@ -113,8 +113,11 @@ def _events_tail(run: RunNode, info: Info) -> str:
 
 
 def _event_count(run: RunNode, _info: Info) -> int:
-    counts = run.batch.recall("event counts", count_events)
-    return counts.get(run.held.run_id, 0)
+    count = run.batch.recall("event counts", count_events).get(run.held.run_id, 0)
+    is_judged = not count and run.held.run_id in run.batch.incomplete
+    if is_judged and (error := system_metrics_not_mirrored(run.facts)) is not None:
+        raise error
+    return count
 
 
 def _history_tail(run: RunNode, _info: Info) -> str:
