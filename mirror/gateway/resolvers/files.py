@@ -11,13 +11,13 @@ from mirror.errors import NotMirrored
 from mirror.gateway.context import RequestContext
 from mirror.gateway.runs import RunNode
 from mirror.records.operations import UploadFile
-from mirror.records.texts import storable
 from mirror.run.downloads import Content
 from mirror.run.file_names import chosen_names, files_not_held, queued_files
 from mirror.run.files import content_of_file
 from mirror.run.pending.local import Pending
 from mirror.store.read.files import RunFile, list_file_names, read_files
 from mirror.store.read.run_counts import count_files
+from mirror.texts.values import storable
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.paging import connection, edges_by_place, place_after
 from mirror.wandb_protocol.resolvers import Info, Resolver, Resolvers, constant
