@@ -227,7 +227,7 @@ PROMISES = (
                 "test_what_is_not_mirrored_is_an_error_with_its_command",
                 "test_long_documents_end_a_page_early_and_lose_no_run",
             ),
-            **files("gateway", "slow_clients"),
+            **files("gateway", "slow_clients questions"),
             "gateway/test_http.py": (
                 "test_without_the_key_nothing_is_answered_and_a_wrong_one_is_refused",
                 "test_an_address_is_bound_to_its_path_and_its_time",

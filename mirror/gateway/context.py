@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
 from typing import Self, TypeVar
 
 from mirror.gateway.addresses import Addresses
-from mirror.gateway.memory import CommitMemory, NewestCommit
-from mirror.run.pending.local import LocalMirror, Pending
+from mirror.gateway.memory import CommitMemory, NewestCommit, Queue, Waiting
+from mirror.run.pending.local import LocalMirror
 from mirror.store.engine.meta import last_commit
 from mirror.store.engine.queries import Snapshot
 from mirror.wandb_protocol.paging import PageLimits
@@ -28,6 +28,7 @@ class Shared:
     mirror: LocalMirror
     memory: CommitMemory
     newest: NewestCommit
+    queue: Queue
     limits: PageLimits
     read_only: bool = False  # whether every change is refused
 
@@ -50,9 +51,9 @@ class RequestContext:
         self._closing = contextlib.ExitStack()
 
     @cached_property
-    def waiting(self) -> Mapping[ProjectPath, Mapping[str, Sequence[Pending]]]:
+    def waiting(self) -> Waiting:
         """What is queued, by project and run id."""
-        return self.mirror.waiting()
+        return self._shared.queue.waiting()
 
     @cached_property
     def commit(self) -> int:
@@ -79,7 +80,7 @@ class RequestContext:
     @cached_property
     def _opened(self) -> tuple[Snapshot, int]:
         newest = self._shared.newest
-        looked = newest.look()
+        looked = newest.stamp.look()
         lake = self._closing.enter_context(self.mirror.reader.snapshot())
         commit = last_commit(lake)
         newest.learn(looked, commit)

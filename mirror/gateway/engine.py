@@ -28,7 +28,7 @@ from mirror.errors import MirrorError
 from mirror.gateway.absent import refuse_the_rest
 from mirror.gateway.addresses import Addresses
 from mirror.gateway.context import RequestContext, Shared
-from mirror.gateway.memory import CommitMemory, NewestCommit
+from mirror.gateway.memory import CommitMemory, NewestCommit, Queue
 from mirror.run.pending.local import LocalMirror
 from mirror.wandb_protocol.documents import RefusedDocument, checked_document
 from mirror.wandb_protocol.errors import RequestRefused, errors_object, json_body, resolver_error, status_of
@@ -74,6 +74,7 @@ class Engine:
             mirror=mirror,
             memory=CommitMemory(),
             newest=NewestCommit(mirror.home),
+            queue=Queue(mirror),
             limits=PAGE_LIMITS,
             read_only=read_only,
         )

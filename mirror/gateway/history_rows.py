@@ -7,17 +7,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mirror.gateway.runs import RunNode
+from mirror.gateway.runs import RunNode, parsed
 from mirror.run.history.held import lacking_history
 from mirror.store.history.sampling import evenly
+from mirror.store.objects.objects import Objects
 from mirror.store.read.histories import StoredHistory, stored_histories
 from mirror.texts.steps import STEP
 from mirror.wandb_protocol.errors import RequestRefused
-
-if TYPE_CHECKING:
-    from mirror.store.history.rows import HistoryRows  # brings all of pyarrow, which many scripts never need
 
 MOST_BYTES = 256 * 1024 * 1024  # of the rows of one answer
 _LAST = 2**63 - 1
@@ -43,18 +41,18 @@ class RunRows:
     def in_steps(self, min_step: int | None, max_step: int | None, samples: int) -> list[str]:
         """Rows of the steps in `[min_step, max_step)`, or evenly spread ones where there are more, as JSON texts."""
         if min_step is None and max_step is None:
-            return self._spelled(self._rows.sample(None, samples))
+            return self._spelled(self._opened.rows.sample(None, samples))
         bounds = (0 if min_step is None else min_step), (_LAST if max_step is None else max_step)
         if bounds[0] >= bounds[1]:
             return []
-        return _spread(self._spelled(chain.from_iterable(self._rows.batches(None, *bounds, "all"))), samples)
+        return _spread(self._spelled(chain.from_iterable(self._opened.rows.batches(None, *bounds, "all"))), samples)
 
     def by_spec(self, keys: Sequence[str], min_step: int | None, max_step: int | None, samples: int) -> list[Row]:
         """Rows that hold all keys, in the steps of `[min_step, max_step]`, sampled down."""
         if min_step is None and max_step is None:
-            return self._rows.sample(keys, samples)
+            return self._opened.rows.sample(keys, samples)
         bounds = (0 if min_step is None else min_step), (_LAST if max_step is None else max_step + 1)
-        rows = chain.from_iterable(self._rows.batches(keys, *bounds, "all"))
+        rows = chain.from_iterable(self._opened.rows.batches(keys, *bounds, "all"))
         return _spread([{key: row[key] for key in keys} for row in rows], samples)
 
     def last(self) -> list[str]:
@@ -65,35 +63,51 @@ class RunRows:
 
     def tail_rows(self) -> Iterator[Row]:
         """Rows that no export holds, as the server sent them."""
-        return map(_parsed, self.stored.tail)
+        return map(parsed, self.stored.tail)
 
     @cached_property
-    def _rows(self) -> HistoryRows:
-        from mirror.store.history.rows import HistoryRows
-
-        return HistoryRows(self._run.batch.context.mirror.objects, self.stored, self._run.facts._known_summary)
-
-    @cached_property
-    def _sent(self) -> Mapping[int, tuple[frozenset[str], str]]:
-        """By step: the keys of a row that no export holds, and its text."""
-        sent = {}
-        for text, row in zip(self.stored.tail, self.tail_rows(), strict=True):
-            if isinstance(step := row.get(STEP), int | float):
-                sent[int(step)] = frozenset(key for key, value in row.items() if value is not None), text
-        return sent
+    def _opened(self) -> _Opened:
+        run, ctx = self._run, self._run.batch.context
+        summary = parsed(run.batch.text(run.held.run_id, "summary"))
+        return ctx.recall(
+            ("opened history", run.path), lambda _lake: _Opened(ctx.mirror.objects, self.stored, summary), _Opened.weigh
+        )
 
     def _spelled(self, rows: Iterable[Row]) -> list[str]:
         """Rows as texts: as they were sent, where the export adds nothing to them."""
         texts, size = [], 0
         for row in rows:
-            keys, text = self._sent.get(row[STEP], (frozenset(), ""))
+            keys, text = self._opened.sent.get(row[STEP], (frozenset(), ""))
             if keys != row.keys():
-                text = json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=_plain)
+                text = _encode(row)
             size += len(text)
             if size > MOST_BYTES:
                 raise RequestRefused("these rows are too large for one answer: ask for fewer at a time", status=413)
             texts.append(text)
         return texts
+
+
+class _Opened:
+    """A history that several requests read: what is known of its parts, and the rows of its tail.
+
+    Its exports are opened by each read and closed again.
+    """
+
+    def __init__(self, objects: Objects, stored: StoredHistory, summary: Mapping[str, Any]) -> None:
+        from mirror.store.history.rows import HistoryRows
+
+        self.rows = HistoryRows(objects, stored, lambda: summary)
+        self.sent: dict[int, tuple[frozenset[str], str]] = {}  # by step: keys of a row that no export holds, its text
+        for text in stored.tail:
+            row = parsed(text)
+            if isinstance(step := row.get(STEP), int | float):
+                self.sent[int(step)] = frozenset(key for key, value in row.items() if value is not None), text
+        facts = stored.facts
+        self._bytes = 50_000 + 8 * (facts.rows_held if facts is not None else 0) + 8 * sum(map(len, stored.tail))
+
+    def weigh(self) -> int:
+        """Bytes that it takes, about."""
+        return self._bytes
 
 
 def _weight(stored: Mapping[str, StoredHistory]) -> int:
@@ -104,13 +118,11 @@ def _spread(rows: list[Any], samples: int) -> list[Any]:
     return rows if len(rows) <= samples else [rows[place] for place in evenly(len(rows), samples)]
 
 
-def _parsed(text: str) -> Row:
-    row = json.loads(text)
-    return row if isinstance(row, dict) else {}
-
-
 def _plain(value: Any) -> Any:
     """A value that JSON lacks: times, as W&B's exports have them, and bytes."""
     if isinstance(value, dt.datetime | dt.date | dt.time):
         return value.isoformat()
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain).encode

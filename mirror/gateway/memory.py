@@ -8,11 +8,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from mirror.layout import Home
+from mirror.run.pending.local import LocalMirror, Pending
 
+Waiting = Mapping[tuple[str, str], Mapping[str, Sequence[Pending]]]
 MOST_BYTES = 128 * 1024 * 1024  # kept at a time, as the values weigh themselves
 SMALL = 1_000  # bytes: what a value weighs that does not say
 T = TypeVar("T")
@@ -52,26 +55,25 @@ class CommitMemory:
         return value
 
 
-class NewestCommit:
-    """The number of the newest commit, known without a question while the catalog's files are as they were.
+class Stamp:
+    """How some files or folders are, as far as that tells whether they changed.
 
     Args:
-        home: whose lake.
+        paths: which; they need not be there.
     """
 
     _SETTLED_S = 2.0  # two changes within one tick of a file system's clock look like one
 
-    def __init__(self, home: Home) -> None:
-        self._files = (home.catalog, home.catalog.with_name(f"{home.catalog.name}-wal"))
-        self._known: tuple[tuple[object, ...], int] | None = None
+    def __init__(self, *paths: Path) -> None:
+        self._paths = paths
 
     def look(self) -> tuple[object, ...] | None:
-        """How the catalog's files are now; None where they changed too recently for that to tell anything."""
+        """Another value after any change; None where they changed too recently for that to be so."""
         newest: float = 0.0
         looked: list[tuple[int, ...] | None] = []
-        for file in self._files:
+        for path in self._paths:
             try:
-                at = file.stat()
+                at = path.stat()
             except OSError:
                 looked.append(None)
                 continue
@@ -79,10 +81,22 @@ class NewestCommit:
             looked.append((at.st_mtime_ns, at.st_size, at.st_ino))
         return None if time.time() - newest < self._SETTLED_S else tuple(looked)
 
+
+class NewestCommit:
+    """The number of the newest commit, known without a question while the catalog's files are as they were.
+
+    Args:
+        home: whose lake.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self.stamp = Stamp(home.catalog, home.catalog.with_name(f"{home.catalog.name}-wal"))
+        self._known: tuple[tuple[object, ...], int] | None = None
+
     def known(self) -> int | None:
         """The newest commit; None where it has to be asked for."""
         known = self._known
-        return known[1] if known is not None and known[0] == self.look() else None
+        return known[1] if known is not None and known[0] == self.stamp.look() else None
 
     def learn(self, looked: tuple[object, ...] | None, commit: int) -> None:
         """Take what the lake said.
@@ -93,3 +107,26 @@ class NewestCommit:
         """
         if looked is not None:
             self._known = looked, commit
+
+
+class Queue:
+    """What waits in the outbox, read again only where its folders changed.
+
+    Args:
+        mirror: whose.
+    """
+
+    def __init__(self, mirror: LocalMirror) -> None:
+        self._mirror = mirror
+        self._stamp = Stamp(*(mirror.home.outbox / state for state in ("new", "claimed", "conflict")))
+        self._known: tuple[tuple[object, ...], Waiting] | None = None
+
+    def waiting(self) -> Waiting:
+        """By project and run id."""
+        looked, known = self._stamp.look(), self._known
+        if known is not None and known[0] == looked:
+            return known[1]
+        waiting = self._mirror.waiting()
+        if looked is not None:
+            self._known = looked, waiting
+        return waiting

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from mirror.gateway.context import ProjectPath, RequestContext
 from mirror.gateway.run_rows import Rows, rows_of
-from mirror.records.addresses import RunPath
+from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.operations import Create, Edit, Operation
 from mirror.run.facts import RunFacts
 from mirror.run.pending.listing import runs_to_be_made
@@ -17,6 +17,7 @@ from mirror.run.pending.local import Pending
 from mirror.run.pending.overlay import overlaid, overlaid_config, overlaid_summary
 from mirror.run.wire import as_dict
 from mirror.store.engine.queries import Queryable
+from mirror.store.read.failures import open_failures
 from mirror.store.read.runs import DocumentName, Documents, LaterFacts, LightRun, read_later_facts
 from mirror.wandb_protocol.wire import spell
 
@@ -88,12 +89,31 @@ class RunBatch:
         self.project = project
         self.run_ids = run_ids
         self._shared: dict[str, Any] = {}
-        self._rows = rows_of(context, project, run_ids, sorted(documents)) if rows is None else rows
+        # Of one run all documents come with its row: whoever asks for one of them will ask for others.
+        names = DOCUMENTS if len(run_ids) == 1 else sorted(documents)
+        self._rows = rows_of(context, project, run_ids, names) if rows is None else rows
         self._more: dict[DocumentName, Rows] = {}
         waiting = context.waiting.get(project, {})
         made = runs_to_be_made({run_id: waiting[run_id] for run_id in run_ids if run_id in waiting}) if waiting else {}
         lights = made | {run_id: light for run_id, (light, _) in self._rows.items()}
         self.nodes = [RunNode(self, lights[run_id], waiting.get(run_id, ())) for run_id in run_ids if run_id in lights]
+
+    @cached_property
+    def incomplete(self) -> frozenset[str]:
+        """Ids of the runs of which a pull left something behind; all, where parts are not asked for, or not to be had.
+
+        Of the others nothing is held of a kind where there is nothing.
+        """
+        source = self.context.mirror.source(*self.project)
+        lack = self.context.mirror.lack_of("files", "console lines", "system metrics")
+        if lack is not None or (source is not None and not source.streams):
+            return frozenset(self.run_ids)
+        failing = self.context.recall(
+            ("failures", self.project),
+            lambda lake: open_failures(lake, ProjectKey(*self.project)),
+            lambda failures: 300 * len(failures),
+        )
+        return frozenset(run_id for run_id, _ in failing)
 
     def text(self, run_id: str, name: DocumentName) -> str | None:
         """A document of one run, read for all of them."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 
+from mirror.errors import NotMirrored
 from mirror.records.operations import DeleteFile, UploadFile
 from mirror.run.facts import RunFacts
 from mirror.run.not_held import not_held
@@ -36,28 +38,42 @@ def selected_names(
     Raises:
         NotMirrored: the pull could not list them.
     """
-    listed = listed_names(run, queued, [storable(name) for name in names] or None)
-    if pattern:
-        matches = like(storable(pattern))
-        return [name for name in listed if matches(name)]
-    return listed
+    among = [storable(name) for name in names] or None
+    listed = list_file_names(run._local.reader, run._run_path, among)
+    return chosen_names(listed, queued, among, pattern, partial(files_not_held, run))
 
 
-def listed_names(run: RunFacts, queued: Mapping[str, Pending | None], among: Sequence[str] | None = None) -> list[str]:
-    """Names of the files as they will be, sorted.
+def files_not_held(run: RunFacts) -> NotMirrored | None:
+    """What to say of a run of which no file is known; None when it has none."""
+    return not_held(run, "files of {} are", "files", "files")
+
+
+def chosen_names(
+    listed: Collection[str],
+    queued: Mapping[str, Pending | None],
+    among: Collection[str] | None,
+    pattern: str | None,
+    lacking: Callable[[], NotMirrored | None],
+) -> list[str]:
+    """The same of names that were read already.
 
     Args:
-        run: whose.
+        listed: those that the server listed, of `among` or all.
         queued: see `queued_files`.
-        among: only these; None for all.
+        among: exact names; None for all.
+        pattern: as SQL's LIKE takes it.
+        lacking: tells why nothing is held, see `files_not_held`; asked only where nothing is.
 
     Raises:
         NotMirrored: the pull could not list them.
     """
-    listed = set(list_file_names(run._local.reader, run._run_path, among))
+    held = {name for name in listed if among is None or name in among}
     added = {name for name, item in queued.items() if item is not None and (among is None or name in among)}
-    knows = bool(listed) or (among is not None and added.issuperset(among))
-    if not knows and (error := not_held(run, "files of {} are", "files", "files")) is not None:
+    knows = bool(held) or (among is not None and added.issuperset(among))
+    if not knows and (error := lacking()) is not None:
         raise error
-    hidden = {name for name, item in queued.items() if item is None}
-    return sorted((listed | added) - hidden)
+    shown = sorted((held | added) - {name for name, item in queued.items() if item is None})
+    if not pattern:
+        return shown
+    matches = like(storable(pattern))
+    return [name for name in shown if matches(name)]

@@ -17,7 +17,7 @@ from mirror.records.operations import DeleteFile, UploadFile
 from mirror.run.api_paths import ApiPaths
 from mirror.run.downloads import Content, check_name, has_equal, write_out
 from mirror.run.facts import RunFacts
-from mirror.run.file_names import listed_names, queued_files, selected_names
+from mirror.run.file_names import queued_files, selected_names
 from mirror.run.pending.local import LocalMirror, Pending
 from mirror.run.sdk.attrs import Attrs
 from mirror.run.sdk.calls import as_comm_error
@@ -190,7 +190,8 @@ class Files(SizedPages[File]):
 
     @cached_property
     def _total(self) -> int:
-        return len(self._names if not self._wanted and not self._pattern else listed_names(self.run, self._overlay))
+        is_all = not self._wanted and not self._pattern
+        return len(self._names if is_all else selected_names(self.run, self._overlay, (), None))
 
     def _count(self) -> int:
         return len(self._names)

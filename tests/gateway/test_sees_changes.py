@@ -196,3 +196,28 @@ def test_long_documents_end_a_page_early_and_lose_no_run(server: Sandbox, tmp_pa
             after = found["edges"][-1]["cursor"]
         assert seen == [f"l{number:02}" for number in range(40)]
         assert pages == 2
+
+
+def test_what_else_a_web_page_asks_of_runs_is_answered(gateway: Served, place: Mirror, server: Sandbox) -> None:
+    metadata = b'{"program": "train.py", "args": ["--lr", 1], "cpu_count": 8, "git": {"remote": "r", "commit": "c"}}'
+    server.clock.advance(60)
+    run = server.state.add_run("team", "proj", "told", state="running", host="box")
+    server.state.add_file("team", "proj", "told", "wandb-metadata.json", metadata)
+    run.events[:] = [{"_timestamp": 1.0, "system.cpu": 1}, {"_timestamp": 2.0, "system.cpu": 3}]
+    place.pull()
+    found = gateway.ask(
+        """{ project(name: "proj", entityName: "team") { totalRuns runActiveCount(filters: "{\\"name\\": \\"told\\"}")
+        run(name: "told") { host running failed storageBytes eventsLineCount eventsTail logLineCount logLines { edges {
+        cursor } } runInfo { program args cpuCount gpuCount git { remote commit } } } } }"""
+    )
+    project = found["data"]["project"]
+    assert "errors" not in found
+    assert project["runActiveCount"] == 1 < project["totalRuns"]
+    assert project["run"] == {
+        "host": "box", "running": True, "failed": False, "storageBytes": len(metadata), "eventsLineCount": 2,
+        "eventsTail": '["{\\"_timestamp\\":2.0,\\"system.cpu\\":3}"]', "logLineCount": 0, "logLines": None,
+        "runInfo": {
+            "program": "train.py", "args": ["--lr", "1"], "cpuCount": 8, "gpuCount": None,
+            "git": {"remote": "r", "commit": "c"},
+        },
+    }  # fmt: skip

@@ -6,7 +6,7 @@ resolver is refused (`absent`).
 
 from __future__ import annotations
 
-from mirror.gateway.resolvers import console, files, history, projects, run_listings, runs, server, viewer
+from mirror.gateway.resolvers import console, files, history, projects, run_info, run_listings, runs, server, viewer
 from mirror.wandb_protocol.resolvers import Resolvers
 
 TABLES: tuple[Resolvers, ...] = (
@@ -15,6 +15,7 @@ TABLES: tuple[Resolvers, ...] = (
     projects.RESOLVERS,
     run_listings.RESOLVERS,
     runs.RESOLVERS,
+    run_info.RESOLVERS,
     history.RESOLVERS,
     console.RESOLVERS,
     files.RESOLVERS,

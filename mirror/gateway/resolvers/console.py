@@ -53,8 +53,10 @@ def _log_lines(
 
 
 def _log_line_count(run: RunNode, _info: Info) -> int:
-    counts = run.batch.recall("console lines", count_console_lines)
-    return counts.get(run.held.run_id, 0)
+    count = run.batch.recall("console lines", count_console_lines).get(run.held.run_id, 0)
+    if not count and run.held.run_id in run.batch.incomplete and (error := console_not_mirrored(run.facts)) is not None:
+        raise error
+    return count
 
 
 RESOLVERS: Resolvers = {"Run.logLines": _log_lines, "Run.logLineCount": _log_line_count}

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mirror.errors import NotMirrored
 from mirror.gateway.context import RequestContext
 from mirror.gateway.runs import RunNode
-from mirror.records.operations import DeleteFile, UploadFile
+from mirror.records.operations import UploadFile
 from mirror.run.downloads import Content
-from mirror.run.file_names import listed_names, queued_files, selected_names
+from mirror.run.file_names import chosen_names, files_not_held, queued_files
 from mirror.run.files import content_of_file
 from mirror.run.pending.local import Pending
-from mirror.store.read.files import RunFile, read_files
+from mirror.store.read.files import RunFile, list_file_names, read_files
 from mirror.store.read.run_counts import count_files
+from mirror.texts.values import storable
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.paging import connection, edges_by_place, place_after
 from mirror.wandb_protocol.resolvers import Info, Resolver, Resolvers, constant
 from mirror.wandb_protocol.wire import typed_id
+
+FEW = 1000  # files of a run that are read together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +60,10 @@ def _files(
         raise RequestRefused("give names or pattern, not both")
     ctx = run.batch.context
     queued = queued_files(run.pending)
-    chosen = _chosen(run, queued, tuple(names or ()), pattern)
+    chosen = _chosen(run, queued, names, pattern)
     start = place_after(after)
     shown = chosen[start : start + ctx.limits.size(first)]
-    key = ("files", run.path, tuple(shown))
-    rows = ctx.recall(key, lambda lake: read_files(lake, run.path, shown), lambda files: 500 * len(files))
+    rows = _rows(run, shown)
     nodes = [_node(run, name, rows.get(name), queued.get(name)) for name in shown]
     return connection(
         edges_by_place(nodes, start), more=start + len(shown) < len(chosen), totalCount=len(chosen), uploadHeaders=[]
@@ -68,15 +71,34 @@ def _files(
 
 
 def _chosen(
-    run: RunNode, queued: Mapping[str, Pending | None], names: Sequence[str], pattern: str | None
-) -> Sequence[str]:
-    """Names of the files that are asked for; many pages ask for the same ones."""
-    if queued:
-        return selected_names(run.facts, queued, names, pattern)
+    run: RunNode, queued: Mapping[str, Pending | None], names: Sequence[str] | None, pattern: str | None
+) -> list[str]:
+    among = frozenset(map(storable, names)) if names else None
+    return chosen_names(_listed(run), queued, among, pattern, partial(_lacking, run))
+
+
+def _lacking(run: RunNode) -> NotMirrored | None:
+    ctx = run.batch.context
+    return ctx.recall(("files not held", run.path, len(run.pending)), lambda _lake: files_not_held(run.facts))
+
+
+def _listed(run: RunNode) -> list[str]:
+    """Names of all files that the server lists: whoever asks for one asks for others."""
     return run.batch.context.recall(
-        ("file names", run.path, names, pattern),
-        lambda _lake: selected_names(run.facts, {}, names, pattern),
-        lambda chosen: 100 * len(chosen),
+        ("file names", run.path),
+        lambda lake: list_file_names(lake, run.path),
+        lambda names: sum(100 + len(name) for name in names),
+    )
+
+
+def _rows(run: RunNode, shown: Sequence[str]) -> Mapping[str, RunFile]:
+    """The files of a page; all of a run that has few."""
+    listed = _listed(run)
+    wanted = tuple(listed if len(listed) <= FEW else shown)
+    return run.batch.context.recall(
+        ("files", run.path, None if len(listed) <= FEW else wanted),
+        lambda lake: read_files(lake, run.path, wanted),
+        lambda files: 600 * len(files),
     )
 
 
@@ -108,10 +130,13 @@ def _node(run: RunNode, name: str, row: RunFile | None, queued: Pending | None) 
 
 
 def _file_count(run: RunNode, _info: Info) -> int:
-    if any(isinstance(operation, UploadFile | DeleteFile) for operation in run.operations):
-        return len(listed_names(run.facts, queued_files(run.pending)))
-    counts = run.batch.recall("file counts", count_files)
-    return counts.get(run.held.run_id, 0) or len(listed_names(run.facts, {}))
+    queued = queued_files(run.pending)
+    if queued:
+        return len(_chosen(run, queued, None, None))
+    count = run.batch.recall("file counts", count_files).get(run.held.run_id, 0)
+    if not count and run.held.run_id in run.batch.incomplete and (error := _lacking(run)) is not None:
+        raise error
+    return count
 
 
 def _field(name: str) -> Resolver:

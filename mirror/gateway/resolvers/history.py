@@ -108,9 +108,16 @@ def _events(run: RunNode, _info: Info, samples: int | None = None) -> list[str]:
     return [spell(row) for row in rows]
 
 
+def _events_tail(run: RunNode, info: Info) -> str:
+    return spell(_events(run, info, samples=2)[-1:])
+
+
 def _event_count(run: RunNode, _info: Info) -> int:
-    counts = run.batch.recall("event counts", count_events)
-    return counts.get(run.held.run_id, 0)
+    count = run.batch.recall("event counts", count_events).get(run.held.run_id, 0)
+    is_judged = not count and run.held.run_id in run.batch.incomplete
+    if is_judged and (error := system_metrics_not_mirrored(run.facts)) is not None:
+        raise error
+    return count
 
 
 def _history_tail(run: RunNode, _info: Info) -> str:
@@ -124,5 +131,6 @@ RESOLVERS: Resolvers = {
     "Run.historyKeys": _history_keys,
     "Run.historyTail": _history_tail,
     "Run.events": _events,
+    "Run.eventsTail": _events_tail,
     "Run.eventsLineCount": _event_count,
 }

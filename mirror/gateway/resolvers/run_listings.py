@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from mirror.gateway.resolvers.projects import ProjectNode
 from mirror.gateway.run_rows import rows_of_page
 from mirror.gateway.runs import RunBatch, RunNode
 from mirror.store.read.runs import DocumentName
+from mirror.wandb_protocol.listing_arguments import filters_object
 from mirror.wandb_protocol.paging import Window, connection
 from mirror.wandb_protocol.resolvers import Info, Resolvers
 from mirror.wandb_protocol.selections import selected_fields
@@ -42,6 +44,14 @@ def _run_count(project: ProjectNode, _info: Info, filters: str | None = None) ->
 
 def _total_runs(project: ProjectNode, _info: Info) -> int:
     return len(_listing(project, None, None).run_ids)
+
+
+def _run_active_count(project: ProjectNode, _info: Info, filters: str | None = None) -> int:
+    """Running runs that match."""
+    tree = filters_object(filters)
+    running = {"state": "running"}
+    wanted = running if tree is None else {"$and": [tree, running]}
+    return len(_listing(project, json.dumps(wanted), None).run_ids)
 
 
 def _runs(
@@ -138,5 +148,6 @@ RESOLVERS: Resolvers = {
     "Project.bucket": _bucket,
     "Project.runCount": _run_count,
     "Project.totalRuns": _total_runs,
+    "Project.runActiveCount": _run_active_count,
     "RunConnection.delta": _delta,
 }

@@ -13,6 +13,11 @@ def count_files(lake: Queryable, project: tuple[str, str], run_ids: Sequence[str
     return _by_run(lake, project, run_ids, "count(*)", f"lake.files WHERE {OF_RUNS} AND status <> 'gone'")
 
 
+def sum_of_files(lake: Queryable, project: tuple[str, str], run_ids: Sequence[str]) -> dict[str, int]:
+    """Bytes of the files that the server lists, by run id."""
+    return _by_run(lake, project, run_ids, "coalesce(sum(size), 0)", f"lake.files WHERE {OF_RUNS} AND status <> 'gone'")
+
+
 def count_console_lines(lake: Queryable, project: tuple[str, str], run_ids: Sequence[str]) -> dict[str, int]:
     """Lines of the console by run id, those before the first that is held among them."""
     return _by_run(lake, project, run_ids, "max(number) + 1", f"lake.console_lines WHERE {OF_RUNS}")
