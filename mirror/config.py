@@ -380,8 +380,6 @@ def _fields_at(where: str) -> list[str]:
 
 def tables_of_file() -> dict[str, type[msgspec.Struct]]:
     """The tables that the file may hold, by name; `source` and `source.watch` may come again."""
-    once = {field.encode_name: field.type for field in msgspec.structs.fields(Config) if field.type in _ONCE}
+    fields = msgspec.structs.fields(Config)
+    once = {field.encode_name: field.type for field in fields if isinstance(field.default, msgspec.Struct)}
     return {**once, "source": SourceSettings, "source.watch": WatchSettings}
-
-
-_ONCE = (ServerSettings, PullSettings, StoreSettings, RetentionSettings, DaemonSettings, HealthSettings)

@@ -8,7 +8,7 @@ from tests.cli.conftest import Cli
 
 WRONG = [
     ("[server]\nbase_ulr = 'x'", "server.base_ulr is not a known setting", "did you mean 'base_url'?"),
-    ("[serve]", "serve is not a known setting", "did you mean 'server'?"),
+    ("[sever]", "sever is not a known setting", "did you mean 'server'?"),
     ("[pull]\nxyzzy = 1", "pull.xyzzy is not a known setting", "overlap_minutes"),
     ("[[source]]\npth = 'a/b'", "source[0].pth is not a known setting", "did you mean 'path'?"),
     ("[server]\ntimeout_s = 'fast'", "server.timeout_s: expected a number, got a text", "timeout_s = 30.0"),

@@ -34,11 +34,16 @@ def metrics(port: int) -> dict[tuple[str, str], float]:
     return {(one.name, " ".join(one.labels.values())): one.value for family in families for one in family.samples}
 
 
+def addresses(service: Service) -> list[str]:
+    """Where the daemon came to listen, its socket for commands included."""
+    return [event["address"] for event in service.events("listening")]
+
+
 def test_it_answers_on_loopback_and_moves_with_the_configuration(sandbox: Sandbox, tmp_path: Path) -> None:
     fill(sandbox)
     port, other = free_port(), free_port()
     with serving(tmp_path, sandbox, more=f'listen = "127.0.0.1:{port}"\n') as service:
-        service.wait_event("listening")
+        wait_for("it listens", lambda: f"127.0.0.1:{port}" in addresses(service))
         service.wait_event("pull_done")
         wait_for("good pulls", lambda: metrics(port).get(("wandb_mirror_pulls_total", "good"), 0) >= 1)
         assert ask(port, "/healthz").json() == {"healthy": True, "state": "online", "findings": []}
@@ -50,7 +55,7 @@ def test_it_answers_on_loopback_and_moves_with_the_configuration(sandbox: Sandbo
         wait_for("it in metrics", lambda: metrics(port)["wandb_mirror_operations_total", "applied"] == 1)
         text = service.cli.config.read_text(encoding="utf-8")
         service.cli.config.write_text(text.replace(str(port), str(other)), encoding="utf-8")
-        service.wait_event("listening", 2)
+        wait_for("it moved", lambda: f"127.0.0.1:{other}" in addresses(service))
         assert findings(other) == []
         service.cli.config.write_text(text.replace("127.0.0.1", "0.0.0.0"), encoding="utf-8")
         assert "HOST:PORT on loopback" in service.wait_event("config_refused")["reason"]
