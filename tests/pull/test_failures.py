@@ -35,7 +35,7 @@ def test_one_poisoned_run_never_stops_the_rest_and_is_taken_when_it_recovers(
     report = mirror.pull()
     assert (report.errors, report.failures) == ([], 1)
     assert len(mirror.run_ids()) == 39
-    assert report.requests <= 40
+    assert report.requests <= 60  # a 5xx may be a field's: with it, the page is asked part by part as well
     (failure,) = mirror.ask("SELECT * FROM failures")
     assert failure["run_id"] == "r0023"
     assert "the database says no" in failure["reason"]
@@ -130,7 +130,8 @@ def test_large_pages_that_fail_are_asked_again_smaller_and_grow_back(
     sandbox.faults.add(Fault.status(status, match=too_large))
     report = mirror.pull()
     assert (report.errors, report.failures, len(mirror.run_ids())) == ([], 0, 300)
-    sizes = [record.variables["first"] for record in sandbox.requests.select("MirrorRuns") if record.status == 200]
+    asked = [record.variables["first"] for record in sandbox.requests.select("MirrorRuns") if record.status == 200]
+    sizes = [size for size in asked if size > 1]  # a page of one asks which field a 5xx may be of
     assert min(sizes) >= 25
     assert max(sizes) > sizes[0]
 
