@@ -67,6 +67,8 @@ def test_a_document_that_is_none_and_a_field_that_is_not_mirrored_are_one_senten
     assert gateway.post([]).status_code == 400
     views = gateway.ask('{ project(name: "local proj", entityName: "contract-team") { views } }')
     assert views["errors"][0]["message"] == "Project.views is not mirrored: only the W&B server knows it"
+    keys = gateway.ask('{ project(name: "local proj", entityName: "contract-team") { runs { historyKeys } } }')
+    assert keys["errors"][0]["message"].startswith("the keys of many runs together are not told here")
     change = gateway.ask('mutation { deleteModel(input: {id: "x"}) { success } }')
     assert "cannot queue it" in change["errors"][0]["message"]
 
