@@ -15,6 +15,7 @@ from mirror.layout import find_home
     ("text", "words"),
     [
         ("[server", "not valid TOML"),
+        ("[serve]\nlisten = '8600'", "serve: listen is HOST:PORT"),
         ("[servr]", "servr is not a known setting"),
         ("[server]\nbase_ur = 'x'", "server.base_ur is not a known setting"),
         ("[[source]]\npath = 'a/b'\npaht = 1", "paht is not a known setting"),

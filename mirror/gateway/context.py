@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from mirror.gateway.addresses import Addresses
-from mirror.gateway.memory import CommitMemory, NewestCommit, Queue, Waiting
+from mirror.gateway.memory import NOT_KEPT, SMALL, CommitMemory, NewestCommit, Queue, Waiting
 from mirror.run.pending.local import LocalMirror
 from mirror.store.engine.meta import last_commit
 from mirror.store.engine.queries import Snapshot
@@ -94,7 +94,13 @@ class RequestContext:
             read: asks the lake.
             weigh: bytes that the answer takes; None: few.
         """
-        return self._shared.memory.get((self.commit, key), lambda: read(self.lake), weigh)
+
+        def weight(value: T) -> int:
+            if self.moved:  # it is of a newer commit than the key says
+                return NOT_KEPT
+            return SMALL if weigh is None else weigh(value)
+
+        return self._shared.memory.get((self.commit, key), lambda: read(self.lake), weight)
 
     def __enter__(self) -> Self:
         """Itself; nothing is opened before it is needed."""

@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from mirror.layout import Home
 from mirror.run.pending.local import LocalMirror, Pending
@@ -18,6 +18,7 @@ from mirror.run.pending.local import LocalMirror, Pending
 Waiting = Mapping[tuple[str, str], Mapping[str, Sequence[Pending]]]
 MOST_BYTES = 128 * 1024 * 1024  # kept at a time, as the values weigh themselves
 SMALL = 1_000  # bytes: what a value weighs that does not say
+NOT_KEPT = MOST_BYTES  # what a value weighs that is not to be kept
 T = TypeVar("T")
 
 
@@ -26,6 +27,7 @@ class CommitMemory:
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._reading: dict[Hashable, threading.Event] = {}  # what is being read, until it is kept
         self._bytes = 0
         self._most_bytes = most_bytes
         self._turn = threading.Lock()
@@ -40,19 +42,36 @@ class CommitMemory:
         """
         with self._turn:
             if key in self._kept:
-                self._kept.move_to_end(key)
-                kept: T = self._kept[key][0]
-                return kept
-        value = read()
-        weight = SMALL if weigh is None else weigh(value)
+                return cast("T", self._recalled(key))
+            reading = self._reading.get(key)
+            if reading is None:
+                self._reading[key] = threading.Event()
+        if reading is not None:  # another thread asks the very same
+            reading.wait()
+            with self._turn:
+                if key in self._kept:
+                    return cast("T", self._recalled(key))
+            return read()  # it failed there, or is too large to be kept
+        try:
+            value = read()
+            self._keep(key, value, SMALL if weigh is None else weigh(value))
+        finally:
+            with self._turn:
+                self._reading.pop(key).set()
+        return value
+
+    def _recalled(self, key: Hashable) -> Any:
+        self._kept.move_to_end(key)
+        return self._kept[key][0]
+
+    def _keep(self, key: Hashable, value: Any, weight: int) -> None:
         with self._turn:
-            if key not in self._kept and weight <= self._most_bytes // 4:
+            if weight <= self._most_bytes // 4:
                 self._kept[key] = value, weight
                 self._bytes += weight
             while self._bytes > self._most_bytes:
                 _, (_, gone) = self._kept.popitem(last=False)
                 self._bytes -= gone
-        return value
 
 
 class Stamp:

@@ -67,6 +67,18 @@ def test_a_document_that_is_none_and_a_field_that_is_not_mirrored_are_one_senten
     assert gateway.post([]).status_code == 400
     views = gateway.ask('{ project(name: "local proj", entityName: "contract-team") { views } }')
     assert views["errors"][0]["message"] == "Project.views is not mirrored: only the W&B server knows it"
+    keys = gateway.ask('{ project(name: "local proj", entityName: "contract-team") { runs { historyKeys } } }')
+    assert keys["errors"][0]["message"].startswith("the keys of many runs together are not told here")
+    of_run = '{ project(name: "local proj", entityName: "contract-team") { run(name: "run 006 é") { %s } } }'
+    for asked, sentence in (
+        ('history(minStep: "x")', "invalid minStep: 'x'"),
+        ('sampledHistory(specs: ["{"])', "invalid spec: not JSON"),
+        ('sampledHistory(specs: ["[1]"])', "invalid spec: expected an object"),
+        ('sampledHistory(specs: ["{\\"samples\\": [1]}"])', "invalid samples: '[1]'"),
+    ):
+        assert gateway.ask(of_run % asked)["errors"][0]["message"] == sentence
+    far = gateway.ask(of_run % "history(minStep: 0, maxStep: 99999999999999999999999999)")
+    assert len(far["data"]["project"]["run"]["history"]) > 5
     change = gateway.ask('mutation { deleteModel(input: {id: "x"}) { success } }')
     assert "cannot queue it" in change["errors"][0]["message"]
 

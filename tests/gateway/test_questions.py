@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 import mirror
 from mirror.gateway.addresses import Addresses, signer
+from mirror.gateway.context import RequestContext, Shared
 from mirror.gateway.engine import Engine
-from mirror.gateway.memory import CommitMemory, Stamp
+from mirror.gateway.memory import CommitMemory, NewestCommit, Queue, Stamp
 from mirror.layout import Home
 from mirror.run.pending.local import LocalMirror
 from mirror.sandbox import Sandbox
+from mirror.store.engine.meta import last_commit
 from mirror.store.engine.queries import Snapshot
+from mirror.wandb_protocol.paging import PageLimits
 from tests.mirroring import Mirror
 
 RUNS = 120
@@ -124,6 +130,47 @@ def test_a_queued_edit_is_seen_although_nothing_of_the_lake_changed(
     run.name = f"{before} again"
     run.update()
     assert asking(named)["run"]["displayName"] == f"{before} again"
+
+
+def test_threads_that_ask_the_same_at_once_ask_it_once_and_a_failure_is_each_ones_own() -> None:
+    memory, begun, asked = CommitMemory(), threading.Event(), []
+
+    def slow() -> str:
+        asked.append("slow")
+        begun.set()
+        time.sleep(0.2)
+        return "read"
+
+    def failing() -> str:
+        asked.append("failing")
+        raise KeyError
+
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(memory.get, "key", slow)
+        begun.wait()
+        others = [pool.submit(memory.get, "key", slow) for _ in range(2)]
+        assert [future.result() for future in (first, *others)] == ["read"] * 3
+        assert asked == ["slow"]
+        assert all(isinstance(pool.submit(memory.get, "other", failing).exception(), KeyError) for _ in range(2))
+    assert memory.get("other", lambda: "well") == "well"
+
+
+def test_what_was_read_of_a_newer_commit_is_not_kept_for_an_older_one(place: Mirror) -> None:
+    local = LocalMirror(place.home)
+    newest = NewestCommit(place.home)
+    shared = Shared(
+        mirror=local, memory=CommitMemory(), newest=newest, queue=Queue(local), limits=PageLimits(),
+    )  # fmt: skip
+    addresses = Addresses(base_url="http://here", signer=signer(b"secret"))
+    with RequestContext(shared, addresses) as now:
+        commit = now.commit
+    with RequestContext(shared, addresses) as late:
+        late.__dict__["commit"] = commit - 1  # as it was known before the last pull came
+        assert late.recall("question", last_commit) == commit
+        assert late.moved
+    with RequestContext(shared, addresses) as late:
+        late.__dict__["commit"] = commit - 1
+        assert late.recall("question", lambda _: "asked again") == "asked again"
 
 
 def test_memory_lets_go_of_what_was_not_asked_for_longest() -> None:

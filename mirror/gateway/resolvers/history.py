@@ -15,6 +15,7 @@ from mirror.wandb_protocol.resolvers import Info, Resolvers
 from mirror.wandb_protocol.wire import finite, spell
 
 DEFAULT_SAMPLES = 500
+_FURTHEST = 2**62  # no run has a step beyond, and one more than it is a 64-bit number
 
 
 def _history(
@@ -26,7 +27,8 @@ def _history(
     maxKeyLimit: int | None = None,
 ) -> list[str]:
     """Rows of the steps asked for; with `maxKeyLimit` each is cut to so many keys, `_step` always among them."""
-    rows = RunRows(run).in_steps(_step(minStep), _step(maxStep), DEFAULT_SAMPLES if samples is None else samples)
+    first, last = _whole("minStep", minStep), _whole("maxStep", maxStep)
+    rows = RunRows(run).in_steps(first, last, DEFAULT_SAMPLES if samples is None else samples)
     return rows if maxKeyLimit is None else [_cut(text, maxKeyLimit) for text in rows]
 
 
@@ -49,17 +51,22 @@ def _by_spec(rows: RunRows, text: str) -> list[Any]:
     if not isinstance(spec, dict):
         raise RequestRefused("invalid spec: expected an object")
     keys = [str(key) for key in spec.get("keys") or []]
-    samples = spec.get("samples") or DEFAULT_SAMPLES
-    return [finite(row) for row in rows.by_spec(keys, _step(spec.get("minStep")), _step(spec.get("maxStep")), samples)]
+    first, last, samples = (_whole(name, spec.get(name)) for name in ("minStep", "maxStep", "samples"))
+    return [finite(row) for row in rows.by_spec(keys, first, last, samples or DEFAULT_SAMPLES)]
 
 
-def _step(value: Any) -> int | None:
+def _whole(name: str, value: Any) -> int | None:
+    """A whole number, within those that a step can be; None where none is given. Int64 takes any JSON.
+
+    Raises:
+        RequestRefused: it is none.
+    """
     if value is None:
         return None
     try:
-        return int(value)
+        return max(-_FURTHEST, min(int(value), _FURTHEST))
     except (TypeError, ValueError, OverflowError):
-        raise RequestRefused(f"invalid step: {value!r}") from None
+        raise RequestRefused(f"invalid {name}: {str(value)[:100]!r}") from None
 
 
 def _parquet_history(run: RunNode, _info: Info, liveKeys: list[str]) -> dict[str, Any]:

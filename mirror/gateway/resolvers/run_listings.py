@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from mirror.errors import RunNotFoundError
 from mirror.gateway.listings import Listing, listing_of
@@ -13,6 +13,7 @@ from mirror.gateway.resolvers.projects import ProjectNode
 from mirror.gateway.run_rows import rows_of_page
 from mirror.gateway.runs import RunBatch, RunNode
 from mirror.store.read.runs import DocumentName
+from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.listing_arguments import filters_object
 from mirror.wandb_protocol.paging import Window, connection
 from mirror.wandb_protocol.resolvers import Info, Resolvers
@@ -115,6 +116,10 @@ def _bucket(project: ProjectNode, info: Info, name: str, missingOk: bool = False
         raise
 
 
+def _history_keys(_connection: dict[str, Any], _info: Info, **_format: Any) -> NoReturn:
+    raise RequestRefused("the keys of many runs together are not told here: ask for historyKeys of each run")
+
+
 def _delta(connection: dict[str, Any], _info: Info, currentRuns: list[str], lastUpdated: str) -> list[dict[str, Any]]:
     """Deletions, insertions and updates that turn the caller's list of run ids into this page.
 
@@ -150,4 +155,5 @@ RESOLVERS: Resolvers = {
     "Project.totalRuns": _total_runs,
     "Project.runActiveCount": _run_active_count,
     "RunConnection.delta": _delta,
+    "RunConnection.historyKeys": _history_keys,
 }
