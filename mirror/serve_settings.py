@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import Annotated
 
 import msgspec
 
@@ -12,12 +13,17 @@ DEFAULT_LISTEN = "127.0.0.1:8600"
 class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """W&B's own API, answered by the mirror."""
 
-    listen: str = DEFAULT_LISTEN  # HOST:PORT; another host than loopback lets other machines ask, who have the key
+    # HOST:PORT where `daemon` serves, too, and `serve` by itself; empty: `daemon` does not, `serve` at DEFAULT_LISTEN.
+    # Another host than loopback lets other machines ask, who have the key.
+    listen: str = ""
     read_only: bool = False  # refuse every change, which is queued otherwise
+    # The largest file that may be uploaded through it.
+    upload_max_mb: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
 
     def __post_init__(self) -> None:
         """Check the address."""
-        listen_address(self.listen)
+        if self.listen:
+            listen_address(self.listen)
 
 
 def listen_address(text: str) -> tuple[str, int]:

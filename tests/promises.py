@@ -227,10 +227,44 @@ PROMISES = (
                 "test_what_is_not_mirrored_is_an_error_with_its_command",
                 "test_long_documents_end_a_page_early_and_lose_no_run",
             ),
+            "gateway/test_artifacts.py": ("test_bytes_that_no_source_wanted_say_how_to_have_them",),
             **files("gateway", "slow_clients questions"),
             "gateway/test_http.py": (
                 "test_without_the_key_nothing_is_answered_and_a_wrong_one_is_refused",
                 "test_an_address_is_bound_to_its_path_and_its_time",
+            ),
+        },
+    ),
+    Promise(
+        "unmodified-writes",
+        "What an unmodified script changes is queued as the operations of `mirror.Run`, shows at once, and ends on the"
+        " server as if it had been there; what cannot be queued is refused in one sentence.",
+        {
+            "gateway/test_writes_equal_the_sdks.py": (
+                "test_a_write_ends_on_the_server_as_if_it_had_been_there",
+                "test_a_write_shows_at_once_at_the_gateway_as_in_the_local_api",
+            ),
+            "gateway/test_artifact_writes.py": (),
+            "gateway/test_writes.py": (
+                "test_a_change_is_based_on_what_its_client_saw_and_reverts_nothing_that_came_meanwhile",
+                "test_a_training_run_is_refused_in_one_sentence_and_at_once",
+            ),
+        },
+    ),
+    Promise(
+        "gateway-bounds",
+        "Nobody makes the gateway work, read or keep without an end, no web page and nobody without the key reads it;"
+        " whatever is sent has one clear answer; a daemon serves in a process beside it.",
+        {
+            "gateway/test_bounds.py": (
+                "test_a_document_without_bounds_is_refused_in_one_sentence_and_soon",
+                "test_connections_that_ask_nothing_give_way_to_who_comes",
+                "test_neither_the_key_nor_a_signed_address_is_told_in_a_log_or_an_error",
+            ),
+            "gateway/test_many_readers.py": ("test_a_hundred_clients_are_answered_while_runs_are_pulled_and_changed",),
+            "gateway/test_fuzz.py": ("test_documents_that_fit_the_schema_have_one_clear_answer",),
+            "system/test_daemon_serves.py": (
+                "test_it_serves_where_the_configuration_says_and_a_taken_port_is_a_finding",
             ),
         },
     ),

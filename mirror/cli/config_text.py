@@ -66,8 +66,9 @@ base_url = {base_url}
 # pull_within_hours = 0.0      # without a daemon: how often a timer of yours is to pull; 0: as you like
 
 [serve]
-# listen = "127.0.0.1:8600"    # where `serve` answers W&B's own API, to whoever has its key
+# listen = ""                  # where the daemon answers W&B's own API, too, to whoever has its key: "127.0.0.1:8600"
 # read_only = false            # refuse every change, which is queued otherwise
+# upload_max_mb = 10000        # the largest file that may be uploaded through it
 
 # What to mirror: ENTITY/PROJECT, and ENTITY/* for all projects of an entity. The first source that names a project
 # decides what of it is wanted.

@@ -36,7 +36,13 @@ def gateway_of(setting: Setting, key: GatewayKey, *, read_only: bool, host: str)
     from mirror.run.pending.local import LocalMirror
 
     read_only = read_only or setting.config.serve.read_only
-    return Gateway(LocalMirror(setting.home), key, read_only=read_only, hosts=frozenset({host.lower()}))
+    return Gateway(
+        LocalMirror(setting.home),
+        key,
+        read_only=read_only,
+        upload_most_bytes=setting.config.serve.upload_max_mb * 10**6,
+        hosts=frozenset({host.lower()}),
+    )
 
 
 def variables(host: str, port: int, key: GatewayKey) -> dict[str, str]:

@@ -30,6 +30,7 @@ from mirror.daemon.config_watch import stamp_of, watch_config
 from mirror.daemon.connection import Connection
 from mirror.daemon.context import DaemonContext
 from mirror.daemon.events import Event
+from mirror.daemon.gateway import GatewayBeside
 from mirror.daemon.heartbeat import Heartbeat
 from mirror.daemon.http.endpoint import Endpoint
 from mirror.daemon.http.pages import HAS_METRICS, NO_METRICS_HINT, DaemonPages
@@ -78,7 +79,8 @@ class Daemon:
         self._log = log
         self._notifier = notifier or Notifier()
         self._clock = clock or Clock()
-        self._heartbeat = Heartbeat(home, log, self._notifier, self._clock)
+        self._gateway = GatewayBeside(home, config_path, log)
+        self._heartbeat = Heartbeat(home, log, self._notifier, self._clock, lambda: self._gateway.trouble)
         self._endpoint = Endpoint(log, DaemonPages(lambda: self._heartbeat.said, self._heartbeat.findings))
         self._stopping = False
         self._turn = anyio.Event()  # ends the session that is on
@@ -114,6 +116,7 @@ class Daemon:
                 group.start_soon(watch_config, self._config_path, stamp, self._reload)
                 group.start_soon(self._heartbeat.run)
                 group.start_soon(self._endpoint.run)
+                group.start_soon(self._gateway.run)
                 await self._terms(lake, objects, outbox)
                 group.cancel_scope.cancel()
             await self._heartbeat.tell(stopped=True)
@@ -138,6 +141,7 @@ class Daemon:
                 )
                 session = self._heartbeat.session = DaemonSession(context, clients, outbox)
                 self._listen_at(config.daemon.listen)
+                self._gateway.follow(config.serve)
                 self._notifier.tell(READY=1)
                 sources = [source.path for source in config.source]
                 self._log.info(Event.READY if first else Event.CONFIG_RELOADED, sources=sources)

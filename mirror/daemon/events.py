@@ -42,6 +42,9 @@ class Event(StrEnum):
 
     LISTENING = "listening"  # for /healthz and /metrics, or for requests of commands
     CANNOT_LISTEN = "cannot_listen"  # the port is somebody else's, the home holds no socket; tried again
+    SERVING = "serving"  # a gateway answers W&B's own API
+    GATEWAY_SAID = "gateway_said"  # a line of its own log, as of a defect met while answering
+    GATEWAY_ENDED = "gateway_ended"  # or did not begin, as where somebody else has its port; tried again
     METRICS_MISSING = "metrics_missing"  # /metrics needs a library that is not installed
     ASKED = "asked"  # by a command, to do something now
     ANSWER_FAILED = "answer_failed"  # a defect met while answering; nothing else is touched

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import anyio
@@ -49,9 +50,17 @@ class Heartbeat:
         log: for what is seen.
         notifier: the service manager.
         clock: the time.
+        gateway_trouble: why nobody is served though it is wanted; None: all is well.
     """
 
-    def __init__(self, home: Home, log: Log, notifier: Notifier, clock: Clock) -> None:
+    def __init__(
+        self,
+        home: Home,
+        log: Log,
+        notifier: Notifier,
+        clock: Clock,
+        gateway_trouble: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self.session: DaemonSession | None = None
         self.config_error: str | None = None
         self.is_stopping = False
@@ -59,6 +68,7 @@ class Heartbeat:
         self._log = log
         self._notifier = notifier
         self._clock = clock
+        self._gateway_trouble = gateway_trouble
         self._looker = Looker(home)
         self._seen = HomeFigures()
         self._since = clock.utc()
@@ -162,5 +172,6 @@ class Heartbeat:
             since=self._since,
             now=self._clock.utc(),
             config_error=self.config_error,
+            gateway_error=self._gateway_trouble(),
             ending=state or ("stopping" if self.is_stopping else None),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from graphql import GraphQLObjectType, GraphQLSchema
@@ -13,8 +15,15 @@ from mirror.wandb_protocol.resolvers import Resolver
 PLAIN = frozenset(
     {
         "PageInfo", "ServerFeature", "EntityConnection", "EntityEdge", "IntRange", "ProjectConnection", "ProjectEdge",
-        "RunConnection", "RunEdge", "RunDiff", "ParquetHistory", "LogLine", "LogLineConnection", "LogLineEdge",
-        "FileConnection", "FileEdge", "RunTagCount", "RunInfo", "GitInfo",
+        "RunConnection", "RunEdge", "RunDiff", "ArtifactConnection", "InputArtifactConnection", "ArtifactEdge",
+        "VersionedArtifactConnection", "VersionedArtifactEdge", "ArtifactTypeConnection", "ArtifactTypeEdge",
+        "ArtifactCollectionConnection", "ArtifactCollectionEdge", "ArtifactAliasConnection", "ArtifactAliasEdge",
+        "ArtifactAlias", "TagConnection", "TagEdge", "Tag", "SweepConnection", "SweepEdge", "ParquetHistory",
+        "LogLine", "LogLineConnection", "LogLineEdge", "FileConnection", "FileEdge", "RunTagCount", "RunInfo",
+        "GitInfo",
+        "UpsertBucketPayload", "UpdateRunStatePayload", "StopRunPayload", "DeleteRunPayload", "DeleteRunsPayload",
+        "ModifyRunsPayload", "CreateRunFilesPayload", "MarkRunFilesUploadedPayload", "DeleteFilesPayload",
+        "UseArtifactPayload", "CreateArtifactPayload", "AddAliasesPayload", "UpdateArtifactPayload",
     }
 )  # fmt: skip
 
@@ -28,6 +37,27 @@ def refuse_the_rest(schema: GraphQLSchema) -> None:
             if field.resolve is None:
                 is_change = kind is schema.mutation_type
                 field.resolve = _refusal(name if is_change else f"{kind.name}.{name}", is_change=is_change)
+
+
+_SUBJECTS = {
+    "workspaces and reports": ("view", "views", "allViews", "upsertView", "createView", "deleteView"),
+    "automations and integrations": ("triggers", "integrations", "createFilterTrigger", "updateFilterTrigger"),
+}
+_FIELD = re.compile(r'Cannot query field "(\w+)" on type "\w+"')
+
+
+def absent_subject(messages: Iterable[str]) -> str | None:
+    """One sentence for a document about something that the schema knows nothing of, instead of all that it lacks.
+
+    Args:
+        messages: why the document was refused.
+    """
+    for message in messages:
+        found = _FIELD.match(message)
+        for subject, fields in _SUBJECTS.items():
+            if found is not None and found[1] in fields:
+                return f"{found[0]}: {subject} are not mirrored, only the W&B server has them"
+    return None
 
 
 def _refusal(name: str, *, is_change: bool) -> Resolver:

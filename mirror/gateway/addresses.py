@@ -7,17 +7,20 @@ other bytes. What is listed and not held has an address, too: it answers with wh
 from __future__ import annotations
 
 import base64
+import json
 import re
 import time
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from mirror.records.addresses import RunPath
 from mirror.wandb_protocol.signing import Signer
 
 ROOT = "/files/signed/"
 TTL_S = 3600.0
 _HELD = re.compile(r"object/([0-9a-f]{64})/.*", re.DOTALL)
 _LACKING = re.compile(r"lacking/([A-Za-z0-9_-]+=*)", re.DOTALL)
+_UPLOAD = re.compile(r"upload/([A-Za-z0-9_-]+=*)", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,14 @@ class Lacking:
     """An address of bytes that are not."""
 
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """An address to which the bytes of a run's file are put."""
+
+    run: RunPath
+    name: str
 
 
 def signer(secret: bytes, ttl_s: float = TTL_S) -> Signer:
@@ -58,8 +69,24 @@ class Addresses:
         """Of bytes that are not held."""
         return self._signed(f"lacking/{base64.urlsafe_b64encode(reason.encode('utf-8', 'replace')).decode()}")
 
-    def _signed(self, path: str) -> str:
-        return f"{self.base_url}{ROOT}{quote(path, safe='/=')}?{self.signer.query(path)}"
+    def of_upload(self, run: RunPath, name: str) -> str:
+        """To put the bytes of a run's file to; it reads nothing."""
+        text = json.dumps([*run, name]).encode()
+        return self._signed(f"upload/{base64.urlsafe_b64encode(text).decode()}", write=True)
+
+    def _signed(self, path: str, *, write: bool = False) -> str:
+        return f"{self.base_url}{ROOT}{quote(path, safe='/=')}?{self.signer.query(path, write=write)}"
+
+
+def upload_of(path: str) -> Upload | None:
+    """What is put to a path below `ROOT`; None where nothing is. Its signature is not looked at."""
+    if (found := _UPLOAD.fullmatch(path)) is None:
+        return None
+    try:
+        entity, project, run_id, name = json.loads(base64.urlsafe_b64decode(found[1]))
+    except ValueError:
+        return None
+    return Upload(run=RunPath(entity, project, run_id), name=name)
 
 
 def target_of(path: str) -> Held | Lacking | None:

@@ -6,24 +6,31 @@ import gzip
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+import anyio
 from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from mirror.errors import MirrorError
 from mirror.gateway.addresses import ROOT, Addresses, signer
+from mirror.gateway.artifact_bytes import object_of
 from mirror.gateway.budget import Budget, SentInPieces
 from mirror.gateway.engine import Engine
 from mirror.gateway.hosts import is_own, is_own_origin, own_names
 from mirror.gateway.key import GatewayKey
-from mirror.gateway.served_bytes import serve_signed
+from mirror.gateway.served_bytes import serve_object, serve_signed
+from mirror.gateway.training import REFUSAL, STATUS
+from mirror.gateway.uploads import Uploads
 from mirror.run.pending.local import LocalMirror
 from mirror.wandb_protocol.credentials import key_in
 from mirror.wandb_protocol.errors import errors_object, json_body
 
 THREADS = 4  # that execute documents; more would wait for one another
-BODY_MAX = 32 * 1024 * 1024  # bytes of a request
+BODY_MAX = 16 * 1024 * 1024  # bytes of a request
+BODY_WITHIN_S = 120.0
+_LARGE_BODY = 1024 * 1024  # bytes; parsed, they can take twenty times as many
 _GZIP_FROM = 1024  # bytes
 Answer = Callable[[Request], Awaitable[Response]]
 
@@ -35,21 +42,33 @@ class Gateway:
         mirror: the home.
         key: that requests must carry.
         read_only: refuse every change.
+        upload_most_bytes: of a file that is put here.
         hosts: more names under which it may be asked, such as the one that it listens on.
     """
 
     def __init__(
-        self, mirror: LocalMirror, key: GatewayKey, *, read_only: bool = False, hosts: frozenset[str] = frozenset()
+        self,
+        mirror: LocalMirror,
+        key: GatewayKey,
+        *,
+        read_only: bool = False,
+        upload_most_bytes: int = 10**10,
+        hosts: frozenset[str] = frozenset(),
     ) -> None:
         self._mirror, self._key = mirror, key
         self._engine = Engine(mirror, read_only=read_only)
         self._signer = signer(key.signing_secret)
+        self._uploads = Uploads(mirror, self._signer, most_bytes=upload_most_bytes, read_only=read_only)
         self._names = own_names() | hosts
-        self._turn: tuple[CapacityLimiter, Budget] | None = None  # of the event loop that asks first
+        self._turn: tuple[CapacityLimiter, CapacityLimiter, Budget] | None = None  # of the event loop that asks first
         self.asgi = Starlette(
             routes=[
                 Route("/graphql", self._guarded(self._graphql), methods=["POST"]),
                 Route(f"{ROOT}{{path:path}}", self._guarded(self._bytes, needs_key=False), methods=["GET", "HEAD"]),
+                Route("/artifacts/{path:path}", self._guarded(self._artifact), methods=["GET", "HEAD"]),
+                Route("/artifactsV2/{path:path}", self._guarded(self._artifact), methods=["GET", "HEAD"]),
+                Route(f"{ROOT}{{path:path}}", self._guarded(self._uploads.take, needs_key=False), methods=["PUT"]),
+                Route("/files/{run:path}/file_stream", self._guarded(_training), methods=["POST"]),
                 Route("/ready", self._guarded(_ready, needs_key=False), methods=["GET"]),
                 Route("/{rest:path}", self._guarded(_nothing), methods=["GET", "HEAD", "POST", "PUT", "DELETE"]),
             ]
@@ -78,20 +97,32 @@ class Gateway:
         return endpoint
 
     async def _graphql(self, request: Request) -> Response:
-        body = await _read(request)
+        try:
+            with anyio.fail_after(BODY_WITHIN_S):
+                body = await _read(request)
+        except TimeoutError:
+            return _refusal(408, f"the request did not come within {BODY_WITHIN_S:g} s")
         if body is None:
             return _refusal(413, f"a request may have {BODY_MAX} bytes, not more")
-        addresses = Addresses(base_url=f"{request.url.scheme}://{request.headers['host']}", signer=self._signer)
+        addresses = self._addresses(request)
         acceptable = "gzip" in request.headers.get("accept-encoding", "")
-        if self._turn is None:
-            self._turn = CapacityLimiter(THREADS), Budget()
-        limiter, budget = self._turn
+        usual, one, budget = self._turns()
+        limiter = usual if len(body) < _LARGE_BODY else one
         await budget.room()
         answer = await to_thread.run_sync(self._answer, body, addresses, acceptable, limiter=limiter)
         size = len(answer.body)
         budget.take(size)
         answer.done = partial(budget.give_back, size)
         return answer
+
+    def _turns(self) -> tuple[CapacityLimiter, CapacityLimiter, Budget]:
+        """For what is usual, for large bodies, and for answers; made within the loop that serves."""
+        if self._turn is None:
+            self._turn = CapacityLimiter(THREADS), CapacityLimiter(1), Budget()
+        return self._turn
+
+    def _addresses(self, request: Request) -> Addresses:
+        return Addresses(base_url=f"{request.url.scheme}://{request.headers['host']}", signer=self._signer)
 
     def _answer(self, body: bytes, addresses: Addresses, gzipped: bool) -> SentInPieces:
         status, answer = self._engine.answer(body, addresses)
@@ -101,12 +132,30 @@ class Gateway:
             headers["content-encoding"] = "gzip"
         return SentInPieces(answer, status_code=status, headers=headers, media_type="application/json")
 
+    async def _artifact(self, request: Request) -> Response:
+        """Bytes of a file of an artifact, by the digest in its manifest."""
+
+        def find(path: str, addresses: Addresses) -> str:
+            with self._engine.opened(addresses) as context:
+                return object_of(context, path)
+
+        try:
+            digest = await to_thread.run_sync(
+                find, request.path_params["path"], self._addresses(request), limiter=self._turns()[0]
+            )
+        except MirrorError as error:
+            return _refusal(404, str(error))
+        return await serve_object(request, self._mirror.objects, digest)
+
     async def _bytes(self, request: Request) -> Response:
         return await serve_signed(request, self._mirror.objects, self._signer)
 
 
 async def _read(request: Request) -> bytes | None:
-    """The body; None where it is too long."""
+    """The body; None where it is too long, of which nothing is read where it says so."""
+    length = request.headers.get("content-length", "0")
+    if not length.isdecimal() or int(length) > BODY_MAX:
+        return None
     pieces, size = [], 0
     async for piece in request.stream():
         size += len(piece)
@@ -118,6 +167,10 @@ async def _read(request: Request) -> bytes | None:
 
 async def _ready(_request: Request) -> Response:
     return PlainTextResponse("ok\n")
+
+
+async def _training(_request: Request) -> Response:
+    return _refusal(STATUS, REFUSAL)
 
 
 async def _nothing(_request: Request) -> Response:

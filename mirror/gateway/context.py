@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
@@ -11,6 +11,7 @@ from typing import Self, TypeVar
 
 from mirror.gateway.addresses import Addresses
 from mirror.gateway.memory import NOT_KEPT, SMALL, CommitMemory, NewestCommit, Queue, Waiting
+from mirror.gateway.seen import SeenRun, SeenRuns
 from mirror.run.pending.local import LocalMirror
 from mirror.store.engine.meta import last_commit
 from mirror.store.engine.queries import Snapshot
@@ -29,6 +30,7 @@ class Shared:
     memory: CommitMemory
     newest: NewestCommit
     queue: Queue
+    seen: SeenRuns
     limits: PageLimits
     read_only: bool = False  # whether every change is refused
 
@@ -45,6 +47,8 @@ class RequestContext:
         self.mirror = shared.mirror
         self.limits = shared.limits
         self.read_only = shared.read_only
+        self.seen = shared.seen
+        self.told: list[Callable[[], Iterable[SeenRun]]] = []  # what the answer tells of runs, once it is whole
         self.addresses = addresses
         self.moved = False  # whether a commit came between two reads, so that the answer mixes both
         self._shared = shared
@@ -85,6 +89,12 @@ class RequestContext:
         commit = last_commit(lake)
         newest.learn(looked, commit)
         return lake, commit
+
+    def renew(self) -> None:
+        """Look anew: what follows sees what was queued meanwhile."""
+        self._closing.close()
+        for name in ("waiting", "commit", "_opened"):
+            self.__dict__.pop(name, None)
 
     def recall(self, key: Hashable, read: Callable[[Snapshot], T], weigh: Callable[[T], int] | None = None) -> T:
         """What was read of this commit, or is read now.

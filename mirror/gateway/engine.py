@@ -25,10 +25,12 @@ from graphql import (
 )
 
 from mirror.errors import MirrorError
-from mirror.gateway.absent import refuse_the_rest
+from mirror.gateway.absent import absent_subject, refuse_the_rest
 from mirror.gateway.addresses import Addresses
 from mirror.gateway.context import RequestContext, Shared
+from mirror.gateway.cost import cost_of, too_dear
 from mirror.gateway.memory import CommitMemory, NewestCommit, Queue
+from mirror.gateway.seen import SeenRuns
 from mirror.run.pending.local import LocalMirror
 from mirror.wandb_protocol.documents import RefusedDocument, checked_document
 from mirror.wandb_protocol.errors import RequestRefused, errors_object, json_body, resolver_error, status_of
@@ -36,7 +38,9 @@ from mirror.wandb_protocol.paging import PageLimits
 from mirror.wandb_protocol.schema import executable_schema
 from mirror.wandb_protocol.wording import reword, spell_refusal
 
-MOST_TOKENS = 20_000  # of a document; the longest of the SDK's has 900
+MOST_TOKENS = 10_000  # of a document; the longest of the SDK's has 900
+LONGEST_TEXT = 1024 * 1024  # of a document, in characters; values belong into variables
+_KEPT_TEXT = 32 * 1024  # documents that are longer are parsed anew each time
 PAGE_LIMITS = PageLimits(limit=1000)
 _log = logging.getLogger(__name__)
 
@@ -56,9 +60,23 @@ def _type_of(value: Any, _info: Any, _type: Any) -> str:
     return str(value.graphql_type)
 
 
-@functools.lru_cache(maxsize=500)
 def _document(text: str) -> DocumentNode | RefusedDocument:
-    return checked_document(schema(), text, max_tokens=MOST_TOKENS)
+    """A text, parsed, within bounds and valid."""
+    if len(text) > LONGEST_TEXT:
+        return RefusedDocument(
+            code="DOCUMENT_TOO_LARGE",
+            errors=[GraphQLError(f"the document is too long: it may have {LONGEST_TEXT} characters")],
+        )
+    return _kept(text) if len(text) <= _KEPT_TEXT else _parsed(text)
+
+
+def _parsed(text: str) -> DocumentNode | RefusedDocument:
+    return checked_document(
+        schema(), text, max_tokens=MOST_TOKENS, refusal=lambda parsed: too_dear(cost_of(parsed, {}))
+    )
+
+
+_kept = functools.lru_cache(maxsize=500)(_parsed)
 
 
 class Engine:
@@ -75,6 +93,7 @@ class Engine:
             memory=CommitMemory(),
             newest=NewestCommit(mirror.home),
             queue=Queue(mirror),
+            seen=SeenRuns(),
             limits=PAGE_LIMITS,
             read_only=read_only,
         )
@@ -89,6 +108,10 @@ class Engine:
     def _open(self) -> None:
         with contextlib.suppress(MirrorError):  # it is told to whoever asks
             self._shared.mirror.reader.rows("SELECT 1")
+
+    def opened(self, addresses: Addresses) -> RequestContext:
+        """What a request sees that is no document."""
+        return RequestContext(self._shared, addresses)
 
     def answer(self, body: bytes, addresses: Addresses) -> tuple[int, bytes]:
         """The HTTP status and the body that answer a request's body.
@@ -109,10 +132,14 @@ class Engine:
             refusals = [
                 spell_refusal(error, code=document.code, wording="wandb", suggests=True) for error in document.errors
             ]
+            if (told := absent_subject(refusal["message"] for refusal in refusals)) is not None:
+                refusals = [{**refusals[0], "message": told}]
             return 400, json_body({"errors": refusals})
         variables = request.get("variables") or {}
         if not isinstance(variables, Mapping):
             return 400, json_body(errors_object("variables are an object"))
+        if (reason := too_dear(cost_of(document, variables))) is not None:
+            return 400, json_body(errors_object(reason))
         result, moved = self._execute(document, variables, request.get("operationName") or None, addresses)
         if moved and not _is_change(document):  # a commit came between two reads: once more, from the newer one
             result, _ = self._execute(document, variables, request.get("operationName") or None, addresses)
@@ -121,7 +148,7 @@ class Engine:
     def _execute(
         self, document: DocumentNode, variables: Mapping[str, Any], operation: str | None, addresses: Addresses
     ) -> tuple[ExecutionResult, bool]:
-        with RequestContext(self._shared, addresses) as context:
+        with self.opened(addresses) as context:
             result = execute_sync(
                 schema(),
                 document,
@@ -129,6 +156,7 @@ class Engine:
                 variable_values=dict(variables),
                 operation_name=operation,
             )
+            self._shared.seen.note(run for told in context.told for run in told())
             return result, context.moved
 
 

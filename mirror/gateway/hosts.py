@@ -34,4 +34,7 @@ def is_own(host: str | None, names: frozenset[str]) -> bool:
 
 def is_own_origin(origin: str | None, host: str | None) -> bool:
     """Whether a request comes from no web page, or from one that the gateway itself would have served."""
-    return origin is None or urlsplit(origin).netloc == host
+    try:
+        return origin is None or urlsplit(origin).netloc == host
+    except ValueError:
+        return False

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
 from mirror.gateway.context import ProjectPath, RequestContext
 from mirror.gateway.run_rows import Rows, rows_of
+from mirror.gateway.seen import SeenRun
 from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.operations import Create, Edit, Operation
 from mirror.run.facts import RunFacts
@@ -27,6 +28,8 @@ T = TypeVar("T")
 
 class RunNode:
     """One run."""
+
+    graphql_type = "Run"
 
     def __init__(self, batch: RunBatch, held: LightRun, pending: Sequence[Pending]) -> None:
         self.batch = batch
@@ -93,6 +96,7 @@ class RunBatch:
         names = DOCUMENTS if len(run_ids) == 1 else sorted(documents)
         self._rows = rows_of(context, project, run_ids, names) if rows is None else rows
         self._more: dict[DocumentName, Rows] = {}
+        context.told.append(self.as_seen)
         waiting = context.waiting.get(project, {})
         made = runs_to_be_made({run_id: waiting[run_id] for run_id in run_ids if run_id in waiting}) if waiting else {}
         lights = made | {run_id: light for run_id, (light, _) in self._rows.items()}
@@ -124,6 +128,19 @@ class RunBatch:
             self._more[name] = rows_of(self.context, self.project, self.run_ids, [name])
         row = self._more[name].get(run_id)
         return None if row is None else row[1][name]
+
+    def as_seen(self) -> Iterator[SeenRun]:
+        """The runs as the answer tells them."""
+        for node in self.nodes:
+            yield SeenRun(light=node.held, texts=self.texts(node.held.run_id), pending=tuple(node.pending))
+
+    def texts(self, run_id: str) -> dict[DocumentName, str | None]:
+        """The documents of one run that were read so far."""
+        found: dict[DocumentName, str | None] = {}
+        for rows in (self._rows, *self._more.values()):
+            if run_id in rows:
+                found |= rows[run_id][1]
+        return found
 
     def documents(self, run_id: str) -> Documents:
         """All documents of one run, for `RunFacts`."""

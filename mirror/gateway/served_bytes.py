@@ -31,12 +31,17 @@ async def serve_signed(request: Request, objects: Objects, signer: Signer) -> Re
         return Response(xml_error("NoSuchKey"), status_code=404, media_type="application/xml")
     if isinstance(target, Lacking):
         return Response(json_body(errors_object(target.reason)), status_code=404, media_type="application/json")
+    return await serve_object(request, objects, target.digest)
+
+
+async def serve_object(request: Request, objects: Objects, digest: str) -> Response:
+    """Answer GET or HEAD of held bytes."""
     try:
-        file, size = await to_thread.run_sync(_opened, objects, target.digest)
+        file, size = await to_thread.run_sync(_opened, objects, digest)
     except StoreError as error:
         body = json_body(errors_object(f"{error.message}; {error.hint}"))
         return Response(body, status_code=404, media_type="application/json")
-    return _of_file(request, file, size, f'"{target.digest}"')
+    return _of_file(request, file, size, f'"{digest}"')
 
 
 def _of_file(request: Request, file: BinaryIO, size: int, etag: str) -> Response:

@@ -12,6 +12,9 @@ from collections.abc import Iterator
 import uvicorn
 
 from mirror.gateway.app import Gateway
+from mirror.gateway.connections import BoundedProtocol, allow_connections
+
+_BACKLOG = 128  # connections that are accepted at a time, before any of them is looked at
 
 
 def serve(gateway: Gateway, listening: socket.socket, *, until_closed: int | None = None) -> None:
@@ -31,9 +34,11 @@ def serve(gateway: Gateway, listening: socket.socket, *, until_closed: int | Non
         server_header=False,
         timeout_keep_alive=60,
         timeout_graceful_shutdown=5,
-        http="h11",
+        http=BoundedProtocol,
+        backlog=_BACKLOG,
         ws="none",
     )
+    BoundedProtocol.most = allow_connections()
     server = _Server(config)
     if until_closed is not None:
         threading.Thread(target=_wait, args=(server, until_closed), daemon=True).start()

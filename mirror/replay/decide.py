@@ -233,7 +233,7 @@ def _file_deletion(operation: DeleteFile, seen: Seen, policy: Policy) -> Decisio
 
 
 def _link(operation: LogArtifact | UseArtifact, seen: Seen) -> Decision:
-    if is_linked(operation, seen.aliases):
+    if is_settled(operation, seen.aliases):
         return Decision(verdict="already_so")
     if seen.version != "COMMITTED":  # else the server would begin a new version, whose bytes never come
         state = seen.version or "no longer there"
@@ -244,6 +244,11 @@ def _link(operation: LogArtifact | UseArtifact, seen: Seen) -> Decision:
 def is_linked(operation: LogArtifact | UseArtifact, aliases: frozenset[str] | None) -> bool:
     """Whether a version is tied to a run as was asked; `aliases` is None where it is not at all."""
     return aliases is not None and aliases_of(operation) <= aliases
+
+
+def is_settled(operation: LogArtifact | UseArtifact, aliases: frozenset[str] | None) -> bool:
+    """Whether nothing is left to be sent. Tags are not looked at: to give them once more changes nothing."""
+    return is_linked(operation, aliases) and not (isinstance(operation, LogArtifact) and operation.tags)
 
 
 def aliases_of(operation: LogArtifact | UseArtifact) -> frozenset[str]:

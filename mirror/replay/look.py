@@ -18,7 +18,7 @@ from mirror.records.artifacts import ArtifactRecord
 from mirror.records.contents import Direction, FileRow
 from mirror.records.operations import Create, DeleteFile, Entry, LogArtifact, UploadFile, UseArtifact
 from mirror.records.runs import RunRecord
-from mirror.replay.decide import FIELD_OF, WHOLE, Seen, Source, aliases_of, is_linked, is_refusal, needs_of
+from mirror.replay.decide import FIELD_OF, WHOLE, Seen, Source, aliases_of, is_refusal, is_settled, needs_of
 from mirror.store.engine.queries import Queryable
 from mirror.store.objects.objects import Objects, hash_file
 from mirror.store.read.artifacts import read_versions, run_version_ids
@@ -87,7 +87,7 @@ async def look(upstream: Upstream, objects: Objects, entry: Entry) -> Seen:
         case LogArtifact() | UseArtifact():
             wanted = aliases_of(operation)
             aliases = await upstream.aliases(path, direction_of(operation), operation.artifact_id, needed=bool(wanted))
-            if is_linked(operation, aliases):
+            if is_settled(operation, aliases):
                 return msgspec.structs.replace(seen, aliases=aliases)
             version = await upstream.version(operation.artifact_id)
             return msgspec.structs.replace(seen, aliases=aliases, version=version)

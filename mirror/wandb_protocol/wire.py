@@ -21,6 +21,15 @@ def typed_id(kind: str, *parts: object) -> str:
     return base64.b64encode(":".join([kind, "v1", *map(str, parts)]).encode()).decode()
 
 
+def typed_parts(opaque: str, kind: str) -> list[str] | None:
+    """The parts of an id of `typed_id`; None for one of another kind."""
+    try:
+        found, version, *parts = base64.b64decode(opaque, validate=True).decode().split(":")
+    except ValueError:
+        return None
+    return parts if (found, version) == (kind, "v1") else None
+
+
 def number_id(kind: str, number: int) -> str:
     """An opaque id as users, entities, artifacts and files have it: base64 of `Kind:number`, which clients decode."""
     return base64.b64encode(f"{kind}:{number}".encode()).decode()

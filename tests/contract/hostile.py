@@ -157,3 +157,4 @@ def _artifacts(sandbox: Sandbox, entity: str, project: str, run: RunRecord, chan
     for other in chance.sample(list(state.project(entity, project).runs.values()), 1):
         if made not in other.used:
             other.used.append(made)
+            made.used_by.append(other)

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.contract import test_local_api_equals_sdk as local
 from tests.contract.conftest import ENTITY
+from tests.gateway import artifact_calls
 
 PROJECT = "local proj"
 PATH = f"{ENTITY}/{PROJECT}"
@@ -17,7 +18,7 @@ Call = Callable[[Any], Any]
 
 # What says nothing of the answers: addresses of pages on the server, and calls that ask no server.
 _ELSEWHERE = {
-    *("url", "to_html", "to_html hidden", "display", "sweep", "logged artifacts", "used artifacts", "artifact count"),
+    *("url", "to_html", "to_html hidden", "display"),
     *(name for name in local.CALLS if "nonsense" in name or name.startswith("update")),
 }
 
@@ -56,6 +57,7 @@ def _ordered(api: Any, order: str, key: Call) -> list[Any]:
 
 RUN_CALLS: dict[str, Call] = {
     **{name: call for name, call in local.CALLS.items() if name not in _ELSEWHERE},
+    **artifact_calls.RUN_CALLS,
     "files' bytes": _downloads,
     "scan": _scan,
     "scan of steps": lambda run: _scan(run, min_step=20, max_step=120),
@@ -72,6 +74,7 @@ RUN_CALLS: dict[str, Call] = {
 
 API_CALLS: dict[str, Call] = {
     **{name: call for name, call in local.API_CALLS.items() if "sweep" not in name and "artifact" not in name},
+    **artifact_calls.API_CALLS,
     **{f"filter {filters}": partial(_filtered, filters=filters) for filters in local.FILTERS},
     **{f"order {order}": partial(_ordered, order=order, key=key) for order, key in local.ORDERS.items()},
     "count of a filter": lambda api: len(api.runs(PATH, filters={"state": "running"})),

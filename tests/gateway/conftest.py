@@ -14,6 +14,7 @@ from tests.contract.both import Outcome, outcome
 from tests.contract.conftest import ENTITY
 from tests.contract.conftest import server as server
 from tests.contract.hostile import add_hostile_run
+from tests.gateway.artifact_calls import SWEEP
 from tests.gateway.calls import API_CALLS, PATH, PROJECT, RUN_CALLS, Call
 from tests.gateway.served import Served, served
 from tests.mirroring import Mirror
@@ -29,13 +30,24 @@ def hostile(server: Sandbox) -> Iterator[Sandbox]:
     """A server of its own, which ends before the gateway is asked."""
     del server
     with Sandbox.start() as sandbox:
+        _add_sweeps(sandbox)
         for number in SEEDS:
             sandbox.clock.advance(1)  # no two runs of one time: how ties are broken is the server's own affair
             run = add_hostile_run(sandbox, ENTITY, PROJECT, f"run {number:03} é", seed=number)
+            if number % 7 == 0:
+                run.sweep_name = SWEEP
             if run.history and run.history[-1]["_step"] > 10**6:
                 del run.history[-1], run.parts[:]  # the SDK would ask for each thousand steps of the gap
                 run.exported.clear()
         yield sandbox
+
+
+def _add_sweeps(sandbox: Sandbox) -> None:
+    sandbox.state.add_sweep(
+        ENTITY, PROJECT, SWEEP, display_name="a search",
+        config_text="method: bayes\nmetric: {name: loss, goal: minimize}\nparameters: {lr: {values: [1, 2]}}\n",
+    )  # fmt: skip
+    sandbox.state.add_sweep(ENTITY, PROJECT, "sweep2", config_text="method: grid\nname: named\nparameters: {}\n")
 
 
 @pytest.fixture(scope="session")

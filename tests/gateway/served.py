@@ -68,3 +68,9 @@ def served(home: Home, *options: str, log: Path | None = None) -> Iterator[Serve
         assert "Traceback" not in told, told
         assert "defect" not in told, told
         assert status == 0, told
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory that a process holds."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1]) * 1024

@@ -1,6 +1,6 @@
 """The judge: each read of the SDK's public API on hostile runs gives what it gave at the server, which is gone.
 
-What differs is named in `DIFFERENT` with its reason, and asserted to differ.
+What differs is named in `differences` with its reason, and asserted to differ.
 """
 
 from __future__ import annotations
@@ -9,19 +9,7 @@ import pytest
 
 from tests.gateway.calls import API_CALLS, RUN_CALLS
 from tests.gateway.conftest import Recorded
-
-_IN_EXPORTS_ALONE = "a key that an export holds and no row that was logged is in the rows of the gateway, too"
-DIFFERENT: dict[str, str] = {
-    "scan": _IN_EXPORTS_ALONE,
-    "scan of steps": _IN_EXPORTS_ALONE,
-    "history": _IN_EXPORTS_ALONE,
-    "history sampled": _IN_EXPORTS_ALONE,
-    "exports": "rows that this server tells by history alone are live ones at the gateway, which tells them at once",
-    "exports, if complete": "the same: the SDK takes the exports of such a run for complete",
-    "system metrics": "latest values without a row of events: the mirror cannot tell an empty answer from a lost one",
-    "runs of a missing project": "what is not mirrored is an error that names the command, and never null",
-    "iterating a missing project": "the same",
-}
+from tests.gateway.differences import DIFFERENT
 
 
 @pytest.mark.parametrize("name", [*RUN_CALLS, *API_CALLS])

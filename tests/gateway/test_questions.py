@@ -15,6 +15,7 @@ from mirror.gateway.addresses import Addresses, signer
 from mirror.gateway.context import RequestContext, Shared
 from mirror.gateway.engine import Engine
 from mirror.gateway.memory import CommitMemory, NewestCommit, Queue, Stamp
+from mirror.gateway.seen import SeenRuns
 from mirror.layout import Home
 from mirror.run.pending.local import LocalMirror
 from mirror.sandbox import Sandbox
@@ -159,7 +160,7 @@ def test_what_was_read_of_a_newer_commit_is_not_kept_for_an_older_one(place: Mir
     local = LocalMirror(place.home)
     newest = NewestCommit(place.home)
     shared = Shared(
-        mirror=local, memory=CommitMemory(), newest=newest, queue=Queue(local), limits=PageLimits(),
+        mirror=local, memory=CommitMemory(), newest=newest, queue=Queue(local), seen=SeenRuns(), limits=PageLimits(),
     )  # fmt: skip
     addresses = Addresses(base_url="http://here", signer=signer(b"secret"))
     with RequestContext(shared, addresses) as now:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import mirror
 import mirror.errors
+from tests.gateway import differences
+from tests.gateway.clients import clients
 from tests.pages.commands import commands, exit_statuses
 from tests.pages.settings import example, settings
 from tests.pages.views import views
@@ -57,6 +59,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "python": python,
     "errors": error_tree,
     "decisions": decisions,
+    "gateway differences": differences.as_table,
+    "gateway clients": clients.as_table,
 }
 
 

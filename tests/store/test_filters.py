@@ -21,13 +21,14 @@ from mirror.errors import ConfigError
 from mirror.layout import Home
 from mirror.pull import PullRequest, pull
 from mirror.sandbox import Sandbox
-from mirror.sandbox.state.mongo import compile_filters
+from mirror.sandbox.state.mongo import field_getter
 from mirror.store.engine.connection import sql_name
 from mirror.store.engine.lake import Lake
 from mirror.store.filters.mongo import compile_filter, compile_order
 from mirror.store.filters.run_fields import RUN_COLUMNS, Fragment, run_expression
 from mirror.store.sql.statements import connect
 from mirror.texts.values import storable
+from mirror.wandb_protocol.filters import compile_filters
 
 TEAM, PROJECT = "sandbox-team", "filters"
 TEXTS = ["a", "b", "ab", "Zoë", "🦉", "", "1", "true", "a b", "line\nbreak", "nul\x00", "null", "it's"]
@@ -87,7 +88,7 @@ class Mirror:
 
     def upstream(self, filters: Any) -> list[str]:
         """Ids of the runs that the sandbox keeps."""
-        keep = compile_filters(json.dumps(filters))
+        keep = compile_filters(json.dumps(filters), field_getter)
         return sorted(name for name, run in self.runs.items() if keep is None or keep(run))
 
     def ordered(self, order: str | None) -> list[str]:

@@ -12,14 +12,15 @@ from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, say, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import ConfigError
-from mirror.serve_settings import is_loopback, listen_address
+from mirror.serve_settings import DEFAULT_LISTEN, is_loopback, listen_address
 
 
 @click.command("serve", epilog=exit_statuses())
 @setting_options
 @click.option("--listen", type=UTF8, help="HOST:PORT, else `[serve] listen`; port 0 takes a free one.")
 @click.option("--read-only", is_flag=True, help="Refuse every change, which is queued otherwise.")
-def command(home: str | None, config: str | None, listen: str | None, read_only: bool) -> int:
+@click.option("--until-stdin-ends", is_flag=True, hidden=True)
+def command(home: str | None, config: str | None, listen: str | None, read_only: bool, until_stdin_ends: bool) -> int:
     """Answer W&B's own API from this mirror, for unmodified `wandb` scripts, until Ctrl-C or SIGTERM.
 
     Prints the two variables that lead the SDK here. The key is this home's own, and whoever has it reads the mirror;
@@ -31,7 +32,7 @@ def command(home: str | None, config: str | None, listen: str | None, read_only:
 
     setting = find_setting(home, config)
     try:
-        host, port = listen_address(listen or setting.config.serve.listen)
+        host, port = listen_address(listen or setting.config.serve.listen or DEFAULT_LISTEN)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     listening = bound(host, port)
@@ -40,9 +41,14 @@ def command(home: str | None, config: str | None, listen: str | None, read_only:
         write(f"export {name}={shlex.quote(value)}")
     if not is_loopback(host):
         say(f"note: {host} is reached from other machines: whoever has the key reads this mirror, over plain HTTP")
-    say("paste these two lines where a script is to read this mirror; Ctrl-C ends")
+    if not until_stdin_ends:
+        say("paste these two lines where a script is to read this mirror; Ctrl-C ends")
     sys.stdout.flush()
     from mirror.gateway.serving import serve
 
-    serve(gateway_of(setting, key, read_only=read_only, host=host), listening)
+    serve(
+        gateway_of(setting, key, read_only=read_only, host=host),
+        listening,
+        until_closed=0 if until_stdin_ends else None,
+    )
     return 0

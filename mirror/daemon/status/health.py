@@ -32,6 +32,7 @@ FindingName = Literal[
     "worker_still",
     "worker_restarting",
     "watch_failed",
+    "gateway_down",
     "source_late",
     "backlog_old",
     "conflicts",
@@ -126,6 +127,14 @@ def _of_daemon(vitals: Vitals) -> list[Finding]:
                 name="daemon_silent",
                 sentence=f"the daemon, PID {daemon.pid}, has said nothing for {span(silent_s)}",
                 hint="look at its log and at the disk, then restart it: it goes on where it was",
+            )
+        )
+    if daemon.gateway_error is not None:
+        found.append(
+            Finding(
+                name="gateway_down",
+                sentence=f"scripts are not answered at `[serve] listen`: {daemon.gateway_error}",
+                hint="it is tried again; `wandb-mirror serve` tells the same at a terminal",
             )
         )
     return [*found, *_of_workers(daemon), *_of_watches(daemon)]

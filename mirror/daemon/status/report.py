@@ -86,6 +86,7 @@ def status_now(
     since: dt.datetime,
     now: dt.datetime,
     config_error: str | None,
+    gateway_error: str | None,
     ending: State | None,
 ) -> DaemonStatus:
     """Everything in one value.
@@ -99,6 +100,7 @@ def status_now(
         since: when the daemon began, UTC.
         now: UTC.
         config_error: why an edited configuration was refused.
+        gateway_error: why nobody is served though it is wanted.
         ending: `stopping` or `stopped`; None while it goes on.
     """
     connection = None if session is None else session.context.connection
@@ -111,6 +113,7 @@ def status_now(
         offline_since=None if connection is None or connection.since is None else without_zone(connection.since),
         offline_reason=None if connection is None else connection.reason,
         config_error=config_error,
+        gateway_error=gateway_error,
         workers=[] if session is None else _workers(session, stuck, now),
         sources=[] if session is None else _sources(session),
         watches=[] if session is None else session.watch.statuses,

@@ -109,6 +109,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     maintained_at: dt.datetime | None = None
     maintenance_error: str | None = None
     watches: list[WatchStatus] = []
+    gateway_error: str | None = None  # why it serves nobody though `[serve] listen` asks for it
     jobs: list[JobStatus] = []  # those that are due or at work, then the others by their times
 
     @property

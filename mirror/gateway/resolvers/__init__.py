@@ -6,7 +6,24 @@ resolver is refused (`absent`).
 
 from __future__ import annotations
 
-from mirror.gateway.resolvers import console, files, history, projects, run_info, run_listings, runs, server, viewer
+from mirror.gateway.resolvers import (
+    artifact_collections,
+    artifact_files,
+    artifact_mutations,
+    artifacts,
+    console,
+    file_mutations,
+    files,
+    history,
+    projects,
+    run_info,
+    run_listings,
+    run_mutations,
+    runs,
+    server,
+    sweeps,
+    viewer,
+)
 from mirror.wandb_protocol.resolvers import Resolvers
 
 TABLES: tuple[Resolvers, ...] = (
@@ -19,4 +36,11 @@ TABLES: tuple[Resolvers, ...] = (
     history.RESOLVERS,
     console.RESOLVERS,
     files.RESOLVERS,
+    artifacts.RESOLVERS,
+    artifact_collections.RESOLVERS,
+    artifact_files.RESOLVERS,
+    sweeps.RESOLVERS,
+    run_mutations.RESOLVERS,
+    file_mutations.RESOLVERS,
+    artifact_mutations.RESOLVERS,
 )

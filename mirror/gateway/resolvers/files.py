@@ -24,6 +24,7 @@ from mirror.wandb_protocol.resolvers import Info, Resolver, Resolvers, constant
 from mirror.wandb_protocol.wire import typed_id
 
 FEW = 1000  # files of a run that are read together
+QUEUED_FILE = "QueuedFile"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +39,15 @@ class FileNode:
     mimetype: str | None
     updated_at: str | None
     content: Content
+    reference: str | None = None  # where the bytes of an artifact's reference are, elsewhere
+    artifact: Any = None  # the version, of a file of one
+    upload_url: str | None = None  # of a file that is announced
 
     @property
     def address(self) -> str:
         """Where its bytes are; of bytes that are not held, where is told why."""
+        if self.reference is not None:
+            return self.reference
         try:
             return self.context.addresses.of_object(self.content.held(), self.name)
         except NotMirrored as error:
@@ -108,7 +114,7 @@ def _node(run: RunNode, name: str, row: RunFile | None, queued: Pending | None) 
     if queued is not None and isinstance(upload := queued.operation, UploadFile):
         return FileNode(
             context=ctx,
-            id=file_id or typed_id("QueuedFile", queued.id),
+            id=file_id or typed_id(QUEUED_FILE, queued.id),
             name=upload.name,
             size=upload.size,
             md5=upload.md5,
@@ -169,5 +175,7 @@ RESOLVERS: Resolvers = {
     "File.updatedAt": _field("updated_at"),
     "File.md5": _field("md5"),
     "File.digest": _field("md5"),
+    "File.artifact": _field("artifact"),
+    "File.storagePath": constant(None),  # the SDK asks for it: bytes lie here under their digest
     "File.uploadHeaders": constant([]),
 }

@@ -9,11 +9,20 @@ from typing import Any
 from mirror.errors import NotMirrored
 from mirror.gateway.context import RequestContext, context
 from mirror.server_facts import read_viewer
-from mirror.store.read.projects import ProjectRow, is_mirrored, mirrored_projects, read_project
+from mirror.store.filters.patterns import search
+from mirror.store.read.projects import (
+    ProjectRow,
+    is_mirrored,
+    last_active,
+    mirrored_projects,
+    number_of_runs,
+    read_project,
+)
 from mirror.wandb_protocol.errors import RequestRefused
-from mirror.wandb_protocol.listing_arguments import filters_object
+from mirror.wandb_protocol.filters import compile_filters, named_fields, ordered
 from mirror.wandb_protocol.paging import page
-from mirror.wandb_protocol.resolvers import Info, Resolvers, constant
+from mirror.wandb_protocol.resolvers import Info, Resolvers, attribute, constant
+from mirror.wandb_protocol.wire import typed_id
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,21 @@ class ProjectNode:
         """Entity and name."""
         return self.entity, self.name
 
+    @property
+    def listed(self) -> ProjectRow | None:
+        """As the server listed it; None: only runs or versions of it are known."""
+        return self.context.recall(("project", self.path), lambda lake: read_project(lake, *self.path))
+
+    @property
+    def last_active(self) -> str | None:
+        """The last sign of life of any of its runs; when the server says that a project changed, no pull asks."""
+        return self.context.recall("last active", last_active, lambda found: 200 * len(found)).get(self.path)
+
+    @property
+    def number(self) -> str | None:
+        """As runs of it have it."""
+        return self.context.recall(("number", self.path), lambda lake: number_of_runs(lake, *self.path))
+
     @cached_property
     def row(self) -> ProjectRow:
         """As the server listed it.
@@ -36,13 +60,31 @@ class ProjectNode:
         Raises:
             NotMirrored: only its runs are known.
         """
-        row = self.context.recall(("project", self.path), lambda lake: read_project(lake, *self.path))
+        row = self.listed
         if row is None:
             raise NotMirrored(
                 f"the project {self.entity}/{self.name} itself is not in this mirror, only runs of it are",
                 hint=f"`wandb-mirror pull {self.entity}/{self.name}` fetches it",
             )
         return row
+
+
+_FIELDS = named_fields(
+    {
+        "name": lambda node: node.name,
+        "createdAt": lambda node: node.listed and node.listed.created_at,
+        "created_at": lambda node: node.listed and node.listed.created_at,
+        "updatedAt": lambda node: node.last_active,
+        "updated_at": lambda node: node.last_active,
+        "lastActive": lambda node: node.last_active,
+    }
+)
+
+
+def owner_of(ctx: RequestContext, entity: str | None) -> str | None:
+    """An entity; the viewer's, where none is named. None: whose key it is is not known."""
+    viewer = read_viewer(ctx.mirror.home)
+    return entity or (viewer.entity or viewer.username if viewer is not None else None)
 
 
 def project_node(ctx: RequestContext, entity: str | None, name: str | None) -> ProjectNode:
@@ -57,8 +99,7 @@ def project_node(ctx: RequestContext, entity: str | None, name: str | None) -> P
         RequestRefused: no name is given.
         NotMirrored: nothing of it is here, where the server would answer null or the project.
     """
-    viewer = read_viewer(ctx.mirror.home)
-    owner = entity or (viewer.entity or viewer.username if viewer is not None else None)
+    owner = owner_of(ctx, entity)
     if not owner or not name:
         raise RequestRefused("a project has an entity and a name")
     is_known = ctx.recall(("is mirrored", owner, name), lambda lake: is_mirrored(lake, owner, name))
@@ -74,31 +115,45 @@ def _project(_root: Any, info: Info, name: str | None = None, entityName: str | 
     return project_node(context(info), entityName, name)
 
 
-def _projects_page(ctx: RequestContext, entity: str | None, first: int | None, after: str | None) -> Any:
+def _projects_page(
+    ctx: RequestContext,
+    entity: str | None,
+    first: int | None,
+    after: str | None,
+    filters: str | None = None,
+    order: str | None = None,
+) -> Any:
+    """Projects by name, unless an order says otherwise."""
     found = ctx.recall(
         ("projects", entity), lambda lake: mirrored_projects(lake, entity), lambda paths: 200 * len(paths)
     )
-    return page([ProjectNode(ctx, *path) for path in found], first, after, ctx.limits)
+    keep = compile_filters(filters, _FIELDS, search)
+    nodes = [ProjectNode(ctx, *path) for path in found]
+    kept = [node for node in nodes if keep is None or keep(node)]
+    return page(ordered(kept, order, _FIELDS), first, after, ctx.limits)
 
 
 def _models(
     _root: Any, info: Info, entityName: str | None = None, after: str | None = None, first: int | None = None
 ) -> Any:
     ctx = context(info)
-    viewer = read_viewer(ctx.mirror.home)
-    owner = entityName or (viewer.entity or viewer.username if viewer is not None else None)
-    return _projects_page(ctx, owner, first, after)
+    return _projects_page(ctx, owner_of(ctx, entityName), first, after)
 
 
 def _projects(
-    _root: Any, info: Info, entityName: str | None = None, after: str | None = None, first: int | None = None, **_: Any
+    _root: Any,
+    info: Info,
+    entityName: str | None = None,
+    after: str | None = None,
+    first: int | None = None,
+    order: str | None = None,
+    **_: Any,
 ) -> Any:
-    return _projects_page(context(info), entityName, first, after)
+    return _projects_page(context(info), entityName, first, after, order=order)
 
 
 def _entity(_root: Any, info: Info, name: str | None = None) -> dict[str, Any]:
-    viewer = read_viewer(context(info).mirror.home)
-    wanted = name or (viewer.entity or viewer.username if viewer is not None else None)
+    wanted = owner_of(context(info), name)
     if not wanted:
         raise RequestRefused("no entity is named, and whom the API key belongs to is not known here")
     return {"name": wanted}
@@ -116,9 +171,7 @@ def _entity_projects(
     entity: dict[str, Any], info: Info, first: int | None = None, after: str | None = None, filters: str | None = None,
     order: str | None = None,
 ) -> Any:  # fmt: skip
-    if filters_object(filters) is not None or order:
-        raise RequestRefused("filters and orders of projects are not possible in a mirror")
-    return _projects_page(context(info), entity["name"], first, after)
+    return _projects_page(context(info), entity["name"], first, after, filters, order)
 
 
 def _name(project: ProjectNode, _info: Info) -> str:
@@ -134,11 +187,15 @@ def _entity_name_of(project: ProjectNode, _info: Info) -> str:
 
 
 def _id(project: ProjectNode, _info: Info) -> Any:
-    return project.row.storage_id
+    """The server's; of a project that was never listed, since versions lead to such ones, in the look that ids have."""
+    row = project.listed
+    return (row and row.storage_id) or typed_id("Project", project.name, project.entity)
 
 
 def _internal_id(project: ProjectNode, _info: Info) -> Any:
-    return project.row.internal_id
+    """The server's; of a project of which nothing is known no number at all, though the schema wants one."""
+    row = project.listed
+    return (row and row.internal_id) or project.number or "0"
 
 
 def _created_at(project: ProjectNode, _info: Info) -> Any:
@@ -164,6 +221,7 @@ RESOLVERS: Resolvers = {
     "Project.entityName": _entity_name_of,
     "Project.entity": _entity_of,
     "Project.createdAt": _created_at,
+    "Project.lastActive": attribute("last_active"),
     "Project.readOnly": _read_only,
     # The SDK asks for these of every project: no pull does, and null says so.
     "Project.user": constant(None),

@@ -35,16 +35,17 @@ def documents_asked(info: Info) -> set[DocumentName]:
     return {document for name, document in _DOCUMENTS.items() if name in names}
 
 
-def _listing(project: ProjectNode, filters: str | None, order: str | None) -> Listing:
+def runs_of(project: ProjectNode, filters: str | None, order: str | None) -> Listing:
+    """The runs of a project that filters keep, in order."""
     return listing_of(project.context, project.path, filters, order)
 
 
 def _run_count(project: ProjectNode, _info: Info, filters: str | None = None) -> int:
-    return len(_listing(project, filters, None).run_ids)
+    return len(runs_of(project, filters, None).run_ids)
 
 
 def _total_runs(project: ProjectNode, _info: Info) -> int:
-    return len(_listing(project, None, None).run_ids)
+    return len(runs_of(project, None, None).run_ids)
 
 
 def _run_active_count(project: ProjectNode, _info: Info, filters: str | None = None) -> int:
@@ -52,7 +53,7 @@ def _run_active_count(project: ProjectNode, _info: Info, filters: str | None = N
     tree = filters_object(filters)
     running = {"state": "running"}
     wanted = running if tree is None else {"$and": [tree, running]}
-    return len(_listing(project, json.dumps(wanted), None).run_ids)
+    return len(runs_of(project, json.dumps(wanted), None).run_ids)
 
 
 def _runs(
@@ -67,7 +68,7 @@ def _runs(
     last: int | None = None,
     **_table: Any,  # groups and fields, which shape the web pages' tables: every field is there anyway
 ) -> dict[str, Any]:
-    listing = _listing(project, filters, order)
+    listing = runs_of(project, filters, order)
     if names is not None:
         wanted = {name for name in names if name is not None}
         listing = Listing([run_id for run_id in listing.run_ids if run_id in wanted], None)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from mirror.errors import NotMirrored
+from mirror.gateway.mutations import storage_id_of
 from mirror.gateway.resolvers.projects import ProjectNode
 from mirror.gateway.runs import RunNode, parsed
 from mirror.records.operations import Stop
+from mirror.server_facts import read_viewer
 from mirror.store.read.runs import DocumentName
 from mirror.wandb_protocol.resolvers import Info, Resolver, Resolvers
-from mirror.wandb_protocol.wire import spell, typed_id
+from mirror.wandb_protocol.wire import spell
 
 _ENDED = frozenset({"finished", "crashed", "failed", "killed", "preempted"})
 
@@ -22,14 +24,8 @@ def _light(name: str) -> Resolver:
     return read
 
 
-def storage_id(run: RunNode) -> str:
-    """W&B's opaque id; one of our own for a run that the server does not know yet."""
-    entity, project, run_id = run.path
-    return run.held.storage_id or typed_id("QueuedRun", run_id, project, entity)
-
-
 def _id(run: RunNode, _info: Info) -> str:
-    return storage_id(run)
+    return storage_id_of(run)
 
 
 def _project(run: RunNode, _info: Info) -> ProjectNode:
@@ -44,7 +40,10 @@ def _project_id(run: RunNode, _info: Info) -> str:
 
 
 def _user(run: RunNode, _info: Info) -> dict[str, Any] | None:
-    return None if run.light.user is None else {"name": run.light.user_name, "username": run.light.user}
+    if run.light.user is not None:
+        return {"name": run.light.user_name, "username": run.light.user}
+    viewer = None if run.held.storage_id else read_viewer(run.batch.context.mirror.home)
+    return None if viewer is None else {"name": viewer.username, "username": viewer.username}  # who made it here
 
 
 def _document(name: DocumentName) -> Resolver:

@@ -8,7 +8,20 @@ from mirror.gateway.context import context
 from mirror.wandb_protocol.resolvers import Info, Resolvers, constant
 
 # Features whose fields the gateway answers (W&B API notes, section 3).
-FEATURES = ("LARGE_FILENAMES", "STRUCTURED_CONSOLE_LOGS", "TOTAL_COUNT_IN_FILE_CONNECTION")
+FEATURES = (
+    "ARTIFACT_COLLECTIONS_FILTERING_SORTING",
+    "ARTIFACT_COLLECTION_MEMBERSHIP_FILES",
+    "ARTIFACT_TAGS",
+    "ARTIFACT_V2_DOWNLOAD_HANDLER_SUPPORTS_ARTIFACT_ID",
+    "LARGE_FILENAMES",
+    "MARK_RUN_FILES_UPLOADED",
+    "PROJECT_ARTIFACT_COLLECTION_MEMBERSHIP",
+    "STRUCTURED_CONSOLE_LOGS",
+    "SWEEPS_QUERY_FILTERING",
+    "TOTAL_COUNT_IN_FILE_CONNECTION",
+    "UPDATE_RUN_STATE",
+    "USE_ARTIFACT_WITH_ENTITY_AND_PROJECT_INFORMATION",
+)
 
 
 def _server_info(_root: Any, _info: Info) -> dict[str, Any]:

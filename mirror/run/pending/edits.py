@@ -171,13 +171,17 @@ class RunEdits(RunContents):
 
     def _queue_edit(self, *, fields: bool = False, config: bool = False, summary: bool = False) -> None:
         """Queue what differs from what was seen."""
-        edit = Edit(
+        edit = self._edit(fields=fields, config=config, summary=summary)
+        if not edit.is_empty:
+            self._queue(edit)
+
+    def _edit(self, *, fields: bool = False, config: bool = False, summary: bool = False) -> Edit:
+        """What differs from what was seen."""
+        return Edit(
             fields=self._changed_fields() if fields else {},
             config=self._changed_config() if config else {},
             summary=self._changed_summary() if summary else {},
         )
-        if not edit.is_empty:
-            self._queue(edit)
 
     def _changed_fields(self) -> dict[EditedField, Change]:
         before = overlaid(self._seen.run, self._seen.operations)

@@ -6,11 +6,11 @@ import secrets
 from typing import Any
 
 from mirror.sandbox.schema.context import Context, context, mutation
-from mirror.sandbox.state.listings import ordered
 from mirror.sandbox.state.mongo import field_getter
 from mirror.sandbox.state.records import ENDED_STATES, AgentRecord, RunRecord, SweepRecord
 from mirror.sandbox.state.sweep_plan import arguments, next_parameters, parse_config
 from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.filters import ordered
 from mirror.wandb_protocol.paging import page
 from mirror.wandb_protocol.resolvers import Info, Resolvers, attribute
 from mirror.wandb_protocol.wire import parse_object, spell, typed_id

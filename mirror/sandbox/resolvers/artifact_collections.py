@@ -6,9 +6,8 @@ from typing import Any
 
 from mirror.sandbox.schema.context import context
 from mirror.sandbox.state.artifacts import member_by_alias
-from mirror.sandbox.state.listings import ordered
-from mirror.sandbox.state.mongo import compile_filters, named_fields
 from mirror.sandbox.state.records import ArtifactRecord, CollectionRecord, MembershipRecord, ProjectRecord
+from mirror.wandb_protocol.filters import compile_filters, named_fields, ordered
 from mirror.wandb_protocol.paging import page
 from mirror.wandb_protocol.resolvers import Info, Resolvers, attribute
 from mirror.wandb_protocol.wire import typed_id

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mirror.sandbox.schema.context import Context, context
-from mirror.sandbox.state.listings import ordered
-from mirror.sandbox.state.mongo import compile_filters, named_fields
 from mirror.sandbox.state.people_records import OrganizationRecord
 from mirror.sandbox.state.records import UserRecord
+from mirror.wandb_protocol.filters import compile_filters, named_fields, ordered
 from mirror.wandb_protocol.paging import page
 from mirror.wandb_protocol.resolvers import Info, Resolvers, constant
 from mirror.wandb_protocol.wire import typed_id

@@ -8,10 +8,10 @@ from typing import Any
 from mirror.sandbox.resolvers.artifact_collections import collections_shown, members_shown
 from mirror.sandbox.resolvers.entities import entity_value
 from mirror.sandbox.schema.context import Context, context, mutation
-from mirror.sandbox.state.mongo import compile_filters, named_fields
 from mirror.sandbox.state.people_records import TeamRecord
 from mirror.sandbox.state.records import CollectionRecord, ProjectRecord, UserRecord
 from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.filters import compile_filters, named_fields
 from mirror.wandb_protocol.paging import page
 from mirror.wandb_protocol.resolvers import Info, Resolvers
 from mirror.wandb_protocol.wire import typed_id

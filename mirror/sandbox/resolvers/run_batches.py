@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from mirror.sandbox.schema.context import Context, mutation
-from mirror.sandbox.state.mongo import compile_filters
+from mirror.sandbox.state.mongo import field_getter
 from mirror.sandbox.state.records import ProjectRecord, RunRecord
 from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.filters import compile_filters
 from mirror.wandb_protocol.resolvers import Resolvers
 
 
@@ -21,7 +22,7 @@ def _project(ctx: Context, given: dict[str, Any]) -> ProjectRecord:
 
 
 def _by_filters(runs: list[RunRecord], filters: str | None) -> list[RunRecord]:
-    keep = compile_filters(filters)
+    keep = compile_filters(filters, field_getter)
     return [run for run in runs if keep is None or keep(run)]
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from mirror.sandbox.histories.keys import joined_key_table
 from mirror.sandbox.schema.context import context
-from mirror.sandbox.state.mongo import plain_time
 from mirror.sandbox.state.records import RunRecord
+from mirror.wandb_protocol.filters import plain_time
 from mirror.wandb_protocol.resolvers import Info, Resolvers
 
 

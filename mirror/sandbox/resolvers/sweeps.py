@@ -7,10 +7,11 @@ from typing import Any
 
 from mirror.sandbox.histories.rows import lookup
 from mirror.sandbox.schema.context import Context, context, mutation
-from mirror.sandbox.state.mongo import compile_filters, named_fields
+from mirror.sandbox.state.mongo import field_getter
 from mirror.sandbox.state.records import ProjectRecord, RunRecord, SweepRecord
 from mirror.sandbox.state.sweep_plan import expected_runs, goal, parse_config
 from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.filters import compile_filters, named_fields
 from mirror.wandb_protocol.paging import page
 from mirror.wandb_protocol.resolvers import Info, Resolvers, attribute, constant
 from mirror.wandb_protocol.wire import typed_id
@@ -100,7 +101,7 @@ def _upsert(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
         held.method = str(config.get("method") or held.method)
         held.run_count_expected = expected_runs(config)
     if given.get("priorRunsFilters"):
-        keep = compile_filters(given["priorRunsFilters"])
+        keep = compile_filters(given["priorRunsFilters"], field_getter)
         held.prior_runs = [run.name for run in held.project.runs.values() if keep is None or keep(run)]
     held.updated_at = state.now_text()
     return {"sweep": held, "configValidationWarnings": []}

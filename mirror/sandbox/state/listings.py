@@ -1,25 +1,16 @@
-"""Runs and other records in order, by filters; sorted run listings are kept between pages."""
+"""Runs in order, by filters; sorted listings are kept between pages."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from mirror.sandbox.state.mongo import Fields, compile_filters, field_getter
+from mirror.sandbox.state.mongo import field_getter
 from mirror.sandbox.state.records import ProjectRecord, RunRecord
+from mirror.wandb_protocol.filters import compile_filters, rank
 from mirror.wandb_protocol.listing_arguments import field_and_direction
 from mirror.wandb_protocol.paging import PageLimits, Window, connection, decode_cursor, encode_cursor
-
-
-def ordered(items: Sequence[Any], order: str | None, fields: Fields) -> list[Any]:
-    """`items` by an order such as "name" or "-createdAt"; as they are without one. Equal ones keep their order."""
-    if not order:
-        return list(items)
-    get = fields(order.lstrip("+-"))
-    return sorted(items, key=lambda item: _rank(get(item)), reverse=order.startswith("-"))
-
 
 SortKey = tuple[int, Any, int]
 """(rank of the value's type, value, number of the run): total, and spelled in a cursor."""
@@ -108,7 +99,7 @@ class RunListings:
 
 
 def _sort(project: ProjectRecord, filters: str | None, order: str | None) -> Listing:
-    keep = compile_filters(filters)
+    keep = compile_filters(filters, field_getter)
     get, descending = _order(order)
     pairs = [(_sort_key(get(run), run), run) for run in project.runs.values() if keep is None or keep(run)]
     pairs.sort(key=lambda pair: pair[0], reverse=descending)
@@ -121,15 +112,4 @@ def _order(order: str | None) -> tuple[Callable[[RunRecord], Any], bool]:
 
 
 def _sort_key(value: Any, run: RunRecord) -> SortKey:
-    return (*_rank(value), run.number)
-
-
-def _rank(value: Any) -> tuple[int, Any]:
-    """A value that compares with any other: by type first."""
-    if isinstance(value, bool):
-        return (1, int(value))
-    if isinstance(value, int | float):
-        return (2, value) if value == value else (0, "")
-    if isinstance(value, str):
-        return (3, value)
-    return (0, "") if value is None else (4, json.dumps(value, sort_keys=True, default=str))
+    return (*rank(value), run.number)

@@ -67,6 +67,13 @@ def read_files(lake: Queryable, run: RunPath, names: Sequence[str]) -> dict[str,
     return {file.name: file for file in structs(RunFile, rows)}
 
 
+def files_by_id(lake: Queryable, file_ids: Iterable[str]) -> dict[str, tuple[RunPath, str]]:
+    """The runs and names of the files that W&B's opaque ids name; those that are not listed are left out."""
+    query = "SELECT file_id, entity, project, run_id, name FROM lake.files WHERE status <> 'gone'"
+    rows = lake.rows(f"{query} AND file_id IN (SELECT unnest(?::VARCHAR[]))", [list(file_ids)])
+    return {found: (RunPath(entity, project, run_id), name) for found, entity, project, run_id, name in rows}
+
+
 def files_of_run(lake: Queryable, run: RunPath, *, gone: bool) -> list[ListedBytes]:
     """Files of a run, by name; with `gone` also those that the server no longer lists."""
     query = f"SELECT {columns_of(ListedBytes)} {_OF_RUN} AND (? OR status <> 'gone') ORDER BY name"

@@ -40,6 +40,13 @@ def read_project(lake: Queryable, entity: str, project: str) -> ProjectRow | Non
     return found[0] if found else None
 
 
+def number_of_runs(lake: Queryable, entity: str, project: str) -> str | None:
+    """The project's number as its runs have it; None when none is known."""
+    query = f"SELECT min(project_internal_id) FROM lake.runs WHERE {IN_PROJECT}"
+    found = lake.rows(query, [entity, project])[0][0]
+    return None if found is None else str(found)
+
+
 def is_mirrored(lake: Queryable, entity: str, project: str) -> bool:
     """Whether a project was ever pulled, or any of its runs."""
     query = (
@@ -56,6 +63,15 @@ def mirrored_projects(lake: Queryable, entity: str | None = None) -> list[tuple[
         " SELECT entity, project FROM lake.projects) WHERE ?::VARCHAR IS NULL OR entity = ? ORDER BY ALL"
     )
     return [(found[0], found[1]) for found in lake.rows(query, [entity, entity])]
+
+
+def last_active(lake: Queryable) -> dict[tuple[str, str], str]:
+    """The last sign of life of any run, as an ISO text in UTC, by project."""
+    query = (
+        f"SELECT entity, project, strftime(max(coalesce(heartbeat_at, created_at)), {ISO}) FROM lake.runs"
+        " WHERE gone_at IS NULL GROUP BY ALL"
+    )
+    return {(entity, project): at for entity, project, at in lake.rows(query) if at is not None}
 
 
 def count_all_runs(lake: Queryable) -> int:

@@ -83,6 +83,14 @@ def read_run(lake: Queryable, run: RunPath) -> tuple[LightRun, Documents] | None
     return struct_of(LightRun, rows[0][:split]), struct_of(Documents, rows[0][split:])
 
 
+def runs_by_storage_id(lake: Queryable, storage_ids: Collection[str]) -> dict[str, RunPath]:
+    """Where the runs are that W&B's opaque ids name; those that are not held are left out."""
+    query = (
+        "SELECT storage_id, entity, project, run_id FROM lake.runs WHERE storage_id IN (SELECT unnest(?::VARCHAR[]))"
+    )
+    return {found: RunPath(*path) for found, *path in lake.rows(query, [list(storage_ids)])}
+
+
 def is_held(lake: Queryable, run: RunPath) -> bool:
     """Whether the mirror holds a run at all."""
     return bool(lake.rows(f"SELECT 1 {_FROM_PROJECT} AND run_id = ?", run))

@@ -1,0 +1,218 @@
+"""What nobody may make of the gateway: work, bodies and connections without an end, and what is told."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mirror.gateway.connections import MOST_CONNECTIONS
+from mirror.layout import Home
+from tests.gateway.served import Served, resident_bytes, served
+from tests.mirroring import Mirror
+
+VIEWER = {"query": "{ viewer { username } }"}
+NESTED = '{ project(name: "p", entityName: "e") ' + '{ run(name: "r") { project ' * 30 + "{ id }" + " } }" * 30 + " }"
+DOUBLING = "{ ...f0 } " + " ".join(
+    f"fragment f{number} on Query {{ a: viewer {{ ...f{number + 1} }} b: viewer {{ ...f{number + 1} }} }}"
+    for number in range(30)
+)
+DOCUMENTS = {
+    "many aliases": ("{ " + " ".join(f"a{n}: viewer {{ id }}" for n in range(1600)) + " }", "too large"),
+    "many tokens": ("{ viewer { " + "id " * 50_000 + "} }", "tokens"),
+    "deep": (NESTED, "too deep"),
+    "deeper than a parser goes": ("{ a " * 5000 + "}" * 5000, "nest"),
+    "fragments that double": (DOUBLING + "fragment f30 on Query { viewer { id } }", "too large"),
+    "pages of pages": (
+        """{ project(name: "local proj", entityName: "contract-team") { runs(first: 1000) { edges { node {
+        files(first: 1000) { edges { node { id name sizeBytes } } } } } } } }""",
+        "ask for smaller pages",
+    ),
+    "a long text": ("{ viewer { id } } # " + "x" * 2_000_000, "too long"),
+    "a cycle of fragments": ("{ ...a } fragment a on Query { ...b } fragment b on Query { ...a }", "Cannot spread"),
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_document_without_bounds_is_refused_in_one_sentence_and_soon(name: str, gateway: Served) -> None:
+    text, sentence = DOCUMENTS[name]
+    began = time.monotonic()
+    answer = gateway.post({"query": text})
+    assert time.monotonic() - began < 10
+    assert answer.status_code == 400
+    message = answer.json()["errors"][0]["message"]
+    assert sentence in message
+    assert len(message) < 2000
+
+
+def test_sizes_of_pages_that_variables_give_count_too(gateway: Served) -> None:
+    query = """query Q($n: Int) { project(name: "local proj", entityName: "contract-team") { runs(first: $n) { edges {
+      node { files(first: $n) { edges { node { id name sizeBytes } } } } } } } }"""
+    assert gateway.post({"query": query, "variables": {"n": 1000}}).status_code == 400
+    assert "errors" not in gateway.ask(query, n=10)
+
+
+def _raw(gateway: Served, request: bytes, timeout: float = 10.0) -> bytes:
+    """What comes back for some bytes, to the end of the connection."""
+    with socket.create_connection(_address(gateway), timeout=timeout) as connection:
+        connection.sendall(request)
+        found = b""
+        while piece := connection.recv(65536):
+            found += piece
+            if b"\r\n\r\n" in found:
+                return found
+    return found
+
+
+def _address(gateway: Served) -> tuple[str, int]:
+    host, _, port = gateway.url.removeprefix("http://").partition(":")
+    return host, int(port)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/graphql"), ("PUT", "/files/signed/upload/x"), ("POST", "/files/a/b/c/file_stream")]
+)
+def test_a_body_that_is_too_long_is_refused_before_it_is_read(method: str, path: str, gateway: Served) -> None:
+    key = httpx.BasicAuth("api", gateway.key)._auth_header
+    head = f"{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: {key}\r\ncontent-length: {10**12}\r\n\r\n"
+    status = int(_raw(gateway, head.encode()).split(b" ")[1])
+    assert status in (403, 413)
+
+
+def test_what_is_no_http_and_odd_heads_are_refused_and_the_gateway_goes_on(gateway: Served) -> None:
+    for request in (b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 30_000):
+        assert _raw(gateway, request).startswith(b"HTTP/1.1 400")
+    for origin in ("http://[", "null", "http://127.0.0.1:1"):
+        assert gateway.post(VIEWER, origin=origin).status_code == 403
+    for given in ("Basic !!!", "Basic " + "QQ" * 20_000, "Bearer é", "Negotiate", "Basic"):
+        answer = httpx.post(f"{gateway.url}/graphql", json=VIEWER, headers={b"authorization": given.encode("latin-1")})
+        assert (answer.status_code, len(answer.json()["errors"])) == (401, 1)
+    assert gateway.post(VIEWER).status_code == 200
+
+
+def test_connections_that_ask_nothing_give_way_to_who_comes(gateway: Served) -> None:
+    with ExitStack() as opened:
+        idle = [
+            opened.enter_context(socket.create_connection(_address(gateway), timeout=10))
+            for _ in range(MOST_CONNECTIONS + 50)
+        ]
+        assert gateway.post(VIEWER).status_code == 200
+        assert idle[0].recv(100).startswith(b"HTTP/1.1 503")
+        assert gateway.post(VIEWER).status_code == 200
+
+
+def test_neither_the_key_nor_a_signed_address_is_told_in_a_log_or_an_error(mirrored: Mirror, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    files = """{ project(name: "local proj", entityName: "contract-team") { runs(first: 20) { edges { node {
+      files { edges { node { url } } } } } } } }"""
+    with served(mirrored.home, log=log) as gateway:
+        urls = re.findall(r"http://[^\"]+", gateway.post({"query": files}).text)
+        signature = urls[0].rpartition("=")[2]
+        told = [httpx.get(url.replace(signature[:8], "0" * 8)).text for url in urls[:1]]
+        told += [
+            gateway.post({"query": query}).text
+            for query in ("{", "{ viewer { nothing } }", '{ agent(id: "x") { id } }')
+        ]
+        told += [httpx.get(f"{gateway.url}/{gateway.key}", auth=("api", gateway.key)).text]
+        told += [httpx.post(f"{gateway.url}/graphql", auth=("api", gateway.key[:-1])).text]
+        assert urls
+    told.append(log.read_text())
+    for text in told:
+        assert gateway.key not in text
+        assert signature not in text
+
+
+@pytest.mark.soak
+def test_a_head_or_a_body_that_never_ends_is_given_up(gateway: Served) -> None:
+    key = httpx.BasicAuth("api", gateway.key)._auth_header
+    began = time.monotonic()
+    with ExitStack() as opened:
+        slow = [opened.enter_context(socket.create_connection(_address(gateway), timeout=60)) for _ in range(50)]
+        for connection in slow:
+            connection.sendall(b"POST /graphql HTTP/1.1\r\nhost: localhost\r\n")
+        while time.monotonic() - began < 8:
+            for connection in slow:
+                connection.sendall(b"a: b\r\n")
+            assert gateway.post(VIEWER).status_code == 200
+            time.sleep(1)
+        assert _is_closed(slow[0]), "a head went on for ever"
+    with socket.create_connection(_address(gateway), timeout=200) as connection:
+        connection.sendall(
+            f"POST /graphql HTTP/1.1\r\nhost: localhost\r\nauthorization: {key}\r\n".encode()
+            + b"content-length: 1000\r\n\r\n"
+        )
+        assert connection.recv(100).startswith(b"HTTP/1.1 408")
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(100) == b""
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.soak
+def test_a_gigabyte_is_refused_early_and_memory_stays(gateway: Served) -> None:
+    piece = b"x" * 2**20
+    before = resident_bytes(gateway.pid)
+    for url, auth in ((f"{gateway.url}/graphql", ("api", gateway.key)), (f"{gateway.url}/files/signed/upload/x", None)):
+        method = "POST" if auth else "PUT"
+        answer = httpx.request(method, url, content=(piece for _ in range(1024)), auth=auth, timeout=120)
+        assert answer.status_code in (403, 413)
+    assert resident_bytes(gateway.pid) - before < 100 * 2**20
+
+
+@pytest.mark.soak
+def test_ten_thousand_open_connections_keep_nobody_out(gateway: Served) -> None:
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 12_000:
+        pytest.skip("this machine lets nobody open so many")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (12_000, hard))
+    try:
+        with ExitStack() as opened:
+            for number in range(10_000):
+                opened.enter_context(socket.create_connection(_address(gateway), timeout=10))
+                if number % 1000 == 0:
+                    assert gateway.post(VIEWER).status_code == 200
+            assert gateway.post(VIEWER).status_code == 200
+            assert resident_bytes(gateway.pid) < 500 * 2**20
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.soak
+def test_a_client_that_does_not_read_a_file_is_given_up(mirrored: Mirror, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    shutil.copytree(mirrored.home.root, home.root)
+    with served(home) as gateway:
+        create = """mutation { createRunFiles(input: {entityName: "contract-team", projectName: "local proj",
+          runName: "run 000 é", files: ["long.bin"]}) { files { uploadUrl } } }"""
+        (file,) = gateway.ask(create)["data"]["createRunFiles"]["files"]
+        size = 64 * 2**20
+        assert httpx.put(file["uploadUrl"], content=bytes(size), timeout=60).status_code == 200
+        files = """{ project(name: "local proj", entityName: "contract-team") { run(name: "run 000 é") {
+          files(names: ["long.bin"]) { edges { node { directUrl } } } } } }"""
+        run = gateway.ask(files)["data"]["project"]["run"]
+        path = run["files"]["edges"][0]["node"]["directUrl"].removeprefix(gateway.url)
+        with socket.create_connection(_address(gateway), timeout=60) as connection:
+            connection.sendall(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
+            time.sleep(45)
+            assert _drained(connection) < size
+
+
+def _drained(connection: socket.socket) -> int:
+    """How many bytes still come."""
+    total = 0
+    try:
+        while piece := connection.recv(2**20):
+            total += len(piece)
+    except ConnectionResetError:
+        pass
+    return total
