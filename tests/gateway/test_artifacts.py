@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 import mirror
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
-from tests.gateway.served import Served, served
+from tests.gateway.served import COMMAND, Served, environment, served
 from tests.mirroring import ENTITY, PROJECT, SOURCE, Mirror
 
 VERSIONS = """query V($e: String!, $p: String!) { project(name: $p, entityName: $e) { run(name: "maker") {
@@ -30,6 +32,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     with Sandbox.start() as sandbox:
         run, other = (sandbox.state.add_run(ENTITY, PROJECT, name) for name in ("maker", "other"))
         sandbox.state.add_artifact(ENTITY, PROJECT, "wanted", files={"a.txt": b"one", "b.txt": b"two"}, run=run)
+        elsewhere = sandbox.state.add_artifact(ENTITY, "elsewhere", "shared", files={"c.txt": b"three"})
+        other.used.append(elsewhere)
         sandbox.state.add_artifact(ENTITY, PROJECT, "unwanted", files={"big.bin": b"left out"}, run=other)
         place = Mirror(url=sandbox.url, api_key=sandbox.api_key, home=found, policy={"artifacts_include": ("wanted",)})
         assert place.pull().errors == []
@@ -77,6 +81,19 @@ def test_bytes_are_there_by_the_digest_of_their_manifest_for_whoever_has_the_key
     assert (part.status_code, part.content) == (206, b"ne")
 
 
+def test_a_version_of_a_project_that_is_not_mirrored_has_its_names_and_its_project_no_runs_to_tell_of(
+    gateway: Served,
+) -> None:
+    node = "{ edges { node { artifactSequence { name project { id name %s } } } } }"
+    asked = FIELD % f'run(name: "other") {{ inputArtifacts {node} }}'
+    answer = gateway.ask(asked % "entity { name }", e=ENTITY, p=PROJECT)
+    (edge,) = answer["data"]["project"]["run"]["inputArtifacts"]["edges"]
+    assert edge["node"]["artifactSequence"]["name"] == "shared"
+    assert edge["node"]["artifactSequence"]["project"]["name"] == "elsewhere"
+    (error,) = gateway.ask(asked % "runCount", e=ENTITY, p=PROJECT)["errors"]
+    assert error["message"].startswith(f"the project {ENTITY}/elsewhere is not in this mirror")
+
+
 @pytest.mark.parametrize("path", ["/artifacts/x/zz", "/artifacts/x", "/artifacts/x/00", "/artifactsV2/a/b/c/d/e/ff/g"])
 def test_an_address_of_no_bytes_is_refused_in_one_sentence(path: str, gateway: Served) -> None:
     answer = httpx.get(gateway.url + path, auth=("api", gateway.key))
@@ -111,3 +128,14 @@ def test_what_is_not_here_is_one_sentence(field: str, told: str, gateway: Served
     (error,) = gateway.ask(FIELD % field, e=ENTITY, p=PROJECT)["errors"]
     assert told in error["message"]
     assert len(error["message"].splitlines()) == 1
+
+
+def test_a_script_that_downloads_an_artifact_runs_as_it_is(home: Home, tmp_path: Path) -> None:
+    script = (
+        "import wandb, pathlib; artifact = wandb.Api().artifact('%s/wanted:latest')\n"
+        "print(artifact.logged_by().id, pathlib.Path(artifact.download('out', skip_cache=True), 'b.txt').read_text())"
+    )
+    env = environment(home) | {"WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false", "PYTHONWARNINGS": "ignore"}
+    command = [*COMMAND, "exec", "--", sys.executable, "-c", script % SOURCE]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "maker two\n", "")

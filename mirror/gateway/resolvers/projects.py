@@ -38,6 +38,19 @@ class ProjectNode:
         """Entity and name."""
         return self.entity, self.name
 
+    def check(self) -> None:
+        """Refuse a project of which no pull brought anything; versions of artifacts lead to such ones.
+
+        Raises:
+            NotMirrored: the server would answer null, or the project.
+        """
+        known = self.context.recall(("is mirrored", *self.path), lambda lake: is_mirrored(lake, *self.path))
+        if not known and self.path not in self.context.waiting:
+            source = "/".join(self.path)
+            raise NotMirrored(
+                f"the project {source} is not in this mirror", hint=f"`wandb-mirror pull --source {source}` fetches it"
+            )
+
     @property
     def listed(self) -> ProjectRow | None:
         """As the server listed it; None: only runs or versions of it are known."""
@@ -102,13 +115,9 @@ def project_node(ctx: RequestContext, entity: str | None, name: str | None) -> P
     owner = owner_of(ctx, entity)
     if not owner or not name:
         raise RequestRefused("a project has an entity and a name")
-    is_known = ctx.recall(("is mirrored", owner, name), lambda lake: is_mirrored(lake, owner, name))
-    if not is_known and (owner, name) not in ctx.waiting:
-        raise NotMirrored(
-            f"the project {owner}/{name} is not in this mirror",
-            hint=f"`wandb-mirror pull --source {owner}/{name}` fetches it",
-        )
-    return ProjectNode(ctx, owner, name)
+    node = ProjectNode(ctx, owner, name)
+    node.check()
+    return node
 
 
 def _project(_root: Any, info: Info, name: str | None = None, entityName: str | None = None) -> ProjectNode:

@@ -37,7 +37,10 @@ def documents_asked(info: Info) -> set[DocumentName]:
 
 def runs_of(project: ProjectNode, filters: str | None, order: str | None) -> Listing:
     """The runs of a project that filters keep, in order."""
-    return listing_of(project.context, project.path, filters, order)
+    found = listing_of(project.context, project.path, filters, order)
+    if not found.run_ids:
+        project.check()
+    return found
 
 
 def _run_count(project: ProjectNode, _info: Info, filters: str | None = None) -> int:
