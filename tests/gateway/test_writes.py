@@ -150,7 +150,11 @@ def test_deletions_by_filters_and_of_runs_that_are_gone(place: Place) -> None:
       deleteRuns(input: {entityName: "team", projectName: "proj", filters: $f}) { errors } }"""
     assert place.gateway.ask(mutation, f='{"name": "r5"}')["data"] == {"deleteRuns": {"errors": None}}
     assert [type(operation).__name__ for operation in place.pending("r5")] == ["Delete"]
-    run = place.run("r5")
+    run = place.run("r5")  # by its path it can be read on, as a run that was deleted upstream
+    assert "r5" not in [listed.id for listed in sdk(place.gateway.url, place.gateway.key).runs(SOURCE)]
+    mine = local.Api(place.mirror.home)
+    assert "r5" not in [listed.id for listed in mine.runs(SOURCE)]
+    assert "r5" in [listed.id for listed in mine.runs(SOURCE, with_gone=True)]
     Sender(url=place.sandbox.url, api_key=place.sandbox.api_key, home=place.mirror.home).replay()
     run.delete()  # W&B's answer is no error
     run.notes = "too late"

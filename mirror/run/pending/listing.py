@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mirror.records.operations import Create
+from mirror.records.operations import Create, Delete
 from mirror.run.pending.local import LocalMirror, Pending
 from mirror.run.pending.overlay import created_run, overlaid, overlaid_config, overlaid_summary
 from mirror.store.filters.run_listing import list_run_ids
@@ -62,9 +62,16 @@ def queued_runs(
                 config=dump_strict(unwrap_config(config)),
                 summary=dump_strict(overlaid_summary(_as_dict(texts.summary if texts else None), operations)),
                 created_at=None if run_id in held else _utc(waiting[run_id][0].entry.created_at),
+                gone_at=_deleted_at(waiting[run_id]),
             )
         )  # fmt: skip
     return shown
+
+
+def _deleted_at(items: Sequence[Pending]) -> str | None:
+    """When the deletion of a run was queued, with which it leaves listings; None where it was not."""
+    deletions = (item for item in items if item.is_shown and isinstance(item.operation, Delete))
+    return next((_utc(item.entry.created_at) for item in deletions), None)
 
 
 def _as_dict(text: str | None) -> dict[str, Any]:

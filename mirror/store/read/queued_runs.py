@@ -27,6 +27,7 @@ class Overlaid(msgspec.Struct, frozen=True, kw_only=True):
     config: str  # strict JSON of the plain values
     summary: str  # strict JSON
     created_at: str | None = None  # UTC, ISO 8601: of a run that the server does not know yet
+    gone_at: str | None = None  # UTC, ISO 8601: when its deletion was queued
 
 
 _DOCUMENTS = ("config", "summary")
@@ -41,7 +42,8 @@ _REPLACED = ", ".join(
 _PATH = ("entity", "project", "run_id")
 _OVERLAID = (
     f"(SELECT r.* REPLACE ({_REPLACED}, {', '.join(f'coalesce(r.{name}, o.{name}) AS {name}' for name in _PATH)},"
-    " coalesce(r.created_at, o.created_at::TIMESTAMP) AS created_at)"
+    " coalesce(r.created_at, o.created_at::TIMESTAMP) AS created_at,"
+    " coalesce(r.gone_at, o.gone_at::TIMESTAMP) AS gone_at)"
     " FROM (SELECT * FROM {source}) r FULL JOIN"
     f" (SELECT unnest(from_json({{shown}}, '[{{{{{_SHAPES}}}}}]'), recursive := true)) o"
     f" ON {' AND '.join(f'r.{name} = o.{name}' for name in _PATH)})"
