@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
+import msgspec
+
 from mirror.errors import NotMirrored
 from mirror.gateway.context import ProjectPath, RequestContext
+from mirror.records.operations import LogArtifact
 from mirror.run.artifacts.artifact import Artifact
 from mirror.run.sdk.absent import CollectionNotMirrored
 from mirror.store.read.artifacts import (
@@ -181,7 +184,29 @@ def version_nodes(ctx: RequestContext, artifact_ids: Sequence[str]) -> list[Vers
         lambda lake: read_versions(lake, artifact_ids),
         lambda found: sum(_VERSION_BYTES + len(row.metadata or "") for row in found.values()),
     )
-    return [VersionNode(context=ctx, row=rows[key]) for key in artifact_ids if key in rows]
+    return [_as_queued(ctx, rows[key]) for key in artifact_ids if key in rows]
+
+
+def _as_queued(ctx: RequestContext, row: VersionRow) -> VersionNode:
+    """A version with the aliases and tags that are queued for it, without aliases that are queued for another one."""
+    here = [operation for operation in ctx.logging if _collection_of(operation) == _place_of(row)]
+    goes_to = {alias: operation.artifact_id for operation in here for alias in operation.aliases}
+    kept = [alias for alias in row.aliases if goes_to.get(alias, row.artifact_id) == row.artifact_id]
+    return VersionNode(
+        context=ctx,
+        row=row if kept == row.aliases else msgspec.structs.replace(row, aliases=kept),
+        aliases_queued=[alias for alias, artifact_id in goes_to.items() if artifact_id == row.artifact_id],
+        tags_queued=[tag for operation in here if operation.artifact_id == row.artifact_id for tag in operation.tags],
+    )
+
+
+def _collection_of(operation: LogArtifact) -> tuple[str, str]:
+    """Of the version: `entity/project/collection`, and its type."""
+    return operation.name.rpartition(":")[0], operation.type
+
+
+def _place_of(row: VersionRow) -> tuple[str, str]:
+    return f"{row.entity}/{row.project}/{row.sequence}", row.type
 
 
 def version_by_id(ctx: RequestContext, artifact_id: str) -> VersionNode:
@@ -204,6 +229,10 @@ def version_named(ctx: RequestContext, project: ProjectPath, collection: str, na
     Raises:
         NotMirrored: there is none here; in the SDK's own words.
     """
+    place = f"{'/'.join(project)}/{collection}"
+    for operation in reversed(ctx.logging):
+        if name in operation.aliases and _collection_of(operation)[0] == place:
+            return version_by_id(ctx, operation.artifact_id)
     wanted = storable(collection), storable(name)
     row = ctx.recall(("version named", project, *wanted), lambda lake: find_version(lake, *project, *wanted))
     if row is None:
@@ -212,4 +241,4 @@ def version_named(ctx: RequestContext, project: ProjectPath, collection: str, na
             f"artifact membership {f'{collection}:{name}'!r} not found in {source!r}",
             hint=f"it is not in this mirror: `wandb-mirror pull --source {source}` fetches what its runs have",
         )
-    return VersionNode(context=ctx, row=row)
+    return _as_queued(ctx, row)

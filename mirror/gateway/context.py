@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
@@ -12,6 +12,7 @@ from typing import Self, TypeVar
 from mirror.gateway.addresses import Addresses
 from mirror.gateway.memory import NOT_KEPT, SMALL, CommitMemory, NewestCommit, Queue, Waiting
 from mirror.gateway.seen import SeenRun, SeenRuns
+from mirror.records.operations import LogArtifact
 from mirror.run.pending.local import LocalMirror
 from mirror.store.engine.meta import last_commit
 from mirror.store.engine.queries import Snapshot
@@ -60,6 +61,17 @@ class RequestContext:
         return self._shared.queue.waiting()
 
     @cached_property
+    def logging(self) -> Sequence[LogArtifact]:
+        """Queued operations that give aliases and tags to versions, the last one last."""
+        return [
+            item.operation
+            for runs in self.waiting.values()
+            for items in runs.values()
+            for item in items
+            if item.is_shown and isinstance(item.operation, LogArtifact)
+        ]
+
+    @cached_property
     def commit(self) -> int:
         """The number of the commit that the request sees.
 
@@ -93,7 +105,7 @@ class RequestContext:
     def renew(self) -> None:
         """Look anew: what follows sees what was queued meanwhile."""
         self._closing.close()
-        for name in ("waiting", "commit", "_opened"):
+        for name in ("waiting", "logging", "commit", "_opened"):
             self.__dict__.pop(name, None)
 
     def recall(self, key: Hashable, read: Callable[[Snapshot], T], weigh: Callable[[T], int] | None = None) -> T:

@@ -107,6 +107,8 @@ def test_writes_end_on_the_server_as_if_it_had_been_there(sandbox: Sandbox, plac
         assert [artifact.name for artifact in again.used_artifacts()] == ["data-ours:v0"]
         (logged,) = again.logged_artifacts()
         assert ("again" in logged.aliases, "logged" in logged.tags) == (True, True)
+        (version,) = {ours.artifact(f"{SOURCE}/data-ours:{name}").version for name in ("again", "v0")}
+        assert (version, "again" in ours.artifact(f"{SOURCE}/data-ours:v0").aliases) == ("v0", True)
     pending = [item.kind for item in local.Api(place.home).run(f"{SOURCE}/ours").pending]
     assert pending == ["use_artifact", "log_artifact"]
     assert _shown(sandbox, "ours") == untouched

@@ -96,7 +96,8 @@ def _log(
         tags=tuple(tags),
     )
     queue(ctx.mirror, node, operation)
-    return VersionNode(context=ctx, row=version.row, aliases_queued=aliases, tags_queued=tags)
+    ctx.renew()
+    return version_by_id(ctx, facts.id)
 
 
 def _of_digest(

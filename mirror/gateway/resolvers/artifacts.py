@@ -91,10 +91,7 @@ def _run_artifacts(direction: Direction) -> Resolver:
 
     def read(run: RunNode, _info: Info, after: str | None = None, first: int | None = None) -> Any:
         ctx = run.batch.context
-        queued: dict[str, list[LogArtifact | UseArtifact]] = {}
-        for operation in run.operations:
-            if isinstance(operation, LogArtifact | UseArtifact) and type(operation) is kind:
-                queued.setdefault(operation.artifact_id, []).append(operation)
+        queued = dict.fromkeys(item.artifact_id for item in run.operations if isinstance(item, kind))
         key = ("run's versions", run.path, direction)
         held = ctx.recall(key, lambda lake: run_version_ids(lake, run.path, direction))
         if not held:
@@ -105,22 +102,11 @@ def _run_artifacts(direction: Direction) -> Resolver:
         ids = [*held, *more]
         start = place_after(after)
         shown = ids[start : start + ctx.limits.size(first, _OF_A_RUN)]
-        nodes = [_as_queued(node, queued.get(node.row.artifact_id, ())) for node in version_nodes(ctx, shown)]
-        return connection(edges_by_place(nodes, start), more=start + len(shown) < len(ids), totalCount=len(ids))
+        return connection(
+            edges_by_place(version_nodes(ctx, shown), start), more=start + len(shown) < len(ids), totalCount=len(ids)
+        )
 
     return read
-
-
-def _as_queued(node: VersionNode, operations: Sequence[LogArtifact | UseArtifact]) -> VersionNode:
-    logged = [operation for operation in operations if isinstance(operation, LogArtifact)]
-    if not logged:
-        return node
-    return VersionNode(
-        context=node.context,
-        row=node.row,
-        aliases_queued=[alias for operation in logged for alias in operation.aliases],
-        tags_queued=[tag for operation in logged for tag in operation.tags],
-    )
 
 
 # ---------------------------------------------------------------- by name and by id
