@@ -19,6 +19,7 @@ from mirror.run.sdk.absent import only_server_knows
 from mirror.run.sdk.calls import as_comm_error
 from mirror.run.sdk.server_only import ServerOnly
 from mirror.run.user import User
+from mirror.texts.naming import run_id_fault
 
 if TYPE_CHECKING:
     from mirror.run.projects import Project, Projects
@@ -196,6 +197,8 @@ class Api(ApiArtifacts, ServerOnly):
         if state not in ("running", "pending"):
             raise CommError(f"a run is created 'running' or 'pending', not {state!r}")
         name = project or self._project or "uncategorized"
+        if run_id and (fault := run_id_fault(run_id)) is not None:
+            raise CommError(fault)
         path = RunPath(
             entity or self._needed_entity(name),
             name,

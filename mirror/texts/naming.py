@@ -8,6 +8,8 @@ from collections.abc import Sequence
 NEAR = 3  # names that are offered
 MOST = 10_000  # names that are looked through for near ones
 
+_RESERVED = ":;,#?/'"  # in ids of new runs; W&B has older ones with them
+
 
 def meant(text: str, known: Sequence[str]) -> list[str]:
     """The names that a text may stand for; the first of these that fits any: the name itself, but for its case, as the
@@ -39,3 +41,16 @@ def near(text: str, known: Sequence[str]) -> list[str]:
         difflib.get_close_matches(text, some, NEAR)
         or [name for name in some if name.endswith((f"/{text}", f".{text}"))][:NEAR]
     )
+
+
+def run_id_fault(run_id: str) -> str | None:
+    """Why no run can be made under an id, in a sentence; None where one can. `wandb.init` refuses the same.
+
+    Args:
+        run_id: as it was asked for.
+    """
+    if not run_id or run_id != run_id.strip():
+        return "a run id is not empty, and neither begins nor ends with a blank"
+    if reserved := sorted(set(run_id) & set(_RESERVED)):
+        return f"a run id cannot contain {' '.join(_RESERVED)}, and this one has {' '.join(reserved)}"
+    return None

@@ -221,3 +221,17 @@ def test_what_else_a_web_page_asks_of_runs_is_answered(gateway: Served, place: M
             "git": {"remote": "r", "commit": "c"},
         },
     }  # fmt: skip
+
+
+def test_an_export_whose_bytes_are_missing_is_told_before_its_address_fails(tmp_path: Path) -> None:
+    with Sandbox.start() as sandbox:
+        sandbox.state.add_run("team", "proj", "r", state="finished", history=[{"_step": 0, "loss": 1.0}])
+        place = Mirror(url=sandbox.url, api_key=sandbox.api_key, home=Home(tmp_path / "home"), sources=("team/proj",))
+        place.pull()
+    for found in place.home.objects.rglob("*"):
+        if found.is_file():
+            found.unlink()
+    exports = 'run(name: "r") { parquetHistory(liveKeys: []) { parquetUrls } }'
+    with served(place.home) as gateway:
+        answer = gateway.ask(f'{{ project(name: "proj", entityName: "team") {{ {exports} }} }}')
+    assert "`wandb-mirror verify` lists all" in answer["errors"][0]["message"]

@@ -268,3 +268,15 @@ def test_a_training_run_is_refused_in_one_sentence_and_at_once(place: Place, tmp
         f"{place.gateway.url}/files/team/proj/r6/file_stream", json={"files": {}}, auth=("api", place.gateway.key)
     )
     assert (streamed.status_code, "WANDB_MODE=offline" in streamed.text) == (403, True)
+
+
+@pytest.mark.parametrize("run_id", ["../x", "a/b", "a?b", " a", "", "it's"])
+def test_ids_that_no_new_run_can_have_are_refused_by_gateway_and_mirror(run_id: str, place: Place) -> None:
+    create = """mutation C($name: String) { upsertBucket(input: {entityName: "team", modelName: "proj", name: $name}) {
+      bucket { id } } }"""
+    answer = place.gateway.ask(create, name=run_id)
+    assert answer["data"]["upsertBucket"] is None
+    if run_id:  # without one, a run is given one
+        assert "a run id" in answer["errors"][0]["message"]
+        with pytest.raises(local.CommError, match="a run id"):
+            local.Api(place.mirror.home).create_run(run_id=run_id, project=PROJECT, entity=ENTITY)

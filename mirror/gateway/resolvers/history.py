@@ -71,8 +71,11 @@ def _whole(name: str, value: Any) -> int | None:
 
 def _parquet_history(run: RunNode, _info: Info, liveKeys: list[str]) -> dict[str, Any]:
     rows, addresses = RunRows(run), run.batch.context.addresses
-    exports = enumerate(rows.stored.exports)
-    urls = [addresses.of_object(digest, f"{number}.parquet") for number, digest in exports]
+    objects = run.batch.context.mirror.objects
+    urls = []
+    for number, digest in enumerate(rows.stored.exports):
+        objects.path(digest)  # one that is missing is told here: clients say nothing of an address that fails
+        urls.append(addresses.of_object(digest, f"{number}.parquet"))
     return {"parquetUrls": urls, "liveData": _live(rows.tail_rows(), liveKeys)}
 
 

@@ -14,6 +14,7 @@ from mirror.gateway.runs import RunBatch, RunNode
 from mirror.gateway.training import refuse_training
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Create
+from mirror.texts.naming import run_id_fault
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.resolvers import Resolvers
 
@@ -52,6 +53,8 @@ def _named_path(ctx: RequestContext, given: dict[str, Any]) -> RunPath:
 def _create(ctx: RequestContext, path: RunPath, state: str | None) -> RunNode:
     if state not in (None, *_CREATED):
         raise RequestRefused(f"a run is created running or pending, not {state!r}", status=400)
+    if (fault := run_id_fault(path.run_id)) is not None:
+        raise RequestRefused(fault, status=400)
     ctx.mirror.enqueue(path, None, Create(state="pending" if state == "pending" else "running"))
     ctx.renew()
     return changed_run(ctx, path)
