@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .errors import RequestRefused
-from .listing_arguments import filters_object
+from mirror.wandb_protocol.errors import RequestRefused
+from mirror.wandb_protocol.listing_arguments import filters_object
 
 Predicate = Callable[[Any], bool]
 Getter = Callable[[Any], Any]

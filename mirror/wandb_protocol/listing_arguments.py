@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from .errors import RequestRefused
+from mirror.wandb_protocol.errors import RequestRefused
 
 OLDEST_FIRST = "+created_at"
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .errors import RequestRefused
+from mirror.wandb_protocol.errors import RequestRefused
 
 PageLimitMode = Literal["cap", "error"]
 

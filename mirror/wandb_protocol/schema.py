@@ -17,7 +17,7 @@ from graphql import (
     parse,
 )
 
-from .resolvers import Resolvers
+from mirror.wandb_protocol.resolvers import Resolvers
 
 
 def executable_schema(tables: Iterable[Resolvers], types: Mapping[str, GraphQLTypeResolver]) -> GraphQLSchema:

@@ -7,7 +7,7 @@ from typing import Any
 
 from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode, SelectionSetNode, value_from_ast_untyped
 
-from .resolvers import Info
+from mirror.wandb_protocol.resolvers import Info
 
 
 def selected_fields(info: Info) -> Iterator[FieldNode]:
