@@ -46,6 +46,7 @@ from mirror.errors import ConfigError, MirrorError
 from mirror.layout import Home
 from mirror.locks import ProcessLock
 from mirror.outbox import Aside, Outbox
+from mirror.records.runs import RUN_STATES
 from mirror.server_facts import keep_server_facts, read_server_facts
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
@@ -146,6 +147,9 @@ class Daemon:
                 sources = [source.path for source in config.source]
                 self._log.info(Event.READY if first else Event.CONFIG_RELOADED, sources=sources)
                 first = False
+                for source in config.source:
+                    if unknown := sorted(set(source.states) - RUN_STATES):  # a server may know more of them than W&B
+                        self._log.warning(Event.STATES_UNKNOWN, source=source.path, states=unknown)
                 try:
                     await session.run(self._turn)
                 finally:

@@ -15,6 +15,7 @@ class Event(StrEnum):
     STOPPED_AT_ONCE = "stopped_at_once"  # a second signal came
 
     CONFIG_RELOADED = "config_reloaded"
+    STATES_UNKNOWN = "states_unknown"  # a source wants runs in states that W&B does not have
     CONFIG_REFUSED = "config_refused"  # the new file is wrong: the old configuration stays
     CREDENTIAL_WARNING = "credential_warning"  # a place of keys could not be read
 

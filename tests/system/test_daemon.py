@@ -86,8 +86,10 @@ def test_a_good_configuration_is_taken_and_a_bad_one_changes_nothing(sandbox: Sa
         service.process.send_signal(signal.SIGHUP)
         service.wait_event("config_refused", 2)
         assert service.process.poll() is None
-        service.cli.config.write_text(f'{good}\n[[source]]\npath = "team/other"\n', encoding="utf-8")
+        more = '[[source]]\npath = "team/other"\nstates = ["runing", "finished"]\n'
+        service.cli.config.write_text(f"{good}\n{more}", encoding="utf-8")
         assert service.wait_event("config_reloaded")["sources"] == ["team/proj", "team/other"]
+        assert service.wait_event("states_unknown")["states"] == ["runing"]
         service.wait_heard("RELOADING=1")
         wait_for("its pull", lambda: any("team/other" in pull["sources"] for pull in service.events("pull_done")))
         assert service.status["config_error"] is None
