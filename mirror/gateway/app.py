@@ -20,7 +20,7 @@ from mirror.gateway.budget import Budget, SentInPieces
 from mirror.gateway.engine import Engine
 from mirror.gateway.hosts import is_own, is_own_origin, own_names
 from mirror.gateway.key import GatewayKey
-from mirror.gateway.served_bytes import serve_object, serve_signed
+from mirror.gateway.served_bytes import Downloads, serve_object, serve_signed
 from mirror.gateway.training import REFUSAL, STATUS
 from mirror.gateway.uploads import Uploads
 from mirror.run.pending.local import LocalMirror
@@ -60,6 +60,7 @@ class Gateway:
         self._signer = signer(key.signing_secret)
         self._uploads = Uploads(mirror, self._signer, most_bytes=upload_most_bytes, read_only=read_only)
         self._names = own_names() | hosts
+        self._downloads = Downloads()
         self._turn: tuple[CapacityLimiter, CapacityLimiter, Budget] | None = None  # of the event loop that asks first
         self.asgi = Starlette(
             routes=[
@@ -145,10 +146,10 @@ class Gateway:
             )
         except MirrorError as error:
             return _refusal(404, str(error))
-        return await serve_object(request, self._mirror.objects, digest)
+        return await serve_object(request, self._mirror.objects, digest, self._downloads)
 
     async def _bytes(self, request: Request) -> Response:
-        return await serve_signed(request, self._mirror.objects, self._signer)
+        return await serve_signed(request, self._mirror.objects, self._signer, self._downloads)
 
 
 async def _read(request: Request) -> bytes | None:

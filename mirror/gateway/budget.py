@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 MOST_BYTES = 128 * 1024 * 1024  # that wait to be sent; more are begun only when some are gone
 STALLED_S = 30.0  # a client that reads nothing for so long is gone
-_PIECE = 256 * 1024
+PIECE = 64 * 1024  # bytes that a connection holds of what its client has not read yet
 
 
 class Budget:
@@ -52,8 +52,8 @@ class SentInPieces(Response):
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             body = memoryview(self.body)
-            for start in range(0, max(1, len(body)), _PIECE):
-                piece = {"body": body[start : start + _PIECE], "more_body": start + _PIECE < len(body)}
+            for start in range(0, max(1, len(body)), PIECE):
+                piece = {"body": body[start : start + PIECE], "more_body": start + PIECE < len(body)}
                 with anyio.move_on_after(STALLED_S) as patience:
                     await send({"type": "http.response.body", **piece})
                 if patience.cancelled_caught:
