@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
+from typing import NamedTuple
 
 import anyio
 from anyio import CapacityLimiter, to_thread
@@ -17,13 +19,14 @@ from mirror.errors import MirrorError
 from mirror.gateway.addresses import ROOT, Addresses, signer
 from mirror.gateway.artifact_bytes import object_of
 from mirror.gateway.budget import Budget, SentInPieces
-from mirror.gateway.engine import Engine
+from mirror.gateway.engine import Dear, Engine
 from mirror.gateway.hosts import is_own, is_own_origin, own_names
 from mirror.gateway.key import GatewayKey
 from mirror.gateway.served_bytes import Downloads, serve_object, serve_signed
 from mirror.gateway.training import REFUSAL, STATUS
 from mirror.gateway.uploads import Uploads
 from mirror.run.pending.local import LocalMirror
+from mirror.store.engine.freed_memory import give_back
 from mirror.wandb_protocol.credentials import key_in
 from mirror.wandb_protocol.errors import errors_object, json_body
 
@@ -32,7 +35,17 @@ BODY_MAX = 16 * 1024 * 1024  # bytes of a request
 BODY_WITHIN_S = 120.0
 _LARGE_BODY = 1024 * 1024  # bytes; parsed, they can take twenty times as many
 _GZIP_FROM = 1024  # bytes
+_FREED_FROM = 4 * 1024 * 1024  # bytes of an answer, after which the C library is told to keep nothing back
 Answer = Callable[[Request], Awaitable[Response]]
+
+
+class _Turns(NamedTuple):
+    """Of one event loop."""
+
+    usual: CapacityLimiter
+    dear: CapacityLimiter  # for large bodies, and for documents that ask for much
+    threads: CapacityLimiter  # of both
+    budget: Budget  # of their answers
 
 
 class Gateway:
@@ -61,7 +74,7 @@ class Gateway:
         self._uploads = Uploads(mirror, self._signer, most_bytes=upload_most_bytes, read_only=read_only)
         self._names = own_names() | hosts
         self._downloads = Downloads()
-        self._turn: tuple[CapacityLimiter, CapacityLimiter, Budget] | None = None  # of the event loop that asks first
+        self._turn: _Turns | None = None  # of the event loop that asks first
         self.asgi = Starlette(
             routes=[
                 Route("/graphql", self._guarded(self._graphql), methods=["POST"]),
@@ -107,30 +120,41 @@ class Gateway:
             return _refusal(413, f"a request may have {BODY_MAX} bytes, not more")
         addresses = self._addresses(request)
         acceptable = "gzip" in request.headers.get("accept-encoding", "")
-        usual, one, budget = self._turns()
-        limiter = usual if len(body) < _LARGE_BODY else one
-        await budget.room()
-        answer = await to_thread.run_sync(self._answer, body, addresses, acceptable, limiter=limiter)
-        size = len(answer.body)
-        budget.take(size)
-        answer.done = partial(budget.give_back, size)
+        turns = self._turns()
+        make = partial(self._answer, body, addresses, acceptable)
+        if len(body) < _LARGE_BODY:
+            with suppress(Dear):
+                return await self._within(turns.usual, partial(make, takes_dear=False))
+        return await self._within(turns.dear, make)
+
+    async def _within(self, turn: CapacityLimiter, make: Callable[[], SentInPieces]) -> SentInPieces:
+        """An answer that is begun when its turn came and then there is room for it, so that few are begun at once."""
+        turns = self._turns()
+        async with turn:
+            await turns.budget.room()
+            answer = await to_thread.run_sync(make, limiter=turns.threads)
+            turns.budget.take(answer)
         return answer
 
-    def _turns(self) -> tuple[CapacityLimiter, CapacityLimiter, Budget]:
-        """For what is usual, for large bodies, and for answers; made within the loop that serves."""
+    def _turns(self) -> _Turns:
+        """Made within the loop that serves."""
         if self._turn is None:
-            self._turn = CapacityLimiter(THREADS), CapacityLimiter(1), Budget()
+            limiters = CapacityLimiter(THREADS), CapacityLimiter(1), CapacityLimiter(THREADS + 1)
+            self._turn = _Turns(*limiters, Budget())
         return self._turn
 
     def _addresses(self, request: Request) -> Addresses:
         return Addresses(base_url=f"{request.url.scheme}://{request.headers['host']}", signer=self._signer)
 
-    def _answer(self, body: bytes, addresses: Addresses, gzipped: bool) -> SentInPieces:
-        status, answer = self._engine.answer(body, addresses)
+    def _answer(self, body: bytes, addresses: Addresses, gzipped: bool, *, takes_dear: bool = True) -> SentInPieces:
+        status, answer = self._engine.answer(body, addresses, takes_dear=takes_dear)
+        size = len(answer)
         headers = {"cache-control": "no-store"}
         if gzipped and len(answer) >= _GZIP_FROM:
             answer = gzip.compress(answer, compresslevel=1)
             headers["content-encoding"] = "gzip"
+        if size > _FREED_FROM:
+            give_back()
         return SentInPieces(answer, status_code=status, headers=headers, media_type="application/json")
 
     async def _artifact(self, request: Request) -> Response:
@@ -142,7 +166,7 @@ class Gateway:
 
         try:
             digest = await to_thread.run_sync(
-                find, request.path_params["path"], self._addresses(request), limiter=self._turns()[0]
+                find, request.path_params["path"], self._addresses(request), limiter=self._turns().usual
             )
         except MirrorError as error:
             return _refusal(404, str(error))

@@ -23,7 +23,7 @@ MOST_AT_ONCE = 200  # downloads: half of the connections, so that a question alw
 
 
 class Downloads:
-    """Counts those that are under way. Of one event loop."""
+    """Counts those that are under way, from when they are asked for. Of one event loop."""
 
     under_way = 0
 
@@ -39,7 +39,6 @@ class _Download(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
-        self._counted.under_way += 1
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -66,6 +65,17 @@ async def serve_object(request: Request, objects: Objects, digest: str, counted:
     if counted.under_way >= MOST_AT_ONCE:
         body = json_body(errors_object(f"{MOST_AT_ONCE} files are being read at once, not more; try again in a moment"))
         return Response(body, status_code=503, headers={"retry-after": "1"}, media_type="application/json")
+    counted.under_way += 1
+    response: Response | None = None
+    try:
+        response = await _answer(request, objects, digest, counted)
+    finally:
+        if not isinstance(response, _Download):
+            counted.under_way -= 1
+    return response
+
+
+async def _answer(request: Request, objects: Objects, digest: str, counted: Downloads) -> Response:
     try:
         file, size = await to_thread.run_sync(_opened, objects, digest)
     except StoreError as error:

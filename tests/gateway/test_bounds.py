@@ -5,15 +5,20 @@ from __future__ import annotations
 import re
 import shutil
 import socket
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
+from graphql import parse
 
+from mirror.gateway import watch
 from mirror.gateway.connections import MOST_CONNECTIONS
+from mirror.gateway.cost import cost_of
 from mirror.layout import Home
+from mirror.wandb_protocol.errors import RequestRefused
 from tests.gateway.served import Served, resident_bytes, served
 from tests.mirroring import Mirror
 
@@ -32,6 +37,12 @@ DOCUMENTS = {
     "pages of pages": (
         """{ project(name: "local proj", entityName: "contract-team") { runs(first: 1000) { edges { node {
         files(first: 1000) { edges { node { id name sizeBytes } } } } } } } }""",
+        "ask for smaller pages",
+    ),
+    "histories of pages": (
+        '{ project(name: "local proj", entityName: "contract-team") { runs(first: 100) { edges { node { '
+        + " ".join(f"h{number}: history(samples: 100000)" for number in range(200))
+        + " } } } } }",
         "ask for smaller pages",
     ),
     "a long text": ("{ viewer { id } } # " + "x" * 2_000_000, "too long"),
@@ -56,6 +67,50 @@ def test_sizes_of_pages_that_variables_give_count_too(gateway: Served) -> None:
       node { files(first: $n) { edges { node { id name sizeBytes } } } } } } } }"""
     assert gateway.post({"query": query, "variables": {"n": 1000}}).status_code == 400
     assert "errors" not in gateway.ask(query, n=10)
+
+
+SPECS = ('{"samples": 1000}', '{"samples": 2000}', "{", "[]", '{"samples": 10000000000}')
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("{ run { history(samples: $n) } }", 70_001),
+        ("{ run { history } }", 501),
+        ("{ run { events(samples: 20) } }", 21),
+        ("{ run { sampledHistory(specs: $specs) } }", 1_003_502),
+        ('{ run { sampledHistory(specs: ["{}", $text]) } }', 1501),
+        ("{ run { logLines { edges { node { line } } } } }", 30_002),
+        ("{ run { files(first: 100) { edges { node { id } } } } }", 302),
+        ("{ run { config historyKeys } }", 21),
+    ],
+)
+def test_what_a_field_may_answer_is_counted(text: str, values: int) -> None:
+    variables = {"n": 70_000, "specs": list(SPECS), "text": SPECS[0]}
+    assert cost_of(parse(text), variables).values == values
+
+
+def test_a_document_that_goes_on_is_ended_and_large_answers_are_made_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turn = threading.Lock()
+    with watch.Watch(turn, is_change=False) as first:
+        first.add(watch.LARGE_FROM + 1)
+        monkeypatch.setattr(watch, "WITHIN_S", 0.05)
+        with watch.Watch(turn, is_change=False) as second, pytest.raises(watch.Ended, match="took more than"):
+            second.add(watch.LARGE_FROM + 1)
+        with pytest.raises(watch.Ended, match="ask for fewer"):
+            first.add(watch.MOST_BYTES)
+    with watch.Watch(turn, is_change=False) as third:
+        third.add(watch.LARGE_FROM + 1)
+        time.sleep(0.1)
+        with pytest.raises(watch.Ended, match="took more than"):
+            third.add(1)
+    with watch.Watch(turn, is_change=True) as change:
+        time.sleep(0.1)
+        change.add(watch.LARGE_FROM + 1)
+        with pytest.raises(RequestRefused):
+            change.add(watch.MOST_BYTES)
 
 
 def _raw(gateway: Served, request: bytes, timeout: float = 10.0) -> bytes:

@@ -8,7 +8,6 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 
 import anyio
@@ -16,7 +15,7 @@ import httpx
 import pytest
 from starlette.types import Message
 
-from mirror.gateway import budget
+from mirror.gateway import budget, watch
 from mirror.gateway.connections import GIVES_WAY_S, MOST_CONNECTIONS
 from mirror.gateway.served_bytes import MOST_AT_ONCE
 from mirror.layout import Home
@@ -61,13 +60,19 @@ def test_clients_that_read_nothing_take_no_more_memory_than_is_set_aside(gateway
     assert "errors" not in gateway.ask(QUERY)
 
 
+def test_an_answer_that_would_be_too_large_is_one_sentence(gateway: Served) -> None:
+    again = " ".join(f"c{number}: config" for number in range(9))
+    answer = gateway.post({"query": QUERY.replace("config", again)})
+    assert (answer.status_code, [error["message"] for error in answer.json()["errors"]]) == (413, [watch.TOO_LARGE])
+    assert "errors" not in gateway.ask(QUERY)
+
+
 @pytest.mark.anyio
 async def test_a_client_that_reads_nothing_is_given_up_and_its_room_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "STALLED_S", 0.01)
     room = budget.Budget(most=10)
-    room.take(10)
     answer = budget.SentInPieces(b"x" * 10)
-    answer.done = partial(room.give_back, 10)
+    room.take(answer)
 
     async def stalled(message: Message) -> None:
         if message["type"] == "http.response.body":
