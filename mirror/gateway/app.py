@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
-import anyio
 from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -18,6 +17,7 @@ from starlette.routing import Route
 from mirror.errors import MirrorError
 from mirror.gateway.addresses import ROOT, Addresses, signer
 from mirror.gateway.artifact_bytes import object_of
+from mirror.gateway.bodies import BODY_MAX, Bodies, NoRoom, TooLong, TooSlow
 from mirror.gateway.budget import Budget, SentInPieces
 from mirror.gateway.engine import Dear, Engine
 from mirror.gateway.hosts import is_own, is_own_origin, own_names
@@ -31,8 +31,6 @@ from mirror.wandb_protocol.credentials import key_in
 from mirror.wandb_protocol.errors import errors_object, json_body
 
 THREADS = 4  # that execute documents; more would wait for one another
-BODY_MAX = 16 * 1024 * 1024  # bytes of a request
-BODY_WITHIN_S = 120.0
 _LARGE_BODY = 1024 * 1024  # bytes; parsed, they can take twenty times as many
 _GZIP_FROM = 1024  # bytes
 _FREED_FROM = 4 * 1024 * 1024  # bytes of an answer, after which the C library is told to keep nothing back
@@ -46,6 +44,7 @@ class _Turns(NamedTuple):
     dear: CapacityLimiter  # for large bodies, and for documents that ask for much
     threads: CapacityLimiter  # of both
     budget: Budget  # of their answers
+    bodies: Bodies
 
 
 class Gateway:
@@ -111,13 +110,20 @@ class Gateway:
         return endpoint
 
     async def _graphql(self, request: Request) -> Response:
+        if request.headers.get("content-encoding", "identity") != "identity":
+            return _refusal(415, "a request's body comes as it is: content-encoding is not understood here")
+        turns = self._turns()
         try:
-            with anyio.fail_after(BODY_WITHIN_S):
-                body = await _read(request)
-        except TimeoutError:
-            return _refusal(408, f"the request did not come within {BODY_WITHIN_S:g} s")
-        if body is None:
-            return _refusal(413, f"a request may have {BODY_MAX} bytes, not more")
+            async with turns.bodies.of(request) as body:
+                return await self._answered(request, body)
+        except TooLong:
+            return _refusal(413, f"a request may have {BODY_MAX} bytes, not more: ask, or change, in several requests")
+        except TooSlow:
+            return _refusal(408, "the request did not come within its time")
+        except NoRoom:
+            return _refusal(503, "too many large requests come at once; try again in a moment", {"retry-after": "1"})
+
+    async def _answered(self, request: Request, body: bytes) -> Response:
         addresses = self._addresses(request)
         acceptable = "gzip" in request.headers.get("accept-encoding", "")
         turns = self._turns()
@@ -140,7 +146,7 @@ class Gateway:
         """Made within the loop that serves."""
         if self._turn is None:
             limiters = CapacityLimiter(THREADS), CapacityLimiter(1), CapacityLimiter(THREADS + 1)
-            self._turn = _Turns(*limiters, Budget())
+            self._turn = _Turns(*limiters, Budget(), Bodies())
         return self._turn
 
     def _addresses(self, request: Request) -> Addresses:
@@ -176,20 +182,6 @@ class Gateway:
         return await serve_signed(request, self._mirror.objects, self._signer, self._downloads)
 
 
-async def _read(request: Request) -> bytes | None:
-    """The body; None where it is too long, of which nothing is read where it says so."""
-    length = request.headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > BODY_MAX:
-        return None
-    pieces, size = [], 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > BODY_MAX:
-            return None
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
 async def _ready(_request: Request) -> Response:
     return PlainTextResponse("ok\n")
 
@@ -202,5 +194,6 @@ async def _nothing(_request: Request) -> Response:
     return _refusal(404, "the gateway has no such page: it answers W&B's API alone")
 
 
-def _refusal(status: int, message: str) -> Response:
-    return Response(json_body(errors_object(message)), status_code=status, media_type="application/json")
+def _refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    body = json_body(errors_object(message))
+    return Response(body, status_code=status, headers=headers, media_type="application/json")

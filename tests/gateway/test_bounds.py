@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import socket
@@ -138,6 +139,28 @@ def test_a_body_that_is_too_long_is_refused_before_it_is_read(method: str, path:
     head = f"{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: {key}\r\ncontent-length: {10**12}\r\n\r\n"
     status = int(_raw(gateway, head.encode()).split(b" ")[1])
     assert status in (403, 413)
+
+
+def test_large_bodies_that_do_not_come_hold_little_and_keep_nobody_out(gateway: Served) -> None:
+    key = httpx.BasicAuth("api", gateway.key)._auth_header
+    head = f"POST /graphql HTTP/1.1\r\nhost: localhost\r\nauthorization: {key}\r\ncontent-length: {15 * 10**6}\r\n\r\n"
+    before = resident_bytes(gateway.pid)
+    with ExitStack() as opened:
+        for _ in range(150):
+            connection = opened.enter_context(socket.create_connection(_address(gateway), timeout=20))
+            connection.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                connection.send(head.encode())
+                connection.send(b" " * 2**20)
+        time.sleep(0.5)
+        assert gateway.post(VIEWER).status_code == 200
+        assert resident_bytes(gateway.pid) - before < 120 * 2**20
+    assert gateway.post({**VIEWER, "variables": {"x": "y" * 10**6}}).status_code == 200
+
+
+def test_a_packed_body_is_refused(gateway: Served) -> None:
+    answer = gateway.post(VIEWER, **{"content-encoding": "gzip"})
+    assert (answer.status_code, "content-encoding" in answer.json()["errors"][0]["message"]) == (415, True)
 
 
 def test_what_is_no_http_and_odd_heads_are_refused_and_the_gateway_goes_on(gateway: Served) -> None:
