@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -34,6 +36,9 @@ THREADS = 4  # that execute documents; more would wait for one another
 _LARGE_BODY = 1024 * 1024  # bytes; parsed, they can take twenty times as many
 _GZIP_FROM = 1024  # bytes
 _FREED_FROM = 4 * 1024 * 1024  # bytes of an answer, after which the C library is told to keep nothing back
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
+_NO_PAGE = "the gateway has no such page: it answers W&B's API alone"
+_log = logging.getLogger(__name__)
 Answer = Callable[[Request], Awaitable[Response]]
 
 
@@ -83,8 +88,10 @@ class Gateway:
                 Route(f"{ROOT}{{path:path}}", self._guarded(self._uploads.take, needs_key=False), methods=["PUT"]),
                 Route("/files/{run:path}/file_stream", self._guarded(_training), methods=["POST"]),
                 Route("/ready", self._guarded(_ready, needs_key=False), methods=["GET"]),
-                Route("/{rest:path}", self._guarded(_nothing), methods=["GET", "HEAD", "POST", "PUT", "DELETE"]),
-            ]
+                Route("/graphql", self._guarded(_posted_alone, needs_key=False), methods=[*_METHODS - {"POST"}]),
+                Route("/{rest:path}", self._guarded(_nothing), methods=[*_METHODS]),
+            ],
+            exception_handlers={HTTPException: _unknown, Exception: _failed},
         )
 
     def prepare(self) -> None:
@@ -190,8 +197,23 @@ async def _training(_request: Request) -> Response:
     return _refusal(STATUS, REFUSAL)
 
 
+async def _posted_alone(_request: Request) -> Response:
+    return _refusal(405, "documents are sent with POST", {"allow": "POST"})
+
+
+async def _unknown(_request: Request, error: Exception) -> Response:
+    """The answer to methods and targets that no route has."""
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    return _refusal(status, "the gateway knows no such method" if status == 405 else _NO_PAGE)
+
+
+async def _failed(_request: Request, error: Exception) -> Response:
+    _log.error("the gateway failed", exc_info=error)
+    return _refusal(500, "the gateway failed; its log has the error, a defect of wandb-mirror")
+
+
 async def _nothing(_request: Request) -> Response:
-    return _refusal(404, "the gateway has no such page: it answers W&B's API alone")
+    return _refusal(404, _NO_PAGE)
 
 
 def _refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:

@@ -131,12 +131,18 @@ class BoundedProtocol(H11Protocol):
         self.connections.discard(oldest)
         return True
 
+    def send_400_response(self, msg: str) -> None:
+        """Say in JSON, as all else is said, that what came is no HTTP."""
+        self._say("400 Bad Request", msg)
+
     def _refuse(self) -> None:
         """Say that there are too many, without waiting for a request."""
-        body = json_body(errors_object("too many connections to this gateway at once; try again in a moment"))
-        head = (
-            "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close"
-        )
+        self._say("503 Service Unavailable\r\nretry-after: 1", "too many connections at once; try again in a moment")
+
+    def _say(self, status: str, message: str) -> None:
+        """Answer without a request, and end."""
+        body = json_body(errors_object(message))
+        head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close"
         self.transport.write(f"{head}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
         self.transport.close()
 

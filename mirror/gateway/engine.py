@@ -133,9 +133,17 @@ class Engine:
         """
         try:
             request = json.loads(body)
-        except (ValueError, RecursionError):
+        except ValueError:
             return 400, json_body(errors_object("the body is not JSON"))
-        query = request.get("query") if isinstance(request, dict) else None
+        except RecursionError:
+            return 400, json_body(errors_object("the body nests too deeply"))
+        if not isinstance(request, dict):
+            wanted = "an object with a query"
+            return 400, json_body(errors_object(
+                f"a batch is not answered here: each request is {wanted}" if isinstance(request, list)
+                else f"the body is not {wanted}"
+            ))  # fmt: skip
+        query = request.get("query")
         if not isinstance(query, str):
             return 400, json_body(errors_object("Must provide query string."))
         document = _document(query)

@@ -20,6 +20,7 @@ MOST_BYTES = 32 * 1024 * 1024  # of one answer, as its values lie in memory; spe
 LARGE_FROM = 4 * 1024 * 1024  # answers that take more are made one at a time
 WITHIN_S = 60.0
 _OBJECT = 100  # bytes that an object or a list takes beside what is in it
+_ERROR = 2000  # bytes of one, with its place and its sentence
 _VALUE = 32  # bytes of a number, and of a place in an answer
 TOO_LARGE = f"the answer takes more than {MOST_BYTES >> 20} MiB: ask for fewer runs, rows or fields at a time"
 TOO_LONG = f"the document took more than {WITHIN_S:g} s, and was ended: ask for less at a time"
@@ -101,8 +102,12 @@ def watch_all(schema: GraphQLSchema) -> None:
 
 def _watched(resolve: Callable[..., Any], weigh: Callable[[Any], int]) -> Callable[..., Any]:
     def watched(source: Any, info: Any, **arguments: Any) -> Any:
-        value = resolve(source, info, **arguments)
-        info.context.watch.add(weigh(value))
+        try:
+            value = resolve(source, info, **arguments)
+        except Exception:
+            info.context.watch.add(_ERROR)
+            raise
+        info.context.watch.add(weigh(value) + len(info.path.key))  # a client's own name for it, which each object has
         return value
 
     return watched

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import shutil
 import socket
@@ -114,6 +115,28 @@ def test_a_document_that_goes_on_is_ended_and_large_answers_are_made_one_by_one(
             change.add(watch.MOST_BYTES)
 
 
+def test_what_an_error_repeats_of_a_client_is_bounded(gateway: Served) -> None:
+    long = "x" * 10**6
+    for query in (
+        f'{{ project(name: "{long}", entityName: "contract-team") {{ runs {{ edges {{ node {{ id }} }} }} }} }}',
+        f"{{ viewer {{ {long} }} }}",
+        f"{{ viewer({long}: 1) {{ id }} }}",
+    ):
+        answer = gateway.post({"query": query})
+        assert len(answer.content) < 5000
+    alias = f'{{ {long}: project(name: "local proj", entityName: "contract-team") {{ views }} }}'
+    assert len(json.dumps(gateway.ask(alias)["errors"])) < 5000
+
+
+def test_errors_without_an_end_are_one(gateway: Served) -> None:
+    absent = " ".join(f"a{number}: exitcode" for number in range(1400))
+    query = (
+        f'{{ project(name: "local proj", entityName: "contract-team") {{ runs(first: 100) {{ edges {{ node {{ {absent} '
+    )
+    answer = gateway.post({"query": query + "} } } } }"})
+    assert (answer.status_code, len(answer.json()["errors"])) == (413, 1)
+
+
 def _raw(gateway: Served, request: bytes, timeout: float = 10.0) -> bytes:
     """What comes back for some bytes, to the end of the connection."""
     with socket.create_connection(_address(gateway), timeout=timeout) as connection:
@@ -165,7 +188,9 @@ def test_a_packed_body_is_refused(gateway: Served) -> None:
 
 def test_what_is_no_http_and_odd_heads_are_refused_and_the_gateway_goes_on(gateway: Served) -> None:
     for request in (b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 30_000):
-        assert _raw(gateway, request).startswith(b"HTTP/1.1 400")
+        head, _, body = _raw(gateway, request).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400")
+        assert json.loads(body)["errors"]
     for origin in ("http://[", "null", "http://127.0.0.1:1"):
         assert gateway.post(VIEWER, origin=origin).status_code == 403
     for given in ("Basic !!!", "Basic " + "QQ" * 20_000, "Bearer é", "Negotiate", "Basic"):

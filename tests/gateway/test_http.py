@@ -87,6 +87,23 @@ def test_a_document_that_is_none_and_a_field_that_is_not_mirrored_are_one_senten
     assert "cannot queue it" in change["errors"][0]["message"]
 
 
+def test_what_is_no_request_for_a_document_is_told_so_in_json(gateway: Served) -> None:
+    deep = "[" * 5000 + "]" * 5000
+    runs = """query Q($f: JSONString) { project(name: "local proj", entityName: "contract-team") {
+      runs(filters: $f) { totalCount } } }"""
+    assert "nest too deeply" in gateway.ask(runs, f=f'{{"$or": {deep}}}')["errors"][0]["message"]
+    for body, sentence in (("[]", "a batch"), ("null", "not an object"), ("1", "not an object"), (deep, "nests"),
+                           ("{", "not JSON")):  # fmt: skip
+        answer = httpx.post(f"{gateway.url}/graphql", content=body, auth=("api", gateway.key))
+        assert (answer.status_code, sentence in answer.json()["errors"][0]["message"]) == (400, True)
+    for method in ("GET", "OPTIONS", "DELETE"):
+        answer = httpx.request(method, f"{gateway.url}/graphql", auth=("api", gateway.key))
+        assert (answer.status_code, answer.headers["allow"], len(answer.json()["errors"])) == (405, "POST", 1)
+    for method in ("OPTIONS", "PATCH", "ODD"):
+        answer = httpx.request(method, f"{gateway.url}/nothing", auth=("api", gateway.key))
+        assert (answer.status_code in (404, 405), len(answer.json()["errors"])) == (True, 1)
+
+
 def test_introspection_describes_the_schema(gateway: Served) -> None:
     types = gateway.ask("{ __schema { types { name } } }")["data"]["__schema"]["types"]
     assert {"Run", "Project", "ParquetHistory"} <= {found["name"] for found in types}

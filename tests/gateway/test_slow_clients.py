@@ -64,6 +64,7 @@ def test_an_answer_that_would_be_too_large_is_one_sentence(gateway: Served) -> N
     again = " ".join(f"c{number}: config" for number in range(9))
     answer = gateway.post({"query": QUERY.replace("config", again)})
     assert (answer.status_code, [error["message"] for error in answer.json()["errors"]]) == (413, [watch.TOO_LARGE])
+    assert gateway.post({"query": QUERY.replace("config", f"{'x' * 900_000}: id")}).status_code == 413
     assert "errors" not in gateway.ask(QUERY)
 
 
