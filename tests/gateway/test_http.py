@@ -6,6 +6,7 @@ import stat
 
 import httpx
 
+from mirror.store.history.sampling import evenly
 from tests.gateway.served import Served
 from tests.mirroring import Mirror
 
@@ -102,6 +103,17 @@ def test_what_is_no_request_for_a_document_is_told_so_in_json(gateway: Served) -
     for method in ("OPTIONS", "PATCH", "ODD"):
         answer = httpx.request(method, f"{gateway.url}/nothing", auth=("api", gateway.key))
         assert (answer.status_code in (404, 405), len(answer.json()["errors"])) == (True, 1)
+
+
+def test_rows_that_nobody_chose_are_not_spelled(gateway: Served) -> None:
+    fields = "all: history(minStep: 0) few: history(minStep: 0, samples: 3) none: history(minStep: 0, samples: 0)"
+    for number in (6, 8, 10):
+        run_text = f'run(name: "run {number:03} é") {{ {fields} }}'
+        answer = gateway.ask(f'{{ project(name: "local proj", entityName: "contract-team") {{ {run_text} }} }}')
+        run = answer["data"]["project"]["run"]
+        found = run["all"]
+        assert run["few"] == [found[place] for place in evenly(len(found), 3)]
+        assert run["none"] == []
 
 
 def test_introspection_describes_the_schema(gateway: Served) -> None:
