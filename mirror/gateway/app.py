@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
+from typing import NamedTuple
 
-import anyio
 from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -16,23 +19,37 @@ from starlette.routing import Route
 from mirror.errors import MirrorError
 from mirror.gateway.addresses import ROOT, Addresses, signer
 from mirror.gateway.artifact_bytes import object_of
+from mirror.gateway.bodies import BODY_MAX, Bodies, NoRoom, TooLong, TooSlow
 from mirror.gateway.budget import Budget, SentInPieces
-from mirror.gateway.engine import Engine
+from mirror.gateway.engine import Dear, Engine
 from mirror.gateway.hosts import is_own, is_own_origin, own_names
 from mirror.gateway.key import GatewayKey
-from mirror.gateway.served_bytes import serve_object, serve_signed
+from mirror.gateway.served_bytes import Downloads, serve_object, serve_signed
 from mirror.gateway.training import REFUSAL, STATUS
 from mirror.gateway.uploads import Uploads
 from mirror.run.pending.local import LocalMirror
+from mirror.store.engine.freed_memory import give_back
 from mirror.wandb_protocol.credentials import key_in
 from mirror.wandb_protocol.errors import errors_object, json_body
 
 THREADS = 4  # that execute documents; more would wait for one another
-BODY_MAX = 16 * 1024 * 1024  # bytes of a request
-BODY_WITHIN_S = 120.0
 _LARGE_BODY = 1024 * 1024  # bytes; parsed, they can take twenty times as many
 _GZIP_FROM = 1024  # bytes
+_FREED_FROM = 4 * 1024 * 1024  # bytes of an answer, after which the C library is told to keep nothing back
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
+_NO_PAGE = "the gateway has no such page: it answers W&B's API alone"
+_log = logging.getLogger(__name__)
 Answer = Callable[[Request], Awaitable[Response]]
+
+
+class _Turns(NamedTuple):
+    """Of one event loop."""
+
+    usual: CapacityLimiter
+    dear: CapacityLimiter  # for large bodies, and for documents that ask for much
+    threads: CapacityLimiter  # of both
+    budget: Budget  # of their answers
+    bodies: Bodies
 
 
 class Gateway:
@@ -60,7 +77,8 @@ class Gateway:
         self._signer = signer(key.signing_secret)
         self._uploads = Uploads(mirror, self._signer, most_bytes=upload_most_bytes, read_only=read_only)
         self._names = own_names() | hosts
-        self._turn: tuple[CapacityLimiter, CapacityLimiter, Budget] | None = None  # of the event loop that asks first
+        self._downloads = Downloads()
+        self._turn: _Turns | None = None  # of the event loop that asks first
         self.asgi = Starlette(
             routes=[
                 Route("/graphql", self._guarded(self._graphql), methods=["POST"]),
@@ -70,8 +88,10 @@ class Gateway:
                 Route(f"{ROOT}{{path:path}}", self._guarded(self._uploads.take, needs_key=False), methods=["PUT"]),
                 Route("/files/{run:path}/file_stream", self._guarded(_training), methods=["POST"]),
                 Route("/ready", self._guarded(_ready, needs_key=False), methods=["GET"]),
-                Route("/{rest:path}", self._guarded(_nothing), methods=["GET", "HEAD", "POST", "PUT", "DELETE"]),
-            ]
+                Route("/graphql", self._guarded(_posted_alone, needs_key=False), methods=[*_METHODS - {"POST"}]),
+                Route("/{rest:path}", self._guarded(_nothing), methods=[*_METHODS]),
+            ],
+            exception_handlers={HTTPException: _unknown, Exception: _failed},
         )
 
     def prepare(self) -> None:
@@ -97,39 +117,57 @@ class Gateway:
         return endpoint
 
     async def _graphql(self, request: Request) -> Response:
+        if request.headers.get("content-encoding", "identity") != "identity":
+            return _refusal(415, "a request's body comes as it is: content-encoding is not understood here")
+        turns = self._turns()
         try:
-            with anyio.fail_after(BODY_WITHIN_S):
-                body = await _read(request)
-        except TimeoutError:
-            return _refusal(408, f"the request did not come within {BODY_WITHIN_S:g} s")
-        if body is None:
-            return _refusal(413, f"a request may have {BODY_MAX} bytes, not more")
+            async with turns.bodies.of(request) as body:
+                return await self._answered(request, body)
+        except TooLong:
+            return _refusal(413, f"a request may have {BODY_MAX} bytes, not more: ask, or change, in several requests")
+        except TooSlow:
+            return _refusal(408, "the request did not come within its time")
+        except NoRoom:
+            return _refusal(503, "too many large requests come at once; try again in a moment", {"retry-after": "1"})
+
+    async def _answered(self, request: Request, body: bytes) -> Response:
         addresses = self._addresses(request)
         acceptable = "gzip" in request.headers.get("accept-encoding", "")
-        usual, one, budget = self._turns()
-        limiter = usual if len(body) < _LARGE_BODY else one
-        await budget.room()
-        answer = await to_thread.run_sync(self._answer, body, addresses, acceptable, limiter=limiter)
-        size = len(answer.body)
-        budget.take(size)
-        answer.done = partial(budget.give_back, size)
+        turns = self._turns()
+        make = partial(self._answer, body, addresses, acceptable)
+        if len(body) < _LARGE_BODY:
+            with suppress(Dear):
+                return await self._within(turns.usual, partial(make, takes_dear=False))
+        return await self._within(turns.dear, make)
+
+    async def _within(self, turn: CapacityLimiter, make: Callable[[], SentInPieces]) -> SentInPieces:
+        """An answer that is begun when its turn came and then there is room for it, so that few are begun at once."""
+        turns = self._turns()
+        async with turn:
+            await turns.budget.room()
+            answer = await to_thread.run_sync(make, limiter=turns.threads)
+            turns.budget.take(answer)
         return answer
 
-    def _turns(self) -> tuple[CapacityLimiter, CapacityLimiter, Budget]:
-        """For what is usual, for large bodies, and for answers; made within the loop that serves."""
+    def _turns(self) -> _Turns:
+        """Made within the loop that serves."""
         if self._turn is None:
-            self._turn = CapacityLimiter(THREADS), CapacityLimiter(1), Budget()
+            limiters = CapacityLimiter(THREADS), CapacityLimiter(1), CapacityLimiter(THREADS + 1)
+            self._turn = _Turns(*limiters, Budget(), Bodies())
         return self._turn
 
     def _addresses(self, request: Request) -> Addresses:
         return Addresses(base_url=f"{request.url.scheme}://{request.headers['host']}", signer=self._signer)
 
-    def _answer(self, body: bytes, addresses: Addresses, gzipped: bool) -> SentInPieces:
-        status, answer = self._engine.answer(body, addresses)
+    def _answer(self, body: bytes, addresses: Addresses, gzipped: bool, *, takes_dear: bool = True) -> SentInPieces:
+        status, answer = self._engine.answer(body, addresses, takes_dear=takes_dear)
+        size = len(answer)
         headers = {"cache-control": "no-store"}
         if gzipped and len(answer) >= _GZIP_FROM:
             answer = gzip.compress(answer, compresslevel=1)
             headers["content-encoding"] = "gzip"
+        if size > _FREED_FROM:
+            give_back()
         return SentInPieces(answer, status_code=status, headers=headers, media_type="application/json")
 
     async def _artifact(self, request: Request) -> Response:
@@ -141,28 +179,14 @@ class Gateway:
 
         try:
             digest = await to_thread.run_sync(
-                find, request.path_params["path"], self._addresses(request), limiter=self._turns()[0]
+                find, request.path_params["path"], self._addresses(request), limiter=self._turns().usual
             )
         except MirrorError as error:
             return _refusal(404, str(error))
-        return await serve_object(request, self._mirror.objects, digest)
+        return await serve_object(request, self._mirror.objects, digest, self._downloads)
 
     async def _bytes(self, request: Request) -> Response:
-        return await serve_signed(request, self._mirror.objects, self._signer)
-
-
-async def _read(request: Request) -> bytes | None:
-    """The body; None where it is too long, of which nothing is read where it says so."""
-    length = request.headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > BODY_MAX:
-        return None
-    pieces, size = [], 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > BODY_MAX:
-            return None
-        pieces.append(piece)
-    return b"".join(pieces)
+        return await serve_signed(request, self._mirror.objects, self._signer, self._downloads)
 
 
 async def _ready(_request: Request) -> Response:
@@ -173,9 +197,25 @@ async def _training(_request: Request) -> Response:
     return _refusal(STATUS, REFUSAL)
 
 
+async def _posted_alone(_request: Request) -> Response:
+    return _refusal(405, "documents are sent with POST", {"allow": "POST"})
+
+
+async def _unknown(_request: Request, error: Exception) -> Response:
+    """The answer to methods and targets that no route has."""
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    return _refusal(status, "the gateway knows no such method" if status == 405 else _NO_PAGE)
+
+
+async def _failed(_request: Request, error: Exception) -> Response:
+    _log.error("the gateway failed", exc_info=error)
+    return _refusal(500, "the gateway failed; its log has the error, a defect of wandb-mirror")
+
+
 async def _nothing(_request: Request) -> Response:
-    return _refusal(404, "the gateway has no such page: it answers W&B's API alone")
+    return _refusal(404, _NO_PAGE)
 
 
-def _refusal(status: int, message: str) -> Response:
-    return Response(json_body(errors_object(message)), status_code=status, media_type="application/json")
+def _refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    body = json_body(errors_object(message))
+    return Response(body, status_code=status, headers=headers, media_type="application/json")

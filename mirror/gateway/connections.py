@@ -1,7 +1,7 @@
 """Connections within bounds: so many at once, a request's head within so long, and no body without an end.
 
 Who holds a connection and asks nothing gives way to who comes: a machine's other users, who have no key, can open as
-many as they like, and keep nobody out.
+many as they like, and keep nobody out. After them goes who neither reads an answer nor sends the rest of a request.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from mirror.wandb_protocol.errors import errors_object, json_body
 MOST_CONNECTIONS = 400
 HEAD_WITHIN_S = 10.0  # from the first byte of a request's head, or the connection's beginning, to its last
 REST_WITHIN_S = 10.0  # for a body that goes on when its request has been answered
+GIVES_WAY_S = 2.0  # a client that neither read nor sent for so long gives way to who comes
 
 
 def allow_connections(most: int = MOST_CONNECTIONS) -> int:
@@ -49,7 +50,7 @@ class BoundedProtocol(H11Protocol):
     most = MOST_CONNECTIONS
     _timer: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
-    _since = 0.0
+    _since = 0.0  # when it last sent or read something
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, unless so many are open that none gives way."""
@@ -80,6 +81,7 @@ class BoundedProtocol(H11Protocol):
     def pause_writing(self) -> None:
         """The client does not read: it is given up, should it go on so."""
         super().pause_writing()
+        self._since = time.monotonic()
         if self._stalled is None:
             self._stalled = self.loop.call_later(STALLED_S, self.transport.abort)
 
@@ -104,26 +106,43 @@ class BoundedProtocol(H11Protocol):
         """Whether a request ever came; before the first one there is none, whatever the types say."""
         return self.__dict__["cycle"] is not None
 
+    def is_stalled(self, now: float) -> bool:
+        """Whether only its client could go on, and does not."""
+        waits = self.flow.write_paused or (self.conn.their_state is h11.SEND_BODY and not self.flow.read_paused)
+        return waits and now - self._since >= GIVES_WAY_S
+
     def _make_room(self) -> bool:
-        """Close the connection that has asked nothing for longest; whether there was one."""
-        others = cast("set[BoundedProtocol]", self.connections) - {self}
-        idle = [one for one in others if one.is_idle and not one.transport.is_closing()]
-        if not idle:
+        """Close what has asked nothing for longest, or else what has stalled for longest; whether there was one."""
+        others = [
+            one for one in cast("set[BoundedProtocol]", self.connections) - {self} if not one.transport.is_closing()
+        ]
+        now = time.monotonic()
+        giving_way = [one for one in others if one.is_idle and not one.flow.write_paused]
+        giving_way = giving_way or [one for one in others if one.is_stalled(now)]
+        if not giving_way:
             return False
-        oldest = min(idle, key=lambda one: one._since)
+        oldest = min(giving_way, key=lambda one: one._since)
         if not oldest._has_asked:
             oldest._refuse()
-        else:
+        elif oldest.is_idle and not oldest.flow.write_paused:
             oldest.transport.close()
+        else:
+            oldest.transport.abort()
         self.connections.discard(oldest)
         return True
 
+    def send_400_response(self, msg: str) -> None:
+        """Say in JSON, as all else is said, that what came is no HTTP."""
+        self._say("400 Bad Request", msg)
+
     def _refuse(self) -> None:
         """Say that there are too many, without waiting for a request."""
-        body = json_body(errors_object("too many connections to this gateway at once; try again in a moment"))
-        head = (
-            "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close"
-        )
+        self._say("503 Service Unavailable\r\nretry-after: 1", "too many connections at once; try again in a moment")
+
+    def _say(self, status: str, message: str) -> None:
+        """Answer without a request, and end."""
+        body = json_body(errors_object(message))
+        head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close"
         self.transport.write(f"{head}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
         self.transport.close()
 

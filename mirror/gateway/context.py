@@ -12,6 +12,7 @@ from typing import Self, TypeVar
 from mirror.gateway.addresses import Addresses
 from mirror.gateway.memory import NOT_KEPT, SMALL, CommitMemory, NewestCommit, Queue, Waiting
 from mirror.gateway.seen import SeenRun, SeenRuns
+from mirror.gateway.watch import Watch
 from mirror.records.operations import LogArtifact
 from mirror.run.pending.local import LocalMirror
 from mirror.store.engine.meta import last_commit
@@ -43,6 +44,8 @@ class RequestContext:
         shared: with all other requests.
         addresses: of this one.
     """
+
+    watch: Watch  # of the document, where there is one
 
     def __init__(self, shared: Shared, addresses: Addresses) -> None:
         self.mirror = shared.mirror

@@ -1,11 +1,12 @@
 """How much a document asks for: what no client of W&B needs is refused before it is begun.
 
 Three bounds, of what a text of a few lines could blow up: how deep it goes, how many fields it has once its fragments
-are put in their places, and how many values its pages would hold, the pages of pages multiplied.
+are put in their places, and how many values its pages and histories would hold, the pages of pages multiplied.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -15,17 +16,22 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     InlineFragmentNode,
-    IntValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
-    VariableNode,
+    value_from_ast_untyped,
 )
 
 DEEPEST = 40  # fields within one another; introspection has 15
 MOST_FIELDS = 1_500  # of a document; the longest of the SDK's has 200
 MOST_VALUES = 3_000_000  # that an answer may hold; 1000 runs with 40 fields each are 40,000
+DEAR = 200_000  # values; documents that ask for more are executed one at a time
 _PAGE = 50  # of a connection that names no size
 _LARGEST_PAGE = 1000
+_LINES = 10_000  # of a page of a console, which also comes where no size is named
+_SAMPLES = 500  # rows where none are named
+_MOST_SAMPLES = 1_000_000  # rows that one field counts for, whatever it says: few runs have more
+_TEXT = 10  # values that a document of a run counts for: a text that has many
+_TEXTS = frozenset({"config", "summaryMetrics", "systemMetrics", "historyKeys", "manifest"})
 
 
 class Cost(NamedTuple):
@@ -81,7 +87,7 @@ class _Counting:
         for node in selections.selections if selections is not None else ():
             if isinstance(node, FieldNode):
                 inner = self.below(node.selection_set)
-                yield Cost(inner.depth + 1, inner.fields + 1, 1 + inner.values * self._page(node))
+                yield Cost(inner.depth + 1, inner.fields + 1, self._own(node) + inner.values * self._page(node))
             elif isinstance(node, InlineFragmentNode):
                 yield self.below(node.selection_set)
             elif isinstance(node, FragmentSpreadNode):
@@ -96,19 +102,44 @@ class _Counting:
             self._open.remove(name)
         return self._known[name]
 
+    def _own(self, field: FieldNode) -> int:
+        """How many values a field is answered with, beside those of the fields below."""
+        name = field.name.value
+        if name in ("history", "events"):
+            return self._samples(self._argument(field, "samples"))
+        if name == "sampledHistory":
+            specs = self._argument(field, "specs")
+            return sum(map(self._of_spec, specs if isinstance(specs, list) else [specs]))
+        return _TEXT if name in _TEXTS else 1
+
+    def _of_spec(self, text: Any) -> int:
+        try:
+            spec = json.loads(text)
+        except (TypeError, ValueError, RecursionError):
+            return 1  # it is refused when it is read
+        return self._samples(spec.get("samples") if isinstance(spec, dict) else None)
+
+    def _samples(self, given: Any) -> int:
+        return min(_MOST_SAMPLES, max(1, given)) if isinstance(given, int) else _SAMPLES
+
     def _page(self, field: FieldNode) -> int:
         """How often what is below a field may be answered."""
-        sizes = [argument.value for argument in field.arguments or () if argument.name.value in ("first", "last")]
+        largest, usual = (_LINES, _LINES) if field.name.value == "logLines" else (_LARGEST_PAGE, _PAGE)
+        given = [self._argument(field, name) for name in ("first", "last")]
+        sizes = [size for size in given if isinstance(size, int)]
         if not sizes:
-            return _PAGE if _lists(field) else 1
-        given = [self._size(value) for value in sizes]
-        return min(_LARGEST_PAGE, max(1, *given))
+            return usual if _lists(field) else 1
+        return min(largest, max(1, *sizes))
 
-    def _size(self, value: Any) -> int:
-        if isinstance(value, VariableNode):
-            found = self._variables.get(value.name.value)
-            return found if isinstance(found, int) else _PAGE
-        return int(value.value) if isinstance(value, IntValueNode) else _PAGE
+    def _argument(self, field: FieldNode, name: str) -> Any:
+        """What a field is given; None: nothing that can be counted."""
+        for argument in field.arguments or ():
+            if argument.name.value == name:
+                try:
+                    return value_from_ast_untyped(argument.value, dict(self._variables))
+                except (TypeError, ValueError, RecursionError):
+                    return None
+        return None
 
 
 def _lists(field: FieldNode) -> bool:

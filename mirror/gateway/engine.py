@@ -28,9 +28,10 @@ from mirror.errors import MirrorError
 from mirror.gateway.absent import absent_subject, refuse_the_rest
 from mirror.gateway.addresses import Addresses
 from mirror.gateway.context import RequestContext, Shared
-from mirror.gateway.cost import cost_of, too_dear
+from mirror.gateway.cost import DEAR, cost_of, too_dear
 from mirror.gateway.memory import CommitMemory, NewestCommit, Queue
 from mirror.gateway.seen import SeenRuns
+from mirror.gateway.watch import Ended, Watch, watch_all
 from mirror.run.pending.local import LocalMirror
 from mirror.wandb_protocol.documents import RefusedDocument, checked_document
 from mirror.wandb_protocol.errors import RequestRefused, errors_object, json_body, resolver_error, status_of
@@ -52,6 +53,7 @@ def schema() -> GraphQLSchema:
 
     built = executable_schema(TABLES, {"Initiator": _type_of, "ArtifactCollection": _type_of})
     refuse_the_rest(built)
+    watch_all(built)
     return built
 
 
@@ -79,6 +81,10 @@ def _parsed(text: str) -> DocumentNode | RefusedDocument:
 _kept = functools.lru_cache(maxsize=500)(_parsed)
 
 
+class Dear(Exception):
+    """A document asks for so much that it is executed when no other such one is."""
+
+
 class Engine:
     """Executes documents over one home; for any thread.
 
@@ -97,6 +103,7 @@ class Engine:
             limits=PAGE_LIMITS,
             read_only=read_only,
         )
+        self._large = threading.Lock()  # held by the one large answer that is being made
 
     def prepare(self) -> None:
         """Have the lake opened and the schema made, side by side, before the first document asks for them."""
@@ -113,18 +120,30 @@ class Engine:
         """What a request sees that is no document."""
         return RequestContext(self._shared, addresses)
 
-    def answer(self, body: bytes, addresses: Addresses) -> tuple[int, bytes]:
+    def answer(self, body: bytes, addresses: Addresses, *, takes_dear: bool = True) -> tuple[int, bytes]:
         """The HTTP status and the body that answer a request's body.
 
         Args:
             body: JSON, `{"query", "variables", "operationName"}`.
             addresses: where this client finds bytes.
+            takes_dear: whether to execute what asks for very much.
+
+        Raises:
+            Dear: it does so; nothing of it was begun.
         """
         try:
             request = json.loads(body)
-        except (ValueError, RecursionError):
+        except ValueError:
             return 400, json_body(errors_object("the body is not JSON"))
-        query = request.get("query") if isinstance(request, dict) else None
+        except RecursionError:
+            return 400, json_body(errors_object("the body nests too deeply"))
+        if not isinstance(request, dict):
+            wanted = "an object with a query"
+            return 400, json_body(errors_object(
+                f"a batch is not answered here: each request is {wanted}" if isinstance(request, list)
+                else f"the body is not {wanted}"
+            ))  # fmt: skip
+        query = request.get("query")
         if not isinstance(query, str):
             return 400, json_body(errors_object("Must provide query string."))
         document = _document(query)
@@ -138,17 +157,37 @@ class Engine:
         variables = request.get("variables") or {}
         if not isinstance(variables, Mapping):
             return 400, json_body(errors_object("variables are an object"))
-        if (reason := too_dear(cost_of(document, variables))) is not None:
+        cost = cost_of(document, variables)
+        if (reason := too_dear(cost)) is not None:
             return 400, json_body(errors_object(reason))
-        result, moved = self._execute(document, variables, request.get("operationName") or None, addresses)
-        if moved and not _is_change(document):  # a commit came between two reads: once more, from the newer one
-            result, _ = self._execute(document, variables, request.get("operationName") or None, addresses)
-        return _spelled(result)
+        if cost.values > DEAR and not takes_dear:
+            raise Dear
+        return self._executed(document, variables, request.get("operationName") or None, addresses)
+
+    def _executed(
+        self, document: DocumentNode, variables: Mapping[str, Any], operation: str | None, addresses: Addresses
+    ) -> tuple[int, bytes]:
+        is_change = _is_change(document)
+        try:
+            with Watch(self._large, is_change=is_change) as watch:
+                result, moved = self._execute(document, variables, operation, addresses, watch)
+                if moved and not is_change:  # a commit came between two reads: once more, from the newer one
+                    watch.again()
+                    result, _ = self._execute(document, variables, operation, addresses, watch)
+                return _spelled(result)
+        except Ended as ended:
+            return ended.status, json_body(errors_object(ended.message))
 
     def _execute(
-        self, document: DocumentNode, variables: Mapping[str, Any], operation: str | None, addresses: Addresses
+        self,
+        document: DocumentNode,
+        variables: Mapping[str, Any],
+        operation: str | None,
+        addresses: Addresses,
+        watch: Watch,
     ) -> tuple[ExecutionResult, bool]:
         with self.opened(addresses) as context:
+            context.watch = watch
             result = execute_sync(
                 schema(),
                 document,

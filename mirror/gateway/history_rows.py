@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Any
 
 from mirror.gateway.runs import RunNode, parsed
+from mirror.gateway.watch import MOST_BYTES, TOO_LARGE
 from mirror.run.history.held import lacking_history
 from mirror.store.history.sampling import evenly
 from mirror.store.objects.objects import Objects
@@ -17,7 +18,6 @@ from mirror.store.read.histories import StoredHistory, stored_histories
 from mirror.texts.steps import STEP
 from mirror.wandb_protocol.errors import RequestRefused
 
-MOST_BYTES = 256 * 1024 * 1024  # of the rows of one answer
 _LAST = 2**63 - 1
 Row = dict[str, Any]
 
@@ -45,7 +45,13 @@ class RunRows:
         bounds = (0 if min_step is None else min_step), (_LAST if max_step is None else max_step)
         if bounds[0] >= bounds[1]:
             return []
-        return _spread(self._spelled(chain.from_iterable(self._opened.rows.batches(None, *bounds, "all"))), samples)
+        rows = self._opened.rows
+        count = sum(map(len, rows.batches((STEP,), *bounds, "all")))
+        chosen: Iterable[Row] = chain.from_iterable(rows.batches(None, *bounds, "all"))
+        if count > samples:  # spelled, those that nobody wants would take as much memory
+            places = frozenset(evenly(count, samples))
+            chosen = (row for place, row in enumerate(chosen) if place in places)
+        return self._spelled(chosen)
 
     def by_spec(self, keys: Sequence[str], min_step: int | None, max_step: int | None, samples: int) -> list[Row]:
         """Rows that hold all keys, in the steps of `[min_step, max_step]`, sampled down."""
@@ -82,7 +88,7 @@ class RunRows:
                 text = _encode(row)
             size += len(text)
             if size > MOST_BYTES:
-                raise RequestRefused("these rows are too large for one answer: ask for fewer at a time", status=413)
+                raise RequestRefused(TOO_LARGE, status=413)
             texts.append(text)
         return texts
 

@@ -16,7 +16,7 @@ from mirror.layout import Home
 from mirror.run.pending.local import LocalMirror, Pending
 
 Waiting = Mapping[tuple[str, str], Mapping[str, Sequence[Pending]]]
-MOST_BYTES = 128 * 1024 * 1024  # kept at a time, as the values weigh themselves
+MOST_BYTES = 96 * 1024 * 1024  # kept at a time, as the values weigh themselves
 SMALL = 1_000  # bytes: what a value weighs that does not say
 NOT_KEPT = MOST_BYTES  # what a value weighs that is not to be kept
 T = TypeVar("T")

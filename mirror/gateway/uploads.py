@@ -6,6 +6,7 @@ are queued once.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import BinaryIO, cast
 
@@ -28,10 +29,12 @@ from mirror.texts.values import storable
 from mirror.wandb_protocol.errors import RequestRefused, errors_object, json_body
 from mirror.wandb_protocol.signing import Signer, xml_error
 
-MOST_AT_ONCE = 8  # uploads; others wait their turn
+MOST_AT_ONCE = 32  # uploads, each with two pieces in memory; others wait their turn
 NAME_MAX = 1024  # bytes of a file's name
-PIECE = 1024 * 1024  # bytes that are hashed and written at a time
+PIECE = 256 * 1024  # bytes that are hashed and written at a time
 PIECE_WITHIN_S = 60.0  # a client that needs longer for a piece is given up
+_LOOK_S = 0.1  # between two looks whether a turn has come
+GIVES_WAY_S = 5.0  # and one that needs longer than this is given up where another waits for its turn
 
 
 class Uploads:
@@ -50,6 +53,7 @@ class Uploads:
         self._most_bytes = most_bytes
         self._read_only = read_only
         self._limiter: CapacityLimiter | None = None
+        self._under_way: set[_Body] = set()
 
     async def take(self, request: Request) -> Response:
         """Answer PUT of a signed address."""
@@ -62,21 +66,36 @@ class Uploads:
             return Response(xml_error("NoSuchKey"), status_code=404, media_type="application/xml")
         if self._read_only:
             return _refused(403, READ_ONLY)
+        for name in ("content-range", "content-encoding"):
+            if request.headers.get(name, "identity") != "identity":
+                return _refused(400, f"a file is put whole and as it is: {name} is not understood here")
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self._most_bytes:
             return _refused(413, self._too_long)
         if self._limiter is None:
             self._limiter = CapacityLimiter(MOST_AT_ONCE)
         body = _Body(request, self._most_bytes)
+        await self._turn()
+        self._under_way.add(body)
         try:
             await to_thread.run_sync(self._queue, upload, body, limiter=self._limiter)
         except TooLong:
             return _refused(413, self._too_long)
         except TimeoutError:
-            return _refused(408, f"the bytes came too slowly: a MiB within {PIECE_WITHIN_S:g} s is the least")
+            return _refused(
+                408, f"the bytes came too slowly: {PIECE >> 10} KiB within {PIECE_WITHIN_S:g} s are the least"
+            )
         except MirrorError as error:  # a full disk is no failure that another try would mend
             return _refused(422, f"{error.message}; {error.hint}" if error.hint else error.message)
+        finally:
+            self._under_way.discard(body)
         return Response(status_code=200)
+
+    async def _turn(self) -> None:
+        """Wait until another upload may begin; the slowest gives way, should it be slow."""
+        while len(self._under_way) >= MOST_AT_ONCE:
+            min(self._under_way, key=lambda body: body.since).give_way()
+            await anyio.sleep(_LOOK_S)
 
     @property
     def _too_long(self) -> str:
@@ -116,6 +135,13 @@ class _Body:
     def __init__(self, request: Request, most_bytes: int) -> None:
         self._pieces: AsyncIterator[bytes] = request.stream()
         self._left = most_bytes
+        self.since = time.monotonic()  # when the piece that it waits for was begun
+        self._patience: anyio.CancelScope | None = None
+
+    def give_way(self) -> None:
+        """Give up a client that has let a piece be waited for for a while."""
+        if self._patience is not None and time.monotonic() - self.since >= GIVES_WAY_S:
+            self._patience.cancel()
 
     def read(self, _size: int) -> bytes:
         """The next bytes; none at the end.
@@ -133,12 +159,16 @@ class _Body:
 
     async def _next(self) -> bytes:
         found = bytearray()
-        with anyio.fail_after(PIECE_WITHIN_S):
+        self.since = time.monotonic()
+        with anyio.move_on_after(PIECE_WITHIN_S) as self._patience:
             while len(found) < PIECE:
                 piece = await anext(self._pieces, None)
                 if piece is None:
                     break
                 found += piece
+        came_late, self._patience = self._patience.cancelled_caught, None
+        if came_late:
+            raise TimeoutError
         return bytes(found)
 
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from graphql import GraphQLError
 
+LONGEST_MESSAGE = 2000  # characters: a name that a client sent and an error repeats may have a million
+_LONGEST_NAME = 200  # of a name in the path of an error
+
 
 class RequestRefused(Exception):
     """A refusal that the client is meant to see.
@@ -30,9 +33,17 @@ def json_body(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
+def shortened(message: str, longest: int = LONGEST_MESSAGE) -> str:
+    """A message without its middle where it is too long: how it begins and what it advises stay."""
+    if len(message) <= longest:
+        return message
+    part = longest // 2 - 2
+    return f"{message[:part]}...{message[-part:]}"
+
+
 def errors_object(*messages: str) -> dict[str, Any]:
     """Refusals in GraphQL's shape."""
-    return {"errors": [{"message": message} for message in messages]}
+    return {"errors": [{"message": shortened(message)} for message in messages]}
 
 
 def resolver_error(error: GraphQLError, message: str) -> dict[str, Any]:
@@ -42,9 +53,9 @@ def resolver_error(error: GraphQLError, message: str) -> dict[str, Any]:
         error: as the engine has it.
         message: its text, as the server words it.
     """
-    spelled: dict[str, Any] = {"message": message}
+    spelled: dict[str, Any] = {"message": shortened(message)}
     if error.path:
-        spelled["path"] = error.path
+        spelled["path"] = [shortened(key, _LONGEST_NAME) if isinstance(key, str) else key for key in error.path]
     original = error.original_error
     if isinstance(original, RequestRefused) and original.code is not None:
         spelled["extensions"] = {"code": original.code}

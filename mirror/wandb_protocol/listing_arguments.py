@@ -21,8 +21,10 @@ def filters_object(text: str | None) -> Mapping[str, Any] | None:
         return None
     try:
         tree = json.loads(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         raise RequestRefused("invalid filters: not JSON") from None
+    except RecursionError:
+        raise RequestRefused("invalid filters: they nest too deeply") from None
     if not isinstance(tree, Mapping):
         raise RequestRefused("invalid filters: expected an object")
     return tree or None

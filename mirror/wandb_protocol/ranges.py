@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-_RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
+_RANGE = re.compile(r"^bytes=([0-9]*)-([0-9]*)$")
+_LONGEST = 19  # digits of a place in a file; what has more lies behind the end of any
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
@@ -16,6 +17,12 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
     if match is None or match.groups() == ("", ""):
         return None
     first, last = match.groups()
-    start = int(first) if first else max(0, size - int(last))
-    stop = min(int(last) + 1, size) if first and last else size
+    start = _place(first) if first else max(0, size - _place(last))
+    stop = min(_place(last) + 1, size) if first and last else size
     return start, stop
+
+
+def _place(digits: str) -> int:
+    """A number, however many digits it has: Python reads no more than 4300."""
+    digits = digits.lstrip("0")
+    return 10**_LONGEST if len(digits) > _LONGEST else int(digits or "0")

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from graphql import GraphQLError
 
+from .errors import shortened
+
 Wording = Literal["wandb", "graphql-js", "graphql-ruby", "async-graphql", "hot-chocolate", "foreign", "code", "mute"]
 """Whose sentences: of W&B's server, or of servers of other makes; "foreign" ones tell no more than the place in the
 document, "code" no more than a code, "mute" nothing."""
@@ -44,7 +46,7 @@ _INPUT_FIELDS = (
 def spell_refusal(error: GraphQLError, *, code: str, wording: Wording, suggests: bool) -> dict[str, Any]:
     """One error of a refused document. `suggests` keeps the sentences about what may have been meant."""
     locations = [{"line": place.line, "column": place.column} for place in error.locations or []]
-    message = reword(error.message, wording=wording, suggests=suggests)
+    message = shortened(reword(error.message, wording=wording, suggests=suggests))
     match wording:
         case "mute":
             return {"message": "invalid query"}

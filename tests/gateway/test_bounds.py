@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 import shutil
 import socket
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
+from graphql import parse
 
+from mirror.gateway import watch
 from mirror.gateway.connections import MOST_CONNECTIONS
+from mirror.gateway.cost import cost_of
 from mirror.layout import Home
+from mirror.wandb_protocol.errors import RequestRefused
 from tests.gateway.served import Served, resident_bytes, served
 from tests.mirroring import Mirror
 
@@ -32,6 +39,12 @@ DOCUMENTS = {
     "pages of pages": (
         """{ project(name: "local proj", entityName: "contract-team") { runs(first: 1000) { edges { node {
         files(first: 1000) { edges { node { id name sizeBytes } } } } } } } }""",
+        "ask for smaller pages",
+    ),
+    "histories of pages": (
+        '{ project(name: "local proj", entityName: "contract-team") { runs(first: 100) { edges { node { '
+        + " ".join(f"h{number}: history(samples: 100000)" for number in range(200))
+        + " } } } } }",
         "ask for smaller pages",
     ),
     "a long text": ("{ viewer { id } } # " + "x" * 2_000_000, "too long"),
@@ -56,6 +69,72 @@ def test_sizes_of_pages_that_variables_give_count_too(gateway: Served) -> None:
       node { files(first: $n) { edges { node { id name sizeBytes } } } } } } } }"""
     assert gateway.post({"query": query, "variables": {"n": 1000}}).status_code == 400
     assert "errors" not in gateway.ask(query, n=10)
+
+
+SPECS = ('{"samples": 1000}', '{"samples": 2000}', "{", "[]", '{"samples": 10000000000}')
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("{ run { history(samples: $n) } }", 70_001),
+        ("{ run { history } }", 501),
+        ("{ run { events(samples: 20) } }", 21),
+        ("{ run { sampledHistory(specs: $specs) } }", 1_003_502),
+        ('{ run { sampledHistory(specs: ["{}", $text]) } }', 1501),
+        ("{ run { logLines { edges { node { line } } } } }", 30_002),
+        ("{ run { files(first: 100) { edges { node { id } } } } }", 302),
+        ("{ run { config historyKeys } }", 21),
+    ],
+)
+def test_what_a_field_may_answer_is_counted(text: str, values: int) -> None:
+    variables = {"n": 70_000, "specs": list(SPECS), "text": SPECS[0]}
+    assert cost_of(parse(text), variables).values == values
+
+
+def test_a_document_that_goes_on_is_ended_and_large_answers_are_made_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turn = threading.Lock()
+    with watch.Watch(turn, is_change=False) as first:
+        first.add(watch.LARGE_FROM + 1)
+        monkeypatch.setattr(watch, "WITHIN_S", 0.05)
+        with watch.Watch(turn, is_change=False) as second, pytest.raises(watch.Ended, match="took more than"):
+            second.add(watch.LARGE_FROM + 1)
+        with pytest.raises(watch.Ended, match="ask for fewer"):
+            first.add(watch.MOST_BYTES)
+    with watch.Watch(turn, is_change=False) as third:
+        third.add(watch.LARGE_FROM + 1)
+        time.sleep(0.1)
+        with pytest.raises(watch.Ended, match="took more than"):
+            third.add(1)
+    with watch.Watch(turn, is_change=True) as change:
+        time.sleep(0.1)
+        change.add(watch.LARGE_FROM + 1)
+        with pytest.raises(RequestRefused):
+            change.add(watch.MOST_BYTES)
+
+
+def test_what_an_error_repeats_of_a_client_is_bounded(gateway: Served) -> None:
+    long = "x" * 10**6
+    for query in (
+        f'{{ project(name: "{long}", entityName: "contract-team") {{ runs {{ edges {{ node {{ id }} }} }} }} }}',
+        f"{{ viewer {{ {long} }} }}",
+        f"{{ viewer({long}: 1) {{ id }} }}",
+    ):
+        answer = gateway.post({"query": query})
+        assert len(answer.content) < 5000
+    alias = f'{{ {long}: project(name: "local proj", entityName: "contract-team") {{ views }} }}'
+    assert len(json.dumps(gateway.ask(alias)["errors"])) < 5000
+
+
+def test_errors_without_an_end_are_one(gateway: Served) -> None:
+    absent = " ".join(f"a{number}: exitcode" for number in range(1400))
+    query = (
+        f'{{ project(name: "local proj", entityName: "contract-team") {{ runs(first: 100) {{ edges {{ node {{ {absent} '
+    )
+    answer = gateway.post({"query": query + "} } } } }"})
+    assert (answer.status_code, len(answer.json()["errors"])) == (413, 1)
 
 
 def _raw(gateway: Served, request: bytes, timeout: float = 10.0) -> bytes:
@@ -85,9 +164,33 @@ def test_a_body_that_is_too_long_is_refused_before_it_is_read(method: str, path:
     assert status in (403, 413)
 
 
+def test_large_bodies_that_do_not_come_hold_little_and_keep_nobody_out(gateway: Served) -> None:
+    key = httpx.BasicAuth("api", gateway.key)._auth_header
+    head = f"POST /graphql HTTP/1.1\r\nhost: localhost\r\nauthorization: {key}\r\ncontent-length: {15 * 10**6}\r\n\r\n"
+    before = resident_bytes(gateway.pid)
+    with ExitStack() as opened:
+        for _ in range(150):
+            connection = opened.enter_context(socket.create_connection(_address(gateway), timeout=20))
+            connection.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                connection.send(head.encode())
+                connection.send(b" " * 2**20)
+        time.sleep(0.5)
+        assert gateway.post(VIEWER).status_code == 200
+        assert resident_bytes(gateway.pid) - before < 120 * 2**20
+    assert gateway.post({**VIEWER, "variables": {"x": "y" * 10**6}}).status_code == 200
+
+
+def test_a_packed_body_is_refused(gateway: Served) -> None:
+    answer = gateway.post(VIEWER, **{"content-encoding": "gzip"})
+    assert (answer.status_code, "content-encoding" in answer.json()["errors"][0]["message"]) == (415, True)
+
+
 def test_what_is_no_http_and_odd_heads_are_refused_and_the_gateway_goes_on(gateway: Served) -> None:
     for request in (b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 30_000):
-        assert _raw(gateway, request).startswith(b"HTTP/1.1 400")
+        head, _, body = _raw(gateway, request).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400")
+        assert json.loads(body)["errors"]
     for origin in ("http://[", "null", "http://127.0.0.1:1"):
         assert gateway.post(VIEWER, origin=origin).status_code == 403
     for given in ("Basic !!!", "Basic " + "QQ" * 20_000, "Bearer é", "Negotiate", "Basic"):

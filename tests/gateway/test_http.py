@@ -6,6 +6,7 @@ import stat
 
 import httpx
 
+from mirror.store.history.sampling import evenly
 from tests.gateway.served import Served
 from tests.mirroring import Mirror
 
@@ -50,6 +51,10 @@ def test_a_signed_address_needs_no_key_and_gives_any_range(gateway: Served) -> N
     assert (part.status_code, part.content) == (206, whole.content[-8:])
     assert part.headers["content-range"].endswith(f"/{len(whole.content)}")
     assert httpx.get(url, headers={"range": "bytes=99999999-"}).status_code == 416
+    digits = "9" * 5000  # more than Python reads as a number
+    assert httpx.get(url, headers={"range": f"bytes={digits}-"}).status_code == 416
+    for endless in (f"bytes=-{digits}", f"bytes=0-{digits}"):
+        assert httpx.get(url, headers={"range": endless}).content == whole.content
 
 
 def test_an_address_is_bound_to_its_path_and_its_time(gateway: Served) -> None:
@@ -81,6 +86,34 @@ def test_a_document_that_is_none_and_a_field_that_is_not_mirrored_are_one_senten
     assert len(far["data"]["project"]["run"]["history"]) > 5
     change = gateway.ask('mutation { deleteModel(input: {id: "x"}) { success } }')
     assert "cannot queue it" in change["errors"][0]["message"]
+
+
+def test_what_is_no_request_for_a_document_is_told_so_in_json(gateway: Served) -> None:
+    deep = "[" * 5000 + "]" * 5000
+    runs = """query Q($f: JSONString) { project(name: "local proj", entityName: "contract-team") {
+      runs(filters: $f) { totalCount } } }"""
+    assert "nest too deeply" in gateway.ask(runs, f=f'{{"$or": {deep}}}')["errors"][0]["message"]
+    for body, sentence in (("[]", "a batch"), ("null", "not an object"), ("1", "not an object"), (deep, "nests"),
+                           ("{", "not JSON")):  # fmt: skip
+        answer = httpx.post(f"{gateway.url}/graphql", content=body, auth=("api", gateway.key))
+        assert (answer.status_code, sentence in answer.json()["errors"][0]["message"]) == (400, True)
+    for method in ("GET", "OPTIONS", "DELETE"):
+        answer = httpx.request(method, f"{gateway.url}/graphql", auth=("api", gateway.key))
+        assert (answer.status_code, answer.headers["allow"], len(answer.json()["errors"])) == (405, "POST", 1)
+    for method in ("OPTIONS", "PATCH", "ODD"):
+        answer = httpx.request(method, f"{gateway.url}/nothing", auth=("api", gateway.key))
+        assert (answer.status_code in (404, 405), len(answer.json()["errors"])) == (True, 1)
+
+
+def test_rows_that_nobody_chose_are_not_spelled(gateway: Served) -> None:
+    fields = "all: history(minStep: 0) few: history(minStep: 0, samples: 3) none: history(minStep: 0, samples: 0)"
+    for number in (6, 8, 10):
+        run_text = f'run(name: "run {number:03} é") {{ {fields} }}'
+        answer = gateway.ask(f'{{ project(name: "local proj", entityName: "contract-team") {{ {run_text} }} }}')
+        run = answer["data"]["project"]["run"]
+        found = run["all"]
+        assert run["few"] == [found[place] for place in evenly(len(found), 3)]
+        assert run["none"] == []
 
 
 def test_introspection_describes_the_schema(gateway: Served) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import httpx
 import pytest
 
 import mirror as local
+from mirror.gateway.uploads import GIVES_WAY_S, MOST_AT_ONCE
 from mirror.layout import Home
 from mirror.outbox import OutboxReader
 from mirror.sandbox import Sandbox
@@ -239,6 +242,25 @@ def test_a_file_that_is_too_long_is_refused_and_leaves_nothing(place: Place, tmp
             assert (answer.status_code, "a file may have 1000000 bytes" in answer.text) == (413, True)
     assert OutboxReader(place.mirror.home).counts() == before
     assert not list(place.mirror.home.partial.glob("upload-*"))
+
+
+def test_uploads_that_stall_give_way_to_others(place: Place) -> None:
+    url = _upload_url(place, "slow.bin")
+    host, port = place.gateway.url.removeprefix("http://").split(":")
+    path = url.removeprefix(place.gateway.url)
+    request = f"PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\nx"
+    with contextlib.ExitStack() as opened:
+        for _ in range(MOST_AT_ONCE):
+            opened.enter_context(socket.create_connection((host, int(port)))).sendall(request.encode())
+        time.sleep(1)
+        assert httpx.put(url, content=b"fast", timeout=GIVES_WAY_S + 10).status_code == 200
+
+
+def test_a_part_of_a_file_and_packed_bytes_are_refused(place: Place) -> None:
+    url = _upload_url(place, "part.bin")
+    for header in ({"content-range": "bytes 0-1/5"}, {"content-encoding": "gzip"}):
+        answer = httpx.put(url, content=b"zz", headers=header)
+        assert (answer.status_code, next(iter(header)) in answer.json()["errors"][0]["message"]) == (400, True)
 
 
 TRAIN = """

@@ -46,8 +46,10 @@ def _sampled_history(run: RunNode, _info: Info, specs: list[str], packVersion: i
 def _by_spec(rows: RunRows, text: str) -> list[Any]:
     try:
         spec = json.loads(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         raise RequestRefused("invalid spec: not JSON") from None
+    except RecursionError:
+        raise RequestRefused("invalid spec: it nests too deeply") from None
     if not isinstance(spec, dict):
         raise RequestRefused("invalid spec: expected an object")
     keys = [str(key) for key in spec.get("keys") or []]
