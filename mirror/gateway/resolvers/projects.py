@@ -18,6 +18,7 @@ from mirror.store.read.projects import (
     number_of_runs,
     read_project,
 )
+from mirror.texts.typed_paths import in_shell
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.filters import compile_filters, named_fields, ordered
 from mirror.wandb_protocol.paging import page
@@ -48,7 +49,8 @@ class ProjectNode:
         if not known and self.path not in self.context.waiting:
             source = "/".join(self.path)
             raise NotMirrored(
-                f"the project {source} is not in this mirror", hint=f"`wandb-mirror pull --source {source}` fetches it"
+                f"the project {source} is not in this mirror",
+                hint=f"`wandb-mirror pull --source {in_shell(*self.path)}` fetches it",
             )
 
     @property
@@ -77,7 +79,7 @@ class ProjectNode:
         if row is None:
             raise NotMirrored(
                 f"the project {self.entity}/{self.name} itself is not in this mirror, only runs of it are",
-                hint=f"`wandb-mirror pull {self.entity}/{self.name}` fetches it",
+                hint=f"`wandb-mirror pull --source {in_shell(*self.path)}` fetches it",
             )
         return row
 

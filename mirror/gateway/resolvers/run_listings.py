@@ -13,6 +13,7 @@ from mirror.gateway.resolvers.projects import ProjectNode
 from mirror.gateway.run_rows import rows_of_page
 from mirror.gateway.runs import RunBatch, RunNode
 from mirror.store.read.runs import DocumentName
+from mirror.texts.typed_paths import in_shell
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.listing_arguments import filters_object
 from mirror.wandb_protocol.paging import Window, connection
@@ -107,7 +108,10 @@ def _run(project: ProjectNode, info: Info, name: str, desc: str | None = None) -
     nodes = RunBatch(project.context, project.path, [name], documents_asked(info)).nodes
     if not nodes:
         path = f"{project.entity}/{project.name}/{name}"
-        raise RunNotFoundError(f"the run {path} is not in this mirror", hint=f"`wandb-mirror pull {path}` fetches it")
+        raise RunNotFoundError(
+            f"the run {path} is not in this mirror",
+            hint=f"`wandb-mirror pull {in_shell(*project.path, name)}` fetches it",
+        )
     return nodes[0]
 
 
