@@ -31,6 +31,7 @@ from mirror.gateway.context import RequestContext, Shared
 from mirror.gateway.cost import cost_of, too_dear
 from mirror.gateway.memory import CommitMemory, NewestCommit, Queue
 from mirror.gateway.seen import SeenRuns
+from mirror.gateway.training import TrainingRefused
 from mirror.run.pending.local import LocalMirror
 from mirror.wandb_protocol.documents import RefusedDocument, checked_document
 from mirror.wandb_protocol.errors import RequestRefused, errors_object, json_body, resolver_error, status_of
@@ -132,7 +133,7 @@ class Engine:
             refusals = [
                 spell_refusal(error, code=document.code, wording="wandb", suggests=True) for error in document.errors
             ]
-            if (told := absent_subject(refusal["message"] for refusal in refusals)) is not None:
+            if (told := absent_subject([refusal["message"] for refusal in refusals])) is not None:
                 refusals = [{**refusals[0], "message": told}]
             return 400, json_body({"errors": refusals})
         variables = request.get("variables") or {}
@@ -170,6 +171,7 @@ def _is_change(document: DocumentNode) -> bool:
 def _spelled(result: ExecutionResult) -> tuple[int, bytes]:
     answer: dict[str, Any] = {"data": result.data}
     errors = result.errors or []
+    errors = [error for error in errors if isinstance(error.original_error, TrainingRefused)][:1] or errors
     if errors:
         answer["errors"] = [resolver_error(error, _words_of(error)) for error in errors]
     return status_of(errors, result.data), json_body(answer)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 from mirror.errors import NotMirrored
 from mirror.gateway.context import RequestContext, context
+from mirror.gateway.training import TrainingRefused
 from mirror.server_facts import read_viewer
 from mirror.store.filters.patterns import search
 from mirror.store.read.projects import (
@@ -170,6 +171,13 @@ def _entity(_root: Any, info: Info, name: str | None = None) -> dict[str, Any]:
     return {"name": wanted}
 
 
+def _entity_id(_entity: dict[str, Any], info: Info) -> NoReturn:
+    """No pull asks for it. A process that resumes a run does, below `model`, before it sends anything."""
+    if info.path.prev is not None and info.path.prev.prev is not None and info.path.prev.prev.key == "model":
+        raise TrainingRefused
+    raise RequestRefused("Entity.id is not mirrored: only the W&B server knows it")
+
+
 def _entity_name(entity: dict[str, Any], _info: Info) -> str:
     return str(entity["name"])
 
@@ -223,6 +231,7 @@ RESOLVERS: Resolvers = {
     "Query.models": _models,
     "Query.projects": _projects,
     "Query.entity": _entity,
+    "Entity.id": _entity_id,
     "Entity.name": _entity_name,
     "Entity.project": _entity_project,
     "Entity.projects": _entity_projects,
