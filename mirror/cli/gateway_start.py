@@ -6,6 +6,7 @@ import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from mirror.cli.asked_server import API_KEY, BASE_URL
 from mirror.errors import ConfigError, NotMirrored
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from mirror.gateway.key import GatewayKey
 
 
-BASE_URL = "WANDB_BASE_URL"
-EXECUTING = "WANDB_MIRROR_GATEWAY"  # the address that `exec` gave to its command
 _BYPASS = ("NO_PROXY", "no_proxy")  # libraries read the one or the other
 _PROXIES = ("http_proxy", "all_proxy")  # what plain HTTP goes through; https_proxy is for TLS
 
@@ -68,7 +67,7 @@ def gateway_of(setting: Setting, key: GatewayKey, *, read_only: bool, host: str)
 def variables(host: str, port: int, key: GatewayKey) -> dict[str, str]:
     """The environment in which the SDK asks the gateway."""
     shown = f"[{host}]" if ":" in host else host
-    return {BASE_URL: f"http://{shown}:{port}", "WANDB_API_KEY": key.text}
+    return {BASE_URL: f"http://{shown}:{port}", API_KEY: key.text}
 
 
 def bypass(environment: Mapping[str, str], host: str) -> dict[str, str]:

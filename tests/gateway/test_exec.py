@@ -15,7 +15,7 @@ import pytest
 
 from mirror.layout import Home
 from tests.gateway.conftest import RUNS
-from tests.gateway.served import COMMAND, environment
+from tests.gateway.served import COMMAND, environment, served
 from tests.mirroring import Mirror
 
 SCRIPT = """
@@ -89,6 +89,24 @@ def test_a_home_that_is_no_mirror_is_not_served(command: str, tmp_path: Path) ->
     assert "is not a mirror yet\nhint: run `wandb-mirror init" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["init", "pull --source team/proj", "daemon", "maintain"])
+def test_what_needs_the_server_asks_no_gateway(command: str, mirrored: Mirror) -> None:
+    words = [*COMMAND, *command.split()]
+    within = typed(mirrored.home, "--", *words)
+    with served(mirrored.home) as gateway:
+        gateway.ask("{ __typename }")  # it answers
+        env = environment(mirrored.home) | {"WANDB_BASE_URL": gateway.url, "WANDB_API_KEY": gateway.key}
+        beside = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60, check=False)
+    for done in (within, beside):
+        assert done.returncode == 3
+        assert "WANDB_BASE_URL leads to a gateway of a mirror" in done.stderr
+        assert "alias" not in done.stderr
+
+
+def test_what_needs_no_server_goes_on_beside_a_gateway(mirrored: Mirror) -> None:
+    assert typed(mirrored.home, "--", *COMMAND, "runs").returncode == 0
+
+
 CLOSING = """
 import os, time, wandb
 os.closerange(3, 100)
@@ -117,16 +135,17 @@ def test_what_a_command_leaves_running_is_answered(mirrored: Mirror, tmp_path: P
 @pytest.mark.skipif(os.name == "nt", reason="signals of a terminal are POSIX's")
 def test_ctrl_c_at_any_time_of_the_start_shows_no_traceback(mirrored: Mirror) -> None:
     program = Path(sys.executable).with_name("wandb-mirror")
-    for delay_s in (0.04, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3):  # Python itself begins within the first 30 ms
+    env = environment(mirrored.home) | {"PYTHONWARNINGS": "ignore"}  # no word of the socket that is left open
+    for delay_s in (0.04, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3):  # Python itself begins within the first ones
         process = subprocess.Popen(
-            [program, "exec", "sleep", "30"], env=environment(mirrored.home), start_new_session=True,
+            [program, "exec", "sleep", "30"], env=env, start_new_session=True,
             stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         time.sleep(delay_s)
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=20)
         assert process.returncode in (130, -signal.SIGINT)
-        assert "mirror/" not in said
+        assert "mirror/cli" not in said
 
 
 def test_the_gateway_ends_with_the_command(mirrored: Mirror) -> None:

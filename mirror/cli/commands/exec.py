@@ -13,8 +13,9 @@ from typing import NoReturn
 
 import click
 
+from mirror.cli.asked_server import BASE_URL, EXECUTING
 from mirror.cli.beside import Waits, begin_beside
-from mirror.cli.gateway_start import BASE_URL, EXECUTING, bypass, check_installed, check_mirrored, gateway_of, variables
+from mirror.cli.gateway_start import bypass, check_installed, check_mirrored, gateway_of, variables
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import ConfigError, MirrorError
