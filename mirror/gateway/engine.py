@@ -158,6 +158,11 @@ class Engine:
                 operation_name=operation,
             )
             self._shared.seen.note(run for told in context.told for run in told())
+            if context.partial:
+                told = {
+                    "/".join(path): {"held": held, "server": count} for path, (held, count) in context.partial.items()
+                }
+                result.extensions = {**(result.extensions or {}), "wandbMirror": {"partial": told}}
             return result, context.moved
 
 
@@ -174,6 +179,8 @@ def _spelled(result: ExecutionResult) -> tuple[int, bytes]:
     errors = [error for error in errors if isinstance(error.original_error, TrainingRefused)][:1] or errors
     if errors:
         answer["errors"] = [resolver_error(error, _words_of(error)) for error in errors]
+    if result.extensions:
+        answer["extensions"] = result.extensions
     return status_of(errors, result.data), json_body(answer)
 
 

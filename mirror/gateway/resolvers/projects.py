@@ -135,10 +135,17 @@ def _projects_page(
     filters: str | None = None,
     order: str | None = None,
 ) -> Any:
-    """Projects by name, unless an order says otherwise."""
+    """Projects by name, unless an order says otherwise.
+
+    Raises:
+        NotMirrored: none of an entity is here, where the server would list them.
+    """
     found = ctx.recall(
         ("projects", entity), lambda lake: mirrored_projects(lake, entity), lambda paths: 200 * len(paths)
     )
+    if not found and entity is not None:
+        hint = f"`wandb-mirror pull --source {in_shell(entity, '*')}` fetches all of its projects"
+        raise NotMirrored(f"no project of {entity} is in this mirror", hint=hint)
     keep = compile_filters(filters, _FIELDS, search)
     nodes = [ProjectNode(ctx, *path) for path in found]
     kept = [node for node in nodes if keep is None or keep(node)]
