@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -109,3 +110,14 @@ def test_the_sandbox_imports_nothing_of_the_program_that_it_judges() -> None:
                 names.append(node.module or "")
             for name in names:
                 assert not name.startswith("mirror") or name.startswith(ITS_OWN), f"{path}: {name}"
+
+
+# A command of ours in a hint, with a name that no shell was thought of for.
+_COMMANDS = "pull|status|checkout|history|show|edit|code"
+_UNQUOTED = re.compile(
+    rf"wandb-mirror (?:{_COMMANDS})(?: --[a-z-]+)* \{{(?!in_shell\(|(?:typed|best|artifact\._a_run)\}})"
+)
+
+
+def test_a_command_that_names_a_run_can_be_pasted() -> None:
+    assert [str(path) for path in SOURCES if _UNQUOTED.search(path.read_text(encoding="utf-8"))] == []

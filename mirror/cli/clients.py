@@ -10,6 +10,7 @@ from mirror.api.client import Client
 from mirror.api.fitting.known_server import KnownServer
 from mirror.api.transport.credentials import ApiKey, find_api_key
 from mirror.api.transport.deployment import Deployment, deployment_of
+from mirror.cli.asked_server import refuse_gateway
 from mirror.cli.terminal.output import say
 from mirror.config import Config
 from mirror.layout import Home
@@ -43,7 +44,11 @@ async def open_client(
         home: keeps what is known of the server; None: nothing is kept.
         on_retry: told about each retry.
         keeps: what is learnt of the server is kept in the home.
+
+    Raises:
+        ConfigError: the server is a gateway.
     """
+    refuse_gateway(config, home)
     deployment = deployment_of(config.server.base_url, config.server.aliases)
     async with Client(
         deployment,

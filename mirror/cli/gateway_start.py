@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mirror.errors import ConfigError
+from mirror.cli.asked_server import API_KEY, BASE_URL
+from mirror.errors import ConfigError, NotMirrored
 
 if TYPE_CHECKING:
     from mirror.cli.setting import Setting
     from mirror.gateway.app import Gateway
     from mirror.gateway.key import GatewayKey
+
+
+_BYPASS = ("NO_PROXY", "no_proxy")  # libraries read the one or the other
+_PROXIES = ("http_proxy", "all_proxy")  # what plain HTTP goes through; https_proxy is for TLS
 
 
 def check_installed() -> None:
@@ -21,6 +27,19 @@ def check_installed() -> None:
     """
     if any(importlib.util.find_spec(name) is None for name in ("starlette", "uvicorn")):
         raise ConfigError("the gateway is not installed", hint='pip install "wandb-mirror[serve]"')
+
+
+def check_mirrored(setting: Setting) -> None:
+    """Refuse to answer from nothing.
+
+    Raises:
+        NotMirrored: no pull was ever begun.
+    """
+    if setting.home.catalog.exists():
+        return
+    is_set_up = setting.config_path.exists()
+    hint = "`wandb-mirror pull` comes first" if is_set_up else "run `wandb-mirror init --source ENTITY/PROJECT` first"
+    raise NotMirrored(f"{setting.home.root} is not a mirror yet", hint=hint)
 
 
 def gateway_of(setting: Setting, key: GatewayKey, *, read_only: bool, host: str) -> Gateway:
@@ -48,4 +67,21 @@ def gateway_of(setting: Setting, key: GatewayKey, *, read_only: bool, host: str)
 def variables(host: str, port: int, key: GatewayKey) -> dict[str, str]:
     """The environment in which the SDK asks the gateway."""
     shown = f"[{host}]" if ":" in host else host
-    return {"WANDB_BASE_URL": f"http://{shown}:{port}", "WANDB_API_KEY": key.text}
+    return {BASE_URL: f"http://{shown}:{port}", API_KEY: key.text}
+
+
+def bypass(environment: Mapping[str, str], host: str) -> dict[str, str]:
+    """The environment in which no proxy comes between: it would read the key and every signed address.
+
+    Args:
+        environment: what is exempt there stays so.
+        host: of the gateway.
+    """
+    named = [part.strip() for name in _BYPASS for part in environment.get(name, "").split(",")]
+    exempt = ",".join(dict.fromkeys(part for part in (*named, "127.0.0.1", "localhost", host) if part))
+    return dict.fromkeys(_BYPASS, exempt)
+
+
+def has_proxy(environment: Mapping[str, str]) -> bool:
+    """Whether the SDK's requests go through a proxy there."""
+    return any(value and name.lower() in _PROXIES for name, value in environment.items())

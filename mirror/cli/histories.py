@@ -20,6 +20,7 @@ from mirror.store.metrics.system_history import system_history
 from mirror.store.read.run_overview import RunOverview, history_keys, logged_as_none, run_overview, unknown_among
 from mirror.texts.amounts import plural
 from mirror.texts.naming import near
+from mirror.texts.typed_paths import in_shell
 
 KEYS_SHOWN = 8  # where none is near
 OWN_KEYS = ("_step", "_timestamp", "_runtime")
@@ -121,9 +122,10 @@ def _explain_absence(run: RunOverview) -> None:
             hint="pull --retry-quarantined tries again" if failed.quarantined else "the next pull tries again",
         )
     if run.history_line_count:
+        typed = in_shell(run.entity, run.project, run.run_id)
         raise NotMirrored(
             f"the history of {path} is not in this mirror",
-            hint=f"fetch it with `wandb-mirror pull {path}`, and history = true in its source",
+            hint=f"fetch it with `wandb-mirror pull {typed}`, and history = true in its source",
         )
     say(f"{path} logged no history")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mirror.cli.asked_server import refuse_gateway
 from mirror.cli.setting import Setting
 from mirror.layout import Home
 from mirror.store.engine.lake import Lake
@@ -15,10 +16,12 @@ def lake_to_write(setting: Setting, home: Home | None = None) -> Lake:
         home: another home than its own, for what is to leave no trace.
 
     Raises:
+        ConfigError: the configured server is a gateway.
         HomeBusy: another process writes it.
         OtherDeployment: the home mirrors another server than the configured one.
         StoreError: it cannot be written.
     """
+    refuse_gateway(setting.config, setting.home)
     deployment = setting.deployment
     return Lake(
         home or setting.home,

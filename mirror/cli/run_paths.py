@@ -16,10 +16,10 @@ from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.records.addresses import RunPath
 from mirror.run.naming import near_projects
-from mirror.run.sdk.paths import id_of_typed, typed_of_id
 from mirror.store.engine.reader import Reader
 from mirror.store.read.names import LISTED, NamedRun, display_names, runs_named, similar_runs
 from mirror.store.read.runs import is_held
+from mirror.texts.typed_paths import id_of_typed, in_shell, typed_of_id
 from mirror.texts.visible import visible, visible_name
 
 _FORMS = "ENTITY/PROJECT/RUN_ID, its web address, or an id or a name that just one mirrored run has"
@@ -136,5 +136,5 @@ def not_mirrored(path: RunPath, home: Home) -> NotMirrored:
         runs = runs_named(lake, name, project=project, entity=entity)
         runs = runs or similar_runs(lake, name, project=project, entity=entity)
         near = _listed(runs) or "\n".join(f"  {one}/…" for one in near_projects(lake, entity, project))
-    hint = _NO_PATTERNS if _is_pattern(path.run_id) else f"fetch it with `wandb-mirror pull {typed}`"
+    hint = _NO_PATTERNS if _is_pattern(path.run_id) else f"fetch it with `wandb-mirror pull {in_shell(*path)}`"
     return NotMirrored(f"run {typed} is not in this mirror", hint=f"{hint}, or did you mean\n{near}" if near else hint)

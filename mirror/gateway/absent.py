@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from graphql import GraphQLObjectType, GraphQLSchema
 
+from mirror.gateway.training import OF_AGENTS, TrainingRefused
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.resolvers import Resolver
 
@@ -39,28 +40,40 @@ def refuse_the_rest(schema: GraphQLSchema) -> None:
                 field.resolve = _refusal(name if is_change else f"{kind.name}.{name}", is_change=is_change)
 
 
+# Words for what clients are known to ask; whatever else there is not is told alike, by its own name.
 _SUBJECTS = {
     "workspaces and reports": ("view", "views", "allViews", "upsertView", "createView", "deleteView"),
     "automations and integrations": ("triggers", "integrations", "createFilterTrigger", "updateFilterTrigger"),
 }
-_FIELD = re.compile(r'Cannot query field "(\w+)" on type "\w+"')
+_LACKS = (  # the likeliest to say what a document is about first
+    re.compile(r'Cannot query field "(?P<name>\w+)" on type "(?P<type>\w+)"'),
+    re.compile(r'Unknown type "(?P<name>\w+)"'),
+    re.compile(r'Unknown argument "(?P<name>\w+)" on field "\w+" of type "(?P<type>\w+)"'),
+)
+_MISTYPED = "Did you mean "
 
 
-def absent_subject(messages: Iterable[str]) -> str | None:
+def absent_subject(messages: Sequence[str]) -> str | None:
     """One sentence for a document about something that the schema knows nothing of, instead of all that it lacks.
 
     Args:
-        messages: why the document was refused.
+        messages: why the document was refused. Those that name something near are about a mistyped name, except
+            below the roots: a whole subject may be absent there, and something else be called like it.
     """
-    for message in messages:
-        found = _FIELD.match(message)
-        for subject, fields in _SUBJECTS.items():
-            if found is not None and found[1] in fields:
+    lacks = [(found, message) for pattern in _LACKS for message in messages if (found := pattern.match(message))]
+    for found, _ in lacks:
+        for subject, names in _SUBJECTS.items():
+            if found["name"] in names:
                 return f"{found[0]}: {subject} are not mirrored, only the W&B server has them"
+    for found, message in lacks:
+        if _MISTYPED not in message or found.groupdict().get("type") in ("Query", "Mutation"):
+            return f"{found[0]}: wandb-mirror does not have this, only the W&B server may"
     return None
 
 
 def _refusal(name: str, *, is_change: bool) -> Resolver:
+    if name in OF_AGENTS:
+        return _refuse_agent
     text = (
         f"{name} is not possible here: wandb-mirror cannot queue it, and only the W&B server can do it"
         if is_change
@@ -71,3 +84,7 @@ def _refusal(name: str, *, is_change: bool) -> Resolver:
         raise RequestRefused(text)
 
     return refuse
+
+
+def _refuse_agent(_source: Any, _info: Any, **_arguments: Any) -> NoReturn:
+    raise TrainingRefused

@@ -14,6 +14,7 @@ from mirror.gateway.artifacts import version_by_id
 from mirror.gateway.context import RequestContext
 from mirror.run.artifacts.manifest import content_of
 from mirror.store.read.artifacts import held_bytes, read_entries
+from mirror.texts.typed_paths import in_shell
 
 _PARTS = (7, 8)  # of a path of the second layout, without and with the version's id
 
@@ -36,7 +37,7 @@ def object_of(ctx: RequestContext, path: str) -> str:
         for row in read_entries(ctx.lake, version.row.artifact_id):
             if row.digest == digest:
                 return content_of(version.facts, row).held()
-    source = f" --source {parts[1]}/{parts[2]}" if len(parts) in _PARTS else ""
+    source = f" --source {in_shell(parts[1], parts[2])}" if len(parts) in _PARTS else ""
     raise NotMirrored(
         f"the bytes of {parts[-1]!r} are not in this mirror", hint=f"`wandb-mirror pull{source}` tries to fetch them"
     )

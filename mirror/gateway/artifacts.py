@@ -24,6 +24,7 @@ from mirror.store.read.artifacts import (
     read_entries,
     read_versions,
 )
+from mirror.texts.typed_paths import in_shell
 from mirror.texts.values import storable
 from mirror.wandb_protocol.wire import typed_id
 
@@ -239,6 +240,7 @@ def version_named(ctx: RequestContext, project: ProjectPath, collection: str, na
         source = "/".join(project)
         raise NotMirrored(
             f"artifact membership {f'{collection}:{name}'!r} not found in {source!r}",
-            hint=f"it is not in this mirror: `wandb-mirror pull --source {source}` fetches what its runs have",
+            hint=f"it is not in this mirror: `wandb-mirror pull --source {in_shell(*project)}` fetches what its runs"
+            " have",
         )
     return _as_queued(ctx, row)

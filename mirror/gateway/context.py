@@ -54,6 +54,9 @@ class RequestContext:
         self.seen = shared.seen
         self.told: list[Callable[[], Iterable[SeenRun]]] = []  # what the answer tells of runs, once it is whole
         self.addresses = addresses
+        self.partial: dict[
+            ProjectPath, tuple[int, int | None]
+        ] = {}  # runs that are held, of those upstream; None: not known
         self.moved = False  # whether a commit came between two reads, so that the answer mixes both
         self._shared = shared
         self._closing = contextlib.ExitStack()

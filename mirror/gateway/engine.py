@@ -31,6 +31,7 @@ from mirror.gateway.context import RequestContext, Shared
 from mirror.gateway.cost import DEAR, cost_of, too_dear
 from mirror.gateway.memory import CommitMemory, NewestCommit, Queue
 from mirror.gateway.seen import SeenRuns
+from mirror.gateway.training import TrainingRefused
 from mirror.gateway.watch import Ended, Watch, watch_all
 from mirror.run.pending.local import LocalMirror
 from mirror.wandb_protocol.documents import RefusedDocument, checked_document
@@ -151,7 +152,7 @@ class Engine:
             refusals = [
                 spell_refusal(error, code=document.code, wording="wandb", suggests=True) for error in document.errors
             ]
-            if (told := absent_subject(refusal["message"] for refusal in refusals)) is not None:
+            if (told := absent_subject([refusal["message"] for refusal in refusals])) is not None:
                 refusals = [{**refusals[0], "message": told}]
             return 400, json_body({"errors": refusals})
         variables = request.get("variables") or {}
@@ -196,6 +197,11 @@ class Engine:
                 operation_name=operation,
             )
             self._shared.seen.note(run for told in context.told for run in told())
+            if context.partial:
+                told = {
+                    "/".join(path): {"held": held, "server": count} for path, (held, count) in context.partial.items()
+                }
+                result.extensions = {**(result.extensions or {}), "wandbMirror": {"partial": told}}
             return result, context.moved
 
 
@@ -209,8 +215,11 @@ def _is_change(document: DocumentNode) -> bool:
 def _spelled(result: ExecutionResult) -> tuple[int, bytes]:
     answer: dict[str, Any] = {"data": result.data}
     errors = result.errors or []
+    errors = [error for error in errors if isinstance(error.original_error, TrainingRefused)][:1] or errors
     if errors:
         answer["errors"] = [resolver_error(error, _words_of(error)) for error in errors]
+    if result.extensions:
+        answer["extensions"] = result.extensions
     return status_of(errors, result.data), json_body(answer)
 
 

@@ -7,6 +7,7 @@ import hmac
 import os
 import re
 import secrets
+import shlex
 import stat
 
 from mirror.durable import write_replace
@@ -84,7 +85,9 @@ def _held(home: Home) -> GatewayKey | None:
         if os.geteuid() not in (0, at.st_uid):  # a shared copy, whose maker knows the key
             return fresh_key()
         if stat.S_IMODE(at.st_mode) & OTHERS:
-            raise HomeUnusable(f"{path} can be read by others", hint=f"chmod 600 {path}, or remove it for a new key")
+            raise HomeUnusable(
+                f"{path} can be read by others", hint=f"chmod 600 {shlex.quote(str(path))}, or remove it for a new key"
+            )
     if not _KEY.fullmatch(text):
         raise HomeUnusable(f"{path} holds no key of the gateway", hint="remove it; the next start makes a new one")
     return GatewayKey(text)

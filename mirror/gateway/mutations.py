@@ -10,6 +10,7 @@ from mirror.gateway.context import RequestContext, context
 from mirror.gateway.runs import RunBatch, RunNode
 from mirror.records.addresses import RunPath
 from mirror.store.read.runs import runs_by_storage_id
+from mirror.texts.typed_paths import in_shell
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.resolvers import Info, Resolver
 from mirror.wandb_protocol.wire import typed_id, typed_parts
@@ -54,7 +55,9 @@ def changed_run(ctx: RequestContext, path: RunPath) -> RunNode:
     """
     node = run_node(ctx, path)
     if node is None:
-        raise NotMirrored(f"the run {path} is not in this mirror", hint=f"`wandb-mirror pull {path}` fetches it")
+        raise NotMirrored(
+            f"the run {path} is not in this mirror", hint=f"`wandb-mirror pull {in_shell(*path)}` fetches it"
+        )
     return node
 
 

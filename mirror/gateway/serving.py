@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 
@@ -17,13 +16,13 @@ from mirror.gateway.connections import BoundedProtocol, allow_connections
 _BACKLOG = 128  # connections that are accepted at a time, before any of them is looked at
 
 
-def serve(gateway: Gateway, listening: socket.socket, *, until_closed: int | None = None) -> None:
+def serve(gateway: Gateway, listening: socket.socket, *, until: Callable[[], object] | None = None) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Args:
         gateway: to be served.
         listening: where.
-        until_closed: the reading end of a pipe; its end ends the gateway, too.
+        until: waits, in a thread of its own, for what ends the gateway, too.
     """
     config = uvicorn.Config(
         gateway.asgi,
@@ -40,8 +39,8 @@ def serve(gateway: Gateway, listening: socket.socket, *, until_closed: int | Non
     )
     BoundedProtocol.most = allow_connections()
     server = _Server(config)
-    if until_closed is not None:
-        threading.Thread(target=_wait, args=(server, until_closed), daemon=True).start()
+    if until is not None:
+        threading.Thread(target=_wait, args=(server, until), daemon=True).start()
     gateway.prepare()
     server.run(sockets=[listening])
 
@@ -61,7 +60,6 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def _wait(server: uvicorn.Server, pipe: int) -> None:
-    while os.read(pipe, 1):
-        pass
+def _wait(server: uvicorn.Server, until: Callable[[], object]) -> None:
+    until()
     server.should_exit = True

@@ -12,8 +12,20 @@ REFUSAL = (
     "wandb-mirror cannot take a new training run: set WANDB_MODE=offline for wandb.init(), and `wandb sync` the run"
     " when the W&B server is reached again"
 )
+# What is asked by none but a process that carries out a sweep.
+OF_AGENTS = frozenset(
+    {"createAgent", "agentHeartbeat"}
+    | {f"Sweep.{name}" for name in ("heartbeatAt", "controller", "scheduler", "earlyStopJobRunning")}
+)
 # Input fields of upsertBucket that wandb.init() and `wandb sync` alone set.
 _OF_TRAINING = ("host", "jobProgram", "jobRepo", "commit", "debug", "sweep")
+
+
+class TrainingRefused(RequestRefused):
+    """A process that trains asked; whatever else its document lacks is not worth a word."""
+
+    def __init__(self) -> None:
+        super().__init__(REFUSAL, status=STATUS)
 
 
 def refuse_training(given: Mapping[str, Any]) -> None:
@@ -23,7 +35,7 @@ def refuse_training(given: Mapping[str, Any]) -> None:
         given: the input of upsertBucket.
 
     Raises:
-        RequestRefused: it is one.
+        TrainingRefused: it is one.
     """
     if any(given.get(name) is not None for name in _OF_TRAINING):
-        raise RequestRefused(REFUSAL, status=STATUS)
+        raise TrainingRefused

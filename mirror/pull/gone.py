@@ -14,6 +14,7 @@ from mirror.pull.report import ProjectReport
 from mirror.pull.take import PageTaker
 from mirror.records.passes import Failure
 from mirror.store.read import held_runs
+from mirror.texts.typed_paths import in_shell
 
 NOT_LISTED = "the server has it by its name, and lists it no more: it was not read again"
 
@@ -108,5 +109,5 @@ class GoneRuns:
         raise SuspiciousListing(
             f"{self.key}: the mirror holds {self.held_before} runs, but the server suddenly {finding}",
             hint="nothing was marked as gone; if the runs were really deleted, run"
-            f" `wandb-mirror pull --accept-missing --source {self.key}`",
+            f" `wandb-mirror pull --accept-missing --source {in_shell(*self.key)}`",
         )

@@ -21,6 +21,7 @@ from mirror.run.sdk.calls import deprecated
 from mirror.run.user import User
 from mirror.run.wire import as_dict, is_pair, wire_fields
 from mirror.store.read.runs import Documents, LightRun, read_run
+from mirror.texts.typed_paths import in_shell
 from mirror.texts.values import INTERNAL_CONFIG_KEYS, unwrap_config
 
 # Documents by the server's names of their fields, and what people call them.
@@ -372,7 +373,6 @@ class RunFacts(Attrs):
 
 
 def _not_found(run: RunFacts) -> RunNotFoundError:
-    entity, project, run_id = run._run_path
     return RunNotFoundError(
-        f"Could not find run {run}", hint=f"`wandb-mirror pull {entity}/{project}/{run_id}` fetches it"
+        f"Could not find run {run}", hint=f"`wandb-mirror pull {in_shell(*run._run_path)}` fetches it"
     )

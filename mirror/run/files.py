@@ -23,6 +23,7 @@ from mirror.run.sdk.attrs import Attrs
 from mirror.run.sdk.calls import as_comm_error
 from mirror.run.sdk.pages import SizedPages
 from mirror.store.read.files import RunFile, read_files
+from mirror.texts.typed_paths import in_shell
 from mirror.texts.values import storable
 
 _S3 = re.compile(r"^https?://.*s3.*amazonaws\.com.*")
@@ -258,7 +259,7 @@ def content_of_file(run: RunPath, row: RunFile) -> Content:
         return Content(name=row.name, object=row.object)
     path = str(run)
     left_out = row.status == "left_out"
-    hint = f"`wandb-mirror pull {path}` fetches it"
+    hint = f"`wandb-mirror pull {in_shell(*run)}` fetches it"
     if left_out:
         hint += ", once files_include, files_exclude and file_size_max_mb of its source let it in"
     return Content(

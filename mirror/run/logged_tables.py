@@ -13,6 +13,7 @@ from mirror.run.files import Files
 from mirror.run.history.members import RunHistory
 from mirror.run.sdk.calls import as_comm_error
 from mirror.store.read.tables import TableRow, list_tables
+from mirror.texts.typed_paths import in_shell
 
 LARGEST = 1 << 29  # bytes of a table's JSON; W&B stops at 200,000 rows
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -58,7 +59,7 @@ class RunTables(RunHistory):
         of_step = "" if step is None else f" at step {step}"
         known = list(dict.fromkeys(row.key for row in list_tables(self._local.reader, self._run_path)))
         listed = ", ".join(map(repr, known[:20])) + (", …" if len(known) > 20 else "")
-        tried = f"`wandb-mirror pull {self._run_path}` asks the server again"
+        tried = f"`wandb-mirror pull {in_shell(*self._run_path)}` asks the server again"
         return NotMirrored(
             f"no table {key!r} of {self._run_path}{of_step} is in this mirror",
             hint=f"it logged {listed}; {tried}" if known else tried,
@@ -70,7 +71,7 @@ class RunTables(RunHistory):
         if len(content) > LARGEST:
             raise CommError(
                 f"{row.path!r} of {self._run_path} has more than {LARGEST:,} bytes, which are not read at once",
-                hint=f"`wandb-mirror checkout {self._run_path}` writes it out",
+                hint=f"`wandb-mirror checkout {in_shell(*self._run_path)}` writes it out",
             )
         try:
             noted = json.loads(content)
@@ -88,7 +89,7 @@ class RunTables(RunHistory):
             return self._local.objects.open(file._content.held())
         raise NotMirrored(
             f"{path!r} of {self._run_path} is not in this mirror",
-            hint=f"`wandb-mirror pull {self._run_path}` fetches it, if its source has files = true",
+            hint=f"`wandb-mirror pull {in_shell(*self._run_path)}` fetches it, if its source has files = true",
         )
 
 

@@ -6,11 +6,11 @@ from mirror.errors import CommError, NotMirrored
 from mirror.records.addresses import RunPath
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.absent import ProjectNotMirrored
-from mirror.run.sdk.paths import id_of_typed, typed_of_id
 from mirror.store.engine.queries import Queryable
 from mirror.store.read.names import NamedRun, runs_named, similar_runs
 from mirror.store.read.projects import mirrored_projects
 from mirror.texts.naming import NEAR, near
+from mirror.texts.typed_paths import id_of_typed, in_shell, typed_of_id
 from mirror.texts.visible import visible, visible_name
 
 SHOWN = 8  # runs that are listed where several fit
@@ -71,7 +71,7 @@ def near_projects(lake: Queryable, entity: str, project: str) -> list[str]:
 
 def project_not_mirrored(local: LocalMirror, entity: str, project: str, message: str) -> ProjectNotMirrored:
     """The error for a project, in the SDK's words, with the command that would fetch it, and what may be meant."""
-    hint = f"it is not in this mirror: `wandb-mirror pull --source {entity}/{project}` fetches it"
+    hint = f"it is not in this mirror: `wandb-mirror pull --source {in_shell(entity, project)}` fetches it"
     return ProjectNotMirrored(message, hint=or_near(local, hint, (entity, project)))
 
 

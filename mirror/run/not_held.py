@@ -6,6 +6,7 @@ from mirror.errors import NotMirrored
 from mirror.records.operations import Create
 from mirror.run.facts import RunFacts
 from mirror.store.read.failures import why_failed
+from mirror.texts.typed_paths import in_shell
 
 
 def why_not_held(run: RunFacts, item: str, capability: str) -> str | None:
@@ -41,5 +42,5 @@ def not_held(run: RunFacts, what: str, item: str, capability: str) -> NotMirrore
         return None
     return NotMirrored(
         f"the {what.format(run._run_path)} not in this mirror: {reason}",
-        hint=f"`wandb-mirror pull {run._run_path}` tries again",
+        hint=f"`wandb-mirror pull {in_shell(*run._run_path)}` tries again",
     )

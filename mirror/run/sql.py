@@ -14,9 +14,9 @@ from mirror.records.addresses import RunPath
 from mirror.run.naming import named_run
 from mirror.run.pending.listing import queued_runs
 from mirror.run.pending.local import LocalMirror
-from mirror.run.sdk.paths import id_of_typed
 from mirror.store.engine.connection import Engine
 from mirror.store.sql.statements import connect as connect_upstream
+from mirror.texts.typed_paths import id_of_typed
 
 
 def connect(home: str | os.PathLike[str] | Home | None = None, *, settings: StoreSettings | None = None) -> Engine:

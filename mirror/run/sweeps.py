@@ -22,6 +22,7 @@ from mirror.run.sdk.calls import deprecated
 from mirror.run.sdk.pages import SizedPages
 from mirror.store.read.failures import why_failed
 from mirror.store.read.sweeps import SweepRow, list_sweep_ids, read_sweeps
+from mirror.texts.typed_paths import in_shell
 
 if TYPE_CHECKING:
     from mirror.run.run import Run
@@ -70,9 +71,9 @@ class Sweep(Attrs):
         if force or not self._attrs:
             row = read_sweeps(self._local.reader, self._entity, self.project, [self.id]).get(self.id)
             if row is None:
-                source = f"{self._entity}/{self.project}"
                 raise SweepNotMirrored(
-                    f"Could not find sweep {self!r}", hint=f"`wandb-mirror pull --source {source}` fetches its sweeps"
+                    f"Could not find sweep {self!r}",
+                    hint=f"`wandb-mirror pull --source {in_shell(self._entity, self.project)}` fetches its sweeps",
                 )
             self._attrs = _wire_fields(row)
             self.__dict__.pop("runs", None)
@@ -299,7 +300,7 @@ class Sweeps(SizedPages[Sweep]):
         if not found and (reason := self._why_not_held()) is not None:
             raise NotMirrored(
                 f"the sweeps of {self.entity}/{self.project} are not in this mirror: {reason}",
-                hint=f"`wandb-mirror pull --source {self.entity}/{self.project}` tries again",
+                hint=f"`wandb-mirror pull --source {in_shell(self.entity, self.project)}` tries again",
             )
         return found
 

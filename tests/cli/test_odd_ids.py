@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from urllib.parse import quote
 
 from hypothesis import given
@@ -10,8 +11,8 @@ from hypothesis import strategies as st
 from mirror import Api
 from mirror.cli.run_paths import parse_run_path
 from mirror.records.addresses import RunPath
-from mirror.run.sdk.paths import id_of_typed, typed_of_id
 from mirror.sandbox import Sandbox
+from mirror.texts.typed_paths import id_of_typed, in_shell, typed_of_id
 from tests.cli.conftest import Cli
 
 ODD = {" a ": "%20a%20", "x/y": "x%2Fy", "50%2F": "50%252F", "100%": "100%", "é:1": "é:1"}
@@ -22,6 +23,13 @@ def test_every_id_has_a_form_that_names_it(run_id: str) -> None:
     assert id_of_typed(typed_of_id(run_id)) == run_id
     assert "/" not in typed_of_id(run_id)
     assert typed_of_id(run_id).strip() == typed_of_id(run_id)
+
+
+@given(*(st.text(min_size=1) for _ in range(3)))
+def test_a_command_that_is_pasted_names_the_run(entity: str, project: str, run_id: str) -> None:
+    (word,) = shlex.split(in_shell(entity, project, run_id))
+    path, _, typed = word.rpartition("/")
+    assert (path, id_of_typed(typed)) == (f"{entity}/{project}", run_id)
 
 
 def test_a_run_of_any_id_is_pulled_shown_and_edited(cli: Cli, sandbox: Sandbox) -> None:

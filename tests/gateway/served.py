@@ -51,7 +51,7 @@ def served(home: Home, *options: str, log: Path | None = None) -> Iterator[Serve
         errors = opened.enter_context((log or home.root.with_name("gateway.log")).open("w+"))
         process = subprocess.Popen(
             [*COMMAND, "serve", "--listen", "127.0.0.1:0", *options],
-            env=environment(home), stdout=subprocess.PIPE, stderr=errors, text=True,
+            env=environment(home), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
         )  # fmt: skip
         try:
             assert process.stdout is not None
@@ -61,8 +61,9 @@ def served(home: Home, *options: str, log: Path | None = None) -> Iterator[Serve
         finally:
             process.send_signal(signal.SIGTERM)
             status = process.wait(20)
-            if process.stdout is not None:
-                process.stdout.close()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    stream.close()
             errors.seek(0)
             told = errors.read()
         assert "Traceback" not in told, told

@@ -121,6 +121,8 @@ def test_bytes_that_no_source_wanted_say_how_to_have_them(gateway: Served, tmp_p
         ('artifactCollections(filters: "{\\"name\\": {\\"$regex\\": \\"(\\"}}") { totalCount }', "bad $regex"),
         ('artifactCollections(filters: "{\\"creator\\": 1}") { totalCount }', "unknown field creator"),
         ("triggers { id } ... on Nothing { id }", "automations and integrations are not mirrored"),
+        ("somethingNew { edges { node { id } } }", '"somethingNew" on type "Project": wandb-mirror does not have this'),
+        ("id nmae", 'Did you mean "name"'),
         ("allViews { edges { node { id } } }", "workspaces and reports are not mirrored"),
     ],
 )

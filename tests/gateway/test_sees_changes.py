@@ -171,7 +171,7 @@ def test_a_filter_that_does_not_parse_is_refused_as_w_and_b_refuses_it(gateway: 
 def test_a_home_that_holds_nothing_yet_says_so_and_is_read_once_it_does(server: Sandbox, tmp_path: Path) -> None:
     home = Home(tmp_path / "empty")
     home.root.mkdir()
-    with served(home) as gateway:
+    with served(home, "--until-stdin-ends") as gateway:  # as a daemon serves, whose first pull is still to come
         answer = gateway.ask(RUNS, p="proj")
         assert "nothing is mirrored" in answer["errors"][0]["message"]
         Mirror(url=server.url, api_key=server.api_key, home=home, sources=("team/proj",)).pull()
@@ -235,3 +235,30 @@ def test_an_export_whose_bytes_are_missing_is_told_before_its_address_fails(tmp_
     with served(place.home) as gateway:
         answer = gateway.ask(f'{{ project(name: "proj", entityName: "team") {{ {exports} }} }}')
     assert "`wandb-mirror verify` lists all" in answer["errors"][0]["message"]
+
+
+def test_a_project_that_is_mirrored_in_part_says_so_beside_the_answer(server: Sandbox, tmp_path: Path) -> None:
+    narrow = Mirror(
+        url=server.url, api_key=server.api_key, home=Home(tmp_path / "home"), sources=("team/proj",),
+        policy={"filter": '{"config.lr.value": {"$gte": 3}}'},
+    )  # fmt: skip
+    narrow.pull()
+    with served(narrow.home) as gateway:
+        answer = gateway.ask(RUNS, p="proj")
+    held = len(answer["data"]["project"]["runs"]["edges"])
+    count = len(server.state.project("team", "proj").runs)
+    assert answer["extensions"] == {"wandbMirror": {"partial": {"team/proj": {"held": held, "server": count}}}}
+    assert 0 < held < count
+
+
+def test_a_project_that_is_mirrored_whole_says_nothing(gateway: Served) -> None:
+    assert "extensions" not in gateway.ask(RUNS, p="bare")
+
+
+def test_an_entity_of_which_nothing_is_mirrored_is_an_error(gateway: Served) -> None:
+    for asked in (
+        'models(entityName: "nobody") { edges { node { name } } }',
+        'entity(name: "nobody") { projects { edges { node { name } } } }',
+    ):
+        (error,) = gateway.ask(f"{{ {asked} }}")["errors"]
+        assert error["message"].startswith("no project of nobody is in this mirror; `wandb-mirror pull --source")

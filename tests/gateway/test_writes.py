@@ -57,6 +57,7 @@ class Place:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with Sandbox.start() as sandbox:
+        sandbox.state.add_sweep("team", "proj", "sweep1", config_text="method: grid\nparameters: {}\n")
         for number in range(8):
             sandbox.state.add_run(
                 ENTITY, PROJECT, f"r{number}", config={"lr": 0.1, "kept": 1}, tags=["a"],
@@ -265,15 +266,19 @@ def test_a_part_of_a_file_and_packed_bytes_are_refused(place: Place) -> None:
 
 TRAIN = """
 import wandb
-run = wandb.init(entity="team", project="proj", id="trained", config={"lr": 1})
+run = wandb.init(entity="team", project="proj", id="%s", config={"lr": 1}, resume=%r)
 run.log({"loss": 1})
 run.finish()
 """
+AGENT = "import wandb; wandb.Api(); from wandb.cli.cli import cli; cli(['agent', '--count', '1', 'team/proj/sweep1'])"
 
 
-def test_a_training_run_is_refused_in_one_sentence_and_at_once(place: Place, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "program", [TRAIN % ("trained", None), TRAIN % ("r6", "must"), AGENT], ids=["new", "resumed", "agent"]
+)
+def test_a_training_run_is_refused_in_one_sentence_and_at_once(program: str, place: Place, tmp_path: Path) -> None:
     script = tmp_path / "train.py"
-    script.write_text(TRAIN)
+    script.write_text(program)
     began = time.monotonic()
     done = subprocess.run(
         [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
@@ -285,6 +290,7 @@ def test_a_training_run_is_refused_in_one_sentence_and_at_once(place: Place, tmp
     took = time.monotonic() - began
     assert done.returncode != 0
     assert "wandb-mirror cannot take a new training run: set WANDB_MODE=offline" in done.stderr, done.stderr
+    assert "is not mirrored" not in done.stderr
     assert took < 20, took
     streamed = httpx.post(
         f"{place.gateway.url}/files/team/proj/r6/file_stream", json={"files": {}}, auth=("api", place.gateway.key)
@@ -302,3 +308,9 @@ def test_ids_that_no_new_run_can_have_are_refused_by_gateway_and_mirror(run_id: 
         assert "a run id" in answer["errors"][0]["message"]
         with pytest.raises(local.CommError, match="a run id"):
             local.Api(place.mirror.home).create_run(run_id=run_id, project=PROJECT, entity=ENTITY)
+
+
+def test_a_change_that_the_schema_lacks_is_refused_in_one_sentence(place: Place) -> None:
+    for change in ("deleteProject(input: {id: 1}) { success }", "upsertThing(input: $i) { id name }"):
+        (error,) = place.gateway.ask(f"mutation M($i: UpsertThingInput!) {{ {change} }}")["errors"]
+        assert 'on type "Mutation": wandb-mirror does not have this, only the W&B server may' in error["message"]

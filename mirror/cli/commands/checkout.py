@@ -23,6 +23,7 @@ from mirror.store.read.files import ListedBytes, files_of_run
 from mirror.store.read.runs import is_held
 from mirror.texts.amounts import plural
 from mirror.texts.paths import why_refused
+from mirror.texts.typed_paths import in_shell
 
 
 @click.command("checkout", epilog=exit_statuses(5, 9))
@@ -91,7 +92,7 @@ def _listed(home: Home, path: RunPath, artifact: str | None, *, gone: bool) -> l
             return files_of_run(lake, path, gone=gone)
         found = files_of_artifact(lake, path, artifact)
         if found is None:
-            hint = f"`wandb-mirror status {path}` lists those it logged and used"
+            hint = f"`wandb-mirror status {in_shell(*path)}` lists those it logged and used"
             name = the_one(artifact, version_names(lake, path), what=f"artifact of {path}", hint=hint)
             found = files_of_artifact(lake, path, name)
             say(f"{artifact!r} is taken for {name!r}")

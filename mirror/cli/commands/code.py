@@ -22,6 +22,7 @@ from mirror.store.objects.objects import Objects
 from mirror.store.read.code import DIFF, METADATA, REQUIREMENTS, CodeFile, code_of_run
 from mirror.store.read.runs import is_held
 from mirror.texts.amounts import plural
+from mirror.texts.typed_paths import in_shell
 from mirror.texts.values import dump_strict, parse_lenient
 
 SHOWN = 1 << 20  # bytes that a terminal is shown
@@ -87,7 +88,7 @@ def files_of_code(
         hint = f"it kept {', '.join(map(repr, listed))}" if listed else "save_code=True or run.log_code() keeps code"
         raise NotMirrored(
             f"{path} did not keep {what}, as far as the last pull knows",
-            hint=f"{hint}; `wandb-mirror pull {path}` looks again",
+            hint=f"{hint}; `wandb-mirror pull {in_shell(*path)}` looks again",
         )
     if name is None and kept is None and len(found) > 1:
         raise ConfigError(
@@ -122,7 +123,8 @@ def _facts(objects: Objects, files: Sequence[CodeFile]) -> dict[str, Any]:
 def _print(home: Home, path: RunPath, one: CodeFile) -> None:
     if one.object is None:
         raise NotMirrored(
-            f"{one.name!r} of {path} is not in this mirror: {one.reason}", hint=f"`wandb-mirror pull {path}` fetches it"
+            f"{one.name!r} of {path} is not in this mirror: {one.reason}",
+            hint=f"`wandb-mirror pull {in_shell(*path)}` fetches it",
         )
     with Objects(home).open(one.object) as file:
         if sys.stdout.isatty():
@@ -138,7 +140,7 @@ def _show(file: BinaryIO, name: str, path: RunPath) -> None:
     for line in content[:SHOWN].decode(errors="replace").splitlines():
         write(line.expandtabs())
     if len(content) > SHOWN:
-        say(f"{name!r} is cut after {size(SHOWN)}; `wandb-mirror checkout {path}` writes it out")
+        say(f"{name!r} is cut after {size(SHOWN)}; `wandb-mirror checkout {in_shell(*path)}` writes it out")
 
 
 def _from(one: CodeFile) -> str:

@@ -7,6 +7,7 @@ import faulthandler
 import anyio
 import click
 
+from mirror.cli.asked_server import refuse_gateway
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.config import load_config
@@ -26,6 +27,7 @@ def command(home: str | None, config: str | None, form: str) -> int:
     """
     faulthandler.enable()  # where a library of ours crashes the process, the log has the stacks
     setting = find_setting(home, config)
+    refuse_gateway(setting.config, setting.home)
     log = Log(readable=None if form == "auto" else form == "text")
     daemon = Daemon(setting.home, setting.config_path, lambda: load_config(setting.config_path), log)
     anyio.run(daemon.run)

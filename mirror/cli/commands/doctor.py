@@ -15,6 +15,7 @@ import click
 import msgspec
 
 from mirror.api.rows.answers import one_line
+from mirror.cli.asked_server import refuse_gateway
 from mirror.cli.clients import known_key
 from mirror.cli.doctor_server import Check, examine_server, failed
 from mirror.cli.setting import Setting, find_setting, setting_options
@@ -159,6 +160,7 @@ def _lake(setting: Setting) -> str:
             held = None
         if held is None:
             return "nothing pulled yet"
+        refuse_gateway(setting.config, setting.home)
         if held not in setting.deployment.names and not is_empty(lake):
             raise other_deployment(setting.home, held=held, asked=setting.deployment.id)
         count = count_all_runs(lake)

@@ -1,20 +1,21 @@
 """`wandb-mirror exec`: one command whose `wandb` reads this mirror.
 
 The command takes the place of this process, so that its exit status, its signals and its terminal are its own; the
-gateway is a process beside it, which ends when the last holder of a pipe does: the command, and what it starts.
+gateway is a process beside it, which ends when the command has, and what it started.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
-import traceback
-from collections.abc import Callable
 from typing import NoReturn
 
 import click
 
-from mirror.cli.gateway_start import check_installed, gateway_of, variables
+from mirror.cli.asked_server import BASE_URL, EXECUTING
+from mirror.cli.beside import Waits, begin_beside
+from mirror.cli.gateway_start import bypass, check_installed, check_mirrored, gateway_of, variables
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import ConfigError, MirrorError
@@ -45,8 +46,8 @@ def command(home: str | None, config: str | None, read_only: bool, words: tuple[
     wandb-mirror exec -- python plot_paper.py
 
     The gateway listens on a free port of loopback for as long as the command runs. Its address and key go into the
-    environment of the command (WANDB_BASE_URL, WANDB_API_KEY) and nowhere else. A command that cannot be started ends
-    with a shell's status, 127 or 126.
+    environment of the command (WANDB_BASE_URL, WANDB_API_KEY) and nowhere else; NO_PROXY keeps a proxy out of it. A
+    command that cannot be started ends with a shell's status, 127 or 126.
     """
     check_installed()
     if not hasattr(os, "fork"):
@@ -55,49 +56,29 @@ def command(home: str | None, config: str | None, read_only: bool, words: tuple[
     from mirror.gateway.listening import bound
 
     setting = find_setting(home, config)
+    check_mirrored(setting)
     key = fresh_key()
     listening = bound(LOOPBACK, 0)
 
-    def serve(until_closed: int) -> None:
+    def serve(until: Waits) -> None:
         from mirror.gateway.serving import serve
 
         gateway = gateway_of(setting, key, read_only=read_only, host=LOOPBACK)
-        serve(gateway, listening, until_closed=until_closed)
+        serve(gateway, listening, until=until)
 
-    _begin_beside(serve)
-    environment = os.environ | variables(LOOPBACK, listening.getsockname()[1], key)
+    begin_beside(serve, umask=UMASK)
+    asked = variables(LOOPBACK, listening.getsockname()[1], key)
+    environment = os.environ | asked | bypass(os.environ, LOOPBACK) | {EXECUTING: asked[BASE_URL]}
     listening.close()
     sys.stdout.flush()
     sys.stderr.flush()
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python; a command expects to be ended by them
+        signal.signal(ignored, signal.SIG_DFL)
     try:
+        if not words[0]:
+            raise FileNotFoundError
         os.execvpe(words[0], words, environment)
     except FileNotFoundError:
         raise CannotStart(f"there is no command {words[0]!r}", NOT_FOUND) from None
     except OSError as error:
         raise CannotStart(f"{words[0]!r} cannot be started: {error.strerror}", NOT_EXECUTABLE) from error
-
-
-def _begin_beside(serve: Callable[[int], None]) -> None:
-    """Begin a process that is nobody's child, and that this one holds a pipe to, as will what takes its place."""
-    ends, held = os.pipe()
-    first = os.fork()
-    if first:
-        os.waitpid(first, 0)
-        os.close(ends)
-        os.set_inheritable(held, True)
-        return
-    status = 1
-    try:
-        os.close(held)
-        os.setsid()  # a terminal's signals are for the command
-        if os.fork() == 0:
-            os.umask(UMASK)
-            nowhere = os.open(os.devnull, os.O_RDWR)
-            os.dup2(nowhere, 0)
-            os.dup2(nowhere, 1)
-            serve(ends)
-        status = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(status)

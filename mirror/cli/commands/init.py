@@ -11,6 +11,7 @@ import msgspec
 
 from mirror.api.client import Client
 from mirror.api.transport.deployment import deployment_of
+from mirror.cli.asked_server import refuse_gateway
 from mirror.cli.clients import open_client
 from mirror.cli.config_text import add_sources, new_config_text
 from mirror.cli.first_steps.questions import Offer, ask_key, ask_server, ask_sources
@@ -48,6 +49,8 @@ def command(
     Run again with further --source options, it adds them to the file that is there.
     """
     setting = find_setting(home, config)
+    if base_url is None:
+        refuse_gateway(setting.config, setting.home)
     for path in sources:
         _check_source_option(path)
     existing = setting.config_path.exists()

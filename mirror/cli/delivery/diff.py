@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET
 
 from mirror.api.client import Client
+from mirror.cli.asked_server import refuse_gateway
 from mirror.cli.clients import known_key, known_server
 from mirror.cli.delivery.entries import entry_json, since, value_text, wish
 from mirror.cli.setting import Setting, find_setting, setting_options
@@ -135,8 +136,10 @@ async def _open_view(setting: Setting) -> AsyncIterator[_View]:
     """The server, if it answers now; else the mirror, which is as old as its last pull.
 
     Raises:
+        ConfigError: the configured server is a gateway.
         OtherDeployment: the home mirrors another server than the one that the entries are compared with.
     """
+    refuse_gateway(setting.config, setting.home)
     reader = Reader(setting.home)
     is_mirrored, asked = setting.home.catalog.exists(), setting.deployment
     if is_mirrored:

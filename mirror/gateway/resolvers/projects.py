@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 from mirror.errors import NotMirrored
 from mirror.gateway.context import RequestContext, context
+from mirror.gateway.training import TrainingRefused
 from mirror.server_facts import read_viewer
 from mirror.store.filters.patterns import search
 from mirror.store.read.projects import (
@@ -18,6 +19,7 @@ from mirror.store.read.projects import (
     number_of_runs,
     read_project,
 )
+from mirror.texts.typed_paths import in_shell
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.filters import compile_filters, named_fields, ordered
 from mirror.wandb_protocol.paging import page
@@ -48,7 +50,8 @@ class ProjectNode:
         if not known and self.path not in self.context.waiting:
             source = "/".join(self.path)
             raise NotMirrored(
-                f"the project {source} is not in this mirror", hint=f"`wandb-mirror pull --source {source}` fetches it"
+                f"the project {source} is not in this mirror",
+                hint=f"`wandb-mirror pull --source {in_shell(*self.path)}` fetches it",
             )
 
     @property
@@ -77,7 +80,7 @@ class ProjectNode:
         if row is None:
             raise NotMirrored(
                 f"the project {self.entity}/{self.name} itself is not in this mirror, only runs of it are",
-                hint=f"`wandb-mirror pull {self.entity}/{self.name}` fetches it",
+                hint=f"`wandb-mirror pull --source {in_shell(*self.path)}` fetches it",
             )
         return row
 
@@ -132,10 +135,17 @@ def _projects_page(
     filters: str | None = None,
     order: str | None = None,
 ) -> Any:
-    """Projects by name, unless an order says otherwise."""
+    """Projects by name, unless an order says otherwise.
+
+    Raises:
+        NotMirrored: none of an entity is here, where the server would list them.
+    """
     found = ctx.recall(
         ("projects", entity), lambda lake: mirrored_projects(lake, entity), lambda paths: 200 * len(paths)
     )
+    if not found and entity is not None:
+        hint = f"`wandb-mirror pull --source {in_shell(entity, '*')}` fetches all of its projects"
+        raise NotMirrored(f"no project of {entity} is in this mirror", hint=hint)
     keep = compile_filters(filters, _FIELDS, search)
     nodes = [ProjectNode(ctx, *path) for path in found]
     kept = [node for node in nodes if keep is None or keep(node)]
@@ -166,6 +176,13 @@ def _entity(_root: Any, info: Info, name: str | None = None) -> dict[str, Any]:
     if not wanted:
         raise RequestRefused("no entity is named, and whom the API key belongs to is not known here")
     return {"name": wanted}
+
+
+def _entity_id(_entity: dict[str, Any], info: Info) -> NoReturn:
+    """No pull asks for it. A process that resumes a run does, below `model`, before it sends anything."""
+    if info.path.prev is not None and info.path.prev.prev is not None and info.path.prev.prev.key == "model":
+        raise TrainingRefused
+    raise RequestRefused("Entity.id is not mirrored: only the W&B server knows it")
 
 
 def _entity_name(entity: dict[str, Any], _info: Info) -> str:
@@ -221,6 +238,7 @@ RESOLVERS: Resolvers = {
     "Query.models": _models,
     "Query.projects": _projects,
     "Query.entity": _entity,
+    "Entity.id": _entity_id,
     "Entity.name": _entity_name,
     "Entity.project": _entity_project,
     "Entity.projects": _entity_projects,

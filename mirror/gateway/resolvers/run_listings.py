@@ -12,7 +12,9 @@ from mirror.gateway.listings import Listing, listing_of
 from mirror.gateway.resolvers.projects import ProjectNode
 from mirror.gateway.run_rows import rows_of_page
 from mirror.gateway.runs import RunBatch, RunNode
+from mirror.store.read.projects import held_and_upstream
 from mirror.store.read.runs import DocumentName
+from mirror.texts.typed_paths import in_shell
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.listing_arguments import filters_object
 from mirror.wandb_protocol.paging import Window, connection
@@ -36,8 +38,12 @@ def documents_asked(info: Info) -> set[DocumentName]:
 
 
 def runs_of(project: ProjectNode, filters: str | None, order: str | None) -> Listing:
-    """The runs of a project that filters keep, in order."""
-    found = listing_of(project.context, project.path, filters, order)
+    """The runs of a project that filters keep, in order; that others are not here is told beside the answer."""
+    ctx = project.context
+    found = listing_of(ctx, project.path, filters, order)
+    held, upstream = ctx.recall(("counts", project.path), lambda lake: held_and_upstream(lake, *project.path))
+    if held and (upstream is None or held < upstream):
+        ctx.partial[project.path] = held, upstream
     if not found.run_ids:
         project.check()
     return found
@@ -107,7 +113,10 @@ def _run(project: ProjectNode, info: Info, name: str, desc: str | None = None) -
     nodes = RunBatch(project.context, project.path, [name], documents_asked(info)).nodes
     if not nodes:
         path = f"{project.entity}/{project.name}/{name}"
-        raise RunNotFoundError(f"the run {path} is not in this mirror", hint=f"`wandb-mirror pull {path}` fetches it")
+        raise RunNotFoundError(
+            f"the run {path} is not in this mirror",
+            hint=f"`wandb-mirror pull {in_shell(*project.path, name)}` fetches it",
+        )
     return nodes[0]
 
 

@@ -14,6 +14,7 @@ from mirror.run.sdk.absent import SweepNotMirrored
 from mirror.run.sweeps import Sweeps
 from mirror.store.filters.patterns import search
 from mirror.store.read.sweeps import SweepRow, list_sweep_ids, read_sweeps
+from mirror.texts.typed_paths import in_shell
 from mirror.wandb_protocol.filters import compile_filters, named_fields
 from mirror.wandb_protocol.paging import Window, page
 from mirror.wandb_protocol.resolvers import Info, Resolver, Resolvers
@@ -81,7 +82,7 @@ def _sweep(project: ProjectNode, _info: Info, sweepName: str) -> SweepNode:
         source = "/".join(project.path)
         raise SweepNotMirrored(
             f"the sweep {source}/{sweepName} is not in this mirror",
-            hint=f"`wandb-mirror pull --source {source}` fetches its sweeps",
+            hint=f"`wandb-mirror pull --source {in_shell(*project.path)}` fetches its sweeps",
         )
     return SweepNode(project, rows[sweepName])
 

@@ -19,6 +19,7 @@ from mirror.run.sdk.absent import only_server_knows, unmirrored_field
 from mirror.run.sdk.pages import check_start
 from mirror.store.read.artifacts import find_version, read_entries, runs_of_version
 from mirror.store.read.projects import is_mirrored
+from mirror.texts.typed_paths import in_shell
 from mirror.texts.values import storable
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Artifact(ArtifactChanges):
         if not rows and self._row.manifest is None:
             raise NotMirrored(
                 f"the manifest of {self.source_qualified_name} is not in this mirror",
-                hint=f"`wandb-mirror pull --source {self.entity}/{self.project}` tries to fetch it",
+                hint=f"`wandb-mirror pull --source {in_shell(self.entity, self.project)}` tries to fetch it",
             )
         entries = {row.path: ArtifactManifestEntry(self, row) for row in rows}
         return ArtifactManifest(entries, self.digest_algorithm)
@@ -281,9 +282,10 @@ class Artifact(ArtifactChanges):
 
         found = runs_of_version(self._local.reader, self.id, "logged")
         if not found:
+            typed = in_shell(self.entity, self.project)
             raise NotMirrored(
                 f"no run in this mirror logged {self.source_qualified_name}",
-                hint=f"`wandb-mirror pull --source {self.entity}/{self.project}` fetches the runs of its project",
+                hint=f"`wandb-mirror pull --source {typed}` fetches the runs of its project",
             )
         return Run(self._local, found[0])
 
@@ -298,7 +300,7 @@ class Artifact(ArtifactChanges):
         """A run whose pull looks at this version again, for a hint."""
         reader = self._local.reader
         found = runs_of_version(reader, self.id, "logged") or runs_of_version(reader, self.id, "used")
-        return "/".join(found[0]) if found else f"--source {self.entity}/{self.project}"
+        return in_shell(*found[0]) if found else f"--source {in_shell(self.entity, self.project)}"
 
     def _default_root(self, *, with_version: bool = True) -> str:
         check_name(self.source_name[2:] if self.source_name[1:2] == ":" else self.source_name, "artifact name")
@@ -308,7 +310,9 @@ class Artifact(ArtifactChanges):
 
 
 def _missing(local: LocalMirror, entity: str, project: str, wanted: str) -> NotMirrored:
-    hint = f"it is not in this mirror: `wandb-mirror pull --source {entity}/{project}` fetches what its runs have"
+    hint = (
+        f"it is not in this mirror: `wandb-mirror pull --source {in_shell(entity, project)}` fetches what its runs have"
+    )
     if not is_mirrored(local.reader, entity, project):
         return NotMirrored(f"project {project!r} not found under entity {entity!r}", hint=hint)
     return NotMirrored(f"artifact membership {wanted!r} not found in '{entity}/{project}'", hint=hint)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mirror.errors import CommError, NotMirrored
 from mirror.run.api_paths import ApiPaths
 from mirror.run.sdk.calls import as_comm_error, deprecated
+from mirror.texts.typed_paths import in_shell
 
 if TYPE_CHECKING:
     from mirror.run.artifacts.artifact import Artifact
@@ -173,7 +174,7 @@ class ApiArtifacts(ApiPaths):
         if not self._local.is_mirrored(entity, project):
             raise NotMirrored(
                 f"Project: '{project}' not found in entity: '{entity}' or access denied.",
-                hint=f"`wandb-mirror pull --source {entity}/{project}` fetches what its runs have",
+                hint=f"`wandb-mirror pull --source {in_shell(entity, project)}` fetches what its runs have",
             )
         found = [row for row in list_versions(self._local.reader, entity, project) if row[0] == _JOB]
         rows = read_versions(self._local.reader, [version for _, _, version in found])

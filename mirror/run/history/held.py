@@ -10,6 +10,7 @@ from mirror.records.contents import STILL_ACTIVE
 from mirror.run.facts import RunFacts
 from mirror.run.not_held import why_not_held
 from mirror.store.read.histories import StoredHistory, read_history
+from mirror.texts.typed_paths import in_shell
 
 
 def last_history_step(run: RunFacts) -> int:
@@ -89,7 +90,7 @@ def _not_mirrored(run: RunFacts, what: str, reason: str | None) -> NotMirrored:
     return NotMirrored(
         f"the {what} of {_path(run)} {'are' if what.endswith('s') else 'is'} not in this mirror"
         + (f": {reason}" if reason else ""),
-        hint=f"`wandb-mirror pull {_path(run)}` fetches it, if its source has {switch} = true",
+        hint=f"`wandb-mirror pull {in_shell(*run._run_path)}` fetches it, if its source has {switch} = true",
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
+from mirror.records.addresses import RunPath
 from mirror.records.operations import (
     Create,
     Delete,
@@ -28,6 +29,7 @@ from mirror.run.pending.local import Pending
 from mirror.store.metrics.series import KeySpan, key_spans, metric_series, spans_over
 from mirror.store.read.run_overview import RunGaps, run_gaps
 from mirror.texts.amounts import plural
+from mirror.texts.typed_paths import in_shell
 
 CHARTS_MOST = 24
 _OWN_METRICS = frozenset({"_step", "_timestamp", "_runtime"})
@@ -175,7 +177,7 @@ def _notices(run: RunFacts, waiting: Sequence[Pending], gaps: RunGaps) -> Iterat
         title = f"{plural(len(waiting), 'change')} the server does not have yet"
         yield Notice(kind="pending", title=title, lines=tuple(map(_waiting, waiting)))
     missing = [f"its {name}: W&B sent no JSON" for name in run._malformed_documents]
-    missing += _missing(str(run._run_path), gaps)
+    missing += _missing(run._run_path, gaps)
     if missing:
         yield Notice(kind="missing", title="Not in this mirror", lines=tuple(missing))
 
@@ -190,11 +192,12 @@ def _waiting(pending: Pending) -> str:
     return " \N{MIDDLE DOT} ".join(said)
 
 
-def _missing(path: str, gaps: RunGaps) -> Iterator[str]:
+def _missing(path: RunPath, gaps: RunGaps) -> Iterator[str]:
     if gaps.rows_held is None:
         if gaps.rows_logged:
             logged = plural(gaps.rows_logged, "row")
-            yield f"its history of {logged}; `wandb-mirror pull {path}` fetches it, with history = true in its source"
+            fetches = f"`wandb-mirror pull {in_shell(*path)}` fetches it, with history = true in its source"
+            yield f"its history of {logged}; {fetches}"
     elif not gaps.is_complete:
         yield f"all of its history: {gaps.reason or 'it is not complete'}"
     if gaps.files_not_held:

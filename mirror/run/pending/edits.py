@@ -35,6 +35,7 @@ from mirror.run.sdk.calls import as_comm_error
 from mirror.run.summary import Summary
 from mirror.store.objects.uploads import take_in
 from mirror.store.read.projects import last_pass
+from mirror.texts.typed_paths import in_shell
 from mirror.texts.values import INTERNAL_CONFIG_KEYS
 
 POLL_S = 5.0
@@ -165,7 +166,7 @@ class RunEdits(RunContents):
             if refreshed is None or utc_now() - refreshed > STALE_AFTER:
                 raise NotMirrored(
                     f"{self} had not ended when the mirror was last refreshed ({refreshed or 'never'})",
-                    hint=f"`wandb-mirror pull {self._run_path}` refreshes it",
+                    hint=f"`wandb-mirror pull {in_shell(*self._run_path)}` refreshes it",
                 )
             time.sleep(POLL_S)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mirror.errors import CommError, NotMirrored
+from mirror.texts.typed_paths import in_shell
 
 _ASK_THE_SERVER = "use wandb.Api() for it, where the server can be reached"
 
@@ -25,7 +26,8 @@ class CollectionNotMirrored(NotMirrored, ValueError):
     @classmethod
     def of(cls, entity: str, project: str, message: str) -> CollectionNotMirrored:
         """The error for a type or a collection of a project, in the SDK's words."""
-        hint = f"none is in this mirror: `wandb-mirror pull --source {entity}/{project}` fetches what its runs have"
+        typed = in_shell(entity, project)
+        hint = f"none is in this mirror: `wandb-mirror pull --source {typed}` fetches what its runs have"
         return cls(message, hint=hint)
 
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from urllib.parse import unquote
 
 from mirror.records.addresses import RunPath
+from mirror.texts.typed_paths import id_of_typed
 
 Known = Callable[
     [], tuple[str | None, str | None]
 ]  # entity and project of what is mirrored, where that leaves no choice
-
-# A slash, blanks at the ends, and what would pass for an encoded character.
-_AMBIGUOUS = re.compile(r"/|^\s+|\s+$|%(?=[0-9A-Fa-f]{2})")
 
 
 def parse_path(path: str, *, entity: str | None, project: str | None, default: Known) -> RunPath:
@@ -85,16 +81,3 @@ def parse_artifact_path(name: str, *, entity: str | None, project: str | None, d
     if not given[0]:
         raise ValueError("Could not determine entity. Please include the entity as part of the artifact name path.")
     return given[0], given[1] or "uncategorized", f"{parts[-1]}{mark}{alias}"
-
-
-def id_of_typed(text: str) -> str:
-    """The id that a part of a path names: `%20` is a blank, `%2F` a slash, `%25` a percent sign."""
-    try:
-        return unquote(text, errors="strict")
-    except UnicodeDecodeError:
-        return text
-
-
-def typed_of_id(run_id: str) -> str:
-    """The part of a path that names an id; nearly all are written as they are."""
-    return _AMBIGUOUS.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), run_id)

@@ -40,6 +40,19 @@ def read_project(lake: Queryable, entity: str, project: str) -> ProjectRow | Non
     return found[0] if found else None
 
 
+def held_and_upstream(lake: Queryable, entity: str, project: str) -> tuple[int, int | None]:
+    """How many runs of a project are held that are not gone, and how many the server counted at the last good pass.
+
+    That is None where single runs were pulled, and never the project.
+    """
+    query = (
+        f"SELECT (SELECT count(*) FROM lake.runs WHERE {IN_PROJECT} AND gone_at IS NULL),"
+        f" (SELECT max(runs_upstream) FROM lake.sources WHERE {IN_PROJECT})"
+    )
+    held, upstream = lake.rows(query, [entity, project] * 2)[0]
+    return held, upstream
+
+
 def number_of_runs(lake: Queryable, entity: str, project: str) -> str | None:
     """The project's number as its runs have it; None when none is known."""
     query = f"SELECT min(project_internal_id) FROM lake.runs WHERE {IN_PROJECT}"
