@@ -11,8 +11,8 @@ from mirror.errors import ConfigError, NotMirrored
 
 if TYPE_CHECKING:
     from mirror.cli.setting import Setting
-    from mirror.gateway.app import Gateway
-    from mirror.gateway.key import GatewayKey
+    from mirror.gateway.http.app import Gateway
+    from mirror.gateway.http.key import GatewayKey
 
 
 _BYPASS = ("NO_PROXY", "no_proxy")  # libraries read the one or the other
@@ -51,7 +51,7 @@ def gateway_of(setting: Setting, key: GatewayKey, *, read_only: bool, host: str)
         read_only: refuse every change, whatever the configuration says.
         host: on which it listens.
     """
-    from mirror.gateway.app import Gateway
+    from mirror.gateway.http.app import Gateway
     from mirror.run.pending.local import LocalMirror
 
     read_only = read_only or setting.config.serve.read_only

@@ -17,8 +17,8 @@ import pytest
 from graphql import parse
 
 from mirror.gateway import watch
-from mirror.gateway.connections import MOST_CONNECTIONS
 from mirror.gateway.cost import cost_of
+from mirror.gateway.http.connections import MOST_CONNECTIONS
 from mirror.layout import Home
 from mirror.wandb_protocol.errors import RequestRefused
 from tests.gateway.served import Served, resident_bytes, served

@@ -15,9 +15,10 @@ import httpx
 import pytest
 from starlette.types import Message
 
-from mirror.gateway import budget, watch
-from mirror.gateway.connections import GIVES_WAY_S, MOST_CONNECTIONS
-from mirror.gateway.served_bytes import MOST_AT_ONCE
+from mirror.gateway import watch
+from mirror.gateway.http import budget
+from mirror.gateway.http.connections import GIVES_WAY_S, MOST_CONNECTIONS
+from mirror.gateway.http.served_bytes import MOST_AT_ONCE
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
 from tests.gateway.served import Served, resident_bytes, served

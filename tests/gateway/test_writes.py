@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 import mirror as local
-from mirror.gateway.uploads import GIVES_WAY_S, MOST_AT_ONCE
+from mirror.gateway.http.uploads import GIVES_WAY_S, MOST_AT_ONCE
 from mirror.layout import Home
 from mirror.outbox import OutboxReader
 from mirror.sandbox import Sandbox

@@ -52,8 +52,8 @@ def command(home: str | None, config: str | None, read_only: bool, words: tuple[
     check_installed()
     if not hasattr(os, "fork"):
         raise ConfigError("`exec` needs a POSIX system", hint="`wandb-mirror serve` does the same in two terminals")
-    from mirror.gateway.key import fresh_key
-    from mirror.gateway.listening import bound
+    from mirror.gateway.http.key import fresh_key
+    from mirror.gateway.http.listening import bound
 
     setting = find_setting(home, config)
     check_mirrored(setting)
@@ -61,7 +61,7 @@ def command(home: str | None, config: str | None, read_only: bool, words: tuple[
     listening = bound(LOOPBACK, 0)
 
     def serve(until: Waits) -> None:
-        from mirror.gateway.serving import serve
+        from mirror.gateway.http.serving import serve
 
         gateway = gateway_of(setting, key, read_only=read_only, host=LOOPBACK)
         serve(gateway, listening, until=until)

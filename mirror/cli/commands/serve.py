@@ -30,8 +30,8 @@ def command(home: str | None, config: str | None, listen: str | None, read_only:
     has it reads the mirror; the API key of W&B is not needed, and never handed out.
     """
     check_installed()
-    from mirror.gateway.key import key_of
-    from mirror.gateway.listening import bound
+    from mirror.gateway.http.key import key_of
+    from mirror.gateway.http.listening import bound
 
     setting = find_setting(home, config)
     if not until_stdin_ends:  # a daemon's first pull may still be to come
@@ -52,7 +52,7 @@ def command(home: str | None, config: str | None, listen: str | None, read_only:
     if not until_stdin_ends:
         say("paste these lines where a script is to read this mirror; Ctrl-C ends")
     sys.stdout.flush()
-    from mirror.gateway.serving import serve
+    from mirror.gateway.http.serving import serve
 
     serve(
         gateway_of(setting, key, read_only=read_only, host=host),

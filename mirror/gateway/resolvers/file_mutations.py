@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from mirror.gateway.context import RequestContext
+from mirror.gateway.http.uploads import check_name
 from mirror.gateway.mutations import changed_run, mutation, runs_at, storage_id_of
 from mirror.gateway.resolvers.files import QUEUED_FILE, FileNode
 from mirror.gateway.run_changes import queue
 from mirror.gateway.runs import RunNode
-from mirror.gateway.uploads import check_name
 from mirror.records.addresses import RunPath
 from mirror.records.operations import DeleteFile, UploadFile
 from mirror.run.downloads import Content

@@ -14,7 +14,7 @@ from typing import cast
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from mirror.gateway.budget import STALLED_S
+from mirror.gateway.http.budget import STALLED_S
 from mirror.wandb_protocol.errors import errors_object, json_body
 
 MOST_CONNECTIONS = 400

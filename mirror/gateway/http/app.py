@@ -18,15 +18,15 @@ from starlette.routing import Route
 
 from mirror.errors import MirrorError
 from mirror.gateway.addresses import ROOT, Addresses, signer
-from mirror.gateway.artifact_bytes import object_of
-from mirror.gateway.bodies import BODY_MAX, Bodies, NoRoom, TooLong, TooSlow
-from mirror.gateway.budget import Budget, SentInPieces
 from mirror.gateway.engine import Dear, Engine
-from mirror.gateway.hosts import is_own, is_own_origin, own_names
-from mirror.gateway.key import GatewayKey
-from mirror.gateway.served_bytes import Downloads, serve_object, serve_signed
+from mirror.gateway.http.artifact_bytes import object_of
+from mirror.gateway.http.bodies import BODY_MAX, Bodies, NoRoom, TooLong, TooSlow
+from mirror.gateway.http.budget import Budget, SentInPieces
+from mirror.gateway.http.hosts import is_own, is_own_origin, own_names
+from mirror.gateway.http.key import GatewayKey
+from mirror.gateway.http.served_bytes import Downloads, serve_object, serve_signed
+from mirror.gateway.http.uploads import Uploads
 from mirror.gateway.training import REFUSAL, STATUS
-from mirror.gateway.uploads import Uploads
 from mirror.run.pending.local import LocalMirror
 from mirror.store.engine.freed_memory import give_back
 from mirror.wandb_protocol.credentials import key_in

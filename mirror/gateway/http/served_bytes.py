@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from mirror.errors import StoreError
 from mirror.gateway.addresses import Lacking, target_of
-from mirror.gateway.budget import PIECE
+from mirror.gateway.http.budget import PIECE
 from mirror.store.objects.objects import Objects
 from mirror.wandb_protocol.errors import errors_object, json_body
 from mirror.wandb_protocol.ranges import byte_range

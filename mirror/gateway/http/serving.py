@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 
-from mirror.gateway.app import Gateway
-from mirror.gateway.connections import BoundedProtocol, allow_connections
+from mirror.gateway.http.app import Gateway
+from mirror.gateway.http.connections import BoundedProtocol, allow_connections
 
 _BACKLOG = 128  # connections that are accepted at a time, before any of them is looked at
 
