@@ -131,6 +131,11 @@ class Home:
         return self.root / "daemon.sock"
 
     @property
+    def offline(self) -> Path:
+        """Folder of the copies of the SDK's logs, each under its digest, until they are delivered."""
+        return self.root / "offline"
+
+    @property
     def watch(self) -> Path:
         """Folder of what the daemon remembers of its watch folders: JSON, a file each."""
         return self.root / "watch"

@@ -38,6 +38,7 @@ COMMANDS = {
     "code": "Print the program of a run, or its packages; no network.",
     "checkout": "Write the files of a run into a folder; no network.",
     "sql": "Answer SQL over the mirror; no network.",
+    "add": "Take in runs that were trained offline; no network.",
     "edit": "Change a run; queued until it is delivered; no network.",
     "upload": "Put files into a run; queued until delivered; no network.",
     "outbox": "See what waits to be delivered, and decide conflicts.",
@@ -55,7 +56,9 @@ COMMANDS = {
 }
 
 # The others may write files that the user asked for, as open as he wants them.
-WRITE_HOME = frozenset({"init", "pull", "edit", "upload", "outbox", "replay", "maintain", "repair", "daemon", "serve"})
+WRITE_HOME = frozenset(
+    {"init", "pull", "add", "edit", "upload", "outbox", "replay", "maintain", "repair", "daemon", "serve"}
+)
 
 NUMERIC = frozenset({"demo"})  # computes with NumPy
 

@@ -128,7 +128,13 @@ class UseArtifact(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
     use_as: str | None = None
 
 
-Operation = UpdateState | Edit | UploadFile | DeleteFile | Create | Stop | Delete | LogArtifact | UseArtifact
+class SyncRun(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="sync_run"):
+    """Bring a run that was trained without a server upstream, as far as one of its logs tells of it."""
+
+    log: str  # digest of the log, whose copy is in the home
+
+
+Operation = UpdateState | Edit | UploadFile | DeleteFile | Create | Stop | Delete | LogArtifact | UseArtifact | SyncRun
 
 # Where an entry is in its life; the folder it lies in (see `outbox`).
 EntryState = Literal["new", "claimed", "dead", "conflict"]

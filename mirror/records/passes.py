@@ -8,6 +8,7 @@ import msgspec
 
 from mirror.backoff import backoff_s
 from mirror.records.addresses import ProjectKey
+from mirror.records.offline import OfflineLog
 from mirror.records.projects import ProjectRecord, SweepRecord
 from mirror.records.runs import RunRecord
 
@@ -107,6 +108,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     sweeps: tuple[SweepRecord, ...] = ()
     gone_sweeps: tuple[str, ...] = ()  # sweep ids that a whole listing no longer holds
     source: SourceState | None = None
+    logs: tuple[OfflineLog, ...] = ()  # of the SDK's, as far as they are committed with this
 
     @property
     def is_empty(self) -> bool:
@@ -117,4 +119,4 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     def is_progress(self) -> bool:
         """Whether there is nothing to commit but how far the project was pulled."""
         return not (self.runs or self.gone or self.failed or self.recovered or self.settled or self.project
-                    or self.sweeps or self.gone_sweeps)  # fmt: skip
+                    or self.sweeps or self.gone_sweeps or self.logs)  # fmt: skip

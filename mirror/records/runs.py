@@ -12,6 +12,7 @@ from mirror.texts.values import storable
 # Runs in these states may change at any moment, also without a sign in the listing: `crashed` is set by the server
 # when heartbeats stop, and that does not move `heartbeatAt`. W&B API notes, section 5.
 ACTIVE_STATES = frozenset({"running", "pending", "preempting", "preempted"})
+OFFLINE = "offline"  # the origin of a run that was trained without a server, until all of it is delivered
 ENDED_STATES = frozenset({"finished", "failed", "crashed", "killed"})
 RUN_STATES = ACTIVE_STATES | ENDED_STATES  # that W&B documents; a server may have others
 
@@ -51,6 +52,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     config_text: str | None  # exact wire text
     summary_text: str | None  # exact wire text
     system_metrics_text: str | None  # exact wire text
+    origin: str | None = None  # `OFFLINE`; None: the server
     fingerprint: str  # digest over what is above but `updated_at`: see `api.rows.fingerprint`
     flaws: Mapping[str, str] = {}  # fields of this record that the server could not serve, with its words
     untold: frozenset[str] = frozenset()  # fields of this record that the answer did not have: the server lacks them

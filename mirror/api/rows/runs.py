@@ -106,7 +106,7 @@ def made_of(name: str) -> tuple[str, ...]:
 
 
 _UPDATED = frozenset({"updated_at", "updated_at_text"})
-_LATER = ("host",)  # fields that came after the first digests were stored
+_LATER = ("host", "origin")  # fields that came after the first digests were stored
 _FINGERPRINTED = tuple(
     name
     for name in RunRecord.__struct_fields__

@@ -22,6 +22,7 @@ from mirror.records.operations import (
     LogArtifact,
     Operation,
     Stop,
+    SyncRun,
     UpdateState,
     UploadFile,
     UseArtifact,
@@ -55,6 +56,8 @@ def wish(operation: Operation) -> str:
             return f"log artifact {name}"
         case UseArtifact(name=name):
             return f"use artifact {name}"
+        case SyncRun():
+            return "bring the run upstream"
 
 
 def _edited(edit: Edit) -> str:

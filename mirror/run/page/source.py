@@ -18,6 +18,7 @@ from mirror.records.operations import (
     LogArtifact,
     Operation,
     Stop,
+    SyncRun,
     UpdateState,
     UploadFile,
     UseArtifact,
@@ -126,6 +127,8 @@ def asked(operation: Operation) -> str:
             return f"log the artifact {operation.name}"
         case UseArtifact():
             return f"use the artifact {operation.name}"
+        case SyncRun():
+            return "bring the run upstream"
 
 
 def _is_shown(key: str) -> bool:

@@ -13,7 +13,7 @@ from operator import attrgetter
 from mirror.store.schema.columns import Table, flag, integer, json, migrations, number, text, texts, time
 from mirror.texts.values import config_json, document_json, storable_wire
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 _key = partial(text, required=True)
 _hidden = partial(text, shown=False)
@@ -63,6 +63,7 @@ RUNS = Table(
         _hidden("system_metrics_wire", lambda run: storable_wire(run.system_metrics_text)),
         _hidden("fingerprint", required=True),
         time("updated_at", since=4), _hidden("updated_at_text", since=4), text("host", since=4),
+        text("origin", since=6),
     ),
     key=_RUN,
 )  # fmt: skip
@@ -226,14 +227,29 @@ OF_GENERATIONS = (GENERATIONS, GENERATION_EXPORTS, GENERATION_TAILS, GENERATION_
 # What earlier forms of an export's rows had told (`earlier_forms`); one row an export of which something is known.
 EARLIER_FORMS = Table("earlier_forms", 4, (*_OF_RUN, _key("export"), text("object", required=True)))
 
+# One row a log of the SDK's that was added: how far it is in the tables above (see `offline`).
+OFFLINE_LOGS = Table(
+    "offline_logs",
+    6,
+    (
+        *_OF_RUN, _key("log"), text("source", required=True), integer("bytes", required=True),
+        integer("rows", required=True), integer("console_lines", required=True), integer("first_step", required=True),
+        integer("damaged", required=True), text("damage"), flag("ended", required=True), integer("exit_code"),
+        time("started_at"), time("added_at", required=True), time("grown_at"), time("delivered_at"),
+    ),
+    key=("log",),
+)  # fmt: skip
+
 TABLES = (
     META, PROJECTS, SWEEPS, RUNS, SOURCES, FAILURES, FILES, EXPORTS, METRICS, TAILS, SYSTEM_METRICS, CONSOLE_LINES,
     COMPLETENESS, ARTIFACTS, ARTIFACT_FILES, RUN_ARTIFACTS, RECEIPTS, *OF_GENERATIONS, EARLIER_FORMS,
+    OFFLINE_LOGS,
 )  # fmt: skip
 MIGRATIONS = migrations(TABLES, SCHEMA_VERSION)
 # Small tables that change on every pass live inside the catalog, so that a pass that finds nothing leaves no file.
 # DuckLake takes this option only for a table that is committed.
 INLINED_TABLES = (
     "sources", "failures", "exports", "completeness", "receipts", "generations", "generation_exports", "earlier_forms",
+    "offline_logs",
 )  # fmt: skip
 INLINED_ROWS = 1000

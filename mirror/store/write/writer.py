@@ -16,7 +16,7 @@ from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.read.held_runs import remade_runs
 from mirror.store.schema.keys import IN_PROJECT
-from mirror.store.schema.tables import PROJECTS, RUNS, SWEEPS
+from mirror.store.schema.tables import OFFLINE_LOGS, PROJECTS, RUNS, SWEEPS
 from mirror.store.write.contents_ready import prepare, remove_prepared
 from mirror.store.write.contents_writer import commit_contents
 from mirror.store.write.failures import write_failures
@@ -99,6 +99,8 @@ def _write(engine: duckdb.DuckDBPyConnection, changes: Changes) -> None:
         )
     if changes.project is not None:
         merge(engine, PROJECTS, [changes.project], synced_at=changes.at)
+    if changes.logs:
+        merge(engine, OFFLINE_LOGS, changes.logs)
     write_failures(engine, changes)
     if changes.source is not None:
         write_source(engine, changes.key, changes.source)

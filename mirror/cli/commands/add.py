@@ -1,0 +1,162 @@
+"""`wandb-mirror add`: take in runs that were trained without a server; they are shown at once, and delivered later."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from mirror.cli.lake import lake_to_write
+from mirror.cli.setting import Setting, find_setting, setting_options
+from mirror.cli.terminal.output import UTF8, print_json, say, size, write
+from mirror.cli.terminal.statuses import exit_statuses
+from mirror.clock import utc_now
+from mirror.errors import NotFound
+from mirror.offline.adding import Candidate, OfflineRuns, Wanted, candidates
+from mirror.outbox import Outbox
+from mirror.records.offline import OfflineLog
+from mirror.server_facts import read_viewer
+from mirror.store.engine.queries import Snapshot
+from mirror.store.engine.reading import open_lake
+from mirror.store.read.offline import offline_logs
+from mirror.texts.amounts import plural
+from mirror.texts.visible import visible
+
+WATCH_S = 1.0  # between two looks at what grows
+SEARCH_S = 10.0  # between two looks for new ones
+
+
+@click.command("add", epilog=exit_statuses(5, 9))
+@setting_options
+@click.argument("paths", type=UTF8, nargs=-1, required=True, metavar="PATH...")
+@click.option("--entity", type=UTF8, help="Of the runs, in place of what they name.")
+@click.option("--project", type=UTF8, help="Of the runs, in place of what they name.")
+@click.option("--online", is_flag=True, help="Also runs that had a server while they trained.")
+@click.option("--synced", is_flag=True, help="Also runs that `wandb sync` is done with.")
+@click.option("--watch", is_flag=True, help="Go on: follow what grows, find what is new; until Ctrl-C.")
+@click.option("--dry-run", is_flag=True, help="Say what would be taken; change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
+def command(
+    home: str | None,
+    config: str | None,
+    paths: tuple[str, ...],
+    entity: str | None,
+    project: str | None,
+    online: bool,
+    synced: bool,
+    watch: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Take in the runs that W&B's SDK trained offline below PATH: a folder, an `offline-run-…`, a .wandb file.
+
+    Each is shown at once beside the others, its files and artifacts are copied, and `wandb-mirror replay` delivers it.
+    The SDK's folders stay as they are, and may be removed afterwards. What was added before goes on where it was.
+    """
+    setting = find_setting(home, config)
+    viewer = read_viewer(setting.home)
+    wanted = Wanted(
+        paths=paths, entity=entity, project=project, default_entity=_entity(setting, viewer.entity if viewer else None),
+        online=online, synced=synced,
+    )  # fmt: skip
+    if dry_run:
+        return _told(_planned(setting, wanted), as_json=as_json, dry_run=True)
+    with lake_to_write(setting) as lake:
+        runs = OfflineRuns(lake, Outbox(setting.home))
+        status = _told(_taken(runs, runs.candidates(wanted)), as_json=as_json, dry_run=False)
+        while watch:
+            status = _watched(runs, wanted)
+    return status
+
+
+def _entity(setting: Setting, viewer: str | None) -> str | None:
+    """Whose a run is that names nobody: the entity of all sources, else the one of the key."""
+    sources = {source.path.partition("/")[0] for source in setting.config.source}
+    return sources.pop() if len(sources) == 1 else viewer
+
+
+def _planned(setting: Setting, wanted: Wanted) -> list[Candidate]:
+    known: list[OfflineLog] = []
+    if setting.home.catalog.exists():
+        with contextlib.closing(open_lake(setting.home, setting.config.store)) as engine:
+            known = offline_logs(Snapshot(engine))
+    return candidates(wanted, known, utc_now())
+
+
+def _taken(runs: OfflineRuns, found: Iterable[Candidate]) -> list[Candidate]:
+    return [_one(runs, candidate) for candidate in found]
+
+
+def _one(runs: OfflineRuns, candidate: Candidate) -> Candidate:
+    """A candidate with what the lake has of it now; why not, where that fails."""
+    if candidate.row is None:
+        return candidate
+    try:
+        return Candidate(found=candidate.found, row=runs.take(candidate), is_new=candidate.is_new)
+    except OSError as error:
+        return Candidate(found=candidate.found, left_out=f"it cannot be read: {error.strerror}")
+
+
+def _watched(runs: OfflineRuns, wanted: Wanted) -> int:
+    """Follow for a while, and say what grew."""
+    found = runs.candidates(wanted)
+    until = time.monotonic() + SEARCH_S
+    while time.monotonic() < until:
+        for candidate in found:
+            if candidate.row is None:
+                continue
+            before = candidate.row
+            after = _one(runs, candidate).row
+            if after is not None and (after.rows, after.ended) != (before.rows, before.ended):
+                write(_line(after))
+        time.sleep(WATCH_S)
+        found = [Candidate(found=one.found, row=runs.row_of(one), left_out=one.left_out) for one in found]
+    return 0
+
+
+def _told(found: list[Candidate], *, as_json: bool, dry_run: bool) -> int:
+    """Say what was taken, and what not."""
+    taken = [candidate for candidate in found if candidate.row is not None]
+    left_out = [candidate for candidate in found if candidate.row is None]
+    if as_json:
+        print_json({"runs": [_json(one) for one in taken], "left_out": [_left_out_json(one) for one in left_out]})
+    else:
+        for candidate in taken:
+            assert candidate.row is not None
+            write(
+                _line(candidate.row) if not dry_run else f"{visible(str(candidate.row.run_path))}  {_path(candidate)}"
+            )
+        for candidate in left_out:
+            say(f"left out: {_path(candidate)}: {candidate.left_out}")
+        if not found:
+            raise NotFound("there is no run of W&B's below these folders", hint="they are in `wandb/offline-run-…`")
+        if taken and not dry_run:
+            say("`wandb-mirror replay` delivers them; `wandb-mirror outbox` says what waits")
+    return 9 if left_out and not taken else 0
+
+
+def _line(row: OfflineLog) -> str:
+    state = ("ended" if row.exit_code is not None else "broke off") if row.ended else "goes on"
+    damage = f", {plural(row.damaged, 'damaged stretch')}: {row.damage}" if row.damaged else ""
+    return f"{visible(str(row.run_path))}  {plural(row.rows, 'row')}, {size(row.bytes)}, {state}{damage}"
+
+
+def _path(candidate: Candidate) -> str:
+    return visible(str(candidate.found.path))
+
+
+def _json(candidate: Candidate) -> dict[str, Any]:
+    row = candidate.row
+    assert row is not None
+    return {
+        "path": str(row.run_path), "source": row.source, "new": candidate.is_new, "rows": row.rows, "bytes": row.bytes,
+        "ended": row.ended, "exit_code": row.exit_code, "damaged": row.damaged, "damage": row.damage,
+        "first_step": row.first_step,
+    }  # fmt: skip
+
+
+def _left_out_json(candidate: Candidate) -> dict[str, Any]:
+    return {"source": str(candidate.found.path), "reason": candidate.left_out}

@@ -1,0 +1,157 @@
+"""Adding logs: find them, tell whose they are, take what is in them, and queue what brings them upstream."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+
+from mirror.clock import utc_now
+from mirror.errors import MirrorError
+from mirror.offline.copies import identify
+from mirror.offline.found import FoundLog, find_logs
+from mirror.offline.intake import FollowedLog
+from mirror.outbox import Outbox
+from mirror.records.offline import OfflineLog
+from mirror.records.operations import SyncRun
+from mirror.store.engine.lake import Lake
+from mirror.store.read.offline import offline_logs
+
+UNNAMED_PROJECT = "uncategorized"  # what W&B calls the project of a run that names none
+ONLINE = "it had a server while it trained; --online takes it all the same"
+SYNCED = "`wandb sync` says that it is upstream; --synced takes it all the same"
+NOT_BEGUN = "it does not say yet whose run it is"
+NO_ENTITY = "it names no entity: give --entity"
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which logs are wanted, and where they belong."""
+
+    paths: tuple[str, ...]  # files and folders
+    entity: str | None = None  # in place of the one that a log names
+    project: str | None = None
+    default_entity: str | None = None  # of a log that names none
+    online: bool = False  # also those of runs that had a server
+    synced: bool = False  # also those that `wandb sync` is done with
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A log that was found."""
+
+    found: FoundLog
+    row: OfflineLog | None = None  # None: it is left out
+    is_new: bool = False  # not added before
+    left_out: str | None = None  # why
+
+
+def candidates(wanted: Wanted, known: Iterable[OfflineLog], now: dt.datetime) -> list[Candidate]:
+    """The logs under the wanted paths, those of a run in the order in which they were begun.
+
+    Args:
+        wanted: which.
+        known: those that were added before.
+        now: UTC.
+
+    Raises:
+        ConfigError: a path is not there, or is no log.
+    """
+    by_log = {row.log: row for row in known}
+    named = {Path(os.path.abspath(Path(path).expanduser())) for path in wanted.paths}
+    result = [_candidate(found, wanted, by_log, named, now) for found in find_logs(wanted.paths)]
+    return sorted(result, key=lambda one: (one.row.started_at or one.row.added_at) if one.row else now)
+
+
+def _candidate(
+    found: FoundLog, wanted: Wanted, known: dict[str, OfflineLog], named: set[Path], now: dt.datetime
+) -> Candidate:
+    try:
+        identity = identify(found.path)
+    except MirrorError as error:
+        return Candidate(found=found, left_out=error.message)
+    except OSError as error:
+        return Candidate(found=found, left_out=f"it cannot be read: {error.strerror}")
+    if identity is None:
+        return Candidate(found=found, left_out=NOT_BEGUN)
+    log, names = identity
+    if (row := known.get(log)) is not None:
+        return Candidate(found=found, row=msgspec.structs.replace(row, source=str(found.path)))
+    if found.path not in named:
+        if found.is_synced and not wanted.synced:
+            return Candidate(found=found, left_out=SYNCED)
+        if found.is_online and not wanted.online:
+            return Candidate(found=found, left_out=ONLINE)
+    entity = wanted.entity or names.entity or wanted.default_entity
+    if not entity:
+        return Candidate(found=found, left_out=NO_ENTITY)
+    row = OfflineLog(
+        log=log, entity=entity, project=wanted.project or names.project or UNNAMED_PROJECT, run_id=names.run_id,
+        source=str(found.path), started_at=names.started_at, added_at=now,
+    )  # fmt: skip
+    return Candidate(found=found, row=row, is_new=True)
+
+
+class OfflineRuns:
+    """The logs that a process takes into its lake, and follows.
+
+    Args:
+        lake: opened for writing.
+        outbox: of the home.
+        now: the clock.
+    """
+
+    def __init__(self, lake: Lake, outbox: Outbox, *, now: Callable[[], dt.datetime] = utc_now) -> None:
+        self._lake, self._outbox, self._now = lake, outbox, now
+        self._followed: dict[str, FollowedLog] = {}
+        self._queued: set[str] = set()  # logs whose delivery is known to wait
+
+    def candidates(self, wanted: Wanted) -> list[Candidate]:
+        """As the function of this name, with what the lake knows.
+
+        Raises:
+            ConfigError: a path is not there, or is no log.
+            StoreError: the lake cannot be read.
+        """
+        return candidates(wanted, offline_logs(self._lake), self._now())
+
+    def take(self, candidate: Candidate, passed: Callable[[int], None] = lambda _: None) -> OfflineLog:
+        """Take what is new of a log, and see that it will be delivered.
+
+        Args:
+            candidate: one that is not left out.
+            passed: told how many bytes were copied or read, again and again.
+
+        Returns:
+            What the lake has of it now.
+
+        Raises:
+            OSError: the log cannot be read.
+            StoreError: the home; the lake stays at its last commit.
+        """
+        row = candidate.row
+        if row is None:
+            raise ValueError("it was left out")
+        followed = self._followed.get(row.log)
+        if followed is None:
+            followed = self._followed[row.log] = FollowedLog(self._lake, candidate.found, row, now=self._now)
+        followed.found = candidate.found
+        if followed.look(passed):
+            self._queued.discard(row.log)
+        self._queue(followed.row)
+        return followed.row
+
+    def row_of(self, candidate: Candidate) -> OfflineLog | None:
+        """What the lake has of a log that was taken; else the candidate's own row."""
+        row = candidate.row
+        return self._followed[row.log].row if row is not None and row.log in self._followed else row
+
+    def _queue(self, row: OfflineLog) -> None:
+        """Queue the delivery of a log, unless it waits already, or is done."""
+        if row.delivered_at is not None or not row.bytes or row.log in self._queued:
+            return
+        waiting = (placed.entry.operation for placed in self._outbox.of_run(row.run_path))
+        if not any(isinstance(operation, SyncRun) and operation.log == row.log for operation in waiting):
+            self._outbox.put(row.run_path, None, SyncRun(log=row.log))
+        self._queued.add(row.log)

@@ -1,0 +1,240 @@
+"""From a log into the lake: a run like any other, and how far of it the lake has, in the same commit.
+
+The order of writes, and what a crash leaves at each point:
+
+    1. new bytes of the log are appended to its copy      the next look compares, and goes on
+    2. files and artifacts become objects                 nobody names them; the next look takes them again
+    3. rows, run and progress are committed together      all of them, or none
+    4. the outbox gets the entry that delivers the run    the next look finds that it lacks, and queues it
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from mirror.clock import utc_now
+from mirror.offline.copies import bring_up, copy_of
+from mirror.offline.found import FoundLog
+from mirror.offline.held import HeldBefore, filled, held_before, merged
+from mirror.offline.log.framing import Damage, read_frames
+from mirror.offline.log.run_log import RunLog
+from mirror.offline.logged_artifacts import take_artifact
+from mirror.offline.saved_files import SavedFiles
+from mirror.records.contents import STILL_ACTIVE, ArtifactChange, ContentChanges, Direction, HistoryChange
+from mirror.records.offline import OfflineLog
+from mirror.records.passes import Changes
+from mirror.records.runs import OFFLINE, RunRecord
+from mirror.store.engine.lake import Lake
+from mirror.store.objects.objects import Objects
+from mirror.store.read.offline import last_step, time_at_step, versions_of
+from mirror.store.write.writer import commit
+
+ROWS_AT_ONCE = 20_000  # of a history, in one commit
+SILENT = dt.timedelta(minutes=10)  # a log without an end that nobody wrote for so long: W&B's SDK writes each 15 s
+_NO_SERVER = "offline"  # the fingerprint of a run that no server listed
+
+# Fields of a run that a log never tells, or not always: what is held of them stays.
+_UNTOLD = ("storage_id", "description", "user", "user_name", "read_only", "project_internal_id", "created_at")
+_MAY_TELL = ("display_name", "notes", "group", "job_type", "sweep", "host", "commit")
+
+
+class FollowedLog:
+    """One log, read as far as it goes, again and again.
+
+    Args:
+        lake: opened for writing.
+        found: where the log is.
+        row: whose it is, and what the lake has of it.
+        now: the clock.
+    """
+
+    def __init__(
+        self, lake: Lake, found: FoundLog, row: OfflineLog, *, now: Callable[[], dt.datetime] = utc_now
+    ) -> None:
+        self.row = row
+        self.found = found
+        self._lake, self._now = lake, now
+        self._objects = Objects(lake.home)
+        self._path = row.run_path
+        self._log = RunLog(self._place)
+        self._offset = 0  # of the copy, behind what was read
+        self._again = row.rows  # rows that the lake has and that are read once more
+        self._told_through = -1  # the last step that the lake has from elsewhere, of the history that this log tells
+        self._damages: list[Damage] = []
+        self._before: HeldBefore | None = None
+        self._files: SavedFiles | None = None
+        self._links: list[tuple[str, Direction]] = []
+        self._artifacts = self._events = 0  # of the log, that are in the lake
+        self._is_new = False  # whether the run is not in the lake yet
+
+    def look(self, passed: Callable[[int], None] = lambda _: None) -> bool:
+        """Take what is new.
+
+        Args:
+            passed: told how many bytes were copied or read, again and again.
+
+        Returns:
+            Whether something was.
+
+        Raises:
+            OSError: the log cannot be read.
+            StoreError: the home; the lake stays at its last commit.
+        """
+        before = self.row
+        bring_up(self._lake.home, self.row.log, self.found.path, passed)
+        changed_at = self._changed_at()
+        is_silent = self._now() - changed_at > SILENT
+        for _ in self._read(is_whole=is_silent, passed=passed):
+            self._commit(ended=False, changed_at=changed_at)
+        ended = self._log.has_exit or is_silent
+        if self._log.names is not None and (self._offset != before.bytes or ended != before.ended):
+            self._commit(ended=ended, changed_at=changed_at)
+        return self.row != before
+
+    def _changed_at(self) -> dt.datetime:
+        try:
+            seen = self.found.path.stat()
+        except OSError:  # its folder was cleaned away
+            seen = copy_of(self._lake.home, self.row.log).stat()
+        return dt.datetime.fromtimestamp(seen.st_mtime, dt.UTC)
+
+    def _read(self, *, is_whole: bool, passed: Callable[[int], None]) -> Iterator[None]:
+        """Read on; yields whenever so many rows wait that they are to be committed."""
+        with copy_of(self._lake.home, self.row.log).open("rb") as file:
+            for frame in read_frames(file, self._offset, is_whole=is_whole):
+                if isinstance(frame, Damage):
+                    self._note(frame)
+                else:
+                    self._log.take(frame.content)
+                passed(frame.end - self._offset)
+                self._offset = frame.end
+                if self._log.waiting >= ROWS_AT_ONCE + self._again:
+                    yield
+
+    def _note(self, damage: Damage) -> None:
+        """One more stretch that is damaged, or more of the last one."""
+        if self._damages and self._damages[-1].end == damage.start:
+            first = self._damages.pop()
+            damage = Damage(damage.end, first.start, first.reason)
+        self._damages.append(damage)
+
+    def _place(self, step: int, at: str | None) -> int:
+        """What is added to the steps of this log: nothing, unless the run's history has that step of something else."""
+        if self.row.rows:
+            return self.row.first_step
+        last = last_step(self._lake, self._path)
+        if last is None or step > last:
+            return 0
+        told = time_at_step(self._lake, self._path, step)
+        if at is not None and told == float(at):  # the very same row: the run came upstream some other way
+            self._told_through = last
+            return 0
+        self.row = msgspec.structs.replace(self.row, first_step=last + 1 - step)
+        return self.row.first_step
+
+    def _commit(self, *, ended: bool, changed_at: dt.datetime) -> None:
+        """One commit of what was read and is not in the lake."""
+        log, before, files = self._log, *self._prepared()
+        drained = log.drain()
+        rows = [row for row in drained.history[self._again :] if row.step is None or row.step > self._told_through]
+        self._again = max(0, self._again - len(drained.history))
+        lines = tuple(msgspec.structs.replace(line, number=line.number + before.lines) for line in drained.console)
+        taken = [*files.due(log, ended=ended), *(files.made(log, log.last_at or changed_at) if ended else ())]
+        artifacts = self._logged(changed_at)
+        first = self._damages[0] if self._damages else None
+        row = msgspec.structs.replace(
+            self.row, bytes=self._offset, rows=log.rows, console_lines=before.lines,
+            damaged=len(self._damages) + log.unreadable, ended=ended, exit_code=log.exit_code, grown_at=changed_at,
+            damage=f"{first.end - first.start} bytes from {first.start} on: {first.reason}" if first else None,
+            delivered_at=None,
+        )  # fmt: skip
+        last = log.last_step if log.rows else None
+        contents = ContentChanges(
+            run_id=self._path.run_id, files=tuple(taken), console=lines or None, console_partial=True,
+            events=tuple(log.events) if len(log.events) != self._events else None, artifacts=tuple(self._links),
+            history=HistoryChange(tail=tuple(rows), last_step=last, missing=None if ended else STILL_ACTIVE),
+        )  # fmt: skip
+        changes = Changes(
+            key=self._path.key, at=self._now(), runs=(self._run(before, ended=ended, changed_at=changed_at),),
+            logs=(row,), new=frozenset((self._path.run_id,)) if self._is_new else frozenset(),
+        )  # fmt: skip
+        commit(self._lake, changes, [contents], artifacts, objects=self._objects)
+        self.row, self._events, self._is_new = row, len(log.events), False
+
+    def _prepared(self) -> tuple[HeldBefore, SavedFiles]:
+        """What was there before, looked up once."""
+        if self._before is None or self._files is None:
+            self._before = held_before(self._lake, self.row, is_same=self._told_through >= 0)
+            self._files = SavedFiles(self._objects, self.found.files, self._before.files)
+            self._links = list(self._before.links)
+            self._is_new = not self._before.is_held
+        return self._before, self._files
+
+    def _logged(self, at: dt.datetime) -> list[ArtifactChange]:
+        """The versions that are not in the lake; what the run logged and used is noted in `_links`."""
+        changes: list[ArtifactChange] = []
+        for artifact in self._log.artifacts[self._artifacts :]:
+            entity, project = artifact.entity or self._path.entity, artifact.project or self._path.project
+            held = versions_of(self._lake, entity, project, artifact.name)
+            same = next((found for found, _, digest in held if digest == artifact.digest), None)
+            if same is None:
+                indexes = [index for _, index, _ in held if index is not None]
+                indexes += [
+                    change.record.version_index or 0 for change in changes if change.record.sequence == artifact.name
+                ]
+                version = max(indexes, default=-1) + 1
+                changes.append(
+                    take_artifact(
+                        self._objects,
+                        artifact,
+                        entity=entity,
+                        project=project,
+                        version=version,
+                        at=self._log.last_at or at,
+                    )
+                )
+                same = changes[-1].record.artifact_id
+            self._links.append((same, "logged"))
+        self._artifacts = len(self._log.artifacts)
+        self._links = list(dict.fromkeys(self._links))
+        return changes
+
+    def _run(self, before: HeldBefore, *, ended: bool, changed_at: dt.datetime) -> RunRecord:
+        """The run as the lake gets it."""
+        log, texts = self._log, self._log.texts
+        untold = {*_UNTOLD, *(name for name in _MAY_TELL if name not in texts)}
+        alive_at = max(filter(None, (log.last_at, None if ended else changed_at)), default=changed_at)
+        run = RunRecord(
+            entity=self._path.entity, project=self._path.project, run_id=self._path.run_id, storage_id="",
+            display_name=texts.get("display_name"), state=self._state(ended=ended), tags=log.tags,
+            group=texts.get("group"), job_type=texts.get("job_type"), sweep=texts.get("sweep"),
+            notes=texts.get("notes"), description=None, commit=texts.get("commit"), user=None, user_name=None,
+            read_only=None, project_internal_id=None, created_at=None, created_at_text=None, heartbeat_at=alive_at,
+            heartbeat_at_text=_wire(alive_at), updated_at=None, updated_at_text=None, host=texts.get("host"),
+            history_line_count=before.rows + log.rows, history_keys_text=log.history_keys_text,
+            config_text=merged(before.config, log.config_text), summary_text=merged(before.summary, log.summary_text),
+            system_metrics_text=log.system_metrics_text, origin=OFFLINE, fingerprint=_NO_SERVER,
+            untold=frozenset({*untold, "created_at_text", *(() if log.tags else ("tags",))}),
+        )  # fmt: skip
+        run = filled(self._lake, run)
+        started = self.row.started_at or self.row.added_at
+        if run.created_at is None:
+            run = msgspec.structs.replace(run, created_at=started, created_at_text=_wire(started))
+        return run
+
+    def _state(self, *, ended: bool) -> str:
+        """W&B's word; one that broke off counts as failed, as it does for `wandb sync`."""
+        log = self._log
+        if not ended or (log.has_exit and log.exit_code is None):
+            return "running"
+        if log.exit_code == 0:
+            return "finished"
+        return "preempted" if log.preempting else "failed"
+
+
+def _wire(at: dt.datetime) -> str:
+    """A time as W&B spells it."""
+    return at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

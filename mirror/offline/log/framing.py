@@ -1,0 +1,164 @@
+"""The frames of a `.wandb` file: a header of W&B's, then LevelDB's log format with CRC-32 of zlib's kind.
+
+The file is divided into blocks of 32 KiB. A block holds chunks, each with a header of seven bytes: a checksum over the
+chunk's type and its bytes, their length, and the type, which says whether the chunk is a whole record, or the first, a
+middle or the last part of one. Fewer than seven bytes at the end of a block are zero.
+
+A file that is still written ends anywhere. What ends in the middle of a record is left for the next time, unless the
+file is known to be whole. A damaged chunk costs its record: the reader goes on with the next chunk if that one is
+sound, else with the next block.
+
+Source: core/pkg/leveldb/record.go and core/internal/transactionlog of W&B's SDK.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import msgspec
+
+from mirror.errors import MirrorError
+
+BLOCK = 32 * 1024
+HEADER = b":W&B\xe1\xbe\x00"  # identity, magic number 0xBEE1, version 0
+MOST = 512 * 1024 * 1024  # bytes of one record; W&B's own limit for a message is 2 GiB
+_CHUNK = struct.Struct("<IHB")
+_FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+_AT_ONCE = 32 * BLOCK  # bytes that are read at once
+
+
+class NoLog(MirrorError):
+    """The file does not begin as W&B's logs do."""
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """A whole record."""
+
+    end: int  # offset behind it, where reading may begin again
+    content: bytes
+
+
+class Damage(msgspec.Struct, frozen=True):
+    """Bytes that are no records: what was in them is lost. What one cause damaged may come in several, end to start."""
+
+    end: int  # offset behind them
+    start: int
+    reason: str
+
+
+class _Chunk(msgspec.Struct, frozen=True):
+    start: int
+    end: int
+    kind: int
+    content: bytes
+
+
+def read_frames(file: BinaryIO, start: int = 0, *, is_whole: bool) -> Iterator[Frame | Damage]:
+    """The records of a log, in order, from an offset on.
+
+    Args:
+        file: opened for reading, seekable.
+        start: 0, or the `end` of what was read before.
+        is_whole: whether nobody writes the file any more: then what ends in the middle of a record is damage.
+
+    Raises:
+        NoLog: the file begins as something else.
+        OSError: it cannot be read.
+    """
+    if start == 0:
+        file.seek(0)
+        head = file.read(len(HEADER))
+        if head != HEADER[: len(head)] or (is_whole and len(head) < len(HEADER)):
+            raise NoLog("it does not begin as a log of W&B's does", hint="name the folder or the .wandb file of a run")
+        if len(head) < len(HEADER):
+            return
+        start = len(HEADER)
+    parts: list[bytes] = []
+    begun = start  # of the record that is collected
+    for chunk in _chunks(file, start, is_whole=is_whole):
+        if isinstance(chunk, Damage):
+            yield Damage(chunk.end, begun, chunk.reason)
+            parts, begun = [], chunk.end
+            continue
+        if parts and chunk.kind in (_FULL, _FIRST):
+            yield Damage(chunk.start, begun, "the end of a record is missing")
+            parts, begun = [], chunk.start
+        if not parts and chunk.kind in (_MIDDLE, _LAST):
+            yield Damage(chunk.end, begun, "the beginning of a record is missing")
+            begun = chunk.end
+            continue
+        parts.append(chunk.content)
+        if chunk.kind in (_FULL, _LAST):
+            yield Frame(chunk.end, b"".join(parts))
+            parts, begun = [], chunk.end
+        elif chunk.end - begun > MOST:
+            yield Damage(chunk.end, begun, f"a record is larger than {MOST} bytes")
+            parts, begun = [], chunk.end
+    if parts and is_whole:
+        yield Damage(file.seek(0, 2), begun, "the last record was cut")
+
+
+def _chunks(file: BinaryIO, start: int, *, is_whole: bool) -> Iterator[_Chunk | Damage]:
+    """The chunks from an offset on; ends at what is not whole yet."""
+    base = start - start % BLOCK
+    file.seek(base)
+    at = start
+    while window := file.read(_AT_ONCE):
+        is_last = len(window) < _AT_ONCE
+        end = base + len(window)
+        while at < end:
+            block_end = at - at % BLOCK + BLOCK
+            if block_end - at < _CHUNK.size:
+                at = block_end
+                continue
+            found = _chunk(window, base, at, min(block_end, end))
+            if isinstance(found, _Chunk):
+                at = found.end
+                yield found
+                continue
+            if is_last and not is_whole and block_end >= end:
+                return  # in the block that is being written: look again when there is more
+            if found == _EMPTY and block_end <= end:
+                at = block_end  # zeros of a file that was made larger before it was written
+                continue
+            resumed = _behind(window, base, at, min(block_end, end))
+            yield Damage(resumed, at, found)
+            at = resumed
+        base = end
+        if is_last:
+            return
+
+
+_EMPTY = "a block is empty"
+
+
+def _chunk(window: bytes, base: int, at: int, limit: int) -> _Chunk | str:
+    """The chunk at an offset, or why there is none; `limit` is where its block, or the file, ends."""
+    place = at - base
+    if at + _CHUNK.size > limit:
+        return "it was cut"
+    check, length, kind = _CHUNK.unpack_from(window, place)
+    if check == length == kind == 0:
+        return _EMPTY
+    end = at + _CHUNK.size + length
+    if end > limit:
+        return "a length is damaged, or the record was cut"
+    content = window[place + _CHUNK.size : place + _CHUNK.size + length]
+    if zlib.crc32(content, zlib.crc32(window[place + 6 : place + 7])) != check:
+        return "a checksum does not fit"
+    if not _FULL <= kind <= _LAST:
+        return "a record has an unknown type"
+    return _Chunk(at, end, kind, content)
+
+
+def _behind(window: bytes, base: int, at: int, limit: int) -> int:
+    """Where to go on behind damage: with the chunk that its length leads to, if it is sound, else with the block."""
+    place = at - base
+    if at + _CHUNK.size <= limit:
+        following = at + _CHUNK.size + int.from_bytes(window[place + 4 : place + 6], "little")
+        if following < limit and isinstance(_chunk(window, base, following, limit), _Chunk):
+            return following
+    return limit

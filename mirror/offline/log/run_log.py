@@ -1,0 +1,259 @@
+"""What the records of a log come to: a run with its documents, and the rows that are new since they were last taken."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from mirror.offline.log.config_document import merged_metric, new_environment, new_telemetry, spell_config
+from mirror.offline.log.console import Console
+from mirror.offline.log.messages import parse_record
+from mirror.offline.log.trees import Tree, path_of, put, put_within, remove, spell, tree_of
+from mirror.records.console import ConsoleLine
+from mirror.records.contents import TailRow
+from mirror.texts.values import parse_lenient
+
+STEP = "_step"
+_STDERR = 0
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+class LogNames(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose log it is, as its first records say."""
+
+    entity: str  # empty: the default entity of whoever trained it
+    project: str  # empty: W&B's "uncategorized"
+    run_id: str
+    started_at: dt.datetime | None  # UTC
+
+
+class LoggedFile(msgspec.Struct, frozen=True):
+    """Files that the run saves: a path, or a glob, relative to the folder of its files."""
+
+    path: str
+    policy: int  # 0: as it is now; 1: at the end; 2: whenever it changes
+
+
+class NewRows(msgspec.Struct, frozen=True, kw_only=True):
+    """What came since the last time."""
+
+    history: tuple[TailRow, ...]
+    console: tuple[ConsoleLine, ...]
+
+
+class RunLog:
+    """A run as far as its log was read.
+
+    Rows are held until they are drained; of everything else there is the latest.
+
+    Args:
+        place: asked once, with the step and the time (seconds, as JSON) of the first row: what is to be added to the
+            steps of all rows, since a run that goes on without a server begins to count anew.
+    """
+
+    def __init__(self, place: Callable[[int, str | None], int] = lambda _, __: 0) -> None:
+        self.names: LogNames | None = None
+        self.texts: dict[str, str] = {}  # display_name, notes, group, job_type, sweep, host, program, commit, remote
+        self.tags: tuple[str, ...] = ()
+        self.branch_point: tuple[str, float, str] | None = None  # run, value, metric: of a fork or a rewind
+        self.config: Tree = {}
+        self.summary: Tree = {}
+        self.metrics: dict[str, Any] = {}
+        self.telemetry = new_telemetry()
+        self.environment = new_environment()
+        self.files: dict[str, LoggedFile] = {}
+        self.artifacts: list[Any] = []  # `Artifact` messages, in order
+        self.used_artifacts: list[Any] = []
+        self.events: list[str] = []  # all rows of system metrics
+        self.exit_code: int | None = None
+        self.has_exit = False
+        self.preempting = False
+        self.last_at: dt.datetime | None = None  # the latest time that a record has, UTC
+        self.rows = 0  # of the history
+        self.last_step = -1
+        self.unreadable = 0  # records that are no messages of W&B's
+        self._place = place
+        self._first_step: int | None = None
+        self._kinds: dict[str, Counter[str]] = {}
+        self._history: list[TailRow] = []
+        self._console = Console()
+
+    def take(self, content: bytes) -> None:
+        """Take the bytes of a record; one that cannot be read is counted."""
+        try:
+            record = parse_record(content)
+        except ValueError:
+            self.unreadable += 1
+            return
+        kind = record.WhichOneof("kind")
+        take = getattr(self, f"_take_{kind}", None) if kind else None
+        if take is not None:
+            take(getattr(record, kind))
+
+    def drain(self) -> NewRows:
+        """The rows and lines that came since the last call."""
+        rows, self._history = tuple(self._history), []
+        return NewRows(history=rows, console=self._console.drain())
+
+    @property
+    def waiting(self) -> int:
+        """Rows that wait to be drained."""
+        return len(self._history)
+
+    @property
+    def config_text(self) -> str:
+        """The config as W&B's server has it."""
+        return spell_config(self.config, self.metrics, self.telemetry, self.environment)
+
+    @property
+    def summary_text(self) -> str:
+        """The summary as W&B's server has it."""
+        return spell(self.summary)
+
+    @property
+    def history_keys_text(self) -> str:
+        """The keys of the history, as `historyKeys` of W&B's lists them: how often each was a number, a text, …."""
+        keys = {
+            key: {"typeCounts": [{"type": kind, "count": count} for kind, count in kinds.items()]}
+            for key, kinds in self._kinds.items()
+        }
+        return json.dumps({"sets": [], "keys": keys, "lastStep": self.last_step}, ensure_ascii=False)
+
+    @property
+    def system_metrics_text(self) -> str | None:
+        """The last values of the system metrics."""
+        if not self.events:
+            return None
+        return json.dumps({key: at for key, at in parse_lenient(self.events[-1]).items() if key.startswith("system.")})
+
+    def _take_run(self, run: Any) -> None:
+        self._take_config(run.config)
+        self._take_summary(run.summary)
+        told = {
+            "display_name": run.display_name, "notes": run.notes, "group": run.run_group, "job_type": run.job_type,
+            "sweep": run.sweep_id, "host": run.host, "commit": run.git.commit, "remote": run.git.remote_url,
+        }  # fmt: skip
+        self.texts |= {name: text for name, text in told.items() if text}
+        self.tags = tuple(run.tags) or self.tags
+        self.telemetry.MergeFrom(run.telemetry)
+        if self.names is not None:
+            return
+        started = time_of(run.start_time) if run.HasField("start_time") else None
+        self.names = LogNames(entity=run.entity, project=run.project, run_id=run.run_id, started_at=started)
+        self._saw(started)
+        if run.HasField("branch_point"):
+            point = run.branch_point
+            self.branch_point = (point.run, point.value, point.metric)
+
+    def _take_config(self, changes: Any) -> None:
+        for item in changes.update:
+            if path := path_of(item):
+                put_within(self.config, path, parse_lenient(item.value_json))
+        for item in changes.remove:
+            if path := path_of(item):
+                remove(self.config, path)
+
+    def _take_summary(self, changes: Any) -> None:
+        for item in changes.update:
+            if item.value_json and (path := path_of(item)):
+                put(self.summary, path, item.value_json)
+        for item in changes.remove:
+            if path := path_of(item):
+                remove(self.summary, path)
+
+    def _take_history(self, history: Any) -> None:
+        row = tree_of(history.item)
+        told = row.get(STEP)
+        step = int(float(told)) if isinstance(told, str) and _is_number(told) else None
+        if step is None:
+            step = history.step.num if history.HasField("step") else self.last_step + 1 - (self._first_step or 0)
+        if self._first_step is None:
+            at = row.get("_timestamp")
+            self._first_step = self._place(step, at if isinstance(at, str) else None)
+        step += self._first_step
+        row[STEP] = str(step)
+        for key, value in row.items():
+            kinds = self._kinds.get(key)
+            if kinds is None:
+                kinds = self._kinds[key] = Counter()
+            kinds[_kind(value)] += 1
+        self.rows += 1
+        self.last_step = max(self.last_step, step)
+        self._history.append(TailRow(step=step, row=spell(row)))
+
+    def _take_stats(self, stats: Any) -> None:
+        at = time_of(stats.timestamp)
+        self._saw(at)
+        started = self.names.started_at if self.names else None
+        row = {"_wandb": "true", "_timestamp": repr(at.timestamp())}
+        row["_runtime"] = repr((at - started).total_seconds()) if started else "0"
+        self.events.append(
+            spell(row | {f"system.{item.key}": item.value_json for item in stats.item if item.value_json})
+        )
+
+    def _take_output_raw(self, output: Any) -> None:
+        at = time_of(output.timestamp)
+        self._saw(at)
+        self._console.write(output.line, at, is_error=output.output_type == _STDERR)
+
+    _take_output = _take_output_raw
+
+    def _take_output_logger(self, output: Any) -> None:
+        self._console.append(output.line, self.last_at or _EPOCH)
+
+    def _take_files(self, files: Any) -> None:
+        for file in files.files:
+            self.files[file.path] = LoggedFile(file.path, file.policy)
+
+    def _take_metric(self, metric: Any) -> None:
+        if name := metric.name or metric.glob_name:
+            merged = merged_metric(self.metrics.get(name), metric)
+            if metric.name:
+                self.metrics[name] = merged
+
+    def _take_telemetry(self, telemetry: Any) -> None:
+        self.telemetry.MergeFrom(telemetry)
+
+    def _take_environment(self, environment: Any) -> None:
+        self.environment.MergeFrom(environment)
+
+    def _take_artifact(self, artifact: Any) -> None:
+        self.artifacts.append(artifact)
+
+    def _take_use_artifact(self, used: Any) -> None:
+        self.used_artifacts.append(used)
+
+    def _take_preempting(self, _: Any) -> None:
+        self.preempting = True
+
+    def _take_exit(self, end: Any) -> None:
+        self.has_exit = True
+        self.exit_code = None if end.not_complete else end.exit_code
+
+    def _saw(self, at: dt.datetime | None) -> None:
+        if at is not None and (self.last_at is None or at > self.last_at):
+            self.last_at = at
+
+
+def time_of(timestamp: Any) -> dt.datetime:
+    """A protobuf timestamp, UTC; what lies beyond the years of Python counts as the epoch."""
+    try:
+        return _EPOCH + dt.timedelta(seconds=timestamp.seconds, microseconds=timestamp.nanos // 1000)
+    except OverflowError:
+        return _EPOCH
+
+
+_KINDS = {'"': "string", "[": "list", "{": "map", "t": "boolean", "f": "boolean", "n": "nil"}
+
+
+def _kind(value: str | Tree) -> str:
+    return "map" if isinstance(value, dict) else _KINDS.get(value[0], "number")
+
+
+def _is_number(text: str) -> bool:
+    return text.lstrip("-").replace(".", "", 1).isdigit()

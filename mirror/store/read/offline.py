@@ -1,0 +1,63 @@
+"""Runs that were trained without a server: their logs, and what is not upstream of them."""
+
+from __future__ import annotations
+
+from mirror.records.addresses import ProjectKey, RunPath
+from mirror.records.offline import OfflineLog
+from mirror.records.runs import OFFLINE
+from mirror.store.engine.meta import lake_version
+from mirror.store.engine.queries import Queryable, aware_structs, columns_of
+from mirror.store.schema.keys import IN_PROJECT
+
+SINCE = 6  # version of the schema
+_COLUMNS = columns_of(OfflineLog)
+
+
+def offline_logs(lake: Queryable, run: RunPath | None = None) -> list[OfflineLog]:
+    """The logs that were added, of one run or of all, in the order in which they were begun."""
+    if lake_version(lake) < SINCE:
+        return []
+    where = f" WHERE {IN_PROJECT} AND run_id = ?" if run is not None else ""
+    rows = lake.rows(
+        f"SELECT {_COLUMNS} FROM lake.offline_logs{where} ORDER BY coalesce(started_at, added_at), added_at", run or ()
+    )
+    return aware_structs(OfflineLog, rows)
+
+
+def offline_runs(lake: Queryable, key: ProjectKey) -> frozenset[str]:
+    """Ids of the runs of a project of which the mirror has something that is not upstream."""
+    rows = lake.rows(f"SELECT run_id FROM lake.runs WHERE {IN_PROJECT} AND origin = ?", [*key, OFFLINE])
+    return frozenset(run_id for (run_id,) in rows)
+
+
+def time_at_step(lake: Queryable, run: RunPath, step: int) -> float | None:
+    """When the row at a step of a run's history was logged, seconds since the epoch; None: there is none."""
+    rows = lake.rows(
+        f"SELECT value FROM lake.metrics WHERE {IN_PROJECT} AND run_id = ? AND key = '_timestamp' AND step = ?",
+        [*run, step],
+    )
+    return rows[0][0] if rows else None
+
+
+def versions_of(lake: Queryable, entity: str, project: str, sequence: str) -> list[tuple[str, int | None, str]]:
+    """The versions of a collection that are held: id, index and digest of each, by index."""
+    return [
+        (found[0], found[1], found[2])
+        for found in lake.rows(
+            f"SELECT artifact_id, version_index, digest FROM lake.artifacts WHERE {IN_PROJECT} AND sequence = ?"
+            " ORDER BY version_index",
+            [entity, project, sequence],
+        )
+    ]
+
+
+def rows_held(lake: Queryable, run: RunPath) -> int:
+    """Rows of a run's history that are held."""
+    rows = lake.rows(f"SELECT rows_held FROM lake.completeness WHERE {IN_PROJECT} AND run_id = ?", list(run))
+    return rows[0][0] if rows else 0
+
+
+def last_step(lake: Queryable, run: RunPath) -> int | None:
+    """The highest step of a run's history that is held."""
+    rows = lake.rows(f"SELECT last_step_held FROM lake.completeness WHERE {IN_PROJECT} AND run_id = ?", list(run))
+    return rows[0][0] if rows else None
