@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
@@ -18,10 +19,11 @@ from mirror.api.questions.listings import ListingQuestions
 from mirror.api.questions.looks import LookQuestions
 from mirror.api.questions.server import ServerQuestions
 from mirror.api.questions.streams import StreamQuestions
-from mirror.api.questions.writes import WriteQuestions
+from mirror.api.questions.syncing import SyncQuestions
 from mirror.api.rows.writes import UploadSlot
 from mirror.api.transport.credentials import ApiKey
 from mirror.api.transport.deployment import Deployment
+from mirror.api.transport.file_stream import FileStreams
 from mirror.api.transport.session import OnRetry, Session
 from mirror.api.transport.signed_url import SignedUrl
 from mirror.api.transport.transfer import Download, Transfers
@@ -37,7 +39,7 @@ class Client(
     StreamQuestions,
     ArtifactQuestions,
     LookQuestions,
-    WriteQuestions,
+    SyncQuestions,
 ):
     """One deployment, read and written with one API key. An async context manager.
 
@@ -77,6 +79,9 @@ class Client(
             deployment, key, settings, meter=self._meter, incoming=incoming, transport=transport, on_retry=on_retry
         )
         self._uploads = Uploads(deployment, key, settings, meter=self._meter, incoming=incoming, transport=transport)
+        self._file_streams = FileStreams(
+            deployment, key, settings, meter=self._meter, incoming=incoming, transport=transport
+        )
 
     async def __aenter__(self) -> Self:
         """Nothing is sent yet."""
@@ -89,6 +94,7 @@ class Client(
         try:
             await self._transfers.aclose()
             await self._uploads.aclose()
+            await self._file_streams.aclose()
         finally:
             await self._session.aclose()
 
@@ -136,6 +142,26 @@ class Client(
         """
         if slot.url is not None:
             await self._uploads.put(slot.url, slot.headers, source, size)
+
+    async def stream(
+        self, entity: str, project: str, run_id: str, body: Mapping[str, Any], *, compressed: bool = False
+    ) -> None:
+        """Send lines that a run logged, and what becomes of it: one attempt. Doing it twice does no harm.
+
+        Args:
+            entity: W&B entity.
+            project: W&B project.
+            run_id: the run.
+            body: as the SDK's file stream has it: `files` by name with `offset` and `content`, `complete`, `exitcode`.
+            compressed: the server takes gzip.
+
+        Raises:
+            NotFound: there is no such run.
+            AuthError, Forbidden: the key may not log to it.
+            Unreachable: no answer, or "later"; RateLimited when it was asked to slow down.
+            RefusedByServer: the server does not take it.
+        """
+        await self._file_streams.send(entity, project, run_id, body, compressed=compressed)
 
     def retry_wait_s(self, error: MirrorError, tries: int, *, refused_s: float = 0.0) -> float | None:
         """How long to wait before the same bytes are asked for again, seconds; None: it is no use.

@@ -34,7 +34,6 @@ from mirror.store.write.writer import commit
 
 ROWS_AT_ONCE = 20_000  # of a history, in one commit
 SILENT = dt.timedelta(minutes=10)  # a log without an end that nobody wrote for so long: W&B's SDK writes each 15 s
-_NO_SERVER = "offline"  # the fingerprint of a run that no server listed
 
 # Fields of a run that a log never tells, or not always: what is held of them stays.
 _UNTOLD = ("storage_id", "description", "user", "user_name", "read_only", "project_internal_id", "created_at")
@@ -216,7 +215,7 @@ class FollowedLog:
             heartbeat_at_text=_wire(alive_at), updated_at=None, updated_at_text=None, host=texts.get("host"),
             history_line_count=before.rows + log.rows, history_keys_text=log.history_keys_text,
             config_text=merged(before.config, log.config_text), summary_text=merged(before.summary, log.summary_text),
-            system_metrics_text=log.system_metrics_text, origin=OFFLINE, fingerprint=_NO_SERVER,
+            system_metrics_text=log.system_metrics_text, origin=OFFLINE, fingerprint=OFFLINE,
             untold=frozenset({*untold, "created_at_text", *(() if log.tags else ("tags",))}),
         )  # fmt: skip
         run = filled(self._lake, run)

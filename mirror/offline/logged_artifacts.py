@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mirror.records.artifacts import MANIFEST_MD5, ArtifactRecord, ManifestEntry
+from mirror.records.artifacts import COMMITTED, MANIFEST_MD5, ArtifactRecord, ManifestEntry
 from mirror.records.contents import ArtifactChange, ArtifactFileRow
 from mirror.store.objects.objects import Objects
 from mirror.store.objects.uploads import take_in
 from mirror.texts.values import dump_strict, parse_lenient
 
-PENDING = "PENDING"  # W&B's state of a version that is not whole upstream
 _LOCAL = "offline:"  # how the id of a version begins that no server knows
 
 
@@ -48,7 +47,7 @@ def take_artifact(
     manifest = objects.put_bytes(manifest_json(artifact, [file.entry for file in files]).encode())
     record = ArtifactRecord(
         artifact_id=local_id(artifact), entity=artifact.entity or entity, project=artifact.project or project,
-        sequence=artifact.name, type=artifact.type, version_index=version, state=PENDING, digest=artifact.digest,
+        sequence=artifact.name, type=artifact.type, version_index=version, state=COMMITTED, digest=artifact.digest,
         digest_algorithm=MANIFEST_MD5, aliases=tuple(artifact.aliases), tags=tuple(artifact.tags),
         metadata_text=artifact.metadata or None, description=artifact.description or None,
         size=sum(file.entry.size or 0 for file in files), file_count=len(files), commit_hash=None, history_step=None,

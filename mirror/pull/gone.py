@@ -13,6 +13,7 @@ from mirror.pull.listing.walk import ListedPage, ahead
 from mirror.pull.report import ProjectReport
 from mirror.pull.take import PageTaker
 from mirror.records.passes import Failure
+from mirror.records.runs import OFFLINE
 from mirror.store.read import held_runs
 from mirror.texts.typed_paths import in_shell
 
@@ -77,7 +78,9 @@ class GoneRuns:
                     doubted.update(lacking)
         await self.pages.committer.settled()
         known = await self.context.stored(held_runs.held_runs, self.context.lake, self.key, absent)
-        candidates = [name for name in absent if name in known and not known[name].gone]
+        candidates = [
+            name for name in absent if name in known and not known[name].gone and known[name].fingerprint != OFFLINE
+        ]
         self.refuse_too_many(len(candidates), f"lacks {len(candidates)} of them")
         there = {name for name in candidates if name in doubted and await self._is_there(name)}
         failed = tuple(Failure(run_id=name, reason=NOT_LISTED) for name in sorted(there))

@@ -22,7 +22,7 @@ from mirror.records.addresses import ProjectKey
 from mirror.records.contents import HeldHistory
 from mirror.records.passes import CONTENTS, Failure, HeldRun, OpenFailure, SourceState
 from mirror.records.projects import ProjectRecord
-from mirror.records.runs import RunRecord
+from mirror.records.runs import OFFLINE, RunRecord
 from mirror.store.read import artifacts, files, held_runs, histories
 from mirror.store.read.failures import open_failures
 
@@ -79,6 +79,9 @@ class PageTaker:
         if self.committer.is_pending(runs):  # a run that moved between pages: what is held of it is about to change
             await self.committer.settled()
         before = await self.context.stored(held_runs.held_runs, self.context.lake, self.key, list(runs)) if runs else {}
+        # What was trained offline and is not upstream as a whole is the newer one.
+        listing = [run for run in listing if run.run_id not in before or before[run.run_id].fingerprint != OFFLINE]
+        runs = {run.run_id: run for run in listing}
         listing = await self._with_held(listing, before)
         runs = {run.run_id: run for run in listing}
         changed = {run.run_id: run for run in plan.changed_runs(listing, before)}

@@ -12,7 +12,8 @@ from mirror.texts.values import storable
 # Runs in these states may change at any moment, also without a sign in the listing: `crashed` is set by the server
 # when heartbeats stop, and that does not move `heartbeatAt`. W&B API notes, section 5.
 ACTIVE_STATES = frozenset({"running", "pending", "preempting", "preempted"})
-OFFLINE = "offline"  # the origin of a run that was trained without a server, until all of it is delivered
+# The origin, and the fingerprint, of a run that was trained without a server, until all of it is delivered.
+OFFLINE = "offline"
 ENDED_STATES = frozenset({"finished", "failed", "crashed", "killed"})
 RUN_STATES = ACTIVE_STATES | ENDED_STATES  # that W&B documents; a server may have others
 

@@ -236,7 +236,10 @@ class _Round:
             with anyio.CancelScope(shield=True):
                 await self._put_back(claimed, "the delivery was interrupted", None)
             raise
-        if delivered.outcome == "put_back":
+        if delivered.outcome == "put_back" and delivered.again_in_s is not None:
+            until = self.context.now() + dt.timedelta(seconds=delivered.again_in_s)
+            await self._put_back(claimed, delivered.answer or "", until, attempted=False)
+        elif delivered.outcome == "put_back":
             await self._put_back(claimed, delivered.answer or "", self._later(claimed), unconfirmed=True)
         return delivered
 

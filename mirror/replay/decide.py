@@ -36,6 +36,7 @@ from mirror.records.operations import (
     LogArtifact,
     Operation,
     Stop,
+    SyncRun,
     UpdateState,
     UploadFile,
     UseArtifact,
@@ -121,6 +122,8 @@ def decide(entry: Entry, seen: Seen, policy: Policy) -> Decision:
     operation, run = entry.operation, seen.run
     if isinstance(operation, Create | Delete) and seen.not_offered is None:
         return _creation(entry, seen, policy) if isinstance(operation, Create) else _deletion(entry, seen)
+    if isinstance(operation, SyncRun) and run is None and seen.not_offered is None:
+        return Decision(verdict="send")
     undecided = undecidable(entry, seen)
     if undecided is not None or not isinstance(run, RunRecord):
         return undecided or _buried(f"the server has no run {entry.run_path}")
@@ -135,6 +138,8 @@ def decide(entry: Entry, seen: Seen, policy: Policy) -> Decision:
             return _file_deletion(operation, seen, policy)
         case LogArtifact() | UseArtifact():
             return _link(operation, seen)
+        case SyncRun():
+            return Decision(verdict="send")
     if run.state in ENDED_STATES:
         return Decision(verdict="already_so", words=f"the run is {run.state}")
     return Decision(verdict="send") if run.storage_id else _buried(NO_STORAGE_ID)

@@ -18,6 +18,7 @@ from mirror.api.rows.pages import BadRun
 from mirror.errors import MirrorError, UrlExpired
 from mirror.records.addresses import RunPath
 from mirror.records.contents import Direction, FileRow
+from mirror.records.offline import OfflineLog
 from mirror.records.operations import (
     Create,
     Delete,
@@ -26,6 +27,7 @@ from mirror.records.operations import (
     Entry,
     LogArtifact,
     Stop,
+    SyncRun,
     UpdateState,
     UploadFile,
     UseArtifact,
@@ -49,8 +51,10 @@ from mirror.replay.decide import (
 )
 from mirror.replay.look import direction_of, look
 from mirror.replay.merge import Merged
+from mirror.replay.sync.delivery import Clash, GoesOn, NotShown, RunDelivery
 from mirror.texts.values import storable
 
+GOES_ON_S = 15.0  # between two deliveries of a run that goes on
 ADDRESSES = 3  # upload addresses that are asked for before the storage's refusal is believed
 _MARK_FEATURE = "MARK_RUN_FILES_UPLOADED"
 _USE_FEATURE = "USE_ARTIFACT_WITH_ENTITY_AND_PROJECT_INFORMATION"
@@ -77,6 +81,9 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True):
     sent: Any = None  # what was sent, as plain values
     answer: str | None = None  # what the server said, or why nothing was sent
     unconfirmed: bool = False  # "put_back": the server does not show (yet) what it took
+    again_in_s: float | None = None  # "put_back": nothing is wrong, and there will be more by then
+    logs: tuple[OfflineLog, ...] = ()  # of which all is upstream now
+    versions: tuple[tuple[str, str], ...] = ()  # of each that only the mirror had, the id there, and the server's
 
 
 class SendRefused(Exception):
@@ -144,7 +151,13 @@ async def deliver(context: DeliveryContext, entry: Entry) -> Delivered:
         return await _SEND[type(entry.operation)](sending, entry.operation)
     except SendRefused as refusal:
         return Delivered(outcome="buried", answer=str(refusal), run=refusal.run)
-    except Unconfirmed as doubt:
+    except GoesOn as news:
+        return Delivered(outcome="put_back", answer=str(news), again_in_s=GOES_ON_S)
+    except Clash as clash:
+        if context.policy(entry) == "theirs":
+            return Delivered(outcome="theirs", answer=str(clash), run=await _theirs(context, entry))
+        return Delivered(outcome="held", answer=str(clash))
+    except (Unconfirmed, NotShown) as doubt:
         return _ended(unconfirmed(entry, str(doubt)))
     except MirrorError as error:
         decision = of_error(entry, error)
@@ -361,6 +374,20 @@ def _links(operation: LogArtifact | UseArtifact) -> tuple[tuple[str, Direction],
     return ((operation.artifact_id, direction_of(operation)),)
 
 
+async def _sync_run(sending: Sending, operation: SyncRun) -> Delivered:
+    """Bring a run upstream that was trained without a server."""
+    done = await RunDelivery(sending.context, sending.entry).done(operation, sending.seen)
+    return Delivered(
+        outcome="applied", run=done.run, files=done.files, logs=(done.row,), versions=done.versions, sent=done.sent
+    )
+
+
+async def _theirs(context: DeliveryContext, entry: Entry) -> RunRecord | None:
+    """The run as the server has it, which a person chose."""
+    seen = (await context.upstream.run(entry.run_path, (), ())).run
+    return seen if isinstance(seen, RunRecord) else None
+
+
 _SEND: dict[type[Any], Callable[[Sending, Any], Awaitable[Delivered]]] = {
     Edit: _edit,
     UpdateState: _update_state,
@@ -371,4 +398,5 @@ _SEND: dict[type[Any], Callable[[Sending, Any], Awaitable[Delivered]]] = {
     Delete: _delete,
     LogArtifact: _log_artifact,
     UseArtifact: _use_artifact,
+    SyncRun: _sync_run,
 }

@@ -28,6 +28,7 @@ from mirror.records.operations import (
     Entry,
     LogArtifact,
     Stop,
+    SyncRun,
     UpdateState,
     UploadFile,
     UseArtifact,
@@ -298,7 +299,7 @@ def _steps(entry: Entry, seen: Seen, decision: Decision) -> tuple[Step, ...]:
             how = direction_of(operation)
             now = UNSET if seen.aliases is None else how
             return (Step(item=f"artifact {name}", base=UNSET, upstream=now, wish=how, action=action),)
-        case Stop():
+        case Stop() | SyncRun():
             return ()
 
 

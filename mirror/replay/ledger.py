@@ -30,6 +30,7 @@ from mirror.errors import EntryMoved
 from mirror.outbox import Outbox
 from mirror.records.addresses import ProjectKey
 from mirror.records.contents import ContentChanges, Direction, FileRow
+from mirror.records.offline import OfflineLog
 from mirror.records.operations import Entry
 from mirror.records.passes import Changes
 from mirror.records.receipts import Ending, Receipt, receipt_of
@@ -207,6 +208,8 @@ def _commit(context: DeliveryContext, key: ProjectKey, ended: Sequence[Ended]) -
     files: dict[str, dict[str, FileRow]] = defaultdict(dict)
     gone: dict[str, None] = {}
     links: list[tuple[str, str, Direction]] = []
+    logs: list[OfflineLog] = []
+    versions: list[tuple[str, str]] = []
     for one in ended:
         run_id = one.entry.run_id
         if one.delivered.run is not None:
@@ -217,13 +220,17 @@ def _commit(context: DeliveryContext, key: ProjectKey, ended: Sequence[Ended]) -
             gone[run_id] = None
         files[run_id] |= {row.name: row for row in one.delivered.files}
         links += [(run_id, *link) for link in one.delivered.links]
+        logs += one.delivered.logs
+        versions += one.delivered.versions
     runs |= {run_id: with_fingerprint(run) for run_id, run in with_held(context.lake, key, runs.values()).items()}
     commit(
         context.lake,
-        Changes(key=key, at=context.now(), runs=tuple(runs.values()), gone=tuple(gone)),
+        Changes(key=key, at=context.now(), runs=tuple(runs.values()), gone=tuple(gone), logs=tuple(logs)),
         _contents(context, key, files),
         objects=context.objects,
-        delivered=receipts.DeliveredRows(receipts=tuple(one.receipt for one in ended), links=tuple(links)),
+        delivered=receipts.DeliveredRows(
+            receipts=tuple(one.receipt for one in ended), links=tuple(links), versions=tuple(versions)
+        ),
     )
     context.fresh.written(key, [*runs, *gone])
 

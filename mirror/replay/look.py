@@ -16,7 +16,7 @@ from mirror.errors import AuthError, Forbidden, MirrorError, NotOffered, StoreEr
 from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.artifacts import ArtifactRecord
 from mirror.records.contents import Direction, FileRow
-from mirror.records.operations import Create, DeleteFile, Entry, LogArtifact, UploadFile, UseArtifact
+from mirror.records.operations import Create, DeleteFile, Entry, LogArtifact, SyncRun, UploadFile, UseArtifact
 from mirror.records.runs import RunRecord
 from mirror.replay.decide import FIELD_OF, WHOLE, Seen, Source, aliases_of, is_refusal, is_settled, needs_of
 from mirror.store.engine.queries import Queryable
@@ -71,7 +71,7 @@ async def look(upstream: Upstream, objects: Objects, entry: Entry) -> Seen:
     """
     path, operation = entry.run_path, entry.operation
     seen = await upstream.run(path, *needs_of(operation))
-    if seen.not_offered is not None or isinstance(operation, Create):
+    if seen.not_offered is not None or isinstance(operation, Create | SyncRun):
         return seen
     if seen.run is None:
         return msgspec.structs.replace(seen, has_project=await upstream.has_project(path))

@@ -47,11 +47,17 @@ COMPOSITE: Mapping[str, Mapping[str, str]] = {
         "deleteFiles": "DeleteFilesPayload",
         "createArtifact": "CreateArtifactPayload",
         "useArtifact": "UseArtifactPayload",
+        "createArtifactManifest": "CreateArtifactManifestPayload",
+        "createArtifactFiles": "CreateArtifactFilesPayload",
+        "commitArtifact": "CommitArtifactPayload",
     },
     "UpsertBucketPayload": {"bucket": "Run"},
     "CreateRunFilesPayload": {"files": "File"},
     "CreateArtifactPayload": {"artifact": "Artifact"},
     "UseArtifactPayload": {"artifact": "Artifact"},
+    "CreateArtifactManifestPayload": {"artifactManifest": "ArtifactManifest"},
+    "CreateArtifactFilesPayload": {"files": "FileConnection"},
+    "CommitArtifactPayload": {"artifact": "Artifact"},
     "User": {"teams": "EntityConnection"},
     "EntityConnection": {"edges": "EntityEdge"},
     "ServerInfo": {"features": "ServerFeature", "latestLocalVersionInfo": "LocalVersionInfo"},
@@ -89,6 +95,9 @@ INPUTS: Mapping[str, str] = {
     "deleteFiles": "DeleteFilesInput",
     "createArtifact": "CreateArtifactInput",
     "useArtifact": "UseArtifactInput",
+    "createArtifactManifest": "CreateArtifactManifestInput",
+    "createArtifactFiles": "CreateArtifactFilesInput",
+    "commitArtifact": "CommitArtifactInput",
 }
 """The input of each mutation."""
 

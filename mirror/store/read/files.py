@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from mirror.records.addresses import ProjectKey, RunPath
-from mirror.records.contents import FileStatus, HeldFile
-from mirror.store.engine.queries import Queryable, columns_of, structs
+from mirror.records.contents import FileRow, FileStatus, HeldFile
+from mirror.store.engine.queries import Queryable, aware_structs, columns_of, structs
 from mirror.store.schema.keys import OF_RUN, OF_RUNS
 from mirror.typed import struct_of
 
@@ -65,6 +65,15 @@ def read_files(lake: Queryable, run: RunPath, names: Sequence[str]) -> dict[str,
     """Those of the named files that are known, by name; also those that the server no longer lists."""
     rows = lake.rows(f"SELECT {_RUN_FILE} {_OF_RUN} AND {_SOME}", [*run, list(names)])
     return {file.name: file for file in structs(RunFile, rows)}
+
+
+def files_from_here(lake: Queryable, run: RunPath) -> list[FileRow]:
+    """The files of a run that no server has listed, whose bytes are held; by name."""
+    columns = columns_of(FileRow)
+    rows = lake.rows(
+        f"SELECT {columns} {_OF_RUN} AND file_id IS NULL AND status = 'held' AND object IS NOT NULL ORDER BY name", run
+    )
+    return aware_structs(FileRow, rows)
 
 
 def files_by_id(lake: Queryable, file_ids: Iterable[str]) -> dict[str, tuple[RunPath, str]]:

@@ -10,16 +10,19 @@ import msgspec
 
 from mirror.records.addresses import ProjectKey
 from mirror.records.passes import HeldRun
-from mirror.records.runs import ACTIVE_STATES, RunRecord, is_same_run
+from mirror.records.runs import ACTIVE_STATES, OFFLINE, RunRecord, is_same_run
 from mirror.store.engine.connection import sql_name
 from mirror.store.engine.queries import Queryable, aware, aware_structs, columns_of
 from mirror.store.schema.keys import IN_PROJECT
 from mirror.texts.values import storable
 
 _FROM_PROJECT = f"FROM lake.runs WHERE {IN_PROJECT}"
-_ALIVE = f"{_FROM_PROJECT} AND gone_at IS NULL"
+# Of a run that was trained offline nothing is known upstream, until that is delivered.
+_ALIVE = f"{_FROM_PROJECT} AND gone_at IS NULL AND fingerprint <> '{OFFLINE}'"
 _NAMED = "run_id IN (SELECT unnest(?::VARCHAR[]))"
 _ACTIVE = sorted(ACTIVE_STATES)
+# When the server made a run: it has not made one that was trained offline, whose time says nothing then.
+_CREATED = f"CASE WHEN fingerprint <> '{OFFLINE}' THEN created_at END"
 _HELD = columns_of(HeldRun, gone="gone_at IS NOT NULL", heartbeat="heartbeat_at_text", updated="updated_at_text")
 
 
@@ -35,7 +38,7 @@ def remade_runs(lake: Queryable, key: ProjectKey, runs: Iterable[RunRecord]) -> 
     listed = {storable(run.run_id): run for run in runs}
     if not listed:
         return frozenset()
-    query = f"SELECT run_id, storage_id, created_at {_FROM_PROJECT} AND {_NAMED}"
+    query = f"SELECT run_id, storage_id, {_CREATED} {_FROM_PROJECT} AND {_NAMED}"
     return frozenset(
         listed[run_id].run_id
         for run_id, storage_id, created_at in _ask(lake, query, key, list(listed))
@@ -126,7 +129,7 @@ def with_held(lake: Queryable, key: ProjectKey, runs: Iterable[RunRecord]) -> di
         return {}
     names = sorted({name for run in lacking.values() for name in [*run.flaws, *run.untold]})
     columns = ", ".join(sql_name(_COLUMNS.get(name, name)) for name in names)
-    query = f"SELECT run_id, storage_id, created_at, {columns} {_FROM_PROJECT} AND {_NAMED}"
+    query = f"SELECT run_id, storage_id, {_CREATED}, {columns} {_FROM_PROJECT} AND {_NAMED}"
     found: dict[str, RunRecord] = {}
     for run_id, storage_id, created_at, *values in _ask(lake, query, key, list(lacking)):
         run = lacking[run_id]

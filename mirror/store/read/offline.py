@@ -24,6 +24,11 @@ def offline_logs(lake: Queryable, run: RunPath | None = None) -> list[OfflineLog
     return aware_structs(OfflineLog, rows)
 
 
+def offline_log(lake: Queryable, log: str) -> OfflineLog | None:
+    """One of them; None when it was not added here."""
+    return next((row for row in offline_logs(lake) if row.log == log), None)
+
+
 def offline_runs(lake: Queryable, key: ProjectKey) -> frozenset[str]:
     """Ids of the runs of a project of which the mirror has something that is not upstream."""
     rows = lake.rows(f"SELECT run_id FROM lake.runs WHERE {IN_PROJECT} AND origin = ?", [*key, OFFLINE])

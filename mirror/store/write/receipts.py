@@ -18,6 +18,7 @@ class DeliveredRows(msgspec.Struct, frozen=True, kw_only=True):
 
     receipts: tuple[Receipt, ...]
     links: tuple[tuple[str, str, Direction], ...] = ()  # run id, artifact id; on top of those that are held
+    versions: tuple[tuple[str, str], ...] = ()  # of each that only the mirror had, the id there, and the server's
 
 
 def write_delivered(engine: Engine, key: ProjectKey, delivered: DeliveredRows | None) -> None:
@@ -25,6 +26,8 @@ def write_delivered(engine: Engine, key: ProjectKey, delivered: DeliveredRows | 
     if delivered is None:
         return
     insert(engine, RECEIPTS, delivered.receipts)
+    for local, upstream in delivered.versions:
+        _rename(engine, local, upstream)
     if not delivered.links:
         return
     engine.register("linked", run_artifacts(key, list(dict.fromkeys(delivered.links))))
@@ -32,3 +35,14 @@ def write_delivered(engine: Engine, key: ProjectKey, delivered: DeliveredRows | 
         engine.execute("INSERT INTO lake.run_artifacts SELECT * FROM linked EXCEPT SELECT * FROM lake.run_artifacts")
     finally:
         engine.unregister("linked")
+
+
+def _rename(engine: Engine, local: str, upstream: str) -> None:
+    """Give a version the server's id; one that is held under that id already takes its place."""
+    is_held = engine.execute("SELECT 1 FROM lake.artifacts WHERE artifact_id = ?", [upstream]).fetchone() is not None
+    for table in ("artifacts", "artifact_files"):
+        if is_held:
+            engine.execute(f"DELETE FROM lake.{table} WHERE artifact_id = ?", [local])
+        else:
+            engine.execute(f"UPDATE lake.{table} SET artifact_id = ? WHERE artifact_id = ?", [upstream, local])
+    engine.execute("UPDATE lake.run_artifacts SET artifact_id = ? WHERE artifact_id = ?", [upstream, local])

@@ -1,0 +1,51 @@
+"""What W&B's SDK asks while it brings a run upstream: how far the server is, and new versions of artifacts.
+
+W&B API notes, sections 8 and 9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+STREAM_STATUS = """
+query MirrorStreamStatus($entity: String!, $project: String!, $run: String!) {
+  project(name: $project, entityName: $entity) {
+    run(name: $run) { id name historyLineCount eventsLineCount logLineCount historyTail eventsTail }
+  }
+}
+"""
+
+CREATE_VERSION = """
+mutation MirrorCreateVersion($input: CreateArtifactInput!) {
+  createArtifact(input: $input) { artifact { id state } }
+}
+"""
+
+CREATE_MANIFEST = """
+mutation MirrorCreateManifest($input: CreateArtifactManifestInput!) {
+  createArtifactManifest(input: $input) { artifactManifest { id file { uploadUrl uploadHeaders } } }
+}
+"""
+
+CREATE_VERSION_FILES = """
+mutation MirrorCreateVersionFiles($input: CreateArtifactFilesInput!) {
+  createArtifactFiles(input: $input) { files { edges { node { name uploadUrl uploadHeaders } } } }
+}
+"""
+
+COMMIT_VERSION = """
+mutation MirrorCommitVersion($input: CommitArtifactInput!) {
+  commitArtifact(input: $input) { artifact { id state } }
+}
+"""
+
+DOCUMENTS: Mapping[str, str] = MappingProxyType(
+    {
+        "STREAM_STATUS": STREAM_STATUS,
+        "CREATE_VERSION": CREATE_VERSION,
+        "CREATE_MANIFEST": CREATE_MANIFEST,
+        "CREATE_VERSION_FILES": CREATE_VERSION_FILES,
+        "COMMIT_VERSION": COMMIT_VERSION,
+    }
+)

@@ -1,0 +1,139 @@
+"""What brings a run upstream that was trained without a server, by the protocol of W&B's own SDK.
+
+Lines carry the number of the first of them, and a version the digest of what is in it, so that to send something again
+changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from mirror.api.documents import syncing as documents
+from mirror.api.questions.writes import WriteQuestions
+from mirror.api.rows.pages import BadRun
+from mirror.api.rows.syncing import (
+    CreatedManifest,
+    CreatedVersion,
+    CreatedVersionFiles,
+    StreamStatus,
+    VersionSlot,
+    WireStatus,
+    to_status,
+)
+from mirror.api.rows.writes import UploadSlot, headers_in
+from mirror.errors import ServerError
+from mirror.records.runs import RunRecord
+
+
+class VersionFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of a version whose bytes are to go up."""
+
+    name: str  # path in the version
+    digest: str  # base64, as the manifest has it
+    mimetype: str | None = None
+
+
+class SyncQuestions(WriteQuestions):
+    """The part of `Client` that brings runs upstream."""
+
+    async def stream_status(self, entity: str, project: str, run_id: str) -> StreamStatus:
+        """How far the server has a run's streams.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        variables = {"entity": entity, "project": project, "run": run_id}
+        answer = await self._ask(documents.STREAM_STATUS, variables, partial=True)
+        return to_status(self._decode(self._run_of(answer, run_id, project), WireStatus))
+
+    async def upsert_run(self, entity: str, project: str, run_id: str, fields: Mapping[str, Any]) -> RunRecord | BadRun:
+        """Make a run, or change one, under its id.
+
+        Args:
+            entity: W&B entity.
+            project: W&B project.
+            run_id: the run.
+            fields: of `UpsertBucketInput`; those that this server does not take are left out.
+        """
+        named = {"entityName": entity, "modelName": project, "name": run_id}
+        lacking = self._known.takes("UpsertBucketInput", fields)
+        return await self._upsert(entity, project, {**named, **{k: v for k, v in fields.items() if k not in lacking}})
+
+    async def create_version(self, fields: Mapping[str, Any]) -> tuple[str, str | None]:
+        """Begin a version, or find the one of the same digest.
+
+        Args:
+            fields: of `CreateArtifactInput`.
+
+        Returns:
+            Its id and its state; "COMMITTED" when the server had it already.
+        """
+        given = dict(fields)
+        names = given.get("artifactCollectionNames") or ()
+        if len(names) == 1 and not self._known.knows("CreateArtifactInput.artifactCollectionNames"):
+            given["artifactCollectionName"] = given.pop("artifactCollectionNames")[0]
+        lacking = self._known.takes("CreateArtifactInput", given)
+        done = await self._mutate(
+            documents.CREATE_VERSION, "createArtifact", {k: v for k, v in given.items() if k not in lacking}
+        )
+        found = self._decode(done.payload, CreatedVersion).artifact
+        if found is None or not found.id:
+            raise ServerError(f"{self._host} began a version and does not name it")
+        return found.id, found.state
+
+    async def create_manifest(self, fields: Mapping[str, Any]) -> tuple[str, UploadSlot]:
+        """Announce the manifest of a version.
+
+        Args:
+            fields: of `CreateArtifactManifestInput`.
+
+        Returns:
+            Its id, and where its bytes go.
+        """
+        done = await self._mutate(documents.CREATE_MANIFEST, "createArtifactManifest", fields)
+        found = self._decode(done.payload, CreatedManifest).artifact_manifest
+        if found is None or found.file is None:
+            raise ServerError(f"{self._host} gave no address for a manifest")
+        return found.id, _slot(found.file)
+
+    async def version_slots(
+        self, artifact_id: str, manifest_id: str, files: Sequence[VersionFile], layout: str
+    ) -> list[UploadSlot]:
+        """Where the bytes of a version's files go, in their order; without an address where the server has them.
+
+        Args:
+            artifact_id: of the version.
+            manifest_id: of its manifest.
+            files: whose bytes are to go up.
+            layout: of the storage, as the manifest says: V1 or V2.
+        """
+        specs = [
+            {
+                "artifactID": artifact_id, "artifactManifestID": manifest_id, "name": file.name, "md5": file.digest,
+                "mimetype": file.mimetype,
+            }
+            for file in files
+        ]  # fmt: skip
+        fields = {"artifactFiles": specs, "storageLayout": layout}
+        done = await self._mutate(documents.CREATE_VERSION_FILES, "createArtifactFiles", fields)
+        slots = self._decode(done.payload, CreatedVersionFiles).slots
+        if len(slots) != len(files):
+            raise ServerError(f"{self._host} gave {len(slots)} addresses for {len(files)} files of a version")
+        return [_slot(slot) for slot in slots]
+
+    async def commit_version(self, artifact_id: str) -> str | None:
+        """Declare a version to be whole.
+
+        Returns:
+            Its state; None when the server does not tell.
+        """
+        done = await self._mutate(documents.COMMIT_VERSION, "commitArtifact", {"artifactID": artifact_id})
+        found = self._decode(done.payload, CreatedVersion).artifact
+        return found.state if found is not None else None
+
+
+def _slot(slot: VersionSlot) -> UploadSlot:
+    return UploadSlot(url=slot.upload_url, headers=headers_in(slot.upload_headers))

@@ -1,0 +1,41 @@
+"""A log as those who deliver it read it: from its copy, as far as the lake has it, with the steps that it has there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mirror.layout import Home
+from mirror.offline.copies import copy_of
+from mirror.offline.log.framing import Frame, read_frames
+from mirror.offline.log.run_log import NewRows, RunLog
+from mirror.records.offline import OfflineLog
+from mirror.store.engine.connection import store_errors
+
+
+class LogReading:
+    """One pass over a log.
+
+    Args:
+        home: of the copy.
+        row: what the lake has of it.
+    """
+
+    def __init__(self, home: Home, row: OfflineLog) -> None:
+        self.log = RunLog(lambda _, __: row.first_step)  # what was read so far
+        self._home, self._row = home, row
+
+    def batches(self, rows: int) -> Iterator[NewRows]:
+        """The rows and lines, so many rows at once.
+
+        Raises:
+            StoreError: the copy cannot be read.
+        """
+        with store_errors(self._home), copy_of(self._home, self._row.log).open("rb") as file:
+            for frame in read_frames(file, is_whole=True):
+                if frame.end > self._row.bytes:
+                    break
+                if isinstance(frame, Frame):
+                    self.log.take(frame.content)
+                if self.log.waiting >= rows:
+                    yield self.log.drain()
+            yield self.log.drain()

@@ -1,0 +1,334 @@
+"""One delivery of a run that was trained without a server, as far as one of its logs tells of it.
+
+    1. look                what the server has of the run, and where in the log that is; what does not fit is a conflict
+    2. upsert              the run is there, with its config
+    3. rows, console       from where the server is; each line says which one it is
+    4. files, versions     those that the server does not list with these bytes
+    5. summary and end     once all of that is there
+    6. look again          what the server counts, its last row, its files, its state: only then it is delivered
+
+Each step finds out by itself what an earlier attempt did, so that a delivery may stop anywhere and begin anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from mirror.api.rows.pages import BadRun
+from mirror.api.rows.syncing import StreamStatus
+from mirror.errors import NotFound, RefusedByServer, UrlExpired
+from mirror.offline.copies import copy_of
+from mirror.offline.log.run_log import NewRows, RunLog
+from mirror.offline.reading import LogReading
+from mirror.records.console import ConsoleLine
+from mirror.records.contents import FileRow, TailRow
+from mirror.records.offline import OfflineLog
+from mirror.records.operations import Entry, SyncRun
+from mirror.records.runs import ENDED_STATES, RunRecord
+from mirror.replay.context import DeliveryContext
+from mirror.replay.decide import Seen
+from mirror.replay.look import listed_row
+from mirror.replay.sync.lines import EVENTS, HISTORY, SUMMARY, LineSender
+from mirror.replay.sync.place import Place, place_of_events, place_of_rows
+from mirror.replay.sync.versions import deliver_versions
+from mirror.store.read.files import files_from_here
+from mirror.store.read.offline import offline_logs, rows_held
+from mirror.store.read.runs import Documents, LightRun, read_run
+from mirror.texts.values import parse_lenient
+
+ROWS_AT_ONCE = 10_000  # of a history, in memory
+NAMES_AT_ONCE = 50  # files that are asked about, and get addresses, together
+ADDRESSES = 3  # that are asked for before the storage's refusal is believed
+_MARK_FEATURE = "MARK_RUN_FILES_UPLOADED"
+_EMPTY = StreamStatus(history_lines=0, event_lines=0, console_lines=0, last_row=None, last_event=None)
+
+
+class Clash(Exception):
+    """The server has something that the log does not."""
+
+
+class NotShown(Exception):
+    """The server does not show (yet) what it took."""
+
+
+class GoesOn(Exception):
+    """All that there is was delivered, and more will come."""
+
+
+class Synced(msgspec.Struct, frozen=True, kw_only=True):
+    """What a delivery came to."""
+
+    run: RunRecord | None  # as it is upstream; None: another log of it waits
+    row: OfflineLog
+    files: tuple[FileRow, ...]
+    versions: tuple[tuple[str, str], ...]  # of each that was local, the id that it had here, and the server's
+    sent: dict[str, Any]
+
+
+class _Here(msgspec.Struct, frozen=True, kw_only=True):
+    """What the mirror has of the run."""
+
+    row: OfflineLog
+    before: int  # rows of the run that were there before the log
+    is_last: bool  # whether no other log of the run waits
+    light: LightRun
+    documents: Documents
+    files: tuple[FileRow, ...]
+
+
+class RunDelivery:
+    """Brings a run upstream.
+
+    Args:
+        context: of the replay.
+        entry: asks for it.
+    """
+
+    def __init__(self, context: DeliveryContext, entry: Entry) -> None:
+        self._context, self._entry, self._path = context, entry, entry.run_path
+        self._sender = LineSender(context.client, entry.run_path, context.features)
+
+    async def done(self, operation: SyncRun, seen: Seen) -> Synced:
+        """Deliver.
+
+        Args:
+            operation: which log.
+            seen: the run as the server has it.
+
+        Raises:
+            Clash: the server has something else; nothing was sent.
+            NotShown: it does not show what it took.
+            GoesOn: the run goes on, and all that there is was delivered.
+            MirrorError: of the network or the server, to be tried again; RefusedByServer, Forbidden: it says no.
+        """
+        here = await self._stored(self._read, operation.log)
+        status = _EMPTY if seen.run is None else await self._context.client.stream_status(*self._path)
+        place = await self._place(here, status)
+        run = await self._upserted(here, seen.run if isinstance(seen.run, RunRecord) else None)
+        log, sent_rows = await self._send_lines(here, place, status)
+        files = await self._upload(here.files)
+        versions = await deliver_versions(self._context, self._path, log.artifacts)
+        await self._send_end(here, log)
+        expected = place.base + here.row.rows
+        await self._confirm(log, expected, files)
+        if not here.row.ended:
+            raise GoesOn(f"{here.row.rows} rows are upstream, and the run goes on")
+        after = await self._ended(run)
+        row = msgspec.structs.replace(here.row, delivered_at=self._context.now())
+        return Synced(
+            run=after if here.is_last else None, row=row, files=tuple(files), versions=tuple(versions),
+            sent={"rows": sent_rows, "files": [file.name for file in files], "versions": len(versions)},
+        )  # fmt: skip
+
+    def _read(self, log: str) -> _Here:
+        """What is here of the run and of its log.
+
+        Raises:
+            RefusedByServer: the log is no longer here.
+        """
+        lake = self._context.lake
+        logs = offline_logs(lake, self._path)
+        row = next((one for one in logs if one.log == log), None)
+        held = read_run(lake, self._path)
+        if row is None or held is None or not copy_of(lake.home, log).exists():
+            raise RefusedByServer("the log of the run is not in this home; `wandb-mirror add` takes it in once more")
+        later = logs[logs.index(row) + 1 :]
+        return _Here(
+            row=row,
+            before=max(0, rows_held(lake, self._path) - row.rows - sum(one.rows for one in later)),
+            is_last=all(one.log == log or one.delivered_at is not None for one in logs),
+            light=held[0],
+            documents=held[1],
+            files=tuple(files_from_here(lake, self._path)),
+        )
+
+    async def _place(self, here: _Here, status: StreamStatus) -> Place:
+        """Where the history goes on upstream.
+
+        Raises:
+            Clash: the server has other rows.
+        """
+        if not status.history_lines:
+            return Place()
+
+        def find() -> Place:
+            reading = LogReading(self._context.lake.home, here.row)
+            return place_of_rows(_rows(reading), status.history_lines, status.last_row, here.before)
+
+        place = await anyio.to_thread.run_sync(find)
+        if place.clash is not None and self._entry.resolved == "ours":
+            return Place(base=status.history_lines)
+        if place.clash is not None:
+            raise Clash(place.clash)
+        return place
+
+    async def _upserted(self, here: _Here, seen: RunRecord | None) -> RunRecord:
+        """Make the run, or bring its config up to what the log says.
+
+        Raises:
+            NotShown: the server does not show it.
+        """
+        fields = _fields_of_new(here) if seen is None else _fields_of_old(here, seen)
+        if seen is not None and not fields:
+            return seen
+        if seen is None:
+            await anyio.to_thread.run_sync(self._context.outbox.mark_sent, self._entry)
+        made = await self._context.client.upsert_run(*self._path, fields)
+        if isinstance(made, BadRun):
+            raise NotShown(f"the run cannot be read after it was written: {made.reason}")
+        return made
+
+    async def _send_lines(self, here: _Here, place: Place, status: StreamStatus) -> tuple[RunLog, int]:
+        """Send the rows that the server lacks, the console and the system metrics; returns the log, read to its end."""
+        reading = LogReading(self._context.lake.home, here.row)
+        batches = reading.batches(ROWS_AT_ONCE)
+        seen, sent = 0, 0
+        lines: dict[int, ConsoleLine] = {}
+        while (batch := await anyio.to_thread.run_sync(_next, batches)) is not None:
+            rows = [row.row for row in batch.history[max(0, place.begin - seen) :]]
+            first = max(place.begin, seen)
+            seen += len(batch.history)
+            await self._sender.rows(HISTORY, place.base + first, rows)
+            sent += len(rows)
+            lines |= {line.number: line for line in batch.console}
+        log = reading.log
+        events = place_of_events(log.events, status.event_lines, status.last_event)
+        await self._sender.rows(EVENTS, events.base + events.begin, log.events[events.begin :])
+        known = max(0, status.console_lines - here.row.console_lines - _MAY_CHANGE)
+        waiting = [lines[number] for number in sorted(lines) if number >= known]
+        await self._sender.console(waiting, here.row.console_lines)
+        return log, sent
+
+    async def _upload(self, files: Sequence[FileRow]) -> list[FileRow]:
+        """Put the files up that the server does not list with these bytes; returns all, as it lists them."""
+        done: list[FileRow] = []
+        for start in range(0, len(files), NAMES_AT_ONCE):
+            some = {file.name: file for file in files[start : start + NAMES_AT_ONCE]}
+            listed = await self._listed(list(some))
+            missing = [name for name, file in some.items() if not _has(listed.get(name), file)]
+            for attempt in range(1, ADDRESSES + 1):
+                try:
+                    await self._put(missing, some)
+                    break
+                except UrlExpired as error:
+                    if attempt == ADDRESSES:
+                        raise RefusedByServer(error.message) from error
+            if missing:
+                listed |= await self._listed(missing)
+            done += [_listed_now(listed.get(name), file) for name, file in some.items()]
+        return done
+
+    async def _put(self, names: Sequence[str], files: dict[str, FileRow]) -> None:
+        if not names:
+            return
+        context = self._context
+        slots = await context.client.upload_slots(*self._path, names)
+        for name in names:
+            source = context.objects.path(files[name].object or "")
+            await context.client.upload(slots[name], source, files[name].size or 0)
+        if _MARK_FEATURE in context.features:
+            await context.client.mark_uploaded(*self._path, names)
+
+    async def _listed(self, names: Sequence[str]) -> dict[str, FileRow]:
+        try:
+            page = await self._context.client.file_urls(*self._path, names)
+        except NotFound:
+            return {}
+        return {file.name: listed_row(file) for file in page.files if not file.is_address}
+
+    async def _send_end(self, here: _Here, log: RunLog) -> None:
+        """Send the summary, and that the run is over."""
+        body: dict[str, Any] = {"files": {SUMMARY: {"offset": 0, "content": [here.documents.summary or "{}"]}}}
+        if here.row.ended:
+            if log.preempting:
+                body["preempting"] = True
+            body |= {"complete": True, "exitcode": 1 if log.exit_code is None else log.exit_code}
+        await self._sender.send(body)
+
+    async def _confirm(self, log: RunLog, expected: int, files: Sequence[FileRow]) -> None:
+        """See that the server has all of it.
+
+        Raises:
+            NotShown: it counts fewer rows, or does not list the bytes of a file.
+            Clash: it counts more.
+        """
+        status = await self._context.client.stream_status(*self._path)
+        if status.history_lines < expected:
+            raise NotShown(f"the server counts {status.history_lines} rows of {expected}")
+        if status.history_lines > expected and self._entry.resolved != "ours":
+            raise Clash(f"the server counts {status.history_lines} rows, {expected} were sent: somebody else logs too")
+        last = parse_lenient(status.last_row)
+        if log.rows and isinstance(last, dict) and last.get("_step") not in (None, log.last_step):
+            raise NotShown(f"the server's last row is of step {last.get('_step')}, and {log.last_step} was sent")
+        if _MARK_FEATURE in self._context.features:
+            for file in files:
+                if file.file_id is None:
+                    raise NotShown(f"the server took {file.name} but does not list these bytes")
+
+    async def _ended(self, run: RunRecord) -> RunRecord:
+        """The run as it is upstream after its end."""
+        after = (await self._context.upstream.run(self._path, ("state",), ())).run
+        if not isinstance(after, RunRecord):
+            raise NotShown("the run cannot be read after it was delivered")
+        if after.state not in ENDED_STATES | {"preempted"} and after.state is not None:
+            raise NotShown(f"the run was ended, and the server shows it as {after.state}")
+        if after.created_at is None:
+            after = msgspec.structs.replace(after, created_at=run.created_at, created_at_text=run.created_at_text)
+        # As one that moved since: the next pull looks at all that it contains.
+        return msgspec.structs.replace(after, fingerprint="", heartbeat_at_text=None)
+
+    async def _stored(self, function: Any, *arguments: Any) -> Any:
+        return await anyio.to_thread.run_sync(function, *arguments, limiter=self._context.storing)
+
+
+_MAY_CHANGE = 64  # console lines behind the last one that later output could still have changed
+
+
+def _next(batches: Iterator[NewRows]) -> NewRows | None:
+    return next(batches, None)
+
+
+def _rows(reading: LogReading) -> Iterator[TailRow]:
+    for batch in reading.batches(ROWS_AT_ONCE):
+        yield from batch.history
+
+
+def _has(listed: FileRow | None, file: FileRow) -> bool:
+    """Whether the server lists these bytes."""
+    return listed is not None and listed.md5 == file.md5 and listed.size == file.size
+
+
+def _listed_now(listed: FileRow | None, file: FileRow) -> FileRow:
+    """A file that went up as the server lists it, with the bytes that are here; as it was where it lists others."""
+    if listed is None or listed.size != file.size or listed.md5 not in (None, file.md5):
+        return file
+    return msgspec.structs.replace(listed, object=file.object, status="held", md5=listed.md5 or file.md5)
+
+
+def _fields_of_new(here: _Here) -> dict[str, Any]:
+    """What a new run is made with, as fields of `UpsertBucketInput`."""
+    light = here.light
+    told = {
+        "displayName": light.display_name, "notes": light.notes, "groupName": light.group, "jobType": light.job_type,
+        "sweep": light.sweep, "commit": light.commit, "tags": light.tags, "config": here.documents.config,
+    }  # fmt: skip
+    return {name: value for name, value in told.items() if value}
+
+
+def _fields_of_old(here: _Here, seen: RunRecord) -> dict[str, Any]:
+    """What a run that is there lacks of the log: keys of its config, and tags. What others wrote there stays."""
+    fields: dict[str, Any] = {}
+    ours, theirs = parse_lenient(here.documents.config), parse_lenient(seen.config_text)
+    if isinstance(ours, dict) and isinstance(theirs, dict | None) and seen.tells("config_text"):
+        merged = (theirs or {}) | ours
+        if merged != theirs:
+            fields["config"] = json.dumps(merged)
+    if missing := [tag for tag in here.light.tags if tag not in seen.tags]:
+        fields["tags"] = [*seen.tags, *missing]
+    return fields

@@ -1,0 +1,95 @@
+"""The lines of a run on their way: bodies of bounded size, in order, not faster than W&B takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import anyio
+import msgspec
+
+from mirror.api.client import Client
+from mirror.records.addresses import RunPath
+from mirror.records.console import ConsoleLine
+from mirror.texts.values import valid_unicode
+
+HISTORY, EVENTS, SUMMARY, CONSOLE = "wandb-history.jsonl", "wandb-events.jsonl", "wandb-summary.json", "output.log"
+MOST_CHARACTERS = 4_000_000  # of lines in a request, where a single line is not longer; the SDK takes 10 MB
+SECONDS_BETWEEN = 0.5  # W&B takes two requests a second for a run
+
+
+class LineSender:
+    """Sends the lines of one run.
+
+    Args:
+        client: of the server.
+        path: of the run.
+        features: of the server.
+    """
+
+    def __init__(self, client: Client, path: RunPath, features: frozenset[str]) -> None:
+        self._client, self._path = client, path
+        self._is_structured = "STRUCTURED_CONSOLE_LOGS" in features
+        self._is_compressed = "FILESTREAM_GZIP" in features
+        self._next_at = 0.0
+
+    async def rows(self, name: str, offset: int, lines: Sequence[str]) -> int:
+        """Send lines of a file, the first of which has this number there; returns the number behind the last."""
+        for some in _bounded(lines):
+            await self.send({"files": {name: {"offset": offset, "content": [valid_unicode(line) for line in some]}}})
+            offset += len(some)
+        return offset
+
+    async def console(self, lines: Iterable[ConsoleLine], offset: int) -> None:
+        """Send lines of the console; a line that was sent before is written over.
+
+        Args:
+            lines: by number; of each the last form.
+            offset: added to their numbers.
+        """
+        for run in _consecutive(lines):
+            await self.rows(CONSOLE, run[0].number + offset, [self._spelled(line) for line in run])
+
+    async def send(self, body: dict[str, Any]) -> None:
+        """Send one request, when it is time.
+
+        Raises:
+            MirrorError: of the network or the server; sending it again does no harm.
+        """
+        now = anyio.current_time()
+        if now < self._next_at:
+            await anyio.sleep(self._next_at - now)
+        self._next_at = anyio.current_time() + SECONDS_BETWEEN
+        await self._client.stream(*self._path, body, compressed=self._is_compressed)
+
+    def _spelled(self, line: ConsoleLine) -> str:
+        """As W&B's SDK spells a line, for servers of either age."""
+        if not self._is_structured:
+            return f"{'ERROR ' if line.level else ''}{line.at_text or ''} {line.line}"
+        told = {"level": line.level, "ts": line.at_text or "", "label": line.label, "content": line.line}
+        shown = {name: valid_unicode(text) for name, text in told.items() if text or name in ("ts", "content")}
+        return msgspec.json.encode(shown).decode()
+
+
+def _bounded(lines: Sequence[str]) -> Iterator[list[str]]:
+    some: list[str] = []
+    size = 0
+    for line in lines:
+        if some and size + len(line) > MOST_CHARACTERS:
+            yield some
+            some, size = [], 0
+        some.append(line)
+        size += len(line)
+    if some:
+        yield some
+
+
+def _consecutive(lines: Iterable[ConsoleLine]) -> Iterator[list[ConsoleLine]]:
+    run: list[ConsoleLine] = []
+    for line in lines:
+        if run and line.number != run[-1].number + 1:
+            yield run
+            run = []
+        run.append(line)
+    if run:
+        yield run
