@@ -33,18 +33,18 @@ def main() -> None:
     for line in sys.stdin:
         number = int(line)
         chance = random.Random(number)
-        replaying = _forked(lambda: _replay(sender))
-        queueing = [_forked(lambda name=name: _queue(sender, log, name)) for name in (f"{number}a", f"{number}b")]  # type: ignore[misc]
+        replaying = forked(lambda: _replay(sender))
+        queueing = [forked(lambda name=name: _queue(sender, log, name)) for name in (f"{number}a", f"{number}b")]  # type: ignore[misc]
         children = []
         for child in queueing:
             time.sleep(chance.uniform(0, QUEUEING_S))
-            children.append(_killed(child))
+            children.append(killed(child))
         time.sleep(chance.uniform(0, REPLAYING_S))
-        children.append(_killed(replaying))
+        children.append(killed(replaying))
         print(sum(children), flush=True)
 
 
-def _forked(act: Callable[[], None]) -> int:
+def forked(act: Callable[[], None]) -> int:
     child = os.fork()
     if child == 0:
         try:
@@ -56,7 +56,7 @@ def _forked(act: Callable[[], None]) -> int:
     return child
 
 
-def _killed(child: int) -> bool:
+def killed(child: int) -> bool:
     os.kill(child, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 

@@ -34,7 +34,7 @@ from mirror.records.runs import ENDED_STATES, RunRecord
 from mirror.replay.context import DeliveryContext
 from mirror.replay.decide import Seen
 from mirror.replay.look import listed_row
-from mirror.replay.sync.lines import EVENTS, HISTORY, SUMMARY, LineSender
+from mirror.replay.sync.lines import EVENTS, HISTORY, LineSender
 from mirror.replay.sync.place import Place, place_of_events, place_of_rows
 from mirror.replay.sync.versions import deliver_versions
 from mirror.store.read.files import files_from_here
@@ -203,6 +203,7 @@ class RunDelivery:
         known = max(0, status.console_lines - here.row.console_lines - _MAY_CHANGE)
         waiting = [lines[number] for number in sorted(lines) if number >= known]
         await self._sender.console(waiting, here.row.console_lines)
+        await self._sender.flush()
         return log, sent
 
     async def _upload(self, files: Sequence[FileRow]) -> list[FileRow]:
@@ -244,12 +245,12 @@ class RunDelivery:
 
     async def _send_end(self, here: _Here, log: RunLog) -> None:
         """Send the summary, and that the run is over."""
-        body: dict[str, Any] = {"files": {SUMMARY: {"offset": 0, "content": [here.documents.summary or "{}"]}}}
+        ended: dict[str, Any] = {}
         if here.row.ended:
+            ended = {"complete": True, "exitcode": 1 if log.exit_code is None else log.exit_code}
             if log.preempting:
-                body["preempting"] = True
-            body |= {"complete": True, "exitcode": 1 if log.exit_code is None else log.exit_code}
-        await self._sender.send(body)
+                ended["preempting"] = True
+        await self._sender.end(here.documents.summary or "{}", **ended)
 
     async def _confirm(self, log: RunLog, expected: int, files: Sequence[FileRow]) -> None:
         """See that the server has all of it.

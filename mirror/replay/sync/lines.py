@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import anyio
@@ -32,13 +32,20 @@ class LineSender:
         self._is_structured = "STRUCTURED_CONSOLE_LOGS" in features
         self._is_compressed = "FILESTREAM_GZIP" in features
         self._next_at = 0.0
+        self._files: dict[str, dict[str, Any]] = {}  # what the next request will have
+        self._size = 0
 
-    async def rows(self, name: str, offset: int, lines: Sequence[str]) -> int:
-        """Send lines of a file, the first of which has this number there; returns the number behind the last."""
-        for some in _bounded(lines):
-            await self.send({"files": {name: {"offset": offset, "content": [valid_unicode(line) for line in some]}}})
-            offset += len(some)
-        return offset
+    async def rows(self, name: str, offset: int, lines: Iterable[str]) -> None:
+        """Send lines of a file, the first of which has this number there; what is little waits for the next request."""
+        for line in lines:
+            file = self._files.setdefault(name, {"offset": offset, "content": []})
+            content: list[str] = file["content"]
+            if file["offset"] + len(content) != offset or (content and self._size + len(line) > MOST_CHARACTERS):
+                await self.flush()
+                content = self._files.setdefault(name, {"offset": offset, "content": []})["content"]
+            content.append(valid_unicode(line))
+            self._size += len(line)
+            offset += 1
 
     async def console(self, lines: Iterable[ConsoleLine], offset: int) -> None:
         """Send lines of the console; a line that was sent before is written over.
@@ -47,15 +54,30 @@ class LineSender:
             lines: by number; of each the last form.
             offset: added to their numbers.
         """
-        for run in _consecutive(lines):
-            await self.rows(CONSOLE, run[0].number + offset, [self._spelled(line) for line in run])
+        for line in lines:
+            await self.rows(CONSOLE, line.number + offset, [self._spelled(line)])
 
-    async def send(self, body: dict[str, Any]) -> None:
-        """Send one request, when it is time.
+    async def flush(self) -> None:
+        """Send what waits.
 
         Raises:
             MirrorError: of the network or the server; sending it again does no harm.
         """
+        files, self._files, self._size = self._files, {}, 0
+        if files:
+            await self._send({"files": files})
+
+    async def end(self, summary: str, **more: Any) -> None:
+        """Send the summary, and what becomes of the run: `complete`, `exitcode`, `preempting`.
+
+        Raises:
+            MirrorError: as `flush`.
+        """
+        await self.flush()
+        await self._send({"files": {SUMMARY: {"offset": 0, "content": [valid_unicode(summary)]}}, **more})
+
+    async def _send(self, body: dict[str, Any]) -> None:
+        """Send one request, when it is time."""
         now = anyio.current_time()
         if now < self._next_at:
             await anyio.sleep(self._next_at - now)
@@ -69,27 +91,3 @@ class LineSender:
         told = {"level": line.level, "ts": line.at_text or "", "label": line.label, "content": line.line}
         shown = {name: valid_unicode(text) for name, text in told.items() if text or name in ("ts", "content")}
         return msgspec.json.encode(shown).decode()
-
-
-def _bounded(lines: Sequence[str]) -> Iterator[list[str]]:
-    some: list[str] = []
-    size = 0
-    for line in lines:
-        if some and size + len(line) > MOST_CHARACTERS:
-            yield some
-            some, size = [], 0
-        some.append(line)
-        size += len(line)
-    if some:
-        yield some
-
-
-def _consecutive(lines: Iterable[ConsoleLine]) -> Iterator[list[ConsoleLine]]:
-    run: list[ConsoleLine] = []
-    for line in lines:
-        if run and line.number != run[-1].number + 1:
-            yield run
-            run = []
-        run.append(line)
-    if run:
-        yield run

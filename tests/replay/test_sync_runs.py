@@ -1,0 +1,193 @@
+"""Runs that were trained offline go upstream once and in order, whatever came in between."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mirror.layout import Home
+from mirror.records.operations import Change, Edit
+from mirror.sandbox import Fault, Match, Sandbox
+from tests.mirroring import ENTITY, PROJECT, Mirror
+from tests.replay.trainings import BEGAN, Training, add
+from tests.replaying import Sender
+
+
+@pytest.fixture(autouse=True)
+def _project(sandbox: Sandbox) -> None:
+    sandbox.state.add_project(ENTITY, PROJECT)
+
+
+def steps_upstream(sandbox: Sandbox, run_id: str = "r1") -> list[int]:
+    return [row["_step"] for row in sandbox.state.run(ENTITY, PROJECT, run_id).history]
+
+
+def trained(tmp_path: Path, rows: int = 10, **names: Any) -> Training:
+    training = Training(tmp_path / "wandb", **names)
+    training.log(rows)
+    training.print("epoch 1\nepoch 2\r")
+    training.print("epoch 3\n")
+    training.measure(3)
+    training.save("notes/a.txt", b"hello")
+    training.log_artifact("model", {"weights.bin": b"0123", "deep/b.json": b"{}"}, "best")
+    return training
+
+
+def test_everything_of_a_run_is_upstream_once(sandbox: Sandbox, mirror: Mirror, sender: Sender, tmp_path: Path) -> None:
+    training = trained(tmp_path, display_name="first", notes="n", run_group="g", job_type="j", tags=("a", "b"))
+    training.finish()
+    add(sender, tmp_path)
+    assert (sender.replay().applied, sender.replay().applied) == (1, 0)
+    run = sandbox.state.run(ENTITY, PROJECT, "r1")
+    assert (run.display_name, run.notes, run.group, run.job_type, run.tags) == ("first", "n", "g", "j", ["a", "b"])
+    assert (run.state, run.exit_code, steps_upstream(sandbox)) == ("finished", 0, list(range(10)))
+    assert [line.line for line in run.console] == ["epoch 1", "epoch 3"]
+    assert [event["system.cpu"] for event in run.events] == [0, 1, 2]
+    assert {"notes/a.txt", "config.yaml", "wandb-summary.json"} <= {
+        name for name, file in run.files.items() if file.listed
+    }
+    (version,) = sandbox.state.project(ENTITY, PROJECT).collections["model"].versions
+    assert (version.state, sorted(version.manifest["contents"])) == ("COMMITTED", ["deep/b.json", "weights.bin"])
+    assert mirror.pull().errors == []
+    assert mirror.run("r1")["origin"] is None
+    assert mirror.ask("SELECT count(*) AS n FROM runs") == [{"n": 1}]
+
+
+def test_a_pull_neither_hides_nor_overwrites_what_is_not_delivered(
+    sandbox: Sandbox, mirror: Mirror, sender: Sender, tmp_path: Path
+) -> None:
+    sandbox.state.add_run(ENTITY, PROJECT, "other")
+    mirror.pull()
+    trained(tmp_path).finish()
+    add(sender, tmp_path)
+    for force_walk in (False, True):
+        report = mirror.pull(force_walk=force_walk)
+        assert (report.errors, mirror.run_ids()) == ([], ["other", "r1"])
+    sandbox.state.add_run(ENTITY, PROJECT, "r1", state="running")  # somebody else's beginning
+    mirror.pull(force_walk=True)
+    assert (mirror.run("r1")["state"], mirror.run("r1")["origin"]) == ("finished", "offline")
+
+
+def test_a_run_that_goes_on_is_delivered_as_it_grows(sandbox: Sandbox, sender: Sender, tmp_path: Path) -> None:
+    training = Training(tmp_path)
+    training.log(3)
+    now = dt.datetime.now(dt.UTC)
+    sender = dataclasses.replace(sender, now=lambda: now)
+    add(sender, tmp_path)
+    assert sender.replay().put_back == 1
+    assert (steps_upstream(sandbox), sandbox.state.run(ENTITY, PROJECT, "r1").state) == ([0, 1, 2], "running")
+    training.log(2)
+    training.finish()
+    add(sender, tmp_path)
+    assert sender.replay().waiting == 1  # it is too soon
+    assert sender.later(seconds=20).replay().applied == 1
+    assert (steps_upstream(sandbox), sandbox.state.run(ENTITY, PROJECT, "r1").state) == ([0, 1, 2, 3, 4], "finished")
+
+
+def test_a_run_that_broke_off_counts_as_failed(sandbox: Sandbox, sender: Sender, tmp_path: Path) -> None:
+    training = Training(tmp_path)
+    training.log(2)
+    os.utime(training.path, (BEGAN, BEGAN))
+    (row,) = add(sender, tmp_path)
+    assert row.ended
+    assert sender.replay().applied == 1
+    assert sandbox.state.run(ENTITY, PROJECT, "r1").state == "failed"
+
+
+def test_two_machines_deliver_the_same_log_with_one_effect(sandbox: Sandbox, sender: Sender, tmp_path: Path) -> None:
+    trained(tmp_path / "one").finish()
+    add(sender, tmp_path / "one")
+    other = dataclasses.replace(sender, home=Home(tmp_path / "other"))
+    add(other, tmp_path / "one")
+    assert (sender.replay().applied, other.replay().applied) == (1, 1)
+    assert steps_upstream(sandbox) == list(range(10))
+    assert len(sandbox.state.run(ENTITY, PROJECT, "r1").events) == 3
+    assert len(sandbox.state.project(ENTITY, PROJECT).collections["model"].versions) == 1
+
+
+def test_a_run_in_several_folders_is_one_run(sandbox: Sandbox, mirror: Mirror, sender: Sender, tmp_path: Path) -> None:
+    for number in range(3):
+        training = Training(tmp_path, began=BEGAN + 1000 * number)
+        training.log(4)
+        training.print(f"part {number}\n")
+        training.finish()
+    assert [row.first_step for row in add(sender, tmp_path)] == [0, 4, 8]
+    assert mirror.ask("SELECT count(DISTINCT step) AS n FROM metrics WHERE key = 'loss'") == [{"n": 12}]
+    assert sender.replay().applied == 3
+    assert steps_upstream(sandbox) == list(range(12))
+    assert [line.line for line in sandbox.state.run(ENTITY, PROJECT, "r1").console] == ["part 0", "part 1", "part 2"]
+    mirror.pull()
+    assert mirror.ask("SELECT count(*) AS n FROM runs WHERE origin IS NULL") == [{"n": 1}]
+
+
+def test_a_mirrored_run_goes_on_offline(sandbox: Sandbox, mirror: Mirror, sender: Sender, tmp_path: Path) -> None:
+    sandbox.state.add_run(ENTITY, PROJECT, "r1", config={"seed": 7}, state="finished")
+    sandbox.state.log_rows(ENTITY, PROJECT, "r1", [{"_step": step, "loss": 9.0} for step in range(5)])
+    mirror.pull()
+    training = Training(tmp_path)
+    training.log(3)
+    training.finish()
+    add(sender, tmp_path)
+    assert mirror.ask("SELECT count(DISTINCT step) AS n FROM metrics WHERE key = 'loss'") == [{"n": 8}]
+    assert sender.replay().applied == 1
+    assert steps_upstream(sandbox) == list(range(8))
+    assert mirror.pull().errors == []
+    (row,) = mirror.ask("SELECT config, origin FROM runs")
+    assert (row["config"]["seed"], row["config"]["lr"], row["origin"]) == (7, 0.1, None)
+    assert mirror.ask("SELECT count(*) AS n FROM generations") == [{"n": 0}]
+
+
+LOSSES = {
+    "upsert": Match(operation="MirrorUpsertRun"),
+    "lines": Match(kind="file_stream"),
+    "file": Match(operation="MirrorCreateFiles"),
+    "bytes": Match(kind="storage"),
+    "mark": Match(operation="MirrorMarkFiles"),
+    "version": Match(operation="MirrorCreateVersion"),
+    "manifest": Match(operation="MirrorCreateManifest"),
+    "commit": Match(operation="MirrorCommitVersion"),
+    "status": Match(operation="MirrorStreamStatus"),
+}
+
+
+@pytest.mark.parametrize("step", LOSSES)
+def test_an_answer_that_is_lost_at_any_step_doubles_nothing(
+    sandbox: Sandbox, sender: Sender, tmp_path: Path, step: str
+) -> None:
+    trained(tmp_path, tags=("a",)).finish()
+    add(sender, tmp_path)
+    sandbox.faults.add(Fault.lost_answer(times=1, match=LOSSES[step]))
+    for hours in range(4):
+        if sender.later(hours=hours).replay().applied:
+            break
+    assert steps_upstream(sandbox) == list(range(10))
+    run = sandbox.state.run(ENTITY, PROJECT, "r1")
+    assert (run.state, len(run.events), len(run.console)) == ("finished", 3, 2)
+    assert len(sandbox.state.project(ENTITY, PROJECT).collections["model"].versions) == 1
+    assert not list(sender.outbox.entries())
+
+
+def test_other_rows_upstream_are_a_conflict(sandbox: Sandbox, sender: Sender, tmp_path: Path) -> None:
+    sandbox.state.add_run(ENTITY, PROJECT, "r1", state="running")
+    sandbox.state.log_rows(
+        ENTITY, PROJECT, "r1", [{"_step": step, "loss": 5.0, "_timestamp": 7.0} for step in range(4)]
+    )
+    trained(tmp_path).finish()
+    add(sender, tmp_path)
+    report = sender.replay()
+    assert (report.held, steps_upstream(sandbox)) == (1, [0, 1, 2, 3])
+    (placed,) = sender.outbox.entries("conflict")
+    assert "the server's last row is of step 3" in (placed.entry.reason or "")
+
+
+def test_what_is_queued_behind_a_run_follows_it(sandbox: Sandbox, sender: Sender, tmp_path: Path) -> None:
+    trained(tmp_path).finish()
+    add(sender, tmp_path)
+    sender.put("r1", Edit(fields={"notes": Change(base=None, value="later")}))
+    assert sender.replay().applied == 2
+    assert sandbox.state.run(ENTITY, PROJECT, "r1").notes == "later"

@@ -1,0 +1,144 @@
+"""Runs that were trained offline, written as the SDK writes them: records of W&B's in the frames of a log."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+from mirror.offline.adding import OfflineRuns, Wanted
+from mirror.offline.log.framing import BLOCK, HEADER
+from mirror.offline.log.messages import Record
+from mirror.records.offline import OfflineLog
+from tests.mirroring import ENTITY, PROJECT, lake_of
+from tests.replaying import Sender
+
+BEGAN = 1_790_000_000  # seconds since the epoch
+
+
+class Training:
+    """One folder of the SDK's, and the log in it.
+
+    Args:
+        root: where the folder goes.
+        run_id: of the run.
+        began: seconds since the epoch.
+    """
+
+    def __init__(
+        self, root: Path, run_id: str = "r1", *, began: int = BEGAN, tags: tuple[str, ...] = (), **names: Any
+    ) -> None:
+        self.folder = root / f"offline-run-{began}-{run_id}"
+        self.files = self.folder / "files"
+        self.files.mkdir(parents=True)
+        self.path = self.folder / f"run-{run_id}.wandb"
+        self.path.write_bytes(HEADER)
+        self._began, self._steps, self._lines = began, 0, 0
+        record = Record()
+        run = record.run
+        run.run_id, run.entity, run.project = run_id, ENTITY, PROJECT
+        for name, value in names.items():
+            setattr(run, name, value)
+        run.tags.extend(tags)
+        run.start_time.seconds = began
+        self._config(run.config, lr="0.1", model='{"depth":2}')
+        self.write(record)
+
+    def log(self, count: int, *, step: int | None = None) -> None:
+        """So many rows."""
+        self._steps = self._steps if step is None else step
+        for _ in range(count):
+            history, summary = Record(), Record()
+            history.history.step.num = self._steps
+            row = {
+                "loss": f"{1 / (self._steps + 1)!r}", "_step": str(self._steps),
+                "_timestamp": f"{self._began + self._steps + 0.25}",
+            }  # fmt: skip
+            for key, value in row.items():
+                history.history.item.add(nested_key=[key], value_json=value)
+                summary.summary.update.add(nested_key=[key], value_json=value)
+            self.write(summary)
+            self.write(history)
+            self._steps += 1
+
+    def print(self, text: str) -> None:
+        """Lines on standard output."""
+        record = Record()
+        record.output_raw.output_type, record.output_raw.line = 1, text
+        record.output_raw.timestamp.seconds = self._began + self._lines
+        self._lines += 1
+        self.write(record)
+
+    def measure(self, count: int = 1) -> None:
+        """Rows of system metrics."""
+        for number in range(count):
+            record = Record()
+            record.stats.timestamp.seconds = self._began + self._steps + number
+            record.stats.item.add(key="cpu", value_json=str(number))
+            self.write(record)
+
+    def save(self, name: str, content: bytes) -> None:
+        """A file of the run."""
+        (self.files / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.files / name).write_bytes(content)
+        record = Record()
+        record.files.files.add(path=name)
+        self.write(record)
+
+    def log_artifact(self, name: str, files: dict[str, bytes], *aliases: str) -> None:
+        """A new version."""
+        record = Record()
+        artifact = record.artifact
+        artifact.name, artifact.type, artifact.client_id = name, "model", f"client-{name}"
+        artifact.aliases.extend((*aliases, "latest"))
+        digest = hashlib.md5(b"wandb-artifact-manifest-v1\n", usedforsecurity=False)
+        for path, content in sorted(files.items()):
+            place = self.folder / "staging" / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+            md5 = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+            artifact.manifest.contents.add(path=path, digest=md5, size=len(content), local_path=str(place))
+            digest.update(f"{path}:{md5}\n".encode())
+        artifact.digest = digest.hexdigest()
+        self.write(record)
+
+    def finish(self, exit_code: int = 0) -> None:
+        """The end of the run."""
+        record = Record()
+        record.exit.exit_code = exit_code
+        self.write(record)
+
+    def write(self, record: Any) -> None:
+        """Append one record."""
+        content = record.SerializeToString()
+        at = self.path.stat().st_size
+        with self.path.open("ab") as file:
+            is_first = True
+            while is_first or content:
+                left = BLOCK - at % BLOCK
+                if left < 7:
+                    file.write(b"\0" * left)
+                    at, left = at + left, BLOCK
+                part, content = content[: left - 7], content[left - 7 :]
+                kind = (1 if not content else 2) if is_first else (4 if not content else 3)
+                check = zlib.crc32(part, zlib.crc32(bytes([kind])))
+                file.write(struct.pack("<IHB", check, len(part), kind) + part)
+                at, is_first = at + 7 + len(part), False
+
+    @staticmethod
+    def _config(changes: Any, **values: str) -> None:
+        for key, value in values.items():
+            changes.update.add(key=key, value_json=value)
+
+
+def add(sender: Sender, *places: Path) -> list[OfflineLog]:
+    """Take in what is below some folders, as `wandb-mirror add` does."""
+    from mirror.api.transport.deployment import deployment_of
+
+    with lake_of(sender.home, deployment_of(sender.url)) as lake:
+        runs = OfflineRuns(lake, sender.outbox, now=sender.now)
+        found = runs.candidates(Wanted(paths=tuple(map(str, places))))
+        return [runs.take(candidate) for candidate in found if candidate.row is not None]
