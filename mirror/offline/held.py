@@ -26,6 +26,7 @@ class HeldBefore(msgspec.Struct, frozen=True, kw_only=True):
     is_held: bool
     rows: int  # of its history, those of the log left out
     lines: int  # of its console, before those of the log
+    events: int  # rows of its system metrics, before those of the log
     config: str | None  # JSON texts, as the server has them
     summary: str | None
     files: Mapping[str, HeldFile]
@@ -42,14 +43,19 @@ def held_before(lake: Lake, row: OfflineLog, *, is_same: bool) -> HeldBefore:
     """
     path, key = row.run_path, row.run_path.key
     if not held_runs(lake, key, [path.run_id]):
-        return HeldBefore(is_held=False, rows=0, lines=0, config=None, summary=None, files={}, links=())
+        return HeldBefore(is_held=False, rows=0, lines=0, events=0, config=None, summary=None, files={}, links=())
     documents = read_documents(lake, key, [path.run_id])[path.run_id]
-    last_line = held_histories(lake, key, [path.run_id])[path.run_id].last_console_number
-    lines = row.console_lines if row.bytes else 0 if is_same or last_line is None else last_line + 1
+    streams = held_histories(lake, key, [path.run_id])[path.run_id]
+    lines, events = 0 if streams.last_console_number is None else streams.last_console_number + 1, streams.event_rows
+    if row.bytes:
+        lines, events = row.console_lines, row.event_rows
+    elif is_same:
+        lines = events = 0
     return HeldBefore(
         is_held=True,
         rows=0 if is_same else rows_held(lake, path) - row.rows,
         lines=lines,
+        events=events,
         config=documents.config,
         summary=documents.summary,
         files=held_files(lake, key, [path.run_id]).get(path.run_id, {}),

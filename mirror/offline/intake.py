@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 
@@ -145,7 +146,7 @@ class FollowedLog:
         artifacts = self._logged(changed_at)
         first = self._damages[0] if self._damages else None
         row = msgspec.structs.replace(
-            self.row, bytes=self._offset, rows=log.rows, console_lines=before.lines,
+            self.row, bytes=self._offset, rows=log.rows, console_lines=before.lines, event_rows=before.events,
             damaged=len(self._damages) + log.unreadable, ended=ended, exit_code=log.exit_code, grown_at=changed_at,
             damage=f"{first.end - first.start} bytes from {first.start} on: {first.reason}" if first else None,
             delivered_at=None,
@@ -153,7 +154,7 @@ class FollowedLog:
         last = log.last_step if log.rows else None
         contents = ContentChanges(
             run_id=self._path.run_id, files=tuple(taken), console=lines or None, console_partial=True,
-            events=tuple(log.events) if len(log.events) != self._events else None, artifacts=tuple(self._links),
+            events=self._new_events(before), artifacts=tuple(self._links),
             history=HistoryChange(tail=tuple(rows), last_step=last, missing=None if ended else STILL_ACTIVE),
         )  # fmt: skip
         changes = Changes(
@@ -162,6 +163,11 @@ class FollowedLog:
         )  # fmt: skip
         commit(self._lake, changes, [contents], artifacts, objects=self._objects)
         self.row, self._events, self._is_new = row, len(log.events), False
+
+    def _new_events(self, before: HeldBefore) -> tuple[str | None, ...] | None:
+        """The rows of system metrics that are new, at their places among those that are held."""
+        new = self._log.events[self._events :]
+        return (*[None] * (before.events + self._events), *new) if new else None
 
     def _prepared(self) -> tuple[HeldBefore, SavedFiles]:
         """What was there before, looked up once."""
@@ -179,6 +185,7 @@ class FollowedLog:
             entity, project = artifact.entity or self._path.entity, artifact.project or self._path.project
             held = versions_of(self._lake, entity, project, artifact.name)
             same = next((found for found, _, digest in held if digest == artifact.digest), None)
+            changes = [_without_aliases(change, artifact) for change in changes]
             if same is None:
                 indexes = [index for _, index, _ in held if index is not None]
                 indexes += [
@@ -232,6 +239,15 @@ class FollowedLog:
         if log.exit_code == 0:
             return "finished"
         return "preempted" if log.preempting else "failed"
+
+
+def _without_aliases(change: ArtifactChange, later: Any) -> ArtifactChange:
+    """A version when a later one of its collection has taken aliases over."""
+    record = change.record
+    if record.sequence != later.name:
+        return change
+    kept = tuple(alias for alias in record.aliases if alias not in later.aliases)
+    return msgspec.structs.replace(change, record=msgspec.structs.replace(record, aliases=kept))
 
 
 def _wire(at: dt.datetime) -> str:

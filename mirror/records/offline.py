@@ -19,7 +19,8 @@ class OfflineLog(msgspec.Struct, frozen=True, kw_only=True):
     source: str  # where it was found
     bytes: int = 0  # of the file that are in the lake
     rows: int = 0  # of its history that are in the lake
-    console_lines: int = 0  # before the lines of this log
+    console_lines: int = 0  # of the run, before those of this log
+    event_rows: int = 0  # of its system metrics, before those of this log
     first_step: int = 0  # what is added to its steps, where it goes on from an earlier log of its run
     damaged: int = 0  # stretches of it that could not be read
     damage: str | None = None  # the first of them, in words

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from mirror.layout import Home
@@ -33,7 +34,7 @@ def main() -> None:
         training.print(f"round {line}")
         training.measure()
         hours += 2  # so that nothing waits for its next attempt
-        child = forked(lambda later=sender.later(hours=hours): work(later, Path(folder)))  # type: ignore[misc]
+        child = forked(partial(work, sender.later(hours=hours), Path(folder)))
         time.sleep(random.Random(int(line)).uniform(0, WORKING_S))
         print(int(killed(child)), flush=True)
     training.finish()

@@ -66,7 +66,7 @@ def numbered(metrics: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _metric(name: str, metric: Any, names: list[str]) -> dict[str, Any]:
-    listed: dict[str, Any] = {"1": name}
+    listed: dict[str, Any] = {"2" if metric is not None and metric.glob_name else "1": name}
     if metric is None:  # the step of another one, which nobody defined
         return listed | {"6": [], "7": []}
     if metric.step_metric:
@@ -86,9 +86,8 @@ def merged_metric(before: Any | None, record: Any) -> Any:
     merged = type(record)()
     if before is not None and not record.control.overwrite:
         merged.CopyFrom(before)
-    name = record.name
     merged.MergeFrom(record)
-    merged.options.defined = merged.options.defined or bool(name)
+    merged.options.defined = bool(merged.name)  # a glob defines nothing by itself
     return merged
 
 

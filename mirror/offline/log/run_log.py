@@ -79,6 +79,7 @@ class RunLog:
         self.unreadable = 0  # records that are no messages of W&B's
         self._place = place
         self._first_step: int | None = None
+        self._began_ns = 0  # since the epoch
         self._kinds: dict[str, Counter[str]] = {}
         self._history: list[TailRow] = []
         self._console = Console()
@@ -113,7 +114,7 @@ class RunLog:
     @property
     def summary_text(self) -> str:
         """The summary as W&B's server has it."""
-        return spell(self.summary)
+        return spell(self.summary | {STEP: str(self.last_step)} if self.rows else self.summary)
 
     @property
     def history_keys_text(self) -> str:
@@ -144,6 +145,7 @@ class RunLog:
         if self.names is not None:
             return
         started = time_of(run.start_time) if run.HasField("start_time") else None
+        self._began_ns = _nanoseconds(run.start_time)
         self.names = LogNames(entity=run.entity, project=run.project, run_id=run.run_id, started_at=started)
         self._saw(started)
         if run.HasField("branch_point"):
@@ -189,9 +191,9 @@ class RunLog:
     def _take_stats(self, stats: Any) -> None:
         at = time_of(stats.timestamp)
         self._saw(at)
-        started = self.names.started_at if self.names else None
-        row = {"_wandb": "true", "_timestamp": repr(at.timestamp())}
-        row["_runtime"] = repr((at - started).total_seconds()) if started else "0"
+        began, now = self._began_ns, _nanoseconds(stats.timestamp)
+        row = {"_wandb": "true", "_timestamp": repr(stats.timestamp.seconds + stats.timestamp.nanos / 1e9)}
+        row["_runtime"] = repr((now - began) / 1e9) if began else "0"
         self.events.append(
             spell(row | {f"system.{item.key}": item.value_json for item in stats.item if item.value_json})
         )
@@ -212,9 +214,7 @@ class RunLog:
 
     def _take_metric(self, metric: Any) -> None:
         if name := metric.name or metric.glob_name:
-            merged = merged_metric(self.metrics.get(name), metric)
-            if metric.name:
-                self.metrics[name] = merged
+            self.metrics[name] = merged_metric(self.metrics.get(name), metric)
 
     def _take_telemetry(self, telemetry: Any) -> None:
         self.telemetry.MergeFrom(telemetry)
@@ -246,6 +246,11 @@ def time_of(timestamp: Any) -> dt.datetime:
         return _EPOCH + dt.timedelta(seconds=timestamp.seconds, microseconds=timestamp.nanos // 1000)
     except OverflowError:
         return _EPOCH
+
+
+def _nanoseconds(timestamp: Any) -> int:
+    """Since the epoch."""
+    return int(timestamp.seconds) * 1_000_000_000 + int(timestamp.nanos)
 
 
 _KINDS = {'"': "string", "[": "list", "{": "map", "t": "boolean", "f": "boolean", "n": "nil"}
