@@ -419,6 +419,17 @@ PROMISES = (
             "cli/test_code.py": ("test_the_program_is_printed_byte_for_byte",),
         },
     ),
+    Promise(
+        "offline-runs",
+        "A run that was trained without a server is here as it was logged: whole, once, whatever becomes of its log.",
+        {
+            "offline/test_equals_wandb_sync.py": ("test_tables_are_equal", "test_documents_are_equal"),
+            "offline/test_reading.py": (
+                "test_a_run_in_two_folders_is_one_whose_steps_go_on",
+                "test_a_run_that_was_killed_has_every_row_that_reached_the_disk",
+            ),
+        },
+    ),
 )
 
 

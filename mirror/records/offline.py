@@ -20,6 +20,7 @@ class OfflineLog(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 0  # of the file that are in the lake
     rows: int = 0  # of its history that are in the lake
     console_lines: int = 0  # before the lines of this log
+    event_rows: int = 0  # of system metrics, before those of this log
     first_step: int = 0  # what is added to its steps, where it goes on from an earlier log of its run
     damaged: int = 0  # stretches of it that could not be read
     damage: str | None = None  # the first of them, in words

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import msgspec
@@ -54,6 +54,32 @@ class _Chunk(msgspec.Struct, frozen=True):
     end: int
     kind: int
     content: bytes
+
+
+def framed(contents: Iterable[bytes], at: int) -> Iterator[bytes]:
+    """Records as they stand in a log; a piece each.
+
+    Args:
+        contents: of the records, in order.
+        at: how long the log is so far; 0 writes the header of a new one before the first record.
+    """
+    if at == 0:
+        yield HEADER
+        at = len(HEADER)
+    for content in contents:
+        pieces: list[bytes | memoryview] = []
+        rest, kind_before = memoryview(content), 0
+        while rest or not kind_before:
+            room = BLOCK - at % BLOCK
+            if room < _CHUNK.size:
+                pieces.append(bytes(room))
+                at, room = at + room, BLOCK
+            part, rest = rest[: room - _CHUNK.size], rest[room - _CHUNK.size :]
+            kind = (_MIDDLE if rest else _LAST) if kind_before else (_FIRST if rest else _FULL)
+            check = zlib.crc32(part, zlib.crc32(bytes((kind,))))
+            pieces += (_CHUNK.pack(check, len(part), kind), part)
+            at, kind_before = at + _CHUNK.size + len(part), kind
+        yield b"".join(pieces)
 
 
 def read_frames(file: BinaryIO, start: int = 0, *, is_whole: bool) -> Iterator[Frame | Damage]:

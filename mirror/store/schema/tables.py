@@ -233,7 +233,8 @@ OFFLINE_LOGS = Table(
     6,
     (
         *_OF_RUN, _key("log"), text("source", required=True), integer("bytes", required=True),
-        integer("rows", required=True), integer("console_lines", required=True), integer("first_step", required=True),
+        integer("rows", required=True), integer("console_lines", required=True), integer("event_rows", required=True),
+        integer("first_step", required=True),
         integer("damaged", required=True), text("damage"), flag("ended", required=True), integer("exit_code"),
         time("started_at"), time("added_at", required=True), time("grown_at"), time("delivered_at"),
     ),
