@@ -11,6 +11,7 @@ The order of writes, and what a crash leaves at each point:
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -63,6 +64,7 @@ class FollowedLog:
         self._again = self._held = row.rows  # rows that the lake has and that are read once more
         self._told_through = -1  # the last step that the lake has from elsewhere, of the history that this log tells
         self._damages: list[Damage] = []
+        self._cut: Damage | None = None  # what the log ends with, if that is no whole record and nobody writes it
         self._before: HeldBefore | None = None
         self._files: SavedFiles | None = None
         self._links: list[tuple[str, Direction]] = []
@@ -102,8 +104,13 @@ class FollowedLog:
 
     def _read(self, *, is_whole: bool, passed: Callable[[int], None]) -> Iterator[None]:
         """Read on; yields whenever so many rows wait that they are to be committed."""
+        self._cut = None
         with copy_of(self._lake.home, self.row.log).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
             for frame in read_frames(file, self._offset, is_whole=is_whole):
+                if isinstance(frame, Damage) and frame.end == size:
+                    self._cut = frame  # if its writer only slept, the rest is still to come
+                    return
                 if isinstance(frame, Damage):
                     self._note(frame)
                 else:
@@ -146,10 +153,11 @@ class FollowedLog:
         lines = tuple(msgspec.structs.replace(line, number=line.number + before.lines) for line in drained.console)
         taken = [*files.due(log, ended=ended), *(files.made(log, log.last_at or changed_at) if ended else ())]
         artifacts = self._logged(changed_at)
-        first = self._damages[0] if self._damages else None
+        damages = [*self._damages, *([self._cut] if self._cut is not None else [])]
+        first = damages[0] if damages else None
         row = msgspec.structs.replace(
             self.row, bytes=self._offset, rows=log.rows, console_lines=before.lines, event_rows=before.events,
-            damaged=len(self._damages) + log.unreadable, ended=ended, exit_code=log.exit_code, grown_at=changed_at,
+            damaged=len(damages) + log.unreadable, ended=ended, exit_code=log.exit_code, grown_at=changed_at,
             damage=f"{first.end - first.start} bytes from {first.start} on: {first.reason}" if first else None,
             delivered_at=None,
         )  # fmt: skip

@@ -69,3 +69,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
         cli = Cli(folder=tmp_path_factory.mktemp("machine")).at(sandbox).configure("team/proj")
         cli("add", str(folder / "wandb"), code=0)
         yield Trained(folder=folder, cli=cli)
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """A machine of this test's own."""
+    return Cli(folder=tmp_path)
