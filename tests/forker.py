@@ -12,8 +12,11 @@ import resource
 import sys
 from pathlib import Path
 
+import mirror.cli.commands.add  # noqa: F401 - so that children need not
+from mirror.cli import main as main_program
 from mirror.errors import MirrorError
 from mirror.layout import Home
+from mirror.offline import intake
 from tests.check.test_repair import mend
 from tests.mirroring import Mirror
 from tests.store.maintained import tidy
@@ -65,7 +68,20 @@ def repair(mirror: Mirror) -> int:
     return 9 if mend(mirror).left else 0
 
 
-JOBS = {"pull": pull, "maintain": maintenance, "repair": repair}
+def add(mirror: Mirror) -> int:
+    """`wandb-mirror add` of the folder that stands for the source, with a commit each few rows."""
+    intake.ROWS_AT_ONCE = 100
+    sys.argv = ["wandb-mirror", "--home", str(mirror.home.root), "add", mirror.sources[0]]
+    with open(os.devnull, "r+", encoding="utf-8") as nothing:  # noqa: PTH123 -- as streams are opened
+        sys.stdin = sys.stdout = nothing  # the others are for requests and answers
+        try:
+            main_program()
+        except SystemExit as end:
+            return int(end.code or 0)
+    return 0
+
+
+JOBS = {"pull": pull, "maintain": maintenance, "repair": repair, "add": add}
 
 
 if __name__ == "__main__":

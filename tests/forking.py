@@ -21,7 +21,7 @@ class Forker:
     Args:
         sandbox: the server.
         home: where it is mirrored to.
-        source: `entity/project`.
+        source: `entity/project`; of an "add" the folder.
         policy: of the source.
         settings: of the pull.
     """
@@ -42,7 +42,7 @@ class Forker:
         return self.do("pull", kill_after_s=kill_after_s, file_size=file_size)
 
     def do(self, job: str, *, kill_after_s: float | None = None, file_size: int = 0) -> int:
-        """One "pull", "maintain" or "repair"; the exit code, or minus the signal."""
+        """One "pull", "maintain", "repair" or "add"; the exit code, or minus the signal."""
         given, taken = self._process.stdin, self._process.stdout
         assert given is not None
         assert taken is not None

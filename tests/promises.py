@@ -419,6 +419,26 @@ PROMISES = (
             "cli/test_code.py": ("test_the_program_is_printed_byte_for_byte",),
         },
     ),
+    Promise(
+        "offline-runs",
+        "A run that was trained without a server is here as it was logged: whole, once, whatever becomes of its log.",
+        {
+            "offline/test_equals_wandb_sync.py": ("test_tables_are_equal", "test_documents_are_equal"),
+            "offline/test_damaged_logs.py": (
+                "test_a_flipped_bit_at_any_boundary_costs_the_record_that_it_hit",
+                "test_a_log_that_grows_is_read_once_however_its_writes_fall",
+            ),
+            "offline/test_adding.py": (
+                "test_a_log_that_is_added_again_from_elsewhere_or_as_a_copy_is_the_same",
+                "test_what_was_added_stays_when_its_folder_is_removed_or_its_log_shrinks",
+            ),
+            "offline/test_killed_adding.py": ("test_an_add_that_is_killed_anywhere_ends_equal_to_one_that_was_not",),
+            "offline/test_reading.py": (
+                "test_a_run_in_two_folders_is_one_whose_steps_go_on",
+                "test_a_run_that_was_killed_has_every_row_that_reached_the_disk",
+            ),
+        },
+    ),
 )
 
 

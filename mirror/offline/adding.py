@@ -36,6 +36,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     default_entity: str | None = None  # of a log that names none
     online: bool = False  # also those of runs that had a server
     synced: bool = False  # also those that `wandb sync` is done with
+    home: str | None = None  # the mirror's own folder, whose copies are no logs of anybody's
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,8 +60,9 @@ def candidates(wanted: Wanted, known: Iterable[OfflineLog], now: dt.datetime) ->
         ConfigError: a path is not there, or is no log.
     """
     by_log = {row.log: row for row in known}
+    home = None if wanted.home is None else Path(wanted.home)
     named = {Path(os.path.abspath(Path(path).expanduser())) for path in wanted.paths}
-    result = [_candidate(found, wanted, by_log, named, now) for found in find_logs(wanted.paths)]
+    result = [_candidate(found, wanted, by_log, named, now) for found in find_logs(wanted.paths, home)]
     return sorted(result, key=lambda one: (one.row.started_at or one.row.added_at) if one.row else now)
 
 

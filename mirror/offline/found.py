@@ -12,6 +12,7 @@ from mirror.errors import ConfigError
 
 SUFFIX = ".wandb"
 SYNCED = ".synced"  # what `wandb sync` puts behind the name of a log that it is done with
+_OF_ONE_RUN = ("offline-run-", "run-")  # how the SDK names a folder in which there is nothing more to find
 DEEPEST = 12  # folders below one that is named
 
 
@@ -28,20 +29,22 @@ class FoundLog(msgspec.Struct, frozen=True, kw_only=True):
         return self.path.parent / "files"
 
 
-def find_logs(paths: Sequence[str | os.PathLike[str]]) -> Iterator[FoundLog]:
+def find_logs(paths: Sequence[str | os.PathLike[str]], home: Path | None = None) -> Iterator[FoundLog]:
     """The logs in files and folders, each once, however many names lead to it.
 
     Args:
         paths: a log, the folder of a run, or any folder above; in folders, links are followed to logs and not further.
+        home: the mirror's own folder, whose copies are not found below another.
 
     Raises:
         ConfigError: a path is not there, or is no log.
     """
     seen: set[Path] = set()
+    own = None if home is None else home.resolve()
     for named in paths:
         path = Path(named).expanduser()
         if path.is_dir():
-            logs: Iterator[Path] = _below(path, 0)
+            logs: Iterator[Path] = _below(path, 0, own)
         elif path.suffix == SUFFIX and path.is_file():
             logs = iter((path,))
         elif path.exists():
@@ -60,7 +63,7 @@ def _found(path: Path) -> FoundLog:
     return FoundLog(path=path, is_online=name.startswith("run-"), is_synced=path.with_name(path.name + SYNCED).exists())
 
 
-def _below(folder: Path, depth: int) -> Iterator[Path]:
+def _below(folder: Path, depth: int, own: Path | None) -> Iterator[Path]:
     """The logs in a folder, else those further below; a folder that cannot be read has none."""
     try:
         with os.scandir(folder) as entries:
@@ -69,10 +72,11 @@ def _below(folder: Path, depth: int) -> Iterator[Path]:
         return
     logs = [Path(entry.path) for entry in there if entry.name.endswith(SUFFIX) and entry.is_file()]
     yield from logs
-    if logs or depth == DEEPEST:
+    if (logs and folder.name.startswith(_OF_ONE_RUN)) or depth == DEEPEST:
         return
     for entry in there:
         if entry.is_dir(follow_symlinks=False):
-            yield from _below(Path(entry.path), depth + 1)
+            if own is None or entry.name != own.name or Path(entry.path).resolve() != own:
+                yield from _below(Path(entry.path), depth + 1, own)
         elif entry.is_symlink() and entry.is_dir():
             yield from (Path(inner) for inner in sorted(Path(entry.path).glob(f"*{SUFFIX}")))

@@ -15,7 +15,7 @@ from mirror.store.read.artifacts import held_links
 from mirror.store.read.files import held_files
 from mirror.store.read.held_runs import held_runs, with_held
 from mirror.store.read.histories import held_histories
-from mirror.store.read.offline import rows_held
+from mirror.store.read.offline import events_held, history_keys_held, last_step, rows_held
 from mirror.store.read.runs import read_documents
 from mirror.texts.values import dump_strict, parse_lenient
 
@@ -25,8 +25,10 @@ class HeldBefore(msgspec.Struct, frozen=True, kw_only=True):
 
     is_held: bool
     rows: int  # of its history, those of the log left out
+    last_step: int  # of its history; -1: there is none
     lines: int  # of its console, before those of the log
-    events: int  # rows of its system metrics, before those of the log
+    events: int  # of its rows of system metrics, before those of the log
+    history_keys: str | None  # JSON text, as the server has it
     config: str | None  # JSON texts, as the server has them
     summary: str | None
     files: Mapping[str, HeldFile]
@@ -43,19 +45,21 @@ def held_before(lake: Lake, row: OfflineLog, *, is_same: bool) -> HeldBefore:
     """
     path, key = row.run_path, row.run_path.key
     if not held_runs(lake, key, [path.run_id]):
-        return HeldBefore(is_held=False, rows=0, lines=0, events=0, config=None, summary=None, files={}, links=())
+        return HeldBefore(
+            is_held=False, rows=0, last_step=-1, lines=0, events=0, history_keys=None, config=None, summary=None,
+            files={}, links=(),
+        )  # fmt: skip
     documents = read_documents(lake, key, [path.run_id])[path.run_id]
-    streams = held_histories(lake, key, [path.run_id])[path.run_id]
-    lines, events = 0 if streams.last_console_number is None else streams.last_console_number + 1, streams.event_rows
-    if row.bytes:
-        lines, events = row.console_lines, row.event_rows
-    elif is_same:
-        lines = events = 0
+    last_line = held_histories(lake, key, [path.run_id])[path.run_id].last_console_number
+    lines = row.console_lines if row.bytes else 0 if is_same or last_line is None else last_line + 1
+    last = last_step(lake, path)
     return HeldBefore(
         is_held=True,
+        last_step=-1 if last is None else last,
+        events=row.event_rows if row.bytes else 0 if is_same else events_held(lake, path),
+        history_keys=history_keys_held(lake, path),
         rows=0 if is_same else rows_held(lake, path) - row.rows,
         lines=lines,
-        events=events,
         config=documents.config,
         summary=documents.summary,
         files=held_files(lake, key, [path.run_id]).get(path.run_id, {}),

@@ -11,6 +11,7 @@ The order of writes, and what a crash leaves at each point:
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -59,11 +60,12 @@ class FollowedLog:
         self._lake, self._now = lake, now
         self._objects = Objects(lake.home)
         self._path = row.run_path
-        self._log = RunLog(self._place)
+        self._log = RunLog(self._place, self._is_new_row)
         self._offset = 0  # of the copy, behind what was read
-        self._again = row.rows  # rows that the lake has and that are read once more
+        self._again = self._held = row.rows  # rows that the lake has and that are read once more
         self._told_through = -1  # the last step that the lake has from elsewhere, of the history that this log tells
         self._damages: list[Damage] = []
+        self._cut: Damage | None = None  # what the log ends with, if that is no whole record and nobody writes it
         self._before: HeldBefore | None = None
         self._files: SavedFiles | None = None
         self._links: list[tuple[str, Direction]] = []
@@ -103,8 +105,13 @@ class FollowedLog:
 
     def _read(self, *, is_whole: bool, passed: Callable[[int], None]) -> Iterator[None]:
         """Read on; yields whenever so many rows wait that they are to be committed."""
+        self._cut = None
         with copy_of(self._lake.home, self.row.log).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
             for frame in read_frames(file, self._offset, is_whole=is_whole):
+                if isinstance(frame, Damage) and frame.end == size:
+                    self._cut = frame  # if its writer only slept, the rest is still to come
+                    return
                 if isinstance(frame, Damage):
                     self._note(frame)
                 else:
@@ -135,6 +142,9 @@ class FollowedLog:
         self.row = msgspec.structs.replace(self.row, first_step=last + 1 - step)
         return self.row.first_step
 
+    def _is_new_row(self, step: int) -> bool:
+        return self._log.rows >= self._held and step > self._told_through
+
     def _commit(self, *, ended: bool, changed_at: dt.datetime) -> None:
         """One commit of what was read and is not in the lake."""
         log, before, files = self._log, *self._prepared()
@@ -144,17 +154,21 @@ class FollowedLog:
         lines = tuple(msgspec.structs.replace(line, number=line.number + before.lines) for line in drained.console)
         taken = [*files.due(log, ended=ended), *(files.made(log, log.last_at or changed_at) if ended else ())]
         artifacts = self._logged(changed_at)
-        first = self._damages[0] if self._damages else None
+        damages = [*self._damages, *([self._cut] if self._cut is not None else [])]
+        first = damages[0] if damages else None
         row = msgspec.structs.replace(
             self.row, bytes=self._offset, rows=log.rows, console_lines=before.lines, event_rows=before.events,
-            damaged=len(self._damages) + log.unreadable, ended=ended, exit_code=log.exit_code, grown_at=changed_at,
+            damaged=len(damages) + log.unreadable, ended=ended, exit_code=log.exit_code, grown_at=changed_at,
             damage=f"{first.end - first.start} bytes from {first.start} on: {first.reason}" if first else None,
             delivered_at=None,
         )  # fmt: skip
-        last = log.last_step if log.rows else None
+        last = max(before.last_step, log.last_step) if log.rows else None
+        events = None
+        if len(log.events) != self._events:
+            events = (*(None,) * (before.events + self._events), *log.events[self._events :])
         contents = ContentChanges(
             run_id=self._path.run_id, files=tuple(taken), console=lines or None, console_partial=True,
-            events=self._new_events(before), artifacts=tuple(self._links),
+            events=events, artifacts=tuple(self._links),
             history=HistoryChange(tail=tuple(rows), last_step=last, missing=None if ended else STILL_ACTIVE),
         )  # fmt: skip
         changes = Changes(
@@ -163,11 +177,6 @@ class FollowedLog:
         )  # fmt: skip
         commit(self._lake, changes, [contents], artifacts, objects=self._objects)
         self.row, self._events, self._is_new = row, len(log.events), False
-
-    def _new_events(self, before: HeldBefore) -> tuple[str | None, ...] | None:
-        """The rows of system metrics that are new, at their places among those that are held."""
-        new = self._log.events[self._events :]
-        return (*[None] * (before.events + self._events), *new) if new else None
 
     def _prepared(self) -> tuple[HeldBefore, SavedFiles]:
         """What was there before, looked up once."""
@@ -211,6 +220,7 @@ class FollowedLog:
     def _run(self, before: HeldBefore, *, ended: bool, changed_at: dt.datetime) -> RunRecord:
         """The run as the lake gets it."""
         log, texts = self._log, self._log.texts
+        keys = log.keys.over(before.history_keys, max(before.last_step, log.last_step))
         untold = {*_UNTOLD, *(name for name in _MAY_TELL if name not in texts)}
         alive_at = max(filter(None, (log.last_at, None if ended else changed_at)), default=changed_at)
         run = RunRecord(
@@ -220,7 +230,7 @@ class FollowedLog:
             notes=texts.get("notes"), description=None, commit=texts.get("commit"), user=None, user_name=None,
             read_only=None, project_internal_id=None, created_at=None, created_at_text=None, heartbeat_at=alive_at,
             heartbeat_at_text=_wire(alive_at), updated_at=None, updated_at_text=None, host=texts.get("host"),
-            history_line_count=before.rows + log.rows, history_keys_text=log.history_keys_text,
+            history_line_count=before.rows + log.rows, history_keys_text=keys,
             config_text=merged(before.config, log.config_text), summary_text=merged(before.summary, log.summary_text),
             system_metrics_text=log.system_metrics_text, origin=OFFLINE, fingerprint=OFFLINE,
             untold=frozenset({*untold, "created_at_text", *(() if log.tags else ("tags",))}),

@@ -60,7 +60,7 @@ def command(
     viewer = read_viewer(setting.home)
     wanted = Wanted(
         paths=paths, entity=entity, project=project, default_entity=_entity(setting, viewer.entity if viewer else None),
-        online=online, synced=synced,
+        online=online, synced=synced, home=str(setting.home.root),
     )  # fmt: skip
     if dry_run:
         return _told(_planned(setting, wanted), as_json=as_json, dry_run=True)
@@ -140,7 +140,7 @@ def _told(found: list[Candidate], *, as_json: bool, dry_run: bool) -> int:
 
 def _line(row: OfflineLog) -> str:
     state = ("ended" if row.exit_code is not None else "broke off") if row.ended else "goes on"
-    damage = f", {plural(row.damaged, 'damaged stretch')}: {row.damage}" if row.damaged else ""
+    damage = f", {plural(row.damaged, 'damaged place')}: {row.damage}" if row.damaged else ""
     return f"{visible(str(row.run_path))}  {plural(row.rows, 'row')}, {size(row.bytes)}, {state}{damage}"
 
 

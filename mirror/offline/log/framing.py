@@ -6,16 +6,17 @@ middle or the last part of one. Fewer than seven bytes at the end of a block are
 
 A file that is still written ends anywhere. What ends in the middle of a record is left for the next time, unless the
 file is known to be whole. A damaged chunk costs its record: the reader goes on with the next chunk if that one is
-sound, else with the next block.
+sound, else with the next sound one of the block, else with the next block.
 
 Source: core/pkg/leveldb/record.go and core/internal/transactionlog of W&B's SDK.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import msgspec
@@ -27,6 +28,7 @@ HEADER = b":W&B\xe1\xbe\x00"  # identity, magic number 0xBEE1, version 0
 MOST = 512 * 1024 * 1024  # bytes of one record; W&B's own limit for a message is 2 GiB
 _CHUNK = struct.Struct("<IHB")
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+_KINDS = re.compile(b"[\1-\4]")
 _AT_ONCE = 32 * BLOCK  # bytes that are read at once
 
 
@@ -54,6 +56,32 @@ class _Chunk(msgspec.Struct, frozen=True):
     end: int
     kind: int
     content: bytes
+
+
+def framed(contents: Iterable[bytes], at: int) -> Iterator[bytes]:
+    """Records as they stand in a log; a piece each.
+
+    Args:
+        contents: of the records, in order.
+        at: how long the log is so far; 0 writes the header of a new one before the first record.
+    """
+    if at == 0:
+        yield HEADER
+        at = len(HEADER)
+    for content in contents:
+        pieces: list[bytes | memoryview] = []
+        rest, kind_before = memoryview(content), 0
+        while rest or not kind_before:
+            room = BLOCK - at % BLOCK
+            if room < _CHUNK.size:
+                pieces.append(bytes(room))
+                at, room = at + room, BLOCK
+            part, rest = rest[: room - _CHUNK.size], rest[room - _CHUNK.size :]
+            kind = (_MIDDLE if rest else _LAST) if kind_before else (_FIRST if rest else _FULL)
+            check = zlib.crc32(part, zlib.crc32(bytes((kind,))))
+            pieces += (_CHUNK.pack(check, len(part), kind), part)
+            at, kind_before = at + _CHUNK.size + len(part), kind
+        yield b"".join(pieces)
 
 
 def read_frames(file: BinaryIO, start: int = 0, *, is_whole: bool) -> Iterator[Frame | Damage]:
@@ -155,10 +183,19 @@ def _chunk(window: bytes, base: int, at: int, limit: int) -> _Chunk | str:
 
 
 def _behind(window: bytes, base: int, at: int, limit: int) -> int:
-    """Where to go on behind damage: with the chunk that its length leads to, if it is sound, else with the block."""
+    """Where to go on behind damage: with the chunk that its length leads to, if it is sound; else, since the length may
+    be what is damaged, with the next place of the block where a sound one begins; else with the next block.
+    """
+    if at + _CHUNK.size > limit:
+        return limit
     place = at - base
-    if at + _CHUNK.size <= limit:
-        following = at + _CHUNK.size + int.from_bytes(window[place + 4 : place + 6], "little")
-        if following < limit and isinstance(_chunk(window, base, following, limit), _Chunk):
-            return following
+    following = at + _CHUNK.size + int.from_bytes(window[place + 4 : place + 6], "little")
+    if following <= limit < following + _CHUNK.size and not any(window[following - base : limit - base]):
+        return limit
+    if following < limit and isinstance(_chunk(window, base, following, limit), _Chunk):
+        return following
+    for kind in _KINDS.finditer(window, place + _CHUNK.size, limit - base):
+        begin = base + kind.start() - _CHUNK.size + 1
+        if begin > at and isinstance(_chunk(window, base, begin, limit), _Chunk):
+            return begin
     return limit

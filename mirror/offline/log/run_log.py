@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ import msgspec
 
 from mirror.offline.log.config_document import merged_metric, new_environment, new_telemetry, spell_config
 from mirror.offline.log.console import Console
+from mirror.offline.log.history_keys import HistoryKeys
 from mirror.offline.log.messages import parse_record
 from mirror.offline.log.trees import Tree, path_of, put, put_within, remove, spell, tree_of
 from mirror.records.console import ConsoleLine
@@ -54,9 +54,14 @@ class RunLog:
     Args:
         place: asked once, with the step and the time (seconds, as JSON) of the first row: what is to be added to the
             steps of all rows, since a run that goes on without a server begins to count anew.
+        counts: asked with the step of each row, whether `keys` is to count it.
     """
 
-    def __init__(self, place: Callable[[int, str | None], int] = lambda _, __: 0) -> None:
+    def __init__(
+        self,
+        place: Callable[[int, str | None], int] = lambda _, __: 0,
+        counts: Callable[[int], bool] = lambda _: True,
+    ) -> None:
         self.names: LogNames | None = None
         self.texts: dict[str, str] = {}  # display_name, notes, group, job_type, sweep, host, program, commit, remote
         self.tags: tuple[str, ...] = ()
@@ -77,10 +82,10 @@ class RunLog:
         self.rows = 0  # of the history
         self.last_step = -1
         self.unreadable = 0  # records that are no messages of W&B's
-        self._place = place
+        self.keys = HistoryKeys()
+        self._place, self._counts = place, counts
         self._first_step: int | None = None
-        self._began_ns = 0  # since the epoch
-        self._kinds: dict[str, Counter[str]] = {}
+        self._started_ns: int | None = None
         self._history: list[TailRow] = []
         self._console = Console()
 
@@ -117,15 +122,6 @@ class RunLog:
         return spell(self.summary | {STEP: str(self.last_step)} if self.rows else self.summary)
 
     @property
-    def history_keys_text(self) -> str:
-        """The keys of the history, as `historyKeys` of W&B's lists them: how often each was a number, a text, …."""
-        keys = {
-            key: {"typeCounts": [{"type": kind, "count": count} for kind, count in kinds.items()]}
-            for key, kinds in self._kinds.items()
-        }
-        return json.dumps({"sets": [], "keys": keys, "lastStep": self.last_step}, ensure_ascii=False)
-
-    @property
     def system_metrics_text(self) -> str | None:
         """The last values of the system metrics."""
         if not self.events:
@@ -144,8 +140,9 @@ class RunLog:
         self.telemetry.MergeFrom(run.telemetry)
         if self.names is not None:
             return
-        started = time_of(run.start_time) if run.HasField("start_time") else None
-        self._began_ns = _nanoseconds(run.start_time)
+        started = None
+        if run.HasField("start_time"):
+            started, self._started_ns = time_of(run.start_time), _nanoseconds(run.start_time)
         self.names = LogNames(entity=run.entity, project=run.project, run_id=run.run_id, started_at=started)
         self._saw(started)
         if run.HasField("branch_point"):
@@ -164,6 +161,8 @@ class RunLog:
         for item in changes.update:
             if item.value_json and (path := path_of(item)):
                 put(self.summary, path, item.value_json)
+                if path == (STEP,) and self._first_step and item.value_json.isdigit():
+                    self.summary[STEP] = str(int(item.value_json) + self._first_step)
         for item in changes.remove:
             if path := path_of(item):
                 remove(self.summary, path)
@@ -179,21 +178,17 @@ class RunLog:
             self._first_step = self._place(step, at if isinstance(at, str) else None)
         step += self._first_step
         row[STEP] = str(step)
-        for key, value in row.items():
-            kinds = self._kinds.get(key)
-            if kinds is None:
-                kinds = self._kinds[key] = Counter()
-            kinds[_kind(value)] += 1
+        if self._counts(step):
+            self.keys.see(row)
         self.rows += 1
         self.last_step = max(self.last_step, step)
         self._history.append(TailRow(step=step, row=spell(row)))
 
     def _take_stats(self, stats: Any) -> None:
-        at = time_of(stats.timestamp)
-        self._saw(at)
-        began, now = self._began_ns, _nanoseconds(stats.timestamp)
-        row = {"_wandb": "true", "_timestamp": repr(stats.timestamp.seconds + stats.timestamp.nanos / 1e9)}
-        row["_runtime"] = repr((now - began) / 1e9) if began else "0"
+        self._saw(time_of(stats.timestamp))
+        at = _nanoseconds(stats.timestamp)
+        row = {"_wandb": "true", "_timestamp": _seconds(at)}
+        row["_runtime"] = _seconds(at - self._started_ns) if self._started_ns is not None else "0"
         self.events.append(
             spell(row | {f"system.{item.key}": item.value_json for item in stats.item if item.value_json})
         )
@@ -249,15 +244,12 @@ def time_of(timestamp: Any) -> dt.datetime:
 
 
 def _nanoseconds(timestamp: Any) -> int:
-    """Since the epoch."""
-    return int(timestamp.seconds) * 1_000_000_000 + int(timestamp.nanos)
+    return int(timestamp.seconds) * 10**9 + int(timestamp.nanos)
 
 
-_KINDS = {'"': "string", "[": "list", "{": "map", "t": "boolean", "f": "boolean", "n": "nil"}
-
-
-def _kind(value: str | Tree) -> str:
-    return "map" if isinstance(value, dict) else _KINDS.get(value[0], "number")
+def _seconds(nanoseconds: int) -> str:
+    """Seconds as W&B's SDK comes to them: whole ones, and the rest as a part of one."""
+    return repr(nanoseconds // 10**9 + nanoseconds % 10**9 / 1e9)
 
 
 def _is_number(text: str) -> bool:

@@ -66,3 +66,15 @@ def last_step(lake: Queryable, run: RunPath) -> int | None:
     """The highest step of a run's history that is held."""
     rows = lake.rows(f"SELECT last_step_held FROM lake.completeness WHERE {IN_PROJECT} AND run_id = ?", list(run))
     return rows[0][0] if rows else None
+
+
+def events_held(lake: Queryable, run: RunPath) -> int:
+    """Rows of a run's system metrics that are held."""
+    rows = lake.rows(f"SELECT max(number) FROM lake.system_metrics WHERE {IN_PROJECT} AND run_id = ?", list(run))
+    return 0 if rows[0][0] is None else rows[0][0] + 1
+
+
+def history_keys_held(lake: Queryable, run: RunPath) -> str | None:
+    """`historyKeys` of a run as it is held, a JSON text."""
+    rows = lake.rows(f"SELECT history_keys FROM lake.runs WHERE {IN_PROJECT} AND run_id = ?", list(run))
+    return rows[0][0] if rows else None

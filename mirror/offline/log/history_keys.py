@@ -1,0 +1,120 @@
+"""Which keys a history has, as W&B's server tells it in `historyKeys`: types, how often each, and the last numbers.
+
+Maps are flattened to dotted keys; one with a `_type` is one value of that type, and so is a list.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from mirror.offline.log.trees import Tree
+from mirror.texts.values import dump_strict, parse_lenient
+
+NO_NUMBER = -1.7976931348623157e308  # the last number of a key that has none, as W&B has it
+_KINDS = {'"': "string", "[": "list", "t": "bool", "f": "bool", "n": "nil"}  # by how a JSON text begins
+
+
+class HistoryKeys:
+    """The keys of the rows that were seen."""
+
+    def __init__(self) -> None:
+        self._facts: dict[str, _Key] = {}
+
+    def see(self, row: Tree) -> None:
+        """Count the values of a row."""
+        for key, value in row.items():
+            self._see(key, value)
+
+    def over(self, before: str | None, last_step: int) -> str:
+        """The document, as JSON text.
+
+        Args:
+            before: the one of the rows before those that were seen; None: there are none.
+            last_step: the highest step of all.
+        """
+        held = parse_lenient(before)
+        keys = held.get("keys") if isinstance(held, dict) else None
+        told: dict[str, Any] = dict(keys) if isinstance(keys, dict) else {}
+        for key, facts in self._facts.items():
+            told[key] = facts.over(told.get(key))
+        return dump_strict({"sets": [], "keys": told, "lastStep": last_step})
+
+    def _see(self, key: str, value: str | Tree) -> None:
+        if not isinstance(value, str):
+            if isinstance(kind := value.get("_type"), str):
+                self._facts.setdefault(key, _Key()).counts[str(parse_lenient(kind))] += 1
+                return
+            for inner, below in value.items():
+                self._see(f"{key}.{inner}", below)
+        elif value[0] != "{":
+            facts = self._facts.get(key)
+            if facts is None:
+                facts = self._facts[key] = _Key()
+            kind = _KINDS.get(value[0], "number")
+            facts.counts[kind] += 1
+            if kind == "number":
+                facts.see_number(value)
+        else:
+            self._see_map(key, parse_lenient(value))
+
+    def _see_map(self, key: str, value: Any) -> None:
+        kind = value.get("_type") if isinstance(value, dict) else None
+        if isinstance(kind, str):
+            self._facts.setdefault(key, _Key()).counts[kind] += 1
+        elif not value:
+            self._facts.setdefault(key, _Key()).counts["map"] += 1
+        elif isinstance(value, dict):
+            for inner, below in value.items():
+                self._see(f"{key}.{inner}", dump_strict(below))
+
+
+class _Key:
+    """What is known of one key."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.rises = True
+        self.first: float | None = None
+        self.last: float | None = None
+        self.spelled = "null"  # the last one
+
+    def see_number(self, text: str) -> None:
+        try:
+            number = float(text)
+        except ValueError:
+            return
+        if number != number:  # NaN is no number here
+            return
+        if self.last is None:
+            self.first = number
+        elif number < self.last:
+            self.rises = False
+        self.last, self.spelled = number, text
+
+    def over(self, before: Any) -> dict[str, Any]:
+        held = before if isinstance(before, dict) else {"typeCounts": [], "monotonic": True, "previousValue": NO_NUMBER}
+        last = _number(held.get("previousValue"))
+        counts = self.counts.copy()
+        others = []
+        for counted in _dicts(held.get("typeCounts")):
+            kind, count = counted.get("type"), counted.get("count")
+            if isinstance(kind, str) and isinstance(count, int):
+                counts[kind] += count
+            else:
+                others.append(counted)
+        told: dict[str, Any] = {"typeCounts": [*others, *({"type": kind, "count": counts[kind]} for kind in counts)]}
+        if held.get("monotonic") is True and self.rises and (self.first is None or self.first >= last):
+            told["monotonic"] = True
+        return told | {"previousValue": last if self.last is None else parse_lenient(self.spelled)}
+
+
+def _number(told: Any) -> int | float:
+    """A number that may be infinite, which JSON has as a text."""
+    if isinstance(told, int | float):
+        return told
+    return float(told) if told in ("Infinity", "-Infinity") else NO_NUMBER
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
