@@ -18,6 +18,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 try:
     import fcntl
@@ -82,6 +83,28 @@ def write_replace(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def write_stream(path: Path, content: BinaryIO, *, mode: int = 0o600) -> None:
+    """`write_replace` with what a stream has, piece by piece; what it raises is raised, and nothing changed.
+
+    Raises:
+        OSError: nothing changed at `path`; no temporary file is left.
+    """
+    temporary = path.with_name(f"{TMP_PREFIX}{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            while piece := content.read(1 << 20):
+                file.write(piece)
+            file.flush()
+            sync_descriptor(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 

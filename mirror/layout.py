@@ -136,6 +136,11 @@ class Home:
         return self.root / "offline"
 
     @property
+    def recordings(self) -> Path:
+        """Folder of the runs whose processes trained against the gateway, each a folder as the SDK writes them."""
+        return self.offline / "recorded"
+
+    @property
     def watch(self) -> Path:
         """Folder of what the daemon remembers of its watch folders: JSON, a file each."""
         return self.root / "watch"

@@ -12,6 +12,7 @@ from typing import Self, TypeVar
 from mirror.gateway.addresses import Addresses
 from mirror.gateway.memory import NOT_KEPT, SMALL, CommitMemory, NewestCommit, Queue, Waiting
 from mirror.gateway.seen import SeenRun, SeenRuns
+from mirror.gateway.training import Trainings
 from mirror.gateway.watch import Watch
 from mirror.records.operations import LogArtifact
 from mirror.run.pending.local import LocalMirror
@@ -34,6 +35,7 @@ class Shared:
     queue: Queue
     seen: SeenRuns
     limits: PageLimits
+    trainings: Trainings
     read_only: bool = False  # whether every change is refused
 
 
@@ -51,6 +53,7 @@ class RequestContext:
         self.mirror = shared.mirror
         self.limits = shared.limits
         self.read_only = shared.read_only
+        self.trainings = shared.trainings
         self.seen = shared.seen
         self.told: list[Callable[[], Iterable[SeenRun]]] = []  # what the answer tells of runs, once it is whole
         self.addresses = addresses

@@ -31,7 +31,7 @@ from mirror.gateway.context import RequestContext, Shared
 from mirror.gateway.cost import DEAR, cost_of, too_dear
 from mirror.gateway.memory import CommitMemory, NewestCommit, Queue
 from mirror.gateway.seen import SeenRuns
-from mirror.gateway.training import TrainingRefused
+from mirror.gateway.training import TrainingRefused, Trainings
 from mirror.gateway.watch import Ended, Watch, watch_all
 from mirror.run.pending.local import LocalMirror
 from mirror.wandb_protocol.documents import RefusedDocument, checked_document
@@ -91,10 +91,11 @@ class Engine:
 
     Args:
         mirror: the home.
+        trainings: of processes that train against the gateway.
         read_only: refuse every change.
     """
 
-    def __init__(self, mirror: LocalMirror, *, read_only: bool = False) -> None:
+    def __init__(self, mirror: LocalMirror, trainings: Trainings, *, read_only: bool = False) -> None:
         self._shared = Shared(
             mirror=mirror,
             memory=CommitMemory(),
@@ -102,6 +103,7 @@ class Engine:
             queue=Queue(mirror),
             seen=SeenRuns(),
             limits=PAGE_LIMITS,
+            trainings=trainings,
             read_only=read_only,
         )
         self._large = threading.Lock()  # held by the one large answer that is being made

@@ -8,6 +8,7 @@ from typing import Any
 from mirror.errors import NotMirrored
 from mirror.gateway.context import RequestContext, context
 from mirror.gateway.runs import RunBatch, RunNode
+from mirror.gateway.training import READ_ONLY
 from mirror.records.addresses import RunPath
 from mirror.store.read.runs import runs_by_storage_id
 from mirror.texts.typed_paths import in_shell
@@ -17,7 +18,6 @@ from mirror.wandb_protocol.wire import typed_id, typed_parts
 
 QUEUED_RUN = "QueuedRun"
 MOST_RUNS = 10_000  # that one change may be of
-READ_ONLY = "this gateway is read-only: nothing can be changed through it"
 
 Change = Callable[[RequestContext, dict[str, Any]], dict[str, Any]]
 

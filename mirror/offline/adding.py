@@ -144,6 +144,12 @@ class OfflineRuns:
         self._queue(followed.row)
         return followed.row
 
+    def use(self, lake: Lake) -> None:
+        """Go on with the lake of the same home, opened once more."""
+        self._lake = lake
+        for followed in self._followed.values():
+            followed.lake = lake
+
     def row_of(self, candidate: Candidate) -> OfflineLog | None:
         """What the lake has of a log that was taken; else the candidate's own row."""
         row = candidate.row

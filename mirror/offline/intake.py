@@ -57,7 +57,7 @@ class FollowedLog:
     ) -> None:
         self.row = row
         self.found = found
-        self._lake, self._now = lake, now
+        self.lake, self._now = lake, now
         self._objects = Objects(lake.home)
         self._path = row.run_path
         self._log = RunLog(self._place, self._is_new_row)
@@ -86,7 +86,7 @@ class FollowedLog:
             StoreError: the home; the lake stays at its last commit.
         """
         before = self.row
-        bring_up(self._lake.home, self.row.log, self.found.path, passed)
+        bring_up(self.lake.home, self.row.log, self.found.path, passed)
         changed_at = self._changed_at()
         is_silent = self._now() - changed_at > SILENT
         for _ in self._read(is_whole=is_silent, passed=passed):
@@ -100,13 +100,13 @@ class FollowedLog:
         try:
             seen = self.found.path.stat()
         except OSError:  # its folder was cleaned away
-            seen = copy_of(self._lake.home, self.row.log).stat()
+            seen = copy_of(self.lake.home, self.row.log).stat()
         return dt.datetime.fromtimestamp(seen.st_mtime, dt.UTC)
 
     def _read(self, *, is_whole: bool, passed: Callable[[int], None]) -> Iterator[None]:
         """Read on; yields whenever so many rows wait that they are to be committed."""
         self._cut = None
-        with copy_of(self._lake.home, self.row.log).open("rb") as file:
+        with copy_of(self.lake.home, self.row.log).open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             for frame in read_frames(file, self._offset, is_whole=is_whole):
                 if isinstance(frame, Damage) and frame.end == size:
@@ -132,10 +132,10 @@ class FollowedLog:
         """What is added to the steps of this log: nothing, unless the run's history has that step of something else."""
         if self.row.rows:
             return self.row.first_step
-        last = last_step(self._lake, self._path)
+        last = last_step(self.lake, self._path)
         if last is None or step > last:
             return 0
-        told = time_at_step(self._lake, self._path, step)
+        told = time_at_step(self.lake, self._path, step)
         if at is not None and told == float(at):  # the very same row: the run came upstream some other way
             self._told_through = last
             return 0
@@ -175,13 +175,13 @@ class FollowedLog:
             key=self._path.key, at=self._now(), runs=(self._run(before, ended=ended, changed_at=changed_at),),
             logs=(row,), new=frozenset((self._path.run_id,)) if self._is_new else frozenset(),
         )  # fmt: skip
-        commit(self._lake, changes, [contents], artifacts, objects=self._objects)
+        commit(self.lake, changes, [contents], artifacts, objects=self._objects)
         self.row, self._events, self._is_new = row, len(log.events), False
 
     def _prepared(self) -> tuple[HeldBefore, SavedFiles]:
         """What was there before, looked up once."""
         if self._before is None or self._files is None:
-            self._before = held_before(self._lake, self.row, is_same=self._told_through >= 0)
+            self._before = held_before(self.lake, self.row, is_same=self._told_through >= 0)
             self._files = SavedFiles(self._objects, self.found.files, self._before.files)
             self._links = list(self._before.links)
             self._is_new = not self._before.is_held
@@ -192,7 +192,7 @@ class FollowedLog:
         changes: list[ArtifactChange] = []
         for artifact in self._log.artifacts[self._artifacts :]:
             entity, project = artifact.entity or self._path.entity, artifact.project or self._path.project
-            held = versions_of(self._lake, entity, project, artifact.name)
+            held = versions_of(self.lake, entity, project, artifact.name)
             same = next((found for found, _, digest in held if digest == artifact.digest), None)
             changes = [_without_aliases(change, artifact) for change in changes]
             if same is None:
@@ -235,7 +235,7 @@ class FollowedLog:
             system_metrics_text=log.system_metrics_text, origin=OFFLINE, fingerprint=OFFLINE,
             untold=frozenset({*untold, "created_at_text", *(() if log.tags else ("tags",))}),
         )  # fmt: skip
-        run = filled(self._lake, run)
+        run = filled(self.lake, run)
         started = self.row.started_at or self.row.added_at
         if run.created_at is None:
             run = msgspec.structs.replace(run, created_at=started, created_at_text=_wire(started))

@@ -81,6 +81,8 @@ class SavedFiles:
         if environment:
             made["wandb-metadata.json"] = json.dumps(environment, indent=2, ensure_ascii=False)
         for name, text in made.items():
+            if name in log.files:  # the process made it
+                continue
             content = text.encode(errors="surrogatepass")
             md5 = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
             if self._md5.get(name) == md5:

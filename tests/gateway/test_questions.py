@@ -16,6 +16,7 @@ from mirror.gateway.context import RequestContext, Shared
 from mirror.gateway.engine import Engine
 from mirror.gateway.memory import CommitMemory, NewestCommit, Queue, Stamp
 from mirror.gateway.seen import SeenRuns
+from mirror.gateway.training import Trainings
 from mirror.layout import Home
 from mirror.run.pending.local import LocalMirror
 from mirror.sandbox import Sandbox
@@ -66,7 +67,7 @@ class Asking:
 
     def forget(self) -> None:
         """Begin anew, with nothing read."""
-        self._engine = Engine(LocalMirror(self._place.home))
+        self._engine = Engine(LocalMirror(self._place.home), Trainings(LocalMirror(self._place.home)))
 
     def __call__(self, query: str, **variables: Any) -> dict[str, Any]:
         self.questions.clear()
@@ -161,6 +162,7 @@ def test_what_was_read_of_a_newer_commit_is_not_kept_for_an_older_one(place: Mir
     newest = NewestCommit(place.home)
     shared = Shared(
         mirror=local, memory=CommitMemory(), newest=newest, queue=Queue(local), seen=SeenRuns(), limits=PageLimits(),
+        trainings=Trainings(local),
     )  # fmt: skip
     addresses = Addresses(base_url="http://here", signer=signer(b"secret"))
     with RequestContext(shared, addresses) as now:

@@ -7,8 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
 from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -26,11 +27,13 @@ from mirror.gateway.http.hosts import is_own, is_own_origin, own_names
 from mirror.gateway.http.key import GatewayKey
 from mirror.gateway.http.served_bytes import Downloads, serve_object, serve_signed
 from mirror.gateway.http.uploads import Uploads
-from mirror.gateway.training import REFUSAL, STATUS
+from mirror.gateway.training import Trainings
+from mirror.records.addresses import RunPath
 from mirror.run.pending.local import LocalMirror
 from mirror.store.engine.freed_memory import give_back
+from mirror.typed import decode
 from mirror.wandb_protocol.credentials import key_in
-from mirror.wandb_protocol.errors import errors_object, json_body
+from mirror.wandb_protocol.errors import RequestRefused, errors_object, json_body
 
 THREADS = 4  # that execute documents; more would wait for one another
 _LARGE_BODY = 1024 * 1024  # bytes; parsed, they can take twenty times as many
@@ -73,9 +76,12 @@ class Gateway:
         hosts: frozenset[str] = frozenset(),
     ) -> None:
         self._mirror, self._key = mirror, key
-        self._engine = Engine(mirror, read_only=read_only)
+        self._trainings = Trainings(mirror, read_only=read_only)
+        self._engine = Engine(mirror, self._trainings, read_only=read_only)
         self._signer = signer(key.signing_secret)
-        self._uploads = Uploads(mirror, self._signer, most_bytes=upload_most_bytes, read_only=read_only)
+        self._uploads = Uploads(
+            mirror, self._signer, self._trainings, most_bytes=upload_most_bytes, read_only=read_only
+        )
         self._names = own_names() | hosts
         self._downloads = Downloads()
         self._turn: _Turns | None = None  # of the event loop that asks first
@@ -86,7 +92,7 @@ class Gateway:
                 Route("/artifacts/{path:path}", self._guarded(self._artifact), methods=["GET", "HEAD"]),
                 Route("/artifactsV2/{path:path}", self._guarded(self._artifact), methods=["GET", "HEAD"]),
                 Route(f"{ROOT}{{path:path}}", self._guarded(self._uploads.take, needs_key=False), methods=["PUT"]),
-                Route("/files/{run:path}/file_stream", self._guarded(_training), methods=["POST"]),
+                Route("/files/{run:path}/file_stream", self._guarded(self._stream), methods=["POST"]),
                 Route("/ready", self._guarded(_ready, needs_key=False), methods=["GET"]),
                 Route("/graphql", self._guarded(_posted_alone, needs_key=False), methods=[*_METHODS - {"POST"}]),
                 Route("/{rest:path}", self._guarded(_nothing), methods=[*_METHODS]),
@@ -170,6 +176,34 @@ class Gateway:
             give_back()
         return SentInPieces(answer, status_code=status, headers=headers, media_type="application/json")
 
+    def close(self) -> None:
+        """End well: what processes logged is taken in."""
+        self._trainings.close()
+
+    async def _stream(self, request: Request) -> Response:
+        """Lines that a process logs to its run."""
+        entity, _, rest = request.path_params["run"].partition("/")
+        project, _, run_id = rest.partition("/")
+        turns = self._turns()
+        try:
+            async with turns.bodies.of(request) as content:
+                body = decode(content, dict[str, Any])
+                record = partial(self._trainings.stream, RunPath(entity, project, run_id), body)
+                answer = await to_thread.run_sync(record, limiter=turns.usual)
+        except TooLong:
+            return _refusal(413, f"a request may have {BODY_MAX} bytes, not more: log in several requests")
+        except TooSlow:
+            return _refusal(408, "the request did not come within its time")
+        except NoRoom:
+            return _refusal(503, "too many large requests come at once; try again in a moment", {"retry-after": "1"})
+        except (msgspec.DecodeError, ValueError, TypeError, AttributeError):
+            return _refusal(400, "a file stream is a JSON object of files, each with an offset and lines")
+        except RequestRefused as refused:
+            return _refusal(refused.status, str(refused))
+        except MirrorError as error:
+            return _refusal(503, error.message, {"retry-after": "5"})
+        return Response(json_body(answer), media_type="application/json")
+
     async def _artifact(self, request: Request) -> Response:
         """Bytes of a file of an artifact, by the digest in its manifest."""
 
@@ -191,10 +225,6 @@ class Gateway:
 
 async def _ready(_request: Request) -> Response:
     return PlainTextResponse("ok\n")
-
-
-async def _training(_request: Request) -> Response:
-    return _refusal(STATUS, REFUSAL)
 
 
 async def _posted_alone(_request: Request) -> Response:

@@ -43,6 +43,7 @@ def serve(gateway: Gateway, listening: socket.socket, *, until: Callable[[], obj
         threading.Thread(target=_wait, args=(server, until), daemon=True).start()
     gateway.prepare()
     server.run(sockets=[listening])
+    gateway.close()
 
 
 class _Server(uvicorn.Server):

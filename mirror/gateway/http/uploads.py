@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from mirror.errors import MirrorError
 from mirror.gateway.addresses import Upload, upload_of
-from mirror.gateway.mutations import READ_ONLY
+from mirror.gateway.training import READ_ONLY, Trainings
 from mirror.records.addresses import RunPath
 from mirror.records.operations import UploadFile
 from mirror.run.file_names import queued_files
@@ -43,11 +43,15 @@ class Uploads:
     Args:
         mirror: the home.
         signer: of the addresses.
+        trainings: to which files of runs belong whose processes go on.
         most_bytes: of one file.
         read_only: refuse all.
     """
 
-    def __init__(self, mirror: LocalMirror, signer: Signer, *, most_bytes: int, read_only: bool) -> None:
+    def __init__(
+        self, mirror: LocalMirror, signer: Signer, trainings: Trainings, *, most_bytes: int, read_only: bool
+    ) -> None:
+        self._trainings = trainings
         self._mirror = mirror
         self._signer = signer
         self._most_bytes = most_bytes
@@ -102,6 +106,10 @@ class Uploads:
         return f"a file may have {self._most_bytes} bytes, not more: `[serve] upload_max_mb` sets it"
 
     def _queue(self, upload: Upload, body: _Body) -> None:
+        if (recording := self._trainings.recording(upload.run)) is not None:
+            recording.save(upload.name, cast("BinaryIO", body))
+            self._trainings.taken_soon()
+            return
         taken = take_in_open(self._mirror.objects, cast("BinaryIO", body), upload.name)
         queued = queued_files(self._mirror.pending(upload.run))
         name = storable(upload.name)

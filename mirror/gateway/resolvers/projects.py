@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any
 
 from mirror.errors import NotMirrored
 from mirror.gateway.context import RequestContext, context
-from mirror.gateway.training import TrainingRefused
 from mirror.server_facts import read_viewer
 from mirror.store.filters.patterns import search
 from mirror.store.read.projects import (
@@ -178,11 +177,9 @@ def _entity(_root: Any, info: Info, name: str | None = None) -> dict[str, Any]:
     return {"name": wanted}
 
 
-def _entity_id(_entity: dict[str, Any], info: Info) -> NoReturn:
-    """No pull asks for it. A process that resumes a run does, below `model`, before it sends anything."""
-    if info.path.prev is not None and info.path.prev.prev is not None and info.path.prev.prev.key == "model":
-        raise TrainingRefused
-    raise RequestRefused("Entity.id is not mirrored: only the W&B server knows it")
+def _entity_id(entity: dict[str, Any], _info: Info) -> str:
+    """One of our own: no pull asks for it, and a process that trains wants to have one."""
+    return typed_id("Entity", str(entity["name"]))
 
 
 def _entity_name(entity: dict[str, Any], _info: Info) -> str:

@@ -11,7 +11,7 @@ from mirror.gateway.mutations import changed_run, check_count, mutation, run_nod
 from mirror.gateway.resolvers.projects import owner_of, project_node
 from mirror.gateway.run_changes import editable, queue_wish, wish_of
 from mirror.gateway.runs import RunBatch, RunNode
-from mirror.gateway.training import refuse_training
+from mirror.gateway.training import is_training
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Create
 from mirror.texts.naming import run_id_fault
@@ -23,7 +23,8 @@ _CREATED = ("running", "pending")
 
 def _upsert_bucket(ctx: RequestContext, given: dict[str, Any]) -> dict[str, Any]:
     """Change a run by its opaque id, or make or change one by its path."""
-    refuse_training(given)
+    if is_training(given):
+        return _train(ctx, given)
     wish = wish_of(given)
     inserted = False
     if given.get("id"):
@@ -41,6 +42,20 @@ def _upsert_bucket(ctx: RequestContext, given: dict[str, Any]) -> dict[str, Any]
     queue_wish(ctx.mirror, ctx.seen, node, wish)
     ctx.renew()
     return {"bucket": changed_run(ctx, path), "inserted": inserted}
+
+
+def _train(ctx: RequestContext, given: dict[str, Any]) -> dict[str, Any]:
+    """Begin a run whose process trains, or change what it says of itself."""
+    path = runs_named(ctx, [given["id"]])[0].path if given.get("id") else _named_path(ctx, given)
+    before = run_node(ctx, path)
+
+    def is_shown() -> bool:
+        ctx.renew()
+        return run_node(ctx, path) is not None
+
+    ctx.trainings.record(path, given, 0 if before is None else before.held.history_line_count or 0, is_shown)
+    ctx.renew()
+    return {"bucket": changed_run(ctx, path), "inserted": before is None}
 
 
 def _named_path(ctx: RequestContext, given: dict[str, Any]) -> RunPath:

@@ -33,8 +33,9 @@ def spell_config(config: Tree, metrics: dict[str, Any], telemetry: Any, environm
     for name, value in (("cli_version", telemetry.cli_version), ("python_version", telemetry.python_version)):
         if value:
             internal[name] = json.dumps(value)
-    internal["t"] = json.dumps(_telemetry(telemetry))
-    internal["m"] = json.dumps(numbered(metrics))
+    for name, value in (("t", _telemetry(telemetry)), ("m", numbered(metrics))):
+        if value or name not in internal:
+            internal[name] = json.dumps(value)
     if environment_dict := MessageToDict(environment):
         put(internal, ("e", environment.writer_id), json.dumps(environment_dict, ensure_ascii=False))
     values = [

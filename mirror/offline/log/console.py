@@ -42,6 +42,14 @@ class Console:
         for line in text.removesuffix("\n").split("\n"):
             self._next("", at).text = line[:LONGEST]
 
+    def put(self, number: int, text: str, at: dt.datetime, level: str) -> None:
+        """Take a whole line by its number; one that was there is written over."""
+        while number > self.count:
+            self._next("", at)
+        line = self._next(level, at) if number == self.count else _Line(number, level, at)
+        line.text = text[:LONGEST]
+        self._changed[number] = line
+
     def drain(self) -> tuple[ConsoleLine, ...]:
         """The lines that are new or changed since the last call, by number."""
         lines = [self._changed[number] for number in sorted(self._changed)]

@@ -18,8 +18,8 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 _PACKAGE = "wandb_mirror.log"
 
-# A line a message, as in a .proto file; a name behind the number is the one that JSON has. `Flags` stands for messages
-# of booleans: their numbers alone matter, and are there without being described.
+# A line a message, as in a .proto file; a name behind the number is the one that JSON has; numbers from 1000 on are
+# ours (see `recording`). `Flags` stands for messages of booleans: their numbers alone matter, and need no description.
 _MESSAGES = """
 Record: int64 num = 1; History history = 2; Changes summary = 3; Output output = 4; Changes config = 5; Files files = 6; Stats stats = 7; Artifact artifact = 8; Flags tbrecord = 9; Flags alert = 10; Telemetry telemetry = 11; Metric metric = 12; Output output_raw = 13; Run run = 17; Exit exit = 18; Flags final = 20; Header header = 21; Flags footer = 22; Flags preempting = 23; UseArtifact use_artifact = 25; Environment environment = 26; OutputLogger output_logger = 27
 Header: Version version_info = 1
@@ -29,7 +29,7 @@ Changes: repeated Item update = 1; repeated Item remove = 2
 Step: int64 num = 1
 History: repeated Item item = 1; Step step = 2
 Output: int32 output_type = 1; google.protobuf.Timestamp timestamp = 2; string line = 3
-OutputLogger: string line = 1
+OutputLogger: string line = 1; bool numbered = 1000; int64 number = 1001; string level = 1002; string at = 1003
 Files: repeated File files = 1
 File: string path = 1; int32 policy = 2; int32 type = 3
 Stats: google.protobuf.Timestamp timestamp = 2; repeated Item item = 3

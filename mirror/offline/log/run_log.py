@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 from collections.abc import Callable
@@ -201,7 +202,14 @@ class RunLog:
     _take_output = _take_output_raw
 
     def _take_output_logger(self, output: Any) -> None:
-        self._console.append(output.line, self.last_at or _EPOCH)
+        at = self.last_at or _EPOCH
+        if output.numbered:
+            with contextlib.suppress(ValueError):
+                at = dt.datetime.fromisoformat(output.at).replace(tzinfo=dt.UTC)
+            self._saw(at)
+            self._console.put(output.number, output.line, at, output.level)
+        else:
+            self._console.append(output.line, at)
 
     def _take_files(self, files: Any) -> None:
         for file in files.files:
