@@ -25,6 +25,8 @@ PLAIN = frozenset(
         "UpsertBucketPayload", "UpdateRunStatePayload", "StopRunPayload", "DeleteRunPayload", "DeleteRunsPayload",
         "ModifyRunsPayload", "CreateRunFilesPayload", "MarkRunFilesUploadedPayload", "DeleteFilesPayload",
         "UseArtifactPayload", "CreateArtifactPayload", "AddAliasesPayload", "UpdateArtifactPayload",
+        "CreateArtifactManifestPayload", "UpdateArtifactManifestPayload", "CreateArtifactFilesPayload",
+        "CommitArtifactPayload",
     }
 )  # fmt: skip
 

@@ -43,6 +43,7 @@ class Upload:
 
     run: RunPath
     name: str
+    version: str | None = None  # id of the version of an artifact whose file it is; None: of the run itself
 
 
 def signer(secret: bytes, ttl_s: float = TTL_S) -> Signer:
@@ -69,9 +70,9 @@ class Addresses:
         """Of bytes that are not held."""
         return self._signed(f"lacking/{base64.urlsafe_b64encode(reason.encode('utf-8', 'replace')).decode()}")
 
-    def of_upload(self, run: RunPath, name: str) -> str:
-        """To put the bytes of a run's file to; it reads nothing."""
-        text = json.dumps([*run, name]).encode()
+    def of_upload(self, run: RunPath, name: str, version: str | None = None) -> str:
+        """To put the bytes of a file to, of a run or of a version that it logs; it reads nothing."""
+        text = json.dumps([*run, name, version]).encode()
         return self._signed(f"upload/{base64.urlsafe_b64encode(text).decode()}", write=True)
 
     def _signed(self, path: str, *, write: bool = False) -> str:
@@ -83,10 +84,10 @@ def upload_of(path: str) -> Upload | None:
     if (found := _UPLOAD.fullmatch(path)) is None:
         return None
     try:
-        entity, project, run_id, name = json.loads(base64.urlsafe_b64decode(found[1]))
+        entity, project, run_id, name, version = json.loads(base64.urlsafe_b64decode(found[1]))
     except ValueError:
         return None
-    return Upload(run=RunPath(entity, project, run_id), name=name)
+    return Upload(run=RunPath(entity, project, run_id), name=name, version=version)
 
 
 def target_of(path: str) -> Held | Lacking | None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mirror.errors import HomeBusy, MirrorError
+from mirror.gateway.new_versions import NewVersions
 from mirror.offline.adding import OfflineRuns, Wanted
 from mirror.offline.recording import Begun, Recording, begin, last_recording
 from mirror.outbox import Outbox
@@ -47,8 +48,13 @@ class TrainingRefused(RequestRefused):
 
 
 def is_training(given: Mapping[str, Any]) -> bool:
-    """Whether the input of upsertBucket comes from a process that trains."""
-    return any(given.get(name) is not None for name in _OF_TRAINING)
+    """Whether the input of upsertBucket comes from a process that trains: its config tells of the SDK itself."""
+    return any(given.get(name) is not None for name in _OF_TRAINING) or '"_wandb":' in (given.get("config") or "")
+
+
+def _begins(given: Mapping[str, Any]) -> bool:
+    """Whether a process begins a session: it says where it runs, and does not know the run's id yet."""
+    return not given.get("id") and any(given.get(name) is not None for name in _OF_TRAINING)
 
 
 class Trainings:
@@ -67,6 +73,7 @@ class Trainings:
         self._taking = threading.Lock()
         self._taker: threading.Thread | None = None
         self._runs: OfflineRuns | None = None
+        self.versions = NewVersions()  # of artifacts, that are on their way
 
     def recording(self, path: RunPath) -> Recording | None:
         """What is recorded of a run whose process has not ended; None for any other run."""
@@ -93,7 +100,7 @@ class Trainings:
         if (fault := run_id_fault(path.run_id)) is not None:
             raise RequestRefused(fault, status=400)
         recording = self.recording(path)
-        if recording is None or (not given.get("id") and recording.has_rows):
+        if recording is None or (recording.has_rows and _begins(given)):
             begun = Begun(entity=path.entity, project=path.project, run_id=path.run_id, history=rows_before)
             recording = begin(self._mirror.home, begun)
             with self._changing:
@@ -101,7 +108,15 @@ class Trainings:
         recording.write_run(given)
         if is_shown():
             self.taken_soon()
-            return
+        else:
+            self.await_taken(is_shown, str(path))
+
+    def await_taken(self, is_shown: Callable[[], bool], what: str) -> None:
+        """Wait until the lake has something that was recorded.
+
+        Raises:
+            RequestRefused: not yet, since another process writes the lake.
+        """
         pause = threading.Event()
         for _ in range(int(SHOWN_WITHIN_S / TAKEN_EVERY_S)):
             with contextlib.suppress(HomeBusy):
@@ -109,7 +124,7 @@ class Trainings:
             if is_shown():
                 return
             pause.wait(TAKEN_EVERY_S)
-        raise RequestRefused(f"{path} is recorded, and not shown yet: another process writes the mirror", status=503)
+        raise RequestRefused(f"{what} is recorded, and not shown yet: another process writes the mirror", status=503)
 
     def stream(self, path: RunPath, body: Mapping[str, Any]) -> dict[str, Any]:
         """Record one request of a file stream; its answer.
@@ -129,6 +144,8 @@ class Trainings:
         recording.write_lines(files if isinstance(files, dict) else {})
         if body.get("complete"):
             recording.write_end(int(body.get("exitcode") or 0), preempting=bool(body.get("preempting")))
+            with contextlib.suppress(MirrorError, OSError):  # so that who reads next reads all of it
+                self._take_in()
         self.taken_soon()
         return _answer(stopped=any(isinstance(item.operation, Stop) for item in self._mirror.pending(path)))
 

@@ -18,17 +18,17 @@ from mirror.store.objects.objects import Objects
 from mirror.store.objects.uploads import take_in
 from mirror.texts.values import dump_strict, parse_lenient
 
-_LOCAL = "offline:"  # how the id of a version begins that no server knows
+LOCAL = "offline:"  # how the id of a version begins that no server knows
 
 
 def local_id(artifact: Any) -> str:
     """The id of a version until the server gives one: made of the client's own, which the server is told."""
-    return f"{_LOCAL}{artifact.client_id or artifact.digest}"
+    return f"{LOCAL}{artifact.client_id or artifact.digest}"
 
 
 def is_local(artifact_id: str) -> bool:
     """Whether a version is known to no server yet."""
-    return artifact_id.startswith(_LOCAL)
+    return artifact_id.startswith(LOCAL)
 
 
 def take_artifact(

@@ -96,7 +96,7 @@ class Recording:
             texts = {name: given[field] for field, name in _TEXTS.items() if given.get(field)}
             tags = [tag for tag in given.get("tags") or () if tag is not None]
             records = []
-            if not self._size or texts | {"tags": tags} != self._texts:
+            if not self._size or ((texts or tags) and texts | {"tags": tags} != self._texts):
                 self._texts = texts | {"tags": tags}
                 records.append(self._run(texts, tags, given.get("commit")))
             config = parse_lenient(given.get("config"))
@@ -142,6 +142,14 @@ class Recording:
         record.files.files.add(path=name)
         with self._writing:
             self._append([record])
+
+    def stage(self, version: str, name: str, content: BinaryIO) -> Path:
+        """Take a file of a version that the run will log; where it lies then. Arguments and errors as for `save`."""
+        target = self.folder / "staging" / hashlib.sha256(f"{version}/{name}".encode(errors="replace")).hexdigest()
+        with store_errors(self._home):
+            make_folder(target.parent)
+            write_stream(target, content)
+        return target
 
     def write_artifact(self, fill: Any) -> None:
         """Note a version; `fill` is given the message to fill."""

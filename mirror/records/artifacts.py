@@ -113,6 +113,12 @@ class ManifestEntry(msgspec.Struct, frozen=True, kw_only=True):
     extra: str | None  # strict JSON text of whatever else the client noted
 
     @property
+    def extras(self) -> dict[str, str]:
+        """What else the client noted, each as a JSON text."""
+        noted = parse_lenient(self.extra)
+        return {key: dump_strict(value) for key, value in noted.items()} if isinstance(noted, dict) else {}
+
+    @property
     def algorithm(self) -> str:
         """What the digest of these bytes is made with: "md5", or what `extra.alg` says, in lower case."""
         noted = parse_lenient(self.extra)

@@ -52,6 +52,7 @@ from mirror.replay.decide import (
 from mirror.replay.look import direction_of, look
 from mirror.replay.merge import Merged
 from mirror.replay.sync.delivery import Clash, GoesOn, NotShown, RunDelivery
+from mirror.replay.sync.versions import with_upstream_id
 from mirror.texts.values import storable
 
 GOES_ON_S = 15.0  # between two deliveries of a run that goes on
@@ -143,6 +144,7 @@ async def deliver(context: DeliveryContext, entry: Entry) -> Delivered:
         MirrorError: of the network or the server; to be tried again, and no fault of the entry.
     """
     try:
+        entry = await anyio.to_thread.run_sync(with_upstream_id, context.lake, entry, limiter=context.storing)
         seen = await look(context.upstream, context.objects, entry)
         decision = decide(entry, seen, context.policy(entry))
         if decision.verdict != "send":

@@ -106,7 +106,11 @@ class Uploads:
         return f"a file may have {self._most_bytes} bytes, not more: `[serve] upload_max_mb` sets it"
 
     def _queue(self, upload: Upload, body: _Body) -> None:
-        if (recording := self._trainings.recording(upload.run)) is not None:
+        recording = self._trainings.recording(upload.run)
+        if upload.version is not None:
+            self._trainings.versions.stage(upload.version, upload.name, cast("BinaryIO", body))
+            return
+        if recording is not None:
             recording.save(upload.name, cast("BinaryIO", body))
             self._trainings.taken_soon()
             return

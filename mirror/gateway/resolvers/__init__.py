@@ -22,6 +22,7 @@ from mirror.gateway.resolvers import (
     runs,
     server,
     sweeps,
+    version_mutations,
     viewer,
 )
 from mirror.wandb_protocol.resolvers import Resolvers
@@ -43,4 +44,5 @@ TABLES: tuple[Resolvers, ...] = (
     run_mutations.RESOLVERS,
     file_mutations.RESOLVERS,
     artifact_mutations.RESOLVERS,
+    version_mutations.RESOLVERS,
 )

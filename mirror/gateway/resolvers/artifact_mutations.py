@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from mirror.gateway.artifacts import VersionNode, version_by_id, version_nodes, versions_of
 from mirror.gateway.context import RequestContext
 from mirror.gateway.mutations import changed_run, mutation
+from mirror.gateway.resolvers.version_mutations import begin_version
 from mirror.gateway.run_changes import queue
 from mirror.gateway.runs import RunNode, parsed
 from mirror.gateway.training import STATUS
@@ -36,6 +37,8 @@ def _create(ctx: RequestContext, given: dict[str, Any]) -> dict[str, Any]:
     names = given.get("artifactCollectionNames") or [given.get("artifactCollectionName")]
     project = (given["entityName"], given["projectName"])
     version = _of_digest(ctx, project, (given["artifactTypeName"], names[0] or ""), given)
+    if version is None and (begun := begin_version(ctx, given)) is not None:
+        return {"artifact": begun}
     if version is None or not given.get("runName"):
         raise RequestRefused(
             f"wandb-mirror cannot queue a new version of the artifact {names[0]!r}: it can when a run logs one that is"

@@ -178,4 +178,5 @@ RESOLVERS: Resolvers = {
     "File.artifact": _field("artifact"),
     "File.storagePath": constant(None),  # the SDK asks for it: bytes lie here under their digest
     "File.uploadHeaders": constant([]),
+    "File.uploadMultipartUrls": constant(None),  # a file is put whole
 }

@@ -9,14 +9,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import anyio.to_thread
+import msgspec
 
 from mirror.api.questions.syncing import VersionFile
 from mirror.errors import RefusedByServer, UrlExpired
-from mirror.offline.logged_artifacts import local_id
+from mirror.offline.logged_artifacts import is_local, local_id
 from mirror.records.addresses import RunPath
 from mirror.records.artifacts import COMMITTED, MANIFEST_MD5, parse_manifest
+from mirror.records.operations import Entry, LogArtifact, UseArtifact
 from mirror.replay.context import DeliveryContext
-from mirror.store.read.artifacts import EntryRow, VersionRow, read_entries, read_versions
+from mirror.store.engine.queries import Queryable
+from mirror.store.read.artifacts import EntryRow, VersionRow, find_version, read_entries, read_versions
 from mirror.tasks import side_by_side
 
 MANIFEST = "wandb_manifest.json"
@@ -48,6 +51,20 @@ async def deliver_versions(context: DeliveryContext, path: RunPath, artifacts: S
         if version is not None:
             named.append((version.artifact_id, await _one(context, path, artifact, version)))
     return named
+
+
+def with_upstream_id(lake: Queryable, entry: Entry) -> Entry:
+    """An entry about a version that only the mirror had when it was queued, with the id that it has upstream by now."""
+    operation = entry.operation
+    if not isinstance(operation, LogArtifact | UseArtifact) or not is_local(operation.artifact_id):
+        return entry
+    place, _, version = operation.name.rpartition(":")
+    entity, _, rest = place.partition("/")
+    project, _, sequence = rest.partition("/")
+    found = find_version(lake, entity, project, sequence, version)
+    if found is None or is_local(found.artifact_id):
+        return entry
+    return msgspec.structs.replace(entry, operation=msgspec.structs.replace(operation, artifact_id=found.artifact_id))
 
 
 async def _one(context: DeliveryContext, path: RunPath, artifact: Any, version: VersionRow) -> str:

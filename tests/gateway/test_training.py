@@ -1,0 +1,159 @@
+"""Processes that train against the gateway, unmodified: recorded, seen live, delivered once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from mirror import Api
+from mirror.layout import Home
+from mirror.sandbox import Sandbox
+from tests.gateway.served import Served, environment, served
+from tests.mirroring import ENTITY, PROJECT, Mirror
+from tests.replaying import Sender
+
+TRAIN = """
+import sys, wandb
+settings = wandb.Settings(entity="team", project="proj", silent=True)
+with wandb.init(id="trained", config={"lr": 0.1, "opt": {"name": "adam"}}, tags=["a"], notes="n", name="first",
+                group="g", settings=settings) as run:
+    run.define_metric("loss", summary="min")
+    for step in range(10):
+        run.log({"loss": 1 / (step + 1), "val": {"x": step}, "odd": float("nan")})
+    run.config.update({"late": 3})
+    run.summary["best"] = 2
+    open("weights.txt", "w").write("hello")
+    run.save("weights.txt")
+    artifact = wandb.Artifact("model", type="model", metadata={"k": 1})
+    artifact.add_file("weights.txt", name="deep/weights.txt")
+    run.log_artifact(artifact, aliases=["best"]).wait()
+    run.use_artifact("model:best")
+    print("one")
+    print("two\\rTWO")
+with wandb.init(id="trained", resume="must", settings=settings) as run:
+    run.log({"loss": 9.0})
+read = wandb.Api().run("team/proj/trained")
+steps = [row["_step"] for row in read.scan_history(keys=["_step"])]
+sys.stdout.write(f"READ {steps} {read.state} {[one.name for one in read.logged_artifacts()]}")
+"""
+STOPPED = """
+import subprocess, sys, time, wandb
+with wandb.init(id="stopped", entity="team", project="proj", settings=wandb.Settings(silent=True)) as run:
+    run.log({"x": 0})
+    subprocess.run([sys.executable, "-c", "import mirror; mirror.Api().run('team/proj/stopped').stop()"], check=True)
+    for step in range(120):
+        run.log({"x": step})
+        time.sleep(0.5)
+    sys.stdout.write("GOES ON")
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A home against whose gateway was trained, while the server was away."""
+
+    sandbox: Sandbox
+    mirror: Mirror
+    gateway: Served
+    said: str
+
+    @property
+    def sender(self) -> Sender:
+        return Sender(url=self.sandbox.url, api_key=self.sandbox.api_key, home=self.mirror.home)
+
+
+def trains(program: str, home: Home, gateway: Served, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program of somebody's whose `wandb` asks the gateway."""
+    return subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=120, check=False,
+        env=environment(home) | {
+            "WANDB_BASE_URL": gateway.url, "WANDB_API_KEY": gateway.key, "WANDB_DIR": str(folder),
+            "WANDB_ERROR_REPORTING": "false", "PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd()),
+            "WANDB_MIRROR_HOME": str(home.root),
+        },
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
+    folder = tmp_path_factory.mktemp("training")
+    with Sandbox.start() as sandbox:
+        sandbox.state.add_run(ENTITY, PROJECT, "other")
+        mirror = Mirror(url=sandbox.url, api_key=sandbox.api_key, home=Home(folder / "home"))
+        assert mirror.pull().errors == []
+        with served(mirror.home) as gateway:
+            done = trains(TRAIN, mirror.home, gateway, folder)
+            assert done.returncode == 0, done.stderr
+            yield Trained(sandbox=sandbox, mirror=mirror, gateway=gateway, said=done.stdout)
+
+
+def test_the_process_reads_back_what_it_logged(trained: Trained) -> None:
+    assert trained.said.endswith(f"READ {list(range(11))} finished ['model:v0']"), trained.said
+
+
+def test_the_mirror_shows_it_beside_the_others(trained: Trained) -> None:
+    run = Api(home=trained.mirror.home.root).run(f"{ENTITY}/{PROJECT}/trained")
+    assert (run.name, run.state, run.tags, run.notes, run.group) == ("first", "finished", ["a"], "n", "g")
+    assert run.config == {"lr": 0.1, "opt": {"name": "adam"}, "late": 3}
+    assert (run.summary["best"], run.summary["loss"]) == (2, 9.0)
+    assert [row["val"]["x"] for row in run.scan_history(keys=["val"])] == list(range(10))
+    assert {"weights.txt", "config.yaml", "output.log"} <= {file.name for file in run.files()}
+    assert [line["line"] for line in trained.mirror.ask(
+        "SELECT line FROM lake.console_lines WHERE run_id = 'trained' AND level = '' ORDER BY number"
+    )] == ["one", "TWO"]  # fmt: skip
+    (version,) = run.logged_artifacts()
+    assert (version.aliases, version.metadata, sorted(version.manifest.entries)) == (
+        ["best", "latest"], {"k": 1}, ["deep/weights.txt"],
+    )  # fmt: skip
+
+
+def test_it_is_delivered_once(trained: Trained) -> None:
+    assert trained.sender.replay().buried == 0
+    assert trained.sender.counts() == {}
+    state = trained.sandbox.state
+    run = state.run(ENTITY, PROJECT, "trained")
+    assert [row["_step"] for row in run.history] == list(range(11))
+    assert (run.state, run.display_name, run.tags, run.notes) == ("finished", "first", ["a"], "n")
+    assert json.loads(run.config_text or "{}")["late"]["value"] == 3
+    assert {name for name, file in run.files.items() if file.listed} >= {"weights.txt", "config.yaml", "output.log"}
+    (version,) = state.project(ENTITY, PROJECT).collections["model"].versions
+    assert (version.state, run in version.used_by) == ("COMMITTED", True)
+    assert trained.mirror.pull().errors == []
+    assert trained.mirror.run("trained")["origin"] is None
+
+
+def test_a_stop_reaches_the_process(trained: Trained, tmp_path: Path) -> None:
+    done = trains(STOPPED, trained.mirror.home, trained.gateway, tmp_path)
+    assert "GOES ON" not in done.stdout, done.stderr
+
+
+def test_a_request_that_is_sent_again_adds_nothing(trained: Trained) -> None:
+    ask: dict[str, Any] = {"auth": ("api", trained.gateway.key)}
+    document = """mutation B($input: UpsertBucketInput!) { upsertBucket(input: $input) { bucket { id } inserted } }"""
+    given = {"entityName": ENTITY, "modelName": PROJECT, "name": "again", "host": "here", "config": "{}"}
+    for _ in range(2):
+        body = {"query": document, "variables": {"input": given}}
+        assert "errors" not in httpx.post(f"{trained.gateway.url}/graphql", json=body, **ask, timeout=60).json()
+    stream = f"{trained.gateway.url}/files/{ENTITY}/{PROJECT}/again/file_stream"
+    lines = [json.dumps({"_step": step, "x": step}) for step in range(3)]
+    end = {"complete": True, "exitcode": 0}
+    for files in ({"wandb-history.jsonl": {"offset": 0, "content": lines[:2]}},
+                  {"wandb-history.jsonl": {"offset": 0, "content": lines[:2]}},
+                  {"wandb-history.jsonl": {"offset": 1, "content": lines[1:]}}):  # fmt: skip
+        assert httpx.post(stream, json={"files": files}, **ask).status_code == 200
+    for _ in range(2):
+        assert httpx.post(stream, json=end, **ask, timeout=60).status_code == 200
+    assert trained.mirror.ask("SELECT step FROM lake.metrics WHERE run_id = 'again' AND key = 'x' ORDER BY 1") == [
+        {"step": 0}, {"step": 1}, {"step": 2},
+    ]  # fmt: skip
+    assert httpx.post(stream, json={"files": 7, "x": "y"}, **ask).status_code == 404
+    assert httpx.post(stream, content=b"[", **ask).status_code == 400
