@@ -48,13 +48,13 @@ class TrainingRefused(RequestRefused):
 
 
 def is_training(given: Mapping[str, Any]) -> bool:
-    """Whether the input of upsertBucket comes from a process that trains: its config tells of the SDK itself."""
-    return any(given.get(name) is not None for name in _OF_TRAINING) or '"_wandb":' in (given.get("config") or "")
+    """Whether the input of upsertBucket comes from a process that trains: it says where it runs."""
+    return any(given.get(name) is not None for name in _OF_TRAINING)
 
 
 def _begins(given: Mapping[str, Any]) -> bool:
     """Whether a process begins a session: it says where it runs, and does not know the run's id yet."""
-    return not given.get("id") and any(given.get(name) is not None for name in _OF_TRAINING)
+    return not given.get("id") and is_training(given)
 
 
 class Trainings:

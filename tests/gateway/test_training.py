@@ -111,7 +111,7 @@ def test_the_mirror_shows_it_beside_the_others(trained: Trained) -> None:
         "SELECT line FROM lake.console_lines WHERE run_id = 'trained' AND level = '' ORDER BY number"
     )] == ["one", "TWO"]  # fmt: skip
     (version,) = run.logged_artifacts()
-    assert (version.aliases, version.metadata, sorted(version.manifest.entries)) == (
+    assert (sorted(version.aliases), version.metadata, sorted(version.manifest.entries)) == (
         ["best", "latest"], {"k": 1}, ["deep/weights.txt"],
     )  # fmt: skip
 

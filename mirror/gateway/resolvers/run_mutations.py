@@ -23,15 +23,16 @@ _CREATED = ("running", "pending")
 
 def _upsert_bucket(ctx: RequestContext, given: dict[str, Any]) -> dict[str, Any]:
     """Change a run by its opaque id, or make or change one by its path."""
-    if is_training(given):
-        return _train(ctx, given)
+    (known,) = runs_named(ctx, [given["id"]]) if given.get("id") else (None,)
+    path = _named_path(ctx, given) if known is None else known.path
+    # A process tells of the SDK in its config; of a run whose process has ended, a client sends that back.
+    if is_training(given) or ('"_wandb":' in (given.get("config") or "") and ctx.trainings.recording(path)):
+        return _train(ctx, path, given)
     wish = wish_of(given)
     inserted = False
-    if given.get("id"):
-        (node,) = runs_named(ctx, [given["id"]])
-        path = node.path
+    if known is not None:
+        node = known
     else:
-        path = _named_path(ctx, given)
         found = run_node(ctx, path)
         if found is None:
             inserted = True
@@ -44,9 +45,8 @@ def _upsert_bucket(ctx: RequestContext, given: dict[str, Any]) -> dict[str, Any]
     return {"bucket": changed_run(ctx, path), "inserted": inserted}
 
 
-def _train(ctx: RequestContext, given: dict[str, Any]) -> dict[str, Any]:
+def _train(ctx: RequestContext, path: RunPath, given: dict[str, Any]) -> dict[str, Any]:
     """Begin a run whose process trains, or change what it says of itself."""
-    path = runs_named(ctx, [given["id"]])[0].path if given.get("id") else _named_path(ctx, given)
     before = run_node(ctx, path)
 
     def is_shown() -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 from mirror.gateway.artifacts import VersionNode, version_by_id, version_nodes, versions_of
@@ -17,9 +16,10 @@ from mirror.store.read.artifacts import VersionRow
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.paging import connection, edges_by_place
 from mirror.wandb_protocol.resolvers import Resolvers
-from mirror.wandb_protocol.wire import typed_id
+from mirror.wandb_protocol.wire import typed_id, typed_parts
 
 MOST_FILES = 10_000  # of one request
+_MANIFEST_KIND = "NewManifest"  # of ids of ours
 
 
 def begin_version(ctx: RequestContext, given: dict[str, Any]) -> VersionNode | None:
@@ -51,12 +51,12 @@ def _create_manifest(ctx: RequestContext, given: dict[str, Any]) -> dict[str, An
 
 
 def _update_manifest(ctx: RequestContext, given: dict[str, Any]) -> dict[str, Any]:
-    artifact_id = base64.b64decode(given["artifactManifestID"]).decode().partition(":")[2]
+    artifact_id = ":".join(typed_parts(given["artifactManifestID"], _MANIFEST_KIND) or ())
     return {"artifactManifest": _manifest(ctx, artifact_id, ctx.trainings.versions.get(artifact_id))}
 
 
 def _manifest(ctx: RequestContext, artifact_id: str, version: NewVersion) -> dict[str, Any]:
-    return {"id": typed_id("NewManifest", artifact_id), "file": _file(ctx, artifact_id, version, MANIFEST)}
+    return {"id": typed_id(_MANIFEST_KIND, artifact_id), "file": _file(ctx, artifact_id, version, MANIFEST)}
 
 
 def _create_files(ctx: RequestContext, given: dict[str, Any]) -> dict[str, Any]:
