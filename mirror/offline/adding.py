@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,11 +13,14 @@ from mirror.clock import utc_now
 from mirror.errors import MirrorError
 from mirror.offline.copies import identify
 from mirror.offline.found import FoundLog, find_logs
-from mirror.offline.intake import FollowedLog
+from mirror.offline.intake import Batch, FollowedLog
 from mirror.outbox import Outbox
+from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.offline import OfflineLog
 from mirror.records.operations import SyncRun
 from mirror.store.engine.lake import Lake
+from mirror.store.objects.objects import Objects
+from mirror.store.read.held_runs import held_runs
 from mirror.store.read.offline import offline_logs
 
 UNNAMED_PROJECT = "uncategorized"  # what W&B calls the project of a run that names none
@@ -106,6 +109,7 @@ class OfflineRuns:
 
     def __init__(self, lake: Lake, outbox: Outbox, *, now: Callable[[], dt.datetime] = utc_now) -> None:
         self._lake, self._outbox, self._now = lake, outbox, now
+        self._objects = Objects(lake.home)
         self._followed: dict[str, FollowedLog] = {}
         self._queued: set[str] = set()  # logs whose delivery is known to wait
 
@@ -117,6 +121,73 @@ class OfflineRuns:
             StoreError: the lake cannot be read.
         """
         return candidates(wanted, offline_logs(self._lake), self._now())
+
+    def take_all(self, found: Iterable[Candidate], failed: Callable[[Candidate, OSError], None]) -> Iterator[Candidate]:
+        """Take what is new of many logs, those of several runs in a commit.
+
+        Args:
+            found: in the order in which those of a run were begun; those that are left out are handed on.
+            failed: told of a log that cannot be read.
+
+        Returns:
+            Those that could be read, with what the lake has of them.
+
+        Raises:
+            StoreError: the home; the lake stays at its last commit.
+        """
+        found = list(found)
+        held = self._held([one.row for one in found if one.row is not None and one.is_new])
+        batch, taken = Batch(self._lake, self._objects, now=self._now), list[tuple[Candidate, OfflineLog]]()
+        for candidate in found:
+            if candidate.row is None:
+                continue
+            path = candidate.row.run_path
+            if path in batch:  # where a log goes on depends on those before it
+                batch.commit()
+            try:
+                before = self._look(candidate.found, candidate.row, batch, is_new=candidate.is_new and path not in held)
+            except OSError as error:
+                failed(candidate, error)
+            else:
+                held.add(path)
+                taken.append((candidate, before))
+        batch.commit()
+        for candidate, before in taken:
+            yield msgspec.structs.replace(candidate, row=self._taken(before))
+
+    def _held(self, rows: Sequence[OfflineLog]) -> set[RunPath]:
+        """The runs of some logs that the lake has."""
+        by_project: dict[ProjectKey, list[str]] = {}
+        for row in rows:
+            by_project.setdefault(row.run_path.key, []).append(row.run_id)
+        return {RunPath(*key, run_id) for key, ids in by_project.items() for run_id in held_runs(self._lake, key, ids)}
+
+    def _look(
+        self,
+        found: FoundLog,
+        row: OfflineLog,
+        batch: Batch,
+        passed: Callable[[int], None] = lambda _: None,
+        *,
+        is_new: bool,
+    ) -> OfflineLog:
+        """Have what is new of a log become a part of a batch; what the lake had of it before."""
+        followed = self._followed.get(row.log)
+        if followed is None:
+            followed = self._followed[row.log] = FollowedLog(
+                self._lake, found, row, self._objects, is_new=is_new, now=self._now
+            )
+        followed.found, before = found, followed.row
+        followed.look(batch, passed)
+        return before
+
+    def _taken(self, before: OfflineLog) -> OfflineLog:
+        """See that a log that was taken will be delivered; what the lake has of it now."""
+        row = self._followed[before.log].row
+        if row != before:
+            self._queued.discard(row.log)
+        self._queue(row)
+        return row
 
     def take(self, candidate: Candidate, passed: Callable[[int], None] = lambda _: None) -> OfflineLog:
         """Take what is new of a log, and see that it will be delivered.
@@ -132,17 +203,12 @@ class OfflineRuns:
             OSError: the log cannot be read.
             StoreError: the home; the lake stays at its last commit.
         """
-        row = candidate.row
-        if row is None:
+        if candidate.row is None:
             raise ValueError("it was left out")
-        followed = self._followed.get(row.log)
-        if followed is None:
-            followed = self._followed[row.log] = FollowedLog(self._lake, candidate.found, row, now=self._now)
-        followed.found = candidate.found
-        if followed.look(passed):
-            self._queued.discard(row.log)
-        self._queue(followed.row)
-        return followed.row
+        batch = Batch(self._lake, self._objects, now=self._now)
+        before = self._look(candidate.found, candidate.row, batch, passed, is_new=False)
+        batch.commit()
+        return self._taken(before)
 
     def use(self, lake: Lake) -> None:
         """Go on with the lake of the same home, opened once more."""

@@ -35,6 +35,12 @@ class HeldBefore(msgspec.Struct, frozen=True, kw_only=True):
     links: tuple[tuple[str, Direction], ...]
 
 
+NOTHING = HeldBefore(
+    is_held=False, rows=0, last_step=-1, lines=0, events=0, history_keys=None, config=None, summary=None, files={},
+    links=(),
+)  # fmt: skip
+
+
 def held_before(lake: Lake, row: OfflineLog, *, is_same: bool) -> HeldBefore:
     """What is there before a log is taken, or taken on.
 
@@ -45,10 +51,7 @@ def held_before(lake: Lake, row: OfflineLog, *, is_same: bool) -> HeldBefore:
     """
     path, key = row.run_path, row.run_path.key
     if not held_runs(lake, key, [path.run_id]):
-        return HeldBefore(
-            is_held=False, rows=0, last_step=-1, lines=0, events=0, history_keys=None, config=None, summary=None,
-            files={}, links=(),
-        )  # fmt: skip
+        return NOTHING
     documents = read_documents(lake, key, [path.run_id])[path.run_id]
     last_line = held_histories(lake, key, [path.run_id])[path.run_id].last_console_number
     lines = row.console_lines if row.bytes else 0 if is_same or last_line is None else last_line + 1

@@ -20,11 +20,12 @@ import msgspec
 from mirror.clock import utc_now
 from mirror.offline.copies import bring_up, copy_of
 from mirror.offline.found import FoundLog
-from mirror.offline.held import HeldBefore, filled, held_before, merged
+from mirror.offline.held import NOTHING, HeldBefore, filled, held_before, merged
 from mirror.offline.log.framing import Damage, read_frames
 from mirror.offline.log.run_log import RunLog
 from mirror.offline.logged_artifacts import take_artifact
 from mirror.offline.saved_files import SavedFiles
+from mirror.records.addresses import RunPath
 from mirror.records.contents import STILL_ACTIVE, ArtifactChange, ContentChanges, Direction, HistoryChange
 from mirror.records.offline import OfflineLog
 from mirror.records.passes import Changes
@@ -34,12 +35,77 @@ from mirror.store.objects.objects import Objects
 from mirror.store.read.offline import last_step, time_at_step, versions_of
 from mirror.store.write.writer import commit
 
-ROWS_AT_ONCE = 20_000  # of a history, in one commit
+ROWS_AT_ONCE = 20_000  # of histories, in one commit
+RUNS_AT_ONCE = 100  # in one commit
 SILENT = dt.timedelta(minutes=10)  # a log without an end that nobody wrote for so long: W&B's SDK writes each 15 s
 
 # Fields of a run that a log never tells, or not always: what is held of them stays.
 _UNTOLD = ("storage_id", "description", "user", "user_name", "read_only", "project_internal_id", "created_at")
 _MAY_TELL = ("display_name", "notes", "group", "job_type", "sweep", "host", "commit")
+
+
+class Piece(msgspec.Struct, frozen=True, kw_only=True):
+    """What a log has that the lake has not, ready to be committed."""
+
+    log: FollowedLog
+    run: RunRecord
+    row: OfflineLog
+    contents: ContentChanges
+    artifacts: tuple[ArtifactChange, ...]
+    is_new: bool  # the lake has nothing of the run
+    events: int  # rows of system metrics that the lake has of the log then
+
+
+class Batch:
+    """Pieces of several runs of one project that are one commit.
+
+    Args:
+        lake: opened for writing.
+        objects: of its home, those of all the pieces.
+        now: the clock.
+    """
+
+    def __init__(self, lake: Lake, objects: Objects, *, now: Callable[[], dt.datetime] = utc_now) -> None:
+        self._lake, self._objects, self._now = lake, objects, now
+        self._pieces: dict[RunPath, Piece] = {}
+        self._rows = 0
+
+    def __contains__(self, path: RunPath) -> bool:
+        """Whether something of a run waits."""
+        return path in self._pieces
+
+    def add(self, piece: Piece) -> None:
+        """Take one more; commits those before where it does not go with them, and when there are enough.
+
+        Raises:
+            StoreError: the lake stays at its last commit.
+        """
+        path = piece.row.run_path
+        if path in self._pieces or any(other.key != path.key for other in self._pieces):
+            self.commit()
+        self._pieces[path] = piece
+        self._rows += len(piece.contents.history.tail) if piece.contents.history else 0
+        if self._rows >= ROWS_AT_ONCE or len(self._pieces) >= RUNS_AT_ONCE:
+            self.commit()
+
+    def commit(self) -> None:
+        """Commit what is there.
+
+        Raises:
+            StoreError: the lake stays at its last commit.
+        """
+        pieces, self._pieces, self._rows = list(self._pieces.values()), {}, 0
+        if not pieces:
+            return
+        changes = Changes(
+            key=pieces[0].row.run_path.key, at=self._now(), runs=tuple(piece.run for piece in pieces),
+            logs=tuple(piece.row for piece in pieces),
+            new=frozenset(piece.row.run_id for piece in pieces if piece.is_new),
+        )  # fmt: skip
+        artifacts = [change for piece in pieces for change in piece.artifacts]
+        commit(self._lake, changes, [piece.contents for piece in pieces], artifacts, objects=self._objects)
+        for piece in pieces:
+            piece.log.committed(piece)
 
 
 class FollowedLog:
@@ -49,16 +115,26 @@ class FollowedLog:
         lake: opened for writing.
         found: where the log is.
         row: whose it is, and what the lake has of it.
+        objects: of the home.
         now: the clock.
+        is_new: whether it is known that the lake has nothing of the run.
     """
 
     def __init__(
-        self, lake: Lake, found: FoundLog, row: OfflineLog, *, now: Callable[[], dt.datetime] = utc_now
+        self,
+        lake: Lake,
+        found: FoundLog,
+        row: OfflineLog,
+        objects: Objects,
+        *,
+        is_new: bool = False,
+        now: Callable[[], dt.datetime] = utc_now,
     ) -> None:
         self.row = row
         self.found = found
         self.lake, self._now = lake, now
-        self._objects = Objects(lake.home)
+        self._objects = objects
+        self._is_known_new = is_new
         self._path = row.run_path
         self._log = RunLog(self._place, self._is_new_row)
         self._offset = 0  # of the copy, behind what was read
@@ -72,14 +148,12 @@ class FollowedLog:
         self._artifacts = self._events = 0  # of the log, that are in the lake
         self._is_new = False  # whether the run is not in the lake yet
 
-    def look(self, passed: Callable[[int], None] = lambda _: None) -> bool:
+    def look(self, batch: Batch, passed: Callable[[int], None] = lambda _: None) -> None:
         """Take what is new.
 
         Args:
+            batch: of which the last piece becomes a part; those before it are committed.
             passed: told how many bytes were copied or read, again and again.
-
-        Returns:
-            Whether something was.
 
         Raises:
             OSError: the log cannot be read.
@@ -90,11 +164,15 @@ class FollowedLog:
         changed_at = self._changed_at()
         is_silent = self._now() - changed_at > SILENT
         for _ in self._read(is_whole=is_silent, passed=passed):
-            self._commit(ended=False, changed_at=changed_at)
+            self._add(batch, ended=False, changed_at=changed_at)
+            batch.commit()
         ended = self._log.has_exit or is_silent
         if self._log.names is not None and (self._offset != before.bytes or ended != before.ended):
-            self._commit(ended=ended, changed_at=changed_at)
-        return self.row != before
+            self._add(batch, ended=ended, changed_at=changed_at)
+
+    def committed(self, piece: Piece) -> None:
+        """A piece is in the lake."""
+        self.row, self._events, self._is_new, self._is_known_new = piece.row, piece.events, False, False
 
     def _changed_at(self) -> dt.datetime:
         try:
@@ -130,7 +208,7 @@ class FollowedLog:
 
     def _place(self, step: int, at: str | None) -> int:
         """What is added to the steps of this log: nothing, unless the run's history has that step of something else."""
-        if self.row.rows:
+        if self.row.rows or self._is_known_new:
             return self.row.first_step
         last = last_step(self.lake, self._path)
         if last is None or step > last:
@@ -145,8 +223,10 @@ class FollowedLog:
     def _is_new_row(self, step: int) -> bool:
         return self._log.rows >= self._held and step > self._told_through
 
-    def _commit(self, *, ended: bool, changed_at: dt.datetime) -> None:
-        """One commit of what was read and is not in the lake."""
+    def _add(self, batch: Batch, *, ended: bool, changed_at: dt.datetime) -> None:
+        """Have what was read and is not in the lake committed."""
+        if len(self._log.artifacts) > self._artifacts:
+            batch.commit()  # which version one becomes depends on those before
         log, before, files = self._log, *self._prepared()
         drained = log.drain()
         rows = [row for row in drained.history[self._again :] if row.step is None or row.step > self._told_through]
@@ -171,17 +251,24 @@ class FollowedLog:
             events=events, artifacts=tuple(self._links),
             history=HistoryChange(tail=tuple(rows), last_step=last, missing=None if ended else STILL_ACTIVE),
         )  # fmt: skip
-        changes = Changes(
-            key=self._path.key, at=self._now(), runs=(self._run(before, ended=ended, changed_at=changed_at),),
-            logs=(row,), new=frozenset((self._path.run_id,)) if self._is_new else frozenset(),
-        )  # fmt: skip
-        commit(self.lake, changes, [contents], artifacts, objects=self._objects)
-        self.row, self._events, self._is_new = row, len(log.events), False
+        run = self._run(before, ended=ended, changed_at=changed_at)
+        batch.add(
+            Piece(
+                log=self,
+                run=run,
+                row=row,
+                contents=contents,
+                artifacts=tuple(artifacts),
+                is_new=self._is_new,
+                events=len(log.events),
+            )
+        )
 
     def _prepared(self) -> tuple[HeldBefore, SavedFiles]:
         """What was there before, looked up once."""
         if self._before is None or self._files is None:
-            self._before = held_before(self.lake, self.row, is_same=self._told_through >= 0)
+            is_same = self._told_through >= 0
+            self._before = NOTHING if self._is_known_new else held_before(self.lake, self.row, is_same=is_same)
             self._files = SavedFiles(self._objects, self.found.files, self._before.files)
             self._links = list(self._before.links)
             self._is_new = not self._before.is_held
@@ -235,7 +322,7 @@ class FollowedLog:
             system_metrics_text=log.system_metrics_text, origin=OFFLINE, fingerprint=OFFLINE,
             untold=frozenset({*untold, "created_at_text", *(() if log.tags else ("tags",))}),
         )  # fmt: skip
-        run = filled(self.lake, run)
+        run = run if self._is_new else filled(self.lake, run)
         started = self.row.started_at or self.row.added_at
         if run.created_at is None:
             run = msgspec.structs.replace(run, created_at=started, created_at_text=_wire(started))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -86,8 +86,13 @@ def _planned(setting: Setting, wanted: Wanted) -> list[Candidate]:
     return candidates(wanted, known, utc_now())
 
 
-def _taken(runs: OfflineRuns, found: Iterable[Candidate]) -> list[Candidate]:
-    return [_one(runs, candidate) for candidate in found]
+def _taken(runs: OfflineRuns, found: Sequence[Candidate]) -> list[Candidate]:
+    left_out = [candidate for candidate in found if candidate.row is None]
+
+    def failed(candidate: Candidate, error: OSError) -> None:
+        left_out.append(Candidate(found=candidate.found, left_out=f"it cannot be read: {error.strerror}"))
+
+    return [*runs.take_all(found, failed), *left_out]
 
 
 def _one(runs: OfflineRuns, candidate: Candidate) -> Candidate:
