@@ -247,7 +247,7 @@ PROMISES = (
             "gateway/test_artifact_writes.py": (),
             "gateway/test_writes.py": (
                 "test_a_change_is_based_on_what_its_client_saw_and_reverts_nothing_that_came_meanwhile",
-                "test_a_training_run_is_refused_in_one_sentence_and_at_once",
+                "test_an_agent_of_a_sweep_is_refused_in_one_sentence_and_at_once",
             ),
         },
     ),
@@ -436,6 +436,37 @@ PROMISES = (
             "offline/test_reading.py": (
                 "test_a_run_in_two_folders_is_one_whose_steps_go_on",
                 "test_a_run_that_was_killed_has_every_row_that_reached_the_disk",
+            ),
+        },
+    ),
+    Promise(
+        "offline-deliveries",
+        "A run that was trained without a server goes upstream once and in order, as `wandb sync` would bring it,"
+        " whatever is killed, lost or sent by others meanwhile; it is shown before, and never hidden or doubled.",
+        {
+            "contract/test_offline_runs.py": (
+                "test_what_is_delivered_is_what_wandb_sync_brings",
+                "test_the_mirror_shows_it_before",
+            ),
+            "replay/test_sync_runs.py": (
+                "test_an_answer_that_is_lost_at_any_step_doubles_nothing",
+                "test_two_machines_deliver_the_same_log_with_one_effect",
+                "test_a_pull_neither_hides_nor_overwrites_what_is_not_delivered",
+                "test_other_rows_upstream_are_a_conflict",
+            ),
+            "replay/test_sync_kills.py": ("test_a_run_is_upstream_once_whoever_is_killed",),
+        },
+    ),
+    Promise(
+        "training-at-the-gateway",
+        "A process that trains against the gateway, unmodified, is recorded before it is answered, seen live,"
+        " stopped when that is asked, and delivered once.",
+        {
+            "gateway/test_training.py": (
+                "test_the_process_reads_back_what_it_logged",
+                "test_it_is_delivered_once",
+                "test_a_stop_reaches_the_process",
+                "test_a_request_that_is_sent_again_adds_nothing",
             ),
         },
     ),

@@ -112,7 +112,7 @@ class RunDelivery:
         place = await self._place(here, status)
         run = await self._upserted(here, seen.run if isinstance(seen.run, RunRecord) else None)
         log, sent_rows = await self._send_lines(here, place, status)
-        files = await self._upload(here.files)
+        files = await self._upload(here.files, is_new=seen.run is None)
         versions = await deliver_versions(self._context, self._path, log.artifacts)
         await self._send_end(here, log)
         expected = place.base + here.row.rows
@@ -206,12 +206,12 @@ class RunDelivery:
         await self._sender.flush()
         return log, sent
 
-    async def _upload(self, files: Sequence[FileRow]) -> list[FileRow]:
+    async def _upload(self, files: Sequence[FileRow], *, is_new: bool) -> list[FileRow]:
         """Put the files up that the server does not list with these bytes; returns all, as it lists them."""
         done: list[FileRow] = []
         for start in range(0, len(files), NAMES_AT_ONCE):
             some = {file.name: file for file in files[start : start + NAMES_AT_ONCE]}
-            listed = await self._listed(list(some))
+            listed = {} if is_new else await self._listed(list(some))
             missing = [name for name, file in some.items() if not _has(listed.get(name), file)]
             for attempt in range(1, ADDRESSES + 1):
                 try:
