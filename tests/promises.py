@@ -455,6 +455,7 @@ PROMISES = (
                 "test_other_rows_upstream_are_a_conflict",
             ),
             "replay/test_sync_kills.py": ("test_a_run_is_upstream_once_whoever_is_killed",),
+            "replay/test_sync_place.py": ("test_a_log_goes_on_behind_the_last_row_that_is_there",),
         },
     ),
     Promise(

@@ -23,9 +23,9 @@ class WireStatus(msgspec.Struct, rename="camel"):
 class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How far a server has a run's streams."""
 
-    history_lines: int  # rows that were sent to it
-    event_lines: int
-    console_lines: int
+    history_lines: int | None  # rows that were sent to it; None: it does not tell
+    event_lines: int | None
+    console_lines: int | None
     last_row: str | None  # JSON text of the last row of the history; None: it does not tell
     last_event: str | None  # of the last row of system metrics
 
@@ -33,9 +33,9 @@ class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
 def to_status(wire: WireStatus) -> StreamStatus:
     """The same, with what it does not tell as nothing."""
     return StreamStatus(
-        history_lines=int_or_none(wire.history_line_count) or 0,
-        event_lines=int_or_none(wire.events_line_count) or 0,
-        console_lines=int_or_none(wire.log_line_count) or 0,
+        history_lines=int_or_none(wire.history_line_count),
+        event_lines=int_or_none(wire.events_line_count),
+        console_lines=int_or_none(wire.log_line_count),
         last_row=_last(wire.history_tail),
         last_event=_last(wire.events_tail),
     )

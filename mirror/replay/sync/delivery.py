@@ -36,7 +36,7 @@ from mirror.replay.decide import Seen
 from mirror.replay.look import listed_row
 from mirror.replay.sync.lines import EVENTS, HISTORY, LineSender
 from mirror.replay.sync.place import Place, place_of_events, place_of_rows
-from mirror.replay.sync.versions import deliver_versions
+from mirror.replay.sync.versions import declare_used, deliver_versions
 from mirror.store.read.files import files_from_here
 from mirror.store.read.offline import offline_logs, rows_held
 from mirror.store.read.runs import Documents, LightRun, read_run
@@ -109,11 +109,12 @@ class RunDelivery:
         """
         here = await self._stored(self._read, operation.log)
         status = _EMPTY if seen.run is None else await self._context.client.stream_status(*self._path)
-        place = await self._place(here, status)
+        place = await self._place(here, status, seen)
         run = await self._upserted(here, seen.run if isinstance(seen.run, RunRecord) else None)
         log, sent_rows = await self._send_lines(here, place, status)
         files = await self._upload(here.files, is_new=seen.run is None)
         versions = await deliver_versions(self._context, self._path, log.artifacts)
+        await declare_used(self._context, self._path, log.used_artifacts)
         await self._send_end(here, log)
         expected = place.base + here.row.rows
         await self._confirm(log, expected, files)
@@ -148,22 +149,23 @@ class RunDelivery:
             files=tuple(files_from_here(lake, self._path)),
         )
 
-    async def _place(self, here: _Here, status: StreamStatus) -> Place:
+    async def _place(self, here: _Here, status: StreamStatus, seen: Seen) -> Place:
         """Where the history goes on upstream.
 
         Raises:
             Clash: the server has other rows.
         """
-        if not status.history_lines:
+        if status.history_lines == 0:
             return Place()
+        last_step = _last_step(seen.run) if isinstance(seen.run, RunRecord) else None
 
         def find() -> Place:
             reading = LogReading(self._context.lake.home, here.row)
-            return place_of_rows(_rows(reading), status.history_lines, status.last_row, here.before)
+            return place_of_rows(_rows(reading), status.history_lines, status.last_row, here.before, last_step)
 
         place = await anyio.to_thread.run_sync(find)
         if place.clash is not None and self._entry.resolved == "ours":
-            return Place(base=status.history_lines)
+            return Place(base=status.history_lines or 0)
         if place.clash is not None:
             raise Clash(place.clash)
         return place
@@ -200,7 +202,7 @@ class RunDelivery:
         log = reading.log
         events = place_of_events(log.events, status.event_lines, status.last_event)
         await self._sender.rows(EVENTS, events.base + events.begin, log.events[events.begin :])
-        known = max(0, status.console_lines - here.row.console_lines - _MAY_CHANGE)
+        known = max(0, (status.console_lines or 0) - here.row.console_lines - _MAY_CHANGE)
         waiting = [lines[number] for number in sorted(lines) if number >= known]
         await self._sender.console(waiting, here.row.console_lines)
         await self._sender.flush()
@@ -260,9 +262,10 @@ class RunDelivery:
             Clash: it counts more.
         """
         status = await self._context.client.stream_status(*self._path)
-        if status.history_lines < expected:
+        counted = expected if status.history_lines is None else status.history_lines
+        if counted < expected:
             raise NotShown(f"the server counts {status.history_lines} rows of {expected}")
-        if status.history_lines > expected and self._entry.resolved != "ours":
+        if counted > expected and self._entry.resolved != "ours":
             raise Clash(f"the server counts {status.history_lines} rows, {expected} were sent: somebody else logs too")
         last = parse_lenient(status.last_row)
         if log.rows and isinstance(last, dict) and last.get("_step") not in (None, log.last_step):
@@ -289,6 +292,13 @@ class RunDelivery:
 
 
 _MAY_CHANGE = 64  # console lines behind the last one that later output could still have changed
+
+
+def _last_step(run: RunRecord) -> int | None:
+    """The last step of a run's history, by the server's list of its keys."""
+    keys = parse_lenient(run.history_keys_text)
+    step = keys.get("lastStep") if isinstance(keys, dict) else None
+    return step if isinstance(step, int) and not isinstance(step, bool) else None
 
 
 def _next(batches: Iterator[NewRows]) -> NewRows | None:

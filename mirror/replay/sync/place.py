@@ -27,18 +27,25 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     clash: str | None = None  # why the log does not fit to what the server has
 
 
-def place_of_rows(rows: Iterable[TailRow], count: int, last_row: str | None, before: int) -> Place:
+def place_of_rows(
+    rows: Iterable[TailRow], count: int | None, last_row: str | None, before: int, last_step: int | None = None
+) -> Place:
     """Where the history of a log goes on.
 
     Args:
         rows: of the log, by step; read no further than is needed.
-        count: rows that the server counts.
+        count: rows that the server counts; None: it does not tell.
         last_row: the last of them, JSON; None: it does not tell.
         before: rows of the run that were there before the log.
+        last_step: of the history, by the server's list of its keys; asked where it does not count.
     """
     if count == 0:
         return Place()
     last = parse_lenient(last_row)
+    if count is None:
+        known = _number(last.get(STEP)) if isinstance(last, dict) else last_step
+        there = sum(1 for row in rows if row.step is not None and row.step <= known) if known is not None else 0
+        return Place(base=before, begin=there)
     if not isinstance(last, dict):  # counts alone: what came before the log, and how many of its own
         return Place(base=before, begin=count - before) if count >= before else Place(clash=_fewer(count, before))
     step = _number(last.get(STEP))
@@ -56,14 +63,14 @@ def place_of_rows(rows: Iterable[TailRow], count: int, last_row: str | None, bef
     return Place(clash=f"the server has rows up to step {step}, more than the log")
 
 
-def place_of_events(events: list[str], count: int, last_event: str | None) -> Place:
+def place_of_events(events: list[str], count: int | None, last_event: str | None) -> Place:
     """Where the system metrics of a log go on; arguments as for rows. They have times, and no steps to clash."""
     last = parse_lenient(last_event)
-    if count and isinstance(last, dict):
+    if isinstance(last, dict):
         for number in range(len(events) - 1, -1, -1):
             if _is_same(last, parse_lenient(events[number])):
-                return Place(base=max(0, count - number - 1), begin=number + 1)
-    return Place(base=count)
+                return Place(base=max(0, (count or 0) - number - 1), begin=number + 1)
+    return Place(base=count or 0)
 
 
 def _begun(count: int, begin: int) -> Place:

@@ -53,6 +53,21 @@ async def deliver_versions(context: DeliveryContext, path: RunPath, artifacts: S
     return named
 
 
+async def declare_used(context: DeliveryContext, path: RunPath, used: Sequence[Any]) -> None:
+    """Declare the versions that a run used as its inputs; to do it again changes nothing.
+
+    Raises:
+        MirrorError: of the network or the server.
+    """
+    for one in used:
+        if one.id and not is_local(one.id):
+            fields = {
+                "entityName": path.entity, "projectName": path.project, "runName": path.run_id, "artifactID": one.id,
+                "usedAs": one.name or None,
+            }  # fmt: skip
+            await context.client.use_artifact(fields)
+
+
 def with_upstream_id(lake: Queryable, entry: Entry) -> Entry:
     """An entry about a version that only the mirror had when it was queued, with the id that it has upstream by now."""
     operation = entry.operation
