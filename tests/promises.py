@@ -389,7 +389,7 @@ PROMISES = (
             **files("contract", "writing_runs"),
             **files("sandbox", "agents artifacts command errors faults file_stream history_shapes people portfolios"),
             **files("sandbox", "run_fields scaled_limits server_shapes serving sweep_plan"),
-            **files("upstream", "fixture_service results"),
+            **files("upstream", "fixture_service gateway_front results"),
         },
     ),
     Promise(
