@@ -24,7 +24,8 @@ PLAIN = frozenset(
         "GitInfo",
         "UpsertBucketPayload", "UpdateRunStatePayload", "StopRunPayload", "DeleteRunPayload", "DeleteRunsPayload",
         "ModifyRunsPayload", "CreateRunFilesPayload", "MarkRunFilesUploadedPayload", "DeleteFilesPayload",
-        "UseArtifactPayload", "CreateArtifactPayload", "AddAliasesPayload", "UpdateArtifactPayload",
+        "UseArtifactPayload", "CreateArtifactPayload", "AddAliasesPayload", "DeleteAliasesPayload",
+        "UpdateArtifactPayload",
     }
 )  # fmt: skip
 

@@ -10,11 +10,11 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from mirror.gateway.addresses import Addresses
-from mirror.gateway.memory import NOT_KEPT, SMALL, CommitMemory, NewestCommit, Queue, Waiting
+from mirror.gateway.memory import NOT_KEPT, SMALL, CommitMemory, NewestCommit, Queue
 from mirror.gateway.seen import SeenRun, SeenRuns
 from mirror.gateway.watch import Watch
-from mirror.records.operations import LogArtifact
-from mirror.run.pending.local import LocalMirror
+from mirror.run.artifacts.queued import Marking, markings
+from mirror.run.pending.local import LocalMirror, Waiting
 from mirror.store.engine.meta import last_commit
 from mirror.store.engine.queries import Snapshot
 from mirror.wandb_protocol.paging import PageLimits
@@ -67,15 +67,9 @@ class RequestContext:
         return self._shared.queue.waiting()
 
     @cached_property
-    def logging(self) -> Sequence[LogArtifact]:
-        """Queued operations that give aliases and tags to versions, the last one last."""
-        return [
-            item.operation
-            for runs in self.waiting.values()
-            for items in runs.values()
-            for item in items
-            if item.is_shown and isinstance(item.operation, LogArtifact)
-        ]
+    def markings(self) -> Sequence[Marking]:
+        """Queued operations that give versions aliases and tags, or take some away, the last one last."""
+        return markings(self.waiting)
 
     @cached_property
     def commit(self) -> int:

@@ -30,7 +30,7 @@ from mirror.errors import EntryMoved
 from mirror.outbox import Outbox
 from mirror.records.addresses import ProjectKey
 from mirror.records.contents import ContentChanges, Direction, FileRow
-from mirror.records.operations import Entry
+from mirror.records.operations import EditArtifact, Entry
 from mirror.records.passes import Changes
 from mirror.records.receipts import Ending, Receipt, receipt_of
 from mirror.records.runs import RunRecord
@@ -207,6 +207,7 @@ def _commit(context: DeliveryContext, key: ProjectKey, ended: Sequence[Ended]) -
     files: dict[str, dict[str, FileRow]] = defaultdict(dict)
     gone: dict[str, None] = {}
     links: list[tuple[str, str, Direction]] = []
+    marked: list[EditArtifact] = []
     for one in ended:
         run_id = one.entry.run_id
         if one.delivered.run is not None:
@@ -217,13 +218,16 @@ def _commit(context: DeliveryContext, key: ProjectKey, ended: Sequence[Ended]) -
             gone[run_id] = None
         files[run_id] |= {row.name: row for row in one.delivered.files}
         links += [(run_id, *link) for link in one.delivered.links]
+        marked += one.delivered.marked
     runs |= {run_id: with_fingerprint(run) for run_id, run in with_held(context.lake, key, runs.values()).items()}
     commit(
         context.lake,
         Changes(key=key, at=context.now(), runs=tuple(runs.values()), gone=tuple(gone)),
         _contents(context, key, files),
         objects=context.objects,
-        delivered=receipts.DeliveredRows(receipts=tuple(one.receipt for one in ended), links=tuple(links)),
+        delivered=receipts.DeliveredRows(
+            receipts=tuple(one.receipt for one in ended), links=tuple(links), marked=tuple(marked)
+        ),
     )
     context.fresh.written(key, [*runs, *gone])
 

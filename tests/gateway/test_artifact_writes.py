@@ -22,6 +22,7 @@ WRITES: dict[str, Callable[[Any, str], Any]] = {
         api.artifact(f"{SOURCE}/data-{twin}:v0"), aliases=["again"], tags=["logged"]
     ),
     "aliases and tags": lambda api, twin: _changed(api.artifact(f"{SOURCE}/data-{twin}:v0")).save(),
+    "aliases and tags taken away": lambda api, twin: _taken(api.artifact(f"{SOURCE}/data-{twin}:v0")).save(),
     "nothing": lambda api, twin: api.artifact(f"{SOURCE}/data-{twin}:v0").save(),
 }
 
@@ -29,6 +30,12 @@ WRITES: dict[str, Callable[[Any, str], Any]] = {
 def _changed(artifact: Any) -> Any:
     artifact.aliases.append("best")
     artifact.tags.append("good")
+    return artifact
+
+
+def _taken(artifact: Any) -> Any:
+    artifact.aliases.remove("old")
+    artifact.tags.remove("bad")
     return artifact
 
 
@@ -41,7 +48,7 @@ def sandbox() -> Iterator[Sandbox]:
             run = state.add_run(ENTITY, PROJECT, f"logger {twin}")
             state.add_artifact(
                 ENTITY, PROJECT, f"data-{twin}", files={"a.txt": b"bytes"}, metadata={"n": 1}, description="what it is",
-                run=run,
+                aliases=["old"], tags=["bad"], run=run,
             )  # fmt: skip
         yield server
 
@@ -107,10 +114,17 @@ def test_writes_end_on_the_server_as_if_it_had_been_there(sandbox: Sandbox, plac
         assert [artifact.name for artifact in again.used_artifacts()] == ["data-ours:v0"]
         (logged,) = again.logged_artifacts()
         assert ("again" in logged.aliases, "logged" in logged.tags) == (True, True)
-        (version,) = {ours.artifact(f"{SOURCE}/data-ours:{name}").version for name in ("again", "v0")}
-        assert (version, "again" in ours.artifact(f"{SOURCE}/data-ours:v0").aliases) == ("v0", True)
+        (version,) = {ours.artifact(f"{SOURCE}/data-ours:{name}").version for name in ("again", "best", "v0")}
+        shown = ours.artifact(f"{SOURCE}/data-ours:v0")
+        assert (version, set(shown.aliases), set(shown.tags)) == ("v0", {"latest", "again", "best"}, {"logged", "good"})
+        with pytest.raises(Exception, match="'data-ours:old' not found"):
+            ours.artifact(f"{SOURCE}/data-ours:old")
+        held = local.Api(place.home).artifact(f"{SOURCE}/data-ours:best")
+        assert (set(held.aliases), set(held.tags)) == (set(shown.aliases), set(shown.tags))
     pending = [item.kind for item in local.Api(place.home).run(f"{SOURCE}/ours").pending]
     assert pending == ["use_artifact", "log_artifact"]
+    pending = [item.kind for item in local.Api(place.home).run(f"{SOURCE}/logger ours").pending]
+    assert pending == ["edit_artifact"] * 4
     assert _shown(sandbox, "ours") == untouched
     sender = Sender(url=sandbox.url, api_key=sandbox.api_key, home=place.home)
     replayed = sender.replay()

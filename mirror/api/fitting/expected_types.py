@@ -47,11 +47,15 @@ COMPOSITE: Mapping[str, Mapping[str, str]] = {
         "deleteFiles": "DeleteFilesPayload",
         "createArtifact": "CreateArtifactPayload",
         "useArtifact": "UseArtifactPayload",
+        "addAliases": "AddAliasesPayload",
+        "deleteAliases": "DeleteAliasesPayload",
+        "updateArtifact": "UpdateArtifactPayload",
     },
     "UpsertBucketPayload": {"bucket": "Run"},
     "CreateRunFilesPayload": {"files": "File"},
     "CreateArtifactPayload": {"artifact": "Artifact"},
     "UseArtifactPayload": {"artifact": "Artifact"},
+    "UpdateArtifactPayload": {"artifact": "Artifact"},
     "User": {"teams": "EntityConnection"},
     "EntityConnection": {"edges": "EntityEdge"},
     "ServerInfo": {"features": "ServerFeature", "latestLocalVersionInfo": "LocalVersionInfo"},
@@ -89,6 +93,9 @@ INPUTS: Mapping[str, str] = {
     "deleteFiles": "DeleteFilesInput",
     "createArtifact": "CreateArtifactInput",
     "useArtifact": "UseArtifactInput",
+    "addAliases": "AddAliasesInput",
+    "deleteAliases": "DeleteAliasesInput",
+    "updateArtifact": "UpdateArtifactInput",
 }
 """The input of each mutation."""
 

@@ -15,6 +15,7 @@ from mirror.records.operations import (
     Delete,
     DeleteFile,
     Edit,
+    EditArtifact,
     LogArtifact,
     Operation,
     Stop,
@@ -126,6 +127,8 @@ def asked(operation: Operation) -> str:
             return f"log the artifact {operation.name}"
         case UseArtifact():
             return f"use the artifact {operation.name}"
+        case EditArtifact():
+            return f"change aliases and tags of the artifact {operation.name}"
 
 
 def _is_shown(key: str) -> bool:
