@@ -105,7 +105,7 @@ class RequestContext:
     def renew(self) -> None:
         """Look anew: what follows sees what was queued meanwhile."""
         self._closing.close()
-        for name in ("waiting", "logging", "commit", "_opened"):
+        for name in ("waiting", "markings", "commit", "_opened"):
             self.__dict__.pop(name, None)
 
     def recall(self, key: Hashable, read: Callable[[Snapshot], T], weigh: Callable[[T], int] | None = None) -> T:

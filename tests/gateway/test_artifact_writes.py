@@ -43,6 +43,8 @@ def _taken(artifact: Any) -> Any:
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox.start() as server:
         state = server.state
+        logger = state.add_run(ENTITY, PROJECT, "logger twice")
+        state.add_artifact(ENTITY, PROJECT, "data-twice", files={"a.txt": b"bytes"}, run=logger)
         for twin in ("theirs", "ours"):
             state.add_run(ENTITY, PROJECT, twin)
             run = state.add_run(ENTITY, PROJECT, f"logger {twin}")
@@ -99,6 +101,31 @@ def test_what_cannot_be_queued_is_refused_in_one_sentence(gateway: Served, place
     assert answer.status_code == 403
     assert "cannot queue a new version of the artifact 'data-ours'" in answer.json()["errors"][0]["message"]
     assert not before.exists() or not list(before.iterdir())
+
+
+def test_changes_of_one_document_see_one_another(gateway: Served, place: Mirror) -> None:
+    version = sdk(gateway.url, gateway.key).artifact(f"{SOURCE}/data-twice:v0").id
+    alias = '{artifactCollectionName: "data-twice", alias: "%s", entityName: "team", projectName: "proj"}'
+    shown = "artifact { aliases { alias } tags { name } }"
+    answer = gateway.ask(
+        f"""mutation M($id: ID!) {{
+          a: addAliases(input: {{artifactID: $id, aliases: [{alias % "one"}, {alias % "two"}]}}) {{ success }}
+          b: updateArtifact(input: {{artifactID: $id, tagsToAdd: [{{tagName: "new"}}]}}) {{ {shown} }}
+          c: deleteAliases(input: {{artifactID: $id, aliases: [{alias % "two"}]}}) {{ success }}
+          d: updateArtifact(input: {{artifactID: $id, tagsToDelete: [{{tagName: "new"}}]}}) {{ {shown} }}
+        }}""",
+        id=version,
+    )
+    found = [
+        ({alias["alias"] for alias in node["aliases"]}, [tag["name"] for tag in node["tags"]])
+        for node in (answer["data"][name]["artifact"] for name in "bd")
+    ]
+    assert found == [({"latest", "one", "two"}, ["new"]), ({"latest", "one"}, [])]
+    wrong = gateway.ask(
+        f"mutation M($id: ID!) {{ addAliases(input: {{artifactID: $id, aliases: [{alias % 'a/b'}]}}) {{ success }} }}",
+        id=version,
+    )
+    assert "must not contain" in wrong["errors"][0]["message"]
 
 
 def test_writes_end_on_the_server_as_if_it_had_been_there(sandbox: Sandbox, place: Mirror) -> None:
