@@ -31,8 +31,8 @@ from tests.mirroring import Mirror, make_lake
 
 from .app_server import AppServer
 
-# Reads that a process which trains asks before and beside its writes.
-TRAINING = frozenset({"RunResumeStatus", "RunStoppedStatus"})
+# What a process asks before and beside its writes that trains, or changes a sweep.
+TRAINING = frozenset({"RunResumeStatus", "RunStoppedStatus", "SweepWithRuns"})
 _TIMEOUT_S = 60.0
 _OF_ONE_CONNECTION = frozenset(
     {"host", "connection", "content-length", "content-encoding", "transfer-encoding", "accept-encoding", "keep-alive"}
