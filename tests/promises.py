@@ -95,6 +95,7 @@ PROMISES = (
         "What somebody else changed meanwhile is merged or put to a person, never written over.",
         {
             "replay/test_merge.py": (),
+            "replay/test_marking.py": ("test_what_others_did_meanwhile_stays",),
             "replay/test_two_writers.py": (),
             "replay/test_what_is_not_told.py": (
                 "test_null_where_this_mirror_holds_something_is_not_taken_for_nothing",
@@ -225,10 +226,11 @@ PROMISES = (
             "gateway/test_sees_changes.py": (
                 "test_a_queued_edit_is_in_the_next_answer_and_in_filters",
                 "test_what_is_not_mirrored_is_an_error_with_its_command",
+                "test_a_project_that_is_mirrored_in_part_says_so_beside_the_answer",
                 "test_long_documents_end_a_page_early_and_lose_no_run",
             ),
             "gateway/test_artifacts.py": ("test_bytes_that_no_source_wanted_say_how_to_have_them",),
-            **files("gateway", "slow_clients questions"),
+            **files("gateway", "questions"),
             "gateway/test_http.py": (
                 "test_without_the_key_nothing_is_answered_and_a_wrong_one_is_refused",
                 "test_an_address_is_bound_to_its_path_and_its_time",
@@ -258,8 +260,15 @@ PROMISES = (
         {
             "gateway/test_bounds.py": (
                 "test_a_document_without_bounds_is_refused_in_one_sentence_and_soon",
+                "test_a_long_history_is_ended_while_it_is_read",
+                "test_large_bodies_that_do_not_come_hold_little_and_keep_nobody_out",
                 "test_connections_that_ask_nothing_give_way_to_who_comes",
+                "test_errors_without_an_end_are_one",
                 "test_neither_the_key_nor_a_signed_address_is_told_in_a_log_or_an_error",
+            ),
+            "gateway/test_slow_clients.py": (
+                "test_clients_that_read_nothing_take_no_more_memory_than_is_set_aside",
+                "test_who_neither_sends_nor_reads_gives_way_to_who_comes",
             ),
             "gateway/test_many_readers.py": ("test_a_hundred_clients_are_answered_while_runs_are_pulled_and_changed",),
             "gateway/test_fuzz.py": ("test_documents_that_fit_the_schema_have_one_clear_answer",),
@@ -389,7 +398,7 @@ PROMISES = (
             **files("contract", "writing_runs"),
             **files("sandbox", "agents artifacts command errors faults file_stream history_shapes people portfolios"),
             **files("sandbox", "run_fields scaled_limits server_shapes serving sweep_plan"),
-            **files("upstream", "fixture_service results"),
+            **files("upstream", "fixture_service gateway_front results"),
         },
     ),
     Promise(

@@ -24,9 +24,9 @@ PLAIN = frozenset(
         "GitInfo",
         "UpsertBucketPayload", "UpdateRunStatePayload", "StopRunPayload", "DeleteRunPayload", "DeleteRunsPayload",
         "ModifyRunsPayload", "CreateRunFilesPayload", "MarkRunFilesUploadedPayload", "DeleteFilesPayload",
-        "UseArtifactPayload", "CreateArtifactPayload", "AddAliasesPayload", "UpdateArtifactPayload",
-        "CreateArtifactManifestPayload", "UpdateArtifactManifestPayload", "CreateArtifactFilesPayload",
-        "CommitArtifactPayload",
+        "UseArtifactPayload", "CreateArtifactPayload", "AddAliasesPayload", "DeleteAliasesPayload",
+        "UpdateArtifactPayload", "CreateArtifactManifestPayload", "UpdateArtifactManifestPayload",
+        "CreateArtifactFilesPayload", "CommitArtifactPayload",
     }
 )  # fmt: skip
 

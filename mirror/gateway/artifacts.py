@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-import msgspec
-
 from mirror.errors import NotMirrored
 from mirror.gateway.context import ProjectPath, RequestContext
-from mirror.records.operations import LogArtifact
 from mirror.run.artifacts.artifact import Artifact
+from mirror.run.artifacts.queued import marked, named_by
 from mirror.run.sdk.absent import CollectionNotMirrored
 from mirror.store.read.artifacts import (
     EntryRow,
@@ -37,14 +35,12 @@ class VersionNode:
     """One version of an artifact."""
 
     context: RequestContext
-    row: VersionRow
-    aliases_queued: Sequence[str] = ()
-    tags_queued: Sequence[str] = ()
+    row: VersionRow  # with what is queued of its aliases and tags
 
     @cached_property
     def facts(self) -> Artifact:
         """The version as `mirror.Api` has it: names, and in which words is told what is not held."""
-        return Artifact(self.context.mirror, self.row, aliases=self.aliases_queued, tags=self.tags_queued)
+        return Artifact(self.context.mirror, self.row)
 
     @cached_property
     def collection(self) -> CollectionNode:
@@ -189,25 +185,8 @@ def version_nodes(ctx: RequestContext, artifact_ids: Sequence[str]) -> list[Vers
 
 
 def _as_queued(ctx: RequestContext, row: VersionRow) -> VersionNode:
-    """A version with the aliases and tags that are queued for it, without aliases that are queued for another one."""
-    here = [operation for operation in ctx.logging if _collection_of(operation) == _place_of(row)]
-    goes_to = {alias: operation.artifact_id for operation in here for alias in operation.aliases}
-    kept = [alias for alias in row.aliases if goes_to.get(alias, row.artifact_id) == row.artifact_id]
-    return VersionNode(
-        context=ctx,
-        row=row if kept == row.aliases else msgspec.structs.replace(row, aliases=kept),
-        aliases_queued=[alias for alias, artifact_id in goes_to.items() if artifact_id == row.artifact_id],
-        tags_queued=[tag for operation in here if operation.artifact_id == row.artifact_id for tag in operation.tags],
-    )
-
-
-def _collection_of(operation: LogArtifact) -> tuple[str, str]:
-    """Of the version: `entity/project/collection`, and its type."""
-    return operation.name.rpartition(":")[0], operation.type
-
-
-def _place_of(row: VersionRow) -> tuple[str, str]:
-    return f"{row.entity}/{row.project}/{row.sequence}", row.type
+    """A version with the aliases and tags that it will have."""
+    return VersionNode(context=ctx, row=marked(row, ctx.markings))
 
 
 def version_by_id(ctx: RequestContext, artifact_id: str) -> VersionNode:
@@ -230,12 +209,7 @@ def version_named(ctx: RequestContext, project: ProjectPath, collection: str, na
     Raises:
         NotMirrored: there is none here; in the SDK's own words.
     """
-    place = f"{'/'.join(project)}/{collection}"
-    for operation in reversed(ctx.logging):
-        if name in operation.aliases and _collection_of(operation)[0] == place:
-            return version_by_id(ctx, operation.artifact_id)
-    wanted = storable(collection), storable(name)
-    row = ctx.recall(("version named", project, *wanted), lambda lake: find_version(lake, *project, *wanted))
+    row = _row_named(ctx, project, storable(collection), storable(name))
     if row is None:
         source = "/".join(project)
         raise NotMirrored(
@@ -243,4 +217,14 @@ def version_named(ctx: RequestContext, project: ProjectPath, collection: str, na
             hint=f"it is not in this mirror: `wandb-mirror pull --source {in_shell(*project)}` fetches what its runs"
             " have",
         )
-    return _as_queued(ctx, row)
+    return VersionNode(context=ctx, row=row)
+
+
+def _row_named(ctx: RequestContext, project: ProjectPath, collection: str, name: str) -> VersionRow | None:
+    """With what is queued of it."""
+    given = named_by(ctx.markings, "/".join((*project, collection)), name)
+    rows = [node.row for node in version_nodes(ctx, [given])] if given is not None else []
+    key = ("version named", project, collection, name)
+    held = ctx.recall(key, lambda lake: find_version(lake, *project, collection, name))
+    rows += [] if held is None else [marked(held, ctx.markings)]
+    return next((row for row in rows if name in (f"v{row.version_index}", *row.aliases)), None)

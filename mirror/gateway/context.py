@@ -10,12 +10,12 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from mirror.gateway.addresses import Addresses
-from mirror.gateway.memory import NOT_KEPT, SMALL, CommitMemory, NewestCommit, Queue, Waiting
+from mirror.gateway.memory import NOT_KEPT, SMALL, CommitMemory, NewestCommit, Queue
 from mirror.gateway.seen import SeenRun, SeenRuns
 from mirror.gateway.training import Trainings
 from mirror.gateway.watch import Watch
-from mirror.records.operations import LogArtifact
-from mirror.run.pending.local import LocalMirror
+from mirror.run.artifacts.queued import Marking, markings
+from mirror.run.pending.local import LocalMirror, Waiting
 from mirror.store.engine.meta import last_commit
 from mirror.store.engine.queries import Snapshot
 from mirror.wandb_protocol.paging import PageLimits
@@ -70,15 +70,9 @@ class RequestContext:
         return self._shared.queue.waiting()
 
     @cached_property
-    def logging(self) -> Sequence[LogArtifact]:
-        """Queued operations that give aliases and tags to versions, the last one last."""
-        return [
-            item.operation
-            for runs in self.waiting.values()
-            for items in runs.values()
-            for item in items
-            if item.is_shown and isinstance(item.operation, LogArtifact)
-        ]
+    def markings(self) -> Sequence[Marking]:
+        """Queued operations that give versions aliases and tags, or take some away, the last one last."""
+        return markings(self.waiting)
 
     @cached_property
     def commit(self) -> int:
@@ -114,7 +108,7 @@ class RequestContext:
     def renew(self) -> None:
         """Look anew: what follows sees what was queued meanwhile."""
         self._closing.close()
-        for name in ("waiting", "logging", "commit", "_opened"):
+        for name in ("waiting", "markings", "commit", "_opened"):
             self.__dict__.pop(name, None)
 
     def recall(self, key: Hashable, read: Callable[[Snapshot], T], weigh: Callable[[T], int] | None = None) -> T:

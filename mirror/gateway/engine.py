@@ -34,6 +34,7 @@ from mirror.gateway.seen import SeenRuns
 from mirror.gateway.training import TrainingRefused, Trainings
 from mirror.gateway.watch import Ended, Watch, watch_all
 from mirror.run.pending.local import LocalMirror
+from mirror.texts.visible import visible
 from mirror.wandb_protocol.documents import RefusedDocument, checked_document
 from mirror.wandb_protocol.errors import RequestRefused, errors_object, json_body, resolver_error, status_of
 from mirror.wandb_protocol.paging import PageLimits
@@ -91,11 +92,11 @@ class Engine:
 
     Args:
         mirror: the home.
-        trainings: of processes that train against the gateway.
+        trainings: of processes that train against the gateway; None: of its own.
         read_only: refuse every change.
     """
 
-    def __init__(self, mirror: LocalMirror, trainings: Trainings, *, read_only: bool = False) -> None:
+    def __init__(self, mirror: LocalMirror, trainings: Trainings | None = None, *, read_only: bool = False) -> None:
         self._shared = Shared(
             mirror=mirror,
             memory=CommitMemory(),
@@ -103,10 +104,11 @@ class Engine:
             queue=Queue(mirror),
             seen=SeenRuns(),
             limits=PAGE_LIMITS,
-            trainings=trainings,
+            trainings=trainings or Trainings(mirror, read_only=read_only),
             read_only=read_only,
         )
         self._large = threading.Lock()  # held by the one large answer that is being made
+        self._noted: set[tuple[str, str]] = set()  # projects of which was said that they are mirrored in part
 
     def prepare(self) -> None:
         """Have the lake opened and the schema made, side by side, before the first document asks for them."""
@@ -181,6 +183,13 @@ class Engine:
         except Ended as ended:
             return ended.status, json_body(errors_object(ended.message))
 
+    def _note(self, partial: Mapping[tuple[str, str], tuple[int, int | None]]) -> None:
+        """Say once, where the gateway was begun: the SDK shows its user nothing that stands beside an answer."""
+        for project, counts in partial.items():
+            if project not in self._noted:
+                self._noted.add(project)
+                _log.warning("%s", _part_of(project, *counts))
+
     def _execute(
         self,
         document: DocumentNode,
@@ -204,7 +213,17 @@ class Engine:
                     "/".join(path): {"held": held, "server": count} for path, (held, count) in context.partial.items()
                 }
                 result.extensions = {**(result.extensions or {}), "wandbMirror": {"partial": told}}
+                self._note(context.partial)
             return result, context.moved
+
+
+def _part_of(project: tuple[str, str], held: int, server: int | None) -> str:
+    """One sentence for who reads a project of which only a part is here."""
+    name = visible("/".join(project))
+    if server is None:
+        return f"note: {name} is answered from {held:,} runs that were pulled one by one; the server may have more"
+    why = "`wandb-mirror status` says what its source leaves out"
+    return f"note: {name} is answered from {held:,} of the server's {server:,} runs; {why}"
 
 
 def _is_change(document: DocumentNode) -> bool:

@@ -41,13 +41,13 @@ class RunRows:
     def in_steps(self, min_step: int | None, max_step: int | None, samples: int) -> list[str]:
         """Rows of the steps in `[min_step, max_step)`, or evenly spread ones where there are more, as JSON texts."""
         if min_step is None and max_step is None:
-            return self._spelled(self._opened.rows.sample(None, samples))
+            return self._spelled(self._opened.rows.sample(None, samples, between=self._look))
         bounds = (0 if min_step is None else min_step), (_LAST if max_step is None else max_step)
         if bounds[0] >= bounds[1]:
             return []
         rows = self._opened.rows
-        count = sum(map(len, rows.batches((STEP,), *bounds, "all")))
-        chosen: Iterable[Row] = chain.from_iterable(rows.batches(None, *bounds, "all"))
+        count = sum(map(len, rows.batches((STEP,), *bounds, "all", between=self._look)))
+        chosen: Iterable[Row] = chain.from_iterable(rows.batches(None, *bounds, "all", between=self._look))
         if count > samples:  # spelled, those that nobody wants would take as much memory
             places = frozenset(evenly(count, samples))
             chosen = (row for place, row in enumerate(chosen) if place in places)
@@ -56,9 +56,9 @@ class RunRows:
     def by_spec(self, keys: Sequence[str], min_step: int | None, max_step: int | None, samples: int) -> list[Row]:
         """Rows that hold all keys, in the steps of `[min_step, max_step]`, sampled down."""
         if min_step is None and max_step is None:
-            return self._opened.rows.sample(keys, samples)
+            return self._opened.rows.sample(keys, samples, between=self._look)
         bounds = (0 if min_step is None else min_step), (_LAST if max_step is None else max_step + 1)
-        rows = chain.from_iterable(self._opened.rows.batches(keys, *bounds, "all"))
+        rows = chain.from_iterable(self._opened.rows.batches(keys, *bounds, "all", between=self._look))
         return _spread([{key: row[key] for key in keys} for row in rows], samples)
 
     def last(self) -> list[str]:
@@ -66,6 +66,14 @@ class RunRows:
         facts = self.stored.facts
         last = None if facts is None else facts.last_step_held
         return [] if last is None else self.in_steps(last, last + 1, 1)
+
+    def _look(self) -> None:
+        """End a history whose document has taken its time: nothing else looks before it is read to its end.
+
+        Raises:
+            Ended: it has.
+        """
+        self._run.batch.context.watch.add(0)
 
     def tail_rows(self) -> Iterator[Row]:
         """Rows that no export holds, as the server sent them."""
@@ -86,6 +94,7 @@ class RunRows:
             keys, text = self._opened.sent.get(row[STEP], (frozenset(), ""))
             if keys != row.keys():
                 text = _encode(row)
+            self._look()
             size += len(text)
             if size > MOST_BYTES:
                 raise RequestRefused(TOO_LARGE, status=413)

@@ -16,7 +16,7 @@ from mirror.run.pending.local import Pending
 from mirror.store.engine.queries import Snapshot
 from mirror.store.filters.run_listing import list_run_ids
 from mirror.wandb_protocol.errors import RequestRefused
-from mirror.wandb_protocol.listing_arguments import filters_object
+from mirror.wandb_protocol.listing_arguments import filters_object, invalid_filters
 from mirror.wandb_protocol.paging import Window, decode_cursor, encode_cursor
 
 _ID_BYTES = 150  # that an id takes, with its place
@@ -73,7 +73,7 @@ def listing_of(ctx: RequestContext, project: ProjectPath, filters: str | None, o
         try:
             found = list_run_ids(lake, project, filters=filters_object(filters), order=order, overlay=overlay)
         except ConfigError as error:  # as W&B refuses a filter on an unknown column
-            raise RequestRefused(f"invalid filters: {error.message}", status=400) from error
+            raise invalid_filters(error.message) from error
         return Listing(found, key)
 
     return ctx.recall(key, read, lambda listing: _ID_BYTES * len(listing.run_ids))

@@ -8,14 +8,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from mirror.layout import Home
-from mirror.run.pending.local import LocalMirror, Pending
+from mirror.run.pending.local import LocalMirror, Waiting
 
-Waiting = Mapping[tuple[str, str], Mapping[str, Sequence[Pending]]]
 MOST_BYTES = 96 * 1024 * 1024  # kept at a time, as the values weigh themselves
 SMALL = 1_000  # bytes: what a value weighs that does not say
 NOT_KEPT = MOST_BYTES  # what a value weighs that is not to be kept

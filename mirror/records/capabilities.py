@@ -191,6 +191,16 @@ CAPABILITIES = (
         name="attaching artifacts", needs=("Mutation.createArtifact",), without="log_artifact stays in the outbox"
     ),
     Capability(name="using artifacts", needs=("Mutation.useArtifact",), without="use_artifact stays in the outbox"),
+    Capability(
+        name="adding and removing aliases",
+        needs=("Mutation.addAliases", "Mutation.deleteAliases"),
+        without="aliases of a version are written all at once",
+    ),
+    Capability(
+        name="changing versions of artifacts",
+        needs=("Mutation.updateArtifact",),
+        without="changes of their tags stay in the outbox",
+    ),
 )
 
 _BY_NAME = {capability.name: capability for capability in CAPABILITIES}

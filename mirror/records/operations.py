@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -134,7 +134,44 @@ class SyncRun(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     log: str  # digest of the log, whose copy is in the home
 
 
-Operation = UpdateState | Edit | UploadFile | DeleteFile | Create | Stop | Delete | LogArtifact | UseArtifact | SyncRun
+class EditArtifact(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="edit_artifact"):
+    """Give a version that exists aliases and tags, or take some away. Both are sets: what others did to them stays.
+
+    Its entry names a run that logged or used the version.
+    """
+
+    artifact_id: str
+    name: str  # `entity/project/collection:v3`
+    type: str
+    add_aliases: tuple[str, ...] = ()  # each leaves the version of the collection that had it
+    remove_aliases: tuple[str, ...] = ()
+    add_tags: tuple[str, ...] = ()
+    remove_tags: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing would change."""
+        return not (self.add_aliases or self.remove_aliases or self.add_tags or self.remove_tags)
+
+    @property
+    def collection(self) -> str:
+        """The one that the version was made in."""
+        return self.name.rpartition(":")[0].rpartition("/")[2]
+
+
+Operation = (
+    UpdateState
+    | Edit
+    | UploadFile
+    | DeleteFile
+    | Create
+    | Stop
+    | Delete
+    | LogArtifact
+    | UseArtifact
+    | EditArtifact
+    | SyncRun
+)
 
 # Where an entry is in its life; the folder it lies in (see `outbox`).
 EntryState = Literal["new", "claimed", "dead", "conflict"]
@@ -222,6 +259,11 @@ def merged_tags(base: Sequence[str], wish: Sequence[str], remote: Sequence[str])
     removed, added = set(base) - set(wish), [tag for tag in wish if tag not in base]
     kept = [tag for tag in remote if tag not in removed]
     return kept + [tag for tag in dict.fromkeys(added) if tag not in kept]
+
+
+def with_names(names: Iterable[str], added: Sequence[str], removed: Sequence[str]) -> list[str]:
+    """Aliases or tags with what is added, without what is taken away; those that were there come first."""
+    return list(dict.fromkeys([*(name for name in names if name not in removed), *added]))
 
 
 def touched(operation: Operation) -> frozenset[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -26,12 +26,14 @@ from mirror.errors import (
     RefusedByServer,
     ServerError,
 )
+from mirror.records.artifacts import COMMITTED
 from mirror.records.contents import FileRow
 from mirror.records.operations import (
     Create,
     Delete,
     DeleteFile,
     Edit,
+    EditArtifact,
     Entry,
     LogArtifact,
     Operation,
@@ -66,6 +68,15 @@ _NAME_OF = {field: name for name, field in FIELD_OF.items()}
 WHOLE = frozenset({"config", "summaryMetrics", "tags"})  # written as a whole, with what others put there
 
 
+class Marks(msgspec.Struct, frozen=True, kw_only=True):
+    """What a version is called upstream."""
+
+    state: str
+    aliases: tuple[str, ...] = ()  # in the collection that it was made in
+    tags: tuple[str, ...] = ()
+    flaw: str | None = None  # why not all of it is told
+
+
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """What one operation is decided on, as it is now. Only what its kind needs is looked at."""
 
@@ -76,7 +87,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     file: FileRow | None = None  # of the operation's name, as listed; None: the run has none
     source: Source = "whole"  # the bytes of an upload, in this mirror
     aliases: frozenset[str] | None = None  # of the version, where it is linked already
-    version: str | None = "COMMITTED"  # state of a version that is not; None: it is no longer there
+    version: str | None = COMMITTED  # state of a version that is not; None: it is no longer there
+    marks: Marks | None = None  # of a version whose aliases and tags change; None: it is no longer there
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +132,8 @@ def decide(entry: Entry, seen: Seen, policy: Policy) -> Decision:
         policy: for what both sides changed.
     """
     operation, run = entry.operation, seen.run
+    if isinstance(operation, EditArtifact):  # the run that its entry names has no part in it
+        return _marks(operation, seen.marks)
     if isinstance(operation, Create | Delete) and seen.not_offered is None:
         return _creation(entry, seen, policy) if isinstance(operation, Create) else _deletion(entry, seen)
     if isinstance(operation, SyncRun) and run is None and seen.not_offered is None:
@@ -240,10 +254,34 @@ def _file_deletion(operation: DeleteFile, seen: Seen, policy: Policy) -> Decisio
 def _link(operation: LogArtifact | UseArtifact, seen: Seen) -> Decision:
     if is_settled(operation, seen.aliases):
         return Decision(verdict="already_so")
-    if seen.version != "COMMITTED":  # else the server would begin a new version, whose bytes never come
+    if seen.version != COMMITTED:  # else the server would begin a new version, whose bytes never come
         state = seen.version or "no longer there"
         return _buried(f"the version {operation.name} is not to be had upstream: it is {state}")
     return Decision(verdict="send")
+
+
+def _marks(operation: EditArtifact, marks: Marks | None) -> Decision:
+    if marks is None or marks.state != COMMITTED:
+        state = "no longer there" if marks is None else marks.state
+        return _buried(f"the version {operation.name} is not to be had upstream: it is {state}")
+    if marks.flaw is not None:
+        return _buried(f"the server cannot show aliases and tags of {operation.name}: {marks.flaw}")
+    return Decision(verdict="already_so" if unmet(operation, marks).is_empty else "send")
+
+
+def unmet(operation: EditArtifact, marks: Marks) -> EditArtifact:
+    """What of a change of aliases and tags is not so yet; what is both added and taken away is added."""
+    return msgspec.structs.replace(
+        operation,
+        add_aliases=tuple(name for name in operation.add_aliases if name not in marks.aliases),
+        remove_aliases=_left(operation.remove_aliases, operation.add_aliases, marks.aliases),
+        add_tags=tuple(name for name in operation.add_tags if name not in marks.tags),
+        remove_tags=_left(operation.remove_tags, operation.add_tags, marks.tags),
+    )
+
+
+def _left(removed: Sequence[str], added: Sequence[str], there: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in removed if name in there and name not in added)
 
 
 def is_linked(operation: LogArtifact | UseArtifact, aliases: frozenset[str] | None) -> bool:

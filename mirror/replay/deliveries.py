@@ -24,6 +24,7 @@ from mirror.records.operations import (
     Delete,
     DeleteFile,
     Edit,
+    EditArtifact,
     Entry,
     LogArtifact,
     Stop,
@@ -47,9 +48,11 @@ from mirror.replay.decide import (
     of_error,
     unconfirmed,
     undecidable,
+    unmet,
     words_of,
 )
 from mirror.replay.look import direction_of, look
+from mirror.replay.marking import marks_of, send_marks
 from mirror.replay.merge import Merged
 from mirror.replay.sync.delivery import Clash, GoesOn, NotShown, RunDelivery
 from mirror.replay.sync.versions import with_upstream_id
@@ -79,6 +82,7 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True):
     gone: bool = False  # the run is no longer there, as was asked
     files: tuple[FileRow, ...] = ()  # of the run, as they are upstream now
     links: tuple[tuple[str, Direction], ...] = ()  # artifact ids that the run logged or used, on top of others
+    marked: tuple[EditArtifact, ...] = ()  # what versions are called otherwise than before
     sent: Any = None  # what was sent, as plain values
     answer: str | None = None  # what the server said, or why nothing was sent
     unconfirmed: bool = False  # "put_back": the server does not show (yet) what it took
@@ -180,6 +184,8 @@ def _ended(decision: Decision) -> Delivered:
 def _unsent(entry: Entry, seen: Seen, decision: Decision) -> Delivered:
     """What is written down of an entry that needs nothing to be sent, with what was seen on the way."""
     ended = _ended(decision)
+    if decision.verdict == "already_so" and isinstance(entry.operation, EditArtifact):
+        return msgspec.structs.replace(ended, marked=(entry.operation,))
     if decision.verdict not in ("already_so", "theirs") or not isinstance(seen.run, RunRecord):
         return ended
     ended = msgspec.structs.replace(ended, run=seen.run)
@@ -191,7 +197,7 @@ def _unsent(entry: Entry, seen: Seen, decision: Decision) -> Delivered:
         case DeleteFile():
             return msgspec.structs.replace(ended, files=(_gone(entry.operation),))
         case LogArtifact() | UseArtifact():
-            return msgspec.structs.replace(ended, links=_links(entry.operation))
+            return msgspec.structs.replace(ended, links=_links(entry.operation), marked=marks_of(entry.operation))
     return ended
 
 
@@ -362,6 +368,16 @@ async def _use_artifact(sending: Sending, operation: UseArtifact) -> Delivered:
     return await _linked(sending, operation, fields)
 
 
+async def _edit_artifact(sending: Sending, operation: EditArtifact) -> Delivered:
+    """Give a version aliases and tags, and take some away."""
+    context = sending.context
+    sent = await send_marks(context.client, operation, sending.seen.marks)
+    after = await context.upstream.marks(operation.artifact_id)
+    if after is None or after.flaw is not None or not unmet(operation, after).is_empty:
+        raise Unconfirmed(f"the server took the change of {operation.name} but shows other aliases or tags")
+    return Delivered(outcome="applied", marked=(operation,), sent=sent)
+
+
 async def _linked(sending: Sending, operation: LogArtifact | UseArtifact, fields: dict[str, Any]) -> Delivered:
     """See that the run shows a version."""
     aliases = await sending.context.upstream.aliases(
@@ -369,7 +385,9 @@ async def _linked(sending: Sending, operation: LogArtifact | UseArtifact, fields
     )
     if not is_linked(operation, aliases):
         raise Unconfirmed(f"the server took {operation.name} but does not show it at the run")
-    return Delivered(outcome="applied", run=sending.run, links=_links(operation), sent=fields)
+    return Delivered(
+        outcome="applied", run=sending.run, links=_links(operation), marked=marks_of(operation), sent=fields
+    )
 
 
 def _links(operation: LogArtifact | UseArtifact) -> tuple[tuple[str, Direction], ...]:
@@ -401,4 +419,5 @@ _SEND: dict[type[Any], Callable[[Sending, Any], Awaitable[Delivered]]] = {
     LogArtifact: _log_artifact,
     UseArtifact: _use_artifact,
     SyncRun: _sync_run,
+    EditArtifact: _edit_artifact,
 }

@@ -25,6 +25,7 @@ from mirror.records.operations import (
     Delete,
     DeleteFile,
     Edit,
+    EditArtifact,
     Entry,
     LogArtifact,
     Stop,
@@ -33,12 +34,14 @@ from mirror.records.operations import (
     UploadFile,
     UseArtifact,
     items,
+    with_names,
 )
 from mirror.records.receipts import Outcome
 from mirror.records.runs import RunRecord
-from mirror.replay.decide import Decision, Seen, Verdict, aliases_of, decide, of_error, remote_of
+from mirror.replay.decide import Decision, Marks, Seen, Verdict, aliases_of, decide, of_error, remote_of, unmet
 from mirror.replay.ledger import ending
 from mirror.replay.look import Upstream, direction_of, look, run_of
+from mirror.replay.marking import marks_of
 from mirror.replay.merge import Merged, Policy, Remote, merge_edit
 from mirror.replay.order import EarlierEntries, look_for_creation, needs_creation
 from mirror.store.engine.reader import Reader
@@ -47,6 +50,7 @@ from mirror.store.read.receipts import endings_of, given_up_creations
 from mirror.texts.values import dump_strict
 
 MOST_RUNS = 512  # that are remembered while entries are gone through
+_IS_SET = "set"  # what an alias or a tag is that a version has
 A_NAME = "(a name that the server makes up)"
 
 Expected = Outcome | Literal["held", "waiting"]
@@ -122,6 +126,7 @@ class _Story:
         self._values: dict[str, Any] = {}  # fields of `RunRecord` that would be written
         self._files: dict[str, FileRow | None] = {}
         self._links: dict[tuple[Direction, str], frozenset[str]] = {}
+        self._edits: dict[str, list[EditArtifact]] = {}  # of versions, by id
 
     async def tell(self, placed: Placed) -> Forecast:
         """What would become of the next entry."""
@@ -200,6 +205,10 @@ class _Story:
             case LogArtifact() | UseArtifact():
                 link = direction_of(operation), operation.artifact_id
                 self._links[link] = self._links.get(link, frozenset()) | aliases_of(operation)
+                for edit in marks_of(operation):
+                    self._edits.setdefault(edit.artifact_id, []).append(edit)
+            case EditArtifact():
+                self._edits.setdefault(operation.artifact_id, []).append(operation)
 
     # ------------------------------------------------------------------ the story as a place to look at
 
@@ -243,6 +252,19 @@ class _Story:
         """The state of a version."""
         return await self._context.upstream.version(artifact_id)
 
+    async def marks(self, artifact_id: str) -> Marks | None:
+        """Aliases and tags of a version, as those before would leave them."""
+        marks = await self._context.upstream.marks(artifact_id)
+        if marks is None:
+            return None
+        for edit in self._edits.get(artifact_id, ()):
+            marks = msgspec.structs.replace(
+                marks,
+                aliases=tuple(with_names(marks.aliases, edit.add_aliases, edit.remove_aliases)),
+                tags=tuple(with_names(marks.tags, edit.add_tags, edit.remove_tags)),
+            )
+        return marks
+
     async def outage(self, error: MirrorError) -> MirrorError | None:
         """Why nothing can be looked at."""
         return await self._context.upstream.outage(error)
@@ -283,6 +305,8 @@ def _steps(entry: Entry, seen: Seen, decision: Decision) -> tuple[Step, ...]:
         now = UNSET if run is None else run.state if isinstance(run, RunRecord) else None
         wish = operation.state if isinstance(operation, Create) else UNSET
         return (Step(item="the run", base=UNSET, upstream=now, wish=wish, action=action),)
+    if isinstance(operation, EditArtifact):
+        return _mark_steps(operation, seen.marks, decision)
     if not isinstance(run, RunRecord):
         return ()
     match operation:
@@ -301,6 +325,27 @@ def _steps(entry: Entry, seen: Seen, decision: Decision) -> tuple[Step, ...]:
             return (Step(item=f"artifact {name}", base=UNSET, upstream=now, wish=how, action=action),)
         case Stop() | SyncRun():
             return ()
+
+
+def _mark_steps(edit: EditArtifact, marks: Marks | None, decision: Decision) -> tuple[Step, ...]:
+    """Each alias and tag that a version shall have, or no longer have."""
+    if marks is None or decision.verdict not in ("send", "already_so"):
+        return ()
+    rest = unmet(edit, marks)
+    changes = (
+        ("alias", edit.add_aliases, rest.add_aliases, UNSET, _IS_SET),
+        ("alias", edit.remove_aliases, rest.remove_aliases, _IS_SET, UNSET),
+        ("tag", edit.add_tags, rest.add_tags, UNSET, _IS_SET),
+        ("tag", edit.remove_tags, rest.remove_tags, _IS_SET, UNSET),
+    )
+    return tuple(
+        Step(
+            item=f"artifact {edit.name} {what} {name}", base=before, upstream=before if name in missing else wish,
+            wish=wish, action="write" if name in missing else "already_so",
+        )
+        for what, names, missing, before, wish in changes
+        for name in names
+    )  # fmt: skip
 
 
 def _edit_steps(edit: Edit, run: RunRecord, merged: Merged) -> tuple[Step, ...]:

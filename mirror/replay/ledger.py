@@ -31,7 +31,7 @@ from mirror.outbox import Outbox
 from mirror.records.addresses import ProjectKey
 from mirror.records.contents import ContentChanges, Direction, FileRow
 from mirror.records.offline import OfflineLog
-from mirror.records.operations import Entry
+from mirror.records.operations import EditArtifact, Entry
 from mirror.records.passes import Changes
 from mirror.records.receipts import Ending, Receipt, receipt_of
 from mirror.records.runs import RunRecord
@@ -210,6 +210,7 @@ def _commit(context: DeliveryContext, key: ProjectKey, ended: Sequence[Ended]) -
     links: list[tuple[str, str, Direction]] = []
     logs: list[OfflineLog] = []
     versions: list[tuple[str, str]] = []
+    marked: list[EditArtifact] = []
     for one in ended:
         run_id = one.entry.run_id
         if one.delivered.run is not None:
@@ -222,6 +223,7 @@ def _commit(context: DeliveryContext, key: ProjectKey, ended: Sequence[Ended]) -
         links += [(run_id, *link) for link in one.delivered.links]
         logs += one.delivered.logs
         versions += one.delivered.versions
+        marked += one.delivered.marked
     runs |= {run_id: with_fingerprint(run) for run_id, run in with_held(context.lake, key, runs.values()).items()}
     commit(
         context.lake,
@@ -229,7 +231,10 @@ def _commit(context: DeliveryContext, key: ProjectKey, ended: Sequence[Ended]) -
         _contents(context, key, files),
         objects=context.objects,
         delivered=receipts.DeliveredRows(
-            receipts=tuple(one.receipt for one in ended), links=tuple(links), versions=tuple(versions)
+            receipts=tuple(one.receipt for one in ended),
+            links=tuple(links),
+            versions=tuple(versions),
+            marked=tuple(marked),
         ),
     )
     context.fresh.written(key, [*runs, *gone])

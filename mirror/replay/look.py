@@ -11,14 +11,23 @@ import msgspec
 
 from mirror.api.client import Client
 from mirror.api.rows.listed import ListedFile
-from mirror.api.rows.pages import BadRun
+from mirror.api.rows.pages import BadArtifact, BadRun
 from mirror.errors import AuthError, Forbidden, MirrorError, NotOffered, StoreError
 from mirror.records.addresses import ProjectKey, RunPath
-from mirror.records.artifacts import ArtifactRecord
+from mirror.records.artifacts import COMMITTED, ArtifactRecord
 from mirror.records.contents import Direction, FileRow
-from mirror.records.operations import Create, DeleteFile, Entry, LogArtifact, SyncRun, UploadFile, UseArtifact
+from mirror.records.operations import (
+    Create,
+    DeleteFile,
+    EditArtifact,
+    Entry,
+    LogArtifact,
+    SyncRun,
+    UploadFile,
+    UseArtifact,
+)
 from mirror.records.runs import RunRecord
-from mirror.replay.decide import FIELD_OF, WHOLE, Seen, Source, aliases_of, is_refusal, is_settled, needs_of
+from mirror.replay.decide import FIELD_OF, WHOLE, Marks, Seen, Source, aliases_of, is_refusal, is_settled, needs_of
 from mirror.store.engine.queries import Queryable
 from mirror.store.objects.objects import Objects, hash_file
 from mirror.store.read.artifacts import read_versions, run_version_ids
@@ -54,6 +63,9 @@ class Upstream(Protocol):
     async def version(self, artifact_id: str) -> str | None:
         """The state of a version; None when it is no longer there."""
 
+    async def marks(self, artifact_id: str) -> Marks | None:
+        """Aliases and tags of a version; None when it is no longer there."""
+
     async def outage(self, error: MirrorError) -> MirrorError | None:
         """Whether an error is not this entry's alone: why nothing else could be looked at either."""
 
@@ -70,6 +82,8 @@ async def look(upstream: Upstream, objects: Objects, entry: Entry) -> Seen:
         MirrorError: it cannot be seen just now; StoreError: what is held here cannot be read.
     """
     path, operation = entry.run_path, entry.operation
+    if isinstance(operation, EditArtifact):
+        return Seen(marks=await upstream.marks(operation.artifact_id))
     seen = await upstream.run(path, *needs_of(operation))
     if seen.not_offered is not None or isinstance(operation, Create | SyncRun):
         return seen
@@ -166,6 +180,17 @@ class Server:
         found = (await self._client.artifacts([artifact_id]))[artifact_id]
         return found.state if isinstance(found, ArtifactRecord) else None if found is None else "COMMITTED"
 
+    async def marks(self, artifact_id: str) -> Marks | None:
+        """Aliases and tags of a version. Servers list no deleted ones."""
+        found = (await self._client.artifacts([artifact_id]))[artifact_id]
+        if found is None:
+            return None
+        if isinstance(found, BadArtifact):
+            return Marks(state=COMMITTED, flaw=found.reason)
+        untold = found.untold & {"aliases", "tags"}
+        flaw = (found.flaw or f"it does not tell {' and '.join(sorted(untold))}") if untold else None
+        return Marks(state=found.state, aliases=found.aliases, tags=found.tags, flaw=flaw)
+
     async def outage(self, error: MirrorError) -> MirrorError | None:
         """Why the server is away, or does not know the key; None when a small question is answered."""
         if isinstance(error, StoreError) or is_refusal(error):
@@ -229,6 +254,13 @@ class Mirror:
     async def version(self, artifact_id: str) -> str | None:  # noqa: ARG002
         """What is not held may be upstream all the same."""
         return "COMMITTED"
+
+    async def marks(self, artifact_id: str) -> Marks | None:
+        """Aliases and tags of a version, as they are mirrored."""
+        held = read_versions(self._reader, [artifact_id]).get(artifact_id)
+        if held is None:
+            return None
+        return Marks(state=held.state, aliases=tuple(held.aliases), tags=tuple(held.tags))
 
     async def outage(self, error: MirrorError) -> MirrorError | None:
         """A mirror that cannot be read at one place is not gone on with."""

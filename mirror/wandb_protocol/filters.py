@@ -7,8 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mirror.wandb_protocol.errors import RequestRefused
-from mirror.wandb_protocol.listing_arguments import filters_object
+from mirror.wandb_protocol.listing_arguments import filters_object, invalid_filters
 
 Predicate = Callable[[Any], bool]
 Getter = Callable[[Any], Any]
@@ -57,7 +56,7 @@ def named_fields(getters: Mapping[str, Getter]) -> Fields:
 
     def find(key: str) -> Getter:
         if key not in getters:
-            raise RequestRefused(f"invalid filters: unknown field {key}", status=400)
+            raise invalid_filters(f"unknown field {key}")
         return getters[key]
 
     return find
@@ -65,7 +64,7 @@ def named_fields(getters: Mapping[str, Getter]) -> Fields:
 
 def _all_of(tree: Any, fields: Fields, search: Search) -> Predicate:
     if not isinstance(tree, Mapping):
-        raise RequestRefused("invalid filters: expected an object")
+        raise invalid_filters("expected an object")
     clauses = [_clause(key, value, fields, search) for key, value in tree.items()]
     return lambda item: all(clause(item) for clause in clauses)
 
@@ -73,7 +72,7 @@ def _all_of(tree: Any, fields: Fields, search: Search) -> Predicate:
 def _clause(key: str, value: Any, fields: Fields, search: Search) -> Predicate:
     if key in ("$and", "$or", "$nor"):
         if not isinstance(value, list):
-            raise RequestRefused(f"invalid filters: {key} needs a list")
+            raise invalid_filters(f"{key} needs a list")
         parts = [_all_of(item, fields, search) for item in value]
         if key == "$and":
             return lambda item: all(part(item) for part in parts)
@@ -83,7 +82,7 @@ def _clause(key: str, value: Any, fields: Fields, search: Search) -> Predicate:
         inner = _all_of(value, fields, search)
         return lambda item: not inner(item)
     if key.startswith("$"):
-        raise RequestRefused(f"invalid filters: unknown operator {key}")
+        raise invalid_filters(f"unknown operator {key}")
     return _field_test(fields(key), value, search, is_time=key in TIMES)
 
 
@@ -107,7 +106,7 @@ def _operator(name: str, operand: Any, search: Search, is_time: bool) -> Callabl
         return lambda value: not _equal(value, operand)
     if name in ("$in", "$nin"):
         if not isinstance(operand, list):
-            raise RequestRefused(f"invalid filters: {name} needs a list")
+            raise invalid_filters(f"{name} needs a list")
         wanted = name == "$in"
         return lambda value: any(_equal(value, item) for item in operand) is wanted
     if name == "$exists":
@@ -116,7 +115,7 @@ def _operator(name: str, operand: Any, search: Search, is_time: bool) -> Callabl
         try:
             found = search(str(operand))
         except ValueError as error:
-            raise RequestRefused(f"invalid filters: bad $regex: {error}") from None
+            raise invalid_filters(f"bad $regex: {error}") from None
         return lambda value: any(isinstance(v, str) and found(v) for v in _elements(value))
     if name == "$contains":
         return lambda value: any(isinstance(v, str) and str(operand) in v for v in _elements(value))
@@ -126,7 +125,7 @@ def _operator(name: str, operand: Any, search: Search, is_time: bool) -> Callabl
     if name in _COMPARISONS:
         compare = _COMPARISONS[name]
         return lambda value: any(_comparable(v, operand) and compare(v, operand) for v in _elements(value))
-    raise RequestRefused(f"invalid filters: unknown operator {name}")
+    raise invalid_filters(f"unknown operator {name}")
 
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {

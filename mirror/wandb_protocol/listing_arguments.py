@@ -11,6 +11,11 @@ from mirror.wandb_protocol.errors import RequestRefused
 OLDEST_FIRST = "+created_at"
 
 
+def invalid_filters(why: str) -> RequestRefused:
+    """The refusal of filters, whatever is wrong with them."""
+    return RequestRefused(f"invalid filters: {why}", status=400)
+
+
 def filters_object(text: str | None) -> Mapping[str, Any] | None:
     """W&B's Mongo-style object; None for one that keeps everything.
 
@@ -22,11 +27,11 @@ def filters_object(text: str | None) -> Mapping[str, Any] | None:
     try:
         tree = json.loads(text)
     except ValueError:
-        raise RequestRefused("invalid filters: not JSON") from None
+        raise invalid_filters("not JSON") from None
     except RecursionError:
-        raise RequestRefused("invalid filters: they nest too deeply") from None
+        raise invalid_filters("they nest too deeply") from None
     if not isinstance(tree, Mapping):
-        raise RequestRefused("invalid filters: expected an object")
+        raise invalid_filters("expected an object")
     return tree or None
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import wandb
 from wandb.apis import public
 
 import mirror
+import wandb
 from mirror.errors import CommError, NotMirrored
 from mirror.layout import Home
 from mirror.run.artifacts.artifact import Artifact
@@ -280,8 +280,8 @@ REFUSED: dict[str, Callable[[Any], Any]] = {
     "create_team": lambda api: api.create_team("t"),
     "create_user": lambda api: api.create_user("a@example.org"),
     "sync_tensorboard": lambda api: api.sync_tensorboard("logs"),
-    "artifact.save": lambda api: api.artifact(f"{PATH}/data").save(),
-    "artifact.tags": lambda api: setattr(api.artifact(f"{PATH}/data"), "tags", ["x"]),
+    "artifact.description": lambda api: setattr(api.artifact(f"{PATH}/data"), "description", "x"),
+    "artifact.metadata": lambda api: setattr(api.artifact(f"{PATH}/data"), "metadata", {}),
     "artifact.link": lambda api: api.artifact(f"{PATH}/data").link("x"),
     "artifact.delete": lambda api: api.artifact(f"{PATH}/data").delete(),
     "artifact.new_draft": lambda api: api.artifact(f"{PATH}/data").new_draft(),

@@ -117,6 +117,7 @@ API_CALLS: dict[str, Call] = {
     "an artifact's files": lambda api: _files(_some(api)),
     "an artifact's files by name": lambda api: _files(_some(api), names=["a.txt"]),
     "an artifact's files a page": lambda api: [file.name for file in _some(api).files(per_page=1)],
+    "where files are stored": lambda api: [file.storage_path for file in _some(api).files()],
     "whether a version exists": lambda api: (api.artifact_exists(f"{PATH}/set-1:v0"), api.artifact_exists("no/p/x:v0")),
     "whether a collection exists": lambda api: (
         api.artifact_collection_exists(f"{PATH}/set-1", _kind(api)),

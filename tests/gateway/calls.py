@@ -82,6 +82,7 @@ API_CALLS: dict[str, Call] = {
     "a filter on nothing known": lambda api: len(api.runs(PATH, filters={"nothing": 1})),
     "histories": lambda api: api.runs(PATH, per_page=5)[0:3] and api.runs(PATH).histories(samples=3, keys=["loss"]),
     "viewer": lambda api: (api.viewer.username, api.viewer.entity, api.viewer.teams, api.viewer.name, api.viewer.email),
+    "the viewer's keys": lambda api: len(api.viewer.api_keys),
     "default entity": lambda api: api.default_entity,
     "project's facts": lambda api: [(p.name, p.entity, p.created_at, p.id) for p in api.projects(ENTITY)],
 }  # fmt: skip

@@ -62,6 +62,20 @@ DIFFERENCES = (
         ("collection's description, tags and times",),
     ),
     Difference(
+        "`file.storage_path` of an artifact's files",
+        "where W&B keeps the bytes",
+        "None",
+        "the SDK asks for it with each file; bytes lie here under their digest",
+        ("where files are stored",),
+    ),
+    Difference(
+        "`api.viewer.api_keys`",
+        "ids of the user's keys",
+        "none",
+        "the SDK asks for it with each user; only the server knows them",
+        ("the viewer's keys",),
+    ),
+    Difference(
         "`artifact.linked_artifacts`",
         "its links",
         _KNOWS,

@@ -22,6 +22,7 @@ WRITES: dict[str, Callable[[Any, str], Any]] = {
         api.artifact(f"{SOURCE}/data-{twin}:v0"), aliases=["again"], tags=["logged"]
     ),
     "aliases and tags": lambda api, twin: _changed(api.artifact(f"{SOURCE}/data-{twin}:v0")).save(),
+    "aliases and tags taken away": lambda api, twin: _taken(api.artifact(f"{SOURCE}/data-{twin}:v0")).save(),
     "nothing": lambda api, twin: api.artifact(f"{SOURCE}/data-{twin}:v0").save(),
 }
 
@@ -32,16 +33,24 @@ def _changed(artifact: Any) -> Any:
     return artifact
 
 
+def _taken(artifact: Any) -> Any:
+    artifact.aliases.remove("old")
+    artifact.tags.remove("bad")
+    return artifact
+
+
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox.start() as server:
         state = server.state
+        logger = state.add_run(ENTITY, PROJECT, "logger twice")
+        state.add_artifact(ENTITY, PROJECT, "data-twice", files={"a.txt": b"bytes"}, run=logger)
         for twin in ("theirs", "ours"):
             state.add_run(ENTITY, PROJECT, twin)
             run = state.add_run(ENTITY, PROJECT, f"logger {twin}")
             state.add_artifact(
                 ENTITY, PROJECT, f"data-{twin}", files={"a.txt": b"bytes"}, metadata={"n": 1}, description="what it is",
-                run=run,
+                aliases=["old"], tags=["bad"], run=run,
             )  # fmt: skip
         yield server
 
@@ -94,6 +103,31 @@ def test_what_cannot_be_queued_is_refused_in_one_sentence(gateway: Served, place
     assert not before.exists() or not list(before.iterdir())
 
 
+def test_changes_of_one_document_see_one_another(gateway: Served, place: Mirror) -> None:
+    version = sdk(gateway.url, gateway.key).artifact(f"{SOURCE}/data-twice:v0").id
+    alias = '{artifactCollectionName: "data-twice", alias: "%s", entityName: "team", projectName: "proj"}'
+    shown = "artifact { aliases { alias } tags { name } }"
+    answer = gateway.ask(
+        f"""mutation M($id: ID!) {{
+          a: addAliases(input: {{artifactID: $id, aliases: [{alias % "one"}, {alias % "two"}]}}) {{ success }}
+          b: updateArtifact(input: {{artifactID: $id, tagsToAdd: [{{tagName: "new"}}]}}) {{ {shown} }}
+          c: deleteAliases(input: {{artifactID: $id, aliases: [{alias % "two"}]}}) {{ success }}
+          d: updateArtifact(input: {{artifactID: $id, tagsToDelete: [{{tagName: "new"}}]}}) {{ {shown} }}
+        }}""",
+        id=version,
+    )
+    found = [
+        ({alias["alias"] for alias in node["aliases"]}, [tag["name"] for tag in node["tags"]])
+        for node in (answer["data"][name]["artifact"] for name in "bd")
+    ]
+    assert found == [({"latest", "one", "two"}, ["new"]), ({"latest", "one"}, [])]
+    wrong = gateway.ask(
+        f"mutation M($id: ID!) {{ addAliases(input: {{artifactID: $id, aliases: [{alias % 'a/b'}]}}) {{ success }} }}",
+        id=version,
+    )
+    assert "must not contain" in wrong["errors"][0]["message"]
+
+
 def test_writes_end_on_the_server_as_if_it_had_been_there(sandbox: Sandbox, place: Mirror) -> None:
     online = sdk(sandbox.url, sandbox.api_key)
     for write in WRITES.values():
@@ -107,10 +141,17 @@ def test_writes_end_on_the_server_as_if_it_had_been_there(sandbox: Sandbox, plac
         assert [artifact.name for artifact in again.used_artifacts()] == ["data-ours:v0"]
         (logged,) = again.logged_artifacts()
         assert ("again" in logged.aliases, "logged" in logged.tags) == (True, True)
-        (version,) = {ours.artifact(f"{SOURCE}/data-ours:{name}").version for name in ("again", "v0")}
-        assert (version, "again" in ours.artifact(f"{SOURCE}/data-ours:v0").aliases) == ("v0", True)
+        (version,) = {ours.artifact(f"{SOURCE}/data-ours:{name}").version for name in ("again", "best", "v0")}
+        shown = ours.artifact(f"{SOURCE}/data-ours:v0")
+        assert (version, set(shown.aliases), set(shown.tags)) == ("v0", {"latest", "again", "best"}, {"logged", "good"})
+        with pytest.raises(Exception, match="'data-ours:old' not found"):
+            ours.artifact(f"{SOURCE}/data-ours:old")
+        held = local.Api(place.home).artifact(f"{SOURCE}/data-ours:best")
+        assert (set(held.aliases), set(held.tags)) == (set(shown.aliases), set(shown.tags))
     pending = [item.kind for item in local.Api(place.home).run(f"{SOURCE}/ours").pending]
     assert pending == ["use_artifact", "log_artifact"]
+    pending = [item.kind for item in local.Api(place.home).run(f"{SOURCE}/logger ours").pending]
+    assert pending == ["edit_artifact"] * 4
     assert _shown(sandbox, "ours") == untouched
     sender = Sender(url=sandbox.url, api_key=sandbox.api_key, home=place.home)
     replayed = sender.replay()

@@ -17,9 +17,13 @@ import pytest
 from graphql import parse
 
 from mirror.gateway import watch
+from mirror.gateway.addresses import Addresses, signer
 from mirror.gateway.cost import cost_of
+from mirror.gateway.engine import Engine
 from mirror.gateway.http.connections import MOST_CONNECTIONS
 from mirror.layout import Home
+from mirror.run.pending.local import LocalMirror
+from mirror.sandbox import Sandbox
 from mirror.wandb_protocol.errors import RequestRefused
 from tests.gateway.served import Served, resident_bytes, served
 from tests.mirroring import Mirror
@@ -113,6 +117,43 @@ def test_a_document_that_goes_on_is_ended_and_large_answers_are_made_one_by_one(
         change.add(watch.LARGE_FROM + 1)
         with pytest.raises(RequestRefused):
             change.add(watch.MOST_BYTES)
+
+
+@pytest.mark.parametrize("arguments", ["minStep: 0, maxStep: 100000, samples: 100000", "samples: 100000"])
+def test_a_long_history_is_ended_while_it_is_read(
+    long_history: Home, arguments: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = f"""{{ project(name: "proj", entityName: "team") {{ run(name: "long") {{ history({arguments}) }} }} }}"""
+    body = json.dumps({"query": document}).encode()
+    addresses = Addresses(base_url="http://127.0.0.1", signer=signer(b"secret"))
+    engine = Engine(LocalMirror(long_history))
+    assert engine.answer(body, addresses)[0] == 200
+    looks = list[int]()
+    add = watch.Watch.add
+
+    def noted(self: watch.Watch, size: int) -> None:
+        looks.append(size)
+        add(self, size)
+
+    monkeypatch.setattr(watch.Watch, "add", noted)
+    assert engine.answer(body, addresses)[0] == 200
+    every = len(looks)
+    looks.clear()
+    monkeypatch.setattr(watch, "WITHIN_S", 0.01)
+    status, answer = engine.answer(body, addresses)
+    assert (status, "was ended" in json.loads(answer)["errors"][0]["message"]) == (422, True)
+    assert 0 < len(looks) < every / 2
+
+
+@pytest.fixture(scope="module")
+def long_history(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A run of 20,000 rows."""
+    with Sandbox.start() as sandbox:
+        rows = [{"_step": step, **{f"k{number}": step * number for number in range(8)}} for step in range(20_000)]
+        sandbox.state.export_history(sandbox.state.add_run("team", "proj", "long", history=rows))
+        home = Home(tmp_path_factory.mktemp("long") / "home")
+        assert Mirror(url=sandbox.url, api_key=sandbox.api_key, home=home).pull().errors == []
+    return home
 
 
 def test_what_an_error_repeats_of_a_client_is_bounded(gateway: Served) -> None:

@@ -27,7 +27,6 @@ from hypothesis import strategies as st
 
 from mirror.gateway.addresses import Addresses, signer
 from mirror.gateway.engine import Engine, schema
-from mirror.gateway.training import Trainings
 from mirror.layout import Home
 from mirror.run.pending.local import LocalMirror
 from tests.gateway.served import Served
@@ -137,7 +136,7 @@ def engine(mirrored: Mirror, recorded: object, tmp_path_factory: pytest.TempPath
     del recorded
     copy = Home(tmp_path_factory.mktemp("fuzz") / "home")  # what is queued would show to the other tests
     shutil.copytree(mirrored.home.root, copy.root)
-    made = Engine(LocalMirror(copy), Trainings(LocalMirror(copy)))
+    made = Engine(LocalMirror(copy))
     made.prepare()
     return made
 

@@ -26,6 +26,13 @@ from mirror.wandb_protocol.paging import PageLimits
 from tests.mirroring import Mirror
 
 RUNS = 120
+BAD_FILTERS = ("not json", "[1]", "7", '{"$nope": 1}', '{"state": {"$nope": 1}}', '{"nothing": 1}', '{"$or": 7}',
+               '{"state": {"$in": "x"}}', '{"$not": [1]}', "{")  # fmt: skip
+FILTERED = {
+    "runs": "runs(filters: $filters) { edges { node { id } } }",
+    "count of runs": "runCount(filters: $filters)",
+    "sweeps": "sweeps(filters: $filters) { edges { node { id } } }",
+}
 PAGE = """query Runs($after: String, $first: Int) { project(name: "proj", entityName: "team") { internalId runCount
   runs(first: $first, after: $after) { edges { cursor node { id name displayName projectId config summaryMetrics
   systemMetrics historyKeys fileCount eventsLineCount logLineCount host user { username } } }
@@ -67,7 +74,7 @@ class Asking:
 
     def forget(self) -> None:
         """Begin anew, with nothing read."""
-        self._engine = Engine(LocalMirror(self._place.home), Trainings(LocalMirror(self._place.home)))
+        self._engine = Engine(LocalMirror(self._place.home))
 
     def __call__(self, query: str, **variables: Any) -> dict[str, Any]:
         self.questions.clear()
@@ -183,3 +190,15 @@ def test_memory_lets_go_of_what_was_not_asked_for_longest() -> None:
     assert [memory.get(number, lambda: "again", lambda _: 20) for number in (9, 8, 0)] == ["read", "read", "again"]
     memory.get("large", lambda: "x", lambda _: 30)  # more than a quarter is never kept
     assert memory.get("large", lambda: "y", lambda _: 30) == "y"
+
+
+@pytest.mark.parametrize("what", FILTERED)
+def test_bad_filters_are_refused_alike_whatever_is_wrong_with_them(place: Mirror, what: str) -> None:
+    engine = Engine(LocalMirror(place.home))
+    addresses = Addresses(base_url="http://127.0.0.1", signer=signer(b"secret"))
+    query = f"""query Q($filters: JSONString) {{ project(name: "proj", entityName: "team") {{ {FILTERED[what]} }} }}"""
+    for filters in BAD_FILTERS:
+        body = json.dumps({"query": query, "variables": {"filters": filters}}).encode()
+        status, answer = engine.answer(body, addresses)
+        (error,) = json.loads(answer)["errors"]
+        assert (status, error["message"].startswith("invalid filters: ")) == (400, True), (filters, error)

@@ -243,12 +243,21 @@ def test_a_project_that_is_mirrored_in_part_says_so_beside_the_answer(server: Sa
         policy={"filter": '{"config.lr.value": {"$gte": 3}}'},
     )  # fmt: skip
     narrow.pull()
-    with served(narrow.home) as gateway:
+    log = tmp_path / "said"
+    with served(narrow.home, log=log) as gateway:
         answer = gateway.ask(RUNS, p="proj")
+        assert gateway.ask(RUNS, p="proj") == answer
     held = len(answer["data"]["project"]["runs"]["edges"])
     count = len(server.state.project("team", "proj").runs)
     assert answer["extensions"] == {"wandbMirror": {"partial": {"team/proj": {"held": held, "server": count}}}}
     assert 0 < held < count
+    told = [line for line in log.read_text().splitlines() if line.startswith("note: ")]
+    assert told == [
+        (
+            f"note: team/proj is answered from {held} of the server's {count} runs;"
+            " `wandb-mirror status` says what its source leaves out"
+        )
+    ]
 
 
 def test_a_project_that_is_mirrored_whole_says_nothing(gateway: Served) -> None:

@@ -21,6 +21,7 @@ from mirror.records.operations import (
     Delete,
     DeleteFile,
     Edit,
+    EditArtifact,
     Entry,
     LogArtifact,
     Operation,
@@ -97,8 +98,8 @@ class Chance:
         """A wish about one value."""
         return Change(base=self.pick([*values, UNSET]), value=self.pick([*values, UNSET]))
 
-    def operation(self) -> Operation:
-        """Whatever may be asked of a run."""
+    def operation(self, run_id: str) -> Operation:
+        """Whatever may be asked of a run; its aliases are its own, for a forecast looks at one run at a time."""
         artifact = self.pick(self.artifacts)
         name = f"{ENTITY}/{PROJECT}/{artifact.collection.name}:v0"
         md5 = self.sender.upload("f", b"one").md5
@@ -120,13 +121,18 @@ class Chance:
                 digest=artifact.digest, aliases=self.pick([(), ("best",)]),
             ),
             UseArtifact(artifact_id=artifact.id, name=name),
+            EditArtifact(
+                artifact_id=artifact.id, name=name, type="dataset", add_aliases=(f"{self.pick('ab')} of {run_id}",),
+                remove_aliases=self.pick([(), (f"{self.pick('ab')} of {run_id}",)]), add_tags=(f"of {run_id}",),
+            ),
         ]  # fmt: skip
         return self.pick(edits if self.odds() < 0.5 else others)
 
     def queue(self, *, is_flawed: bool) -> None:
         """Some operations; the bytes of some are lost."""
         for _ in range(self.pick(range(1, 8))):
-            name, operation = self.pick(["r0", "r1", "r2"]), self.operation()
+            name = self.pick(["r0", "r1", "r2"])
+            operation = self.operation(name)
             if name == "r0" and is_flawed and isinstance(operation, Create):
                 continue  # nobody can foretell of what of a run the server fails that is not made yet
             self.sender.put(name, operation)

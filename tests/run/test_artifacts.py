@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from mirror import Api, NotMirrored, StoreError
@@ -260,6 +262,71 @@ def test_what_is_queued_is_among_the_logged_and_used_at_once(sandbox: Sandbox, m
             (logged,) = run.logged_artifacts()
             assert (logged.name, logged.aliases, logged.tags) == ("two:v0", ["latest", "again"], ["t"])
     assert sandbox.state.project(ENTITY, PROJECT).runs["idle"].used == []
+
+
+def test_aliases_and_tags_change_by_the_outbox_and_show_at_once(sandbox: Sandbox, mirror: Mirror) -> None:
+    sandbox.state.add_run(ENTITY, PROJECT, "maker")
+    for name in ("first", "second"):
+        sandbox.state.add_artifact(
+            ENTITY, PROJECT, "data", files={"a": name.encode()}, aliases=[name], tags=["t"], run="maker",
+            metadata={"n": [1]},
+        )  # fmt: skip
+    mirror.pull()
+    api = Api(mirror.home)
+    with offline():
+        artifact, before = api.artifact("data:first"), api.artifact("data:v1")
+        artifact.save()
+        assert [item.kind for item in api.run(f"{ENTITY}/{PROJECT}/maker").pending] == []
+        artifact.aliases.append("best")
+        artifact.aliases.remove("first")
+        artifact.tags = ["t", "good one"]
+        artifact.save()
+        artifact.save()
+        (pending,) = api.run(f"{ENTITY}/{PROJECT}/maker").pending
+        assert msgspec.to_builtins(pending.operation) == {
+            "kind": "edit_artifact", "artifact_id": artifact.id, "name": f"{ENTITY}/{PROJECT}/data:v0",
+            "type": "dataset", "add_aliases": ("best",), "remove_aliases": ("first",), "add_tags": ("good one",),
+            "remove_tags": (),
+        }  # fmt: skip
+        for found in (artifact, api.artifact("data:best"), api.artifacts("dataset", "data", order="+version_index")[0]):
+            assert (found.version, found.aliases, found.tags) == ("v0", ["best"], ["t", "good one"])
+        with pytest.raises(NotMirrored):
+            api.artifact("data:first")
+        assert not api.artifact_exists("data:first")
+        assert [one.version for one in api.artifacts("dataset", "data", tags=["good one"])] == ["v0"]
+        before.aliases += ["best"]
+        before.save()
+        assert (api.artifact("data:best").version, api.artifact("data:v0").aliases) == ("v1", [])
+        assert api.artifact_collection("dataset", "data").aliases == ["best", "latest", "second"]
+        (logged, _) = api.run(f"{ENTITY}/{PROJECT}/maker").logged_artifacts()
+        assert (logged.version, logged.aliases, logged.tags) == ("v0", [], ["t", "good one"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda found: found.aliases.append("a/b"), "must not contain any of the following characters: '/', ':'"),
+        (lambda found: found.aliases.append("v7"), "'v7' is the name of a version"),
+        (lambda found: found.aliases.append(7), "aliases are texts"),
+        (lambda found: found.tags.append("no!"), "Invalid tag"),
+        (lambda found: found.metadata.update(n=2), "changing metadata of .* needs the server"),
+        (lambda found: found.metadata["n"].append(2), "changing metadata of .* needs the server"),
+    ],
+)
+def test_what_cannot_be_queued_of_a_version_is_refused_and_nothing_is(
+    sandbox: Sandbox, mirror: Mirror, change: Callable[[Any], Any], words: str
+) -> None:
+    sandbox.state.add_run(ENTITY, PROJECT, "maker")
+    sandbox.state.add_artifact(ENTITY, PROJECT, "data", files={"a": b"a"}, run="maker", metadata={"n": [1]})
+    mirror.pull()
+    artifact = Api(mirror.home).artifact("data")
+    artifact.tags.append("fine")
+    change(artifact)
+    with pytest.raises(CommError, match=words):
+        artifact.save()
+    assert Api(mirror.home).run(f"{ENTITY}/{PROJECT}/maker").pending == []
+    with pytest.raises(ValueError, match="Invalid tag"):
+        artifact.tags = ["no!"]
 
 
 def test_a_manifest_that_could_not_be_read_is_an_error_and_not_empty(sandbox: Sandbox, mirror: Mirror) -> None:

@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("--checkout", type=Path, required=True, help="a work tree of wandb's repository; only read")
     parser.add_argument("--sdk", action="append", required=True, help="SDK version from the registry; may be repeated")
     parser.add_argument("--files", nargs="+", default=list(FILES), help="paths or node ids below tests/system_tests")
+    parser.add_argument("--gateway", action="store_true", help="answer what only reads by a gateway over a mirror")
     parser.add_argument("--output", type=Path, help="write the table here too")
     parser.add_argument("--failures", type=Path, help="write every test that did not pass here, with its reason")
     parser.add_argument("--limit", type=float, default=900, help="seconds for one file (default: %(default)s)")
@@ -27,6 +28,7 @@ def main() -> None:
         help="where the virtual environments are kept (default: %(default)s)",
     )
     options = parser.parse_args()
+    command = [sys.executable, "-m", "tests.upstream.backend", *(["--gateway"] if options.gateway else [])]
     results: dict[str, list[FileResult]] = {}
     for version in options.sdk:
         requirements = options.checkout / "requirements" / "requirements_test.txt"
@@ -35,7 +37,7 @@ def main() -> None:
             # A backend for each file: what one leaves behind is not the next one's business.
             results[version] = []
             for file in options.files:
-                with backend(session, [sys.executable, "-m", "tests.upstream.backend"]):
+                with backend(session, command):
                     result = run_file(session, file)
                 counts = ", ".join(f"{result.count(v)} {v}" for v in ("passed", "failed", "error", "skipped"))
                 print(f"{version} {file}: {counts}", file=sys.stderr, flush=True)

@@ -7,46 +7,33 @@ the process that started it.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
-import threading
+import tempfile
 from pathlib import Path
-
-import uvicorn
 
 from mirror.sandbox import Sandbox
 
+from .app_server import AppServer
 from .fixture_service import fixture_app
-
-
-class FixtureServer:
-    """The fixture service on a free port of loopback, in a thread."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        config = uvicorn.Config(
-            fixture_app(sandbox.state), host="127.0.0.1", port=0, log_config=None, access_log=False, lifespan="off"
-        )
-        self._socket = config.bind_socket()
-        self._server = uvicorn.Server(config)
-        self.port = int(self._socket.getsockname()[1])
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
-
-    def __enter__(self) -> FixtureServer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-        self._socket.close()
+from .gateway_front import GatewayFront
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.upstream.backend", description=__doc__)
     parser.add_argument("--refusals", type=Path, help="write every refused request here, one line of JSON each")
+    parser.add_argument("--gateway", action="store_true", help="answer what only reads by a gateway over a mirror")
     options = parser.parse_args()
-    with Sandbox.start() as sandbox, FixtureServer(sandbox) as fixtures:
-        print(json.dumps({"base_port": sandbox.port, "fixture_port": fixtures.port}), flush=True)
+    with contextlib.ExitStack() as opened:
+        sandbox = opened.enter_context(Sandbox.start())
+        fixtures = opened.enter_context(AppServer(fixture_app(sandbox.state)))
+        port = sandbox.port
+        if options.gateway:
+            folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="wandb-mirror-upstream-homes-"))
+            front = opened.enter_context(GatewayFront(sandbox, Path(folder)))
+            port = opened.enter_context(AppServer(front.asgi)).port
+        print(json.dumps({"base_port": port, "fixture_port": fixtures.port}), flush=True)
         sys.stdin.read()
         if options.refusals is not None:
             refused = [record for record in sandbox.requests if record.status >= 400]

@@ -10,13 +10,14 @@ import pytest
 
 from mirror.sandbox import Sandbox
 
-from .backend import FixtureServer
+from .app_server import AppServer
+from .fixture_service import fixture_app
 
 
 class Backend:
     """A sandbox and its fixture service, as wandb's tests see them."""
 
-    def __init__(self, sandbox: Sandbox, fixtures: FixtureServer) -> None:
+    def __init__(self, sandbox: Sandbox, fixtures: AppServer) -> None:
         self.sandbox = sandbox
         self._fixtures = f"http://127.0.0.1:{fixtures.port}"
 
@@ -36,7 +37,7 @@ class Backend:
 
 @pytest.fixture
 def backend() -> Iterator[Backend]:
-    with Sandbox.start() as sandbox, FixtureServer(sandbox) as fixtures:
+    with Sandbox.start() as sandbox, AppServer(fixture_app(sandbox.state)) as fixtures:
         yield Backend(sandbox, fixtures)
 
 

@@ -67,6 +67,24 @@ mutation MirrorUseArtifact($input: UseArtifactInput!) {
 }
 """
 
+ADD_ALIASES = """
+mutation MirrorAddAliases($input: AddAliasesInput!) {
+  addAliases(input: $input) { success }
+}
+"""
+
+DELETE_ALIASES = """
+mutation MirrorDeleteAliases($input: DeleteAliasesInput!) {
+  deleteAliases(input: $input) { success }
+}
+"""
+
+UPDATE_ARTIFACT = """
+mutation MirrorUpdateArtifact($input: UpdateArtifactInput!) {
+  updateArtifact(input: $input) { artifact { id } }
+}
+"""
+
 # How addresses for uploads were asked for before there was `createRunFiles`.
 UPLOAD_ADDRESSES = """
 query MirrorUploadAddresses($entity: String!, $project: String!, $run: String!, $names: [String], $first: Int!) {
@@ -90,6 +108,9 @@ DOCUMENTS: Mapping[str, str] = MappingProxyType(
         "DELETE_FILES": DELETE_FILES,
         "ATTACH_ARTIFACT": ATTACH_ARTIFACT,
         "USE_ARTIFACT": USE_ARTIFACT,
+        "ADD_ALIASES": ADD_ALIASES,
+        "DELETE_ALIASES": DELETE_ALIASES,
+        "UPDATE_ARTIFACT": UPDATE_ARTIFACT,
         "UPLOAD_ADDRESSES": UPLOAD_ADDRESSES,
     }
 )

@@ -50,6 +50,9 @@ COMPOSITE: Mapping[str, Mapping[str, str]] = {
         "createArtifactManifest": "CreateArtifactManifestPayload",
         "createArtifactFiles": "CreateArtifactFilesPayload",
         "commitArtifact": "CommitArtifactPayload",
+        "addAliases": "AddAliasesPayload",
+        "deleteAliases": "DeleteAliasesPayload",
+        "updateArtifact": "UpdateArtifactPayload",
     },
     "UpsertBucketPayload": {"bucket": "Run"},
     "CreateRunFilesPayload": {"files": "File"},
@@ -58,6 +61,7 @@ COMPOSITE: Mapping[str, Mapping[str, str]] = {
     "CreateArtifactManifestPayload": {"artifactManifest": "ArtifactManifest"},
     "CreateArtifactFilesPayload": {"files": "FileConnection"},
     "CommitArtifactPayload": {"artifact": "Artifact"},
+    "UpdateArtifactPayload": {"artifact": "Artifact"},
     "User": {"teams": "EntityConnection"},
     "EntityConnection": {"edges": "EntityEdge"},
     "ServerInfo": {"features": "ServerFeature", "latestLocalVersionInfo": "LocalVersionInfo"},
@@ -98,6 +102,9 @@ INPUTS: Mapping[str, str] = {
     "createArtifactManifest": "CreateArtifactManifestInput",
     "createArtifactFiles": "CreateArtifactFilesInput",
     "commitArtifact": "CommitArtifactInput",
+    "addAliases": "AddAliasesInput",
+    "deleteAliases": "DeleteAliasesInput",
+    "updateArtifact": "UpdateArtifactInput",
 }
 """The input of each mutation."""
 

@@ -44,6 +44,7 @@ from mirror.errors import (
     ServerError,
     Unreachable,
 )
+from mirror.records.operations import with_names
 from mirror.records.runs import RunRecord
 
 # Fields that help a newer server, and that an older one does the same without.
@@ -54,8 +55,11 @@ _HARMLESS: Mapping[str, object] = {
     "CreateArtifactInput.aliases": [],
     "CreateArtifactInput.tags": [],
     "UseArtifactInput.usedAs": None,
+    "UpdateArtifactInput.tagsToAdd": [],
+    "UpdateArtifactInput.tagsToDelete": [],
     "DeleteRunInput.deleteArtifacts": False,
 }
+ArtifactPlace = tuple[str, str, str]  # entity, project, collection
 _MAY_BE_BUSY = frozenset({HTTPStatus.CONFLICT, HTTPStatus.LOCKED, HTTPStatus.TOO_EARLY})
 
 
@@ -197,6 +201,51 @@ class WriteQuestions(Asking):
             fields: of `UseArtifactInput`.
         """
         await self._mutate(documents.USE_ARTIFACT, "useArtifact", fields)
+
+    async def change_aliases(
+        self,
+        artifact_id: str,
+        place: ArtifactPlace,
+        *,
+        add: Sequence[str],
+        remove: Sequence[str],
+        before: Sequence[str],
+    ) -> None:
+        """Give a version aliases in its collection, and take some away.
+
+        Args:
+            artifact_id: of the version.
+            place: its collection.
+            add: aliases; each leaves the version that had it.
+            remove: aliases of this version.
+            before: all that it has, which a server that takes none one by one is sent whole.
+
+        Raises:
+            RefusedByServer: the server answered without success.
+        """
+        entity, project, collection = place
+        named = {"entityName": entity, "projectName": project, "artifactCollectionName": collection}
+        changes = [(documents.ADD_ALIASES, "addAliases", add), (documents.DELETE_ALIASES, "deleteAliases", remove)]
+        try:
+            for document, name, aliases in changes:
+                if aliases:
+                    given = [{**named, "alias": alias} for alias in aliases]
+                    await self._succeeds(document, name, {"artifactID": artifact_id, "aliases": given})
+        except NotOffered:
+            kept = with_names(before, add, remove)
+            whole = [{"artifactCollectionName": collection, "alias": alias} for alias in kept]
+            await self._mutate(
+                documents.UPDATE_ARTIFACT, "updateArtifact", {"artifactID": artifact_id, "aliases": whole}
+            )
+
+    async def change_artifact_tags(self, artifact_id: str, *, add: Sequence[str], remove: Sequence[str]) -> None:
+        """Give a version tags, and take some away."""
+        fields = {
+            "artifactID": artifact_id,
+            "tagsToAdd": [{"tagName": tag} for tag in add],
+            "tagsToDelete": [{"tagName": tag} for tag in remove],
+        }
+        await self._mutate(documents.UPDATE_ARTIFACT, "updateArtifact", fields)
 
     async def _upsert(self, entity: str, project: str, fields: Mapping[str, Any]) -> RunRecord | BadRun:
         done, bucket = await self._upserted(fields)

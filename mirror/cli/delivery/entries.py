@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from mirror.records.operations import (
     Delete,
     DeleteFile,
     Edit,
+    EditArtifact,
     Entry,
     LogArtifact,
     Operation,
@@ -58,6 +59,19 @@ def wish(operation: Operation) -> str:
             return f"use artifact {name}"
         case SyncRun():
             return "bring the run upstream"
+        case EditArtifact(name=name):
+            return f"artifact {name}: {', '.join(_marks(operation))}"
+
+
+def _marks(edit: EditArtifact) -> Iterator[str]:
+    """What becomes of a version's aliases and tags."""
+    for words, names in (
+        ("alias +", edit.add_aliases), ("alias -", edit.remove_aliases), ("tag +", edit.add_tags),
+        ("tag -", edit.remove_tags),
+    ):  # fmt: skip
+        yield from (f"{words}{name}" for name in names[:NAMED])
+        if len(names) > NAMED:
+            yield f"and {len(names) - NAMED:,} more"
 
 
 def _edited(edit: Edit) -> str:

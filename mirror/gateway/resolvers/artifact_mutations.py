@@ -1,7 +1,7 @@
-"""Changes that concern artifacts: a run uses or logs a version that exists, which may give it aliases and tags.
+"""Changes that concern artifacts: a run uses or logs a version that exists; its aliases and tags.
 
-The outbox has no bytes of a new version, and no operation that takes an alias away or changes what a version says of
-itself: these are refused in one sentence, as `mirror.Run` and `mirror.Artifact` refuse them.
+The outbox has no bytes of a new version, and no operation that changes what a version says of itself: these are
+refused in one sentence, as `mirror.Run` and `mirror.Artifact` refuse them.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any, NoReturn
 
 from mirror.gateway.artifacts import VersionNode, version_by_id, version_nodes, versions_of
 from mirror.gateway.context import RequestContext
-from mirror.gateway.mutations import changed_run, mutation
+from mirror.gateway.mutations import Change, changed_run, mutation
 from mirror.gateway.resolvers.version_mutations import begin_version
 from mirror.gateway.run_changes import queue
 from mirror.gateway.runs import RunNode, parsed
 from mirror.gateway.training import STATUS
 from mirror.records.addresses import RunPath
 from mirror.records.operations import LogArtifact, UseArtifact
-from mirror.store.read.artifacts import runs_of_version
+from mirror.run.artifacts.marking import queue_marks
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.resolvers import Resolvers
 
@@ -50,19 +50,26 @@ def _create(ctx: RequestContext, given: dict[str, Any]) -> dict[str, Any]:
     return {"artifact": _log(ctx, node, version, aliases, _tag_names(given.get("tags")))}
 
 
-def _add_aliases(ctx: RequestContext, given: dict[str, Any]) -> dict[str, Any]:
-    version = version_by_id(ctx, given["artifactID"])
-    for alias in given["aliases"]:
-        if (alias["entityName"], alias["projectName"]) != version.collection.project or (
-            alias["artifactCollectionName"] != version.row.sequence
-        ):
+def _change_aliases(*, is_added: bool) -> Change:
+    def change(ctx: RequestContext, given: dict[str, Any]) -> dict[str, Any]:
+        version = version_by_id(ctx, given["artifactID"])
+        names = [alias["alias"] for alias in given["aliases"] if _is_own(version, alias)]
+        if len(names) < len(given["aliases"]):
             _refuse(version, "aliases of other collections than its own")
-    _log(ctx, _logger(ctx, version), version, [alias["alias"] for alias in given["aliases"]], [])
-    return {"success": True}
+        _mark(ctx, version, **{"add_aliases" if is_added else "remove_aliases": names})
+        return {"success": True}
+
+    return change
+
+
+def _is_own(version: VersionNode, alias: Mapping[str, str]) -> bool:
+    """Whether an alias is one of the collection that a version was made in."""
+    place = (alias["entityName"], alias["projectName"])
+    return place == version.collection.project and alias["artifactCollectionName"] == version.row.sequence
 
 
 def _update(ctx: RequestContext, given: dict[str, Any]) -> dict[str, Any]:
-    """Tags and aliases that are added; what else is sent must be as it is, for the SDK sends it all."""
+    """Tags and aliases; what else is sent must be as it is, for the SDK sends it all."""
     version = version_by_id(ctx, given["artifactID"])
     row, facts = version.row, version.facts
     if given.get("description") not in (None, row.description):
@@ -71,16 +78,26 @@ def _update(ctx: RequestContext, given: dict[str, Any]) -> dict[str, Any]:
         _refuse(version, "its metadata")
     if (given.get("ttlDurationSeconds") or 0) > 0:
         _refuse(version, "how long it is kept")
-    if set(_tag_names(given.get("tagsToDelete"))) & set(facts.tags):
-        _refuse(version, "tags that are taken away")
     aliases = [alias["alias"] for alias in given.get("aliases") or ()]
-    if given.get("aliases") is not None and set(facts.aliases) - {"latest"} - set(aliases):
-        _refuse(version, "aliases that are taken away")
-    aliases = [alias for alias in aliases if alias not in facts.aliases]
-    tags = [tag for tag in _tag_names(given.get("tagsToAdd")) if tag not in facts.tags]
-    if not aliases and not tags:
-        return {"artifact": version}
-    return {"artifact": _log(ctx, _logger(ctx, version), version, aliases, tags)}
+    lost = () if given.get("aliases") is None else set(facts.aliases) - {"latest"} - set(aliases)
+    return {
+        "artifact": _mark(
+            ctx, version, add_aliases=aliases, remove_aliases=sorted(lost),
+            add_tags=_tag_names(given.get("tagsToAdd")), remove_tags=_tag_names(given.get("tagsToDelete")),
+        )
+    }  # fmt: skip
+
+
+def _mark(ctx: RequestContext, version: VersionNode, **changes: Sequence[str]) -> VersionNode:
+    """Queue what changes of a version's aliases and tags; the version as it will be."""
+    try:
+        is_queued = queue_marks(ctx.mirror, ctx.lake, version.row, **changes)
+    except ValueError as error:
+        raise RequestRefused(str(error), status=400) from error
+    if not is_queued:
+        return version
+    ctx.renew()
+    return version_by_id(ctx, version.row.artifact_id)
 
 
 def _log(
@@ -111,17 +128,6 @@ def _of_digest(
     return next((node for node in found if node.row.digest == given["digest"]), None)
 
 
-def _logger(ctx: RequestContext, version: VersionNode) -> RunNode:
-    """The run that logged a version: W&B gives aliases and tags to what a run logs."""
-    for path in runs_of_version(ctx.lake, version.row.artifact_id, "logged"):
-        if (path.entity, path.project) == version.collection.project:
-            return changed_run(ctx, path)
-    raise RequestRefused(
-        f"wandb-mirror cannot change {version.facts.source_qualified_name}: no run of this mirror logged it",
-        status=STATUS,
-    )
-
-
 def _refuse(version: VersionNode, what: str) -> NoReturn:
     raise RequestRefused(
         f"wandb-mirror cannot queue this change of {version.facts.source_qualified_name}: {what}; the W&B server alone"
@@ -137,6 +143,7 @@ def _tag_names(tags: Sequence[Mapping[str, str]] | None) -> list[str]:
 RESOLVERS: Resolvers = {
     "Mutation.useArtifact": mutation(_use),
     "Mutation.createArtifact": mutation(_create),
-    "Mutation.addAliases": mutation(_add_aliases),
+    "Mutation.addAliases": mutation(_change_aliases(is_added=True)),
+    "Mutation.deleteAliases": mutation(_change_aliases(is_added=False)),
     "Mutation.updateArtifact": mutation(_update),
 }

@@ -47,11 +47,11 @@ def _by_spec(rows: RunRows, text: str) -> list[Any]:
     try:
         spec = json.loads(text)
     except ValueError:
-        raise RequestRefused("invalid spec: not JSON") from None
+        raise RequestRefused("invalid spec: not JSON", status=400) from None
     except RecursionError:
-        raise RequestRefused("invalid spec: it nests too deeply") from None
+        raise RequestRefused("invalid spec: it nests too deeply", status=400) from None
     if not isinstance(spec, dict):
-        raise RequestRefused("invalid spec: expected an object")
+        raise RequestRefused("invalid spec: expected an object", status=400)
     keys = [str(key) for key in spec.get("keys") or []]
     first, last, samples = (_whole(name, spec.get(name)) for name in ("minStep", "maxStep", "samples"))
     return [finite(row) for row in rows.by_spec(keys, first, last, samples or DEFAULT_SAMPLES)]
@@ -68,7 +68,7 @@ def _whole(name: str, value: Any) -> int | None:
     try:
         return max(-_FURTHEST, min(int(value), _FURTHEST))
     except (TypeError, ValueError, OverflowError):
-        raise RequestRefused(f"invalid {name}: {str(value)[:100]!r}") from None
+        raise RequestRefused(f"invalid {name}: {str(value)[:100]!r}", status=400) from None
 
 
 def _parquet_history(run: RunNode, _info: Info, liveKeys: list[str]) -> dict[str, Any]:

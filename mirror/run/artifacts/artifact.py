@@ -13,11 +13,12 @@ from mirror.errors import NotMirrored
 from mirror.run.artifacts.changes import ArtifactChanges
 from mirror.run.artifacts.files import ArtifactFiles, files_below, verify_folder
 from mirror.run.artifacts.manifest import ArtifactManifest, ArtifactManifestEntry
+from mirror.run.artifacts.queued import find_shown
 from mirror.run.downloads import check_name, write_out
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.absent import only_server_knows, unmirrored_field
 from mirror.run.sdk.pages import check_start
-from mirror.store.read.artifacts import find_version, read_entries, runs_of_version
+from mirror.store.read.artifacts import read_entries, runs_of_version
 from mirror.store.read.projects import is_mirrored
 from mirror.texts.typed_paths import in_shell
 from mirror.texts.values import storable
@@ -52,7 +53,7 @@ class Artifact(ArtifactChanges):
         """
         entity, project, wanted = path
         sequence, _, version = wanted.partition(":")
-        row = find_version(local.reader, entity, project, storable(sequence), storable(version or "latest"))
+        row = find_shown(local, (entity, project, storable(sequence)), storable(version or "latest"))
         if row is None:
             raise _missing(local, entity, project, wanted)
         if type is not None and row.type != type:

@@ -1,6 +1,7 @@
-"""The members of the SDK's `Artifact` that make or change a version: each says in one sentence why it is not done.
+"""The members of the SDK's `Artifact` that make or change a version.
 
-A version that exists never changes, and the outbox has no operation for its names, tags and notes.
+Its aliases and tags change by an operation in the outbox. Its contents never do, and for its notes the outbox has no
+operation: what is not done says why in one sentence.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import IO, Any, NoReturn
 
-from mirror.run.artifacts.facts import ArtifactFacts
+from mirror.run.artifacts.facts import ArtifactFacts, metadata_of, own_aliases
+from mirror.run.artifacts.marking import queue_marks
+from mirror.run.artifacts.queued import shown_row
 from mirror.run.sdk.absent import finished, only_server_can
-from mirror.run.sdk.calls import deprecated
+from mirror.run.sdk.calls import as_comm_error, deprecated
 
 Path = str | os.PathLike[str]
 
@@ -86,13 +89,36 @@ class ArtifactChanges(ArtifactFacts):
         """Never done: a draft is there to be uploaded."""
         raise only_server_can(f"making a version after {self}")
 
-    # Its names and notes: each raises `CommError`, and nothing was queued. Lists and dictionaries are live, as the
-    # SDK's are; `save` refuses what was changed in them.
+    # Its names and notes. Lists and dictionaries are live, as the SDK's are; `save` queues or refuses what was changed
+    # in them.
 
-    def save(self, project: str | None = None, settings: object = None) -> NoReturn:
-        """Never done."""
+    @as_comm_error
+    def save(self, project: str | None = None, settings: object = None) -> None:
+        """Queue which aliases and tags were added and taken away since they were read.
+
+        Args:
+            project: of no effect; the version exists.
+            settings: of no effect.
+
+        Raises:
+            CommError: something else was changed, or no alias or tag is such; nothing was queued.
+        """
         del project, settings
-        raise only_server_can(f"changing {self}")
+        if self._metadata != metadata_of(self._row):
+            raise only_server_can(f"changing metadata of {self}")
+        seen = own_aliases(self._row)
+        row = shown_row(self._local, self._row)
+        queue_marks(
+            self._local,
+            self._local.reader,
+            row,
+            add_aliases=[alias for alias in self._aliases if alias not in seen],
+            remove_aliases=[alias for alias in seen if alias not in self._aliases],
+            add_tags=[tag for tag in self._tags if tag not in self._row.tags],
+            remove_tags=[tag for tag in self._row.tags if tag not in self._tags],
+        )
+        self._row = shown_row(self._local, self._row)
+        self._aliases, self._tags = own_aliases(self._row), list(self._row.tags)
 
     def delete(self, delete_aliases: bool = False) -> NoReturn:
         """Never done."""
@@ -109,10 +135,10 @@ class ArtifactChanges(ArtifactFacts):
         raise finished(self, f"Artifact {self.qualified_name!r} is not a linked artifact and cannot be unlinked")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set what the object keeps for itself; fields of the version are the server's.
+        """Set what the object keeps for itself, its aliases and tags; other fields of the version are the server's.
 
         Raises:
-            CommError: it is a field that the SDK lets one set.
+            CommError: it is another field that the SDK lets one set.
         """
         if name in _SETTABLE:
             raise only_server_can(f"changing {name} of {self}")
@@ -137,4 +163,4 @@ class ArtifactChanges(ArtifactFacts):
         return None
 
 
-_SETTABLE: Mapping[str, None] = dict.fromkeys(("aliases", "tags", "metadata", "description", "ttl", "distributed_id"))
+_SETTABLE: Mapping[str, None] = dict.fromkeys(("metadata", "description", "ttl", "distributed_id"))

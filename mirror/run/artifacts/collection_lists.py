@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mirror.errors import CommError
 from mirror.run.artifacts.collections import ArtifactCollection, ArtifactType, collections_of
+from mirror.run.artifacts.queued import Marking, marked, queued_markings
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.absent import CollectionNotMirrored
 from mirror.run.sdk.pages import Pages, SizedPages, check_start
@@ -163,6 +164,15 @@ class Artifacts(SizedPages["Artifact"]):
         self.tags = [tags] if isinstance(tags, str) else list(tags or ())
 
     @cached_property
+    def _markings(self) -> list[Marking]:
+        return queued_markings(self._local)
+
+    def _rows(self, ids: Sequence[str]) -> dict[str, VersionRow]:
+        operations = self._markings  # before the lake
+        held = read_versions(self._local.reader, ids)
+        return {version: marked(row, operations) for version, row in held.items()}
+
+    @cached_property
     def _ids(self) -> list[str]:
         found = list_versions(self._local.reader, self.entity, self.project)
         ids = [version for kind, name, version in found if (kind, name) == (self.type, self.collection_name)]
@@ -172,7 +182,7 @@ class Artifacts(SizedPages["Artifact"]):
             )
         if not self.tags and not self.order:
             return ids
-        rows = read_versions(self._local.reader, ids)
+        rows = self._rows(ids)
         kept = [version for version in ids if {*self.tags} <= {*rows[version].tags}]
         if self.order:
             kept.reverse()  # equal ones stay oldest first, in both directions
@@ -187,7 +197,7 @@ class Artifacts(SizedPages["Artifact"]):
         from mirror.run.artifacts.artifact import Artifact
 
         ids = self._ids[start:stop]
-        rows = read_versions(self._local.reader, ids)
+        rows = self._rows(ids)
         return [Artifact(self._local, rows[version]) for version in ids]
 
 

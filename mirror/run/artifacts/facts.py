@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
 from mirror.errors import CommError
 from mirror.records.artifacts import MANIFEST_MD5
+from mirror.run.artifacts.marking import checked_aliases, checked_tags
 from mirror.run.pending.local import LocalMirror
 from mirror.store.read.artifacts import VersionRow
 from mirror.texts.values import parse_lenient
@@ -22,28 +23,17 @@ class ArtifactFacts:
 
     Args:
         local: the mirror.
-        row: what is held of it.
+        row: what is held of it, with what is queued of its aliases and tags.
         name: `collection:v3`, or with the alias by which it was asked for; None: its own.
-        aliases: given to it by what is queued.
-        tags: given to it by what is queued.
     """
 
-    def __init__(
-        self,
-        local: LocalMirror,
-        row: VersionRow,
-        name: str | None = None,
-        *,
-        aliases: Sequence[str] = (),
-        tags: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, local: LocalMirror, row: VersionRow, name: str | None = None) -> None:
         self._local = local
         self._row = row
         self._name = name
-        self._aliases = [alias for alias in dict.fromkeys([*row.aliases, *aliases]) if not _VERSION.fullmatch(alias)]
-        self._tags = list(dict.fromkeys([*row.tags, *tags]))
-        metadata = parse_lenient(row.metadata, otherwise=_MALFORMED)
-        self._metadata: Any = metadata if isinstance(metadata, dict) or metadata == _MALFORMED else {}
+        self._aliases = own_aliases(row)
+        self._tags = list(row.tags)
+        self._metadata: Any = metadata_of(row)
 
     # What it is called.
 
@@ -117,13 +107,21 @@ class ArtifactFacts:
 
     @property
     def aliases(self) -> list[str]:
-        """Names that point to it, `latest` among them."""
+        """Names that point to it, `latest` among them; what is changed of them is queued by `save()`."""
         return self._aliases
+
+    @aliases.setter
+    def aliases(self, aliases: Iterable[str]) -> None:
+        self._aliases = list(checked_aliases([aliases] if isinstance(aliases, str) else aliases))
 
     @property
     def tags(self) -> list[str]:
-        """Its tags."""
+        """Its tags; what is changed of them is queued by `save()`."""
         return self._tags
+
+    @tags.setter
+    def tags(self, tags: Iterable[str]) -> None:
+        self._tags = list(checked_tags([tags] if isinstance(tags, str) else tags))
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -193,3 +191,14 @@ class ArtifactFacts:
     def __repr__(self) -> str:
         """Its name and type."""
         return f"<Artifact {self.qualified_name} ({self.type})>"
+
+
+def own_aliases(row: VersionRow) -> list[str]:
+    """Its aliases; a server may name the version itself among them."""
+    return [alias for alias in row.aliases if not _VERSION.fullmatch(alias)]
+
+
+def metadata_of(row: VersionRow) -> Any:
+    """What its maker noted, as a dictionary of its own; `malformed` where it is no JSON."""
+    found = parse_lenient(row.metadata, otherwise=_MALFORMED)
+    return found if isinstance(found, dict) or found == _MALFORMED else {}

@@ -8,11 +8,12 @@ from typing import Literal
 
 from mirror.records.operations import LogArtifact, UseArtifact
 from mirror.run.artifacts.artifact import Artifact
+from mirror.run.artifacts.queued import Marking, marked, queued_markings
 from mirror.run.facts import RunFacts
 from mirror.run.not_held import not_held
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.pages import SizedPages
-from mirror.store.read.artifacts import VersionRow, read_versions, run_version_ids
+from mirror.store.read.artifacts import read_versions, run_version_ids
 
 
 class RunArtifacts(SizedPages[Artifact]):
@@ -52,6 +53,10 @@ class RunArtifacts(SizedPages[Artifact]):
         return found
 
     @cached_property
+    def _markings(self) -> list[Marking]:
+        return queued_markings(self._local)
+
+    @cached_property
     def _ids(self) -> list[str]:
         queued = self._queued  # before the lake: see `LocalMirror.pending`
         path = self.run._run_path
@@ -68,15 +73,6 @@ class RunArtifacts(SizedPages[Artifact]):
         return len(self._ids)
 
     def _read(self, start: int, stop: int) -> Sequence[Artifact]:
-        ids = self._ids[start:stop]
+        ids, operations = self._ids[start:stop], self._markings
         rows = read_versions(self._local.reader, ids)
-        return [self._artifact(rows[artifact_id]) for artifact_id in ids]
-
-    def _artifact(self, row: VersionRow) -> Artifact:
-        given = [item for item in self._queued.get(row.artifact_id, ()) if isinstance(item, LogArtifact)]
-        return Artifact(
-            self._local,
-            row,
-            aliases=[alias for item in given for alias in item.aliases],
-            tags=[tag for item in given for tag in item.tags],
-        )
+        return [Artifact(self._local, marked(rows[artifact_id], operations)) for artifact_id in ids]

@@ -15,6 +15,7 @@ from mirror.records.operations import (
     Delete,
     DeleteFile,
     Edit,
+    EditArtifact,
     LogArtifact,
     Operation,
     Stop,
@@ -129,6 +130,8 @@ def asked(operation: Operation) -> str:
             return f"use the artifact {operation.name}"
         case SyncRun():
             return "bring the run upstream"
+        case EditArtifact():
+            return f"change aliases and tags of the artifact {operation.name}"
 
 
 def _is_shown(key: str) -> bool:

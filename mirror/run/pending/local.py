@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -54,6 +54,9 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     def is_shown(self) -> bool:
         """Whether the local run looks as if it had happened: all but what the server refused."""
         return self.state != "dead"
+
+
+Waiting = Mapping[tuple[str, str], Mapping[str, Sequence[Pending]]]  # by project and run id
 
 
 class LocalMirror:
@@ -134,7 +137,7 @@ class LocalMirror:
         found = self.outbox.of_runs([RunPath(*project, run_id) for run_id in run_ids])
         return {path[2]: [Pending(state=state, entry=entry) for state, entry in some] for path, some in found.items()}
 
-    def waiting(self) -> dict[tuple[str, str], dict[str, list[Pending]]]:
+    def waiting(self) -> Waiting:
         """All that waits and shows, by project and run id."""
         found: dict[tuple[str, str], dict[str, list[Pending]]] = {}
         if any(self.outbox.counts().values()):

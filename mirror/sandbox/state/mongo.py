@@ -7,8 +7,8 @@ from typing import Any
 from mirror.sandbox.histories.keys import key_table
 from mirror.sandbox.histories.rows import lookup
 from mirror.sandbox.state.records import RunRecord
-from mirror.wandb_protocol.errors import RequestRefused
 from mirror.wandb_protocol.filters import Getter
+from mirror.wandb_protocol.listing_arguments import invalid_filters
 
 _FIELDS: dict[str, Getter] = {
     "createdAt": lambda run: run.created_at,
@@ -50,7 +50,7 @@ def field_getter(key: str) -> Getter:
     if key.startswith("keys_info.keys."):
         name = key.removeprefix("keys_info.keys.")
         return lambda run: (key_table(run) or {"keys": {}})["keys"].get(name)
-    raise RequestRefused(f"invalid filters: unknown column {key}", status=400)
+    raise invalid_filters(f"unknown column {key}")
 
 
 def _config_value(run: RunRecord, path: str) -> Any:

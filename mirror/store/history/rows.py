@@ -48,7 +48,15 @@ class HistoryRows:
         self._exports = self._sources.exports
         self._tail = TailRows(self._sources.tail, self._exports)
 
-    def batches(self, keys: Sequence[str] | None, min_step: int, max_step: int, how: How) -> Iterator[list[Row]]:
+    def batches(
+        self,
+        keys: Sequence[str] | None,
+        min_step: int,
+        max_step: int,
+        how: How,
+        *,
+        between: Callable[[], object] = lambda: None,
+    ) -> Iterator[list[Row]]:
         """The rows, by step.
 
         Args:
@@ -56,6 +64,7 @@ class HistoryRows:
             min_step: the first step.
             max_step: the step behind the last.
             how: whether a row has to hold all of the keys, or any.
+            between: called after each batch that was read; what it raises ends the reading.
 
         Raises:
             UnreadableExport: a page of an export is damaged.
@@ -65,18 +74,22 @@ class HistoryRows:
         bounds = min_step, max_step
         found = self._streamed(wanted, *bounds, needed) if self._sources.can_stream else self._merged(wanted, *bounds)
         for rows in found:
+            between()
             kept = [row for row in rows if needed.are_in(row)] if needed.keys else rows
             if kept:
                 yield kept
 
-    def sample(self, keys: Sequence[str] | None, samples: int) -> list[Row]:
+    def sample(
+        self, keys: Sequence[str] | None, samples: int, *, between: Callable[[], object] = lambda: None
+    ) -> list[Row]:
         """Rows spread evenly over those that hold all keys; always the same ones, the first and the last among them.
 
         Args:
             keys: what a row holds, `_step` only if it is named; None for every key that it has.
             samples: how many rows.
+            between: as for `batches`.
         """
-        rows = self._rows_at(keys, self._sampled_steps(keys, samples))
+        rows = self._rows_at(keys, self._sampled_steps(keys, samples), between)
         if keys is not None and STEP not in keys:
             for row in rows:
                 del row[STEP]
@@ -148,7 +161,7 @@ class HistoryRows:
         tail = [row[STEP] for row in self._tail.reduced([key]) if len(row) > 1]
         return pa.concat_arrays([*found, pa.array(tail, pa.int64())])
 
-    def _rows_at(self, keys: Sequence[str] | None, steps: pa.Array) -> list[Row]:
+    def _rows_at(self, keys: Sequence[str] | None, steps: pa.Array, between: Callable[[], object]) -> list[Row]:
         """The rows of some steps, by step."""
         wanted = None if keys is None else [key for key in dict.fromkeys(keys) if key != STEP]
         found: dict[int, Row] = {}
@@ -156,6 +169,7 @@ class HistoryRows:
         for export in self._exports:
             if order and _meets(export, order[0], order[-1] + 1):
                 for held, columns in export.tables(wanted, _batch_rows(export, wanted), self._sources.dictionaries):
+                    between()
                     for row in _filtered(held, columns, pc.is_in(held, value_set=steps)):
                         found.setdefault(row[STEP], {}).update(row)
         chosen = set(order)

@@ -15,10 +15,11 @@ class Client(NamedTuple):
 
     Attributes:
         name: as people know it.
-        packages: that pip installs for it.
+        packages: that pip installs for it; `{checkout}` is a work tree of its repository, where it is in no registry.
         commands: what is run, in a folder of its own; the first word is a program of the client's environment.
         refused: whether the gateway is to refuse it; else its outputs are those that it has at the server.
         result: what the page says of it.
+        unlike: a pattern of what it says otherwise than at the server, as `result` tells.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Client(NamedTuple):
     commands: Sequence[Sequence[str]]
     result: str
     refused: str = ""
+    unlike: bytes = rb"(?!)"
 
 
 _SDK = [["python", "{here}/sdk_probe.py", PATH]]
@@ -34,6 +36,7 @@ source: {entity: clients-team, base_url: "%s", projects: {include: ["local proj"
 destination: {type: local, path: out}
 archive: {security: {profile: private}, include: {logged_artifacts: all, used_artifacts: all, console_logs: true}}
 """
+_LIGHTNING = ["lightning==2.*", "wandb==0.31.0"]
 _READS = "runs, filters, config, summary, histories sampled and whole, system metrics, files, artifacts, sweeps"
 
 CLIENTS: tuple[Client, ...] = (
@@ -65,6 +68,38 @@ CLIENTS: tuple[Client, ...] = (
         refused="is not possible here",
     ),
     Client(
+        "Lightning's `WandbLogger`",
+        _LIGHTNING,
+        [["python", "{here}/lightning_probe.py", PATH, "download"]],
+        "`download_artifact`",
+    ),
+    Client(
+        "Lightning's `WandbLogger`, training",
+        _LIGHTNING,
+        [["python", "{here}/lightning_probe.py", PATH, "use"]],
+        "`use_artifact` refused in one sentence: it begins a training run",
+        refused="wandb-mirror cannot take a new training run",
+    ),
+    Client(
+        "wandb-mcp-server 0.3",
+        ["{checkout}", "mcp[cli]<2", "weave==0.52.*", "wandb==0.25.*"],
+        [["python", "{here}/mcp_probe.py", PATH]],
+        "its tools for entities, projects, runs by filter and order, histories, artifacts, comparing, diagnosing;"
+        " links of a version are null",
+        unlike=rb'"linked_artifacts": (\[\]|null)',
+    ),
+    Client(
+        "wandb-tui 0.3",
+        ["wandb-tui==0.3.*"],
+        [
+            ["python", "{here}/tui_probe.py", "--once", f"{PATH}/run1"],
+            ["python", "{here}/tui_probe.py", "--once", PATH],
+            ["python", "{here}/tui_probe.py", "--json", "/dev/stdout", f"{PATH}/run1"],
+        ],
+        "a run's metrics, a project's runs; it knows the hosted server's address alone, which the test replaces; its"
+        " list of entities asks for fields that are not in the schema",
+    ),
+    Client(
         "wandb-workspaces",
         ["wandb-workspaces"],
         [["python", "{here}/workspaces_probe.py", PATH]],
@@ -72,24 +107,7 @@ CLIENTS: tuple[Client, ...] = (
         refused="not mirrored, only the W&B server has them",
     ),
 )
-MORE = (
-    (
-        "Lightning's `WandbLogger.download_artifact`",
-        "reading it",
-        "`Api().artifact(…).download(…)`, as above",
-    ),
-    ("`wandb leet RUN` (of 0.31)", "by hand", "a run's charts, system metrics, console and summary"),
-    (
-        "wandb-tui 0.3",
-        "its documents",
-        "projects, runs and charts; its list of entities asks for fields that are not in the schema",
-    ),
-    (
-        "wandb-mcp-server",
-        "its documents",
-        "runs by id, name, filter and order, history keys, artifacts; `Project.description` is not mirrored",
-    ),
-)
+MORE = (("`wandb leet RUN` (of 0.31)", "by hand", "a run's charts, system metrics, console and summary"),)
 ARCHIVE = _ARCHIVE
 
 
