@@ -28,9 +28,10 @@ from mirror.records.operations import Entry
 from mirror.records.receipts import Ending, Outcome, receipt_of
 from mirror.replay.context import DeliveryContext, ReplayWatcher, SilentReplay
 from mirror.replay.decide import Decision
-from mirror.replay.deliveries import Delivered, deliver
+from mirror.replay.deliveries import deliver
 from mirror.replay.ledger import Ended, Ledger, ended_before, let_leave
 from mirror.replay.order import EarlierEntries, later, look_for_creation, needs_creation
+from mirror.replay.sending import Delivered
 from mirror.store.read.receipts import given_up_creations
 from mirror.tasks import side_by_side
 

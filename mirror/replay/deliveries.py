@@ -15,10 +15,7 @@ import msgspec
 from msgspec import UNSET
 
 from mirror.api.rows.pages import BadRun
-from mirror.errors import MirrorError, UrlExpired
-from mirror.records.addresses import RunPath
-from mirror.records.contents import Direction, FileRow
-from mirror.records.offline import OfflineLog
+from mirror.errors import MirrorError
 from mirror.records.operations import (
     Create,
     Delete,
@@ -34,34 +31,29 @@ from mirror.records.operations import (
     UseArtifact,
 )
 from mirror.records.runs import RunRecord
-from mirror.replay.context import DeliveryContext, Result
+from mirror.replay.artifact_deliveries import edit_artifact, links_of, log_artifact, use_artifact
+from mirror.replay.context import DeliveryContext
 from mirror.replay.decide import (
     Decision,
     Seen,
-    aliases_of,
     decide,
     flaws_in,
     is_done,
-    is_linked,
     is_refusal,
     needs_of,
     of_error,
     unconfirmed,
-    undecidable,
-    unmet,
     words_of,
 )
-from mirror.replay.look import direction_of, look
-from mirror.replay.marking import marks_of, send_marks
+from mirror.replay.file_deliveries import delete_file, gone_row, upload_file, uploaded_row
+from mirror.replay.look import look
+from mirror.replay.marking import marks_of
 from mirror.replay.merge import Merged
+from mirror.replay.sending import Delivered, Sending, SendRefused, Unconfirmed
 from mirror.replay.sync.delivery import Clash, GoesOn, NotShown, RunDelivery
 from mirror.replay.sync.versions import with_upstream_id
-from mirror.texts.values import storable
 
 GOES_ON_S = 15.0  # between two deliveries of a run that goes on
-ADDRESSES = 3  # upload addresses that are asked for before the storage's refusal is believed
-_MARK_FEATURE = "MARK_RUN_FILES_UPLOADED"
-_USE_FEATURE = "USE_ARTIFACT_WITH_ENTITY_AND_PROJECT_INFORMATION"
 
 # Field of an edit → field of W&B's input.
 _INPUTS = {
@@ -72,73 +64,6 @@ _INPUTS = {
     "job_type": "jobType",
     "tags": "tags",
 }
-
-
-class Delivered(msgspec.Struct, frozen=True, kw_only=True):
-    """What a delivery came to, and what the server shows afterwards."""
-
-    outcome: Result
-    run: RunRecord | None = None  # as it is upstream now; None: as it was looked at before
-    gone: bool = False  # the run is no longer there, as was asked
-    files: tuple[FileRow, ...] = ()  # of the run, as they are upstream now
-    links: tuple[tuple[str, Direction], ...] = ()  # artifact ids that the run logged or used, on top of others
-    marked: tuple[EditArtifact, ...] = ()  # what versions are called otherwise than before
-    sent: Any = None  # what was sent, as plain values
-    answer: str | None = None  # what the server said, or why nothing was sent
-    unconfirmed: bool = False  # "put_back": the server does not show (yet) what it took
-    again_in_s: float | None = None  # "put_back": nothing is wrong, and there will be more by then
-    logs: tuple[OfflineLog, ...] = ()  # of which all is upstream now
-    versions: tuple[tuple[str, str], ...] = ()  # of each that only the mirror had, the id there, and the server's
-
-
-class SendRefused(Exception):
-    """The server will not do what was sent, whenever it is asked.
-
-    Args:
-        words: the server's.
-        run: as it was looked at; the mirror takes it, and so shows why.
-    """
-
-    def __init__(self, words: str, *, run: RunRecord | None = None) -> None:
-        super().__init__(words)
-        self.run = run
-
-
-class Unconfirmed(Exception):
-    """The server does not show (yet) what it took."""
-
-
-class Sending(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operation is sent with."""
-
-    context: DeliveryContext
-    entry: Entry
-    seen: Seen
-    decision: Decision
-
-    @property
-    def path(self) -> RunPath:
-        """Entity, project, run id."""
-        return self.entry.run_path
-
-    @property
-    def run(self) -> RunRecord:
-        """The run, which was seen whole enough."""
-        if not isinstance(self.seen.run, RunRecord):
-            raise TypeError(f"{self.entry.kind} is sent for a run that was seen")
-        return self.seen.run
-
-    async def look(self) -> RunRecord:
-        """The run as it is after a change that the server took.
-
-        Raises:
-            Unconfirmed: it cannot be read.
-        """
-        after = await self.context.upstream.run(self.path, needs_of(self.entry.operation)[0], ())
-        undecided = undecidable(self.entry, after)
-        if undecided is not None or not isinstance(after.run, RunRecord):
-            raise Unconfirmed(f"the server took the change, and then: {undecided and undecided.words}")
-        return after.run
 
 
 async def deliver(context: DeliveryContext, entry: Entry) -> Delivered:
@@ -193,11 +118,11 @@ def _unsent(entry: Entry, seen: Seen, decision: Decision) -> Delivered:
         return ended
     match entry.operation:
         case UploadFile() if seen.source == "whole":  # else there is nothing to hold; a pull fetches what is upstream
-            return msgspec.structs.replace(ended, files=(_row(seen.file, entry.operation),))
+            return msgspec.structs.replace(ended, files=(uploaded_row(seen.file, entry.operation),))
         case DeleteFile():
-            return msgspec.structs.replace(ended, files=(_gone(entry.operation),))
+            return msgspec.structs.replace(ended, files=(gone_row(entry.operation),))
         case LogArtifact() | UseArtifact():
-            return msgspec.structs.replace(ended, links=_links(entry.operation), marked=marks_of(entry.operation))
+            return msgspec.structs.replace(ended, links=links_of(entry.operation), marked=marks_of(entry.operation))
     return ended
 
 
@@ -273,127 +198,6 @@ async def _delete(sending: Sending, operation: Delete) -> Delivered:
     return Delivered(outcome="applied", gone=True, sent={"deleteArtifacts": operation.delete_artifacts})
 
 
-async def _upload_file(sending: Sending, upload: UploadFile) -> Delivered:
-    """Put a file into a run, and see that the server lists these bytes."""
-    context, path = sending.context, sending.path
-    source = context.objects.path(upload.object)
-    for attempt in range(1, ADDRESSES + 1):
-        slot = (await context.client.upload_slots(*path, [upload.name]))[upload.name]
-        try:
-            await context.client.upload(slot, source, upload.size)
-            break
-        except UrlExpired as error:
-            if attempt == ADDRESSES:
-                raise SendRefused(error.message) from error
-    if _MARK_FEATURE in context.features:
-        await context.client.mark_uploaded(*path, [upload.name])
-    after = await context.upstream.file(path, upload.name)
-    listed = after is not None and after.md5 in (None, upload.md5) and after.size == upload.size
-    if not listed and _MARK_FEATURE in context.features:
-        raise Unconfirmed(f"the server took {upload.name} but does not list these bytes")
-    return Delivered(
-        outcome="applied",
-        run=sending.run,
-        files=(_row(after if listed else None, upload),),
-        sent={"file": upload.name, "bytes": upload.size},
-        answer=None if listed else "the storage took the bytes; this server registers them by itself",
-    )
-
-
-async def _delete_file(sending: Sending, operation: DeleteFile) -> Delivered:
-    """Remove a file from a run; the mirror keeps its bytes."""
-    context, file = sending.context, sending.seen.file
-    file_id = (file and file.file_id) or ""
-    project = sending.run.project_internal_id or operation.project_internal_id
-    await context.client.delete_files([file_id], int(project) if project and project.isdecimal() else None)
-    if await context.upstream.file(sending.path, operation.name) is not None:
-        raise Unconfirmed(f"the server still lists {operation.name}")
-    return Delivered(outcome="applied", run=sending.run, files=(_gone(operation),), sent={"file": operation.name})
-
-
-def _row(file: FileRow | None, upload: UploadFile) -> FileRow:
-    """An uploaded file as the lake holds it: its bytes are an object already. None: the server does not list it yet."""
-    listed = file or FileRow(
-        name=upload.name, file_id=None, size=None, md5=None, mimetype=None, updated_at=None, updated_at_text=None,
-        object=None, status="held",
-    )  # fmt: skip
-    return msgspec.structs.replace(
-        listed, name=storable(listed.name), size=upload.size, md5=listed.md5 or upload.md5,
-        mimetype=listed.mimetype or upload.mimetype, object=upload.object, status="held",
-    )  # fmt: skip
-
-
-def _gone(operation: DeleteFile) -> FileRow:
-    return FileRow(
-        name=storable(operation.name), file_id=operation.file_id, size=None, md5=operation.base_md5, mimetype=None,
-        updated_at=None, updated_at_text=None, object=None, status="gone",
-    )  # fmt: skip
-
-
-async def _log_artifact(sending: Sending, operation: LogArtifact) -> Delivered:
-    """Attach a version to a run as its output, by its digest: no bytes are sent."""
-    entry = sending.entry
-    fields = {
-        "entityName": entry.entity,
-        "projectName": entry.project,
-        "runName": entry.run_id,
-        "artifactTypeName": operation.type,
-        "artifactCollectionNames": [operation.collection],
-        "digest": operation.digest,
-        "digestAlgorithm": operation.digest_algorithm or "MANIFEST_MD5",
-        "enableDigestDeduplication": True,
-        "aliases": [{"artifactCollectionName": operation.collection, "alias": alias} for alias in operation.aliases],
-        "tags": [{"tagName": tag} for tag in operation.tags],
-    }
-    state = await sending.context.client.attach_artifact(fields)
-    if state not in {None, "COMMITTED"}:
-        raise SendRefused(f"the server no longer has the bytes of {operation.name}")
-    return await _linked(sending, operation, fields)
-
-
-async def _use_artifact(sending: Sending, operation: UseArtifact) -> Delivered:
-    """Declare a version as an input of a run."""
-    entry = sending.entry
-    fields: dict[str, Any] = {
-        "entityName": entry.entity,
-        "projectName": entry.project,
-        "runName": entry.run_id,
-        "artifactID": operation.artifact_id,
-        "usedAs": operation.use_as,
-    }
-    owner = operation.name.split("/")
-    if _USE_FEATURE in sending.context.features and len(owner) == 3:
-        fields |= {"artifactEntityName": owner[0], "artifactProjectName": owner[1]}
-    await sending.context.client.use_artifact(fields)
-    return await _linked(sending, operation, fields)
-
-
-async def _edit_artifact(sending: Sending, operation: EditArtifact) -> Delivered:
-    """Give a version aliases and tags, and take some away."""
-    context = sending.context
-    sent = await send_marks(context.client, operation, sending.seen.marks)
-    after = await context.upstream.marks(operation.artifact_id)
-    if after is None or after.flaw is not None or not unmet(operation, after).is_empty:
-        raise Unconfirmed(f"the server took the change of {operation.name} but shows other aliases or tags")
-    return Delivered(outcome="applied", marked=(operation,), sent=sent)
-
-
-async def _linked(sending: Sending, operation: LogArtifact | UseArtifact, fields: dict[str, Any]) -> Delivered:
-    """See that the run shows a version."""
-    aliases = await sending.context.upstream.aliases(
-        sending.path, direction_of(operation), operation.artifact_id, needed=bool(aliases_of(operation))
-    )
-    if not is_linked(operation, aliases):
-        raise Unconfirmed(f"the server took {operation.name} but does not show it at the run")
-    return Delivered(
-        outcome="applied", run=sending.run, links=_links(operation), marked=marks_of(operation), sent=fields
-    )
-
-
-def _links(operation: LogArtifact | UseArtifact) -> tuple[tuple[str, Direction], ...]:
-    return ((operation.artifact_id, direction_of(operation)),)
-
-
 async def _sync_run(sending: Sending, operation: SyncRun) -> Delivered:
     """Bring a run upstream that was trained without a server."""
     done = await RunDelivery(sending.context, sending.entry).done(operation, sending.seen)
@@ -411,13 +215,13 @@ async def _theirs(context: DeliveryContext, entry: Entry) -> RunRecord | None:
 _SEND: dict[type[Any], Callable[[Sending, Any], Awaitable[Delivered]]] = {
     Edit: _edit,
     UpdateState: _update_state,
-    UploadFile: _upload_file,
-    DeleteFile: _delete_file,
+    UploadFile: upload_file,
+    DeleteFile: delete_file,
     Create: _create,
     Stop: _stop,
     Delete: _delete,
-    LogArtifact: _log_artifact,
-    UseArtifact: _use_artifact,
+    LogArtifact: log_artifact,
+    UseArtifact: use_artifact,
     SyncRun: _sync_run,
-    EditArtifact: _edit_artifact,
+    EditArtifact: edit_artifact,
 }

@@ -36,7 +36,7 @@ from mirror.records.passes import Changes
 from mirror.records.receipts import Ending, Receipt, receipt_of
 from mirror.records.runs import RunRecord
 from mirror.replay.context import DeliveryContext
-from mirror.replay.deliveries import Delivered
+from mirror.replay.sending import Delivered
 from mirror.store.engine.lake import Lake
 from mirror.store.read.files import held_objects
 from mirror.store.read.held_runs import with_held
