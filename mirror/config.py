@@ -13,7 +13,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -227,6 +227,12 @@ def loopback_address(text: str) -> tuple[str, int]:
     if not is_loopback or not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
         raise ValueError(f"listen is HOST:PORT on loopback, such as 127.0.0.1:9155; got {text!r}")
     return host, int(port)
+
+
+def sole_entity(sources: Iterable[SourceSettings]) -> str | None:
+    """The entity of all sources; None where they have several, or there is none."""
+    entities = {source.path.partition("/")[0] for source in sources}
+    return entities.pop() if len(entities) == 1 else None
 
 
 def source_of(sources: Sequence[SourceSettings], entity: str, project: str) -> SourceSettings | None:

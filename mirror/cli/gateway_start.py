@@ -30,16 +30,21 @@ def check_installed() -> None:
 
 
 def check_mirrored(setting: Setting) -> None:
-    """Refuse to answer from nothing.
+    """Refuse to answer from nothing; a home that is set up, and was never pulled into, is one to train against.
 
     Raises:
-        NotMirrored: no pull was ever begun.
+        NotMirrored: the home is not set up.
+        StoreError: it cannot be written.
     """
     if setting.home.catalog.exists():
         return
-    is_set_up = setting.config_path.exists()
-    hint = "`wandb-mirror pull` comes first" if is_set_up else "run `wandb-mirror init --source ENTITY/PROJECT` first"
-    raise NotMirrored(f"{setting.home.root} is not a mirror yet", hint=hint)
+    if not setting.config_path.exists():
+        hint = "run `wandb-mirror init --source ENTITY/PROJECT` first; --no-check where no server can be reached"
+        raise NotMirrored(f"{setting.home.root} is not a mirror yet", hint=hint)
+    from mirror.cli.lake import lake_to_write  # few homes need it, and the start of a command must be fast
+
+    with lake_to_write(setting):
+        pass
 
 
 def gateway_of(setting: Setting, key: GatewayKey, *, read_only: bool, host: str) -> Gateway:

@@ -157,3 +157,18 @@ def test_a_request_that_is_sent_again_adds_nothing(trained: Trained) -> None:
     ]  # fmt: skip
     assert httpx.post(stream, json={"files": 7, "x": "y"}, **ask).status_code == 404
     assert httpx.post(stream, content=b"[", **ask).status_code == 400
+
+
+def test_a_home_that_was_never_pulled_into_is_one_to_train_against(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    env = environment(home) | {"PYTHONWARNINGS": "ignore", "WANDB_DIR": str(tmp_path), "WANDB_ERROR_REPORTING": "false"}
+    mirror = [sys.executable, "-m", "mirror.cli"]
+    init = ["init", "--no-check", "--source", "team/proj", "--base-url", "http://127.0.0.1:9"]
+    subprocess.run([*mirror, *init], env=env, check=True, capture_output=True)
+    program = "import wandb\nwith wandb.init(project='proj', id='alone') as run: run.log({'x': 1})"
+    done = subprocess.run(
+        [*mirror, "exec", "--", sys.executable, "-c", program], env=env, cwd=tmp_path, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert Api(home=home.root).run("team/proj/alone").state == "finished"

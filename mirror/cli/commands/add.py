@@ -14,6 +14,7 @@ from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, print_json, say, size, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.clock import utc_now
+from mirror.config import sole_entity
 from mirror.errors import NotFound
 from mirror.offline.adding import Candidate, OfflineRuns, Wanted, candidates
 from mirror.outbox import Outbox
@@ -74,8 +75,7 @@ def command(
 
 def _entity(setting: Setting, viewer: str | None) -> str | None:
     """Whose a run is that names nobody: the entity of all sources, else the one of the key."""
-    sources = {source.path.partition("/")[0] for source in setting.config.source}
-    return sources.pop() if len(sources) == 1 else viewer
+    return sole_entity(setting.config.source) or viewer
 
 
 def _planned(setting: Setting, wanted: Wanted) -> list[Candidate]:

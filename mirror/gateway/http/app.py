@@ -93,6 +93,7 @@ class Gateway:
                 Route("/artifactsV2/{path:path}", self._guarded(self._artifact), methods=["GET", "HEAD"]),
                 Route(f"{ROOT}{{path:path}}", self._guarded(self._uploads.take, needs_key=False), methods=["PUT"]),
                 Route("/files/{run:path}/file_stream", self._guarded(self._stream), methods=["POST"]),
+                Route("/sdk/otel/v1/{signal}", self._guarded(_not_wanted, needs_key=False), methods=["POST"]),
                 Route("/ready", self._guarded(_ready, needs_key=False), methods=["GET"]),
                 Route("/graphql", self._guarded(_posted_alone, needs_key=False), methods=[*_METHODS - {"POST"}]),
                 Route("/{rest:path}", self._guarded(_nothing), methods=[*_METHODS]),
@@ -221,6 +222,11 @@ class Gateway:
 
     async def _bytes(self, request: Request) -> Response:
         return await serve_signed(request, self._mirror.objects, self._signer, self._downloads)
+
+
+async def _not_wanted(_request: Request) -> Response:
+    """What the SDK tells W&B of itself, without a key: read by nobody, and answered, or the SDK tells its user."""
+    return Response(status_code=200, media_type="application/x-protobuf")
 
 
 async def _ready(_request: Request) -> Response:

@@ -59,8 +59,10 @@ def _train(ctx: RequestContext, path: RunPath, given: dict[str, Any]) -> dict[st
 
 
 def _named_path(ctx: RequestContext, given: dict[str, Any]) -> RunPath:
-    owner = owner_of(ctx, given.get("entityName"))
-    if not owner or not given.get("name"):
+    owner = owner_of(ctx, given.get("entityName")) or ctx.mirror.sole_entity
+    if not owner:
+        raise RequestRefused("the run names no entity: set WANDB_ENTITY, or give wandb.init() one", status=400)
+    if not given.get("name"):
         raise RequestRefused("a run is named by its id, or by entity, project and name", status=400)
     return RunPath(owner, given.get("modelName") or "uncategorized", given["name"])
 

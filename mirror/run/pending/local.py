@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from mirror.config import SourceSettings, load_config, source_of
+from mirror.config import SourceSettings, load_config, sole_entity, source_of
 from mirror.errors import ConfigError
 from mirror.layout import Home
 from mirror.records.addresses import RunPath
@@ -121,6 +121,14 @@ class LocalMirror:
         """What is wanted of a project's runs by the configuration as it is now; None where it does not say."""
         try:
             return source_of(load_config(self.home.config).source, entity, project)
+        except ConfigError:
+            return None
+
+    @property
+    def sole_entity(self) -> str | None:
+        """The entity of all sources of the configuration as it is now; None where they have several."""
+        try:
+            return sole_entity(load_config(self.home.config).source)
         except ConfigError:
             return None
 
