@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from mirror.durable import make_folder, sync_descriptor, sync_folder
 from mirror.layout import Home
 from mirror.offline.log.framing import HEADER, Frame, read_frames
 from mirror.offline.log.run_log import LogNames, RunLog
+from mirror.records.offline import OfflineLog
 from mirror.store.engine.connection import store_errors
 
 _CHUNK = 1 << 20
@@ -51,7 +53,9 @@ def copy_of(home: Home, log: str) -> Path:
     return home.offline / f"{log}.wandb"
 
 
-def bring_up(home: Home, log: str, source: Path, passed: Callable[[int], None] = lambda _: None) -> int:
+def bring_up(
+    home: Home, log: str, source: Path, passed: Callable[[int], None] = lambda _: None, *, held: int = 0
+) -> int:
     """Append to the copy what its log has more, durably.
 
     Args:
@@ -59,6 +63,7 @@ def bring_up(home: Home, log: str, source: Path, passed: Callable[[int], None] =
         log: its digest.
         source: the log; one that is gone, or shorter than its copy, changes nothing.
         passed: told how many bytes were copied, again and again.
+        held: bytes that are in the lake, which were flushed before: a file that differs within them is another one.
 
     Returns:
         Bytes of the copy now.
@@ -80,6 +85,8 @@ def bring_up(home: Home, log: str, source: Path, passed: Callable[[int], None] =
             return length
         with file:
             common = _common(descriptor, length, file.fileno())
+            if common < min(held, length):
+                return length
             if common < length <= os.fstat(file.fileno()).st_size:  # torn by a power cut: the log is right
                 with store_errors(home):
                     os.ftruncate(descriptor, common)
@@ -104,10 +111,17 @@ def bring_up(home: Home, log: str, source: Path, passed: Callable[[int], None] =
         os.close(descriptor)
 
 
-def forget(home: Home, log: str) -> None:
-    """Remove the copy of a log that is upstream."""
+def forget(home: Home, row: OfflineLog) -> None:
+    """Remove the copy of a log that is upstream, and the folder in which the gateway recorded it.
+
+    Raises:
+        HomeUnusable: the disk is failing.
+    """
+    folder = Path(row.source).parent
     with store_errors(home):
-        copy_of(home, log).unlink(missing_ok=True)
+        copy_of(home, row.log).unlink(missing_ok=True)
+        if folder.parent == home.recordings and folder.exists():
+            shutil.rmtree(folder)
 
 
 def _common(copy: int, length: int, log: int) -> int:

@@ -15,10 +15,13 @@ import httpx
 import pytest
 
 from mirror import Api
+from mirror.api.transport.deployment import deployment_of
 from mirror.layout import Home
+from mirror.offline.adding import OfflineRuns
+from mirror.outbox import Outbox
 from mirror.sandbox import Sandbox
 from tests.gateway.served import Served, environment, served
-from tests.mirroring import ENTITY, PROJECT, Mirror
+from tests.mirroring import ENTITY, PROJECT, Mirror, lake_of
 from tests.replaying import Sender
 
 TRAIN = """
@@ -172,3 +175,13 @@ def test_a_home_that_was_never_pulled_into_is_one_to_train_against(tmp_path: Pat
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert Api(home=home.root).run("team/proj/alone").state == "finished"
+
+
+def test_what_is_upstream_is_kept_once(trained: Trained) -> None:
+    home = trained.mirror.home
+    assert list(home.recordings.glob("*"))
+    assert trained.sender.later(hours=1).replay().buried == 0
+    with lake_of(home, deployment_of(trained.sandbox.url)) as lake:
+        OfflineRuns(lake, Outbox(home)).forget_delivered()
+    assert not list(home.offline.glob("*.wandb"))
+    assert not list(home.recordings.glob("*"))

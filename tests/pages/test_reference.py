@@ -13,7 +13,7 @@ import mirror
 from mirror.cli import COMMANDS, program
 from mirror.config import Config, SourceSettings
 from mirror.store.schema.views import VIEWS, made_views
-from mirror.watch_settings import WatchSettings
+from mirror.watch_settings import OfflineSettings, WatchSettings
 from tests.pages import meanings
 from tests.pages.commands import commands, exit_statuses
 from tests.pages.generated import DOCS, PARTS, filled, python
@@ -59,10 +59,9 @@ def test_every_view_and_column_has_a_meaning() -> None:
 
 def test_every_setting_has_a_meaning_and_its_default() -> None:
     page = settings()
-    tables = {
-        field.encode_name: field.type for field in msgspec.structs.fields(Config) if field.encode_name != "source"
-    }
-    for table, struct in {**tables, "source": SourceSettings, "source.watch": WatchSettings}.items():
+    many = {"source": SourceSettings, "source.watch": WatchSettings, "offline": OfflineSettings}
+    once = {one.encode_name: one.type for one in msgspec.structs.fields(Config) if one.encode_name not in many}
+    for table, struct in {**once, **many}.items():
         for field in msgspec.structs.fields(struct):
             if field.encode_name != "watch":
                 assert told(table, field.encode_name), f"{table}.{field.encode_name}"

@@ -18,6 +18,8 @@ from mirror.cli.terminal.statuses import exit_statuses
 from mirror.clock import utc_now
 from mirror.daemon.requests.wire import AskMaintain, Maintained
 from mirror.errors import NotMirrored
+from mirror.offline.adding import OfflineRuns
+from mirror.outbox import Outbox
 from mirror.outbox.reading import OutboxReader
 from mirror.store.care.files import Removed
 from mirror.store.care.maintenance import Maintenance, maintain, plan_maintenance
@@ -65,6 +67,7 @@ def _maintain(setting: Setting) -> Maintenance:
     if (done := ask_daemon(setting.home, AskMaintain(), Maintained)) is not None:
         return decode(done.done, Maintenance)
     with lake_to_write(setting) as lake:
+        OfflineRuns(lake, Outbox(setting.home)).forget_delivered()
         return maintain(lake, setting.config.retention, needed=_needed(setting), now=utc_now())
 
 
