@@ -47,7 +47,12 @@ def main() -> None:
             if "{checkout}" in client.packages and options.checkout is None:
                 print(f"{client.name}: left out, it needs --checkout", flush=True)
                 continue
-            environment = made(options.environments, client, options.python, options.checkout)
+            try:
+                environment = made(options.environments, client, options.python, options.checkout)
+            except subprocess.CalledProcessError as error:
+                failed += 1
+                print(f"{client.name}: CANNOT be installed: pip ends with {error.returncode}", flush=True)
+                continue
             outputs = {
                 name: run_in(Path(folder) / f"{CLIENTS.index(client)}-{name}", client, environment, place)
                 for name, place in places.items()
