@@ -256,9 +256,9 @@ class Lake:
                     if not is_empty(Snapshot(engine)):
                         raise other_deployment(self.home, held=held, asked=self._deployment)
                     engine.execute("DELETE FROM lake.sources")  # of a server that never answered: a mistyped address
-                for key, value in news.items():
-                    engine.execute(inlined("DELETE FROM lake.meta WHERE key = ?", [key]))
-                    engine.execute(inlined("INSERT INTO lake.meta VALUES (?, ?)", [key, value]))
+                engine.execute(inlined("DELETE FROM lake.meta WHERE key IN (SELECT unnest(?::VARCHAR[]))", [[*news]]))
+                rows = ", ".join(["(?, ?)"] * len(news))
+                engine.execute(inlined(f"INSERT INTO lake.meta VALUES {rows}", [*chain.from_iterable(news.items())]))
         if options_due:  # DuckLake sets none for tables of the same transaction
             with self.transaction() as engine:
                 for table in options_due:
