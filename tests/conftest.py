@@ -6,6 +6,7 @@ import contextlib
 import gc
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from mirror.layout import Home
 from mirror.sandbox import Sandbox
 from tests.mirroring import Mirror, lakes_stay_open
 
-# Programs that a test starts keep their bytecode, as installed ones do: else each would compile all of this anew.
+# Programs that a test starts keep their bytecode, as installed ones do: else each would compile all of this anew. So do
+# the tests themselves, whose assertions take each worker 6 s to rewrite.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A runner in the background may ignore Ctrl-C, and every program that a test starts would inherit that.
 with contextlib.suppress(ValueError):  # not in the main thread: nothing to do

@@ -2,6 +2,7 @@
 
 `python -m tests.cli.warm DESCRIPTOR` takes requests from a socket until its other end is closed. With each come four
 descriptors: what to do as JSON, and the child's standard input, output and error. Back come its id, then its status.
+With a fifth, a pipe, both come through that, and the next request is taken meanwhile.
 A request with a `script` is Python instead of the program.
 """
 
@@ -9,17 +10,22 @@ from __future__ import annotations
 
 import array
 import atexit
+import contextlib
 import functools
 import gc
 import importlib
 import json
 import os
+import pkgutil
+import select
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,11 +34,16 @@ from typing import IO, Any
 import duckdb
 
 import mirror.cli
+from mirror.api.transport import connection
 from mirror.layout import Home
 from mirror.store.engine.lake import Lake
 from mirror.store.sql.statements import connect
 
 PATIENCE_S = 60.0
+# What commands import when they go on to pull, deliver or serve.
+PACKAGES = ("mirror.api", "mirror.pull", "mirror.replay", "mirror.daemon", "mirror.gateway")
+# What the libraries import when they are first used.
+IMPORTED_LATE = ("anyio._backends._asyncio", "certifi", "click._textwrap", "encodings.utf_8_sig", "httpcore")
 # The interpreter looks at these while it starts, so a warm one has looked already.
 LOOKED_AT = ("PYTHON", "LC_", "LANG", "COVERAGE", "MALLOC", "LD_", "TZ")
 
@@ -64,6 +75,17 @@ class WarmProgram:
             err.seek(0)
             return os.waitstatus_to_exitcode(status), out.read(), err.read()
 
+    def start(
+        self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path, *, stdin: int, stdout: int, stderr: int
+    ) -> Started:
+        """Leave a command running; it has the three descriptors as its standard streams."""
+        asked = {"arguments": list(arguments), "env": dict(env), "cwd": str(cwd)}
+        told, tells = os.pipe()
+        with _file(json.dumps(asked).encode()) as request:
+            socket.send_fds(self._mine, [b"."], [request.fileno(), stdin, stdout, stderr, tells])
+        os.close(tells)
+        return Started(os.fdopen(told, "rb", buffering=0))
+
     @property
     def descriptor(self) -> int:
         """Of the socket, for another process that asks while this one waits."""
@@ -74,6 +96,63 @@ class WarmProgram:
         self._answers.close()
         self._mine.close()
         self._process.wait(PATIENCE_S)
+
+
+class Started:
+    """A command that runs, as `subprocess.Popen` has it.
+
+    Args:
+        told: where its id comes, and its status when it ends.
+    """
+
+    def __init__(self, told: IO[bytes]) -> None:
+        self.returncode: int | None = None
+        self._told = told
+        self._read = b""
+        self.pid = self._next(PATIENCE_S) or 0
+        assert self.pid, "the warm program started nothing"
+
+    def poll(self) -> int | None:
+        """The exit code, or minus the signal; None while it runs."""
+        if self.returncode is None and (status := self._next(0)) is not None:
+            self.returncode = os.waitstatus_to_exitcode(status)
+            self._told.close()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The same at its end.
+
+        Raises:
+            subprocess.TimeoutExpired: it runs on.
+        """
+        if self.returncode is None and (status := self._next(timeout)) is not None:
+            self.returncode = os.waitstatus_to_exitcode(status)
+            self._told.close()
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, if it runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it."""
+        self.send_signal(signal.SIGKILL)
+
+    def _next(self, timeout: float | None) -> int | None:
+        """The next number that is told; None when none is told in time."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while b"\n" not in self._read:
+            left = None if end is None else max(0.0, end - time.monotonic())
+            if not select.select([self._told], [], [], left)[0]:
+                return None
+            piece = self._told.read(64)
+            assert piece, "whoever waits for the command is gone"
+            self._read += piece
+        line, _, self._read = self._read.partition(b"\n")
+        return int(line)
 
 
 def _file(content: bytes = b"") -> IO[bytes]:
@@ -113,39 +192,72 @@ def main() -> None:
     _warm_up()
     with socket.socket(fileno=int(sys.argv[1])) as requests:
         while asked := _receive(requests):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Python 3.12 on: the libraries' threads are not forked, as we know
-                child = os.fork()
-            if child == 0:
+            if (child := _fork()) == 0:
                 break
             for descriptor in asked:
                 os.close(descriptor)
-            requests.sendall(f"{child}\n".encode())
-            _, status = os.waitpid(child, 0)
-            requests.sendall(f"{status}\n".encode())
+            if len(asked) > 4:
+                _reap()
+            else:
+                requests.sendall(f"{child}\n".encode())
+                requests.sendall(f"{_end_of(child)}\n".encode())
         else:
             return
+    if len(asked) > 4:
+        tells = asked.pop()
+        if child := _fork():
+            for descriptor in (0, 1, 2, *asked):
+                os.close(descriptor)
+            os.write(tells, f"{child}\n".encode())
+            os.write(tells, f"{_end_of(child)}\n".encode())
+            os._exit(0)
+        os.close(tells)
     script = _become(asked)
     _run_to_the_end(mirror.cli.main if script is None else functools.partial(_run_script, script))
 
 
+def _fork() -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python 3.12 on: the libraries' threads are not forked, as we know
+        return os.fork()
+
+
+def _end_of(child: int) -> int:
+    """Wait for the end of one child; its wait status."""
+    return os.waitpid(child, 0)[1]
+
+
+def _reap() -> None:
+    """Forget those who waited for commands that have ended."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
 def _warm_up() -> None:
-    """Import every command, and load DuckDB's extensions by using them."""
+    """Import what any command imports, and load DuckDB's extensions by using them."""
     for name in mirror.cli.COMMANDS:
         importlib.import_module(f"mirror.cli.commands.{name}")
+    for package in map(importlib.import_module, PACKAGES):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+    for name in IMPORTED_LATE:
+        importlib.import_module(name)
+    connection._trust(None, None)
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder) / "home")
         with Lake(home, deployment="nobody"):
             pass
         connect(home).close()
     duckdb.close()  # the library's own connection has a thread, for which a child would wait in vain
+    gc.collect()
     gc.freeze()  # children share these pages
 
 
 def _receive(requests: socket.socket) -> list[int]:
     """The descriptors of the next request; none when there is none."""
     size = array.array("i").itemsize
-    _, ancillary, _, _ = requests.recvmsg(1, socket.CMSG_SPACE(4 * size))
+    _, ancillary, _, _ = requests.recvmsg(1, socket.CMSG_SPACE(5 * size))
     received = array.array("i")
     for _, _, data in ancillary:
         received.frombytes(data[: len(data) - len(data) % size])
@@ -181,7 +293,7 @@ def _become(descriptors: Sequence[int]) -> str | None:
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
         os.close(descriptor)
-    if os.isatty(1):  # the stream that there is was opened on a file, in which one can seek
+    if not stat.S_ISREG(os.fstat(1).st_mode):  # the stream that there is was opened on a file, in which one can seek
         sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
     os.environ.clear()
     os.environ.update(asked["env"])

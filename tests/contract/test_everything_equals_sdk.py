@@ -29,18 +29,26 @@ from tests.contract.conftest import ENTITY
 from tests.contract.hostile import add_hostile_run
 from tests.contract.test_mirror_and_sdk import typed
 from tests.mirroring import Mirror
+from tests.soaking import thin
 from tests.truth import SPOKEN, differences, exported_rows, strict, unexported_rows
 
-RUNS = 66
+RUNS = (33, 66)  # each shape five times, and eleven times
 PROJECT = "everything"
 Row = dict[str, Any]
 
 
+@pytest.fixture(scope="session", params=thin(RUNS, keep=RUNS[:1]))
+def count(request: pytest.FixtureRequest) -> int:
+    """How many runs there are."""
+    return int(request.param)
+
+
 @pytest.fixture(scope="session")
-def mirrored(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Mirror:
+def mirrored(count: int, server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Mirror:
     """Hostile runs, and a mirror of all of them after one pull."""
     server.faults.clear()
-    for number in range(RUNS):
+    there = server.state.projects.get((ENTITY, PROJECT))
+    for number in range(len(there.runs) if there else 0, count):
         add_hostile_run(server, ENTITY, PROJECT, f"run-{number:03}", seed=number)
     mirror = Mirror(
         url=server.url,
@@ -56,12 +64,12 @@ def mirrored(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Mirro
 
 
 @pytest.fixture(scope="session")
-def sdk_runs(server: Sandbox, mirrored: Mirror) -> list[Any]:
+def sdk_runs(count: int, server: Sandbox, mirrored: Mirror) -> list[Any]:
     """The same runs as the SDK reads them."""
     import wandb
 
     api = wandb.Api(overrides={"entity": ENTITY, "base_url": server.url}, timeout=30)
-    return list(api.runs(f"{ENTITY}/{PROJECT}", lazy=False, per_page=RUNS))
+    return list(api.runs(f"{ENTITY}/{PROJECT}", lazy=False, per_page=count))
 
 
 @contextlib.contextmanager
@@ -102,7 +110,7 @@ def test_the_lake_holds_every_value_that_the_server_has(server: Sandbox, mirrore
     assert differences(server, mirrored, entity=ENTITY, project=PROJECT) == []
 
 
-def test_documents_and_facts_are_those_that_the_sdk_reads(mirrored: Mirror, sdk_runs: list[Any]) -> None:
+def test_documents_and_facts_are_those_that_the_sdk_reads(count: int, mirrored: Mirror, sdk_runs: list[Any]) -> None:
     held = {row["run_id"]: row for row in mirrored.ask("SELECT * FROM runs")}
     for run in sdk_runs:
         row = held[run.id]
@@ -111,7 +119,7 @@ def test_documents_and_facts_are_those_that_the_sdk_reads(mirrored: Mirror, sdk_
         assert typed(row["system_metrics"] or {}) == typed(run.system_metrics), run.id
         assert (row["state"], row["tags"], row["notes"]) == (run.state, run.tags, run.notes)
         assert row["history_line_count"] == run.history_line_count
-    assert len(sdk_runs) == len(held) == RUNS
+    assert len(sdk_runs) == len(held) == count
 
 
 def test_histories_are_those_that_the_sdk_scans_but_for_its_listed_defects(
@@ -140,7 +148,7 @@ def test_histories_are_those_that_the_sdk_scans_but_for_its_listed_defects(
             theirs = {key: plain(value, Counter()) for key, value in row.items()}
             assert typed(drop_none(mine)) == typed(theirs), (run.id, step)
             compared += len(row)
-    assert compared > 2000
+    assert compared > 1000
     # The defects and limits, each seen at least once; were one of them gone, this list would have to be shortened.
     expected = {
         "whole float",
@@ -192,7 +200,7 @@ def test_system_metrics_are_those_that_the_sdk_reads(mirrored: Mirror, sdk_runs:
         for left, right in zip(mine, theirs, strict=True):
             assert left == {key: value for key, value in right.items() if key not in {"_timestamp", "_wandb"}}
             compared += 1
-    assert compared > 100
+    assert compared > 50
 
 
 def test_console_lines_are_those_that_the_sdk_reads(mirrored: Mirror, sdk_runs: list[Any]) -> None:
@@ -206,7 +214,7 @@ def test_console_lines_are_those_that_the_sdk_reads(mirrored: Mirror, sdk_runs: 
         ]
         assert [x["timestamp"] is None for x in mine] == [x.timestamp is None for x in theirs]
         compared += len(mine)
-    assert compared > 100
+    assert compared > 50
 
 
 def test_file_bytes_are_those_that_the_sdk_downloads(mirrored: Mirror, sdk_runs: list[Any], tmp_path: Path) -> None:
@@ -227,7 +235,7 @@ def test_file_bytes_are_those_that_the_sdk_downloads(mirrored: Mirror, sdk_runs:
                     continue
                 assert body == theirs, name
                 compared += 1
-    assert compared > 60
+    assert compared > 30
     assert refused > 5
 
 
@@ -273,4 +281,4 @@ def test_artifacts_are_those_that_the_sdk_lists_and_downloads(
                             entry = artifact.get_entry(path)
                             assert body == Path(entry.download(root=str(tmp_path / name))).read_bytes()
                         compared += 1
-    assert compared > 10
+    assert compared > 5

@@ -1,4 +1,4 @@
-"""A gateway in a process of its own, as a person starts it."""
+"""A gateway in a process of its own, as a person starts it, but for its imports (`tests.cli.warm`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import os
 import shlex
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 import httpx
 
 from mirror.layout import Home
+from tests.cli.warm import warm_program
 
 COMMAND = (sys.executable, "-m", "mirror.cli")
 
@@ -49,21 +49,23 @@ def served(home: Home, *options: str, log: Path | None = None) -> Iterator[Serve
     """`wandb-mirror serve` on a free port, until the block ends; it must have said nothing of a failure."""
     with contextlib.ExitStack() as opened:
         errors = opened.enter_context((log or home.root.with_name("gateway.log")).open("w+"))
-        process = subprocess.Popen(
-            [*COMMAND, "serve", "--listen", "127.0.0.1:0", *options],
-            env=environment(home), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
+        given, gives = os.pipe()
+        prints, printed = os.pipe()
+        opened.callback(os.close, gives)  # standard input does not end before
+        process = warm_program().start(
+            ["serve", "--listen", "127.0.0.1:0", *options], environment(home), home.root.parent,
+            stdin=given, stdout=printed, stderr=errors.fileno(),
         )  # fmt: skip
+        os.close(given)
+        os.close(printed)
         try:
-            assert process.stdout is not None
-            lines = [shlex.split(process.stdout.readline())[1] for _ in range(2)]
-            url, key = (line.partition("=")[2] for line in lines)
-            yield Served(url=url, key=key, pid=process.pid)
+            with os.fdopen(prints) as said:
+                lines = [shlex.split(said.readline())[1] for _ in range(2)]
+                url, key = (line.partition("=")[2] for line in lines)
+                yield Served(url=url, key=key, pid=process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
             status = process.wait(20)
-            for stream in (process.stdin, process.stdout):
-                if stream is not None:
-                    stream.close()
             errors.seek(0)
             told = errors.read()
         assert "Traceback" not in told, told

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 import time
 
+import pytest
+
+from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
 from mirror.store.engine.lake import Lake
@@ -114,3 +118,28 @@ def test_whether_a_lake_has_a_table_is_known_without_looking_at_any(home: Home) 
         assert not has_table(lake, "nothing of ours")
     with connect(home) as engine:
         assert has_table(Snapshot(engine), "earlier_forms")
+
+
+def test_the_writer_sees_its_commits_at_once_and_asks_on_after_a_question_that_fails(home: Home) -> None:
+    def count(lake: Lake) -> int:
+        return len(lake.rows("SELECT value FROM lake.meta WHERE key = ?", ["told"]))
+
+    with Lake(home, deployment="nobody") as lake:
+        for number in range(3):
+            assert count(lake) == number
+            with lake.transaction() as engine:
+                engine.execute("INSERT INTO lake.meta VALUES ('told', 'x')")
+                assert count(lake) == number + 1
+            assert home.catalog_seal.exists()
+            with pytest.raises(StoreError):
+                lake.rows("SELECT nothing FROM lake.meta")
+            with lake.snapshot() as snapshot, lake.reading() as engine:
+                engine.execute("BEGIN")
+                engine.execute("ROLLBACK")
+                assert len(snapshot.rows("FROM lake.meta WHERE key = 'told'")) == number + 1
+        with contextlib.suppress(KeyError), lake.transaction() as engine:
+            engine.execute("DELETE FROM lake.meta WHERE key = 'told'")
+            raise KeyError
+        assert count(lake) == 3
+    with Lake(home, deployment="nobody") as lake:
+        assert count(lake) == 3

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import socket
+import subprocess
 import tempfile
 import threading
 import time
@@ -17,6 +19,7 @@ from typing import Any
 
 from mirror.sandbox import Sandbox
 from tests.cli.conftest import Cli
+from tests.cli.warm import Started, can_serve, warm_program
 
 PATIENCE_S = 60.0
 BRISK = "[daemon]\nprobe_first_s = 0.1\nprobe_longest_s = 0.5\nstop_within_s = 20.0\n"
@@ -33,14 +36,17 @@ def wait_for(what: str, condition: Callable[[], bool], patience_s: float = PATIE
 
 
 class Service:
-    """One daemon.
+    """One daemon, which spares its imports.
 
     Args:
         cli: its home and its environment.
         env: more variables.
+        is_cold: it spares nothing, and begins as a service manager begins it.
     """
 
-    def __init__(self, cli: Cli, env: Mapping[str, str]) -> None:
+    process: subprocess.Popen[bytes] | Started
+
+    def __init__(self, cli: Cli, env: Mapping[str, str], *, is_cold: bool = False) -> None:
         self.cli = cli
         self._folder = tempfile.TemporaryDirectory()  # a short path, which an address needs
         notify = str(Path(self._folder.name) / "notify")
@@ -53,8 +59,15 @@ class Service:
         self._listener.start()
         self.log_path = cli.folder / "log"
         told = {"NOTIFY_SOCKET": notify, **env}
-        with self.log_path.open("wb") as log:
-            self.process = replace(cli, env={**cli.env, **told}).start("daemon", stderr=log, stdout=log)
+        with self.log_path.open("wb") as log, Path(os.devnull).open("rb") as nothing:
+            begun = replace(cli, env={**cli.env, **told})
+            if is_cold or not can_serve(begun.environment()):
+                self.process = begun.start("daemon", stderr=log, stdout=log)
+            else:
+                self.process = warm_program().start(
+                    ["daemon"], begun.environment(), cli.folder,
+                    stdin=nothing.fileno(), stdout=log.fileno(), stderr=log.fileno(),
+                )  # fmt: skip
 
     @property
     def heard(self) -> list[str]:
@@ -117,10 +130,12 @@ class Service:
 
 
 @contextmanager
-def serving(folder: Path, sandbox: Sandbox, *sources: str, more: str = "", **env: str) -> Iterator[Service]:
+def serving(
+    folder: Path, sandbox: Sandbox, *sources: str, more: str = "", is_cold: bool = False, **env: str
+) -> Iterator[Service]:
     """A daemon of `team/proj`, or other sources, that is ready."""
     cli = Cli(folder=folder).at(sandbox).configure(*(sources or ("team/proj",)), more=f"{BRISK}{more}")
-    service = Service(cli, env)
+    service = Service(cli, env, is_cold=is_cold)
     try:
         yield service
         assert sandbox.api_key not in service.log_text

@@ -24,7 +24,7 @@ def tags(sandbox: Sandbox, run_id: str) -> list[str]:
 
 def test_it_is_ready_then_pulls_and_tells_how_it_is(sandbox: Sandbox, tmp_path: Path) -> None:
     fill(sandbox)
-    with serving(tmp_path, sandbox, WATCHDOG_USEC="2000000") as service:
+    with serving(tmp_path, sandbox, is_cold=True, WATCHDOG_USEC="2000000") as service:
         service.wait_ready()
         assert not any(line.startswith("WATCHDOG") for line in service.heard[: service.heard.index("READY=1")])
         service.wait_heard("WATCHDOG=1", "STATUS=online; last good pull")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from types import TracebackType
 
 import anyio
@@ -96,12 +97,13 @@ class Transfers:
             max_keepalive_connections=4 * settings.concurrent_transfers,
             keepalive_expiry=_DEAD_S,
         )
-        # Ranges and lengths are about the stored bytes: compression is not asked for, though undone where it comes.
         count = max(1, settings.concurrent_transfers // CONNECTIONS_IN_A_POOL) if transport is None else 1
-        self._pools = [
-            http_client(settings, deployment.base_url, transport, encoding="identity", pool=pool) for _ in range(count)
-        ]
         self._busy = [0] * count  # requests under way in each pool
+        self._pools: list[httpx.AsyncClient] = []  # as many as were needed so far
+        # Ranges and lengths are about the stored bytes: compression is not asked for, though undone where it comes.
+        self._new_pool = partial(
+            http_client, settings, deployment.base_url, transport, encoding="identity", pool=pool
+        )  # fmt: skip
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -209,6 +211,8 @@ class Transfers:
     async def _pool(self) -> AsyncGenerator[httpx.AsyncClient, None]:
         """The first of the least busy pools, so that requests one after the other use one connection."""
         index = self._busy.index(min(self._busy))
+        if index == len(self._pools):
+            self._pools.append(self._new_pool())
         self._busy[index] += 1
         try:
             yield self._pools[index]

@@ -67,12 +67,20 @@ class Uploads:
         self._settings = settings
         self._meter = meter
         self._incoming = incoming
-        self._http = http_client(settings, deployment.base_url, transport)
+        self._transport = transport
+        self._opened: httpx.AsyncClient | None = None  # most clients upload nothing
         self._limits: dict[str, Limits] = {}
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._http.aclose()
+        if self._opened is not None:
+            await self._opened.aclose()
+
+    @property
+    def _http(self) -> httpx.AsyncClient:
+        if self._opened is None:
+            self._opened = http_client(self._settings, self._deployment.base_url, self._transport)
+        return self._opened
 
     async def put(self, url: str, headers: Mapping[str, str], source: Path, size: int) -> None:
         """Send a file; see `Client.upload`."""

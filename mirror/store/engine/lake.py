@@ -92,6 +92,8 @@ class Lake:
         self._commits = 0  # of this engine
         self._is_small: bool | None = None  # as its questions are planned
         self._readers = 0  # that use this engine now, in the thread that has the turn
+        self._is_writing = False
+        self._is_reading = False  # in a transaction that questions share
 
     def __enter__(self) -> Lake:
         """Take the lock, open or create the catalog, bring the schema to this version."""
@@ -109,6 +111,7 @@ class Lake:
             self._closing.callback(seal, self.home)
             self._engine = new_engine(self._settings, self.home)
             self._closing.callback(lambda: self._engine.close())
+            self._closing.callback(self._end_reading)
             if not _uses_wal(self._engine, self.home):
                 _use_wal(self.home)
             attach_lake(self._engine, self.home.catalog, self.home.lake_data, read_only=False)
@@ -128,19 +131,42 @@ class Lake:
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """As `Queryable.rows`; other threads wait."""
-        with self.reading() as engine:
-            return Snapshot(engine).rows(query, parameters)
+        with self.snapshot() as snapshot:
+            return snapshot.rows(query, parameters)
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
-        """One commit, for several questions; other threads wait."""
-        with self.reading() as engine:
-            yield Snapshot(engine)
+        """One commit, for several questions; other threads wait.
+
+        Questions share a transaction up to the next commit, for outside of one DuckLake reads its catalog anew for each
+        statement. Nobody else commits, so it never is behind.
+        """
+        with self._turn, store_errors(self.home):
+            is_first = not self._readers and not self._is_writing
+            if is_first and not self._is_reading:
+                self._engine.execute("BEGIN")
+                self._is_reading = True
+            self._readers += 1
+            try:
+                yield Snapshot(self._engine)
+            except BaseException:
+                if is_first:  # after an error DuckDB takes no more questions in it
+                    self._end_reading()
+                raise
+            finally:
+                self._readers -= 1
+
+    def _end_reading(self) -> None:
+        if self._is_reading:
+            self._is_reading = False
+            with contextlib.suppress(duckdb.Error):
+                self._engine.execute("ROLLBACK")
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """The engine, for looking at the last commit; other threads wait."""
+        """The engine itself, for looking at the last commit; other threads wait."""
         with self._turn, store_errors(self.home):
+            self._end_reading()
             self._readers += 1
             try:
                 yield self._engine
@@ -154,10 +180,15 @@ class Lake:
         Raises:
             StoreError: nothing of the transaction is visible.
         """
-        with self._turn, store_errors(self.home), unsealed(self.home):
+        with contextlib.ExitStack() as begun:
+            begun.enter_context(self._turn)
+            begun.enter_context(store_errors(self.home))
+            self._end_reading()
+            begun.enter_context(unsealed(self.home))
             if self._commits >= COMMITS_OF_AN_ENGINE and not self._readers:
                 self._renew_engine()
             self._engine.execute("BEGIN")
+            self._is_writing = True
             try:
                 yield self._engine
                 record_digests(self.home, sync_new_files(self.home.lake_data, self._durable))
@@ -167,6 +198,8 @@ class Lake:
                 with contextlib.suppress(duckdb.Error):
                     self._engine.execute("ROLLBACK")
                 raise
+            finally:
+                self._is_writing = False
             self._durable = file_names(self.home.lake_data)
             self._plan_for_size()
 
@@ -223,9 +256,9 @@ class Lake:
                     if not is_empty(Snapshot(engine)):
                         raise other_deployment(self.home, held=held, asked=self._deployment)
                     engine.execute("DELETE FROM lake.sources")  # of a server that never answered: a mistyped address
-                for key, value in news.items():
-                    engine.execute(inlined("DELETE FROM lake.meta WHERE key = ?", [key]))
-                    engine.execute(inlined("INSERT INTO lake.meta VALUES (?, ?)", [key, value]))
+                engine.execute(inlined("DELETE FROM lake.meta WHERE key IN (SELECT unnest(?::VARCHAR[]))", [[*news]]))
+                rows = ", ".join(["(?, ?)"] * len(news))
+                engine.execute(inlined(f"INSERT INTO lake.meta VALUES {rows}", [*chain.from_iterable(news.items())]))
         if options_due:  # DuckLake sets none for tables of the same transaction
             with self.transaction() as engine:
                 for table in options_due:
