@@ -8,13 +8,25 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tests.bench import cold, disk, first_pull, gateway, histories, listings, many_runs, month, replays, sql_values
+from tests.bench import (
+    cold,
+    disk,
+    first_pull,
+    gateway,
+    histories,
+    listings,
+    many_runs,
+    month,
+    offline,
+    replays,
+    sql_values,
+)
 from tests.bench.figures import HEAD, Figure, as_json, as_row
 from tests.bench.measuring import Context
 
 BENCHES: dict[str, Callable[[Context], Iterator[Figure]]] = {
     module.__name__.rpartition(".")[2]: module.bench
-    for module in (first_pull, sql_values, cold, many_runs, histories, listings, replays, disk, month, gateway)
+    for module in (first_pull, sql_values, cold, many_runs, histories, listings, replays, disk, month, gateway, offline)
 }
 
 

@@ -16,6 +16,8 @@ from tests.bench.backlogs import fill
 from tests.bench.disk import hold
 from tests.bench.made_runs import DEPLOYMENT, export, insert_runs
 from tests.bench.measuring import COMMAND_LINE, Server, peak_mb, serving, write_config
+from tests.bench.offline import long_run
+from tests.offline.logs import offline_log, write_log
 
 pytestmark = pytest.mark.bench
 
@@ -165,3 +167,19 @@ def folder_in_memory() -> Iterator[Path]:
     shared = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as folder:
         yield Path(folder)
+
+
+@pytest.mark.parametrize("long", [100_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
+def test_a_long_offline_run_is_added_in_the_memory_of_a_short_one(tmp_path: Path, long: int) -> None:
+    peaks = []
+    for steps in (40_000, long):  # several commits, both
+        folder = tmp_path / str(steps)
+        write_log(offline_log(folder, "r"), long_run("r", steps))
+        folder.joinpath("home").mkdir()
+        write_config(folder / "home", "http://127.0.0.1:9")
+        arguments = ("--home", folder / "home", "add", folder / "wandb")
+        peak, said = peak_mb(COMMAND_LINE, *arguments)
+        assert f"{steps:,} rows" in said
+        peaks.append(peak)
+    assert peaks[1] - peaks[0] < 60
+    assert peaks[1] <= MOST_MB

@@ -1,0 +1,61 @@
+"""Taking in the log of a run that was trained without a server, beside `wandb sync`, which brings it to a sandbox."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from mirror.layout import Home
+from mirror.sandbox import Sandbox
+from tests.bench.figures import Figure, at_least, figure
+from tests.bench.measuring import COMMAND_LINE, Context, in_turn, run, walls
+from tests.mirroring import SOURCE
+from tests.offline.logs import STARTED, exit_record, offline_log, row_record, run_record, write_log
+
+KEYS = 10
+
+
+def bench(context: Context) -> Iterator[Figure]:
+    """One run of many steps: whole processes."""
+    steps = context.of(300, 100_000)
+    folder = context.folder / "trained"
+    log = write_log(offline_log(folder, "long"), long_run("long", steps))
+    numbers = itertools.count()
+
+    def add() -> None:
+        home = new_home(context.folder / f"home{next(numbers)}", sandbox.url)
+        run([sys.executable, "-c", COMMAND_LINE, "--home", home.root, "add", log])
+
+    def sync() -> None:  # each time as if nobody had done it
+        copy = context.folder / f"copy{next(numbers)}" / log.parent.name
+        shutil.copytree(log.parent, copy)
+        command = [sys.executable, "-m", "wandb", "sync", "--id", f"run{next(numbers)}", copy]
+        run(command, env)
+
+    with Sandbox.start() as sandbox:
+        env = {
+            "WANDB_BASE_URL": sandbox.url, "WANDB_API_KEY": sandbox.api_key, "HOME": str(context.folder),
+            "WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false", "WANDB_DIR": str(context.folder),
+        }  # fmt: skip
+        ours, theirs = in_turn(context.of(1, 2), add, sync)
+    work = f"an offline log of {steps:,} steps × {KEYS} keys ({log.stat().st_size / 1e6:.0f} MB)"
+    yield figure(work, "`wandb sync` to the sandbox", walls(ours), walls(theirs), goal=at_least(10))
+
+
+def long_run(run_id: str, steps: int) -> Iterator[bytes]:
+    """The records of a run with some numbers in each row."""
+    yield run_record(run_id)
+    for step in range(steps):
+        yield row_record(step, {f"metric/{key}": (step * key) % 97 / 7 for key in range(KEYS)}, started=STARTED)
+    yield exit_record()
+
+
+def new_home(folder: Path, url: str) -> Home:
+    """A home without a lake."""
+    folder.mkdir(parents=True)
+    home = Home(folder)
+    home.config.write_text(f'[server]\nbase_url = "{url}"\n[[source]]\npath = "{SOURCE}"\n', encoding="utf-8")
+    return home
