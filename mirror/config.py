@@ -22,6 +22,7 @@ import msgspec
 
 from mirror.errors import ConfigError
 from mirror.narrowed import narrowed
+from mirror.offline_settings import OfflineSettings
 from mirror.serve_settings import ServeSettings
 from mirror.typed import convert
 from mirror.watch_settings import WatchSettings, project_of_watch
@@ -195,6 +196,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     health: HealthSettings = HealthSettings()
     serve: ServeSettings = ServeSettings()
     source: tuple[SourceSettings, ...] = ()
+    offline: tuple[OfflineSettings, ...] = ()
 
 
 def check_source(path: str) -> None:
@@ -385,7 +387,7 @@ def _fields_at(where: str) -> list[str]:
 
 
 def tables_of_file() -> dict[str, type[msgspec.Struct]]:
-    """The tables that the file may hold, by name; `source` and `source.watch` may come again."""
+    """The tables that the file may hold, by name; those behind `source` may come again."""
     fields = msgspec.structs.fields(Config)
     once = {field.encode_name: field.type for field in fields if isinstance(field.default, msgspec.Struct)}
-    return {**once, "source": SourceSettings, "source.watch": WatchSettings}
+    return {**once, "source": SourceSettings, "source.watch": WatchSettings, "offline": OfflineSettings}

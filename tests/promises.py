@@ -441,6 +441,14 @@ PROMISES = (
                 "test_a_log_that_is_added_again_from_elsewhere_or_as_a_copy_is_the_same",
                 "test_what_was_added_stays_when_its_folder_is_removed_or_its_log_shrinks",
             ),
+            "carry/test_air_gap.py": (
+                "test_what_is_imported_is_delivered_once_also_when_both_homes_deliver",
+                "test_a_torn_or_altered_file_is_refused_whole",
+            ),
+            "system/test_offline_runs.py": (
+                "test_runs_are_found_followed_within_seconds_delivered_and_gone_on_with",
+                "test_add_beside_a_daemon_is_done_by_it_and_followed",
+            ),
             "offline/test_killed_adding.py": ("test_an_add_that_is_killed_anywhere_ends_equal_to_one_that_was_not",),
             "offline/test_reading.py": (
                 "test_a_run_in_two_folders_is_one_whose_steps_go_on",

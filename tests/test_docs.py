@@ -14,6 +14,7 @@ import pytest
 import mirror
 from mirror.cli.config_text import new_config_text
 from mirror.config import SourceSettings, load_config
+from mirror.offline_settings import OfflineSettings
 from mirror.watch_settings import WatchSettings
 from tests import servers
 
@@ -109,6 +110,15 @@ def test_every_default_that_the_example_shows_for_a_watch_is_the_default(tmp_pat
     (source,) = load_config(path, env={}).source
     assert source.watch == (WatchSettings(folder="/data/runs/r1", run="r1"),)
     assert {line.split(" ")[0] for line in shown} == set(WatchSettings.__struct_fields__)
+
+
+def test_every_default_that_the_example_shows_for_a_folder_of_offline_runs_is_the_default(tmp_path: Path) -> None:
+    text = (ROOT / "config" / "mirror.example.toml").read_text(encoding="utf-8")
+    shown = re.findall(r"^#  (\w+ = [^#]*?)(?:  #.*)?$", text, re.MULTILINE)
+    path = tmp_path / "mirror.toml"
+    path.write_text("[[offline]]\n" + "\n".join(shown))
+    assert load_config(path, env={}).offline == (OfflineSettings(folder="/data/runs"),)
+    assert {line.split(" ")[0] for line in shown} == set(OfflineSettings.__struct_fields__)
 
 
 def test_the_readme_is_one_screen() -> None:

@@ -8,6 +8,7 @@ from mirror.cli.terminal.output import say
 from mirror.config import Narrowing
 from mirror.daemon.requests.client import DaemonLeft, daemon_listens, replies
 from mirror.daemon.requests.wire import (
+    Added,
     AskDrop,
     AskPull,
     AskRepair,
@@ -25,7 +26,7 @@ from mirror.pull import ProjectReport, PullReport, PullRequest, PullWatcher, Sil
 from mirror.records.addresses import ProjectKey
 
 ASKED_AT_MOST = 4  # times, where a daemon is reloaded meanwhile
-T = TypeVar("T", PullDone, Maintained, Repaired, Dropped)
+T = TypeVar("T", PullDone, Maintained, Repaired, Dropped, Added)
 
 
 def pull_by_daemon(

@@ -70,6 +70,15 @@ base_url = {base_url}
 # read_only = false            # refuse every change, which is queued otherwise
 # upload_max_mb = 10000        # the largest file that may be uploaded through it
 
+# Folders below which W&B's SDK keeps runs that it trains offline, which the daemon takes in and follows; as many as you
+# like:
+# [[offline]]
+#  folder = "/data/runs"       # need not exist yet; what is in it is left as it is
+#  entity = ""                 # of the runs, in place of the one that they name
+#  project = ""                # of the runs, in place of the one that they name
+#  online = false              # also runs that have a server while they train
+#  synced = false              # also runs that `wandb sync` is done with
+
 # What to mirror: ENTITY/PROJECT, and ENTITY/* for all projects of an entity. The first source that names a project
 # decides what of it is wanted.
 """

@@ -41,6 +41,7 @@ from mirror.daemon.schedule.scheduler import Scheduler
 from mirror.daemon.schedule.triggers import cron_trigger
 from mirror.daemon.session import DaemonSession
 from mirror.daemon.watch_folder.worker import check_watches
+from mirror.daemon.workers.offline import check_offline
 from mirror.durable import make_folder
 from mirror.errors import ConfigError, MirrorError
 from mirror.layout import Home
@@ -209,6 +210,7 @@ class Daemon:
             if source.poll_cron:
                 cron_trigger(source)
         check_watches(config, self._home)
+        check_offline(config, self._home)
         deployment = deployment_of(config.server.base_url, config.server.aliases)
         if self._deployment and self._deployment not in deployment.names | {deployment.id}:
             raise ConfigError(

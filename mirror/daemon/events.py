@@ -41,6 +41,12 @@ class Event(StrEnum):
     WATCH_FAILED = "watch_failed"  # nothing can be queued out of a watch folder; tried again
     WATCH_RESUMED = "watch_resumed"
 
+    OFFLINE_RUN_ADDED = "offline_run_added"  # a run that trains without a server is taken in, and followed
+    OFFLINE_RUN_ENDED = "offline_run_ended"  # all of it is here
+    OFFLINE_RUN_LEFT_OUT = "offline_run_left_out"  # it is not taken, for a reason; said once
+    OFFLINE_FAILED = "offline_failed"  # a folder of offline runs cannot be looked through; tried again
+    OFFLINE_RESUMED = "offline_resumed"
+
     LISTENING = "listening"  # for /healthz and /metrics, or for requests of commands
     CANNOT_LISTEN = "cannot_listen"  # the port is somebody else's, the home holds no socket; tried again
     SERVING = "serving"  # a gateway answers W&B's own API

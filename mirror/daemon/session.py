@@ -27,6 +27,7 @@ from mirror.daemon.workers.activity import Activity
 from mirror.daemon.workers.alone import Turns
 from mirror.daemon.workers.delivering import ReplayWorker
 from mirror.daemon.workers.executor import Workers
+from mirror.daemon.workers.offline import OfflineWorker
 from mirror.daemon.workers.pulling import Pulls
 from mirror.daemon.workers.restarts import Restarts
 from mirror.daemon.workers.upkeep import Upkeep
@@ -59,7 +60,8 @@ class DaemonSession:
         self._pulls = Workers(pulls.gate, *activities)
         self._upkeep = Workers(upkeep.gate, Activity("upkeep", context.now))
         self._probes = Workers(nullcontext, Activity(PROBE, context.now, lambda: clients[2].spent))
-        self.requests = Answers(context, pulls, upkeep, turns)
+        self.offline = OfflineWorker(context, outbox)
+        self.requests = Answers(context, pulls, upkeep, turns, self.offline)
         self.replay = ReplayWorker(context, clients[1], outbox)
         self.watch = WatchWorker(context, outbox, lambda path: context.scheduler.hurry(pull_of(path)))
         self._plan(context.scheduler, pulls, upkeep)
@@ -81,7 +83,7 @@ class DaemonSession:
         """Of the workers."""
         watch = [self.watch.activity] if self.watch.statuses else []
         jobs = (*self._pulls.activities, *self._upkeep.activities, *self._probes.activities)
-        return *jobs, self.requests.activity, self.replay.activity, *watch
+        return *jobs, self.requests.activity, self.replay.activity, *watch, self.offline.activity
 
     @property
     def spent(self) -> Spent:
@@ -124,6 +126,7 @@ class DaemonSession:
             workers.start_soon(pull)
             workers.start_soon(self._supervised, self.replay.run, self.replay.activity)
             workers.start_soon(self._supervised, self.watch.run, self.watch.activity)
+            workers.start_soon(self._supervised, self.offline.run, self.offline.activity)
             self._start(workers, self._probes)
             workers.start_soon(self.context.scheduler.run)
             workers.start_soon(watch_new, home, self.replay.wake_up.notify)

@@ -14,8 +14,9 @@ from typing import Any
 
 from mirror.errors import HomeBusy, MirrorError
 from mirror.gateway.new_versions import NewVersions
-from mirror.offline.adding import OfflineRuns, Wanted
+from mirror.offline.adding import OfflineRuns
 from mirror.offline.recording import Begun, Recording, begin, last_recording
+from mirror.offline.wanted import Wanted
 from mirror.outbox import Outbox
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Stop

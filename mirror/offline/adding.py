@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +14,8 @@ from mirror.clock import utc_now
 from mirror.errors import MirrorError
 from mirror.offline.copies import identify
 from mirror.offline.found import FoundLog, find_logs
-from mirror.offline.intake import Batch, FollowedLog
+from mirror.offline.intake import Batch, FollowedLog, Turn
+from mirror.offline.wanted import Wanted
 from mirror.outbox import Outbox
 from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.offline import OfflineLog
@@ -30,16 +32,18 @@ NOT_BEGUN = "it does not say yet whose run it is"
 NO_ENTITY = "it names no entity: give --entity"
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Which logs are wanted, and where they belong."""
+def default_entity(sources: Iterable[str], viewer: str | None) -> str | None:
+    """Whose a run is that names nobody.
 
-    paths: tuple[str, ...]  # files and folders
-    entity: str | None = None  # in place of the one that a log names
-    project: str | None = None
-    default_entity: str | None = None  # of a log that names none
-    online: bool = False  # also those of runs that had a server
-    synced: bool = False  # also those that `wandb sync` is done with
-    home: str | None = None  # the mirror's own folder, whose copies are no logs of anybody's
+    Args:
+        sources: the paths of all sources.
+        viewer: the entity of the key.
+
+    Returns:
+        The entity of all sources; where they have several, the viewer.
+    """
+    entities = {path.partition("/")[0] for path in sources}
+    return entities.pop() if len(entities) == 1 else viewer
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,10 +109,18 @@ class OfflineRuns:
         lake: opened for writing.
         outbox: of the home.
         now: the clock.
+        turn: entered for each commit, where others write the lake as well.
     """
 
-    def __init__(self, lake: Lake, outbox: Outbox, *, now: Callable[[], dt.datetime] = utc_now) -> None:
-        self._lake, self._outbox, self._now = lake, outbox, now
+    def __init__(
+        self,
+        lake: Lake,
+        outbox: Outbox,
+        *,
+        now: Callable[[], dt.datetime] = utc_now,
+        turn: Turn = contextlib.nullcontext,
+    ) -> None:
+        self._lake, self._outbox, self._now, self._turn = lake, outbox, now, turn
         self._objects = Objects(lake.home)
         self._followed: dict[str, FollowedLog] = {}
         self._queued: set[str] = set()  # logs whose delivery is known to wait
@@ -122,12 +134,18 @@ class OfflineRuns:
         """
         return candidates(wanted, offline_logs(self._lake), self._now())
 
-    def take_all(self, found: Iterable[Candidate], failed: Callable[[Candidate, OSError], None]) -> Iterator[Candidate]:
+    def take_all(
+        self,
+        found: Iterable[Candidate],
+        failed: Callable[[Candidate, OSError], None],
+        passed: Callable[[int], None] = lambda _: None,
+    ) -> Iterator[Candidate]:
         """Take what is new of many logs, those of several runs in a commit.
 
         Args:
             found: in the order in which those of a run were begun; those that are left out are handed on.
             failed: told of a log that cannot be read.
+            passed: told how many bytes were copied or read, again and again.
 
         Returns:
             Those that could be read, with what the lake has of them.
@@ -137,7 +155,7 @@ class OfflineRuns:
         """
         found = list(found)
         held = self._held([one.row for one in found if one.row is not None and one.is_new])
-        batch, taken = Batch(self._lake, self._objects, now=self._now), list[tuple[Candidate, OfflineLog]]()
+        batch, taken = self._batch(), list[tuple[Candidate, OfflineLog]]()
         for candidate in found:
             if candidate.row is None:
                 continue
@@ -145,7 +163,8 @@ class OfflineRuns:
             if path in batch:  # where a log goes on depends on those before it
                 batch.commit()
             try:
-                before = self._look(candidate.found, candidate.row, batch, is_new=candidate.is_new and path not in held)
+                is_new = candidate.is_new and path not in held
+                before = self._look(candidate.found, candidate.row, batch, passed, is_new=is_new)
             except OSError as error:
                 failed(candidate, error)
             else:
@@ -154,6 +173,9 @@ class OfflineRuns:
         batch.commit()
         for candidate, before in taken:
             yield msgspec.structs.replace(candidate, row=self._taken(before))
+
+    def _batch(self) -> Batch:
+        return Batch(self._lake, self._objects, now=self._now, turn=self._turn)
 
     def _held(self, rows: Sequence[OfflineLog]) -> set[RunPath]:
         """The runs of some logs that the lake has."""
@@ -178,7 +200,11 @@ class OfflineRuns:
                 self._lake, found, row, self._objects, is_new=is_new, now=self._now
             )
         followed.found, before = found, followed.row
-        followed.look(batch, passed)
+        try:
+            followed.look(batch, passed)
+        except BaseException:
+            self.leave(row.log)  # what fails half-way is read anew
+            raise
         return before
 
     def _taken(self, before: OfflineLog) -> OfflineLog:
@@ -186,7 +212,7 @@ class OfflineRuns:
         row = self._followed[before.log].row
         if row != before:
             self._queued.discard(row.log)
-        self._queue(row)
+        self.queue(row)
         return row
 
     def take(self, candidate: Candidate, passed: Callable[[int], None] = lambda _: None) -> OfflineLog:
@@ -205,10 +231,15 @@ class OfflineRuns:
         """
         if candidate.row is None:
             raise ValueError("it was left out")
-        batch = Batch(self._lake, self._objects, now=self._now)
+        batch = self._batch()
         before = self._look(candidate.found, candidate.row, batch, passed, is_new=False)
         batch.commit()
         return self._taken(before)
+
+    def leave(self, *logs: str) -> None:
+        """Follow logs no longer; without any, all."""
+        for log in logs or tuple(self._followed):
+            self._followed.pop(log, None)
 
     def use(self, lake: Lake) -> None:
         """Go on with the lake of the same home, opened once more."""
@@ -221,11 +252,19 @@ class OfflineRuns:
         row = candidate.row
         return self._followed[row.log].row if row is not None and row.log in self._followed else row
 
-    def _queue(self, row: OfflineLog) -> None:
-        """Queue the delivery of a log, unless it waits already, or is done."""
+    def queue(self, row: OfflineLog) -> None:
+        """Queue the delivery of a log, unless it waits already, or is done.
+
+        Raises:
+            StoreError: the disk; it is not queued.
+        """
         if row.delivered_at is not None or not row.bytes or row.log in self._queued:
             return
-        waiting = (placed.entry.operation for placed in self._outbox.of_run(row.run_path))
-        if not any(isinstance(operation, SyncRun) and operation.log == row.log for operation in waiting):
+        if not self.waits(row):
             self._outbox.put(row.run_path, None, SyncRun(log=row.log))
         self._queued.add(row.log)
+
+    def waits(self, row: OfflineLog) -> bool:
+        """Whether the outbox has an entry that delivers a log."""
+        waiting = (placed.entry.operation for placed in self._outbox.of_run(row.run_path))
+        return any(isinstance(operation, SyncRun) and operation.log == row.log for operation in waiting)

@@ -51,7 +51,9 @@ def copy_of(home: Home, log: str) -> Path:
     return home.offline / f"{log}.wandb"
 
 
-def bring_up(home: Home, log: str, source: Path, passed: Callable[[int], None] = lambda _: None) -> int:
+def bring_up(
+    home: Home, log: str, source: Path, passed: Callable[[int], None] = lambda _: None, *, held: int = 0
+) -> int:
     """Append to the copy what its log has more, durably.
 
     Args:
@@ -59,6 +61,7 @@ def bring_up(home: Home, log: str, source: Path, passed: Callable[[int], None] =
         log: its digest.
         source: the log; one that is gone, or shorter than its copy, changes nothing.
         passed: told how many bytes were copied, again and again.
+        held: bytes that are in the lake, which were flushed before: a file that differs within them is another one.
 
     Returns:
         Bytes of the copy now.
@@ -80,6 +83,8 @@ def bring_up(home: Home, log: str, source: Path, passed: Callable[[int], None] =
             return length
         with file:
             common = _common(descriptor, length, file.fileno())
+            if common < min(held, length):
+                return length
             if common < length <= os.fstat(file.fileno()).st_size:  # torn by a power cut: the log is right
                 with store_errors(home):
                     os.ftruncate(descriptor, common)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -22,6 +22,7 @@ class FoundLog(msgspec.Struct, frozen=True, kw_only=True):
     path: Path  # real, absolute
     is_online: bool  # of a run that had a server while it trained: the server has most of it
     is_synced: bool  # `wandb sync` says that it is upstream
+    moved: Mapping[str, str] = {}  # where files are now that the log names by paths of the machine that trained
 
     @property
     def files(self) -> Path:

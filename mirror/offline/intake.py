@@ -10,9 +10,11 @@ The order of writes, and what a crash leaves at each point:
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import msgspec
@@ -34,6 +36,8 @@ from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.read.offline import last_step, time_at_step, versions_of
 from mirror.store.write.writer import commit
+
+Turn = Callable[[], AbstractContextManager[None]]
 
 ROWS_AT_ONCE = 20_000  # of histories, in one commit
 RUNS_AT_ONCE = 100  # in one commit
@@ -63,10 +67,18 @@ class Batch:
         lake: opened for writing.
         objects: of its home, those of all the pieces.
         now: the clock.
+        turn: entered for each commit, where others write the lake as well.
     """
 
-    def __init__(self, lake: Lake, objects: Objects, *, now: Callable[[], dt.datetime] = utc_now) -> None:
-        self._lake, self._objects, self._now = lake, objects, now
+    def __init__(
+        self,
+        lake: Lake,
+        objects: Objects,
+        *,
+        now: Callable[[], dt.datetime] = utc_now,
+        turn: Turn = contextlib.nullcontext,
+    ) -> None:
+        self._lake, self._objects, self._now, self._turn = lake, objects, now, turn
         self._pieces: dict[RunPath, Piece] = {}
         self._rows = 0
 
@@ -103,7 +115,8 @@ class Batch:
             new=frozenset(piece.row.run_id for piece in pieces if piece.is_new),
         )  # fmt: skip
         artifacts = [change for piece in pieces for change in piece.artifacts]
-        commit(self._lake, changes, [piece.contents for piece in pieces], artifacts, objects=self._objects)
+        with self._turn():
+            commit(self._lake, changes, [piece.contents for piece in pieces], artifacts, objects=self._objects)
         for piece in pieces:
             piece.log.committed(piece)
 
@@ -133,6 +146,7 @@ class FollowedLog:
         self.row = row
         self.found = found
         self.lake, self._now = lake, now
+        self._seen: tuple[int, dt.datetime, bool] | None = None  # as it was seen last: bytes, when, silent
         self._objects = objects
         self._is_known_new = is_new
         self._path = row.run_path
@@ -160,26 +174,30 @@ class FollowedLog:
             StoreError: the home; the lake stays at its last commit.
         """
         before = self.row
-        bring_up(self.lake.home, self.row.log, self.found.path, passed)
-        changed_at = self._changed_at()
+        size, changed_at = self._stat()
         is_silent = self._now() - changed_at > SILENT
+        if self._seen == (size, changed_at, is_silent):
+            return
+        bring_up(self.lake.home, self.row.log, self.found.path, passed, held=self.row.bytes)
         for _ in self._read(is_whole=is_silent, passed=passed):
             self._add(batch, ended=False, changed_at=changed_at)
             batch.commit()
         ended = self._log.has_exit or is_silent
         if self._log.names is not None and (self._offset != before.bytes or ended != before.ended):
             self._add(batch, ended=ended, changed_at=changed_at)
+        self._seen = size, changed_at, is_silent
 
     def committed(self, piece: Piece) -> None:
         """A piece is in the lake."""
         self.row, self._events, self._is_new, self._is_known_new = piece.row, piece.events, False, False
 
-    def _changed_at(self) -> dt.datetime:
+    def _stat(self) -> tuple[int, dt.datetime]:
+        """How long the log is, and when it was written last."""
         try:
             seen = self.found.path.stat()
         except OSError:  # its folder was cleaned away
             seen = copy_of(self.lake.home, self.row.log).stat()
-        return dt.datetime.fromtimestamp(seen.st_mtime, dt.UTC)
+        return seen.st_size, dt.datetime.fromtimestamp(seen.st_mtime, dt.UTC)
 
     def _read(self, *, is_whole: bool, passed: Callable[[int], None]) -> Iterator[None]:
         """Read on; yields whenever so many rows wait that they are to be committed."""
@@ -296,6 +314,7 @@ class FollowedLog:
                         project=project,
                         version=version,
                         at=self._log.last_at or at,
+                        moved=self.found.moved,
                     )
                 )
                 same = changes[-1].record.artifact_id

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,14 @@ def is_local(artifact_id: str) -> bool:
 
 
 def take_artifact(
-    objects: Objects, artifact: Any, *, entity: str, project: str, version: int | None, at: dt.datetime | None
+    objects: Objects,
+    artifact: Any,
+    *,
+    entity: str,
+    project: str,
+    version: int | None,
+    at: dt.datetime | None,
+    moved: Mapping[str, str] = {},
 ) -> ArtifactChange:
     """A version with its bytes, copied into the objects.
 
@@ -42,8 +49,9 @@ def take_artifact(
         entity, project: where it was logged.
         version: which one it is going to be, as far as the mirror can tell.
         at: when it was logged, about, UTC.
+        moved: where files are now, by the paths that the log names.
     """
-    files = tuple(_file(objects, entry) for entry in _entries(artifact))
+    files = tuple(_file(objects, entry, moved.get(path, path)) for entry, path in _entries(artifact))
     manifest = objects.put_bytes(manifest_json(artifact, [file.entry for file in files]).encode())
     record = ArtifactRecord(
         artifact_id=local_id(artifact), entity=artifact.entity or entity, project=artifact.project or project,
@@ -102,8 +110,7 @@ def _entry(path: str, digest: str, size: int, ref: str, birth: str, extra: dict[
     )  # fmt: skip
 
 
-def _file(objects: Objects, placed: tuple[ManifestEntry, str]) -> ArtifactFileRow:
-    entry, path = placed
+def _file(objects: Objects, entry: ManifestEntry, path: str) -> ArtifactFileRow:
     if entry.ref is not None:
         return ArtifactFileRow(entry=entry, object=None, status="left_out", reason="W&B does not hold its bytes")
     try:

@@ -100,6 +100,25 @@ class Outbox(OutboxReader):
             )
             return self._queue(entry, None)
 
+    def adopt(self, entry: Entry) -> bool:
+        """Queue an entry that another home made, under the id that it has.
+
+        Returns:
+            Whether it was not here.
+
+        Raises:
+            EntryUnflushed, HomeUnusable, StoreError, ValueError: as `put`.
+        """
+        name = name_of(entry.id, entry.run_path)
+        with outbox_errors(self.home), self._folders.changing() as lock:
+            if self._folders.place(name) is not None:
+                return False
+            self._latest.forget()
+            self._publish(entry, None)
+            if entry.id > os.pread(lock, ID_LENGTH, 0).decode("ascii", "replace"):  # later ones come after it
+                os.pwrite(lock, entry.id.encode(), 0)
+            return True
+
     @contextmanager
     def replaying(self) -> Iterator[Recovered]:
         """Be the one process that claims; puts in order first what a killed one left.

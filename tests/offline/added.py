@@ -32,7 +32,7 @@ def held(home: Home, *left_out: str) -> dict[str, Any]:
             rows = mirror.ask(question)
             found[subject] = [_plain(row) for row in rows]
     found["queued"] = sorted(
-        (placed.entry.kind, str(placed.entry.run_path), placed.entry.operation.log)  # type: ignore[union-attr]
+        (placed.entry.kind, str(placed.entry.run_path), getattr(placed.entry.operation, "log", ""))
         for placed in OutboxReader(home).entries()
     )
     return found

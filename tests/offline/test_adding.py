@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from mirror.layout import Home
-from mirror.offline.adding import Candidate, OfflineRuns, Wanted
+from mirror.offline.adding import Candidate, OfflineRuns
 from mirror.offline.intake import SILENT
+from mirror.offline.wanted import Wanted
 from mirror.outbox import Outbox
 from mirror.records.offline import OfflineLog
 from mirror.store.engine.lake import Lake

@@ -36,7 +36,7 @@ def settings() -> str:
     """A table of settings for each table of the file."""
     sections = []
     for table, struct in tables_of_file().items():
-        title = f"[[{table}]]" if table.startswith("source") else f"[{table}]"
+        title = f"[[{table}]]" if table.startswith(("source", "offline")) else f"[{table}]"
         rows = [
             f"| `{field.encode_name}` | {_type(field.type)} | {_default(field)} | {told(table, field.encode_name)} |"
             for field in msgspec.structs.fields(struct)

@@ -12,6 +12,7 @@ import pytest
 import mirror
 from mirror.cli import COMMANDS, program
 from mirror.config import Config, SourceSettings
+from mirror.offline_settings import OfflineSettings
 from mirror.store.schema.views import VIEWS, made_views
 from mirror.watch_settings import WatchSettings
 from tests.pages import meanings
@@ -59,10 +60,9 @@ def test_every_view_and_column_has_a_meaning() -> None:
 
 def test_every_setting_has_a_meaning_and_its_default() -> None:
     page = settings()
-    tables = {
-        field.encode_name: field.type for field in msgspec.structs.fields(Config) if field.encode_name != "source"
-    }
-    for table, struct in {**tables, "source": SourceSettings, "source.watch": WatchSettings}.items():
+    many = {"source": SourceSettings, "source.watch": WatchSettings, "offline": OfflineSettings}
+    once = {one.encode_name: one.type for one in msgspec.structs.fields(Config) if one.encode_name not in many}
+    for table, struct in {**once, **many}.items():
         for field in msgspec.structs.fields(struct):
             if field.encode_name != "watch":
                 assert told(table, field.encode_name), f"{table}.{field.encode_name}"

@@ -9,9 +9,10 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from mirror.offline.adding import OfflineRuns, Wanted
+from mirror.offline.adding import OfflineRuns
 from mirror.offline.log.framing import BLOCK, HEADER
 from mirror.offline.log.messages import Record
+from mirror.offline.wanted import Wanted
 from mirror.records.offline import OfflineLog
 from tests.mirroring import ENTITY, PROJECT, lake_of
 from tests.replaying import Sender

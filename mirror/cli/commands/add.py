@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
+from mirror.cli.by_daemon import ask_daemon
 from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, print_json, say, size, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.clock import utc_now
-from mirror.config import sole_entity
+from mirror.daemon.requests.wire import Added, AskAdd
 from mirror.errors import NotFound
-from mirror.offline.adding import Candidate, OfflineRuns, Wanted, candidates
+from mirror.offline.adding import Candidate, OfflineRuns, candidates, default_entity
+from mirror.offline.found import FoundLog
+from mirror.offline.wanted import Wanted
 from mirror.outbox import Outbox
 from mirror.records.offline import OfflineLog
 from mirror.server_facts import read_viewer
@@ -60,22 +65,27 @@ def command(
     setting = find_setting(home, config)
     viewer = read_viewer(setting.home)
     wanted = Wanted(
-        paths=paths, entity=entity, project=project, default_entity=_entity(setting, viewer.entity if viewer else None),
+        paths=tuple(os.path.abspath(Path(path).expanduser()) for path in paths), entity=entity, project=project,
+        default_entity=default_entity(
+            [source.path for source in setting.config.source], viewer.entity if viewer else None
+        ),
         online=online, synced=synced, home=str(setting.home.root),
     )  # fmt: skip
     if dry_run:
         return _told(_planned(setting, wanted), as_json=as_json, dry_run=True)
+    if (added := ask_daemon(setting.home, AskAdd(wanted), Added)) is not None:
+        status = _told(_by_daemon(added), as_json=as_json, dry_run=False)
+        if any(not row.ended for row in added.rows):
+            say("the daemon goes on following what has not ended; `[[offline]]` in mirror.toml has it find new runs")
+        return status
     with lake_to_write(setting) as lake:
         runs = OfflineRuns(lake, Outbox(setting.home))
         status = _told(_taken(runs, runs.candidates(wanted)), as_json=as_json, dry_run=False)
+        if watch:
+            say("following what grows; Ctrl-C ends this, and `add` goes on where it was")
         while watch:
             status = _watched(runs, wanted)
     return status
-
-
-def _entity(setting: Setting, viewer: str | None) -> str | None:
-    """Whose a run is that names nobody: the entity of all sources, else the one of the key."""
-    return sole_entity(setting.config.source) or viewer
 
 
 def _planned(setting: Setting, wanted: Wanted) -> list[Candidate]:
@@ -84,6 +94,19 @@ def _planned(setting: Setting, wanted: Wanted) -> list[Candidate]:
         with contextlib.closing(open_lake(setting.home, setting.config.store)) as engine:
             known = offline_logs(Snapshot(engine))
     return candidates(wanted, known, utc_now())
+
+
+def _by_daemon(added: Added) -> list[Candidate]:
+    """What the daemon took, and what not."""
+    rows = zip(added.rows, added.new, strict=True)
+    return [
+        *(Candidate(found=_found(row.source), row=row, is_new=is_new) for row, is_new in rows),
+        *(Candidate(found=_found(one.source), left_out=one.reason) for one in added.left_out),
+    ]  # fmt: skip
+
+
+def _found(source: str) -> FoundLog:
+    return FoundLog(path=Path(source), is_online=False, is_synced=False)
 
 
 def _taken(runs: OfflineRuns, found: Sequence[Candidate]) -> list[Candidate]:

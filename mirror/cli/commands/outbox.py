@@ -10,6 +10,7 @@ from typing import Any, get_args
 import click
 import msgspec
 
+from mirror.cli.delivery.carry import export, import_
 from mirror.cli.delivery.decide import drop, resolve, retry
 from mirror.cli.delivery.diff import diff
 from mirror.cli.delivery.entries import (
@@ -166,5 +167,5 @@ def _print(placed: Placed | None, receipts: list[dict[str, Any]]) -> None:
             write(f"sent      {json.dumps(receipt['sent'], ensure_ascii=False)}")
 
 
-for subcommand in (diff, retry, resolve, drop):
+for subcommand in (diff, retry, resolve, drop, export, import_):
     command.add_command(subcommand)

@@ -6,8 +6,9 @@ import datetime as dt
 from collections.abc import Sequence
 
 from mirror.cli.terminal.output import ago, size
-from mirror.daemon.status.status_file import DaemonStatus, JobStatus, WatchStatus, WorkerStatus
+from mirror.daemon.status.status_file import DaemonStatus, JobStatus, OfflineStatus, WatchStatus, WorkerStatus
 from mirror.texts.amounts import plural, span
+from mirror.texts.visible import visible
 
 SHOWN = 10  # jobs
 NOTABLE_S = 30.0  # without anything that came
@@ -22,7 +23,28 @@ def daemon_lines(status: DaemonStatus, now: dt.datetime) -> list[str]:
         lines.append(f"{what} since {ago(status.offline_since, now)}: {status.offline_reason}")
     if status.jobs:
         lines.append(f"jobs    {_jobs(status.jobs, now)}")
-    return [*lines, f"spent   {describe_spent(status)}", *(_watch_line(watch, now) for watch in status.watches)]
+    lines += [f"spent   {describe_spent(status)}", *(_watch_line(watch, now) for watch in status.watches)]
+    return [*lines, *_offline_lines(status.offline, now)]
+
+
+def _offline_lines(offline: OfflineStatus, now: dt.datetime) -> list[str]:
+    """The runs that train without a server: how many are followed, and what is not taken in."""
+    if not (offline.following or offline.added or offline.folders or offline.last_error):
+        return []
+    parts = [f"{plural(offline.following, 'run')} followed, {offline.added} added"]
+    if offline.last is not None and offline.last_at is not None:
+        parts.append(f"the last rows of {visible(offline.last)} {ago(offline.last_at, now)}")
+    if offline.last_error is not None:
+        parts.append(f"error: {visible(offline.last_error)}")
+    lines = [f"offline {'; '.join(parts)}"]
+    for folder in offline.folders:
+        told = [plural(folder.runs, "run")]
+        if folder.left_out:
+            told.append(f"{folder.left_out} left out, such as {visible(folder.left_out_reason or '')}")
+        if folder.last_error is not None:
+            told.append(f"error: {visible(folder.last_error)}")
+        lines.append(f"        {visible(folder.folder)}: {'; '.join(told)}")
+    return lines
 
 
 def _work(worker: WorkerStatus, now: dt.datetime) -> str:

@@ -15,6 +15,7 @@ from mirror.daemon.context import DaemonContext
 from mirror.daemon.events import Event
 from mirror.daemon.requests.server import Tell
 from mirror.daemon.requests.wire import (
+    AskAdd,
     AskDrop,
     AskMaintain,
     AskPull,
@@ -30,6 +31,7 @@ from mirror.daemon.requests.wire import (
 )
 from mirror.daemon.workers.activity import Activity
 from mirror.daemon.workers.alone import Turns
+from mirror.daemon.workers.offline import OfflineWorker
 from mirror.daemon.workers.pulling import Pulls
 from mirror.daemon.workers.upkeep import Upkeep
 from mirror.errors import HomeBusy
@@ -53,14 +55,17 @@ class Answers:
         context: what is shared with the workers.
         pulls, upkeep: do what is asked, as they do what is due.
         turns: nobody else commits meanwhile but deliveries.
+        offline: takes runs in that were trained without a server.
     """
 
-    def __init__(self, context: DaemonContext, pulls: Pulls, upkeep: Upkeep, turns: Turns) -> None:
+    def __init__(
+        self, context: DaemonContext, pulls: Pulls, upkeep: Upkeep, turns: Turns, offline: OfflineWorker
+    ) -> None:
         self._seen = _Seen()
         self.activity = Activity("requests", context.now, lambda: (pulls.spent, self._seen.steps))
         self._context = context
         self._pulls, self._upkeep = pulls, upkeep
-        self._turns = turns
+        self._turns, self._offline = turns, offline
 
     async def answer(self, request: Request, tell: Tell) -> Outcome:
         """Wait for the turn, do it, and say what it came to.
@@ -71,6 +76,9 @@ class Answers:
         if isinstance(request, AskDrop):  # beside pulls, as deliveries are
             async with _again(tell, Progress(()), STILL_HERE_S):
                 return Dropped(await self._drop(request.entry_id))
+        if isinstance(request, AskAdd):  # and so are runs that were trained without a server
+            async with _again(tell, Progress(()), STILL_HERE_S):
+                return await self._offline.add(request.wanted)
         at_work = [job.name for job in self._context.scheduler.statuses if job.state == "running"]
         waits = Waits(" and ".join(at_work) or "another request")
         async with _again(tell, waits, STILL_HERE_S) as waiting, self._turns.alone(patience_s=0.0):

@@ -14,8 +14,10 @@ from mirror import errors
 from mirror.config import Narrowing
 from mirror.errors import MirrorError
 from mirror.layout import Home
+from mirror.offline.wanted import Wanted
 from mirror.pull import ProjectReport, PullReport
 from mirror.records.addresses import RunPath
+from mirror.records.offline import OfflineLog
 from mirror.records.operations import Entry
 from mirror.typed import convert, hooked_decoder
 
@@ -51,7 +53,13 @@ class AskDrop(msgspec.Struct, frozen=True, tag="drop"):
     entry_id: str
 
 
-Request = AskPull | AskMaintain | AskRepair | AskDrop
+class AskAdd(msgspec.Struct, frozen=True, tag="add"):
+    """Take in runs that were trained without a server, and follow those that go on."""
+
+    wanted: Wanted
+
+
+Request = AskPull | AskMaintain | AskRepair | AskDrop | AskAdd
 
 
 class Waits(msgspec.Struct, frozen=True, tag="waits"):
@@ -91,13 +99,28 @@ class Dropped(msgspec.Struct, frozen=True, tag="dropped"):
     entry: Entry
 
 
+class LeftOut(msgspec.Struct, frozen=True):
+    """A log that was found and is not taken."""
+
+    source: str
+    reason: str
+
+
+class Added(msgspec.Struct, frozen=True, tag="added"):
+    """What was found is taken in."""
+
+    rows: tuple[OfflineLog, ...]
+    new: tuple[bool, ...]  # of each, whether it was not there before
+    left_out: tuple[LeftOut, ...] = ()
+
+
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """It could not be done."""
 
     error: MirrorError
 
 
-Outcome = PullDone | Maintained | Repaired | Dropped | Failed
+Outcome = PullDone | Maintained | Repaired | Dropped | Added | Failed
 Reply = Waits | Progress | Outcome
 
 

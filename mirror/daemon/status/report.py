@@ -19,7 +19,7 @@ from mirror.api.limits.spent import Spent
 from mirror.daemon.schedule.scheduler import pull_of
 from mirror.daemon.session import DaemonSession
 from mirror.daemon.status.counters import Counters
-from mirror.daemon.status.status_file import Backlog, DaemonStatus, SourceStatus, State, WorkerStatus
+from mirror.daemon.status.status_file import Backlog, DaemonStatus, OfflineStatus, SourceStatus, State, WorkerStatus
 from mirror.layout import Home
 from mirror.outbox import OutboxReader
 from mirror.store.engine.connection import store_errors
@@ -117,6 +117,7 @@ def status_now(
         workers=[] if session is None else _workers(session, stuck, now),
         sources=[] if session is None else _sources(session),
         watches=[] if session is None else session.watch.statuses,
+        offline=OfflineStatus() if session is None else session.offline.status,
         waiting=seen.outbox.new + seen.outbox.claimed,
         needs_person=seen.outbox.conflict + seen.outbox.dead,
         requests=spent.graphql_requests,

@@ -69,6 +69,28 @@ class WatchStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_error_at: dt.datetime | None
 
 
+class OfflineFolderStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One folder of offline runs; counts are of the last look."""
+
+    folder: str  # as configured
+    runs: int  # logs in it that are taken in
+    left_out: int  # logs in it that are not
+    left_out_reason: str | None  # the first of them, and why
+    last_error: str | None  # why it cannot be looked through; None: the last look went well
+    last_error_at: dt.datetime | None
+
+
+class OfflineStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The runs that train without a server."""
+
+    following: int = 0  # that have not ended
+    added: int = 0  # that were taken in since the configuration was loaded
+    last: str | None = None  # the path of the one that grew last
+    last_at: dt.datetime | None = None
+    last_error: str | None = None  # why one of them cannot be taken in; None: the last look went well
+    folders: list[OfflineFolderStatus] = []
+
+
 class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     """Operations in the outbox, by state."""
 
@@ -109,6 +131,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     maintained_at: dt.datetime | None = None
     maintenance_error: str | None = None
     watches: list[WatchStatus] = []
+    offline: OfflineStatus = OfflineStatus()
     gateway_error: str | None = None  # why it serves nobody though `[serve] listen` asks for it
     jobs: list[JobStatus] = []  # those that are due or at work, then the others by their times
 

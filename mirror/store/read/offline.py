@@ -78,3 +78,11 @@ def history_keys_held(lake: Queryable, run: RunPath) -> str | None:
     """`historyKeys` of a run as it is held, a JSON text."""
     rows = lake.rows(f"SELECT history_keys FROM lake.runs WHERE {IN_PROJECT} AND run_id = ?", list(run))
     return rows[0][0] if rows else None
+
+
+def objects_of_version(lake: Queryable, artifact_id: str) -> dict[str, str]:
+    """The digests of the bytes of a version's entries that are held, by path."""
+    rows = lake.rows(
+        "SELECT path, object FROM lake.artifact_files WHERE artifact_id = ? AND object IS NOT NULL", [artifact_id]
+    )
+    return dict(rows)
