@@ -22,10 +22,9 @@ import msgspec
 
 from mirror.errors import ConfigError
 from mirror.narrowed import narrowed
-from mirror.offline_settings import OfflineSettings
 from mirror.serve_settings import ServeSettings
 from mirror.typed import convert
-from mirror.watch_settings import WatchSettings, project_of_watch
+from mirror.watch_settings import OfflineSettings, WatchSettings, project_of_watch
 
 DEFAULT_BASE_URL = "https://api.wandb.ai"
 

@@ -14,8 +14,7 @@ import pytest
 import mirror
 from mirror.cli.config_text import new_config_text
 from mirror.config import SourceSettings, load_config
-from mirror.offline_settings import OfflineSettings
-from mirror.watch_settings import WatchSettings
+from mirror.watch_settings import OfflineSettings, WatchSettings
 from tests import servers
 
 ROOT = Path(__file__).parent.parent

@@ -12,9 +12,8 @@ import pytest
 import mirror
 from mirror.cli import COMMANDS, program
 from mirror.config import Config, SourceSettings
-from mirror.offline_settings import OfflineSettings
 from mirror.store.schema.views import VIEWS, made_views
-from mirror.watch_settings import WatchSettings
+from mirror.watch_settings import OfflineSettings, WatchSettings
 from tests.pages import meanings
 from tests.pages.commands import commands, exit_statuses
 from tests.pages.generated import DOCS, PARTS, filled, python

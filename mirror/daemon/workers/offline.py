@@ -31,11 +31,11 @@ from mirror.offline.adding import Candidate, OfflineRuns, candidates, default_en
 from mirror.offline.copies import copy_of, forget, identify
 from mirror.offline.found import FoundLog
 from mirror.offline.wanted import Wanted
-from mirror.offline_settings import OfflineSettings
 from mirror.outbox import Outbox
 from mirror.records.offline import OfflineLog
 from mirror.server_facts import read_viewer
 from mirror.store.read.offline import offline_logs
+from mirror.watch_settings import OfflineSettings
 
 SEARCH_S = 10.0  # between two looks for new logs
 LOOK_S = 1.0  # between two looks at those that grow
