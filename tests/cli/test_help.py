@@ -45,7 +45,8 @@ OPTIONS = {
         "--json",
     ],
     "upload": ["RUN", "PATH...", "--root", "--json"],
-    "outbox": ["list", "show", "diff", "retry", "resolve", "drop"],
+    "outbox": ["list", "show", "diff", "retry", "resolve", "drop", "export", "import"],
+    "add": ["--entity", "--project", "--online", "--synced", "--watch", "--dry-run", "--json", "PATH..."],
     "replay": ["--watch", "--dry-run", "--quiet", "--json"],
     "history": [
         "RUN",
@@ -119,7 +120,7 @@ def test_the_help_of_a_command_lists_its_options_and_ends_with_its_exit_statuses
     listed = {int(line.split()[0]): line.split(maxsplit=1)[1] for line in statuses}
     assert listed.items() <= MEANINGS.items()
     assert {0, 2, 3, 8, 130} <= listed.keys()
-    assert (9 in listed) == (name in {"pull", "checkout", "status", "edit", "replay", "verify", "repair"})
+    assert (9 in listed) == (name in {"pull", "checkout", "status", "edit", "replay", "verify", "repair", "add"})
     assert (6 in listed) == (name in {"init", "pull", "doctor", "outbox", "replay"}), "only those ask the server"
 
 

@@ -17,6 +17,7 @@ from mirror.run.sql import connect
 from mirror.store.engine.connection import EXTENSION_PACKAGES, extension_file
 from mirror.store.sql.guard import SqlGuard
 from mirror.store.sql.statements import run_sql
+from tests.offline.logs import offline_log, run_records, write_log
 from tests.pages.blocks import ROOT, Block, pages
 from tests.pages.prepared import BIG, Prepared
 from tests.pages.shell import typed
@@ -35,6 +36,8 @@ PAGES = pages()
 def test_what_a_page_says_is_what_happens(page: str, held: Prepared, tmp_path: Path) -> None:
     found = [block for block in PAGES[page] if OF_ITS_OWN not in block.text]
     shutil.copytree(held.cli.home, tmp_path / "mirror")
+    if page in NEEDS:
+        NEEDS[page](tmp_path)
     of_shell = [block for block in found if block.language in ("sh", "python") and block.title not in ELSEWHERE]
     if of_shell:
         done = typed(held, of_shell, tmp_path)
@@ -68,10 +71,23 @@ def answers_are_exact(_held: Prepared, home: Path) -> None:
     assert "<svg" in (home.parent / "run1.html").read_text(encoding="utf-8")
 
 
+def a_run_trained_offline(folder: Path) -> None:
+    write_log(offline_log(folder, "run9"), run_records("run9", 20, entity="my-team", project="my-project"))
+
+
+def it_is_upstream(held: Prepared, _home: Path) -> None:
+    run = held.sandbox.state.run("my-team", "my-project", "run9")
+    assert (run.state, len(run.history)) == ("finished", 20)
+
+
+# What lies in the folder in which a page is typed.
+NEEDS: dict[str, Callable[[Path], None]] = {"docs/guides/offline-runs.md": a_run_trained_offline}
+
 # What is so when a page was typed, beside that nothing of it failed.
 FOLLOWS: dict[str, Callable[[Prepared, Path], None]] = {
     "docs/answers.md": answers_are_exact,
     "docs/guides/edits.md": edits_are_delivered,
+    "docs/guides/offline-runs.md": it_is_upstream,
     "docs/quickstart.md": an_account_is_mirrored,
 }
 

@@ -25,7 +25,7 @@ from mirror.daemon.events import Event
 from mirror.daemon.requests.wire import Added, LeftOut
 from mirror.daemon.status.status_file import OfflineFolderStatus, OfflineStatus
 from mirror.daemon.workers.activity import Activity
-from mirror.errors import ConfigError, HomeUnusable, MirrorError, StoreError
+from mirror.errors import ConfigError, HomeUnusable, MirrorError
 from mirror.layout import Home
 from mirror.offline.adding import Candidate, OfflineRuns, candidates, default_entity
 from mirror.offline.copies import copy_of, forget, identify
