@@ -99,8 +99,7 @@ def writing(path: Path) -> Iterator[ArchiveWriter]:
         The writer; who uses it ends with `finish`.
 
     Raises:
-        ConfigError: there is something of this name, or its folder is not there or not writable.
-        OSError: the disk is full or failing.
+        ConfigError: there is something of this name; its folder is not there or not writable; the disk is full.
     """
     if path.exists():
         raise ConfigError(f"{path} is there already", hint="name a new file")
@@ -115,10 +114,14 @@ def writing(path: Path) -> Iterator[ArchiveWriter]:
                 yield ArchiveWriter(archive)
             file.flush()
             sync_descriptor(file.fileno())
-        os.link(temporary, path)
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written: {error.strerror}", hint="name a file where there is room"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
 
 
 def finish(writer: ArchiveWriter, manifest: Manifest) -> None:

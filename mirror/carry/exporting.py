@@ -16,7 +16,6 @@ from mirror.outbox import OutboxReader
 from mirror.records.contents import HeldFile
 from mirror.records.offline import OfflineLog
 from mirror.records.operations import Entry, SyncRun, UploadFile, encode_entry
-from mirror.store.engine.connection import store_errors
 from mirror.store.engine.queries import Queryable
 from mirror.store.objects.objects import Objects
 from mirror.store.read.files import held_files
@@ -56,12 +55,12 @@ class Exporter:
 
         Raises:
             ConfigError: it is there, or cannot be written.
-            StoreError: the home cannot be read, or the disk is full; there is no archive.
+            StoreError: the home cannot be read; there is no archive.
         """
         runs: list[CarriedRun] = []
         names: list[str] = []
         missing: list[str] = []
-        with store_errors(self._home), writing(path) as writer:
+        with writing(path) as writer:
             for placed in self._outbox.entries("new", "claimed"):
                 entry = placed.entry
                 try:

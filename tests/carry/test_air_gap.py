@@ -72,6 +72,7 @@ def test_an_export_leaves_everything_where_it_is_and_says_so(gap: Gap, outside: 
     assert "they stay here, too" in told.err
     assert again.read_bytes() == gap.archive.read_bytes()
     assert "is there already" in gap.inside.fails(3, "outbox", "export", str(again)).error
+    assert "cannot be written" in gap.inside.fails(3, "outbox", "export", str(again.parent / "none" / "x.zip")).error
     assert not list(gap.archive.parent.glob(".tmp-*"))
     assert "nothing waits" in outside.fails(3, "outbox", "export", str(outside.folder / "none.zip")).error
 
