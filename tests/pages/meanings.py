@@ -101,6 +101,7 @@ OF_VIEW = {
         "summary": "JSON: the last value of each metric, or what `define_metric` chose",
         "system_metrics": "JSON: the last values of the machine",
         "host": "name of the machine",
+        "origin": "`offline`: trained without a server, and not all of it is upstream; null: the server's",
     },
     "console_lines": {
         "level": "`error` for standard error, else empty",
