@@ -199,6 +199,26 @@ def test_a_record_that_was_half_written_while_its_writer_slept_is_read_when_it_i
     assert (row.rows, row.damaged, row.exit_code) == (30, 0, 0)
 
 
+def test_another_log_that_takes_the_place_of_one_is_another_run_and_leaves_the_first(
+    adding: Adding, tmp_path: Path
+) -> None:
+    log = write_log(offline_log(tmp_path, "r"), run_records("r", STEPS, exit_code=None))
+    first = log.read_bytes()
+    with adding.runs() as runs:
+        (candidate,) = adding.found(runs, log)
+        runs.take(candidate)
+        log.unlink()
+        write_log(log, run_records("s", 10 * STEPS, exit_code=None))
+        assert runs.take(candidate).rows == STEPS
+    (copy,) = (adding.home.root / "offline").iterdir()
+    assert copy.read_bytes() == first
+    (other,) = adding.add(log)
+    assert (other.run_id, other.rows) == ("s", 10 * STEPS)
+    assert {row["run_id"]: row["history_line_count"] for row in held(adding.home)["runs"]} == {
+        "r": STEPS, "s": 10 * STEPS,
+    }  # fmt: skip
+
+
 def test_files_are_taken_as_their_policies_say(adding: Adding, tmp_path: Path) -> None:
     log = offline_log(tmp_path, "r")
     files = log.parent / "files"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from mirror.sandbox import Sandbox
 from tests.cli.test_json import agrees
+from tests.offline.conftest import sdk_environment
 from tests.offline.logs import exit_record, offline_log, row_record, run_record, run_records, write_log
 from tests.system.service import Service, serving, wait_for
 
@@ -117,3 +121,35 @@ def test_a_long_log_keeps_no_pull_waiting(sandbox: Sandbox, tmp_path: Path) -> N
         assert service.stop() == 0
         assert time.monotonic() - began < 20.0
         assert service.events("worker_crashed") == []
+
+
+TRAIN = """
+import wandb
+with wandb.init(id="trained", entity="team", project="proj", settings=wandb.Settings(silent=True)) as run:
+    for step in range(10):
+        run.log({"x": step})
+"""
+
+
+def test_what_trains_against_the_gateway_of_a_daemon_is_taken_in_and_delivered_by_it(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.state.add_run("team", "proj", "other", state="finished")
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    with serving(tmp_path, sandbox, more=f'[serve]\nlisten = "127.0.0.1:{port}"\n') as service:
+        service.wait_event("pull_done")
+        service.wait_event("serving")
+        key = (service.cli.home / "gateway.key").read_text().strip()
+        env = sdk_environment(
+            tmp_path, WANDB_MODE="online", WANDB_BASE_URL=f"http://127.0.0.1:{port}", WANDB_API_KEY=key
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", TRAIN], cwd=tmp_path, env=env, capture_output=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        wait_for("it upstream", lambda: getattr(upstream(sandbox, "trained"), "state", None) == "finished")
+        assert [row["x"] for row in upstream(sandbox, "trained").history] == list(range(10))
+        assert rows_of(service, "trained") == 10
+        assert service.events("worker_crashed") == []
+        assert service.stop() == 0
