@@ -6,6 +6,7 @@ Maps are flattened to dotted keys; one with a `_type` is one value of that type,
 from __future__ import annotations
 
 from collections import Counter
+from math import inf
 from typing import Any
 
 from mirror.offline.log.trees import Tree
@@ -13,6 +14,9 @@ from mirror.texts.values import dump_strict, parse_lenient
 
 NO_NUMBER = -1.7976931348623157e308  # the last number of a key that has none, as W&B has it
 _KINDS = {'"': "string", "[": "list", "t": "bool", "f": "bool", "n": "nil"}  # by how a JSON text begins
+
+
+_NO_NUMBERS = frozenset({*_KINDS, "{"})
 
 
 class HistoryKeys:
@@ -23,8 +27,15 @@ class HistoryKeys:
 
     def see(self, row: Tree) -> None:
         """Count the values of a row."""
+        facts = self._facts
         for key, value in row.items():
-            self._see(key, value)
+            if value.__class__ is not str or value[0] in _NO_NUMBERS:
+                self._see(key, value)
+                continue
+            known = facts.get(key)
+            if known is None:
+                known = facts[key] = _Key()
+            known.see_number(value)
 
     def over(self, before: str | None, last_step: int) -> str:
         """The document, as JSON text.
@@ -47,16 +58,15 @@ class HistoryKeys:
                 return
             for inner, below in value.items():
                 self._see(f"{key}.{inner}", below)
-        elif value[0] != "{":
-            facts = self._facts.get(key)
-            if facts is None:
-                facts = self._facts[key] = _Key()
-            kind = _KINDS.get(value[0], "number")
-            facts.counts[kind] += 1
-            if kind == "number":
-                facts.see_number(value)
-        else:
+        elif value[0] == "{":
             self._see_map(key, parse_lenient(value))
+        else:
+            facts = self._facts.setdefault(key, _Key())
+            kind = _KINDS.get(value[0])
+            if kind is None:
+                facts.see_number(value)
+            else:
+                facts.counts[kind] += 1
 
     def _see_map(self, key: str, value: Any) -> None:
         kind = value.get("_type") if isinstance(value, dict) else None
@@ -73,29 +83,34 @@ class _Key:
     """What is known of one key."""
 
     def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()  # of what is no number
+        self.numbers = 0
         self.rises = True
         self.first: float | None = None
-        self.last: float | None = None
+        self.last = -inf
         self.spelled = "null"  # the last one
 
     def see_number(self, text: str) -> None:
+        self.numbers += 1
         try:
             number = float(text)
         except ValueError:
             return
-        if number != number:  # NaN is no number here
+        if number >= self.last:
+            self.last, self.spelled = number, text
+        elif number == number:  # NaN is no number here
+            self.rises, self.last, self.spelled = False, number, text
+        else:
             return
-        if self.last is None:
+        if self.first is None:
             self.first = number
-        elif number < self.last:
-            self.rises = False
-        self.last, self.spelled = number, text
 
     def over(self, before: Any) -> dict[str, Any]:
         held = before if isinstance(before, dict) else {"typeCounts": [], "monotonic": True, "previousValue": NO_NUMBER}
         last = _number(held.get("previousValue"))
         counts = self.counts.copy()
+        if self.numbers:
+            counts["number"] = self.numbers
         others = []
         for counted in _dicts(held.get("typeCounts")):
             kind, count = counted.get("type"), counted.get("count")
@@ -106,7 +121,7 @@ class _Key:
         told: dict[str, Any] = {"typeCounts": [*others, *({"type": kind, "count": counts[kind]} for kind in counts)]}
         if held.get("monotonic") is True and self.rises and (self.first is None or self.first >= last):
             told["monotonic"] = True
-        return told | {"previousValue": last if self.last is None else parse_lenient(self.spelled)}
+        return told | {"previousValue": last if self.first is None else parse_lenient(self.spelled)}
 
 
 def _number(told: Any) -> int | float:
