@@ -32,20 +32,6 @@ NOT_BEGUN = "it does not say yet whose run it is"
 NO_ENTITY = "it names no entity: give --entity"
 
 
-def default_entity(sources: Iterable[str], viewer: str | None) -> str | None:
-    """Whose a run is that names nobody.
-
-    Args:
-        sources: the paths of all sources.
-        viewer: the entity of the key.
-
-    Returns:
-        The entity of all sources; where they have several, the viewer.
-    """
-    entities = {path.partition("/")[0] for path in sources}
-    return entities.pop() if len(entities) == 1 else viewer
-
-
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A log that was found."""
 

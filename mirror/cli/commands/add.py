@@ -17,9 +17,10 @@ from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, print_json, say, size, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.clock import utc_now
+from mirror.config import sole_entity
 from mirror.daemon.requests.wire import Added, AskAdd
 from mirror.errors import NotFound
-from mirror.offline.adding import Candidate, OfflineRuns, candidates, default_entity
+from mirror.offline.adding import Candidate, OfflineRuns, candidates
 from mirror.offline.found import FoundLog
 from mirror.offline.wanted import Wanted
 from mirror.outbox import Outbox
@@ -66,9 +67,7 @@ def command(
     viewer = read_viewer(setting.home)
     wanted = Wanted(
         paths=tuple(os.path.abspath(Path(path).expanduser()) for path in paths), entity=entity, project=project,
-        default_entity=default_entity(
-            [source.path for source in setting.config.source], viewer.entity if viewer else None
-        ),
+        default_entity=sole_entity(setting.config.source) or (viewer.entity if viewer else None),
         online=online, synced=synced, home=str(setting.home.root),
     )  # fmt: skip
     if dry_run:

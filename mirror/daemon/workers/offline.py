@@ -19,7 +19,7 @@ import anyio.from_thread
 import anyio.to_thread
 import msgspec
 
-from mirror.config import Config
+from mirror.config import Config, sole_entity
 from mirror.daemon.context import DaemonContext
 from mirror.daemon.events import Event
 from mirror.daemon.requests.wire import Added, LeftOut
@@ -27,7 +27,7 @@ from mirror.daemon.status.status_file import OfflineFolderStatus, OfflineStatus
 from mirror.daemon.workers.activity import Activity
 from mirror.errors import ConfigError, HomeUnusable, MirrorError
 from mirror.layout import Home
-from mirror.offline.adding import Candidate, OfflineRuns, candidates, default_entity
+from mirror.offline.adding import Candidate, OfflineRuns, candidates
 from mirror.offline.copies import copy_of, forget, identify
 from mirror.offline.found import FoundLog
 from mirror.offline.wanted import Wanted
@@ -197,9 +197,7 @@ class OfflineWorker:
         viewer = read_viewer(context.lake.home)
         wanted = Wanted(
             paths=(settings.folder,), entity=settings.entity or None, project=settings.project or None,
-            default_entity=default_entity(
-                [source.path for source in context.config.source], viewer.entity if viewer else None
-            ),
+            default_entity=sole_entity(context.config.source) or (viewer.entity if viewer else None),
             online=settings.online, synced=settings.synced, home=str(context.lake.home.root),
         )  # fmt: skip
         try:
