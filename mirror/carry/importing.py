@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -26,6 +27,7 @@ from mirror.offline.copies import identify
 from mirror.offline.found import FoundLog
 from mirror.offline.intake import Batch, FollowedLog
 from mirror.outbox import Outbox
+from mirror.outbox.names import is_id
 from mirror.records.operations import Entry, SyncRun, UploadFile, entry_of_json
 from mirror.store.engine.connection import store_errors
 from mirror.store.engine.lake import Lake
@@ -35,6 +37,8 @@ from mirror.store.read.offline import offline_log
 from mirror.store.read.receipts import endings_of
 
 AT_ONCE = 500  # entries that the lake is asked about together
+_IS_DIGEST = re.compile(r"[0-9a-f]{64}")
+_FORGED = "it was not made by wandb-mirror"
 DELIVERED = frozenset({"applied", "already_so", "theirs", "dropped"})
 
 
@@ -85,9 +89,17 @@ class Importer:
 
     def _entry(self, name: str) -> Entry:
         try:
-            return entry_of_json(self._archive.read(name))
+            entry = entry_of_json(self._archive.read(name))
         except ValueError as error:
             raise ConfigError(f"an operation of the archive cannot be read: {error}", hint="export again") from error
+        if not is_id(entry.id):
+            raise ConfigError(f"the archive has an operation with the id {entry.id!r}", hint=_FORGED)
+        operation = entry.operation
+        if isinstance(operation, UploadFile):
+            _digest(operation.object)
+        elif isinstance(operation, SyncRun):
+            _digest(operation.log)
+        return entry
 
     def _is_upstream(self, entry: Entry) -> bool:
         """Whether all of its log was delivered from here, by whatever entry."""
@@ -114,7 +126,7 @@ class Importer:
 
     def _take(self, run: CarriedRun) -> bool:
         """Take in what a log has more than is here; whether it had."""
-        known = offline_log(self._lake, run.row.log)
+        known = offline_log(self._lake, _digest(run.row.log))
         if known is not None and known.bytes >= run.row.bytes and (known.ended or not run.row.ended):
             return False
         with self._unpacked(run) as found:
@@ -157,6 +169,17 @@ class Importer:
             write_stream(target, content)
 
 
+def _digest(text: str) -> str:
+    """A digest, of which names of files are made.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if not _IS_DIGEST.fullmatch(text):
+        raise ConfigError(f"the archive names bytes {text!r}", hint=_FORGED)
+    return text
+
+
 def _inside(name: str) -> str:
     """A name that leads out of no folder.
 
@@ -165,5 +188,5 @@ def _inside(name: str) -> str:
     """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\0" in name or not path.parts:
-        raise ConfigError(f"the archive names a file {name!r}", hint="it was not made by wandb-mirror")
+        raise ConfigError(f"the archive names a file {name!r}", hint=_FORGED)
     return str(path)

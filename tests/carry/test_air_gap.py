@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from mirror.carry.archive import reading
+from mirror.carry.archive import finish, reading, writing
 from mirror.errors import ConfigError
 from mirror.layout import Home
+from mirror.records.operations import UploadFile, encode_entry, entry_of_json
 from mirror.sandbox import Sandbox
 from tests.cli.conftest import Cli
 from tests.offline.added import held
@@ -169,6 +171,33 @@ def _refusal(path: Path) -> str | None:
     except ConfigError as error:
         return error.message
     return None
+
+
+@pytest.mark.parametrize("forged", ["id", "log", "file", "object"])
+def test_a_forged_archive_writes_nothing_outside_of_the_home(gap: Gap, outside: Cli, forged: str) -> None:
+    path, evil = outside.folder / "forged.zip", "../../../evil"
+    with reading(gap.archive) as archive, writing(path) as writer:
+        manifest = archive.manifest
+        runs = [run for run in manifest.runs if run.row.run_id == "first"]
+        if forged == "log":
+            runs = [msgspec.structs.replace(run, row=msgspec.structs.replace(run.row, log=evil)) for run in runs]
+        if forged == "file":
+            runs = [msgspec.structs.replace(run, files={evil: next(iter(run.files.values()))}) for run in runs]
+        for name in manifest.members:
+            content = archive.read(name)
+            if forged in ("id", "object") and name.startswith("entries/"):
+                entry = entry_of_json(content)
+                if forged == "id":
+                    entry = msgspec.structs.replace(entry, id=evil)
+                elif isinstance(entry.operation, UploadFile):
+                    entry = msgspec.structs.replace(
+                        entry, operation=msgspec.structs.replace(entry.operation, object=evil)
+                    )
+                content = encode_entry(entry)
+            writer.add_bytes(name, content)
+        finish(writer, msgspec.structs.replace(manifest, runs=tuple(runs), members=dict(writer.members)))
+    assert "the archive " in outside.fails(3, "outbox", "import", str(path)).error
+    assert not list(outside.folder.parent.rglob("*evil*"))
 
 
 def test_an_archive_for_another_server_is_refused(gap: Gap, outside: Cli) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 import uuid
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,3 +76,14 @@ def test_the_clock_going_back_while_the_lock_file_was_lost_keeps_the_order(home:
     second = Outbox(home, now=lambda: dt.datetime(2020, 1, 1, tzinfo=dt.UTC)).put(RUN, None, upload("b"))
     assert second.id > first.id
     assert second.created_at.year == 2020
+
+
+def test_an_entry_of_another_home_keeps_its_id_and_later_ones_come_after_it(home: Home, fast_path: Path) -> None:
+    ahead = Outbox(Home(fast_path / "ahead"), now=lambda: dt.datetime(2090, 1, 1, tzinfo=dt.UTC))
+    entry = ahead.put(RUN, None, upload("a"))
+    outbox = Outbox(home)
+    before = outbox.put(RUN, None, upload("b"))
+    assert outbox.adopt(entry)
+    assert not outbox.adopt(entry)
+    after = Outbox(home).put(RUN, None, upload("c"))
+    assert [placed.entry for placed in outbox.of_run(RUN)] == [before, entry, after]
