@@ -1,4 +1,4 @@
-"""Taking in the log of a run that was trained without a server, beside `wandb sync`, which brings it to a sandbox."""
+"""Runs that were trained without a server, beside `wandb sync`: a long log taken in, and many delivered."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
-from tests.bench.figures import Figure, at_least, figure
+from tests.bench.figures import Figure, at_least, at_most, figure
 from tests.bench.measuring import COMMAND_LINE, Context, in_turn, run, walls
 from tests.mirroring import SOURCE
 from tests.offline.logs import STARTED, exit_record, offline_log, row_record, run_record, write_log
@@ -36,13 +36,49 @@ def bench(context: Context) -> Iterator[Figure]:
         run(command, env)
 
     with Sandbox.start() as sandbox:
-        env = {
-            "WANDB_BASE_URL": sandbox.url, "WANDB_API_KEY": sandbox.api_key, "HOME": str(context.folder),
-            "WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false", "WANDB_DIR": str(context.folder),
-        }  # fmt: skip
+        env = environment(context, sandbox)
         ours, theirs = in_turn(context.of(1, 2), add, sync)
     work = f"an offline log of {steps:,} steps × {KEYS} keys ({log.stat().st_size / 1e6:.0f} MB)"
     yield figure(work, "`wandb sync` to the sandbox", walls(ours), walls(theirs), goal=at_least(10))
+    yield from delivered(context, context.folder / "many")
+
+
+def delivered(context: Context, folder: Path) -> Iterator[Figure]:
+    """Many runs, from their folders to the server: whole processes."""
+    runs, steps = context.of((2, 20), (100, 1_000))
+    numbers = itertools.count()
+
+    def made() -> Path:
+        """A folder of runs that nobody has seen."""
+        number = next(numbers)
+        for run_number in range(runs):
+            run_id = f"r{number}x{run_number:03}"
+            write_log(offline_log(folder / f"{number}", run_id), long_run(run_id, steps))
+        return folder / f"{number}"
+
+    def deliver() -> None:
+        home = new_home(folder / f"home{next(numbers)}", sandbox.url)
+        for command in (("add", next(ready)), ("replay",)):
+            run([sys.executable, "-c", COMMAND_LINE, "--home", home.root, *command], env)
+
+    def sync() -> None:
+        run([sys.executable, "-m", "wandb", "sync", *sorted(next(ready).iterdir())], env)
+
+    rounds = context.of(1, 3)
+    ready = iter([made() for _ in range(2 * rounds)])
+    with Sandbox.start() as sandbox:
+        env = environment(context, sandbox)
+        ours, theirs = in_turn(rounds, deliver, sync)
+    work = f"{runs} offline runs of {steps:,} steps added and delivered"
+    yield figure(work, "`wandb sync` of them", walls(ours), walls(theirs), goal=at_most(0.5))
+
+
+def environment(context: Context, sandbox: Sandbox) -> dict[str, str]:
+    """For the real SDK, and for the mirror."""
+    return {
+        "WANDB_BASE_URL": sandbox.url, "WANDB_API_KEY": sandbox.api_key, "HOME": str(context.folder),
+        "WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false", "WANDB_DIR": str(context.folder),
+    }  # fmt: skip
 
 
 def long_run(run_id: str, steps: int) -> Iterator[bytes]:
