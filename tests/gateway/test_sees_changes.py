@@ -252,10 +252,8 @@ def test_a_project_that_is_mirrored_in_part_says_so_beside_the_answer(server: Sa
     assert answer["extensions"] == {"wandbMirror": {"partial": {"team/proj": {"held": held, "server": count}}}}
     assert 0 < held < count
     told = [line for line in log.read_text().splitlines() if line.startswith("note: ")]
-    assert told == [
-        f"note: team/proj is answered from {held} of the server's {count} runs;"
-        " `wandb-mirror status` says what its source leaves out"
-    ]
+    counts = f"{held} of the server's {count} runs"
+    assert told == [f"note: team/proj is answered from {counts}; `wandb-mirror status` says what its source leaves out"]
 
 
 def test_a_project_that_is_mirrored_whole_says_nothing(gateway: Served) -> None:
