@@ -65,7 +65,7 @@ CLIENTS: tuple[Client, ...] = (
         ["wandb==0.31.0"],
         [["python", "{here}/offline_run.py", ENTITY], ["sh", "-c", "wandb sync wandb/offline-run-* 2>&1"]],
         "refused in one sentence: a new training run needs the server",
-        refused="is not possible here",
+        refused="cannot take a new training run",
     ),
     Client(
         "Lightning's `WandbLogger`",
