@@ -6,17 +6,15 @@ wait status are printed.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import resource
 import sys
 from pathlib import Path
 
-import mirror.cli.commands.add  # noqa: F401 - so that children need not
-from mirror.cli import main as main_program
 from mirror.errors import MirrorError
 from mirror.layout import Home
-from mirror.offline import intake
 from tests.check.test_repair import mend
 from tests.mirroring import Mirror
 from tests.store.maintained import tidy
@@ -33,6 +31,8 @@ def main() -> None:
         policy=asked["policy"],
         is_fresh=True,
     ).using(**asked["settings"])
+    if asked["source"].startswith("/"):
+        importlib.import_module("mirror.cli.commands.add")  # so that children need not
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
@@ -70,6 +70,9 @@ def repair(mirror: Mirror) -> int:
 
 def add(mirror: Mirror) -> int:
     """`wandb-mirror add` of the folder that stands for the source, with a commit each few rows."""
+    from mirror.cli import main as main_program
+    from mirror.offline import intake
+
     intake.ROWS_AT_ONCE = 100
     sys.argv = ["wandb-mirror", "--home", str(mirror.home.root), "add", mirror.sources[0]]
     with open(os.devnull, "r+", encoding="utf-8") as nothing:  # noqa: PTH123 -- as streams are opened

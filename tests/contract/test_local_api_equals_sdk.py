@@ -16,9 +16,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+import wandb
 
 import mirror
-import wandb
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
 from tests.contract.both import differences, no_sockets, same

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 from wandb.apis import public
 
 import mirror
-import wandb
 from mirror.errors import CommError, NotMirrored
 from mirror.layout import Home
 from mirror.run.artifacts.artifact import Artifact
