@@ -15,7 +15,8 @@ from typing import Any
 from mirror.errors import HomeBusy, MirrorError
 from mirror.gateway.new_versions import NewVersions
 from mirror.offline.adding import OfflineRuns
-from mirror.offline.recording import Begun, Recording, begin, last_recording
+from mirror.offline.copies import identify
+from mirror.offline.recording import Begun, Recording, begin, last_recording, recorded_logs
 from mirror.offline.wanted import Wanted
 from mirror.outbox import Outbox
 from mirror.records.addresses import RunPath
@@ -23,6 +24,7 @@ from mirror.records.operations import Stop
 from mirror.run.pending.local import LocalMirror
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.meta import lake_deployment
+from mirror.store.read.offline import offline_logs
 from mirror.texts.naming import run_id_fault
 from mirror.wandb_protocol.errors import RequestRefused
 
@@ -79,8 +81,11 @@ class Trainings:
     def recording(self, path: RunPath) -> Recording | None:
         """What is recorded of a run whose process has not ended; None for any other run."""
         with self._changing:
-            found = self._recordings.get(path) or last_recording(self._mirror.home, path)
-            if found is None or found.has_ended:
+            found = self._recordings.get(path)
+            if found is None or not found.goes_on:
+                found = last_recording(self._mirror.home, path)
+            if found is None or not found.goes_on:
+                self._recordings.pop(path, None)
                 return None
             self._recordings[path] = found
             return found
@@ -127,6 +132,25 @@ class Trainings:
             pause.wait(TAKEN_EVERY_S)
         raise RequestRefused(f"{what} is recorded, and not shown yet: another process writes the mirror", status=503)
 
+    def bring_up(self, path: RunPath) -> None:
+        """See that the lake has all that was recorded of a run: a process that goes on with it asks how far it is.
+
+        Raises:
+            RequestRefused: not yet, since another process writes the lake.
+        """
+        logs = recorded_logs(self._mirror.home, path)
+        if not logs:
+            return
+        held = {row.log: row.bytes for row in offline_logs(self._mirror.reader, path)}
+        for log in logs:
+            found = identify(log)
+            if found is not None and log.stat().st_size > held.get(found[0], 0):
+                try:
+                    self._take_in()
+                except HomeBusy as error:
+                    raise RequestRefused(f"not all of {path} is shown yet: {error.message}", status=503) from error
+                return
+
     def stream(self, path: RunPath, body: Mapping[str, Any]) -> dict[str, Any]:
         """Record one request of a file stream; its answer.
 
@@ -143,6 +167,7 @@ class Trainings:
             raise RequestRefused(f"no process trains {path} here", status=404)
         files = body.get("files")
         recording.write_lines(files if isinstance(files, dict) else {})
+        recording.touch()
         if body.get("complete"):
             recording.write_end(int(body.get("exitcode") or 0), preempting=bool(body.get("preempting")))
             with contextlib.suppress(MirrorError, OSError):  # so that who reads next reads all of it
@@ -191,7 +216,8 @@ class Trainings:
                 self._runs = OfflineRuns(lake, Outbox(home))
             self._runs.use(lake)
             for candidate in self._runs.candidates(Wanted(paths=(str(home.recordings),))):
-                if candidate.row is not None and not (candidate.row.ended and candidate.row.delivered_at is not None):
+                row = candidate.row
+                if row is not None and not (row.exit_code is not None and row.delivered_at is not None):
                     self._runs.take(candidate)
 
 

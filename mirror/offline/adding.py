@@ -29,6 +29,7 @@ UNNAMED_PROJECT = "uncategorized"  # what W&B calls the project of a run that na
 ONLINE = "it had a server while it trained; --online takes it all the same"
 SYNCED = "`wandb sync` says that it is upstream; --synced takes it all the same"
 NOT_BEGUN = "it does not say yet whose run it is"
+MAY_GO_ON = dt.timedelta(days=30)  # how long a log without an end may be silent, and grow again
 NO_ENTITY = "it names no entity: give --entity"
 
 
@@ -223,14 +224,17 @@ class OfflineRuns:
         return self._taken(before)
 
     def forget_delivered(self) -> None:
-        """Remove the copies of the logs that are upstream as a whole.
+        """Remove the copies of the logs that are upstream as a whole, and that will not grow.
 
         Raises:
             StoreError: the home.
         """
         home = self._lake.home
         for row in offline_logs(self._lake):
-            if row.delivered_at is not None and copy_of(home, row.log).exists() and not self.waits(row):
+            if row.delivered_at is None or not copy_of(home, row.log).exists():
+                continue
+            is_over = row.exit_code is not None or (row.grown_at or row.added_at) < self._now() - MAY_GO_ON
+            if is_over and not self.waits(row):
                 self.leave(row.log)
                 forget(home, row)
 

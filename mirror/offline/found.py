@@ -22,7 +22,8 @@ class FoundLog(msgspec.Struct, frozen=True, kw_only=True):
     path: Path  # real, absolute
     is_online: bool  # of a run that had a server while it trained: the server has most of it
     is_synced: bool  # `wandb sync` says that it is upstream
-    moved: Mapping[str, str] = {}  # where files are now that the log names by paths of the machine that trained
+    # Where files are now that the log names by paths of another machine; None: where it names them.
+    moved: Mapping[str, str] | None = None
 
     @property
     def files(self) -> Path:

@@ -7,6 +7,7 @@ that is sent again adds nothing.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -30,6 +31,7 @@ from mirror.texts.values import parse_lenient
 from mirror.typed import decode
 
 HISTORY, EVENTS, SUMMARY, CONSOLE = "wandb-history.jsonl", "wandb-events.jsonl", "wandb-summary.json", "output.log"
+MOST_LINES = 2**31 - 1  # of a file of a run
 _LOG, _FACTS = "run.wandb", "recording.json"
 
 
@@ -82,9 +84,14 @@ class Recording:
         return bool(self._known.rows or self._known.events)
 
     @property
-    def has_ended(self) -> bool:
-        """Whether the process said that it is over."""
-        return self._known.has_exit
+    def goes_on(self) -> bool:
+        """Whether more may be recorded: the process did not say that it is over, and nobody removed the folder."""
+        return not self._known.has_exit and self.folder.exists()
+
+    def touch(self) -> None:
+        """Note that the process is alive, though it has nothing to log."""
+        with contextlib.suppress(OSError):  # nothing was recorded yet
+            os.utime(self.path)
 
     def write_run(self, given: Mapping[str, Any]) -> None:
         """Take what `upsertBucket` says of the run: its texts, its tags, its config.
@@ -108,12 +115,13 @@ class Recording:
         """Take the files of one request of a file stream.
 
         Raises:
+            ValueError, AttributeError, TypeError: they are none; nothing is taken.
             StoreError: the disk is full or failing; nothing is taken, and the same may come again.
         """
         with self._writing:
             records: list[Any] = []
             for name, chunk in files.items():
-                offset, lines = int(chunk.get("offset") or 0), [str(line) for line in chunk.get("content") or ()]
+                offset, lines = _lines(chunk)
                 if name == HISTORY:
                     records += map(_row, lines[max(0, self.begun.history + self._known.rows - offset) :])
                 elif name == EVENTS:
@@ -122,7 +130,7 @@ class Recording:
                     records += [_line(offset + at - self.begun.console, line) for at, line in enumerate(lines)]
                 elif name == SUMMARY and lines and isinstance(summary := parse_lenient(lines[-1]), dict):
                     records += self._document("summary", summary)
-            self._append(record for record in records if record is not None)
+            self._append(records)
 
     def save(self, name: str, content: BinaryIO) -> None:
         """Take a file of the run.
@@ -231,7 +239,8 @@ def begin(home: Home, begun: Begun) -> Recording:
     """
     with store_errors(home):
         root = home.recordings
-        number = len(list(root.glob(f"{_tag(begun.run_path)}-*"))) if root.exists() else 0
+        taken = [int(folder.name.rpartition("-")[2]) for folder in root.glob(f"{_tag(begun.run_path)}-*")]
+        number = max(taken, default=-1) + 1  # earlier ones may be delivered and removed
         folder = root / f"{_tag(begun.run_path)}-{number:04}"
         make_folder(folder / "files")
         write_replace(folder / _FACTS, msgspec.json.encode(begun))
@@ -254,6 +263,11 @@ def last_recording(home: Home, path: RunPath) -> Recording | None:
     return None
 
 
+def recorded_logs(home: Home, path: RunPath) -> list[Path]:
+    """The logs of the sessions of a run that are in the home."""
+    return [log for folder in home.recordings.glob(f"{_tag(path)}-*") if (log := folder / _LOG).exists()]
+
+
 def _tag(path: RunPath) -> str:
     return hashlib.sha256(os.fsencode(str(path))).hexdigest()[:16]
 
@@ -274,11 +288,24 @@ def _value(enveloped: Any) -> Any:
     return enveloped["value"] if isinstance(enveloped, dict) and "value" in enveloped else enveloped
 
 
-def _row(line: str) -> Any:
-    """A row of a history; None for what is none."""
+def _lines(chunk: Any) -> tuple[int, list[str]]:
+    """The number of the first line, and the lines, of a part of a file."""
+    offset, content = chunk.get("offset") or 0, chunk.get("content")
+    if not isinstance(offset, int) or not 0 <= offset <= MOST_LINES or not isinstance(content, list):
+        raise ValueError("a part of a file has an offset and lines")
+    return offset, [str(line) for line in content]
+
+
+def _object(line: str) -> dict[str, Any]:
     row = parse_lenient(line)
     if not isinstance(row, dict):
-        return None
+        raise ValueError("a row is an object")  # noqa: TRY004 - whoever asked sent a wrong value
+    return row
+
+
+def _row(line: str) -> Any:
+    """A row of a history."""
+    row = _object(line)
     record = Record()
     for key, value in row.items():
         record.history.item.add(nested_key=[key], value_json=json.dumps(value, ensure_ascii=False))
@@ -286,10 +313,8 @@ def _row(line: str) -> Any:
 
 
 def _event(line: str) -> Any:
-    """A row of system metrics; None for what is none."""
-    row = parse_lenient(line)
-    if not isinstance(row, dict):
-        return None
+    """A row of system metrics."""
+    row = _object(line)
     record = Record()
     at = row.get("_timestamp")
     if isinstance(at, int | float):

@@ -183,6 +183,7 @@ class Outbox(OutboxReader):
         *,
         attempted: bool = True,
         unconfirmed: bool = False,
+        operation: Operation | None = None,
     ) -> Entry:
         """Let a claimed entry wait again, in its place.
 
@@ -192,6 +193,7 @@ class Outbox(OutboxReader):
             not_before: when to try again.
             attempted: False: the server was away, which counts for no entry.
             unconfirmed: the server took the change and does not show it.
+            operation: what it is from now on, since a part of it is done.
 
         Raises:
             EntryMoved: it is not claimed.
@@ -199,6 +201,7 @@ class Outbox(OutboxReader):
         """
 
         def change(before: Entry) -> Entry:
+            before = replace(before, operation=operation or before.operation)
             if reason is None:
                 return replace(before, not_before=not_before)
             return replace(

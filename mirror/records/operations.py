@@ -132,6 +132,7 @@ class SyncRun(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     """Bring a run that was trained without a server upstream, as far as one of its logs tells of it."""
 
     log: str  # digest of the log, whose copy is in the home
+    is_begun: bool = False  # an earlier delivery brought upstream all that there was of it then
 
 
 class EditArtifact(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="edit_artifact"):

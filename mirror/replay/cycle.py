@@ -24,7 +24,7 @@ from mirror.errors import MirrorError
 from mirror.outbox import Placed
 from mirror.outbox.names import name_of, run_tag, tag_in
 from mirror.records.addresses import RunPath
-from mirror.records.operations import Entry
+from mirror.records.operations import Entry, Operation
 from mirror.records.receipts import Ending, Outcome, receipt_of
 from mirror.replay.context import DeliveryContext, ReplayWatcher, SilentReplay
 from mirror.replay.decide import Decision
@@ -239,7 +239,7 @@ class _Round:
             raise
         if delivered.outcome == "put_back" and delivered.again_in_s is not None:
             until = self.context.now() + dt.timedelta(seconds=delivered.again_in_s)
-            await self._put_back(claimed, delivered.answer or "", until, attempted=False)
+            await self._put_back(claimed, delivered.answer or "", until, attempted=False, remains=delivered.remains)
         elif delivered.outcome == "put_back":
             await self._put_back(claimed, delivered.answer or "", self._later(claimed), unconfirmed=True)
         return delivered
@@ -268,8 +268,11 @@ class _Round:
         *,
         attempted: bool = True,
         unconfirmed: bool = False,
+        remains: Operation | None = None,
     ) -> None:
-        put_back = partial(self.context.outbox.put_back, attempted=attempted, unconfirmed=unconfirmed)
+        put_back = partial(
+            self.context.outbox.put_back, attempted=attempted, unconfirmed=unconfirmed, operation=remains
+        )
         await anyio.to_thread.run_sync(put_back, entry, reason, until)
         self._before[entry.run_path].note(entry, Decision(verdict="put_back"))
         self.report.put_back += 1

@@ -83,7 +83,7 @@ async def deliver(context: DeliveryContext, entry: Entry) -> Delivered:
     except SendRefused as refusal:
         return Delivered(outcome="buried", answer=str(refusal), run=refusal.run)
     except GoesOn as news:
-        return Delivered(outcome="put_back", answer=str(news), again_in_s=GOES_ON_S)
+        return Delivered(outcome="put_back", answer=str(news), again_in_s=GOES_ON_S, remains=news.remains)
     except Clash as clash:
         if context.policy(entry) == "theirs":
             return Delivered(outcome="theirs", answer=str(clash), run=await _theirs(context, entry))

@@ -51,6 +51,8 @@ def run_id_fault(run_id: str) -> str | None:
     """
     if not run_id or run_id != run_id.strip():
         return "a run id is not empty, and neither begins nor ends with a blank"
+    if run_id in {".", ".."}:
+        return "a run id is neither . nor .., which lead elsewhere in an address"
     if reserved := sorted(set(run_id) & set(_RESERVED)):
         return f"a run id cannot contain {' '.join(_RESERVED)}, and this one has {' '.join(reserved)}"
     return None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +18,16 @@ import pytest
 
 from mirror import Api
 from mirror.api.transport.deployment import deployment_of
+from mirror.errors import HomeBusy
 from mirror.layout import Home
 from mirror.offline.adding import OfflineRuns
+from mirror.offline.wanted import Wanted
 from mirror.outbox import Outbox
 from mirror.sandbox import Sandbox
 from tests.gateway.served import Served, environment, served
 from tests.mirroring import ENTITY, PROJECT, Mirror, lake_of
 from tests.replaying import Sender
+from tests.system.service import wait_for
 
 TRAIN = """
 import sys, wandb
@@ -162,19 +167,143 @@ def test_a_request_that_is_sent_again_adds_nothing(trained: Trained) -> None:
     assert httpx.post(stream, content=b"[", **ask).status_code == 400
 
 
+def begins(trained: Trained, run_id: str) -> None:
+    document = """mutation B($input: UpsertBucketInput!) { upsertBucket(input: $input) { bucket { id } inserted } }"""
+    given = {"entityName": ENTITY, "modelName": PROJECT, "name": run_id, "host": "here", "config": "{}"}
+    body = {"query": document, "variables": {"input": given}}
+    answer = httpx.post(f"{trained.gateway.url}/graphql", json=body, auth=("api", trained.gateway.key), timeout=60)
+    assert "errors" not in answer.json()
+
+
+def logs(trained: Trained, run_id: str, *steps: int, ends: bool = False) -> None:
+    lines = [json.dumps({"_step": step, "_timestamp": 1_790_000_000.0 + step, "x": step}) for step in steps]
+    body: dict[str, Any] = {"files": {"wandb-history.jsonl": {"offset": steps[0], "content": lines}}}
+    url = f"{trained.gateway.url}/files/{ENTITY}/{PROJECT}/{run_id}/file_stream"
+    for part in (body, {"complete": True, "exitcode": 0}) if ends else (body,):
+        answer = httpx.post(url, json=part, auth=("api", trained.gateway.key), timeout=60)
+        assert answer.status_code == 200, answer.text
+
+
+def take_and_forget(trained: Trained) -> None:
+    """What a daemon does again and again."""
+    home = trained.mirror.home
+
+    def is_done() -> bool:
+        with contextlib.suppress(HomeBusy), lake_of(home, deployment_of(trained.sandbox.url)) as lake:
+            runs = OfflineRuns(lake, Outbox(home))
+            for candidate in runs.candidates(Wanted(paths=(str(home.recordings),))):
+                runs.take(candidate)
+            runs.forget_delivered()
+            return True
+        return False
+
+    wait_for("the turn at the lake", is_done)
+
+
+def replayed(trained: Trained) -> Any:
+    reports: list[Any] = []
+
+    def is_done() -> bool:
+        with contextlib.suppress(HomeBusy):
+            reports.append(trained.sender.later(hours=1).replay())
+        return bool(reports)
+
+    wait_for("the turn at the lake", is_done)
+    return reports[0]
+
+
+def upstream(trained: Trained, run_id: str) -> list[int]:
+    return [row["x"] for row in trained.sandbox.state.run(ENTITY, PROJECT, run_id).history]
+
+
+def test_a_process_that_was_silent_for_long_goes_on(trained: Trained) -> None:
+    begins(trained, "silent")
+    logs(trained, "silent", 0, 1)
+    for log in trained.mirror.home.recordings.glob("*/run.wandb"):
+        os.utime(log, (time.time() - 3600,) * 2)
+    take_and_forget(trained)
+    assert replayed(trained).buried == 0
+    assert trained.sandbox.state.run(ENTITY, PROJECT, "silent").state == "failed"
+    take_and_forget(trained)
+    logs(trained, "silent", 2, 3, ends=True)
+    take_and_forget(trained)
+    replayed(trained)
+    run = trained.sandbox.state.run(ENTITY, PROJECT, "silent")
+    assert (run.state, upstream(trained, "silent")) == ("finished", [0, 1, 2, 3])
+
+
+def test_each_session_of_a_run_is_recorded_whichever_were_delivered(trained: Trained) -> None:
+    begins(trained, "sessions")
+    logs(trained, "sessions", 0, 1, ends=True)
+    take_and_forget(trained)
+    assert replayed(trained).buried == 0
+    for first in (2, 4):
+        begins(trained, "sessions")
+        logs(trained, "sessions", first, first + 1, ends=True)
+        take_and_forget(trained)
+    replayed(trained)
+    assert upstream(trained, "sessions") == list(range(6))
+
+
+def test_a_process_that_goes_on_is_told_all_that_was_recorded(trained: Trained) -> None:
+    begins(trained, "resumed")
+    logs(trained, "resumed", 0, 1)
+    wait_for("its rows", lambda: told(trained, "resumed") == 2)
+    home = trained.mirror.home
+
+    def is_recorded() -> bool:  # while another process writes the lake
+        with contextlib.suppress(HomeBusy), lake_of(home, deployment_of(trained.sandbox.url)):
+            logs(trained, "resumed", 2, 3, 4)
+            assert told(trained, "resumed") is None
+            return True
+        return False
+
+    wait_for("the turn at the lake", is_recorded)
+    wait_for("an answer", lambda: told(trained, "resumed") == 5)
+    logs(trained, "resumed", 5, 6, ends=True)
+    take_and_forget(trained)
+    replayed(trained)
+    assert upstream(trained, "resumed") == list(range(7))
+
+
+def told(trained: Trained, run_id: str) -> int | None:
+    """What a process is told that goes on with a run: how many rows it has; None: it is to ask again."""
+    document = """query RunResumeStatus($project: String, $entity: String, $name: String!) {
+        model(name: $project, entityName: $entity) { bucket(name: $name, missingOk: true) { historyLineCount } } }"""
+    body = {"query": document, "variables": {"project": PROJECT, "entity": ENTITY, "name": run_id}}
+    answer = httpx.post(f"{trained.gateway.url}/graphql", json=body, auth=("api", trained.gateway.key), timeout=60)
+    if answer.status_code == 503:
+        return None
+    return int(answer.json()["data"]["model"]["bucket"]["historyLineCount"])
+
+
 def test_a_home_that_was_never_pulled_into_is_one_to_train_against(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     env = environment(home) | {"PYTHONWARNINGS": "ignore", "WANDB_DIR": str(tmp_path), "WANDB_ERROR_REPORTING": "false"}
     mirror = [sys.executable, "-m", "mirror.cli"]
     init = ["init", "--no-check", "--source", "team/proj", "--base-url", "http://127.0.0.1:9"]
     subprocess.run([*mirror, *init], env=env, check=True, capture_output=True)
-    program = "import wandb\nwith wandb.init(project='proj', id='alone') as run: run.log({'x': 1})"
+    program = """
+import sys, wandb
+with wandb.init(project='proj', id='alone') as run:
+    run.log({'x': 1, 'table': wandb.Table(columns=['a'], data=[[1]])})
+    artifact = wandb.Artifact('data', type='dataset')
+    with artifact.new_file('a.txt') as file:
+        file.write('hello')
+    run.log_artifact(artifact).wait()
+    run.use_artifact('data:latest')
+read = wandb.Api().run('team/proj/alone')
+sys.stdout.write(f"READ {sorted(file.name for file in read.files())[-1]}")
+"""
     done = subprocess.run(
         [*mirror, "exec", "--", sys.executable, "-c", program], env=env, cwd=tmp_path, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert Api(home=home.root).run("team/proj/alone").state == "finished"
+    assert "READ wandb-summary.json" in done.stdout
+    alone = Api(home=home.root).run("team/proj/alone")
+    assert alone.state == "finished"
+    assert "data:v0" in [one.name for one in alone.logged_artifacts()]
 
 
 def test_what_is_upstream_is_kept_once(trained: Trained) -> None:

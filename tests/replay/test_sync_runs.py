@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from mirror.layout import Home
+from mirror.records.addresses import RunPath
 from mirror.records.operations import Change, Edit
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.mirroring import ENTITY, PROJECT, Mirror
@@ -97,6 +99,85 @@ def test_a_run_that_broke_off_counts_as_failed(sandbox: Sandbox, sender: Sender,
     assert row.ended
     assert sender.replay().applied == 1
     assert sandbox.state.run(ENTITY, PROJECT, "r1").state == "failed"
+
+
+def test_texts_that_the_script_changes_follow_and_those_that_others_changed_stay(
+    sandbox: Sandbox, sender: Sender, tmp_path: Path
+) -> None:
+    training = Training(tmp_path, display_name="first", job_type="j")
+    training.log(2)
+    now = dt.datetime.now(dt.UTC)
+    sender = dataclasses.replace(sender, now=lambda: now)
+    add(sender, tmp_path)
+    sender.replay()
+    sandbox.state.run(ENTITY, PROJECT, "r1").display_name = "theirs"
+    training.describe(display_name="later", notes="new", job_type="k")
+    training.finish()
+    add(sender, tmp_path)
+    assert sender.later(seconds=20).replay().applied == 1
+    run = sandbox.state.run(ENTITY, PROJECT, "r1")
+    assert (run.display_name, run.notes, run.job_type) == ("theirs", "new", "k")
+
+
+def test_a_run_that_grows_overwrites_nothing_that_others_changed_meanwhile(
+    sandbox: Sandbox, sender: Sender, tmp_path: Path
+) -> None:
+    training = Training(tmp_path, tags=("a",))
+    training.log(2)
+    now = dt.datetime.now(dt.UTC)
+    sender = dataclasses.replace(sender, now=lambda: now)
+    add(sender, tmp_path)
+    sender.replay()
+    run = sandbox.state.run(ENTITY, PROJECT, "r1")
+    run.tags = ["b"]
+    run.config_text = json.dumps(json.loads(run.config_text or "") | {"lr": {"value": 0.5}})
+    training.configure(new="7", model='{"depth":3}')
+    training.finish()
+    add(sender, tmp_path)
+    assert sender.later(seconds=20).replay().applied == 1
+    config = json.loads(sandbox.state.run(ENTITY, PROJECT, "r1").config_text or "")
+    assert {key: config[key]["value"] for key in ("lr", "new", "model")} == {"lr": 0.5, "new": 7, "model": {"depth": 3}}
+    assert sandbox.state.run(ENTITY, PROJECT, "r1").tags == ["b"]
+
+
+def test_a_run_that_was_deleted_upstream_while_it_grew_is_a_conflict(
+    sandbox: Sandbox, sender: Sender, tmp_path: Path
+) -> None:
+    training = Training(tmp_path)
+    training.log(2)
+    now = dt.datetime.now(dt.UTC)
+    sender = dataclasses.replace(sender, now=lambda: now)
+    add(sender, tmp_path)
+    sender.replay()
+    sandbox.state.delete_run(ENTITY, PROJECT, "r1")
+    training.finish()
+    add(sender, tmp_path)
+    assert sender.later(seconds=20).replay().held == 1
+    (placed,) = sender.outbox.of_run(RunPath(ENTITY, PROJECT, "r1"))
+    sender.outbox.resolve(placed.entry, "ours")
+    assert sender.later(seconds=40).replay().applied == 1
+    assert steps_upstream(sandbox) == [0, 1]
+
+
+def test_a_version_whose_bytes_are_lost_costs_neither_the_run_nor_the_others(
+    sandbox: Sandbox, sender: Sender, tmp_path: Path
+) -> None:
+    training = Training(tmp_path)
+    training.log(2)
+    for name in ("changed", "gone", "whole"):
+        training.log_artifact(name, {f"{name}.bin": b"0123"})
+    training.finish()
+    (training.folder / "staging" / "changed.bin").write_bytes(b"3210")
+    (training.folder / "staging" / "gone.bin").unlink()
+    add(sender, tmp_path)
+    assert sender.replay().buried == 1
+    (placed,) = sender.outbox.of_run(RunPath(ENTITY, PROJECT, "r1"))
+    assert "changed.bin has changed since it was logged" in (placed.entry.reason or "")
+    assert "gone.bin" in (placed.entry.reason or "")
+    run = sandbox.state.run(ENTITY, PROJECT, "r1")
+    assert (run.state, steps_upstream(sandbox)) == ("finished", [0, 1])
+    collections = sandbox.state.project(ENTITY, PROJECT).collections
+    assert [name for name in collections if collections[name].versions] == ["whole"]
 
 
 def test_two_machines_deliver_the_same_log_with_one_effect(sandbox: Sandbox, sender: Sender, tmp_path: Path) -> None:

@@ -48,6 +48,19 @@ class Training:
         self._config(run.config, lr="0.1", model='{"depth":2}')
         self.write(record)
 
+    def describe(self, **names: str) -> None:
+        """Texts that the script changes while it trains."""
+        record = Record()
+        for name, value in names.items():
+            setattr(record.run, name, value)
+        self.write(record)
+
+    def configure(self, **values: str) -> None:
+        """Keys of the config that the script sets while it trains, as JSON."""
+        record = Record()
+        self._config(record.config, **values)
+        self.write(record)
+
     def log(self, count: int, *, step: int | None = None) -> None:
         """So many rows."""
         self._steps = self._steps if step is None else step

@@ -25,6 +25,7 @@ from mirror.wandb_protocol.wire import typed_id
 
 FEW = 1000  # files of a run that are read together
 QUEUED_FILE = "QueuedFile"
+LOCAL_FILE = "LocalFile"  # of a run that no server has yet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +126,7 @@ def _node(run: RunNode, name: str, row: RunFile | None, queued: Pending | None) 
     assert row is not None  # rows of files stay
     return FileNode(
         context=ctx,
-        id=file_id,
+        id=file_id or typed_id(LOCAL_FILE, f"{run.path}/{row.name}"),
         name=row.name,
         size=row.size,
         md5=row.md5,

@@ -84,6 +84,7 @@ class ProjectNode:
         return row
 
 
+NO_NUMBER = "0"  # of a project that no server has yet, as far as is known here
 _FIELDS = named_fields(
     {
         "name": lambda node: node.name,
@@ -218,7 +219,7 @@ def _id(project: ProjectNode, _info: Info) -> Any:
 def _internal_id(project: ProjectNode, _info: Info) -> Any:
     """The server's; of a project of which nothing is known no number at all, though the schema wants one."""
     row = project.listed
-    return (row and row.internal_id) or project.number or "0"
+    return (row and row.internal_id) or project.number or NO_NUMBER
 
 
 def _created_at(project: ProjectNode, _info: Info) -> Any:

@@ -12,6 +12,7 @@ from mirror.gateway.listings import Listing, listing_of
 from mirror.gateway.resolvers.projects import ProjectNode
 from mirror.gateway.run_rows import rows_of_page
 from mirror.gateway.runs import RunBatch, RunNode
+from mirror.records.addresses import RunPath
 from mirror.store.read.projects import held_and_upstream
 from mirror.store.read.runs import DocumentName
 from mirror.texts.typed_paths import in_shell
@@ -121,6 +122,9 @@ def _run(project: ProjectNode, info: Info, name: str, desc: str | None = None) -
 
 
 def _bucket(project: ProjectNode, info: Info, name: str, missingOk: bool = False) -> RunNode | None:
+    if missingOk:  # which is asked by a process that is about to train
+        project.context.trainings.bring_up(RunPath(*project.path, name))
+        project.context.renew()
     try:
         return _run(project, info, name)
     except RunNotFoundError:

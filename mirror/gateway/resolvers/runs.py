@@ -6,7 +6,8 @@ from typing import Any
 
 from mirror.errors import NotMirrored
 from mirror.gateway.mutations import storage_id_of
-from mirror.gateway.resolvers.projects import ProjectNode
+from mirror.gateway.resolvers.projects import NO_NUMBER, ProjectNode
+from mirror.gateway.resolvers.viewer import NOBODY
 from mirror.gateway.runs import RunNode, parsed
 from mirror.records.operations import Stop
 from mirror.server_facts import read_viewer
@@ -33,17 +34,21 @@ def _project(run: RunNode, _info: Info) -> ProjectNode:
 
 
 def _project_id(run: RunNode, _info: Info) -> str:
-    number = run.held.project_internal_id or _project(run, _info).row.internal_id
-    if number is None:
+    project = _project(run, _info)
+    listed = project.listed
+    number = run.held.project_internal_id or (listed and listed.internal_id) or project.number
+    if number is None and run.held.storage_id:
         raise NotMirrored(f"the project's number of {run.path} is not known here", hint="the next pull asks the server")
-    return number
+    return number or NO_NUMBER
 
 
 def _user(run: RunNode, _info: Info) -> dict[str, Any] | None:
     if run.light.user is not None:
         return {"name": run.light.user_name, "username": run.light.user}
-    viewer = None if run.held.storage_id else read_viewer(run.batch.context.mirror.home)
-    return None if viewer is None else {"name": viewer.username, "username": viewer.username}  # who made it here
+    if run.held.storage_id:
+        return None
+    viewer = read_viewer(run.batch.context.mirror.home) or NOBODY
+    return {"name": viewer.username, "username": viewer.username}  # who made it here
 
 
 def _document(name: DocumentName) -> Resolver:

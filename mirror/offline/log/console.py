@@ -43,12 +43,10 @@ class Console:
             self._next("", at).text = line[:LONGEST]
 
     def put(self, number: int, text: str, at: dt.datetime, level: str) -> None:
-        """Take a whole line by its number; one that was there is written over."""
-        while number > self.count:
-            self._next("", at)
-        line = self._next(level, at) if number == self.count else _Line(number, level, at)
+        """Take a whole line by its number; one that was there is written over, and those that are skipped stay out."""
+        line = self._changed[number] = _Line(number, level, at)
         line.text = text[:LONGEST]
-        self._changed[number] = line
+        self.count = max(self.count, number + 1)
 
     def drain(self) -> tuple[ConsoleLine, ...]:
         """The lines that are new or changed since the last call, by number."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,8 @@ from mirror.texts.values import parse_lenient
 
 STEP = "_step"
 _STDERR = 0
+_ABSENT: Any = "\0absent"  # no config has it
+_EARLIER = 100  # values of a key of the config that are remembered
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -65,7 +68,9 @@ class RunLog:
     ) -> None:
         self.names: LogNames | None = None
         self.texts: dict[str, str] = {}  # display_name, notes, group, job_type, sweep, host, program, commit, remote
+        self.earlier_texts: dict[str, set[str]] = {}  # of those that changed since the run began, what they were before
         self.tags: tuple[str, ...] = ()
+        self.has_new_tags = False  # they changed since the run began
         self.branch_point: tuple[str, float, str] | None = None  # run, value, metric: of a fork or a rewind
         self.config: Tree = {}
         self.summary: Tree = {}
@@ -84,6 +89,7 @@ class RunLog:
         self.last_step = -1
         self.unreadable = 0  # records that are no messages of W&B's
         self.keys = HistoryKeys()
+        self._earlier_config: dict[str, deque[Any]] = {}  # what keys that changed were before, the latest of it
         self._place, self._counts = place, counts
         self._first_step: int | None = None
         self._started_ns: int | None = None
@@ -129,6 +135,16 @@ class RunLog:
             return None
         return json.dumps({key: at for key, at in parse_lenient(self.events[-1]).items() if key.startswith("system.")})
 
+    def was_in_config(self, key: str, enveloped: Any) -> bool:
+        """Whether a key of the config had this value before the script changed it; what is W&B's own counts as ours.
+
+        Args:
+            key: at the top of the config.
+            enveloped: the value with W&B's envelope; None: it was not there.
+        """
+        value = enveloped.get("value") if isinstance(enveloped, dict) else _ABSENT
+        return key == "_wandb" or any(value == before for before in self._earlier_config.get(key, ()))
+
     def _take_run(self, run: Any) -> None:
         self._take_config(run.config)
         self._take_summary(run.summary)
@@ -136,8 +152,15 @@ class RunLog:
             "display_name": run.display_name, "notes": run.notes, "group": run.run_group, "job_type": run.job_type,
             "sweep": run.sweep_id, "host": run.host, "commit": run.git.commit, "remote": run.git.remote_url,
         }  # fmt: skip
-        self.texts |= {name: text for name, text in told.items() if text}
-        self.tags = tuple(run.tags) or self.tags
+        for name, text in told.items():
+            before = self.texts.get(name, "")
+            if text and text != before:
+                self.texts[name] = text
+                if self.names is not None:
+                    self.earlier_texts.setdefault(name, set()).add(before)
+        if run.tags and tuple(run.tags) != self.tags:
+            self.has_new_tags = self.names is not None
+            self.tags = tuple(run.tags)
         self.telemetry.MergeFrom(run.telemetry)
         if self.names is not None:
             return
@@ -153,10 +176,17 @@ class RunLog:
     def _take_config(self, changes: Any) -> None:
         for item in changes.update:
             if path := path_of(item):
+                self._note_earlier(path[0])
                 put_within(self.config, path, parse_lenient(item.value_json))
         for item in changes.remove:
             if path := path_of(item):
                 remove(self.config, path)
+
+    def _note_earlier(self, key: str) -> None:
+        """Remember what a key of the config is before it changes."""
+        held = self.config.get(key)
+        before = _ABSENT if held is None else parse_lenient(held if isinstance(held, str) else spell(held))
+        self._earlier_config.setdefault(key, deque(maxlen=_EARLIER)).append(before)
 
     def _take_summary(self, changes: Any) -> None:
         for item in changes.update:

@@ -36,7 +36,7 @@ from mirror.replay.decide import Seen
 from mirror.replay.look import listed_row
 from mirror.replay.sync.lines import EVENTS, HISTORY, LineSender
 from mirror.replay.sync.place import Place, place_of_events, place_of_rows
-from mirror.replay.sync.versions import declare_used, deliver_versions
+from mirror.replay.sync.versions import deliver_versions
 from mirror.store.read.files import files_from_here
 from mirror.store.read.offline import offline_logs, rows_held
 from mirror.store.read.runs import Documents, LightRun, read_run
@@ -58,7 +58,16 @@ class NotShown(Exception):
 
 
 class GoesOn(Exception):
-    """All that there is was delivered, and more will come."""
+    """All that there is was delivered, and more will come.
+
+    Args:
+        words: what was done.
+        remains: what is still to be done.
+    """
+
+    def __init__(self, words: str, remains: SyncRun) -> None:
+        super().__init__(words)
+        self.remains = remains
 
 
 class Synced(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,24 +116,35 @@ class RunDelivery:
             GoesOn: the run goes on, and all that there is was delivered.
             MirrorError: of the network or the server, to be tried again; RefusedByServer, Forbidden: it says no.
         """
+        if seen.run is None and operation.is_begun and self._entry.resolved != "ours":
+            raise Clash("the run was deleted upstream after a part of it was delivered; `ours` makes it once more")
         here = await self._stored(self._read, operation.log)
         status = _EMPTY if seen.run is None else await self._context.client.stream_status(*self._path)
         place = await self._place(here, status, seen)
-        run = await self._upserted(here, seen.run if isinstance(seen.run, RunRecord) else None)
+        before = seen.run if isinstance(seen.run, RunRecord) else None
+        run = await self._upserted(here, before, is_begun=operation.is_begun)
         log, sent_rows = await self._send_lines(here, place, status)
+        if before is not None:
+            changed = _changed_texts(log, before)
+            if operation.is_begun:
+                changed |= _changed_config(log, here, before)
+            if changed:
+                await self._context.client.upsert_run(*self._path, changed)
         files = await self._upload(here.files, is_new=seen.run is None)
-        versions = await deliver_versions(self._context, self._path, log.artifacts)
-        await declare_used(self._context, self._path, log.used_artifacts)
+        versions = await deliver_versions(self._context, self._path, log.artifacts, log.used_artifacts)
         await self._send_end(here, log)
         expected = place.base + here.row.rows
         await self._confirm(log, expected, files)
         if not here.row.ended:
-            raise GoesOn(f"{here.row.rows} rows are upstream, and the run goes on")
+            remains = msgspec.structs.replace(operation, is_begun=True)
+            raise GoesOn(f"{here.row.rows} rows are upstream, and the run goes on", remains)
         after = await self._ended(run)
+        if versions.refused:
+            raise RefusedByServer(f"all but this is upstream: {'; '.join(versions.refused)}")
         row = msgspec.structs.replace(here.row, delivered_at=self._context.now())
         return Synced(
-            run=after if here.is_last else None, row=row, files=tuple(files), versions=tuple(versions),
-            sent={"rows": sent_rows, "files": [file.name for file in files], "versions": len(versions)},
+            run=after if here.is_last else None, row=row, files=tuple(files), versions=versions.named,
+            sent={"rows": sent_rows, "files": [file.name for file in files], "versions": len(versions.named)},
         )  # fmt: skip
 
     def _read(self, log: str) -> _Here:
@@ -164,19 +184,18 @@ class RunDelivery:
             return place_of_rows(_rows(reading), status.history_lines, status.last_row, here.before, last_step)
 
         place = await anyio.to_thread.run_sync(find)
-        if place.clash is not None and self._entry.resolved == "ours":
-            return Place(base=status.history_lines or 0)
         if place.clash is not None:
-            raise Clash(place.clash)
+            ours = "; rows are never replaced, so only `theirs` settles it" if self._entry.resolved == "ours" else ""
+            raise Clash(place.clash + ours)
         return place
 
-    async def _upserted(self, here: _Here, seen: RunRecord | None) -> RunRecord:
-        """Make the run, or bring its config up to what the log says.
+    async def _upserted(self, here: _Here, seen: RunRecord | None, *, is_begun: bool) -> RunRecord:
+        """Make the run, or, the first time, bring its config up to what the log says.
 
         Raises:
             NotShown: the server does not show it.
         """
-        fields = _fields_of_new(here) if seen is None else _fields_of_old(here, seen)
+        fields = _fields_of_new(here) if seen is None else {} if is_begun else _fields_of_old(here, seen)
         if seen is not None and not fields:
             return seen
         if seen is None:
@@ -330,6 +349,33 @@ def _fields_of_new(here: _Here) -> dict[str, Any]:
         "sweep": light.sweep, "commit": light.commit, "tags": light.tags, "config": here.documents.config,
     }  # fmt: skip
     return {name: value for name, value in told.items() if value}
+
+
+# Fields of `UpsertBucketInput` that a script may change while it trains.
+_TEXTS = {"displayName": "display_name", "notes": "notes", "groupName": "group", "jobType": "job_type"}
+
+
+def _changed_config(log: RunLog, here: _Here, seen: RunRecord) -> dict[str, Any]:
+    """Tags and keys of the config that the script changed; what others changed upstream since stays."""
+    fields: dict[str, Any] = {}
+    ours, theirs = parse_lenient(here.documents.config), parse_lenient(seen.config_text)
+    if isinstance(ours, dict) and isinstance(theirs, dict | None) and seen.tells("config_text"):
+        theirs = theirs or {}
+        changed = {key: at for key, at in ours.items() if log.was_in_config(key, theirs.get(key))}
+        if theirs | changed != theirs:
+            fields["config"] = json.dumps(theirs | changed)
+    if log.has_new_tags and (missing := [tag for tag in log.tags if tag not in seen.tags]):
+        fields["tags"] = [*seen.tags, *missing]
+    return fields
+
+
+def _changed_texts(log: RunLog, seen: RunRecord) -> dict[str, Any]:
+    """Texts that the script changed after an earlier delivery; one that somebody changed upstream stays."""
+    return {
+        field: log.texts[name]
+        for field, name in _TEXTS.items()
+        if seen.tells(name) and (getattr(seen, name) or "") in log.earlier_texts.get(name, ())
+    }
 
 
 def _fields_of_old(here: _Here, seen: RunRecord) -> dict[str, Any]:

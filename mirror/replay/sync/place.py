@@ -60,7 +60,7 @@ def place_of_rows(
         return Place(clash=f"the server's last row is of step {step:g}, and the log has another one there")
     if number < 0:
         return Place(base=count)
-    return Place(clash=f"the server has rows up to step {step}, more than the log")
+    return Place(clash=f"the server has rows up to step {step:g}, more than the log")
 
 
 def place_of_events(events: list[str], count: int | None, last_event: str | None) -> Place:

@@ -12,7 +12,7 @@ import anyio.to_thread
 import msgspec
 
 from mirror.api.questions.syncing import VersionFile
-from mirror.errors import RefusedByServer, UrlExpired
+from mirror.errors import NotFound, RefusedByServer, UrlExpired
 from mirror.offline.logged_artifacts import is_local, local_id
 from mirror.records.addresses import RunPath
 from mirror.records.artifacts import COMMITTED, MANIFEST_MD5, parse_manifest
@@ -28,44 +28,52 @@ _FILES_AT_ONCE = 100  # addresses that are asked for together
 _UPLOADS_AT_ONCE = 4  # uploads of a version side by side
 
 
-async def deliver_versions(context: DeliveryContext, path: RunPath, artifacts: Sequence[Any]) -> list[tuple[str, str]]:
+class Versions(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the versions of a log."""
+
+    named: tuple[
+        tuple[str, str], ...
+    ]  # of each that was local and is upstream, the id that it had here, and the server's
+    refused: tuple[str, ...]  # why others are not
+
+
+async def deliver_versions(
+    context: DeliveryContext, path: RunPath, artifacts: Sequence[Any], used: Sequence[Any]
+) -> Versions:
     """Bring the versions of a log upstream that are not there yet.
 
     Args:
         context: of the replay.
         path: of the run that logged them.
         artifacts: `Artifact` messages of its log, in order.
-
-    Returns:
-        Of each that was local the id that it had here, and the server's.
+        used: those of the versions that the run used as its inputs.
 
     Raises:
         MirrorError: of the network or the server; what was done is found done the next time.
     """
     named: list[tuple[str, str]] = []
+    refused: list[str] = []
     held = await anyio.to_thread.run_sync(
         read_versions, context.lake, [local_id(one) for one in artifacts], limiter=context.storing
     )
     for artifact in artifacts:
         version = held.get(local_id(artifact))
         if version is not None:
-            named.append((version.artifact_id, await _one(context, path, artifact, version)))
-    return named
-
-
-async def declare_used(context: DeliveryContext, path: RunPath, used: Sequence[Any]) -> None:
-    """Declare the versions that a run used as its inputs; to do it again changes nothing.
-
-    Raises:
-        MirrorError: of the network or the server.
-    """
+            try:
+                named.append((version.artifact_id, await _one(context, path, artifact, version)))
+            except RefusedByServer as error:  # which costs neither the others nor the run
+                refused.append(error.message)
     for one in used:
         if one.id and not is_local(one.id):
             fields = {
                 "entityName": path.entity, "projectName": path.project, "runName": path.run_id, "artifactID": one.id,
                 "usedAs": one.name or None,
             }  # fmt: skip
-            await context.client.use_artifact(fields)
+            try:
+                await context.client.use_artifact(fields)
+            except (RefusedByServer, NotFound) as error:
+                refused.append(f"{one.name or one.id} could not be declared as used: {error.message}")
+    return Versions(named=tuple(named), refused=tuple(refused))
 
 
 def with_upstream_id(lake: Queryable, entry: Entry) -> Entry:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import hashlib
 import mimetypes
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -42,8 +44,21 @@ def take_in(objects: Objects, source: str | os.PathLike[str]) -> TakenIn:
         OSError: the source cannot be read.
         HomeUnusable: the disk is full or failing; nothing was kept.
     """
-    with Path(source).open("rb") as file:
+    with open_regular(source) as file:
         return take_in_open(objects, file, Path(source).name)
+
+
+def open_regular(source: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file to be read; a pipe or a device, which may never end, is refused.
+
+    Raises:
+        OSError: it is none, or cannot be read.
+    """
+    descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", os.fspath(source))
+    return os.fdopen(descriptor, "rb")
 
 
 def take_in_open(
