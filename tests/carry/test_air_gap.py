@@ -23,6 +23,7 @@ from mirror.sandbox import Sandbox
 from tests.cli.conftest import Cli
 from tests.offline.added import held
 from tests.offline.conftest import Trained, trained  # noqa: F401 -- a fixture
+from tests.replay.trainings import Training
 from tests.system.service import serving
 
 
@@ -136,6 +137,22 @@ def test_what_is_imported_is_delivered_once_also_when_both_homes_deliver(gap: Ga
     told = outside("outbox", "import", str(gap.archive), code=0)
     assert told.out.splitlines() == ["0 operations queued, 0 waited here already, 6 delivered or given up before"]
     assert queued(outside) == []
+
+
+def test_an_import_opens_no_file_that_a_log_names_on_its_own_machine(gap: Gap, outside: Cli, tmp_path: Path) -> None:
+    training = Training(tmp_path / "training", "stick")
+    training.log_artifact("stick", {"a.bin": b"0123"})
+    training.finish()
+    staged = training.folder / "staging" / "a.bin"
+    staged.unlink()
+    (tmp_path / "inside").mkdir()
+    inside = Cli(folder=tmp_path / "inside").at(gap.sandbox).configure("team/proj")
+    inside("add", str(tmp_path / "training"), code=0)
+    inside("outbox", "export", str(tmp_path / "stick.zip"), code=0)
+    staged.write_bytes(b"0123")
+    outside("outbox", "import", str(tmp_path / "stick.zip"), code=0)
+    query = "SELECT path, status FROM lake.artifact_files"
+    assert outside("sql", query, "--json", code=0).json == [{"path": "a.bin", "status": "failed"}]
 
 
 def test_a_torn_or_altered_file_is_refused_whole(gap: Gap, outside: Cli) -> None:

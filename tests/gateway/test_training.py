@@ -146,11 +146,8 @@ def test_a_stop_reaches_the_process(trained: Trained, tmp_path: Path) -> None:
 
 def test_a_request_that_is_sent_again_adds_nothing(trained: Trained) -> None:
     ask: dict[str, Any] = {"auth": ("api", trained.gateway.key)}
-    document = """mutation B($input: UpsertBucketInput!) { upsertBucket(input: $input) { bucket { id } inserted } }"""
-    given = {"entityName": ENTITY, "modelName": PROJECT, "name": "again", "host": "here", "config": "{}"}
     for _ in range(2):
-        body = {"query": document, "variables": {"input": given}}
-        assert "errors" not in httpx.post(f"{trained.gateway.url}/graphql", json=body, **ask, timeout=60).json()
+        begins(trained, "again")
     stream = f"{trained.gateway.url}/files/{ENTITY}/{PROJECT}/again/file_stream"
     lines = [json.dumps({"_step": step, "x": step}) for step in range(3)]
     end = {"complete": True, "exitcode": 0}
@@ -165,6 +162,28 @@ def test_a_request_that_is_sent_again_adds_nothing(trained: Trained) -> None:
     ]  # fmt: skip
     assert httpx.post(stream, json={"files": 7, "x": "y"}, **ask).status_code == 404
     assert httpx.post(stream, content=b"[", **ask).status_code == 400
+
+
+WRONG = [
+    {"output.log": {"offset": 2**62, "content": ["x"]}},
+    {"wandb-history.jsonl": {"offset": -5, "content": ['{"_step": 0}']}},
+    {"wandb-history.jsonl": {"offset": 1e300, "content": ['{"_step": 0}']}},
+    {"wandb-history.jsonl": {"offset": 0, "content": "abc"}},
+    {"wandb-history.jsonl": {"offset": 0, "content": ["7", '{"_step": 0}']}},
+]
+
+
+def test_lines_that_are_none_are_refused_and_harm_nothing(trained: Trained) -> None:
+    begins(trained, "wrong")
+    stream = f"{trained.gateway.url}/files/{ENTITY}/{PROJECT}/wrong/file_stream"
+    ask: dict[str, Any] = {"auth": ("api", trained.gateway.key), "timeout": 60}
+    for files in WRONG:
+        assert httpx.post(stream, json={"files": files}, **ask).status_code == 400, files
+    far = {"output.log": {"offset": 2**31 - 1, "content": ["far"]}}
+    assert httpx.post(stream, json={"files": far}, **ask).status_code == 200
+    logs(trained, "wrong", 0, 1, ends=True)
+    take_and_forget(trained)
+    assert [row["_step"] for row in Api(home=trained.mirror.home.root).run("team/proj/wrong").scan_history()] == [0, 1]
 
 
 def begins(trained: Trained, run_id: str) -> None:
