@@ -61,24 +61,10 @@ CLIENTS: tuple[Client, ...] = (
         "`migrate` with files, artifacts and system metrics",
     ),
     Client(
-        "`wandb sync` of an offline run",
-        ["wandb==0.31.0"],
-        [["python", "{here}/offline_run.py", ENTITY], ["sh", "-c", "wandb sync wandb/offline-run-* 2>&1"]],
-        "refused in one sentence: a new training run needs the server",
-        refused="cannot take a new training run",
-    ),
-    Client(
         "Lightning's `WandbLogger`",
         _LIGHTNING,
         [["python", "{here}/lightning_probe.py", PATH, "download"]],
         "`download_artifact`",
-    ),
-    Client(
-        "Lightning's `WandbLogger`, training",
-        _LIGHTNING,
-        [["python", "{here}/lightning_probe.py", PATH, "use"]],
-        "`use_artifact` refused in one sentence: it begins a training run",
-        refused="wandb-mirror cannot take a new training run",
     ),
     Client(
         "wandb-mcp-server 0.3",
@@ -105,6 +91,23 @@ CLIENTS: tuple[Client, ...] = (
         [["python", "{here}/workspaces_probe.py", PATH]],
         "refused in one sentence: workspaces and reports are not mirrored",
         refused="not mirrored, only the W&B server has them",
+    ),
+    # These two train: they are last, since they leave runs at the server.
+    Client(
+        "Lightning's `WandbLogger`, training",
+        _LIGHTNING,
+        [["python", "{here}/lightning_probe.py", PATH, "use"]],
+        "a run that logs metrics and uses an artifact with `use_artifact`",
+    ),
+    Client(
+        "`wandb sync` of an offline run",
+        ["wandb==0.31.0"],
+        [
+            ["python", "{here}/offline_run.py", ENTITY],
+            ["sh", "-c", "wandb sync wandb/offline-run-* 2>&1 | grep -o 'done'"],
+            ["python", "{here}/offline_run.py", ENTITY, "read"],
+        ],
+        "taken as a training is, and read back",
     ),
 )
 MORE = (("`wandb leet RUN` (of 0.31)", "by hand", "a run's charts, system metrics, console and summary"),)

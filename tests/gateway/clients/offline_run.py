@@ -1,9 +1,13 @@
-"""Makes an offline run, to be synced."""
+"""Makes an offline run, to be synced; or reads it back."""
 
 import sys
 
 import wandb
 
-run = wandb.init(mode="offline", project="clients", entity=sys.argv[1], dir=".")
-run.log({"loss": 1.0})
-run.finish()
+entity, reads = sys.argv[1], sys.argv[2:]
+if reads:
+    run = wandb.Api().run(f"{entity}/clients/synced")
+    print(run.state, run.config, run.summary["loss"], [row["loss"] for row in run.scan_history(keys=["loss"])])
+else:
+    with wandb.init(mode="offline", project="clients", entity=entity, id="synced", config={"lr": 1}, dir=".") as run:
+        run.log({"loss": 1.0})
