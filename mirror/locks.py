@@ -29,6 +29,7 @@ except ImportError:  # Windows
 
 
 LOOK_S = 0.1  # whoever asks who holds a lock holds it for a moment, and is waited for
+BRIEF_S = 10.0  # and so is who says that it holds it for one change
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +38,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     command: str
     since: str  # ISO 8601, UTC
+    brief: bool = False  # it gives it back within a moment
 
 
 class ProcessLock:
@@ -47,10 +49,11 @@ class ProcessLock:
         holder: the file that says who holds it.
         busy: what the other process is doing, for the message: `writing /home/…`.
         hint: what to do about it.
+        brief: whether it is held for one change; others wait for it.
     """
 
-    def __init__(self, lock: Path, holder: Path, *, busy: str, hint: str) -> None:
-        self._holder = holder
+    def __init__(self, lock: Path, holder: Path, *, busy: str, hint: str, brief: bool = False) -> None:
+        self._holder, self._brief = holder, brief
         self._busy = busy
         self._hint = hint
         self._lock = filelock.FileLock(lock, timeout=0, mode=0o600)
@@ -62,7 +65,7 @@ class ProcessLock:
             HomeBusy: another process has it; the message names the process.
         """
         try:
-            self._lock.acquire(timeout=LOOK_S, poll_interval=LOOK_S / 20)
+            self._acquire()
         except filelock.Timeout as error:
             raise HomeBusy(f"another process is {self._busy}{holder_words(self._holder)}", hint=self._hint) from error
         except OSError as error:
@@ -70,13 +73,23 @@ class ProcessLock:
         try:
             command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]])
             since = utc_now().isoformat(timespec="seconds")
-            write_replace(self._holder, msgspec.json.encode(Holder(pid=os.getpid(), command=command, since=since)))
+            holder = Holder(pid=os.getpid(), command=command, since=since, brief=self._brief)
+            write_replace(self._holder, msgspec.json.encode(holder))
         except BaseException as error:
             self._lock.release()
             if isinstance(error, OSError):
                 raise _unusable(self._holder, error) from error
             raise
         return self
+
+    def _acquire(self) -> None:
+        try:
+            self._lock.acquire(timeout=LOOK_S, poll_interval=LOOK_S / 20)
+        except filelock.Timeout:
+            who = _read(self._holder)
+            if who is None or not who.brief or self._brief:
+                raise
+            self._lock.acquire(timeout=BRIEF_S, poll_interval=LOOK_S / 20)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -210,8 +210,8 @@ class Trainings:
             HomeBusy: another process writes the lake.
             StoreError: the lake stays at its last commit.
         """
-        home = self._mirror.home
-        with self._taking, Lake(home, deployment=lake_deployment(self._mirror.reader) or "") as lake:
+        home, deployment = self._mirror.home, lake_deployment(self._mirror.reader) or ""
+        with self._taking, Lake(home, deployment=deployment, brief=True) as lake:
             if self._runs is None:
                 self._runs = OfflineRuns(lake, Outbox(home))
             self._runs.use(lake)

@@ -191,6 +191,26 @@ def test_two_machines_deliver_the_same_log_with_one_effect(sandbox: Sandbox, sen
     assert len(sandbox.state.project(ENTITY, PROJECT).collections["model"].versions) == 1
 
 
+def test_a_log_is_done_when_another_home_delivered_it_and_what_came_after_it(
+    sandbox: Sandbox, sender: Sender, tmp_path: Path
+) -> None:
+    first, second = Training(tmp_path / "a"), Training(tmp_path / "b", began=BEGAN + 1000)
+    first.log(10)
+    first.measure(2)
+    second.log(5)
+    second.configure(lr="0.7")
+    for training in (first, second):
+        training.finish()
+    other = dataclasses.replace(sender, home=Home(tmp_path / "other"))
+    add(sender, tmp_path / "a")
+    add(other, tmp_path / "a", tmp_path / "b")
+    other.replay()
+    assert sender.replay().applied == 1
+    run = sandbox.state.run(ENTITY, PROJECT, "r1")
+    assert (steps_upstream(sandbox), len(run.events)) == (list(range(15)), 2)
+    assert json.loads(run.config_text or "")["lr"]["value"] == 0.7
+
+
 def test_a_run_in_several_folders_is_one_run(sandbox: Sandbox, mirror: Mirror, sender: Sender, tmp_path: Path) -> None:
     for number in range(3):
         training = Training(tmp_path, began=BEGAN + 1000 * number)

@@ -12,7 +12,6 @@ Each step finds out by itself what an earlier attempt did, so that a delivery ma
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -34,8 +33,9 @@ from mirror.records.runs import ENDED_STATES, RunRecord
 from mirror.replay.context import DeliveryContext
 from mirror.replay.decide import Seen
 from mirror.replay.look import listed_row
+from mirror.replay.sync.fields import changed_config, changed_texts, fields_of_new, fields_of_old
 from mirror.replay.sync.lines import EVENTS, HISTORY, LineSender
-from mirror.replay.sync.place import Place, place_of_events, place_of_rows
+from mirror.replay.sync.place import Place, is_same, place_of_events, place_of_rows
 from mirror.replay.sync.versions import deliver_versions
 from mirror.store.read.files import files_from_here
 from mirror.store.read.offline import offline_logs, rows_held
@@ -122,19 +122,20 @@ class RunDelivery:
         status = _EMPTY if seen.run is None else await self._context.client.stream_status(*self._path)
         place = await self._place(here, status, seen)
         before = seen.run if isinstance(seen.run, RunRecord) else None
-        run = await self._upserted(here, before, is_begun=operation.is_begun)
+        run = before if place.is_past else None
+        run = run or await self._upserted(here, before, is_begun=operation.is_begun)
         log, sent_rows = await self._send_lines(here, place, status)
-        if before is not None:
-            changed = _changed_texts(log, before)
+        if before is not None and not place.is_past:
+            changed = changed_texts(log, before)
             if operation.is_begun:
-                changed |= _changed_config(log, here, before)
+                changed |= changed_config(log, here.documents, before)
             if changed:
                 await self._context.client.upsert_run(*self._path, changed)
         files = await self._upload(here.files, is_new=seen.run is None)
         versions = await deliver_versions(self._context, self._path, log.artifacts, log.used_artifacts)
-        await self._send_end(here, log)
-        expected = place.base + here.row.rows
-        await self._confirm(log, expected, files)
+        if not place.is_past:
+            await self._send_end(here, log)
+            await self._confirm(log, place.base + here.row.rows, files)
         if not here.row.ended:
             remains = msgspec.structs.replace(operation, is_begun=True)
             raise GoesOn(f"{here.row.rows} rows are upstream, and the run goes on", remains)
@@ -184,10 +185,22 @@ class RunDelivery:
             return place_of_rows(_rows(reading), status.history_lines, status.last_row, here.before, last_step)
 
         place = await anyio.to_thread.run_sync(find)
+        if place.beyond is not None and await self._is_past(place.beyond, status.history_lines, here):
+            rows = here.row.rows
+            return Place(base=(status.history_lines or rows) - rows, begin=rows, is_past=True)
         if place.clash is not None:
             ours = "; rows are never replaced, so only `theirs` settles it" if self._entry.resolved == "ours" else ""
             raise Clash(place.clash + ours)
         return place
+
+    async def _is_past(self, last: TailRow, count: int | None, here: _Here) -> bool:
+        """Whether the server has the log's last row, and went on from it: a later log was delivered by another home."""
+        if last.step is None or (count is not None and count < here.before + here.row.rows):
+            return False
+        rows = await self._context.client.history_rows(*self._path, last.step, last.step + 1)
+        return any(
+            is_same(theirs, parse_lenient(last.row)) for row in rows if isinstance(theirs := parse_lenient(row), dict)
+        )
 
     async def _upserted(self, here: _Here, seen: RunRecord | None, *, is_begun: bool) -> RunRecord:
         """Make the run, or, the first time, bring its config up to what the log says.
@@ -195,7 +208,10 @@ class RunDelivery:
         Raises:
             NotShown: the server does not show it.
         """
-        fields = _fields_of_new(here) if seen is None else {} if is_begun else _fields_of_old(here, seen)
+        if seen is None:
+            fields = fields_of_new(here.light, here.documents)
+        else:
+            fields = {} if is_begun else fields_of_old(here.light, here.documents, seen)
         if seen is not None and not fields:
             return seen
         if seen is None:
@@ -219,6 +235,8 @@ class RunDelivery:
             sent += len(rows)
             lines |= {line.number: line for line in batch.console}
         log = reading.log
+        if place.is_past:  # all of it came with the rows
+            return log, sent
         events = place_of_events(log.events, status.event_lines, status.last_event)
         await self._sender.rows(EVENTS, events.base + events.begin, log.events[events.begin :])
         known = max(0, (status.console_lines or 0) - here.row.console_lines - _MAY_CHANGE)
@@ -339,53 +357,3 @@ def _listed_now(listed: FileRow | None, file: FileRow) -> FileRow:
     if listed is None or listed.size != file.size or listed.md5 not in (None, file.md5):
         return file
     return msgspec.structs.replace(listed, object=file.object, status="held", md5=listed.md5 or file.md5)
-
-
-def _fields_of_new(here: _Here) -> dict[str, Any]:
-    """What a new run is made with, as fields of `UpsertBucketInput`."""
-    light = here.light
-    told = {
-        "displayName": light.display_name, "notes": light.notes, "groupName": light.group, "jobType": light.job_type,
-        "sweep": light.sweep, "commit": light.commit, "tags": light.tags, "config": here.documents.config,
-    }  # fmt: skip
-    return {name: value for name, value in told.items() if value}
-
-
-# Fields of `UpsertBucketInput` that a script may change while it trains.
-_TEXTS = {"displayName": "display_name", "notes": "notes", "groupName": "group", "jobType": "job_type"}
-
-
-def _changed_config(log: RunLog, here: _Here, seen: RunRecord) -> dict[str, Any]:
-    """Tags and keys of the config that the script changed; what others changed upstream since stays."""
-    fields: dict[str, Any] = {}
-    ours, theirs = parse_lenient(here.documents.config), parse_lenient(seen.config_text)
-    if isinstance(ours, dict) and isinstance(theirs, dict | None) and seen.tells("config_text"):
-        theirs = theirs or {}
-        changed = {key: at for key, at in ours.items() if log.was_in_config(key, theirs.get(key))}
-        if theirs | changed != theirs:
-            fields["config"] = json.dumps(theirs | changed)
-    if log.has_new_tags and (missing := [tag for tag in log.tags if tag not in seen.tags]):
-        fields["tags"] = [*seen.tags, *missing]
-    return fields
-
-
-def _changed_texts(log: RunLog, seen: RunRecord) -> dict[str, Any]:
-    """Texts that the script changed after an earlier delivery; one that somebody changed upstream stays."""
-    return {
-        field: log.texts[name]
-        for field, name in _TEXTS.items()
-        if seen.tells(name) and (getattr(seen, name) or "") in log.earlier_texts.get(name, ())
-    }
-
-
-def _fields_of_old(here: _Here, seen: RunRecord) -> dict[str, Any]:
-    """What a run that is there lacks of the log: keys of its config, and tags. What others wrote there stays."""
-    fields: dict[str, Any] = {}
-    ours, theirs = parse_lenient(here.documents.config), parse_lenient(seen.config_text)
-    if isinstance(ours, dict) and isinstance(theirs, dict | None) and seen.tells("config_text"):
-        merged = (theirs or {}) | ours
-        if merged != theirs:
-            fields["config"] = json.dumps(merged)
-    if missing := [tag for tag in here.light.tags if tag not in seen.tags]:
-        fields["tags"] = [*seen.tags, *missing]
-    return fields

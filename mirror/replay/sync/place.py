@@ -25,6 +25,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     base: int = 0  # lines that the server has before the first one of the log
     begin: int = 0  # the first line of the log that it lacks
     clash: str | None = None  # why the log does not fit to what the server has
+    beyond: TailRow | None = None  # a clash, unless the server has this last row of the log as well
+    is_past: bool = False  # the server has all of the log, and what came after it
 
 
 def place_of_rows(
@@ -49,18 +51,18 @@ def place_of_rows(
     if not isinstance(last, dict):  # counts alone: what came before the log, and how many of its own
         return Place(base=before, begin=count - before) if count >= before else Place(clash=_fewer(count, before))
     step = _number(last.get(STEP))
-    number = -1
+    number, row = -1, None
     for number, row in enumerate(rows):
         if step is None or row.step is None or row.step < step:
             continue
-        if row.step == step and _is_same(last, parse_lenient(row.row)):
+        if row.step == step and is_same(last, parse_lenient(row.row)):
             return _begun(count, number + 1)
         if row.step > step and number == 0:
             return Place(base=count) if count >= before else Place(clash=_fewer(count, before))
         return Place(clash=f"the server's last row is of step {step:g}, and the log has another one there")
     if number < 0:
         return Place(base=count)
-    return Place(clash=f"the server has rows up to step {step:g}, more than the log")
+    return Place(clash=f"the server has rows up to step {step:g}, more than the log", beyond=row)
 
 
 def place_of_events(events: list[str], count: int | None, last_event: str | None) -> Place:
@@ -68,7 +70,7 @@ def place_of_events(events: list[str], count: int | None, last_event: str | None
     last = parse_lenient(last_event)
     if isinstance(last, dict):
         for number in range(len(events) - 1, -1, -1):
-            if _is_same(last, parse_lenient(events[number])):
+            if is_same(last, parse_lenient(events[number])):
                 return Place(base=max(0, (count or 0) - number - 1), begin=number + 1)
     return Place(base=count or 0)
 
@@ -83,7 +85,8 @@ def _fewer(count: int, before: int) -> str:
     return f"the server counts {count} rows, fewer than the {before} that were there before the log"
 
 
-def _is_same(left: dict[str, Any], right: Any) -> bool:
+def is_same(left: dict[str, Any], right: Any) -> bool:
+    """Whether two rows of a step are one: they were logged at one time."""
     if not isinstance(right, dict):
         return False
     at, also = _number(left.get(TIME)), _number(right.get(TIME))

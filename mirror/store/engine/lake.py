@@ -64,6 +64,7 @@ class Lake:
         known_as: every id under which that server may have been recorded.
         app_url: the address of that server's pages, recorded for those who read offline.
         settings: memory and threads of the engine.
+        brief: whether it is opened for one change; other processes wait for that.
 
     Raises:
         HomeBusy: another process holds the lock; the message names it.
@@ -80,8 +81,9 @@ class Lake:
         known_as: frozenset[str] = frozenset(),
         app_url: str | None = None,
         settings: StoreSettings | None = None,
+        brief: bool = False,
     ) -> None:
-        self.home = home
+        self.home, self._brief = home, brief
         self._deployment = deployment
         self._known_as = known_as | {deployment}
         self._app_url = app_url
@@ -101,7 +103,7 @@ class Lake:
             opening.enter_context(store_errors(self.home))
             make_folder(self.home.root)
             check_can_hold_lake(self.home.root)
-            self._closing.enter_context(WriterLock(self.home))
+            self._closing.enter_context(WriterLock(self.home, brief=self._brief))
             opening.callback(self._closing.close)
             tighten(self.home)
             remove_stale_spills(self.home)

@@ -13,14 +13,16 @@ class WriterLock(ProcessLock):
 
     Args:
         home: whose lake.
+        brief: whether it is held for one change; others wait for it.
     """
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, *, brief: bool = False) -> None:
         super().__init__(
             home.writer_lock,
             home.writer_holder,
             busy=f"writing {home.root}",
             hint="wait until it is done, or stop that process; reading works meanwhile",
+            brief=brief,
         )
 
 
