@@ -22,6 +22,7 @@ import msgspec
 from mirror.durable import make_folder, sync_descriptor, sync_folder, write_replace, write_stream
 from mirror.layout import Home
 from mirror.offline.copies import identify
+from mirror.offline.log.console import GAP
 from mirror.offline.log.framing import Frame, framed, read_frames
 from mirror.offline.log.messages import Record
 from mirror.offline.log.run_log import RunLog
@@ -127,6 +128,8 @@ class Recording:
                 elif name == EVENTS:
                     records += map(_event, lines[max(0, self.begun.events + len(self._known.events) - offset) :])
                 elif name == CONSOLE:
+                    if offset > self.begun.console + self._known.console_lines + GAP:
+                        raise ValueError("a line is numbered far beyond the last one")
                     records += [_line(offset + at - self.begun.console, line) for at, line in enumerate(lines)]
                 elif name == SUMMARY and lines and isinstance(summary := parse_lenient(lines[-1]), dict):
                     records += self._document("summary", summary)

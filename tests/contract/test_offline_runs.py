@@ -62,7 +62,8 @@ def brought(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brought]:
     for name in (TRAININGS, ("crashed",), ("killed",)):
         subprocess.run(
             [sys.executable, "-m", "tests.contract.trainings", *name], cwd=folder, check=False, start_new_session=True,
-            env=_plain_environment() | {"PYTHONPATH": str(Path.cwd())}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=_plain_environment() | {"PYTHONPATH": str(Path.cwd())}, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )  # fmt: skip
     logs = sorted((folder / "wandb").glob("offline-run-*"))
     for log in (folder / "wandb").glob("offline-run-*-killed/*.wandb"):

@@ -166,6 +166,7 @@ def test_a_request_that_is_sent_again_adds_nothing(trained: Trained) -> None:
 
 WRONG = [
     {"output.log": {"offset": 2**62, "content": ["x"]}},
+    {"output.log": {"offset": 2**31 - 1, "content": ["x"]}},
     {"wandb-history.jsonl": {"offset": -5, "content": ['{"_step": 0}']}},
     {"wandb-history.jsonl": {"offset": 1e300, "content": ['{"_step": 0}']}},
     {"wandb-history.jsonl": {"offset": 0, "content": "abc"}},
@@ -179,7 +180,7 @@ def test_lines_that_are_none_are_refused_and_harm_nothing(trained: Trained) -> N
     ask: dict[str, Any] = {"auth": ("api", trained.gateway.key), "timeout": 60}
     for files in WRONG:
         assert httpx.post(stream, json={"files": files}, **ask).status_code == 400, files
-    far = {"output.log": {"offset": 2**31 - 1, "content": ["far"]}}
+    far = {"output.log": {"offset": 100_000, "content": ["far"]}}
     assert httpx.post(stream, json={"files": far}, **ask).status_code == 200
     logs(trained, "wrong", 0, 1, ends=True)
     take_and_forget(trained)

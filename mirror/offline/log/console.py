@@ -13,6 +13,7 @@ from functools import partial
 from mirror.records.console import ConsoleLine
 
 HEIGHT = 32  # lines that later output of a stream can still change
+GAP = 10_000_000  # lines that may be skipped; a number beyond is a mistake, or an attack
 LONGEST = 4096  # characters of a line; what is beyond is cut
 _CONTROLS = re.compile(r"\r|\n|\x1b\[[AB]")
 
@@ -44,6 +45,8 @@ class Console:
 
     def put(self, number: int, text: str, at: dt.datetime, level: str) -> None:
         """Take a whole line by its number; one that was there is written over, and those that are skipped stay out."""
+        if number > self.count + GAP:
+            return
         line = self._changed[number] = _Line(number, level, at)
         line.text = text[:LONGEST]
         self.count = max(self.count, number + 1)

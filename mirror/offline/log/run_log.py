@@ -119,6 +119,11 @@ class RunLog:
         return len(self._history)
 
     @property
+    def console_lines(self) -> int:
+        """The number behind the last line of the console."""
+        return self._console.count
+
+    @property
     def config_text(self) -> str:
         """The config as W&B's server has it."""
         return spell_config(self.config, self.metrics, self.telemetry, self.environment)
