@@ -120,10 +120,11 @@ def read_local(run: Any) -> dict[str, Any]:
 
 
 def comparable(run: dict[str, Any]) -> dict[str, Any]:
-    """Without the bytes of files that each program spells for itself."""
+    """Without the bytes of files that each program spells for itself; NaN, as the SDK measures some, equals itself."""
     files = {name: None if name in MADE else told for name, told in run["files"].items()}
     named = run["display_name"] if run["display_name"] == "first" else None  # else the server makes a name up
-    return run | {"files": files, "display_name": named}
+    events = [{key: "NaN" if value != value else value for key, value in row.items()} for row in run["events"]]
+    return run | {"files": files, "display_name": named, "events": events}
 
 
 def metrics(listed: list[dict[str, Any]]) -> dict[str, Any]:
