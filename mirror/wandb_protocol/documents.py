@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from graphql import ASTValidationRule, DocumentNode, GraphQLError, GraphQLSchema, parse, specified_rules, validate
 
+LOCATED = 100_000  # characters of a document up to which errors have lines: to count them takes a pass for each error
+
 
 @dataclass(frozen=True, kw_only=True)
 class RefusedDocument:
@@ -33,7 +35,7 @@ def checked_document(
         refusal: says why a document is not even checked; None: it is.
     """
     try:
-        document = parse(text, max_tokens=max_tokens)
+        document = parse(text, max_tokens=max_tokens, no_location=len(text) > LOCATED)
     except GraphQLError as error:
         return RefusedDocument(code="GRAPHQL_PARSE_FAILED", errors=[error])
     except RecursionError:

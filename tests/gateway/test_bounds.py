@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from graphql import parse
+from graphql import DocumentNode, build_schema, parse
 
 from mirror.gateway import watch
 from mirror.gateway.addresses import Addresses, signer
@@ -24,6 +24,7 @@ from mirror.gateway.http.connections import MOST_CONNECTIONS
 from mirror.layout import Home
 from mirror.run.pending.local import LocalMirror
 from mirror.sandbox import Sandbox
+from mirror.wandb_protocol.documents import checked_document
 from mirror.wandb_protocol.errors import RequestRefused
 from tests.gateway.served import Served, resident_bytes, served
 from tests.mirroring import Mirror
@@ -66,6 +67,14 @@ def test_a_document_without_bounds_is_refused_in_one_sentence_and_soon(name: str
     message = answer.json()["errors"][0]["message"]
     assert sentence in message
     assert len(message) < 2000
+
+
+@pytest.mark.parametrize(("aliases", "is_located"), [(10, True), (1_000, False)])
+def test_errors_of_a_long_document_cost_no_pass_over_it_each(aliases: int, is_located: bool) -> None:
+    text = " ".join(f"{'k' * 700}{number}: name" for number in range(aliases))
+    document = checked_document(build_schema("type Query { name: String }"), f"{{ {text} }}")
+    assert isinstance(document, DocumentNode)
+    assert (document.definitions[0].loc is not None) == is_located  # by which each error counts its line
 
 
 def test_sizes_of_pages_that_variables_give_count_too(gateway: Served) -> None:
