@@ -138,7 +138,7 @@ class Trainings:
         Raises:
             RequestRefused: not yet, since another process writes the lake.
         """
-        logs = recorded_logs(self._mirror.home, path)
+        logs = [] if self._read_only else recorded_logs(self._mirror.home, path)
         if not logs:
             return
         held = {row.log: row.bytes for row in offline_logs(self._mirror.reader, path)}

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,11 +21,16 @@ import pytest
 from mirror import Api
 from mirror.api.transport.deployment import deployment_of
 from mirror.errors import HomeBusy
+from mirror.gateway.training import Trainings
 from mirror.layout import Home
 from mirror.offline.adding import OfflineRuns
+from mirror.offline.recording import Begun, begin
 from mirror.offline.wanted import Wanted
 from mirror.outbox import Outbox
+from mirror.records.addresses import RunPath
+from mirror.run.pending.local import LocalMirror
 from mirror.sandbox import Sandbox
+from mirror.store.engine.writer_lock import WriterLock
 from tests.gateway.served import Served, environment, served
 from tests.mirroring import ENTITY, PROJECT, Mirror, lake_of
 from tests.replaying import Sender
@@ -286,6 +293,17 @@ def test_a_process_that_goes_on_is_told_all_that_was_recorded(trained: Trained) 
     assert upstream(trained, "resumed") == list(range(7))
 
 
+def test_a_gateway_that_is_read_only_takes_nothing_in(trained: Trained) -> None:
+    home, path = trained.mirror.home, RunPath(ENTITY, PROJECT, "unread")
+    recording = begin(home, Begun(entity=ENTITY, project=PROJECT, run_id="unread"))
+    recording.write_run({"host": "here"})
+    try:
+        Trainings(LocalMirror(home), read_only=True).bring_up(path)
+        assert trained.mirror.ask("SELECT 1 FROM runs WHERE run_id = 'unread'") == []
+    finally:
+        shutil.rmtree(recording.folder)
+
+
 def told(trained: Trained, run_id: str) -> int | None:
     """What a process is told that goes on with a run: how many rows it has; None: it is to ask again."""
     document = """query RunResumeStatus($project: String, $entity: String, $name: String!) {
@@ -334,3 +352,14 @@ def test_what_is_upstream_is_kept_once(trained: Trained) -> None:
         OfflineRuns(lake, Outbox(home)).forget_delivered()
     assert not list(home.offline.glob("*.wandb"))
     assert not list(home.recordings.glob("*"))
+
+
+def test_who_takes_rows_in_is_waited_for(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    waiting = threading.Thread(target=lambda: WriterLock(home).__enter__().__exit__(None, None, None))
+    with WriterLock(home, brief=True):
+        waiting.start()
+        waiting.join(timeout=0.5)
+        assert waiting.is_alive()
+    waiting.join(timeout=30)
+    assert not waiting.is_alive()

@@ -282,6 +282,10 @@ def test_other_rows_upstream_are_a_conflict(sandbox: Sandbox, sender: Sender, tm
     add(sender, tmp_path)
     report = sender.replay()
     assert (report.held, steps_upstream(sandbox)) == (1, [0, 1, 2, 3])
+    (placed,) = sender.outbox.of_run(RunPath(ENTITY, PROJECT, "r1"))
+    sender.outbox.resolve(placed.entry, "ours")
+    assert sender.later(hours=1).replay().held == 1  # rows are never replaced
+    assert [row["loss"] for row in sandbox.state.run(ENTITY, PROJECT, "r1").history] == [5.0] * 4
     (placed,) = sender.outbox.entries("conflict")
     assert "the server's last row is of step 3" in (placed.entry.reason or "")
 
