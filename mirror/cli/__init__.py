@@ -33,11 +33,13 @@ COMMANDS = {
     "status": "Say how far each project is mirrored; no network.",
     "runs": "List mirrored runs; no network.",
     "show": "Show one mirrored run whole; no network.",
+    "open": "Look at the mirror in a browser; no network.",
     "history": "Show or draw what a run logged step by step; no network.",
     "compare": "Show in what runs differ, and their curves; no network.",
     "code": "Print the program of a run, or its packages; no network.",
     "checkout": "Write the files of a run into a folder; no network.",
     "sql": "Answer SQL over the mirror; no network.",
+    "export": "Write a project as pages that need no server; no network.",
     "add": "Take in runs that were trained offline; no network.",
     "edit": "Change a run; queued until it is delivered; no network.",
     "upload": "Put files into a run; queued until delivered; no network.",
@@ -57,7 +59,7 @@ COMMANDS = {
 
 # The others may write files that the user asked for, as open as he wants them.
 WRITE_HOME = frozenset(
-    {"init", "pull", "add", "edit", "upload", "outbox", "replay", "maintain", "repair", "daemon", "serve"}
+    {"init", "pull", "add", "edit", "upload", "outbox", "replay", "maintain", "repair", "daemon", "serve", "open"}
 )
 
 NUMERIC = frozenset({"demo"})  # computes with NumPy

@@ -11,8 +11,10 @@ from mirror.errors import ConfigError, NotMirrored
 
 if TYPE_CHECKING:
     from mirror.cli.setting import Setting
+    from mirror.gateway.engine import Engine
     from mirror.gateway.http.app import Gateway
     from mirror.gateway.http.key import GatewayKey
+    from mirror.web.app import Pages
 
 
 _BYPASS = ("NO_PROXY", "no_proxy")  # libraries read the one or the other
@@ -25,7 +27,7 @@ def check_installed() -> None:
     Raises:
         ConfigError: it is not installed.
     """
-    if any(importlib.util.find_spec(name) is None for name in ("starlette", "uvicorn")):
+    if any(importlib.util.find_spec(name) is None for name in ("starlette", "uvicorn", "jinja2", "markdown_it")):
         raise ConfigError("the gateway is not installed", hint='pip install "wandb-mirror[serve]"')
 
 
@@ -47,7 +49,7 @@ def check_mirrored(setting: Setting) -> None:
         pass
 
 
-def gateway_of(setting: Setting, key: GatewayKey, *, read_only: bool, host: str) -> Gateway:
+def gateway_of(setting: Setting, key: GatewayKey, *, read_only: bool, host: str, with_pages: bool = False) -> Gateway:
     """The gateway of a home.
 
     Args:
@@ -55,17 +57,27 @@ def gateway_of(setting: Setting, key: GatewayKey, *, read_only: bool, host: str)
         key: that clients carry.
         read_only: refuse every change, whatever the configuration says.
         host: on which it listens.
+        with_pages: also show pages to people.
     """
     from mirror.gateway.http.app import Gateway
     from mirror.run.pending.local import LocalMirror
 
     read_only = read_only or setting.config.serve.read_only
+    mirror = LocalMirror(setting.home)
+
+    def pages(engine: Engine, names: frozenset[str]) -> Pages:
+        from mirror.cli.page_tools import tools_of
+        from mirror.web.app import Pages
+
+        return Pages(mirror, engine, key, tools_of(setting), read_only=read_only, names=names)
+
     return Gateway(
-        LocalMirror(setting.home),
+        mirror,
         key,
         read_only=read_only,
         upload_most_bytes=setting.config.serve.upload_max_mb * 10**6,
         hosts=frozenset({host.lower()}),
+        pages=pages if with_pages else None,
     )
 
 

@@ -59,19 +59,23 @@ class Listing:
         return self.places.get(run_id, min(max(place, 0), len(self.run_ids)) - 1)
 
 
-def listing_of(ctx: RequestContext, project: ProjectPath, filters: str | None, order: str | None) -> Listing:
-    """The runs of a project that filters keep, in order.
+def listing_of(
+    ctx: RequestContext, project: ProjectPath, filters: str | None, order: str | None, search: str = ""
+) -> Listing:
+    """The runs of a project that filters and the words of a search keep, in order.
 
     Raises:
         RequestRefused: filters or order do not parse, or name what runs do not have.
     """
     waiting = ctx.waiting.get(project, {})
-    key = ("listing", project, filters, order, _digest(waiting))
+    key = ("listing", project, filters, order, search, digest_of(waiting))
 
     def read(lake: Snapshot) -> Listing:
         overlay = queued_runs(ctx.mirror, project, waiting) if waiting else ()
         try:
-            found = list_run_ids(lake, project, filters=filters_object(filters), order=order, overlay=overlay)
+            found = list_run_ids(
+                lake, project, filters=filters_object(filters), order=order, overlay=overlay, search=search
+            )
         except ConfigError as error:  # as W&B refuses a filter on an unknown column
             raise invalid_filters(error.message) from error
         return Listing(found, key)
@@ -79,7 +83,7 @@ def listing_of(ctx: RequestContext, project: ProjectPath, filters: str | None, o
     return ctx.recall(key, read, lambda listing: _ID_BYTES * len(listing.run_ids))
 
 
-def _digest(waiting: Mapping[str, Sequence[Pending]]) -> str:
+def digest_of(waiting: Mapping[str, Sequence[Pending]]) -> str:
     """What is queued of a project, as a text that changes with it."""
     if not waiting:
         return ""

@@ -77,6 +77,10 @@ class RunTable(Framed):
         """How many runs there are."""
         return len(self._rows)
 
+    def rows(self, names: Sequence[str]) -> list[list[Any]]:
+        """The values of some columns, a list for each run; None where it has none."""
+        return [[self._value(row, name) for name in names] for row in self._rows]
+
     def _columns(self) -> Mapping[str, Sequence[Any]]:
         return {name: _numbers([self._value(row, name) for row in self._rows]) for name in self.names}
 

@@ -9,6 +9,7 @@ from functools import partial
 
 import click
 
+from mirror.cli.asked_server import BASE_URL
 from mirror.cli.beside import read_to_end
 from mirror.cli.gateway_start import bypass, check_installed, check_mirrored, gateway_of, has_proxy, variables
 from mirror.cli.setting import find_setting, setting_options
@@ -32,6 +33,7 @@ def command(home: str | None, config: str | None, listen: str | None, read_only:
     check_installed()
     from mirror.gateway.http.key import key_of
     from mirror.gateway.http.listening import bound
+    from mirror.web.entry import entry_path
 
     setting = find_setting(home, config)
     if not until_stdin_ends:  # a daemon's first pull may still be to come
@@ -51,11 +53,12 @@ def command(home: str | None, config: str | None, listen: str | None, read_only:
         say(f"note: {host} is reached from other machines: whoever has the key reads this mirror, over plain HTTP")
     if not until_stdin_ends:
         say("paste these lines where a script is to read this mirror; Ctrl-C ends")
+        say(f"the page, good for once: {exported[BASE_URL]}{entry_path(key)}")
     sys.stdout.flush()
     from mirror.gateway.http.serving import serve
 
     serve(
-        gateway_of(setting, key, read_only=read_only, host=host),
+        gateway_of(setting, key, read_only=read_only, host=host, with_pages=True),
         listening,
         until=partial(read_to_end, 0) if until_stdin_ends else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,14 @@ DOCUMENTS = ("config", "summary", "system_metrics", "history_keys")
     metavar="FILE",
     help="Write a page instead: facts, charts of its metrics, config and summary, with nothing to fetch.",
 )
+@click.option(
+    "--key",
+    "drawn",
+    type=UTF8,
+    multiple=True,
+    metavar="KEY",
+    help="With --html: draw this metric; globs; may be repeated.",
+)
 @utc_option
 def command(
     home: str | None,
@@ -50,6 +59,7 @@ def command(
     unabridged: bool,
     as_json: bool,
     page: Path | None,
+    drawn: tuple[str, ...],
 ) -> None:
     """Show one mirrored run: what it is, what it was told, what came of it. No network.
 
@@ -60,12 +70,14 @@ def command(
     """
     if (page is not None) + keys_alone + as_json > 1:
         raise ConfigError("--json, --keys and --html are forms of one answer", hint="name one of them")
+    if drawn and page is None:
+        raise ConfigError("--key chooses what a page draws", hint="`wandb-mirror history` draws in the terminal")
     if page is not None:
         _check_page(page)
     setting = find_setting(home, config)
     path = find_run(run, setting)
     if page is not None:
-        content = page_of(setting.home, path)
+        content = page_of(setting.home, path, drawn)
         _write_page(page, content)
         say(f"wrote {page} ({size(len(content))})")
         return
@@ -79,8 +91,8 @@ def command(
         print_pending(pending, utc_now().replace(tzinfo=None))
 
 
-def page_of(home: Home, path: RunPath) -> bytes:
-    """The page of a run as a whole document.
+def page_of(home: Home, path: RunPath, keys: Sequence[str] = ()) -> bytes:
+    """The page of a run as a whole document, with these metrics or the first ones.
 
     Raises:
         NotMirrored: the run is not held.
@@ -90,7 +102,7 @@ def page_of(home: Home, path: RunPath) -> bytes:
 
     local = LocalMirror(home)
     try:
-        return RunLook(local, path).page().encode("ascii")
+        return RunLook(local, path).page(keys).encode("ascii")
     except RunNotFoundError as error:
         raise not_mirrored(path, home) from error
     finally:

@@ -20,6 +20,7 @@ from mirror.daemon.requests.client import daemon_listens
 from mirror.daemon.requests.wire import AskDrop, Dropped
 from mirror.errors import ConfigError, EntryMoved, Refused
 from mirror.outbox import Outbox, Placed
+from mirror.records.operations import Entry
 from mirror.replay.ledger import give_up
 
 _ID = click.argument("entry_id", type=UTF8, metavar="ID")
@@ -102,17 +103,25 @@ def drop(home: str | None, config: str | None, entry_id: str, yes: bool, as_json
     if not yes and not _agreed(f"give up {wish(entry.operation)} of {entry.run_path}?"):
         say("kept")
         return 0
-    by_daemon = ask_daemon(setting.home, AskDrop(entry.id), Dropped)
-    if by_daemon is not None:
-        dropped = by_daemon.entry
-    else:
-        with lake_to_write(setting) as lake:  # no replay delivers meanwhile
-            dropped = give_up(lake, _open(setting), entry.id, utc_now())
+    dropped = dropped_entry(setting, entry.id)
     if as_json:
         print_json(_decided_json([Placed(state, dropped)]))
     else:
         write(f"dropped {entry.id}: {wish(dropped.operation)} of {dropped.run_path}")
     return 0
+
+
+def dropped_entry(setting: Setting, entry_id: str) -> Entry:
+    """Give an entry up, by the daemon where one runs; the entry as it was.
+
+    Raises:
+        HomeBusy: another process writes the lake now.
+    """
+    by_daemon = ask_daemon(setting.home, AskDrop(entry_id), Dropped)
+    if by_daemon is not None:
+        return by_daemon.entry
+    with lake_to_write(setting) as lake:  # no replay delivers meanwhile
+        return give_up(lake, _open(setting), entry_id, utc_now())
 
 
 _CLAIMED_HINT = "wait until it is done; what a killed one left, `wandb-mirror replay` puts back first, also offline"

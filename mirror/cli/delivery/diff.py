@@ -87,34 +87,49 @@ async def show_outlook(
     if first is None and not as_json:
         say("nothing waits in the outbox")
         return
+    if as_json:
+        print_json(await outlook_json(setting, _again(first, waiting), shown_too))
+        return
     counts: dict[str, int] = {}
-    shown: list[dict[str, Any]] = []
     async with _open_view(setting) as view:
-        context = ForecastContext(
-            upstream=view.upstream,
-            objects=Objects(setting.home),
-            outbox=OutboxReader(setting.home),
-            lake=Reader(setting.home) if setting.home.catalog.exists() else None,
-            source_policy=lambda entry: conflict_policy(setting.config.source, entry.entity, entry.project),
-            now=utc_now(),
-        )
         try:
-            async for forecast in foresee(context, _again(first, waiting)):
-                if not shown_too(forecast.placed):
-                    continue
-                counts[forecast.outcome] = counts.get(forecast.outcome, 0) + 1
-                if as_json:
-                    shown.append(_json(forecast))
-                else:
+            async for forecast in foresee(_context(setting, view), _again(first, waiting)):
+                if shown_too(forecast.placed):
+                    counts[forecast.outcome] = counts.get(forecast.outcome, 0) + 1
                     _print(forecast)
         except MirrorError:
             if counts:
                 say("the server went away meanwhile; what stands above is complete")
             raise
-    if as_json:
-        print_json({"against": view.against, "why": view.why, "operations": shown})
-        return
     _conclude(setting, view, counts)
+
+
+async def outlook_json(
+    setting: Setting, waiting: Iterator[Placed], shown_too: Callable[[Placed], bool]
+) -> dict[str, Any]:
+    """What would become of entries, as docs/json.md has it; arguments as `show_outlook`'s."""
+    async with _open_view(setting) as view:
+        found = foresee(_context(setting, view), waiting)
+        shown = [_json(forecast) async for forecast in found if shown_too(forecast.placed)]
+    return {"against": view.against, "why": view.why, "operations": shown}
+
+
+def entry_outlook(setting: Setting, entry_id: str) -> dict[str, Any]:
+    """The same of one entry, by the beginning of its id."""
+    outbox = OutboxReader(setting.home)
+    chosen = outbox.get(entry_id)
+    return anyio.run(outlook_json, setting, _up_to(outbox, chosen), lambda one: one.entry.id == chosen.entry.id)
+
+
+def _context(setting: Setting, view: _View) -> ForecastContext:
+    return ForecastContext(
+        upstream=view.upstream,
+        objects=Objects(setting.home),
+        outbox=OutboxReader(setting.home),
+        lake=Reader(setting.home) if setting.home.catalog.exists() else None,
+        source_policy=lambda entry: conflict_policy(setting.config.source, entry.entity, entry.project),
+        now=utc_now(),
+    )
 
 
 def _again(first: Placed | None, rest: Iterator[Placed]) -> Iterator[Placed]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gzip
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from anyio import CapacityLimiter, to_thread
@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from mirror.errors import MirrorError
 from mirror.gateway.addresses import ROOT, Addresses, signer
@@ -45,6 +45,16 @@ _log = logging.getLogger(__name__)
 Answer = Callable[[Request], Awaitable[Response]]
 
 
+class People(Protocol):
+    """What a gateway shows to people: pages, and what their scripts ask."""
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Where its own things are."""
+
+    async def page(self, request: Request) -> Response | None:
+        """The page at an address; None where none is, or no browser asks."""
+
+
 class _Turns(NamedTuple):
     """Of one event loop."""
 
@@ -64,6 +74,7 @@ class Gateway:
         read_only: refuse every change.
         upload_most_bytes: of a file that is put here.
         hosts: more names under which it may be asked, such as the one that it listens on.
+        pages: makes what people look at, of the engine and the names under which it may be asked; None: there is none.
     """
 
     def __init__(
@@ -74,6 +85,7 @@ class Gateway:
         read_only: bool = False,
         upload_most_bytes: int = 10**10,
         hosts: frozenset[str] = frozenset(),
+        pages: Callable[[Engine, frozenset[str]], People] | None = None,
     ) -> None:
         self._mirror, self._key = mirror, key
         self._trainings = Trainings(mirror, read_only=read_only)
@@ -83,6 +95,7 @@ class Gateway:
             mirror, self._signer, self._trainings, most_bytes=upload_most_bytes, read_only=read_only
         )
         self._names = own_names() | hosts
+        self._people = None if pages is None else pages(self._engine, self._names)
         self._downloads = Downloads()
         self._turn: _Turns | None = None  # of the event loop that asks first
         self.asgi = Starlette(
@@ -96,6 +109,8 @@ class Gateway:
                 Route("/sdk/otel/v1/{signal}", self._guarded(_not_wanted, needs_key=False), methods=["POST"]),
                 Route("/ready", self._guarded(_ready, needs_key=False), methods=["GET"]),
                 Route("/graphql", self._guarded(_posted_alone, needs_key=False), methods=[*_METHODS - {"POST"}]),
+                *([] if self._people is None else self._people.routes()),
+                Route("/{rest:path}", self._page, methods=["GET", "HEAD"]),
                 Route("/{rest:path}", self._guarded(_nothing), methods=[*_METHODS]),
             ],
             exception_handlers={HTTPException: _unknown, Exception: _failed},
@@ -122,6 +137,11 @@ class Gateway:
                 return Response(status_code=400)
 
         return endpoint
+
+    async def _page(self, request: Request) -> Response:
+        """What is at any other address: a page, if a browser asks for one that there is."""
+        found = None if self._people is None else await self._people.page(request)
+        return found if found is not None else await self._guarded(_nothing)(request)
 
     async def _graphql(self, request: Request) -> Response:
         if request.headers.get("content-encoding", "identity") != "identity":

@@ -12,16 +12,18 @@ from typing import Any
 import msgspec
 
 from mirror.run.page.charts import figure, shared_steps, steps_of
+from mirror.run.page.scale import number
 from mirror.run.page.style import STYLE
 from mirror.run.page.tables import table
 from mirror.run.page.text import element, shortened, text
-from mirror.store.metrics.series import STRETCHES, MetricSeries
+from mirror.store.metrics.series import STRETCHES, KeySpan, MetricSeries
 from mirror.texts.amounts import plural
 
 NAME_MOST = 300  # characters
 NOTES_MOST = 2000
 TAG_MOST = 80
 TAGS_MOST = 60
+REST_MOST = 2_000  # metrics that are listed
 LINES_MOST = 20  # lines of a notice
 
 
@@ -52,7 +54,7 @@ class RunPage(msgspec.Struct, frozen=True, kw_only=True):
     notes: str = ""
     notices: tuple[Notice, ...] = ()
     groups: tuple[ChartGroup, ...] = ()
-    metrics: int = 0  # keys that hold numbers
+    rest: tuple[KeySpan, ...] = ()  # metrics that are not drawn
     config: Mapping[str, Any] = {}
     summary: Mapping[str, Any] = {}
     synced: str | None = None  # when the mirror took its last change, for people
@@ -145,14 +147,36 @@ def _notice(notice: Notice) -> str:
 
 def _charts(page: RunPage) -> str:
     if not page.groups:
-        return ""
+        return _rest(page.rest)
     drawn = [series for group in page.groups for series in group.series]
     steps = shared_steps(drawn)
     parts = [_group(group, [figure(series, steps) for series in group.series]) for group in page.groups]
-    if page.metrics > len(drawn):
-        left = plural(page.metrics - len(drawn), "more metric")
-        parts.append(element("p", text(f"{left} not drawn here."), class_="wm-none"))
-    return "".join(parts)
+    return "".join([*parts, _rest(page.rest)])
+
+
+def _rest(spans: Sequence[KeySpan]) -> str:
+    """Metrics that are not drawn, folded: what each came to."""
+    if not spans:
+        return ""
+    shown = [
+        element(
+            "div",
+            element("dt", element("bdi", text(shortened(span.key, NAME_MOST)))),
+            element("dd", text(_came_to(span))),
+        )
+        for span in spans[:REST_MOST]
+    ]
+    left = len(spans) - len(shown)
+    more = element("p", text(f"{left:,} more."), class_="wm-none") if left else ""
+    title = text(f"{plural(len(spans), 'more metric')}, not drawn")
+    listed = element("div", element("dl", *shown), class_="wm-table")
+    return element("details", element("summary", title), listed, more)
+
+
+def _came_to(span: KeySpan) -> str:
+    """The last value of a metric, and its range."""
+    last = f"{number(span.last)} after {plural(span.points, 'value')}"
+    return last if span.low is None or span.high is None else f"{last}, from {number(span.low)} to {number(span.high)}"
 
 
 def _group(group: ChartGroup, figures: Sequence[str]) -> str:

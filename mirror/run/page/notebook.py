@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from html import escape
 
 from mirror.run.facts import RunFacts
@@ -34,9 +35,13 @@ class RunLook(RunFacts):
             return element("details", element("summary", "Display W&amp;B run"), page) if hidden else page
         return iframe(escape(self.url), "run", height, hidden=hidden)
 
-    def page(self) -> str:
-        """The local page as a whole document, as `wandb-mirror show RUN --html` writes it."""
-        return page_document(run_page(self))
+    def page(self, keys: Sequence[str] = ()) -> str:
+        """The local page as a whole document, as `wandb-mirror show RUN --html` writes it.
+
+        Args:
+            keys: of the metrics that are drawn, globs allowed; none: the first ones.
+        """
+        return page_document(run_page(self, keys))
 
     def _repr_html_(self) -> str:
         """The local page, which needs no network; in a notebook of VS Code the run's name, as the SDK has it."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from itertools import groupby
 from typing import Any
 
@@ -31,6 +32,7 @@ from mirror.run.pending.local import Pending
 from mirror.store.metrics.series import KeySpan, key_spans, metric_series, spans_over
 from mirror.store.read.run_overview import RunGaps, run_gaps
 from mirror.texts.amounts import plural
+from mirror.texts.ordering import shallow_first
 from mirror.texts.typed_paths import in_shell
 
 CHARTS_MOST = 24
@@ -38,17 +40,24 @@ _OWN_METRICS = frozenset({"_step", "_timestamp", "_runtime"})
 _STATES = {"claimed": "on its way", "conflict": "in conflict", "dead": "refused"}
 
 
-def run_page(run: RunFacts) -> RunPage:
+def run_page(run: RunFacts, keys: Sequence[str] = ()) -> RunPage:
     """The page of a run as it is now, with what is queued for it.
+
+    Args:
+        run: whose.
+        keys: of the metrics that are drawn, globs allowed; none: the first `CHARTS_MOST`, those of the summary and
+            shallow ones before others.
 
     Raises:
         NotMirrored, StoreError: the lake cannot be read.
     """
     local, path = run._local, run._run_path
     waiting = run.pending  # before the lake: see `LocalMirror.pending`
-    spans = [span for span in key_spans(local.reader, path) if _is_shown(span.key)]
+    spans = [span for span in key_spans(local.reader, path) if is_shown(span.key)]
     gaps = run_gaps(local.reader, path)
-    chosen = in_groups(spans)[:CHARTS_MOST]
+    summary = {key: value for key, value in run._known_summary().items() if key != "_wandb"}
+    drawn = _drawn(spans, keys, summary)
+    chosen = in_groups(drawn)
     along = spans_over(local.reader, path, [span for _, span in chosen], step_metrics_of(run._known_documents().config))
     series = metric_series(local.reader, path, along)
     notes = run._attrs.get("notes") or ""
@@ -58,21 +67,28 @@ def run_page(run: RunFacts) -> RunPage:
         path=path,
         url=run.url,
         state=run.state,
-        facts=tuple(_facts(run, spans)),
+        facts=tuple(facts_of(run, spans)),
         tags=tuple(str(tag) for tag in run._attrs.get("tags") or ()),
         notes="\n\n".join(dict.fromkeys(part for part in (notes, description) if part)),
-        notices=tuple(_notices(run, waiting, gaps)),
+        notices=tuple(notices_of(run, waiting, gaps)),
         groups=tuple(
             ChartGroup(title=title, series=tuple(item for _, item in members))
             for title, members in groupby(
                 zip((title for title, _ in chosen), series, strict=True), key=lambda item: item[0]
             )
         ),
-        metrics=len(spans),
+        rest=tuple(span for span in spans if span not in drawn),
         config=run._known_document("config") or {},
-        summary={key: value for key, value in run._known_summary().items() if key != "_wandb"},
+        summary=summary,
         synced=f"{gaps.synced_at:%Y-%m-%d %H:%M} UTC" if gaps.synced_at is not None else None,
     )
+
+
+def _drawn(spans: Sequence[KeySpan], keys: Sequence[str], summary: Mapping[str, Any]) -> list[KeySpan]:
+    """The metrics of which charts are drawn."""
+    if keys:
+        return [span for span in spans if any(fnmatchcase(span.key, key) for key in keys)]
+    return sorted(spans, key=lambda span: (span.key not in summary, *shallow_first(span.key)))[:CHARTS_MOST]
 
 
 def group_of(key: str) -> str:
@@ -134,11 +150,13 @@ def asked(operation: Operation) -> str:
             return f"change aliases and tags of the artifact {operation.name}"
 
 
-def _is_shown(key: str) -> bool:
+def is_shown(key: str) -> bool:
+    """Whether a metric is the run's, and not W&B's own."""
     return key not in _OWN_METRICS and not key.startswith("_wandb")
 
 
-def _facts(run: RunFacts, spans: Sequence[KeySpan]) -> Iterator[tuple[str, str]]:
+def facts_of(run: RunFacts, spans: Sequence[KeySpan]) -> Iterator[tuple[str, str]]:
+    """What is said of a run at a glance: labels and texts, in the order in which they are read."""
     if run.user is not None:
         yield "User", run.user.name or run.user.username or ""
     created, heartbeat = (_moment(run._attrs.get(name)) for name in ("createdAt", "heartbeatAt"))
@@ -176,7 +194,8 @@ def _moment(text: str | None) -> dt.datetime | None:
     return found.astimezone(dt.UTC) if found.tzinfo is not None else found.replace(tzinfo=dt.UTC)
 
 
-def _notices(run: RunFacts, waiting: Sequence[Pending], gaps: RunGaps) -> Iterator[Notice]:
+def notices_of(run: RunFacts, waiting: Sequence[Pending], gaps: RunGaps) -> Iterator[Notice]:
+    """What must be said of a run before its figures."""
     if run.gone:
         yield Notice(kind="gone", title="Deleted on the server. The mirror keeps what it holds.")
     if waiting:

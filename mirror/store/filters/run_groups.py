@@ -11,6 +11,7 @@ from mirror.store.filters.mongo import run_expression
 from mirror.store.filters.run_fields import Fragment, near_names
 from mirror.store.filters.run_list import RunQuery, condition
 
+RUNS_VIEW, ALL_RUNS = Fragment("runs"), Fragment("TRUE")
 COUNT = "runs"  # column with the number of runs of a group
 _FIGURES = {"mean": "avg", "min": "min", "max": "max", "median": "median", "std": "stddev_samp"}
 _SHOWN = ("mean", "min", "max")  # of a field that is named alone
@@ -27,7 +28,9 @@ class _Figure(NamedTuple):
         return f"{self.name}({self.field})"
 
 
-def run_groups_sql(query: RunQuery, by: tuple[str, ...]) -> tuple[str, list[Any]]:
+def run_groups_sql(
+    query: RunQuery, by: tuple[str, ...], *, relation: Fragment = RUNS_VIEW, also: Fragment = ALL_RUNS
+) -> tuple[str, list[Any]]:
     """The SQL text over the view `runs`, and the values for its marks: a row for each group.
 
     Columns are the fields that it is grouped by, the number of runs, and figures: `mean(FIELD)`, `min`, `max`,
@@ -38,6 +41,8 @@ def run_groups_sql(query: RunQuery, by: tuple[str, ...]) -> tuple[str, list[Any]
         query: which runs; its columns are the figures, its order a column with a sign before it (None: most runs
             first).
         by: fields.
+        relation: runs as the view has them, where that is not at hand.
+        also: a condition that they meet as well.
 
     Raises:
         ConfigError: a field or the order is unknown; the message names it.
@@ -53,11 +58,12 @@ def run_groups_sql(query: RunQuery, by: tuple[str, ...]) -> tuple[str, list[Any]
     outer.append(f"count(*) AS {sql_name(COUNT)}")
     outer += [f"{_FIGURES[name]}(f{fields.index(field)}) AS {sql_name(f'{name}({field})')}" for name, field in figures]
     text = (
-        f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(part.sql for part in inner)} FROM runs WHERE {chosen.sql})"
+        f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(part.sql for part in inner)} FROM {relation.sql}"
+        f" WHERE {chosen.sql} AND {also.sql})"
         f" GROUP BY {', '.join(f'g{place}' for place in range(len(by)))}"
         f" ORDER BY {_order(query.order, by, figures)}"
     )
-    parameters = [value for part in [*inner, chosen] for value in part.parameters]
+    parameters = [value for part in (*inner, relation, chosen, also) for value in part.parameters]
     if query.limit is not None:
         return f"{text} LIMIT ?", [*parameters, query.limit]
     return text, parameters

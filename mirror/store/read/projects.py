@@ -132,3 +132,24 @@ def standing(lake: Queryable) -> Standing:
         walked_at={key: walked for key, _, walked in passes if walked is not None},
         quarantined=quarantined,
     )
+
+
+class RunCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """The runs that are held of a project, whoever brought them."""
+
+    entity: str
+    project: str
+    runs: int  # not gone upstream
+    active: int  # of those, runs that may still change by themselves
+    gone: int
+
+
+def run_counts(lake: Queryable) -> list[RunCounts]:
+    """All projects of which there is a run, by name."""
+    rows = lake.rows(
+        "SELECT entity, project, count(*) FILTER (gone_at IS NULL),"
+        " count(*) FILTER (gone_at IS NULL AND state IN (SELECT unnest(?::VARCHAR[]))), count(gone_at)"
+        " FROM lake.runs GROUP BY ALL ORDER BY ALL",
+        [sorted(ACTIVE_STATES)],
+    )
+    return structs(RunCounts, rows)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
+
+import msgspec
 
 from mirror.records.addresses import RunPath
 from mirror.records.receipts import Ending
 from mirror.store.engine.meta import has_table
-from mirror.store.engine.queries import Queryable, columns_of
+from mirror.store.engine.queries import Queryable, columns_of, structs
 from mirror.typed import struct_of
 
 
@@ -35,3 +38,25 @@ def given_up_creations(lake: Queryable) -> dict[RunPath, str]:
         " GROUP BY ALL HAVING arg_max(outcome, ended_at) IN ('dropped', 'theirs')"
     )
     return {RunPath(entity, project, run_id): entry_id for entity, project, run_id, entry_id in rows}
+
+
+class LastReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What a delivery came to, in short. Times are UTC without a zone, as the lake has them."""
+
+    id: str
+    entity: str
+    project: str
+    run_id: str
+    kind: str
+    outcome: str
+    answer: str | None
+    created_at: dt.datetime
+    ended_at: dt.datetime
+
+
+def last_receipts(lake: Queryable, count: int) -> list[LastReceipt]:
+    """The last so many receipts, latest first."""
+    if not has_table(lake, "receipts"):
+        return []
+    rows = lake.rows(f"SELECT {columns_of(LastReceipt)} FROM lake.receipts ORDER BY ended_at DESC LIMIT ?", [count])
+    return structs(LastReceipt, rows)
