@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mirror.run.page.html import RunPage, page_document, page_html
-from tests.run.browser import Browser
+from tests.browser import Browser
 from tests.run.pages import hostile_page, plain_page
 
 PAGES: dict[str, Callable[[], RunPage]] = {"plain": plain_page, "hostile": hostile_page}

@@ -44,7 +44,7 @@
     const files = el("div");
     wm.files(files, one.files.map((file) => ({ ...file, name: file.path, kind: file.ref ? "reference" : file.kind || "other", reason: file.reason || (file.ref ? `a reference to ${file.ref}` : null) })));
     fill(main,
-      el("header", { class: "run-head" },
+      el("header", { class: "part head" },
         el("div", { class: "row" }, el("h1", {}, wm.name(`${one.name}:${one.version}`)), one.versions.length > 1 ? choose : null),
         el("div", { class: "under" }, el("span", { class: "soft" }, wm.name(one.type)), one.aliases.length ? wm.tags(one.aliases) : null,
           one.state && one.state !== "COMMITTED" ? el("span", { class: "mark warn" }, one.state.toLowerCase()) : null)),

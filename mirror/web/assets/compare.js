@@ -39,24 +39,24 @@
     let differing = 0, all = 0;
     const bodies = SECTIONS.map(([title, valuesOf]) => {
       const values = runs.map(valuesOf), names = [...new Set(values.flatMap((map) => [...map.keys()]))];
-      if (title !== "Facts") names.sort(wm.natural);
+      if (title !== "Facts") names.sort((one, other) => one.startsWith("_") - other.startsWith("_") || wm.natural(one, other)); // what W&B added comes last
       const rows = names.flatMap((name) => {
         const cells = values.map((map) => map.get(name)), texts = cells.map((cell) => JSON.stringify(cell ?? null)), differs = new Set(texts).size > 1;
         all++;
         differing += differs;
         if ((!differs && !state.all) || !words.every((word) => name.toLowerCase().includes(word))) return [];
-        return wm.el("tr", {}, wm.el("td", { class: "differ" }, differs ? wm.el("span", { role: "img", "aria-label": "differs", title: "differs" }, "≠") : null), wm.el("th", { scope: "row" }, wm.el("bdi", {}, name)),
+        return wm.el("tr", {}, wm.el("th", { scope: "row" }, wm.el("span", { class: "differ", role: differs ? "img" : null, "aria-label": differs ? "differs" : null, title: differs ? "differs" : null }, differs ? "≠" : ""), wm.el("bdi", {}, name)),
           cells.map((cell, place) => {
             const part = place && title === "Summary" ? change(cell, cells[0]) : null;
             return wm.el("td", { class: differs && texts[place] !== texts[0] ? "differs" : null }, wm.el("bdi", { class: "value", title: text(cell).slice(0, 4000) }, text(cell).slice(0, 2000)), part ? wm.el("small", { class: "soft" }, part) : null);
           }));
       });
-      return rows.length ? wm.el("tbody", {}, wm.el("tr", { class: "section-row" }, wm.el("td", {}), wm.el("th", { colspan: runs.length + 1, scope: "rowgroup" }, `${title} `, wm.el("span", { class: "soft" }, String(rows.length)))), rows) : null;
+      return rows.length ? wm.el("tbody", {}, wm.el("tr", { class: "section-row" }, wm.el("th", { colspan: runs.length + 1, scope: "rowgroup" }, `${title} `, wm.el("span", { class: "soft" }, String(rows.length)))), rows) : null;
     });
     said.textContent = `${wm.number(differing)} of ${wm.plural(all, "value")} differ`;
     const names = runs.map((run, place) => wm.el("th", { scope: "col" }, wm.el("span", { class: "key" }, wm.el("span", { class: "swatch", style: { "--own": colours.get(ids[place]) } }), wm.el("a", { class: "cut", href: wm.address.run(entity, project, ids[place]), title: run.name || ids[place] }, wm.el("bdi", {}, run.name || ids[place])))));
     wm.fill(table, bodies.some(Boolean)
-      ? wm.el("table", { class: "compare", style: { minWidth: 274 + runs.length * 160 + "px" } }, wm.el("colgroup", {}, wm.el("col", { class: "differ" }), wm.el("col", { class: "name" }), runs.map(() => wm.el("col", {}))), wm.el("thead", {}, wm.el("tr", {}, wm.el("td", {}), wm.el("th", { scope: "col" }, "Value"), names)), bodies)
+      ? wm.el("table", { class: "compare", style: { minWidth: 240 + runs.length * 150 + "px" } }, wm.el("colgroup", {}, wm.el("col", { class: "name" }), runs.map(() => wm.el("col", {}))), wm.el("thead", {}, wm.el("tr", {}, wm.el("th", { scope: "col" }, wm.el("span", { class: "differ" }), "Value"), names)), bodies)
       : wm.el("p", { class: "empty" }, words.length ? "No value has this in its name." : "These runs agree in everything."));
   };
 

@@ -203,7 +203,8 @@ window.wm = {};
     for (const name of names) {
       let place = COLOURS.indexOf(wm.colour(name));
       for (let tried = 0; tried < COLOURS.length && used.has(place); tried++) place = (place + 1) % COLOURS.length;
-      if (used.size < COLOURS.length) used.add(place);
+      used.add(place);
+      if (used.size === COLOURS.length) used.clear();
       taken.set(name, COLOURS[place]);
     }
     return taken;

@@ -43,6 +43,14 @@
     });
   };
 
+  // The section of a key is what stands before its first slash; layer0/… to layer29/… share "layer*".
+  const sectionNames = (keys) => {
+    const prefix = (key) => (key.indexOf("/", 1) > 0 ? key.slice(0, key.indexOf("/", 1)) : PLAIN), stem = (name) => name.replace(/\d+/g, "*");
+    const alike = new Map();
+    for (const name of new Set(keys.map(prefix))) alike.set(stem(name), (alike.get(stem(name)) || 0) + 1);
+    return (key) => (alike.get(stem(prefix(key))) > 3 ? stem(prefix(key)) : prefix(key));
+  };
+
   const turn = () => wm.el("svg:svg", { class: "turn", width: 10, height: 10, viewBox: "0 0 10 10", "aria-hidden": "true" }, wm.el("svg:path", { d: "M3 1.5 7 5 3 8.5", fill: "none", stroke: "currentColor", "stroke-width": 1.5 }));
   const icon = (path) => wm.el("svg:svg", { width: 12, height: 12, viewBox: "0 0 12 12", "aria-hidden": "true" }, wm.el("svg:path", { d: path, fill: "none", stroke: "currentColor", "stroke-width": 1.3 }));
   const ENLARGE = "M7 1.5h3.5V5M5 10.5H1.5V7M10.5 1.5 7 5M1.5 10.5 5 7", LESS = "M2 6h8";
@@ -141,9 +149,14 @@
       const odd = answer.lines.reduce((sum, line) => sum + (line.odd || 0), 0), all = (groups || runs).length;
       return [
         !ofMachine && answer.lines.length < all ? `${answer.lines.length} of ${wm.plural(all, groups ? "group" : "run")}` : null,
-        answer.lines.some((line) => line.reduced) ? `${wm.number(drawn)} of ${wm.number(count)} points: lowest and highest of each stretch kept` : null,
+        answer.lines.some((line) => line.reduced) ? `${wm.number(drawn)} of ${wm.number(count)} points` : null,
         odd ? `${wm.plural(odd, "NaN or infinite value")} left out` : null,
       ].filter(Boolean);
+    };
+
+    const tellNotes = (note, said) => {
+      note.textContent = said.join(" · ");
+      note.title = note.textContent && note.textContent + (note.textContent.includes("points") ? "; the lowest and the highest of each stretch are kept" : "");
     };
 
     // A chart of a key, with its question and its answer. `head` is told of what is drawn.
@@ -229,7 +242,7 @@
       dialog.showModal();
       const fact = (text) => wm.el("td", { class: "number" }, text);
       enlarged = figure(key, spot, { height: Math.max(240, Math.min(560, innerHeight - 330)), points: 1000, head: ({ notes: said, zoom, lines }) => {
-        note.textContent = note.title = said.join(" · ");
+        tellNotes(note, said);
         back.hidden = !zoom;
         const rows = lines.slice(0, 200).map((line) => {
           const values = (line.raw || line.y).filter((value) => value !== null);
@@ -254,7 +267,7 @@
       const spot = wm.el("div", { class: "panel-body" });
       const back = wm.el("button", { type: "button", class: "plain on", hidden: true, title: "Show the whole range again", "aria-label": "Show the whole range", onclick: () => panel.reset() }, icon(LESS));
       const panel = figure(key, spot, { height: 190, points: 500, head: ({ notes: said, zoom }) => {
-        note.textContent = note.title = said.join(" · ");
+        tellNotes(note, said);
         back.hidden = !zoom;
       } });
       panel.element = wm.el("article", { class: "panel", dataset: { key } }, wm.el("div", { class: "panel-head" },
@@ -269,9 +282,9 @@
     const layOut = () => {
       const words = view.search.toLowerCase().split(/\s+/).filter(Boolean);
       const found = keys.filter(({ key }) => words.every((word) => key.toLowerCase().includes(word)));
-      const sections = new Map();
+      const sections = new Map(), nameOf = sectionNames(found.map(({ key }) => key));
       for (const { key } of found) {
-        const slash = key.indexOf("/", 1), name = slash > 0 ? key.slice(0, slash) : PLAIN;
+        const name = nameOf(key);
         if (!sections.has(name)) sections.set(name, []);
         sections.get(name).push(key);
       }

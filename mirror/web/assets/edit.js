@@ -7,14 +7,19 @@
   // Pages draw nothing anew while somebody types.
   wm.isEditing = () => document.querySelector("[data-editing]") !== null;
 
-  // Puts an editor into a place; `save()` resolves when the change is queued. What stood there comes back.
-  wm.editor = (place, { label, controls, save }) => {
+  // Puts an editor into a place; `save()` resolves when the change is queued, and then `done()` draws what is so now.
+  // What stood there comes back, and the focus to the button that opened it, or to the one that took its place.
+  wm.editor = (place, { label, controls, save, done }) => {
     const before = [...place.childNodes], cameFrom = document.activeElement;
     const trouble = el("div");
     const close = () => {
       delete place.dataset.editing;
       place.replaceChildren(...before);
-      if (cameFrom?.isConnected) cameFrom.focus();
+      focusBack();
+    };
+    const focusBack = () => {
+      const again = cameFrom.isConnected ? cameFrom : document.querySelector(`[aria-label="${CSS.escape(cameFrom.ariaLabel || "")}"]`);
+      again?.focus();
     };
     const button = el("button", { class: "main" }, "Queue change");
     const form = el("form", { class: "editor", "aria-label": label,
@@ -24,6 +29,8 @@
         try {
           await save();
           close();
+          await done();
+          focusBack();
         } catch (error) {
           if (!(error instanceof wm.Refused)) console.error(error);
           wm.fill(trouble, wm.trouble(error));
@@ -48,7 +55,7 @@
   // Queues changes `{name: {was, is}}` of a run.
   wm.queue = async (run, changes) => {
     const { queued } = await wm.post("edit", { run, changes });
-    wm.say(queued.length ? "Queued: it is delivered to the server by the daemon, or by replay." : "Nothing to change.");
+    wm.say(queued.length ? "Queued for delivery." : "Nothing to change.");
     wm.lookNow();
   };
 

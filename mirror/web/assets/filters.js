@@ -31,7 +31,7 @@
   };
   const toFilters = (list) => wm.allOf(...list.map((each) => each.json || { [each.field]: each.operator === "$eq" ? each.value : { [each.operator]: each.value } }));
 
-  const valueText = ({ operator, value }) => (operator === "$regex" ? unliteral(String(value)) : value === null ? "none" : Array.isArray(value) ? value.join(", ") : String(value));
+  const valueText = ({ operator, value }) => (operator === "$regex" ? unliteral(String(value)) : value === null ? "none" : operator === "$in" && Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : String(value));
   // What was typed, as the column has its values.
   const typed = (text, type) => {
     if (type === "text") return text;

@@ -75,7 +75,7 @@
   const askDrop = (entry) => {
     const dialog = el("dialog", { "aria-labelledby": "drop-title", onclose: () => { dialog.remove(); if (dialog.returnValue === "drop") decide(entry.id, "drop"); } },
       el("form", { method: "dialog" }, el("h2", { id: "drop-title" }, "Give this change up?"), el("p", {}, wm.name(entry.wish)),
-        el("p", { class: "soft" }, "It is not delivered, and the mirror shows again what the server has."),
+        el("p", { class: "soft" }, "It is not delivered to the server", ["edit", "update_state"].includes(entry.kind) ? ", and the mirror shows again what the server has." : "."),
         el("div", { class: "actions" }, el("button", { value: "keep" }, "Keep it"), el("button", { class: "danger", value: "drop" }, "Give it up"))));
     document.body.append(dialog);
     dialog.showModal();
@@ -128,7 +128,7 @@
     put(left, "mirror", one, () => [health(one), lags(one), projects(one), disk(one), daemon(one), failures(one), lacks(one)]);
     put(right, "outbox", box, outbox);
   };
-  fill(main, el("header", { class: "run-head" }, el("h1", {}, "Mirror"), status), el("div", { class: "mirror" }, left, right));
+  fill(main, el("header", { class: "part head" }, el("h1", {}, "Mirror"), status), el("div", { class: "mirror" }, left, right));
   refresh().then(() => {
     if (location.hash === "#outbox") right.scrollIntoView();
     wm.watch(() => refresh().catch(wm.sayError));

@@ -64,6 +64,7 @@
         panels.get(one.name).hidden = !is;
       }
       if (focus) buttons.get(tab.name).focus();
+      buttons.get(tab.name).scrollIntoView({ block: "nearest", inline: "nearest" });
       if (!panels.get(tab.name).hasChildNodes()) tab.show(panels.get(tab.name));
       return tab.name;
     };
@@ -136,7 +137,7 @@
       const key = el("span", { class: "key" }, wm.name(shown), mark?.(path));
       if (!isBranch(one) || isFlatList(one)) {
         const text = wm.asText(one);
-        row.append(el("div", { class: "leaf" }, key, el("span", { class: one === null ? "value none" : "value", title: text }, el("bdi", {}, text)), tools(path, one, () => row)));
+        row.append(el("div", { class: "leaf" }, key, el("span", { class: one === null ? "value none" : "value", title: text }, el("bdi", {}, text))), tools(path, one, () => row));
         return row;
       }
       const inner = el("ul"), at = JSON.stringify(path);

@@ -24,20 +24,22 @@
   });
   const listing = () => ({ project, filters: wm.allOf(base, state.filters), search: state.search, order: state.order });
 
-  // The columns of the project, and those that are shown.
+  // The columns of the project, and those that are shown: of those that most runs have, what is nested least.
   let columns = [], info = new Map();
   const loadColumns = async () => {
     const answer = await wm.get("columns", { project });
-    ({ columns } = answer);
+    columns = answer.columns.sort((one, other) => isOurs(one.name) - isOurs(other.name) || (one.kind === "fact" ? 0 : wm.natural(one.name, other.name)));
     counts.all = answer.runs;
     info = new Map(columns.map((each) => [each.name, each]));
   };
   const isOurs = (name) => name.startsWith("summary._") || name.startsWith("config._");
   const shownColumns = () => {
     if (state.columns) return state.columns;
-    // What many runs have comes first, and of that what is not nested.
-    const weight = ({ name, runs }) => (runs < counts.all / 2 ? 100 : 0) + name.split(/[./]/).length - (LIKELY.test(name) ? 10 : 0);
-    const some = (kind) => columns.filter((each) => each.kind === kind && !each.same && !isOurs(each.name)).map((each) => [weight(each), each.name]).sort(([one], [other]) => one - other).slice(0, COLUMNS[kind]).map(([, name]) => name);
+    const weight = ({ name }) => name.split(/[./]/).length - (LIKELY.test(name) ? 10 : 0);
+    const some = (kind) => {
+      const all = columns.filter((each) => each.kind === kind && !each.same && each.type !== "other" && !isOurs(each.name)), common = all.filter(({ runs }) => runs >= counts.all / 2);
+      return (common.length ? common : all).map((each) => [weight(each), each.name]).sort(([one], [other]) => one - other).slice(0, COLUMNS[kind]).map(([, name]) => name);
+    };
     const facts = FACTS.filter((name) => name === "created_at" || (info.has(name) && !info.get(name).same)).slice(0, COLUMNS.fact);
     return [...some("summary"), ...some("config"), ...facts];
   };
@@ -119,7 +121,7 @@
     count.textContent = total === all ? wm.plural(all, "run") : `${wm.number(total)} of ${wm.plural(all, "run")}`;
   };
   const showDrawn = (ids) => {
-    const noun = state.group.length ? "group" : "run", all = state.group.length ? groups.length : counts.total;
+    const noun = state.group.length ? "group" : "run", all = state.group.length ? groups.length : state.drawn ? counts.all : counts.total;
     const first = (size) => wm.el("button", { type: "button", class: "link", "aria-label": `Draw the first ${size}`, "aria-pressed": String(!state.drawn && state.first === size), onclick: () => drawFirst(size) }, String(size));
     const held = state.group.length && members ? ids.reduce((sum, id) => sum + Math.max(0, (members.get(id)?.length || 0) - GROUP_RUNS), 0) : 0;
     wm.fill(drawnBar,
@@ -148,7 +150,7 @@
   const showRuns = () => {
     const names = shownColumns();
     table.update({
-      label: "Runs", columns: [nameColumn, ...names.map(describe)], sort: state.order, sortable: false, empty: " ", cells: (row) => [row.name, ...row.cells], href: ({ id }) => href(id),
+      label: "Runs", columns: [nameColumn, ...names.map(describe)], sort: state.order, sortable: false, empty: nothing, cells: (row) => [row.name, ...row.cells], href: ({ id }) => href(id),
       onsort: (order) => change({ order }),
       rows: async (offset, limit, signal) => {
         const answer = await wm.get("runs", { ...listing(), columns: names, offset, limit }, { signal });
@@ -157,8 +159,6 @@
         showCount();
         if (offset === 0) {
           listed = answer.rows;
-          table.element.nextSibling?.remove();
-          if (!answer.total) table.element.after(nothing());
           draw();
         }
         return answer;

@@ -22,53 +22,53 @@
     }
     return found;
   };
-  const mark = (name) => {
+  const mark = (name, tag = "a") => {
     const entry = marks.get(name);
     if (!entry) return null;
     const [text, tone] = { conflict: ["in conflict", "bad"], dead: ["refused", "bad"] }[entry.state] || ["queued", "warn"];
-    return el("a", { class: `mark ${tone}`, href: "/-/mirror#outbox", title: entry.reason || entry.wish }, text);
+    return el(tag, { class: `mark ${tone}`, href: tag === "a" && "/-/mirror#outbox", title: entry.reason || entry.wish }, text);
   };
-  const change = (name, was, is) => wm.queue(run, { [name]: { was, is } }).then(refresh);
+  const change = (name, was, is) => wm.queue(run, { [name]: { was, is } });
+  const editor = (place, options) => wm.editor(place, { ...options, done: () => refresh() });
   const tool = (text, label, onclick) => (wm.readOnly ? null : el("button", { type: "button", class: "plain tool", "aria-label": label, onclick }, text));
 
   // --- What stands above the tabs ------------------------------------------------------------------------------------
-  const head = el("header", { class: "run-head" });
-
-  const editText = (place, name, label, was) => {
-    const field = el("input", { "aria-label": label, value: was || "", autocomplete: "off" });
-    wm.editor(place, { label, controls: field, save: () => change(name, was, field.value) });
-  };
-  const editState = (place) => {
-    const field = el("select", { "aria-label": "State" }, now.states.map((state) => el("option", { value: state }, state)));
-    wm.editor(place, { label: "Change the state", controls: field, save: () => change("state", now.state, field.value) });
-  };
-  const editTags = (place) => {
-    const field = wm.tagField(now.tags);
-    wm.editor(place, { label: "Change the tags", controls: field.element, save: () => change("tags", now.tags, field.read()) });
-  };
-  const drawHead = () => {
-    const title = el("div", { class: "row" }), state = el("span", { class: "place" }), tags = el("span", { class: "place" });
-    fill(title, el("h1", {}, wm.name(now.name || id)), mark("name"), tool("rename", "Rename the run", () => editText(title, "name", "Name", now.name)));
-    fill(state, wm.state(now.state), mark("state"), now.states.length ? tool("change", "Change the state", () => editState(state)) : null);
-    fill(tags, now.tags.length ? wm.tags(now.tags) : null, mark("tags"),
-      tool(now.tags.length ? "edit tags" : "add tags", `${now.tags.length ? "Edit" : "Add"} tags of the run`, () => editTags(tags)));
-    fill(head, title, el("div", { class: "under" }, state, now.gone ? el("span", { class: "mark bad" }, "deleted upstream") : null, tags,
-      el("span", { class: "push" }), el("code", { class: "id" }, wm.name(id)), now.url ? el("a", { href: now.url, rel: "noreferrer" }, "On the server") : null));
-  };
-
-  // --- Overview -----------------------------------------------------------------------------------------------------
-  const kept = { config: {}, summary: {}, metadata: {} };
-
-  // Sections of the overview; each is drawn anew only when what it shows has changed, so that nothing jumps.
+  // Sections are drawn anew only when what they show has changed, so that nothing jumps and no focus is lost.
   const sections = new Map();
   const section = (name, shown, draw) => {
-    if (!sections.has(name)) sections.set(name, { place: el("section", { class: `part ${name}` }), was: null });
+    if (!sections.has(name)) sections.set(name, { place: el(name === "head" ? "header" : "section", { class: `part ${name}` }), was: null });
     const one = sections.get(name), is = JSON.stringify(shown);
     if (one.was !== is) fill(one.place, draw());
     one.was = is;
     return one.place;
   };
   const waits = (prefix) => [...marks].filter(([name]) => name.startsWith(prefix)).map(([name, { state, reason }]) => [name, state, reason]);
+
+
+  const editText = (place, name, label, was) => {
+    const field = el("input", { "aria-label": label, value: was || "", autocomplete: "off" });
+    editor(place, { label, controls: field, save: () => change(name, was, field.value) });
+  };
+  const editState = (place) => {
+    const field = el("select", { "aria-label": "State" }, now.states.map((state) => el("option", { value: state }, state)));
+    editor(place, { label: "Change the state", controls: field, save: () => change("state", now.state, field.value) });
+  };
+  const editTags = (place) => {
+    const field = wm.tagField(now.tags);
+    editor(place, { label: "Change the tags", controls: field.element, save: () => change("tags", now.tags, field.read()) });
+  };
+  const head = () => section("head", [now.name, now.state, now.states, now.tags, now.gone, waits("")], () => {
+    const title = el("div", { class: "row" }), state = el("span", { class: "place" }), tags = el("span", { class: "place" });
+    fill(title, el("h1", {}, wm.name(now.name || id)), mark("name"), tool("rename", "Rename the run", () => editText(title, "name", "Name", now.name)));
+    fill(state, wm.state(now.state), mark("state"), now.states.length ? tool("change", "Change the state", () => editState(state)) : null);
+    fill(tags, now.tags.length ? wm.tags(now.tags) : null, mark("tags"),
+      tool(now.tags.length ? "edit tags" : "add tags", `${now.tags.length ? "Edit" : "Add"} tags of the run`, () => editTags(tags)));
+    return [title, el("div", { class: "under" }, state, now.gone ? el("span", { class: "mark bad" }, "deleted upstream") : null, tags,
+      el("span", { class: "push" }), el("code", { class: "id" }, wm.name(id)), now.url ? el("a", { href: now.url, rel: "noreferrer" }, "On the server") : null)];
+  });
+
+  // --- Overview -----------------------------------------------------------------------------------------------------
+  const kept = { config: {}, summary: {}, metadata: {} };
 
   const editValue = (path, row) => {
     const [key] = path, was = now.config[key];
@@ -79,19 +79,20 @@
       path.slice(0, -1).reduce((value, part) => value[part], whole)[path.at(-1)] = field.read();
       return change(`config.${key}`, was, whole[key]);
     };
-    wm.editor(row, { label: `Change ${path.join(".")}`, controls: [el("span", { class: "key" }, wm.name(path.join("."))), field.field, field.says], save });
+    editor(row, { label: `Change ${path.join(".")}`, controls: [el("span", { class: "key" }, wm.name(path.join("."))), field.field, field.says], save });
   };
   const addValue = (place) => {
     const key = el("input", { "aria-label": "Key", placeholder: "key", required: true, autocomplete: "off", spellcheck: "false" }), field = wm.valueField("Value");
-    wm.editor(place, { label: "Add a config value", controls: [key, field.field, field.says], save: async () => {
+    editor(place, { label: "Add a config value", controls: [key, field.field, field.says], save: async () => {
       if (Object.hasOwn(now.config, key.value)) throw new wm.Refused("this key is there already", "edit its value instead");
       await change(`config.${key.value}`, undefined, field.read());
     } });
   };
   const values = (name, title, tools) => section(name, [now[name], waits(name)], () => [
     el("div", { class: "part-head" }, el("h2", {}, title), el("span", { class: "size" }, wm.number(Object.keys(now[name] || {}).length)), tools?.()),
+    el("div", { class: "add-place" }),
     Object.keys(now[name] || {}).length
-      ? wm.tree(now[name], { label: title.toLowerCase(), kept: kept[name], mark: (path) => (path.length === 1 ? mark(`${name}.${path[0]}`) : null),
+      ? wm.tree(now[name], { label: title.toLowerCase(), kept: kept[name], mark: (path) => (path.length === 1 ? mark(`${name}.${path[0]}`, "span") : null),
         edit: name === "config" && !wm.readOnly ? editValue : null })
       : wm.nothing("Nothing."),
   ]);
@@ -99,7 +100,7 @@
     const place = el("div", { class: "place" });
     const edit = () => {
       const field = el("textarea", { "aria-label": "Notes, Markdown", rows: 8, value: now.notes || "" });
-      wm.editor(place, { label: "Change the notes", controls: [field, el("span", { class: "typed" }, "Markdown. Ctrl-Enter queues, Esc leaves it as it was.")], save: () => change("notes", now.notes, field.value) });
+      editor(place, { label: "Change the notes", controls: [field, el("span", { class: "typed" }, "Markdown. Ctrl-Enter queues, Esc leaves it as it was.")], save: () => change("notes", now.notes, field.value) });
     };
     const text = el("div", { class: "markdown" });
     text.innerHTML = now.notes_html; // cleaned by the server
@@ -148,7 +149,6 @@
     { name: "media", label: "Media", show: (panel) => into(panel, (place) => wm.media(place, run)) },
     { name: "artifacts", label: "Artifacts", show: (panel) => into(panel, artifacts) },
   ]);
-  main.prepend(head);
 
   // Asks for the run again; what is open and costs its reader a place stays as it is until it is opened again.
   const refresh = async () => {
@@ -157,7 +157,7 @@
     now = answer;
     marks = waiting(now.pending);
     document.title = `${now.name || id} · wandb-mirror`;
-    drawHead();
+    head();
     if (tabs.panel("overview").hasChildNodes()) drawOverview(tabs.panel("overview"));
     for (const name of ["files", "media", "artifacts"]) if (tabs.panel(name).hidden) fill(tabs.panel(name));
     tabs.count("metrics", now.metrics.length);
@@ -168,6 +168,7 @@
     for (const shown of shownCurves) shown.refresh();
   };
   refresh().then(() => {
+    main.prepend(head());
     tabs.open();
     wm.watch(() => { if (!wm.isEditing()) refresh().catch(wm.sayError); });
   }, (error) => fill(main, el("h1", {}, wm.name(id)), wm.trouble(error)));

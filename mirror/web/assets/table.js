@@ -25,13 +25,13 @@
   //   label; columns: [{name, label, align: "right", width, sortable, cell(value, row), title}]
   //   rows: [[…]] in memory, or async (offset, limit, signal) → {total, rows}; cells(row) → values in order of columns
   //   sort: "-name"; onsort("-name") (else rows in memory sort themselves, with `sortable`); rowHeight: 30
-  //   select: {has(row), colour(row), toggle(rows, on), label(row)}; href(row); onhover(row | null); empty: text or element
+  //   select: {has(row), colour(row), toggle(rows, on), label(row)}; href(row); onhover(row | null); empty: a text, or a function that returns an element
   // Returns {update(options), refresh(), paint(), element, total}.
   wm.table = (host, options) => {
     let settings = { rowHeight: 30, label: "Rows", ...options };
     let inMemory = null, total = 0, windows = new Map(), asked = new Map(), shown = new Map(), here = -1, anchor = -1, widths = new Map(), fitted = false, round = 0;
 
-    const head = wm.el("div", { role: "rowgroup" }), lines = wm.el("div", { class: "lines", role: "rowgroup" });
+    const head = wm.el("div", { class: "heads", role: "rowgroup" }), lines = wm.el("div", { class: "lines", role: "rowgroup" });
     const grid = wm.el("div", { class: "grid", role: "grid", tabindex: 0, "aria-label": settings.label }, head, lines);
     const said = wm.el("div", {});
     grid.append(said);
@@ -184,7 +184,7 @@
       total = count;
       lines.style.height = total * settings.rowHeight + "px";
       grid.setAttribute("aria-rowcount", total + 1);
-      wm.fill(said, total ? null : typeof settings.empty === "object" ? settings.empty : wm.el("p", { class: "empty" }, settings.empty || "No rows"));
+      wm.fill(said, total ? null : typeof settings.empty === "function" ? settings.empty() : wm.el("p", { class: "empty" }, settings.empty || "No rows"));
     };
 
     // Asks for the windows that are seen and not there; gives up those that are not seen any more.

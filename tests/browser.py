@@ -25,7 +25,7 @@ OPTIONS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
     "--force-device-scale-factor=1", "--remote-debugging-pipe",
     # Whatever a page asks for beside its own file finds no host and no way out.
-    "--host-resolver-rules=MAP * ~NOTFOUND", "--proxy-server=127.0.0.1:9",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--proxy-server=127.0.0.1:9",
 )  # fmt: skip
 PATIENCE = 60.0  # seconds that one answer may take on a machine with other work
 
@@ -79,11 +79,15 @@ class Browser:
 
     def open(self, path: Path, *, width: int, dark: bool = False, paper: bool = False) -> None:
         """Load a file afresh in a window of this width, and forget what happened before."""
+        self.go(path.as_uri(), width=width, dark=dark, paper=paper)
+
+    def go(self, url: str, *, width: int = 1280, dark: bool = False, paper: bool = False) -> None:
+        """The same of any address."""
         features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.ask("Emulation.setEmulatedMedia", media="print" if paper else "", features=features)
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         self.events.clear()
-        self.ask("Page.navigate", url=path.as_uri())
+        self.ask("Page.navigate", url=url)
         self._wait_for("Page.loadEventFired")
         self.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
@@ -92,6 +96,25 @@ class Browser:
         answer = self.ask("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
+
+    def wait(self, condition: str, seconds: float = PATIENCE) -> Any:
+        """The value of an expression in the page, as soon as it is true.
+
+        Raises:
+            TimeoutError: it stays false; the message has what the page shows.
+        """
+        deadline = time.monotonic() + seconds
+        while not (value := self.run(condition)):
+            if time.monotonic() > deadline:
+                shown = self.run("document.body.innerText.slice(0, 2000)")
+                raise TimeoutError(f"never true: {condition}\n{shown}\n{self.complaints()}")
+            time.sleep(0.05)
+        return value
+
+    def press(self, key: str, code: int = 0) -> None:
+        """A key, on whatever has the focus."""
+        for kind in ("keyDown", "keyUp"):
+            self.ask("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code)
 
     def picture(self) -> bytes:
         """The whole page as a PNG."""

@@ -1,0 +1,1 @@
+"""The page: what its server answers, and what a real Chromium makes of it."""
