@@ -27,7 +27,9 @@ OPTIONS = (
     # Whatever a page asks for beside its own file finds no host and no way out.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--proxy-server=127.0.0.1:9",
 )  # fmt: skip
-PATIENCE = 60.0  # seconds that one answer may take on a machine with other work
+PATIENCE = float(
+    os.environ.get("BROWSER_PATIENCE_S", "60")
+)  # seconds that one answer may take on a machine with other work
 
 
 def program() -> str:
@@ -104,17 +106,12 @@ class Browser:
             TimeoutError: it stays false; the message has what the page shows.
         """
         deadline = time.monotonic() + seconds
-        while not (value := self.run(condition)):
+        while not (value := self.run(f"(found => found instanceof Node ? true : found)({condition})")):
             if time.monotonic() > deadline:
                 shown = self.run("document.body.innerText.slice(0, 2000)")
                 raise TimeoutError(f"never true: {condition}\n{shown}\n{self.complaints()}")
             time.sleep(0.05)
         return value
-
-    def press(self, key: str, code: int = 0) -> None:
-        """A key, on whatever has the focus."""
-        for kind in ("keyDown", "keyUp"):
-            self.ask("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code)
 
     def picture(self) -> bytes:
         """The whole page as a PNG."""

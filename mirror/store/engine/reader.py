@@ -56,16 +56,22 @@ class Reader:
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
-        """One commit, for several questions.
+        """One commit, for several questions; within another one of this thread it is the same.
 
         Raises:
             NotMirrored, StoreError: as `rows`.
         """
         with self.engine() as engine:
+            within = self._current().cursors
+            if getattr(within, "begun", None) is engine:
+                yield Snapshot(engine)
+                return
             engine.execute("BEGIN")
+            within.begun = engine
             try:
                 yield Snapshot(engine)
             finally:
+                within.begun = None
                 engine.execute("ROLLBACK")
 
     def fresh_engine(self) -> Engine:

@@ -20,6 +20,7 @@ from mirror.texts.ordering import natural
 from mirror.texts.values import parse_lenient
 from mirror.web.addresses import object_address
 from mirror.web.asked import Asked
+from mirror.web.file_kinds import kind_of
 
 _FILES_MOST = 10_000
 
@@ -56,7 +57,8 @@ def artifact(ctx: RequestContext, asked: Asked) -> dict[str, Any]:
         "tags": found.tags, "file_count": len(entries),
         "files": [
             {
-                "path": entry.path, "size": entry.size, "digest": entry.digest, "held": entry.object is not None,
+                "path": entry.path, "kind": kind_of(entry.path),
+                "size": entry.size, "digest": entry.digest, "held": entry.object is not None,
                 "ref": entry.ref, "reason": entry.reason,
                 "url": None if entry.object is None else object_address(found.artifact_id, entry.path),
             }

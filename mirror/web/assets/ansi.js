@@ -66,13 +66,13 @@
     const [r, g, b] = colour.map((part) => (part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
-  // A colour that can be read on a ground: moved towards black or white until it has a contrast of 4.5.
+  // A colour that can be read on a ground: moved towards black or white until it has a contrast of 4.5, with some left for a tinted line.
   const legible = (colour, ground) => {
     const under = light(ground), towards = under > 0.18 ? 0 : 255;
     for (let step = 0; step <= 10; step++) {
       const mixed = colour.map((part) => Math.round(part + ((towards - part) * step) / 10));
       const over = light(mixed);
-      if ((Math.max(over, under) + 0.05) / (Math.min(over, under) + 0.05) >= 4.6) return mixed;
+      if ((Math.max(over, under) + 0.05) / (Math.min(over, under) + 0.05) >= 5.4) return mixed;
     }
     return Array(3).fill(towards);
   };

@@ -124,7 +124,7 @@
           context.stroke(line.faint);
         }
         context.globalAlpha = strong !== null && line.id !== strong ? 0.25 : 1;
-        context.lineWidth = strong !== null && line.id === strong ? 2.4 : 1.4;
+        context.lineWidth = strong !== null && line.id === strong ? 2.4 : line.x.length > area.right - area.left ? 1 : 1.4;
         context.stroke(line.path);
         if (settings.points || line.x.length === 1) dots(context, line);
         context.globalAlpha = 1;

@@ -75,6 +75,7 @@
 
     const go = (to) => {
       first = Math.max(0, Math.min(last(), to));
+      if (first < last() - 1) follow.checked = false;
       spacer.style.height = `${tall()}px`;
       port.scrollTop = (first / Math.max(1, last())) * way();
       put = port.scrollTop;

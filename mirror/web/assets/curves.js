@@ -115,7 +115,7 @@
       smoothed();
     } });
     const bar = wm.el("div", { class: "curves-bar" }, search,
-      ofMachine ? null : xSelect,
+      ofMachine || wm.isStatic ? null : xSelect,
       wm.el("label", { class: "inline" }, "Smooth", smooth, told),
       wm.el("span", { class: "row" }, toggle("log y", "log", "Logarithmic vertical axis", redrawAll), ofMachine ? null : toggle("log x", "logX", "Logarithmic horizontal axis", redrawAll), toggle("points", "points", "Also draw the points", redrawAll)));
     showX();

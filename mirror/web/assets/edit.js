@@ -21,6 +21,10 @@
       const again = cameFrom.isConnected ? cameFrom : document.querySelector(`[aria-label="${CSS.escape(cameFrom.ariaLabel || "")}"]`);
       again?.focus();
     };
+    const cancel = () => {
+      close();
+      done().catch(wm.sayError); // news had to wait for the end of the editing
+    };
     const button = el("button", { class: "main" }, "Queue change");
     const form = el("form", { class: "editor", "aria-label": label,
       onsubmit: async (event) => {
@@ -38,13 +42,13 @@
         }
       },
       onkeydown: (event) => {
-        if (event.key === "Escape") close();
+        if (event.key === "Escape") cancel();
         else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
         else return;
         event.preventDefault();
         event.stopPropagation();
       },
-    }, controls, el("div", { class: "row" }, button, el("button", { type: "button", onclick: close }, "Cancel")), trouble);
+    }, controls, el("div", { class: "row" }, button, el("button", { type: "button", onclick: () => cancel() }, "Cancel")), trouble);
     place.dataset.editing = "";
     wm.fill(place, form);
     const first = form.querySelector("input, textarea, select");

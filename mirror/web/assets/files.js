@@ -7,12 +7,10 @@
 
   const text = async (file) => {
     if (file.size > LARGEST) return wm.nothing(`Too long to be shown here (${wm.bytes(file.size)}): download it.`);
-    // A page from a file may read no other file; a frame may show it.
-    if (wm.isStatic) return el("iframe", { src: file.url, sandbox: "", title: file.name });
     const response = await fetch(file.url);
     if (!response.ok) throw new wm.Refused(`the server answered ${response.status}`);
     const whole = await response.text();
-    if (file.kind === "json") {
+    if (file.kind !== "text") {
       try {
         const value = JSON.parse(whole);
         if (value !== null && typeof value === "object") return wm.tree(value, { label: "the file" });
@@ -22,15 +20,11 @@
   };
 
   // A look into a file.
-  const preview = async (file, run) => {
+  const preview = async (file) => {
     if (!file.held) return wm.nothing(`This file is not held: ${file.reason || "nobody asked for it"}.`);
+    if (!file.url) return wm.nothing("This export has no copy of the file.");
     if (["image", "audio", "video", "html"].includes(file.kind)) return wm.mediaItem(file);
-    if (file.kind === "table") {
-      const place = el("div");
-      await wm.loggedTable(place, { run, file: file.name });
-      return place;
-    }
-    if (file.kind === "json" || file.kind === "text") return text(file);
+    if (["json", "table", "text"].includes(file.kind)) return text(file);
     return wm.nothing("No preview for this kind of file.");
   };
 
@@ -44,21 +38,22 @@
     let search = "";
     const open = async (file) => {
       wm.view.set({ file: file.name });
-      for (const button of rows.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.file === file));
+      for (const button of rows.querySelectorAll("button[data-name]")) button.setAttribute("aria-pressed", String(button.dataset.name === file.name));
       const place = el("div", { class: "inside" }, el("p", { class: "told" }, "Reading …"));
       side.hidden = false;
       host.classList.add("previewed");
       fill(side, el("div", { class: "bar" }, el("h2", {}, wm.name(file.name)), el("span", { class: "told" }, wm.bytes(file.size)), el("span", { class: "push" }),
-        file.held ? el("a", { href: file.url, download: "" }, "Download") : null,
+        file.held && file.url ? el("a", { href: file.url, download: "" }, "Download") : null,
         el("button", { type: "button", onclick: () => { side.hidden = true; host.classList.remove("previewed"); wm.view.set({ file: null }); } }, "Close")), place);
       try {
-        fill(place, await preview(file, run));
+        if (file.held && file.kind === "table" && run) await wm.loggedTable(place, { run, file: file.name });
+        else fill(place, await preview(file));
       } catch (error) {
         fill(place, wm.trouble(error));
       }
     };
     const row = (file) => el("tr", { class: file.held ? "" : "absent" },
-      el("td", {}, el("button", { type: "button", class: "link", "aria-pressed": "false", onclick: () => open(file), dataset: { name: file.name } }, wm.name(file.name))),
+      el("td", {}, el("button", { type: "button", class: "link", "aria-pressed": String(file.name === wm.view.get("file")), onclick: () => open(file), dataset: { name: file.name } }, wm.name(file.name))),
       el("td", {}, file.held ? file.kind : el("span", { class: "why", title: file.reason }, file.reason || "not held")),
       el("td", { class: "number" }, wm.bytes(file.size)));
     const draw = () => {
@@ -71,5 +66,7 @@
       el("div", { class: "list-and-preview" }, el("table", { class: "list files" },
         el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Name"), el("th", { scope: "col" }, "Kind"), el("th", { scope: "col", class: "number" }, "Size"))), rows), side));
     draw();
+    const asked = files.find(({ name }) => name === wm.view.get("file"));
+    if (asked) open(asked);
   };
 })();

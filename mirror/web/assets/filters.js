@@ -141,7 +141,7 @@
     return {
       set: (next) => {
         ({ filters, search } = next);
-        box.value = search;
+        if (box.value.trim() !== search) box.value = search;
         show();
       },
     };

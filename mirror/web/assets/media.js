@@ -52,7 +52,11 @@
 
   const show = {
     table: (host, run, key) => wm.loggedTable(host, { run, key }),
-    histogram: async (host, run, key) => wm.heat(host, await wm.get("histogram", { run, key })),
+    histogram: async (host, run, key) => {
+      const answer = await wm.get("histogram", { run, key });
+      if (answer.total > answer.steps.length) host.append(el("p", { class: "told" }, `${answer.steps.length} of ${wm.plural(answer.total, "step")}, evenly spread`));
+      wm.heat(host, answer);
+    },
     media: async (host, run, key) => byStep(host, await wm.get("media", { run, key }), key),
   };
 

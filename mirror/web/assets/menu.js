@@ -90,7 +90,7 @@
     };
     const show = () => {
       const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-      const found = items.filter((item) => words.every((word) => item.name.toLowerCase().includes(word)));
+      const found = items.filter((item) => words.every((word) => `${item.name} ${item.label || ""}`.toLowerCase().includes(word)));
       const shown = found.slice(0, SHOWN), groups = new Map();
       for (const item of shown) groups.set(item.kind, [...(groups.get(item.kind) || []), item]);
       wm.fill(list,

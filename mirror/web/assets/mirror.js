@@ -4,6 +4,7 @@
 (() => {
   const { el, fill } = wm;
   const main = document.getElementById("main");
+  const AGAIN = 15_000; // milliseconds
   const when = (text) => el("span", { title: text ? wm.time(text) : "" }, wm.ago(text));
   const runLink = (one) => wm.link(wm.address.run(one.entity, one.project, one.run_id), one.run_id, { title: `${one.entity}/${one.project}/${one.run_id}` });
 
@@ -113,24 +114,27 @@
   let receiptsOpen = false;
 
   // --- The page -----------------------------------------------------------------------------------------------------
-  const left = el("div"), right = el("section", { id: "outbox", class: "part", tabindex: "-1" });
+  const parts = [health, lags, projects, disk, daemon, failures, lacks].map((draw) => ({ draw, place: el("div") }));
+  const right = el("section", { id: "outbox", class: "part", tabindex: "-1" });
   const status = el("p", { class: "soft" });
-  let was = {};
+  let was = null;
   // What has not changed stays as it is, so that nobody loses a place or what is selected.
-  const put = (place, name, answer, draw) => {
-    const is = JSON.stringify(answer);
-    if (was[name] !== is) fill(place, draw(answer));
-    was[name] = is;
-  };
   const refresh = async () => {
     const [one, box] = await Promise.all([wm.get("mirror"), wm.get("outbox")]);
     fill(status, el("span", { class: `mark ${one.healthy ? "good" : "bad"}` }, one.healthy ? "healthy" : wm.plural(one.findings.length, "finding")), " ", wm.name(one.home), one.base_url ? [" mirrors ", wm.link(one.base_url, one.base_url)] : null);
-    put(left, "mirror", one, () => [health(one), lags(one), projects(one), disk(one), daemon(one), failures(one), lacks(one)]);
-    put(right, "outbox", box, outbox);
+    for (const { draw, place } of parts) {
+      const drawn = draw(one);
+      if (!drawn) fill(place);
+      else if (!place.firstChild?.isEqualNode(drawn)) fill(place, drawn);
+    }
+    const is = JSON.stringify(box);
+    if (was !== is) fill(right, outbox(box));
+    was = is;
   };
-  fill(main, el("header", { class: "part head" }, el("h1", {}, "Mirror"), status), el("div", { class: "mirror" }, left, right));
+  fill(main, el("header", { class: "part head" }, el("h1", {}, "Mirror"), status), el("div", { class: "mirror" }, el("div", {}, parts.map(({ place }) => place)), right));
   refresh().then(() => {
     if (location.hash === "#outbox") right.scrollIntoView();
     wm.watch(() => refresh().catch(wm.sayError));
+    setInterval(() => document.hidden || refresh().catch(() => {}), AGAIN); // the daemon tells news without a commit
   }, (error) => fill(main, el("h1", {}, "Mirror"), wm.trouble(error)));
 })();

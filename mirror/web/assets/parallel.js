@@ -3,7 +3,7 @@
 
 (() => {
   const { surface, scale, range, theme, showTip, hideTip, entry } = wm.plot;
-  const TOP = 34, BOTTOM = 12, SIDE = 56;
+  const TOP = 34, BOTTOM = 12, SIDE = 64;
 
   // A chart of parallel coordinates.
   //   label, height; axes: [{name, kind: "number|log|time|category", names: [of a category]}]
@@ -65,7 +65,7 @@
         context.lineTo(x, size.height - BOTTOM);
         context.textAlign = last ? "right" : "left";
         for (const [value, text] of scales[place].ticks(Math.max(3, size.height / 60))) {
-          const y = scales[place].at(value), short = text.length > 14 ? text.slice(0, 13) + "…" : text;
+          const y = scales[place].at(value), short = text.length > 14 ? [...text.slice(0, 30)].slice(0, 13).join("") + "…" : text;
           context.moveTo(x - 3, y);
           context.lineTo(x + 3, y);
           context.lineWidth = 3;
@@ -156,7 +156,8 @@
       handles.forEach((handle, place) => {
         handle.style.left = left(place, size.width) + "px";
         handle.style.top = TOP - 8 + "px";
-        handle.firstChild.style.maxWidth = Math.max(40, (size.width - 2 * SIDE) / Math.max(1, settings.axes.length - 1) - 12) + "px";
+        const room = (size.width - 2 * SIDE) / Math.max(1, settings.axes.length - 1) - 12;
+        handle.firstChild.style.maxWidth = Math.max(40, place === 0 || place === handles.length - 1 ? Math.min(room, 2 * SIDE) : room) + "px";
         say(handle, inside);
       });
     };
@@ -192,6 +193,7 @@
     });
 
     makeHandles();
+    settings.onbrush?.(settings.brushes, settings.rows.filter(within));
     return {
       update: (changes) => {
         settings = { ...settings, ...changes };
@@ -199,6 +201,7 @@
         here = null;
         makeHandles();
         plot.redraw();
+        settings.onbrush?.(settings.brushes, settings.rows.filter(within));
       },
       destroy: plot.destroy,
     };

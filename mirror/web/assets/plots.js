@@ -10,6 +10,8 @@
   const likely = (columns) => (measures(columns).find(({ name }) => LIKELY.test(name)) || measures(columns)[0])?.name || "";
   const short = (name) => name.replace(/^(summary|config)\./, "");
 
+  const tall = () => Math.max(340, Math.min(760, innerHeight - 260, innerWidth));
+
   // A column's cells as numbers on an axis.
   const onAxis = (info, cells, log) => {
     const name = info?.name || "", label = short(name);
@@ -88,7 +90,7 @@
       wm.fill(note, drawn(answer), both < points.length ? `; ${wm.number(both)} have both values` : "");
       const given = { label: `${short(y)} over ${short(x)}: ${wm.plural(both, "run")}`, points, x: horizontal, y: vertical };
       if (chart) chart.update(given);
-      else chart = wm.scatter(place, { ...given, height: Math.max(340, Math.min(760, innerHeight - 260)) });
+      else chart = wm.scatter(place, { ...given, height: tall() });
     };
     const again = guarded(show);
     return again;
@@ -96,46 +98,57 @@
 
   wm.parallelView = (host, context) => view(host, context, ({ bar, note, place, rows, drawn, guarded }) => {
     const spot = wm.el("div", {}), side = wm.el("section", { "aria-label": "What matters most" });
-    place.append(wm.el("div", { class: "beside" }, spot, side));
-    let chart = null, control = null;
+    place.append(wm.el("div", { class: wm.isStatic ? null : "beside" }, spot, wm.isStatic ? null : side));
+    let chart = null, control = null, brushes = new Map(), marked = "", chosen = [];
+    const set = (name) => (value) => {
+      wm.view.set({ [name]: value });
+      again();
+    };
+    const setAxes = set("axes"), count = wm.el("span", { class: "soft" });
+    const pick = wm.menuButton(["Axes ", count], "Axes", (menu) => {
+      const before = chosen;
+      wm.pick(menu, { many: true, items: context.columns().map((each) => ({ ...each, label: short(each.name), note: each.same ? "all agree" : null })), chosen: new Set(before), onpick: wm.later(250, (names) => setAxes([...before.filter((name) => names.has(name)), ...[...names].filter((name) => !before.includes(name))])) });
+    });
     const show = async () => {
       const columns = context.columns();
       const target = wm.view.get("target") || likely(columns);
-      const set = (name) => (value) => {
-        wm.view.set({ [name]: value });
-        again();
-      };
       control?.abort();
       control = new AbortController();
       const { filters, search } = context.listing();
-      const matters = target ? await wm.get("importance", { project: context.project, filters, search, target }, { signal: control.signal }).catch((error) => {
+      const matters = target && !wm.isStatic ? await wm.get("importance", { project: context.project, filters, search, target }, { signal: control.signal }).catch((error) => {
         if (error.name === "AbortError") throw error;
         return { columns: [], error };
       }) : { columns: [] };
       const spread = columns.filter(({ kind, same }) => kind === "config" && !same).map(({ name }) => name);
-      const chosen = wm.view.json("axes", null) || [...new Set([...matters.columns.map(({ column }) => column), ...spread])].slice(0, 4).concat(target || []);
-      const setAxes = (names) => set("axes")(names);
-      const pick = wm.menuButton(["Axes ", wm.el("span", { class: "soft" }, String(chosen.length))], "Axes", (menu) => wm.pick(menu, { many: true, items: columns.map((each) => ({ ...each, label: short(each.name), note: each.same ? "all agree" : null })), chosen: new Set(chosen), onpick: wm.later(250, (names) => setAxes([...chosen.filter((name) => names.has(name)), ...[...names].filter((name) => !chosen.includes(name))])) }));
-      if (!document.querySelector(".menu")) wm.fill(bar, chooser("Colour", measures(columns), target, set("target")), pick);
+      chosen = wm.view.json("axes", null) || [...new Set([...matters.columns.map(({ column }) => column), ...spread])].slice(0, 4).concat(target || []);
+      wm.fill(bar, chooser("Colour", measures(columns), target, set("target")), pick);
+      count.textContent = chosen.length;
       const { answer, axis } = await rows([...chosen, target]);
       const axes = chosen.map((name) => ({ ...axis(name), name: short(name), column: name })), colours = target ? inColours(axis(target)) : null, shade = target ? axis(target).values : null;
-      if (!document.querySelector(".menu")) wm.fill(bar, chooser("Colour", measures(columns), target, set("target")), colours?.legend, pick);
-      const onbrush = (brushes, inside) => {
+      wm.fill(bar, chooser("Colour", measures(columns), target, set("target")), colours?.legend, pick);
+      if (marked !== chosen.join()) [brushes, marked] = [new Map(), chosen.join()]; // marks stay while the axes do
+      const onbrush = (_, inside) => {
         const conditions = () => axes.filter(({ name }) => brushes.has(name)).map(({ name, column, kind, raw }) => {
           const [low, high] = brushes.get(name), field = wm.filterField(column);
           if (kind === "category") return { [field]: { $in: [...raw].filter(([at]) => at >= low && at <= high).map(([, cell]) => cell) } };
           const text = (value) => (kind === "time" ? new Date(value * 1000).toISOString() : Number(value.toPrecision(6)));
           return { [field]: { $gte: text(low), $lte: text(high) } };
         });
-        wm.fill(note, drawn(answer), brushes.size ? [`; ${wm.number(inside.length)} within the marked stretches `, wm.el("button", { type: "button", class: "link", onclick: () => context.filter(wm.allOf(...conditions())) }, "Filter by these"), " ", wm.el("button", { type: "button", class: "link", onclick: again }, "Clear")] : "; drag along an axis to mark a stretch");
+        wm.fill(note, drawn(answer), brushes.size ? [`; ${wm.number(inside.length)} within the marked stretches `, wm.el("button", { type: "button", class: "link", onclick: () => {
+          const found = wm.allOf(...conditions());
+          brushes.clear();
+          context.filter(found);
+        } }, "Filter by these"), " ", wm.el("button", { type: "button", class: "link", onclick: () => {
+          brushes.clear();
+          again();
+        } }, "Clear")] : "; drag along an axis to mark a stretch");
       };
-      onbrush(new Map(), answer.rows);
-      const given = { label: `Parallel coordinates of ${wm.plural(answer.rows.length, "run")}`, axes, brushes: new Map(), onbrush, rows: answer.rows.map((row, at) => ({ name: row.name || row.id, href: context.href(row.id), colour: colours ? colours.of(shade[at]) : wm.colour(row.id), values: axes.map(({ values }) => values[at]) })) };
+      const given = { label: `Parallel coordinates of ${wm.plural(answer.rows.length, "run")}`, axes, brushes, onbrush, rows: answer.rows.map((row, at) => ({ name: row.name || row.id, href: context.href(row.id), colour: colours ? colours.of(shade[at]) : wm.colour(row.id), values: axes.map(({ values }) => values[at]) })) };
       if (chart) chart.update(given);
-      else chart = wm.parallel(spot, { ...given, height: Math.max(340, Math.min(760, innerHeight - 260)) });
-      showMatters(matters, target, chosen, setAxes);
+      else chart = wm.parallel(spot, { ...given, height: tall() });
+      showMatters(matters, target);
     };
-    const showMatters = (matters, target, chosen, setAxes) => wm.fill(side,
+    const showMatters = (matters, target) => wm.fill(side,
       wm.el("h2", {}, "What matters for ", wm.el("bdi", {}, short(target) || "…")),
       matters.error ? wm.trouble(matters.error) : wm.el("p", { class: "soft" }, matters.columns.length ? `Share of the variance that each column explains by itself, over ${wm.plural(matters.runs, "run")}. A press shows or hides its axis.` : "Nothing explains it: too few runs, or all have the same settings."),
       wm.el("ul", { class: "bars" }, matters.columns.slice(0, 20).map(({ column, importance, correlation }) => wm.el("li", {}, wm.el("button", { type: "button", "aria-pressed": String(chosen.includes(column)), onclick: () => setAxes(chosen.includes(column) ? chosen.filter((name) => name !== column) : [column, ...chosen]) },

@@ -5,22 +5,34 @@
   const { entity, project: projectName, sweep } = wm.settings;
   const project = `${entity}/${projectName}`;
   const base = sweep ? { sweep } : null;
-  const DRAWN = 10, MOST_DRAWN = 100, COLUMNS = { summary: 10, config: 10, fact: 5 }, GROUP_RUNS = 50, LISTED = 5000;
+  const DRAWN = 10, MOST_DRAWN = 100; // runs that are drawn at first, and at most
+  const COLUMNS = { summary: 10, config: 10, fact: 5 }; // so many of each kind are shown at first
+  const GROUPED = 600, LISTED = 5000; // runs of all groups that are drawn; runs that are asked for their group
+  const STATES = new Set(["running", "pending", "preempting", "finished", "failed", "crashed", "killed"]);
+  const stateClass = (state) => (STATES.has(state) ? `state ${state}` : "state");
   const LIKELY = /loss|acc|score|reward|error/i; // measures that people look at first
   const FACTS = ["created_at", "duration", "tags", "group", "job_type", "user", "sweep"];
   const TABS = [["runs", "Runs"], ["parallel", "Parallel"], ["scatter", "Scatter"]];
   const main = document.getElementById("main");
   const href = (id) => wm.address.run(entity, projectName, id);
 
+  // The address may hold anything: what is no list of names, or no filter, is left out.
+  const names = (name) => {
+    const found = wm.view.json(name, null);
+    return Array.isArray(found) ? found.map(String) : null;
+  };
+  const filterOf = (found) => (found && typeof found === "object" && !Array.isArray(found) ? found : null);
+  const FIRST_TAB = sweep ? "parallel" : "runs", ORDER = "-created_at";
   const read = () => ({
-    search: wm.view.get("search"), filters: wm.view.json("filters", null), order: wm.view.get("order", "-created_at"),
-    columns: wm.view.json("columns", null), group: wm.view.json("group", []), drawn: wm.view.json("drawn", null),
-    first: Number(wm.view.get("first", String(DRAWN))) || 0, tab: wm.view.get("tab", sweep ? "parallel" : "runs"),
+    search: wm.view.get("search"), filters: filterOf(wm.view.json("filters", null)), order: wm.view.get("order", ORDER),
+    columns: names("columns"), group: names("group") || [], drawn: names("drawn"),
+    first: Math.min(MOST_DRAWN, Math.max(0, Number(wm.view.get("first", String(DRAWN))) || 0)), tab: wm.view.get("tab", FIRST_TAB),
   });
   let state = read();
   const keep = () => wm.view.set({
-    search: state.search, filters: state.filters, order: state.order === "-created_at" ? null : state.order, columns: state.columns,
-    group: state.group.length ? state.group : null, drawn: state.drawn, first: state.first === DRAWN ? null : state.first, tab: state.tab === (sweep ? "parallel" : "runs") ? null : state.tab,
+    search: state.search, filters: state.filters, order: state.order === ORDER ? null : state.order, columns: state.columns,
+    group: state.group.length ? state.group : null, drawn: state.drawn,
+    first: state.first === DRAWN ? null : state.first, tab: state.tab === FIRST_TAB ? null : state.tab,
   });
   const listing = () => ({ project, filters: wm.allOf(base, state.filters), search: state.search, order: state.order });
 
@@ -49,15 +61,16 @@
     created_at: (value) => wm.el("span", { class: "cut", title: wm.time(value) }, value ? wm.ago(value) : "–"),
     duration: (value) => wm.el("span", { class: "cut" }, typeof value === "number" ? wm.duration(value) : "–"),
     tags: (value) => (Array.isArray(value) ? value.map((tag) => wm.el("bdi", { class: "tag", title: tag }, tag)) : wm.cell(value)),
-    state: (value) => wm.el("span", { class: `state ${value || ""}` }, value || "–"),
+    state: (value) => wm.el("span", { class: stateClass(value) }, value || "–"),
   };
   CELLS.heartbeat_at = CELLS.updated_at = CELLS.created_at;
   const WIDTHS = { created_at: 104, heartbeat_at: 104, duration: 96, state: 100 };
-  const labelOf = (name) => name.replace(/^(summary|config)\./, "");
+  const LABELS = { display_name: "Name", run_id: "ID", created_at: "Created", heartbeat_at: "Last activity", job_type: "Job type", history_line_count: "Logged rows" };
+  const labelOf = (name) => LABELS[name] || (info.get(name)?.kind === "fact" ? name[0].toUpperCase() + name.slice(1) : name.replace(/^(summary|config)\./, ""));
   const describe = (name) => ({
     name, label: labelOf(name), title: name, width: WIDTHS[name], cell: CELLS[name],
     align: info.get(name)?.type === "number" || name === "duration" ? "right" : null,
-    measure: name === "tags" ? (value) => (Array.isArray(value) ? value.join("     ") : String(value)) : undefined,
+    measure: name === "tags" ? (value) => (Array.isArray(value) ? value.join(" ".repeat(9)) : String(value)) : undefined,
   });
 
   // What is drawn: the first runs of the listing, or those that were checked; with groups, the same of groups.
@@ -67,13 +80,16 @@
   let colours = new Map();
   const isDrawn = (row) => colours.has(row.id);
 
+  const atMost = (ids) => Math.floor(GROUPED / Math.max(12, ids.length)); // runs of a group: an address holds only so many
   const draw = () => {
     const ids = chosenIds();
-    colours = wm.colours(ids);
-    table.paint();
+    if (ids.join() !== [...colours.keys()].join()) {
+      colours = wm.colours(ids);
+      table.paint();
+    }
     showDrawn(ids);
     const named = ids.map((id) => ({ id, name: seen.get(id)?.name || id, colour: colours.get(id), href: href(id) }));
-    const grouped = state.group.length ? named.map((each) => ({ name: groupName(each.id), ids: (members?.get(each.id) || []).slice(0, GROUP_RUNS), colour: each.colour })).filter(({ ids: runs }) => runs.length) : null;
+    const grouped = state.group.length ? named.map((each) => ({ name: groupName(each.id), ids: (members?.get(each.id) || []).slice(0, atMost(ids)), colour: each.colour })).filter(({ ids: runs }) => runs.length) : null;
     const key = JSON.stringify([grouped, grouped ? null : named]);
     if (key === shownKey) return;
     shownKey = key;
@@ -123,17 +139,17 @@
   const showDrawn = (ids) => {
     const noun = state.group.length ? "group" : "run", all = state.group.length ? groups.length : state.drawn ? counts.all : counts.total;
     const first = (size) => wm.el("button", { type: "button", class: "link", "aria-label": `Draw the first ${size}`, "aria-pressed": String(!state.drawn && state.first === size), onclick: () => drawFirst(size) }, String(size));
-    const held = state.group.length && members ? ids.reduce((sum, id) => sum + Math.max(0, (members.get(id)?.length || 0) - GROUP_RUNS), 0) : 0;
+    const held = state.group.length && members ? ids.reduce((sum, id) => sum + Math.max(0, (members.get(id)?.length || 0) - atMost(ids)), 0) : 0;
     wm.fill(drawnBar,
-      wm.el("span", { role: "status" }, "Drawn: ", wm.el("b", {}, `${wm.number(ids.length)} of ${wm.plural(all, noun)}`), held ? `, of each group at most ${GROUP_RUNS} runs` : ""),
+      wm.el("span", { role: "status" }, "Drawn: ", wm.el("b", {}, `${wm.number(ids.length)} of ${wm.plural(all, noun)}`), held ? `, of each group at most ${atMost(ids)} runs` : ""),
       wm.el("span", { class: "row" }, "first", [10, 20, 50].map(first), wm.el("button", { type: "button", class: "link", disabled: !ids.length, onclick: () => drawFirst(0) }, "none")),
       wm.el("span", { class: "grow" }),
       !state.group.length && ids.length > 1 && !wm.isStatic ? wm.el("a", { class: "button", href: wm.address.compare(entity, projectName, ids) }, `Compare ${ids.length}`) : null);
   };
 
   // The table
-  const nameColumn = { name: "display_name", label: "Name", width: 230, first: "+", cell: (_, row) => [
-    wm.el("span", { class: `state ${row.state || ""}`, title: row.state }, wm.el("span", { class: "unseen" }, row.state || "state unknown")),
+  const nameColumn = { name: "display_name", label: "Name", width: innerWidth < 600 ? 180 : 230, first: "+", cell: (_, row) => [
+    wm.el("span", { class: stateClass(row.state), title: row.state }, wm.el("span", { class: "unseen" }, row.state || "state unknown")),
     wm.el("a", { class: "cut", href: href(row.id), tabindex: -1, title: row.name || row.id }, wm.el("bdi", {}, row.name || row.id)),
     row.pending ? wm.el("span", { class: "queued", title: `${wm.plural(row.pending, "change")} queued` }, wm.el("span", { class: "unseen" }, "changes queued")) : null,
     row.gone ? wm.el("span", { class: "tag", title: "It is not on the server any more" }, "gone") : null,
@@ -147,10 +163,11 @@
 
   const nothing = () => wm.el("div", { class: "empty" }, wm.el("h2", {}, counts.all ? "No run is like this" : "No runs yet"),
     counts.all ? wm.el("button", { type: "button", onclick: () => change({ filters: null, search: "" }) }, "Show all runs") : wm.el("code", {}, `wandb-mirror pull ${project}`));
+  let shownNames = [];
   const showRuns = () => {
-    const names = shownColumns();
+    const names = shownNames = shownColumns();
     table.update({
-      label: "Runs", columns: [nameColumn, ...names.map(describe)], sort: state.order, sortable: false, empty: nothing, cells: (row) => [row.name, ...row.cells], href: ({ id }) => href(id),
+      label: "Runs: arrow keys move, space draws, Enter opens", columns: [nameColumn, ...names.map(describe)], sort: state.order, sortable: false, empty: nothing, cells: (row) => [row.name, ...row.cells], href: ({ id }) => href(id),
       onsort: (order) => change({ order }),
       rows: async (offset, limit, signal) => {
         const answer = await wm.get("runs", { ...listing(), columns: names, offset, limit }, { signal });
@@ -189,7 +206,7 @@
       groups = answer.rows.map((cells) => ({ id: JSON.stringify(cells.slice(0, by.length)), cells }));
       const open = (cells) => change({ group: [], drawn: null, filters: wm.allOf(state.filters, ...by.map((name, place) => ({ [wm.filterField(name)]: cells[place] }))) });
       table.update({
-        label: "Groups", sortable: true, sort: null, onsort: null, empty: "No groups", cells: null, href: null,
+        label: "Groups: arrow keys move, space draws", sortable: true, sort: null, onsort: null, empty: "No groups", cells: null, href: null,
         columns: answer.columns.map((name, place) => ({
           name, label: name.replace(/(summary|config)\./, ""), width: place === 0 ? 200 : undefined,
           align: place >= by.length ? "right" : null,
@@ -205,31 +222,37 @@
 
   // The tools above
   const filters = wm.filters(toolbar, { project, base, filters: state.filters, search: state.search, columns: () => columns, onchange: (changes) => change(changes) });
-  const tools = wm.el("span", { class: "row push" });
-  toolbar.append(tools);
-  const showTools = () => {
-    const order = wm.menuButton([wm.el("span", { class: "soft" }, "Order"), wm.el("bdi", { class: "cut", style: { maxWidth: "140px" } }, labelOf(state.order.slice(1))), state.order[0] === "-" ? "↓" : "↑"], "Order", (menu) => {
-      const sign = (text, value) => wm.el("label", { class: "check" }, wm.el("input", { type: "radio", name: "sign", checked: state.order[0] === value, onchange: () => change({ order: value + state.order.slice(1) }) }), text);
-      wm.pick(menu, { items: [{ name: "display_name", kind: "fact" }, ...columns.filter(({ name }) => name !== "display_name")], chosen: new Set([state.order.slice(1)]), onpick: (name) => change({ order: state.order[0] + name }), foot: () => [sign("Highest or latest first", "-"), sign("Lowest or earliest first", "+")] });
-    });
-    const group = wm.menuButton([wm.el("span", { class: "soft" }, "Group"), state.group.length ? wm.el("bdi", { class: "cut", style: { maxWidth: "140px" } }, state.group.map(labelOf).join(", ")) : null], "Group by", (menu) => wm.pick(menu, {
-      many: true, items: columns.filter(({ name, kind }) => kind !== "summary" && name !== "run_id").map((each) => ({ ...each, note: each.same ? "all agree" : null })), chosen: new Set(state.group),
-      onpick: wm.later(300, (names) => change({ group: [...names], drawn: null })),
-      foot: () => wm.el("button", { type: "button", onclick: () => {
-        wm.closeMenu(true);
-        change({ group: [], drawn: null });
-      } }, "No groups"),
-    }));
+  const named = (kinds, noteOf = () => null) => kinds.flatMap((kind) => columns.filter((each) => each.kind === kind)).map((each) => ({ ...each, label: labelOf(each.name), note: noteOf(each) }));
+  const tool = (name, build) => {
+    const label = wm.el("bdi", { class: "cut", style: { maxWidth: "140px" } });
+    return { label, button: wm.menuButton([wm.el("span", { class: "soft" }, name), label], name, build) };
+  };
+  const restore = (text, changes) => () => wm.el("button", { type: "button", onclick: () => {
+    wm.closeMenu(true);
+    change(changes);
+  } }, text);
+  const order = tool("Order", (menu) => {
+    const sign = (text, value) => wm.el("label", { class: "check" }, wm.el("input", { type: "radio", name: "sign", checked: state.order[0] === value, onchange: () => change({ order: value + state.order.slice(1) }) }), text);
+    wm.pick(menu, { items: named(["fact", "summary", "config"]), chosen: new Set([state.order.slice(1)]), onpick: (name) => change({ order: state.order[0] + name }), foot: () => [sign("Highest or latest first", "-"), sign("Lowest or earliest first", "+")] });
+  });
+  const group = tool("Group", (menu) => wm.pick(menu, {
+    many: true, items: named(["fact", "config"], (each) => (each.same ? "all agree" : null)), chosen: new Set(state.group),
+    onpick: wm.later(300, (names) => change({ group: [...names], drawn: null })), foot: restore("No groups", { group: [], drawn: null }),
+  }));
+  const picked = tool("Columns", (menu) => {
     const shown = shownColumns();
-    const picked = wm.menuButton([wm.el("span", { class: "soft" }, "Columns"), `${shown.length} / ${columns.length}`], "Columns", (menu) => wm.pick(menu, {
-      many: true, items: ["summary", "config", "fact"].flatMap((kind) => columns.filter((each) => each.kind === kind)).map((each) => ({ ...each, label: labelOf(each.name), note: each.same ? "all agree" : each.runs < counts.all ? wm.plural(each.runs, "run") : null })), chosen: new Set(shown),
-      onpick: wm.later(300, (names) => change({ columns: [...shown.filter((name) => names.has(name)), ...[...names].filter((name) => !shown.includes(name))] })),
-      foot: () => wm.el("button", { type: "button", onclick: () => {
-        wm.closeMenu(true);
-        change({ columns: null });
-      } }, "The usual ones"),
-    }));
-    if (!document.querySelector(".menu")) wm.fill(tools, order, state.tab === "runs" ? [group, picked] : null);
+    wm.pick(menu, {
+      many: true, items: named(["summary", "config", "fact"], (each) => (each.same ? "all agree" : each.runs < counts.all ? wm.plural(each.runs, "run") : null)), chosen: new Set(shown),
+      onpick: wm.later(300, (names) => change({ columns: [...shown.filter((name) => names.has(name)), ...[...names].filter((name) => !shown.includes(name))] })), foot: restore("The usual ones", { columns: null }),
+    });
+  });
+  toolbar.append(wm.el("span", { class: "row push" }, order.button, group.button, picked.button));
+  const showTools = () => {
+    order.label.textContent = `${labelOf(state.order.slice(1))} ${state.order[0] === "-" ? "↓" : "↑"}`;
+    group.label.textContent = state.group.map(labelOf).join(", ");
+    picked.label.textContent = `${shownColumns().length} / ${columns.length}`;
+    group.button.hidden = wm.isStatic || state.tab !== "runs";
+    picked.button.hidden = state.tab !== "runs";
   };
 
   // Views
@@ -323,6 +346,7 @@
   begin();
   addEventListener("popstate", () => {
     state = read();
+    filters.set(state);
     change({});
     openTab(state.tab);
   });
@@ -332,12 +356,11 @@
     } catch {
       return; // the next change tries again
     }
-    if (state.tab !== "runs") stale.add("runs").add(state.tab);
-    else if (state.group.length) stale.add("runs");
-    else {
-      table.refresh();
-      curves.refresh();
-    }
-    show();
+    for (const name of Object.keys(views)) if (name !== "runs" || state.tab !== "runs") stale.add(name);
+    if (state.tab !== "runs") return show();
+    if (state.group.length) await showGroups();
+    else if (shownColumns().join() === shownNames.join()) table.refresh();
+    else showRuns();
+    curves.refresh();
   });
 })();

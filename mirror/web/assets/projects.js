@@ -9,7 +9,7 @@
   let projects = null;
 
   const row = (each) => wm.el("tr", {},
-    wm.el("th", { scope: "row" }, wm.el("a", { href: wm.address.project(each.entity, each.project) }, wm.el("bdi", { class: "soft" }, each.entity), " / ", wm.el("bdi", {}, each.project))),
+    wm.el("th", { scope: "row" }, wm.el("a", { href: wm.address.project(each.entity, each.project) }, wm.el("span", { class: "soft" }, wm.el("bdi", {}, each.entity), " / "), wm.el("bdi", {}, each.project))),
     wm.el("td", { class: "number" }, wm.number(each.runs)),
     wm.el("td", { class: "number" }, each.active ? wm.el("span", { class: "state running" }, wm.number(each.active)) : wm.el("span", { class: "soft" }, "0")),
     wm.el("td", { title: wm.time(each.last_active) }, each.last_active ? wm.ago(each.last_active) : wm.el("span", { class: "soft" }, "–")),

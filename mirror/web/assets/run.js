@@ -22,7 +22,7 @@
     }
     return found;
   };
-  const mark = (name, tag = "a") => {
+  const mark = (name, tag = wm.isStatic ? "span" : "a") => {
     const entry = marks.get(name);
     if (!entry) return null;
     const [text, tone] = { conflict: ["in conflict", "bad"], dead: ["refused", "bad"] }[entry.state] || ["queued", "warn"];
@@ -32,7 +32,6 @@
   const editor = (place, options) => wm.editor(place, { ...options, done: () => refresh() });
   const tool = (text, label, onclick) => (wm.readOnly ? null : el("button", { type: "button", class: "plain tool", "aria-label": label, onclick }, text));
 
-  // --- What stands above the tabs ------------------------------------------------------------------------------------
   // Sections are drawn anew only when what they show has changed, so that nothing jumps and no focus is lost.
   const sections = new Map();
   const section = (name, shown, draw) => {
@@ -44,7 +43,7 @@
   };
   const waits = (prefix) => [...marks].filter(([name]) => name.startsWith(prefix)).map(([name, { state, reason }]) => [name, state, reason]);
 
-
+  // --- What stands above the tabs ------------------------------------------------------------------------------------
   const editText = (place, name, label, was) => {
     const field = el("input", { "aria-label": label, value: was || "", autocomplete: "off" });
     editor(place, { label, controls: field, save: () => change(name, was, field.value) });
@@ -58,12 +57,12 @@
     editor(place, { label: "Change the tags", controls: field.element, save: () => change("tags", now.tags, field.read()) });
   };
   const head = () => section("head", [now.name, now.state, now.states, now.tags, now.gone, waits("")], () => {
-    const title = el("div", { class: "row" }), state = el("span", { class: "place" }), tags = el("span", { class: "place" });
-    fill(title, el("h1", {}, wm.name(now.name || id)), mark("name"), tool("rename", "Rename the run", () => editText(title, "name", "Name", now.name)));
+    const title = el("span", { class: "place" }), state = el("span", { class: "place" }), tags = el("span", { class: "place" });
+    fill(title, mark("name"), tool("rename", "Rename the run", () => editText(title, "name", "Name", now.name)));
     fill(state, wm.state(now.state), mark("state"), now.states.length ? tool("change", "Change the state", () => editState(state)) : null);
     fill(tags, now.tags.length ? wm.tags(now.tags) : null, mark("tags"),
       tool(now.tags.length ? "edit tags" : "add tags", `${now.tags.length ? "Edit" : "Add"} tags of the run`, () => editTags(tags)));
-    return [title, el("div", { class: "under" }, state, now.gone ? el("span", { class: "mark bad" }, "deleted upstream") : null, tags,
+    return [el("div", { class: "row" }, el("h1", {}, wm.name(now.name || id)), title), el("div", { class: "under" }, state, now.gone ? el("span", { class: "mark bad" }, "deleted upstream") : null, tags,
       el("span", { class: "push" }), el("code", { class: "id" }, wm.name(id)), now.url ? el("a", { href: now.url, rel: "noreferrer" }, "On the server") : null)];
   });
 
@@ -111,7 +110,7 @@
     const group = el("dd", { class: "place" });
     fill(group, now.group ? wm.name(now.group) : el("span", { class: "soft" }, "none"), mark("group"), tool("edit", "Edit the group", () => editText(group, "group", "Group", now.group)));
     return [el("h2", {}, "Facts"), el("dl", { class: "facts" }, now.facts.filter(([name]) => name !== "Group" && name !== "Sweep").map(([name, value]) => [el("dt", {}, name), el("dd", {}, wm.name(String(value ?? "")))]),
-      el("dt", {}, "Group"), group,
+      now.description ? [el("dt", {}, "Description"), el("dd", {}, wm.name(now.description))] : null, el("dt", {}, "Group"), group,
       now.sweep && !wm.isStatic ? [el("dt", {}, "Sweep"), el("dd", {}, wm.link(wm.address.sweep(entity, project, now.sweep), now.sweep))] : null)];
   });
   const notices = () => section("notices", now.notices, () => now.notices.map(({ kind, title, lines }) =>
@@ -120,7 +119,8 @@
 
   const drawOverview = (panel) => {
     const parts = [notices(), notes(), values("config", "Config", () => tool("add", "Add a config value", (event) => addValue(event.target.closest(".part").querySelector(".add-place")))),
-      values("summary", "Summary"), now.metadata ? values("metadata", "Metadata") : null, facts()];
+      values("summary", "Summary"), values("metadata", "Metadata"), facts()];
+    parts[4].hidden = !now.metadata;
     if (!panel.hasChildNodes()) panel.append(el("div", { class: "overview" }, parts.at(-1), el("div", { class: "rest" }, parts.slice(0, 2), el("div", { class: "pair" }, parts.slice(2, 4)), parts[4])));
   };
 
@@ -139,11 +139,20 @@
   };
   let shownConsole = null;
   const shownCurves = [];
-  const curves = (options) => (panel) => into(panel, (place) => shownCurves.push(wm.curves(fill(place), options())));
+  // Every key of the history with its figures, as a table.
+  const figures = () => {
+    const place = el("div"), columns = [["key", "Key"], ["points", "Points"], ["first_step", "First step"], ["last_step", "Last step"], ["last", "Last"], ["low", "Lowest"], ["high", "Highest"]];
+    return el("details", { class: "figures", ontoggle: () => place.hasChildNodes() || wm.table(place, { label: "Figures of all keys", rows: now.metrics, sortable: true,
+      cells: (metric) => columns.map(([name]) => metric[name]), columns: columns.map(([name, label], at) => ({ name, label, title: label, align: at ? "right" : null })) }) },
+    el("summary", {}, `Figures of ${wm.plural(now.metrics.length, "key")}`), place);
+  };
   const tabs = wm.tabs(main, [
     { name: "overview", label: "Overview", show: drawOverview },
-    { name: "metrics", label: "Metrics", show: curves(() => ({ project: `${entity}/${project}`, runs: [{ id, name: now.name || id, colour: wm.colour(id) }] })) },
-    { name: "system", label: "System", show: curves(() => ({ run, system: now.system })) },
+    { name: "metrics", label: "Metrics", show: (panel) => into(panel, (place) => {
+      fill(place, now.metrics.length ? figures() : null);
+      shownCurves.push(wm.curves(place, { project: `${entity}/${project}`, runs: [{ id, name: now.name || id, colour: wm.colour(id) }] }));
+    }) },
+    { name: "system", label: "System", show: (panel) => into(panel, (place) => shownCurves.push(wm.curves(fill(place), { run, system: now.system }))) },
     { name: "console", label: "Console", show: (panel) => { shownConsole = wm.console(panel, { run, running: now.state === "running" }); } },
     { name: "files", label: "Files", show: (panel) => into(panel, async (place) => wm.files(fill(place), (await wm.get("files", { run })).files, { run })) },
     { name: "media", label: "Media", show: (panel) => into(panel, (place) => wm.media(place, run)) },

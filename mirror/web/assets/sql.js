@@ -18,6 +18,7 @@
   ];
   const RESERVED = new Set(["group", "user", "order", "end", "table", "column", "check", "default", "from", "to", "select", "where", "limit", "all", "case", "when", "then"]);
   const KEYWORDS = ["SELECT", "FROM", "WHERE", "GROUP BY", "ORDER BY", "LIMIT", "HAVING", "JOIN", "LEFT JOIN", "DISTINCT", "DESC", "BETWEEN", "ILIKE", "count(*)", "avg(", "min(", "max(", "median(", "arg_min(", "arg_max(", "num(", "str(", "date_trunc("];
+  const FIRST = ["runs", "metrics", "config_values", "summary_values", "system_metrics", "console_lines", "files", "artifacts"];
   const quoted = (name) => (/^[a-z_][a-z0-9_]*$/.test(name) && !RESERVED.has(name) ? name : `"${name.replaceAll('"', '""')}"`);
 
   // --- Earlier queries ----------------------------------------------------------------------------------------------
@@ -158,7 +159,9 @@
 
   // --- Views at hand ------------------------------------------------------------------------------------------------
   const views = el("nav", { class: "schema", "aria-label": "Views and columns" });
-  const drawViews = (all) => {
+  const drawViews = (found) => {
+    const rank = ({ name }) => (FIRST.indexOf(name) + 1 || FIRST.length + 1);
+    const all = [...found].sort((left, right) => rank(left) - rank(right));
     const list = el("div");
     const draw = (search) => {
       const wanted = wm.matcher(search);

@@ -138,12 +138,13 @@
       onclick: (event) => {
         event.stopPropagation();
         toggle(index, event.target.checked, event.shiftKey);
+        grid.focus({ preventScroll: true });
       },
     });
     // Checks or unchecks a row; with shift all from the last one on.
     const toggle = (index, on, through) => {
       const [from, to] = through && anchor >= 0 ? [anchor, index].sort((left, right) => left - right) : [index, index];
-      anchor = index;
+      anchor = here = index;
       const rows = [];
       for (let place = from; place <= to; place++) if (rowAt(place)) rows.push(rowAt(place));
       settings.select.toggle(rows, on);
@@ -205,8 +206,9 @@
       try {
         const answer = await settings.rows(place * WINDOW, WINDOW, control.signal);
         if (mine !== round || control.signal.aborted) return;
+        const before = windows.get(place) || [];
         windows.delete(place);
-        windows.set(place, answer.rows);
+        windows.set(place, answer.rows.map((row, at) => (before[at] && JSON.stringify(before[at]) === JSON.stringify(row) ? before[at] : row))); // what is as before is not drawn anew
         if (windows.size > KEPT) windows.delete(windows.keys().next().value);
         if (answer.total !== total || !total) setTotal(answer.total);
         grid.classList.remove("loading");
@@ -224,13 +226,15 @@
     const askLater = wm.later(60, askSeen);
 
     // From the first row on; what was there stays until the answer is.
-    const start = () => {
+    const start = (again) => {
       round++;
       for (const control of asked.values()) control.abort();
       asked.clear();
-      grid.scrollTop = 0;
-      here = anchor = -1;
-      grid.removeAttribute("aria-activedescendant");
+      if (!again) {
+        grid.scrollTop = 0;
+        here = anchor = -1;
+        grid.removeAttribute("aria-activedescendant");
+      }
       if (inMemory) {
         setTotal(inMemory.length);
         paint();
@@ -266,7 +270,7 @@
       if (event.key in steps) goTo(steps[event.key]);
       else if (event.key === "ArrowRight" || event.key === "ArrowLeft") grid.scrollLeft += event.key === "ArrowRight" ? 80 : -80;
       else if (event.key === " " && row && settings.select) toggle(here, !settings.select.has(row), event.shiftKey);
-      else if (event.key === "Enter" && row && settings.href) location.assign(settings.href(row));
+      else if (event.key === "Enter" && row && settings.href?.(row)) location.assign(settings.href(row));
       else return;
       event.preventDefault();
     });
@@ -286,7 +290,9 @@
       askLater();
     }).observe(grid);
 
+    const names = () => settings.columns.map((column) => column.name).join("\n");
     const update = (changes) => {
+      const before = inMemory && names();
       settings = { ...settings, ...changes };
       inMemory = Array.isArray(settings.rows) ? settings.rows : null;
       if (inMemory && settings.sortable && settings.sort) sortMemory();
@@ -294,7 +300,7 @@
       if ("label" in changes) grid.setAttribute("aria-label", settings.label);
       layOut();
       drawHead();
-      start();
+      start(inMemory && names() === before);
     };
     update(options);
     return { element: grid, update, refresh, paint, get total() { return total; } };
