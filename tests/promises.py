@@ -238,6 +238,22 @@ PROMISES = (
         },
     ),
     Promise(
+        "page",
+        "The page shows what `mirror.Api` and SQL say of the same home, to who has the key alone; it asks nobody else"
+        " and runs nothing that a run brought, also as files; what is changed on it is queued.",
+        {
+            "web/test_pages.py": (
+                "test_a_page_is_drawn_silent_and_accessible",
+                "test_a_page_fits_a_phone_and_the_night",
+            ),
+            "web/test_answers.py": ("test_a_curve_keeps_its_ends_and_extremes_however_long_it_is",),
+            "web/test_entry.py": ("test_other_pages_of_the_browser_get_nothing",),
+            "web/test_changes.py": ("test_what_somebody_changed_meanwhile_is_not_overwritten",),
+            "web/test_export.py": ("test_an_export_is_whole_or_not_there",),
+            "cli/test_open.py": ("test_a_port_that_somebody_else_has_is_told_nothing",),
+        },
+    ),
+    Promise(
         "unmodified-writes",
         "What an unmodified script changes is queued as the operations of `mirror.Run`, shows at once, and ends on the"
         " server as if it had been there; what cannot be queued is refused in one sentence.",

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from mirror.durable import move, sync_new_files
 from mirror.errors import ConfigError, MirrorError, Refused, StoreError
 from mirror.gateway.addresses import Addresses, signer
 from mirror.gateway.context import RequestContext
@@ -81,7 +82,8 @@ def export_html(
             count = _Export(context, wanted, entry_json, made).write(passed)
         if wanted.target.exists():
             wanted.target.rmdir()
-        made.rename(wanted.target)
+        sync_new_files(made, ())
+        move(made, wanted.target)
     except OSError as error:
         raise StoreError(f"{wanted.target} cannot be written: {error.strerror}") from error
     finally:

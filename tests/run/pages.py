@@ -90,7 +90,6 @@ def plain_page() -> RunPage:
             ChartGroup(title="val", series=(accuracy, val_loss)),
             ChartGroup(title="system", series=(tokens,)),
         ),
-        metrics=9,
         config={
             "name": "mlp-64-wide", "hidden": 64, "learning_rate": 0.0003, "weight_decay": 1e-4, "seed": 1,
             "epochs": 12, "batch": 32, "optimizer": {"name": "adamw", "betas": [0.9, 0.999], "eps": 1e-8},
@@ -136,7 +135,12 @@ def hostile_page() -> RunPage:
             Notice(kind="pending", title="70 changes", lines=tuple(f"{MARKUP} {n}" for n in range(70))),
         ),
         groups=(ChartGroup(title=MARKUP, series=tuple(lines)),),
-        metrics=4000,
+        rest=tuple(
+            KeySpan(
+                key=f"{MARKUP}{n}", points=3, first_step=0, last_step=2, first=0.0, last=math.nan, low=0.0, high=1.0
+            )
+            for n in range(2500)
+        ),
         config={MARKUP: MARKUP, "deep": {"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": 1}}}}}}}},
                 "w" * 3000: "v" * 9000,
                 **{f"key{number}": number for number in range(2000)}},

@@ -14,12 +14,14 @@ import click
 
 from mirror.cli.asked_server import BASE_URL
 from mirror.cli.gateway_start import check_installed, check_mirrored, gateway_of, variables
-from mirror.cli.run_paths import find_run
+from mirror.cli.run_paths import find_run, not_mirrored
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, say, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import ConfigError, HomeBusy
 from mirror.serve_settings import DEFAULT_LISTEN, listen_address
+from mirror.store.engine.reader import Reader
+from mirror.store.read.runs import is_held
 
 if TYPE_CHECKING:
     from mirror.gateway.http.key import GatewayKey
@@ -105,5 +107,10 @@ def _path(setting: Setting, what: str | None) -> str:
         return "/"
     if what.count("/") == 1 and not what.startswith("/"):
         return "/" + "/".join(quote(part, safe="") for part in what.split("/"))
-    entity, project, run_id = find_run(what, setting)
+    found = find_run(what, setting)
+    with Reader(setting.home) as lake:
+        is_here = is_held(lake, found)
+    if not is_here:
+        raise not_mirrored(found, setting.home)
+    entity, project, run_id = found
     return "/" + "/".join(quote(part, safe="") for part in (entity, project, "runs", run_id))

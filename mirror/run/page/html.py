@@ -23,7 +23,7 @@ NAME_MOST = 300  # characters
 NOTES_MOST = 2000
 TAG_MOST = 80
 TAGS_MOST = 60
-REST_MOST = 2_000  # metrics that are listed
+REST_MOST = 300  # metrics that are listed
 LINES_MOST = 20  # lines of a notice
 
 
@@ -167,7 +167,15 @@ def _rest(spans: Sequence[KeySpan]) -> str:
         for span in spans[:REST_MOST]
     ]
     left = len(spans) - len(shown)
-    more = element("p", text(f"{left:,} more."), class_="wm-none") if left else ""
+    more = (
+        element(
+            "p",
+            text(f"{left:,} more: `wandb-mirror show --html --key KEY` draws those that are named."),
+            class_="wm-none",
+        )
+        if left
+        else ""
+    )
     title = text(f"{plural(len(spans), 'more metric')}, not drawn")
     listed = element("div", element("dl", *shown), class_="wm-table")
     return element("details", element("summary", title), listed, more)

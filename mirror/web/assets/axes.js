@@ -17,7 +17,10 @@
   };
   const multiples = (low, high, step, shift = 0) => {
     const found = [];
-    for (let count = Math.ceil((low - shift) / step - 1e-9); count * step + shift <= high + step * 1e-9 && found.length < 200; count++) found.push(count * step + shift);
+    for (let count = Math.ceil((low - shift) / step - 1e-9); found.length < 200; count++) {
+      if (!(count * step + shift <= high + step * 1e-9)) break;
+      found.push(count * step + shift);
+    }
     return found;
   };
   const plain = (value, digits) => value.toFixed(Math.max(0, Math.min(12, digits))).replace("-", "−");
@@ -26,7 +29,7 @@
   // Texts of numbers on an axis, with one unit for all.
   const numberTexts = (values, step) => {
     const most = Math.max(...values.map(Math.abs), 0);
-    if (most !== 0 && (most < 1e-3 || most >= 1e15 || (step && step < 1e-9))) return values.map((value) => (value === 0 ? "0" : power(value)));
+    if (most !== 0 && (most < 1e-3 || most >= 1e15 || (step && step < 1e-9))) return values.map((value) => (value ? power(value) : "0"));
     const [unit, letter] = most >= 1e4 ? POWERS.find(([size]) => most >= size * 10 || (size === 1e3 && most >= 1e4)) || [1, ""] : [1, ""];
     const digits = Math.max(0, -Math.floor(Math.log10(step / unit) + 1e-9));
     return values.map((value) => (value === 0 ? "0" : plain(value / unit, digits) + letter));
@@ -60,9 +63,9 @@
         return names.map((name, place) => [place, name]).filter((_, place) => place % every === 0);
       }
       if (kind === "log" && high - low >= 1) {
-        const every = Math.ceil((high - low) / Math.max(1, count));
-        const values = multiples(low, high, every).flatMap((exponent) => (every === 1 && high - low < 2.5 ? [1, 2, 5] : [1]).map((lead) => lead * 10 ** exponent));
-        for (const lead of [2, 5]) if (every === 1 && high - low < 2.5) values.unshift(lead * 10 ** (Math.ceil(low) - 1));
+        const every = Math.ceil((high - low) / Math.max(1, count)), leads = every === 1 && high - low < 2.5 ? [1, 2, 5] : [1];
+        const exponents = multiples(Math.floor(low / every) * every, high, every);
+        const values = exponents.flatMap((exponent) => leads.map((lead) => lead * 10 ** exponent));
         return values.filter((value) => Math.log10(value) >= low - 1e-9 && Math.log10(value) <= high + 1e-9)
           .map((value) => [value, value >= 1e-3 && value < 1e4 ? String(+value.toPrecision(3)) : power(value)]);
       }
@@ -91,7 +94,9 @@
   const themeNow = () => {
     if (theme) return theme;
     const style = getComputedStyle(document.documentElement);
-    theme = Object.fromEntries(["ink", "soft", "rule", "edge", "faint", "paper", "line"].map((name) => [name, style.getPropertyValue("--" + name).trim()]));
+    theme = Object.fromEntries([
+      "ink", "soft", "rule", "edge", "faint", "paper", "line"
+    ].map((name) => [name, style.getPropertyValue("--" + name).trim()]));
     theme.font = "11px " + (style.getPropertyValue("--sans") || "sans-serif");
     return theme;
   };
@@ -105,17 +110,24 @@
     tip.hidden = false;
     const { offsetWidth: width, offsetHeight: height } = tip;
     const left = x + 16 + width > innerWidth - 8 ? x - width - 16 : x + 16;
-    tip.style.transform = `translate(${Math.round(Math.max(8, left))}px, ${Math.round(Math.max(8, Math.min(y + 14, innerHeight - height - 8)))}px)`;
+    const top = Math.max(8, Math.min(y + 14, innerHeight - height - 8));
+    tip.style.transform = `translate(${Math.round(Math.max(8, left))}px, ${Math.round(top)}px)`;
   };
   const hideTip = () => { tip.hidden = true; };
   const entry = (colour, name, value, near) => wm.el("div", { class: near ? "told-line near" : "told-line" },
-    wm.el("span", { class: "swatch", style: { background: colour } }), wm.el("bdi", { class: "cut" }, name), wm.el("span", {}, value));
+    wm.el("span",
+      { class: "swatch", style: { background: colour } }), wm.el("bdi", { class: "cut" }, name), wm.el("span", {}, value));
 
   // A frame with two canvases, drawn when they are due: `draw` the plot itself, `over` what follows the pointer.
   const surface = (host, { label, height = 190, draw, over }) => {
     const base = wm.el("canvas", { "aria-hidden": "true" }), top = wm.el("canvas", { "aria-hidden": "true" });
     const told = wm.el("div", { class: "unseen", role: "status" });
-    const frame = wm.el("div", { class: "plot", tabindex: 0, role: "application", "aria-roledescription": "chart", "aria-label": label, style: { height: height + "px" } }, base, top, told);
+    const frame = wm.el("div",
+      {
+        class: "plot", tabindex: 0, role: "application", "aria-roledescription": "chart", "aria-label": label,
+        style: { height: height + "px" }
+      },
+      base, top, told);
     host.append(frame);
     const contexts = [base.getContext("2d"), top.getContext("2d")];
     let size = { width: 0, height: 0 }, ratio = 1, due = 0, asked = false;

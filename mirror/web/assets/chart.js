@@ -26,7 +26,8 @@
   // Returns {update(options), emphasise(id), destroy(), frame}.
   wm.chart = (host, options) => {
     let settings = { height: 190, lines: [], x: {}, y: {}, ...options };
-    let lines = [], zoom = settings.zoom || null, xRange, yRange, area = null, cursor = null, drag = null, emphasised = null, room = null, followed = 0;
+    let lines = [], zoom = settings.zoom || null, xRange, yRange, area = null, cursor = null, drag = null, emphasised = null,
+      room = null, followed = 0;
     const xKind = () => settings.x.kind || "number";
 
     const prepare = () => {
@@ -103,7 +104,12 @@
     };
 
     const draw = (context, size, ratio) => {
-      area = axes(context, size, ratio, { x: { kind: xKind(), range: xRange, label: settings.x.label }, y: { kind: settings.y.log ? "log" : "number", range: yRange, label: settings.y.label } });
+      area = axes(context,
+        size, ratio,
+        {
+          x: { kind: xKind(), range: xRange, label: settings.x.label },
+          y: { kind: settings.y.log ? "log" : "number", range: yRange, label: settings.y.label }
+        });
       const key = [area.left, area.right, area.top, area.bottom].join();
       context.save();
       context.beginPath();
@@ -112,7 +118,11 @@
       context.lineJoin = "round";
       const strong = lines.some((line) => line.id === emphasised) ? emphasised : null;
       for (const line of lines) {
-        if (!line.path || line.drawnIn !== key) Object.assign(line, { drawnIn: key, path: trace(line, line.y), faint: line.raw ? trace(line, line.raw) : null, band: line.low ? band(line) : null });
+        if (!line.path || line.drawnIn !== key) Object.assign(line,
+          {
+            drawnIn: key, path: trace(line, line.y), faint: line.raw ? trace(line, line.raw) : null,
+            band: line.low ? band(line) : null
+          });
         context.strokeStyle = context.fillStyle = line.colour;
         if (line.band) {
           context.globalAlpha = 0.14;
@@ -146,7 +156,8 @@
           const after = placeOf(line.x, value);
           best = after > 0 && (after === line.x.length || value - line.x[after - 1] <= line.x[after] - value) ? after - 1 : after;
         } else {
-          for (let place = 0; place < line.x.length; place++) if (best < 0 || Math.abs(line.x[place] - value) < Math.abs(line.x[best] - value)) best = place;
+          const distance = (place) => Math.abs(line.x[place] - value);
+          for (let place = 0; place < line.x.length; place++) if (best < 0 || distance(place) < distance(best)) best = place;
         }
         const y = line.y[best], x = line.x[best];
         if (y === null || y === undefined || (zoom && (x < zoom[0] || x > zoom[1]))) continue;
@@ -156,7 +167,9 @@
       }
       return found.sort((left, right) => right.y - left.y);
     };
-    const closest = (hits, py) => hits.reduce((best, hit) => (!best || Math.abs(hit.py - py) < Math.abs(best.py - py) ? hit : best), null);
+    const closest = (hits, py) => hits.reduce(
+      (best, hit) => (!best || Math.abs(hit.py - py) < Math.abs(best.py - py) ? hit : best), null
+    );
     const valueText = ({ line, place, y }) => {
       if (line.low) return `${wm.number(y)}  (${wm.number(line.low[place])} to ${wm.number(line.high[place])})`;
       return line.raw && line.raw[place] !== y ? `${wm.number(y)}  (${wm.number(line.raw[place])})` : wm.number(y);
@@ -280,7 +293,8 @@
     frame.addEventListener("keydown", (event) => {
       if (!area || !lines.length || event.metaKey || event.ctrlKey || event.altKey) return;
       const line = lines[followed % lines.length], last = line.x.length - 1;
-      const here = cursor ? Math.min(last, line.sorted ? placeOf(line.x, cursor.value) : 0) : line.sorted && zoom ? placeOf(line.x, zoom[0]) : 0;
+      const here = cursor ? Math.min(last,
+        line.sorted ? placeOf(line.x, cursor.value) : 0) : line.sorted && zoom ? placeOf(line.x, zoom[0]) : 0;
       const stride = event.shiftKey ? 10 : 1;
       const steps = { ArrowRight: cursor ? here + stride : here, ArrowLeft: here - stride, Home: 0, End: last };
       if (event.key in steps) {
@@ -288,10 +302,12 @@
         move({ value: line.x[place], py: area.y.at(line.y[place]), own: true });
       } else if (event.key === "ArrowUp" || event.key === "ArrowDown") {
         followed = (followed + (event.key === "ArrowUp" ? lines.length - 1 : 1)) % lines.length;
-        const next = lines[followed], place = Math.min(next.x.length - 1, placeOf(next.x, cursor ? cursor.value : xRange[0]));
+        const next = lines[followed],
+          place = Math.min(next.x.length - 1, placeOf(next.x, cursor ? cursor.value : xRange[0]));
         move({ value: next.x[place], py: area.y.at(next.y[place]), own: true });
       } else if (event.key === "+" || event.key === "=") {
-        const middle = area.x.at(cursor ? cursor.value : area.x.back((area.left + area.right) / 2)), quarter = (area.right - area.left) / 4;
+        const middle = area.x.at(cursor ? cursor.value : area.x.back((area.left + area.right) / 2)),
+          quarter = (area.right - area.left) / 4;
         zoomTo([area.x.back(Math.max(area.left, middle - quarter)), area.x.back(Math.min(area.right, middle + quarter))]);
       } else if ((event.key === "-" || event.key === "0" || event.key === "Escape") && zoom) zoomTo(null);
       else return;
@@ -299,7 +315,8 @@
       event.stopPropagation();
       if (cursor) {
         const hits = near(cursor.value);
-        plot.say(`${settings.x.name || settings.x.label || "x"} ${area.x.text(cursor.value)}: ` + hits.slice(0, 6).map((hit) => `${hit.line.name} ${wm.number(hit.y)}`).join(", "));
+        const values = hits.slice(0, 6).map((hit) => `${hit.line.name} ${wm.number(hit.y)}`).join(", ");
+        plot.say(`${settings.x.name || settings.x.label || "x"} ${area.x.text(cursor.value)}: ${values}`);
       }
     });
 

@@ -10,7 +10,8 @@
     const left = Math.max(8, Math.min(at.left, document.documentElement.clientWidth - width - 8));
     const below = at.bottom + 4;
     menu.style.left = left + "px";
-    menu.style.top = Math.max(8, below + height > innerHeight - 8 ? Math.min(below, innerHeight - height - 8) : below) + "px";
+    menu.style.top = Math.max(8,
+      below + height > innerHeight - 8 ? Math.min(below, innerHeight - height - 8) : below) + "px";
   };
 
   const close = (focusBack) => {
@@ -60,7 +61,8 @@
   };
   // A button with a menu.
   wm.menuButton = (content, label, build, attributes = {}) => {
-    const button = wm.el("button", { type: "button", "aria-haspopup": "dialog", "aria-expanded": "false", ...attributes }, content);
+    const button = wm.el("button", { type: "button", "aria-haspopup": "dialog", "aria-expanded": "false", ...attributes },
+      content);
     button.addEventListener("click", () => wm.menu(button, label, build));
     return button;
   };
@@ -71,7 +73,8 @@
   // Fills a menu with a list to pick from.
   //   items: [{name, kind, note}]; chosen: a Set; many: boxes to check rather than one to take; none: a label for nothing
   wm.pick = (menu, { items, chosen, many, none, onpick, foot }) => {
-    const search = wm.el("input", { type: "search", placeholder: "Find…", "aria-label": "Find in this list", oninput: () => show() });
+    const search = wm.el("input",
+      { type: "search", placeholder: "Find…", "aria-label": "Find in this list", oninput: () => show() });
     const list = wm.el("div", { class: "options", role: "group", "aria-label": "Names" });
     const option = (item) => {
       const name = wm.el("bdi", { class: "cut", title: item.name }, item.label ?? item.name);
@@ -96,7 +99,8 @@
       wm.fill(list,
         none && !words.length ? option({ name: "", label: none }) : null,
         [...groups].map(([kind, members]) => [KINDS[kind] ? wm.el("h3", {}, KINDS[kind]) : null, members.map(option)]),
-        found.length > SHOWN ? wm.el("p", { class: "soft" }, `and ${wm.number(found.length - SHOWN)} more: type to find them`) : null,
+        found.length > SHOWN ? wm.el("p", { class: "soft" },
+          `and ${wm.number(found.length - SHOWN)} more: type to find them`) : null,
         found.length ? null : wm.el("p", { class: "soft" }, "none has this in its name"));
     };
     show();

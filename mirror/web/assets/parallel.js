@@ -22,11 +22,15 @@
     const measure = (size) => {
       scales = settings.axes.map((axis, place) => {
         const log = axis.kind === "log";
-        const span = axis.kind === "category" ? [-0.5, axis.names.length - 0.5] : range(settings.rows.map((row) => row.values[place]), log, 0.02);
+        const span = axis.kind === "category" ? [-0.5, axis.names.length - 0.5] : range(
+          settings.rows.map((row) => row.values[place]), log, 0.02
+        );
         return scale(axis.kind, span, [size.height - BOTTOM, TOP], axis.names);
       });
       lines = settings.rows.map((row) => {
-        const path = new Path2D(), points = row.values.map((value, place) => (value === null || (settings.axes[place].kind === "log" && value <= 0) ? null : [left(place, size.width), scales[place].at(value)]));
+        const isShown = (value, place) => value !== null && (settings.axes[place].kind !== "log" || value > 0);
+        const points = row.values.map((value, place) => (isShown(value, place) ? [left(place, size.width), scales[place].at(value)] : null));
+        const path = new Path2D();
         let pen = false;
         for (const point of points) {
           if (point && pen) path.lineTo(...point);
@@ -58,14 +62,16 @@
       context.textBaseline = "middle";
       context.lineWidth = 1 / ratio;
       settings.axes.forEach((axis, place) => {
-        const x = (Math.round(left(place, size.width) * ratio) + 0.5) / ratio, last = place === settings.axes.length - 1 && place > 0;
+        const x = (Math.round(left(place, size.width) * ratio) + 0.5) / ratio,
+          last = place === settings.axes.length - 1 && place > 0;
         context.strokeStyle = colours.edge;
         context.beginPath();
         context.moveTo(x, TOP);
         context.lineTo(x, size.height - BOTTOM);
         context.textAlign = last ? "right" : "left";
         for (const [value, text] of scales[place].ticks(Math.max(3, size.height / 60))) {
-          const y = scales[place].at(value), short = text.length > 14 ? [...text.slice(0, 30)].slice(0, 13).join("") + "…" : text;
+          const y = scales[place].at(value),
+            short = text.length > 14 ? [...text.slice(0, 30)].slice(0, 13).join("") + "…" : text;
           context.moveTo(x - 3, y);
           context.lineTo(x + 3, y);
           context.lineWidth = 3;
@@ -94,7 +100,11 @@
       context.stroke(here.line.path);
       const box = plot.frame.getBoundingClientRect();
       showTip(plot.frame, box.left + here.px, box.top + here.py, entry(here.line.row.colour, here.line.row.name, "", true),
-        settings.axes.map(({ name }, place) => wm.el("div", { class: "told-line", style: { gridTemplateColumns: "minmax(0, 1fr) auto" } }, wm.el("bdi", { class: "cut at" }, name), wm.el("span", {}, here.line.row.values[place] === null ? "–" : scales[place].text(here.line.row.values[place])))));
+        settings.axes.map(({ name }, place) => {
+          const value = here.line.row.values[place];
+          return wm.el("div", { class: "told-line of-axis" },
+            wm.el("bdi", { class: "cut at" }, name), wm.el("span", {}, value === null ? "–" : scales[place].text(value)));
+        }));
     };
 
     const plot = surface(host, { label: settings.label, height: settings.height, draw, over });
@@ -113,16 +123,23 @@
     // Each axis is a slider of its own: dragging marks a stretch, the arrow keys move one of a fifth of the axis.
     let handles = [];
     const say = (handle, count) => {
-      const place = Number(handle.dataset.place), brush = settings.brushes.get(settings.axes[place].name), axis = scales[place];
-      const part = brush && axis ? Math.round(((plot.size.height - BOTTOM - axis.at((brush[0] + brush[1]) / 2)) / (plot.size.height - BOTTOM - TOP)) * 100) : 50;
-      handle.setAttribute("aria-valuenow", Number.isFinite(part) ? part : 50);
-      handle.setAttribute("aria-valuetext", brush && axis ? `${axis.text(brush[0])} to ${axis.text(brush[1])}, ${wm.plural(count, "run")} within` : "all values");
+      const place = Number(handle.dataset.place), brush = settings.brushes.get(settings.axes[place].name),
+        axis = scales[place];
+      const bottom = plot.size.height - BOTTOM;
+      const part = brush && axis ? Math.round(((bottom - axis.at((brush[0] + brush[1]) / 2)) / (bottom - TOP)) * 100) : 50;
+      handle.setAttribute("aria-valuenow", part);
+      handle.setAttribute("aria-valuetext",
+        brush && axis ? `${axis.text(brush[0])} to ${axis.text(brush[1])}, ${wm.plural(count, "run")} within` : "all values");
     };
     const makeHandles = () => {
       for (const handle of handles) handle.remove();
       handles = settings.axes.map(({ name }, place) => {
-        const toValues = (one, other) => [one, other].map((pixel) => scales[place].back(Math.max(TOP, Math.min(plot.size.height - BOTTOM, pixel)))).sort((first, second) => first - second);
-        const handle = wm.el("div", { class: "axis", role: "slider", tabindex: 0, "aria-label": name, "aria-orientation": "vertical", "aria-valuemin": 0, "aria-valuemax": 100, dataset: { place } },
+        const toValue = (pixel) => scales[place].back(Math.max(TOP, Math.min(plot.size.height - BOTTOM, pixel)));
+        const toValues = (...pixels) => pixels.map(toValue).sort((first, second) => first - second);
+        const handle = wm.el("div", {
+          class: "axis", role: "slider", tabindex: 0, "aria-label": name, "aria-orientation": "vertical", "aria-valuemin": 0,
+          "aria-valuemax": 100, dataset: { place }
+        },
           wm.el("bdi", { class: "axis-name cut", title: name }, name));
         let start = null;
         handle.addEventListener("pointerdown", (event) => {
@@ -141,7 +158,8 @@
           if (event.key === "Escape" || event.key === "Delete") brushTo(name, null);
           else if (event.key === "ArrowUp" || event.key === "ArrowDown") {
             const brush = settings.brushes.get(name), fifth = (plot.size.height - BOTTOM - TOP) / 5;
-            const top = brush ? scales[place].at(brush[1]) + (event.key === "ArrowUp" ? -fifth / 2 : fifth / 2) : event.key === "ArrowUp" ? plot.size.height - BOTTOM - fifth : TOP;
+            const isUp = event.key === "ArrowUp", end = isUp ? plot.size.height - BOTTOM - fifth : TOP;
+            const top = brush ? scales[place].at(brush[1]) + (isUp ? -fifth : fifth) / 2 : end;
             const bounded = Math.max(TOP, Math.min(plot.size.height - BOTTOM - fifth, top));
             brushTo(name, toValues(bounded, bounded + fifth));
           } else return;
@@ -157,7 +175,8 @@
         handle.style.left = left(place, size.width) + "px";
         handle.style.top = TOP - 8 + "px";
         const room = (size.width - 2 * SIDE) / Math.max(1, settings.axes.length - 1) - 12;
-        handle.firstChild.style.maxWidth = Math.max(40, place === 0 || place === handles.length - 1 ? Math.min(room, 2 * SIDE) : room) + "px";
+        handle.firstChild.style.maxWidth = Math.max(40,
+          place === 0 || place === handles.length - 1 ? Math.min(room, 2 * SIDE) : room) + "px";
         say(handle, inside);
       });
     };
@@ -183,7 +202,8 @@
     };
     frame.addEventListener("pointermove", (event) => {
       if (event.target.closest(".axis")) return go(null);
-      const box = frame.getBoundingClientRect(), px = event.clientX - box.left, py = event.clientY - box.top, line = find(px, py);
+      const box = frame.getBoundingClientRect(), px = event.clientX - box.left, py = event.clientY - box.top,
+        line = find(px, py);
       go(line ? { line, px, py } : null);
     });
     frame.addEventListener("pointerleave", () => go(null));

@@ -26,7 +26,8 @@
   const read = () => ({
     search: wm.view.get("search"), filters: filterOf(wm.view.json("filters", null)), order: wm.view.get("order", ORDER),
     columns: names("columns"), group: names("group") || [], drawn: names("drawn"),
-    first: Math.min(MOST_DRAWN, Math.max(0, Number(wm.view.get("first", String(DRAWN))) || 0)), tab: wm.view.get("tab", FIRST_TAB),
+    first: Math.min(MOST_DRAWN,
+      Math.max(0, Number(wm.view.get("first", String(DRAWN))) || 0)), tab: wm.view.get("tab", FIRST_TAB),
   });
   let state = read();
   const keep = () => wm.view.set({
@@ -40,7 +41,8 @@
   let columns = [], info = new Map();
   const loadColumns = async () => {
     const answer = await wm.get("columns", { project });
-    columns = answer.columns.sort((one, other) => isOurs(one.name) - isOurs(other.name) || (one.kind === "fact" ? 0 : wm.natural(one.name, other.name)));
+    const order = (one, other) => (one.kind === "fact" ? 0 : wm.natural(one.name, other.name));
+    columns = answer.columns.sort((one, other) => isOurs(one.name) - isOurs(other.name) || order(one, other));
     counts.all = answer.runs;
     info = new Map(columns.map((each) => [each.name, each]));
   };
@@ -49,8 +51,10 @@
     if (state.columns) return state.columns;
     const weight = ({ name }) => name.split(/[./]/).length - (LIKELY.test(name) ? 10 : 0);
     const some = (kind) => {
-      const all = columns.filter((each) => each.kind === kind && !each.same && each.type !== "other" && !isOurs(each.name)), common = all.filter(({ runs }) => runs >= counts.all / 2);
-      return (common.length ? common : all).map((each) => [weight(each), each.name]).sort(([one], [other]) => one - other).slice(0, COLUMNS[kind]).map(([, name]) => name);
+      const all = columns.filter((each) => each.kind === kind && !each.same && each.type !== "other" && !isOurs(each.name)),
+        common = all.filter(({ runs }) => runs >= counts.all / 2);
+      const sorted = (common.length ? common : all).sort((one, other) => weight(one) - weight(other));
+      return sorted.slice(0, COLUMNS[kind]).map(({ name }) => name);
     };
     const facts = FACTS.filter((name) => name === "created_at" || (info.has(name) && !info.get(name).same)).slice(0, COLUMNS.fact);
     return [...some("summary"), ...some("config"), ...facts];
@@ -65,8 +69,14 @@
   };
   CELLS.heartbeat_at = CELLS.updated_at = CELLS.created_at;
   const WIDTHS = { created_at: 104, heartbeat_at: 104, duration: 96, state: 100 };
-  const LABELS = { display_name: "Name", run_id: "ID", created_at: "Created", heartbeat_at: "Last activity", job_type: "Job type", history_line_count: "Logged rows" };
-  const labelOf = (name) => LABELS[name] || (info.get(name)?.kind === "fact" ? name[0].toUpperCase() + name.slice(1) : name.replace(/^(summary|config)\./, ""));
+  const LABELS = {
+    display_name: "Name", run_id: "ID", created_at: "Created", heartbeat_at: "Last activity", job_type: "Job type",
+    history_line_count: "Logged rows"
+  };
+  const labelOf = (name) => {
+    if (info.get(name)?.kind === "fact") return LABELS[name] || name[0].toUpperCase() + name.slice(1);
+    return name.replace(/^(summary|config)\./, "");
+  };
   const describe = (name) => ({
     name, label: labelOf(name), title: name, width: WIDTHS[name], cell: CELLS[name],
     align: info.get(name)?.type === "number" || name === "duration" ? "right" : null,
@@ -89,7 +99,9 @@
     }
     showDrawn(ids);
     const named = ids.map((id) => ({ id, name: seen.get(id)?.name || id, colour: colours.get(id), href: href(id) }));
-    const grouped = state.group.length ? named.map((each) => ({ name: groupName(each.id), ids: (members?.get(each.id) || []).slice(0, atMost(ids)), colour: each.colour })).filter(({ ids: runs }) => runs.length) : null;
+    const grouped = state.group.length ? named.map((each) => ({
+      name: groupName(each.id), ids: (members?.get(each.id) || []).slice(0, atMost(ids)), colour: each.colour
+    })).filter(({ ids: runs }) => runs.length) : null;
     const key = JSON.stringify([grouped, grouped ? null : named]);
     if (key === shownKey) return;
     shownKey = key;
@@ -127,8 +139,13 @@
   const count = wm.el("span", { class: "soft", role: "status" });
   const drawnBar = wm.el("div", { class: "drawn" });
   const toolbar = wm.el("div", { class: "toolbar", role: "search", "aria-label": "Runs" });
-  const tablePane = wm.el("div", { class: "pane table-pane" }, drawnBar), chartsPane = wm.el("section", { class: "pane charts-pane", "aria-label": "Curves" });
-  const divider = wm.el("div", { class: "divider", role: "separator", tabindex: 0, "aria-orientation": "vertical", "aria-label": "Width of the table", "aria-valuemin": 15, "aria-valuemax": 85, "aria-valuenow": 38 });
+  const tablePane = wm.el("div", { class: "pane table-pane" }, drawnBar),
+    chartsPane = wm.el("section", { class: "pane charts-pane", "aria-label": "Curves" });
+  const divider = wm.el("div",
+    {
+      class: "divider", role: "separator", tabindex: 0, "aria-orientation": "vertical", "aria-label": "Width of the table",
+      "aria-valuemin": 15, "aria-valuemax": 85, "aria-valuenow": 38
+    });
   const split = wm.el("div", { class: "split" }, tablePane, divider, chartsPane);
   const views = { runs: split, parallel: wm.el("div", { class: "view" }), scatter: wm.el("div", { class: "view" }) };
 
@@ -137,37 +154,57 @@
     count.textContent = total === all ? wm.plural(all, "run") : `${wm.number(total)} of ${wm.plural(all, "run")}`;
   };
   const showDrawn = (ids) => {
-    const noun = state.group.length ? "group" : "run", all = state.group.length ? groups.length : state.drawn ? counts.all : counts.total;
-    const first = (size) => wm.el("button", { type: "button", class: "link", "aria-label": `Draw the first ${size}`, "aria-pressed": String(!state.drawn && state.first === size), onclick: () => drawFirst(size) }, String(size));
-    const held = state.group.length && members ? ids.reduce((sum, id) => sum + Math.max(0, (members.get(id)?.length || 0) - atMost(ids)), 0) : 0;
+    const noun = state.group.length ? "group" : "run",
+      all = state.group.length ? groups.length : state.drawn ? counts.all : counts.total;
+    const first = (size) => wm.el("button",
+      {
+        type: "button", class: "link", "aria-label": `Draw the first ${size}`,
+        "aria-pressed": String(!state.drawn && state.first === size), onclick: () => drawFirst(size)
+      },
+      String(size));
+    const held = state.group.length && members ? ids.reduce(
+      (sum, id) => sum + Math.max(0, (members.get(id)?.length || 0) - atMost(ids)), 0
+    ) : 0;
     wm.fill(drawnBar,
-      wm.el("span", { role: "status" }, "Drawn: ", wm.el("b", {}, `${wm.number(ids.length)} of ${wm.plural(all, noun)}`), held ? `, of each group at most ${atMost(ids)} runs` : ""),
-      wm.el("span", { class: "row" }, "first", [10, 20, 50].map(first), wm.el("button", { type: "button", class: "link", disabled: !ids.length, onclick: () => drawFirst(0) }, "none")),
+      wm.el("span", { role: "status" },
+        "Drawn: ", wm.el("b", {}, `${wm.number(ids.length)} of ${wm.plural(all, noun)}`),
+        held ? `, of each group at most ${atMost(ids)} runs` : ""),
+      wm.el("span", { class: "row" },
+        "first", [10, 20, 50].map(first),
+        wm.el("button", { type: "button", class: "link", disabled: !ids.length, onclick: () => drawFirst(0) }, "none")),
       wm.el("span", { class: "grow" }),
-      !state.group.length && ids.length > 1 && !wm.isStatic ? wm.el("a", { class: "button", href: wm.address.compare(entity, projectName, ids) }, `Compare ${ids.length}`) : null);
+      !state.group.length && ids.length > 1 && !wm.isStatic ? wm.el("a",
+        { class: "button", href: wm.address.compare(entity, projectName, ids) }, `Compare ${ids.length}`) : null);
   };
 
   // The table
   const nameColumn = { name: "display_name", label: "Name", width: innerWidth < 600 ? 180 : 230, first: "+", cell: (_, row) => [
-    wm.el("span", { class: stateClass(row.state), title: row.state }, wm.el("span", { class: "unseen" }, row.state || "state unknown")),
-    wm.el("a", { class: "cut", href: href(row.id), tabindex: -1, title: row.name || row.id }, wm.el("bdi", {}, row.name || row.id)),
-    row.pending ? wm.el("span", { class: "queued", title: `${wm.plural(row.pending, "change")} queued` }, wm.el("span", { class: "unseen" }, "changes queued")) : null,
+    wm.el("span", { class: stateClass(row.state), title: row.state },
+      wm.el("span", { class: "unseen" }, row.state || "state unknown")),
+    wm.el("a", { class: "cut", href: href(row.id), tabindex: -1, title: row.name || row.id },
+      wm.el("bdi", {}, row.name || row.id)),
+    row.pending ? wm.el("span", { class: "queued", title: `${wm.plural(row.pending, "change")} queued` },
+      wm.el("span", { class: "unseen" }, "changes queued")) : null,
     row.gone ? wm.el("span", { class: "tag", title: "It is not on the server any more" }, "gone") : null,
   ] };
   const table = wm.table(tablePane, {
     label: "Runs", columns: [nameColumn], rows: async () => ({ total: 0, rows: [] }), empty: " ", href: ({ id }) => href(id),
-    select: { has: isDrawn, colour: ({ id }) => colours.get(id) || "", toggle, label: ({ id, name }) => `Draw ${name || id}` },
+    select: {
+      has: isDrawn, colour: ({ id }) => colours.get(id) || "", toggle, label: ({ id, name }) => `Draw ${name || id}`
+    },
     onhover: (row) => curves.emphasise(row && isDrawn(row) ? (state.group.length ? groupName(row.id) : row.id) : null),
   });
   const curves = wm.curves(chartsPane, { project });
 
   const nothing = () => wm.el("div", { class: "empty" }, wm.el("h2", {}, counts.all ? "No run is like this" : "No runs yet"),
-    counts.all ? wm.el("button", { type: "button", onclick: () => change({ filters: null, search: "" }) }, "Show all runs") : wm.el("code", {}, `wandb-mirror pull ${project}`));
+    counts.all ? wm.el("button", { type: "button", onclick: () => change({ filters: null, search: "" }) },
+      "Show all runs") : wm.el("code", {}, `wandb-mirror pull ${project}`));
   let shownNames = [];
   const showRuns = () => {
     const names = shownNames = shownColumns();
     table.update({
-      label: "Runs: arrow keys move, space draws, Enter opens", columns: [nameColumn, ...names.map(describe)], sort: state.order, sortable: false, empty: nothing, cells: (row) => [row.name, ...row.cells], href: ({ id }) => href(id),
+      label: "Runs: arrow keys move, space draws, Enter opens", columns: [nameColumn, ...names.map(describe)],
+      sort: state.order, sortable: false, empty: nothing, cells: (row) => [row.name, ...row.cells], href: ({ id }) => href(id),
       onsort: (order) => change({ order }),
       rows: async (offset, limit, signal) => {
         const answer = await wm.get("runs", { ...listing(), columns: names, offset, limit }, { signal });
@@ -185,9 +222,11 @@
   };
 
   // Groups: each a row; their runs are found by one listing of the grouping columns.
-  const groupName = (id) => JSON.parse(id).map((value) => (value === null ? "none" : typeof value === "object" ? JSON.stringify(value) : String(value))).join(" · ");
+  const valueName = (value) => (value === null ? "none" : typeof value === "object" ? JSON.stringify(value) : String(value));
+  const groupName = (id) => JSON.parse(id).map(valueName).join(" · ");
   const showGroups = async () => {
-    const by = state.group, numeric = shownColumns().filter((name) => info.get(name)?.type === "number" && !by.includes(name)).slice(0, 6);
+    const by = state.group,
+      numeric = shownColumns().filter((name) => info.get(name)?.type === "number" && !by.includes(name)).slice(0, 6);
     members = null;
     try {
       const [answer, runs] = await Promise.all([
@@ -204,13 +243,20 @@
         members.get(id).push(row.id);
       }
       groups = answer.rows.map((cells) => ({ id: JSON.stringify(cells.slice(0, by.length)), cells }));
-      const open = (cells) => change({ group: [], drawn: null, filters: wm.allOf(state.filters, ...by.map((name, place) => ({ [wm.filterField(name)]: cells[place] }))) });
+      const open = (cells) => change({
+        group: [], drawn: null,
+        filters: wm.allOf(state.filters, ...by.map((name, place) => ({ [wm.filterField(name)]: cells[place] })))
+      });
       table.update({
-        label: "Groups: arrow keys move, space draws", sortable: true, sort: null, onsort: null, empty: "No groups", cells: null, href: null,
+        label: "Groups: arrow keys move, space draws", empty: "No groups",
+        sortable: true, sort: null, onsort: null, cells: null, href: null,
         columns: answer.columns.map((name, place) => ({
           name, label: name.replace(/(summary|config)\./, ""), width: place === 0 ? 200 : undefined,
           align: place >= by.length ? "right" : null,
-          cell: place === 0 ? (value, row) => wm.el("button", { type: "button", class: "link cut", tabindex: -1, title: "Show these runs", onclick: () => open(row.cells) }, wm.el("bdi", {}, value === null ? "none" : typeof value === "object" ? JSON.stringify(value) : String(value))) : undefined,
+          cell: place === 0 ? (value, row) => wm.el("button",
+            { type: "button", class: "link cut", tabindex: -1, title: "Show these runs", onclick: () => open(row.cells) },
+            wm.el("bdi", {}, valueName(value))
+          ) : undefined,
         })),
         rows: groups,
       });
@@ -221,8 +267,14 @@
   };
 
   // The tools above
-  const filters = wm.filters(toolbar, { project, base, filters: state.filters, search: state.search, columns: () => columns, onchange: (changes) => change(changes) });
-  const named = (kinds, noteOf = () => null) => kinds.flatMap((kind) => columns.filter((each) => each.kind === kind)).map((each) => ({ ...each, label: labelOf(each.name), note: noteOf(each) }));
+  const filters = wm.filters(toolbar,
+    {
+      project, base, filters: state.filters, search: state.search, columns: () => columns,
+      onchange: (changes) => change(changes)
+    });
+  const named = (kinds, noteOf = () => null) => kinds.flatMap((kind) => columns.filter((each) => each.kind === kind)).map((each) => ({
+    ...each, label: labelOf(each.name), note: noteOf(each)
+  }));
   const tool = (name, build) => {
     const label = wm.el("bdi", { class: "cut", style: { maxWidth: "140px" } });
     return { label, button: wm.menuButton([wm.el("span", { class: "soft" }, name), label], name, build) };
@@ -232,18 +284,36 @@
     change(changes);
   } }, text);
   const order = tool("Order", (menu) => {
-    const sign = (text, value) => wm.el("label", { class: "check" }, wm.el("input", { type: "radio", name: "sign", checked: state.order[0] === value, onchange: () => change({ order: value + state.order.slice(1) }) }), text);
-    wm.pick(menu, { items: named(["fact", "summary", "config"]), chosen: new Set([state.order.slice(1)]), onpick: (name) => change({ order: state.order[0] + name }), foot: () => [sign("Highest or latest first", "-"), sign("Lowest or earliest first", "+")] });
+    const sign = (text, value) => wm.el("label", { class: "check" },
+      wm.el("input",
+        {
+          type: "radio", name: "sign", checked: state.order[0] === value,
+          onchange: () => change({ order: value + state.order.slice(1) })
+        }),
+      text);
+    wm.pick(menu,
+      {
+        items: named(["fact", "summary", "config"]), chosen: new Set([state.order.slice(1)]),
+        onpick: (name) => change({ order: state.order[0] + name }),
+        foot: () => [sign("Highest or latest first", "-"), sign("Lowest or earliest first", "+")]
+      });
   });
   const group = tool("Group", (menu) => wm.pick(menu, {
     many: true, items: named(["fact", "config"], (each) => (each.same ? "all agree" : null)), chosen: new Set(state.group),
-    onpick: wm.later(300, (names) => change({ group: [...names], drawn: null })), foot: restore("No groups", { group: [], drawn: null }),
+    onpick: wm.later(300,
+      (names) => change({ group: [...names], drawn: null })), foot: restore("No groups", { group: [], drawn: null }),
   }));
   const picked = tool("Columns", (menu) => {
     const shown = shownColumns();
     wm.pick(menu, {
-      many: true, items: named(["summary", "config", "fact"], (each) => (each.same ? "all agree" : each.runs < counts.all ? wm.plural(each.runs, "run") : null)), chosen: new Set(shown),
-      onpick: wm.later(300, (names) => change({ columns: [...shown.filter((name) => names.has(name)), ...[...names].filter((name) => !shown.includes(name))] })), foot: restore("The usual ones", { columns: null }),
+      many: true, items: named(["summary", "config", "fact"],
+        (each) => (each.same ? "all agree" : each.runs < counts.all ? wm.plural(each.runs, "run") : null)
+      ), chosen: new Set(shown),
+      onpick: wm.later(300,
+        (names) => change({ columns: [
+          ...shown.filter((name) => names.has(name)), ...[...names].filter((name) => !shown.includes(name))
+        ] })
+      ), foot: restore("The usual ones", { columns: null }),
     });
   });
   toolbar.append(wm.el("span", { class: "row push" }, order.button, group.button, picked.button));
@@ -256,16 +326,22 @@
   };
 
   // Views
-  const context = { project, listing, columns: () => columns, href, filter: (more) => change({ filters: wm.allOf(state.filters, more) }) };
+  const context = {
+    project, listing, columns: () => columns, href, filter: (more) => change({ filters: wm.allOf(state.filters, more) })
+  };
   const plots = { parallel: wm.parallelView(views.parallel, context), scatter: wm.scatterView(views.scatter, context) };
   const stale = new Set(["runs", "parallel", "scatter"]);
-  const tabs = TABS.map(([name, label]) => wm.el("button", { type: "button", role: "tab", id: "tab-" + name, "aria-controls": "view-" + name, onclick: () => openTab(name), onkeydown: (event) => {
+  const move = (event, place) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
-    const place = (TABS.findIndex(([each]) => each === name) + step + TABS.length) % TABS.length;
-    openTab(TABS[place][0]);
-    tabs[place].focus();
-  } }, label));
+    const next = (place + step + TABS.length) % TABS.length;
+    openTab(TABS[next][0]);
+    tabs[next].focus();
+  };
+  const tabs = TABS.map(([name, label], place) => wm.el("button", {
+    type: "button", role: "tab", id: "tab-" + name, "aria-controls": "view-" + name,
+    onclick: () => openTab(name), onkeydown: (event) => move(event, place),
+  }, label));
   const openTab = (name) => {
     state.tab = name in views ? name : "runs";
     keep();
@@ -313,7 +389,8 @@
     divider.setPointerCapture(event.pointerId);
   });
   divider.addEventListener("pointermove", (event) => {
-    if (divider.hasPointerCapture(event.pointerId)) setSplit(((event.clientX - split.getBoundingClientRect().left) / split.clientWidth) * 100);
+    if (!divider.hasPointerCapture(event.pointerId)) return;
+    setSplit(((event.clientX - split.getBoundingClientRect().left) / split.clientWidth) * 100);
   });
   divider.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 2, ArrowLeft: -2 }[event.key];
@@ -331,7 +408,10 @@
   }
   document.body.classList.add("app");
   wm.fill(main,
-    wm.el("div", { class: "project-head" }, wm.el("h1", { class: "cut", title: project }, wm.el("bdi", {}, sweep ? `Sweep ${sweep}` : projectName)), wm.el("div", { class: "tabs", role: "tablist", "aria-label": "Views" }, tabs), wm.el("span", { class: "grow" }), count),
+    wm.el("div", { class: "project-head" },
+      wm.el("h1", { class: "cut", title: project }, wm.el("bdi", {}, sweep ? `Sweep ${sweep}` : projectName)),
+      wm.el("div", { class: "tabs", role: "tablist", "aria-label": "Views" },
+        tabs), wm.el("span", { class: "grow" }), count),
     toolbar, Object.values(views));
 
   const begin = async () => {

@@ -17,10 +17,13 @@
       points = settings.points.filter((point) => usable(point.x, settings.x) && usable(point.y, settings.y)).sort((left, right) => left.x - right.x);
       here = -1;
     };
-    const rangeOf = (name) => (settings[name].kind === "category" ? [-0.5, settings[name].names.length - 0.5] : range(points.map((point) => point[name]), settings[name].kind === "log", 0.05));
+    const rangeOf = (name) => (settings[name].kind === "category" ? [-0.5, settings[name].names.length - 0.5] : range(
+      points.map((point) => point[name]), settings[name].kind === "log", 0.05
+    ));
 
     const draw = (context, size, ratio) => {
-      area = axes(context, size, ratio, { x: { ...settings.x, range: rangeOf("x") }, y: { ...settings.y, range: rangeOf("y") } });
+      area = axes(context,
+        size, ratio, { x: { ...settings.x, range: rangeOf("x") }, y: { ...settings.y, range: rangeOf("y") } });
       const radius = points.length > 2000 ? 2.5 : points.length > 300 ? 3.5 : 4.5;
       context.strokeStyle = theme().paper;
       context.lineWidth = 1;
@@ -50,7 +53,8 @@
       context.stroke();
       const box = plot.frame.getBoundingClientRect();
       showTip(plot.frame, box.left + point.px, box.top + point.py, entry(point.colour, point.name, "", true),
-        wm.el("div", {}, `${settings.x.label}: ${area.x.text(point.x)}`), wm.el("div", {}, `${settings.y.label}: ${area.y.text(point.y)}`),
+        wm.el("div", {},
+          `${settings.x.label}: ${area.x.text(point.x)}`), wm.el("div", {}, `${settings.y.label}: ${area.y.text(point.y)}`),
         (point.lines || []).map((line) => wm.el("div", { class: "at" }, line)));
     };
 
@@ -84,7 +88,9 @@
       visit(event);
     });
     frame.addEventListener("keydown", (event) => {
-      const steps = { ArrowRight: here + 1, ArrowUp: here + 1, ArrowLeft: here - 1, ArrowDown: here - 1, Home: 0, End: points.length - 1 };
+      const steps = {
+        ArrowRight: here + 1, ArrowUp: here + 1, ArrowLeft: here - 1, ArrowDown: here - 1, Home: 0, End: points.length - 1
+      };
       if (event.key === "Enter") return visit(event);
       if (!(event.key in steps) || !points.length) return;
       event.preventDefault();

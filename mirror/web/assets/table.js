@@ -4,6 +4,7 @@
 (() => {
   const WINDOW = 100; // rows of one question
   const KEPT = 50; // windows kept: 5,000 rows
+  const ORDERS = { "-": "descending", "+": "ascending", null: "none" };
   const AROUND = 10; // rows drawn above and below what is seen
 
   const pen = document.createElement("canvas").getContext("2d");
@@ -25,13 +26,16 @@
   //   label; columns: [{name, label, align: "right", width, sortable, cell(value, row), title}]
   //   rows: [[…]] in memory, or async (offset, limit, signal) → {total, rows}; cells(row) → values in order of columns
   //   sort: "-name"; onsort("-name") (else rows in memory sort themselves, with `sortable`); rowHeight: 30
-  //   select: {has(row), colour(row), toggle(rows, on), label(row)}; href(row); onhover(row | null); empty: a text, or a function that returns an element
+  //   select: {has(row), colour(row), toggle(rows, on), label(row)}; href(row); onhover(row | null)
+  //   empty: a text, or a function that returns an element
   // Returns {update(options), refresh(), paint(), element, total}.
   wm.table = (host, options) => {
     let settings = { rowHeight: 30, label: "Rows", ...options };
-    let inMemory = null, total = 0, windows = new Map(), asked = new Map(), shown = new Map(), here = -1, anchor = -1, widths = new Map(), fitted = false, round = 0;
+    let inMemory = null, total = 0, windows = new Map(), asked = new Map(), shown = new Map(), here = -1, anchor = -1,
+      widths = new Map(), fitted = false, round = 0;
 
-    const head = wm.el("div", { class: "heads", role: "rowgroup" }), lines = wm.el("div", { class: "lines", role: "rowgroup" });
+    const head = wm.el("div", { class: "heads", role: "rowgroup" }),
+      lines = wm.el("div", { class: "lines", role: "rowgroup" });
     const grid = wm.el("div", { class: "grid", role: "grid", tabindex: 0, "aria-label": settings.label }, head, lines);
     const said = wm.el("div", {});
     grid.append(said);
@@ -39,11 +43,14 @@
 
     const rowAt = (index) => (inMemory ? inMemory[index] : windows.get(Math.floor(index / WINDOW))?.[index % WINDOW]);
     const cellsOf = (row) => (settings.cells ? settings.cells(row) : row.cells || row);
-    const alignOf = (column) => (column.align === "right" ? "right" : null);
+    const classOf = (column, place) => [
+      place === 0 ? "first" : "", column.align === "right" ? "right" : ""
+    ].join(" ").trim() || null;
 
     // Widths
     const widthOf = (column) => widths.get(column.name) ?? column.width ?? 120;
-    const layOut = () => grid.style.setProperty("--columns", settings.columns.map((column) => widthOf(column) + "px").join(" ") + " 1fr");
+    const layOut = () => grid.style.setProperty("--columns",
+      settings.columns.map((column) => widthOf(column) + "px").join(" ") + " 1fr");
     const fit = (place, sure) => {
       const column = settings.columns[place];
       pen.font = "13px " + getComputedStyle(grid).fontFamily;
@@ -54,7 +61,8 @@
         const text = typeof value === "number" ? wm.number(value) : column.measure ? column.measure(value) : plainText(value).slice(0, 200);
         most = Math.max(most, pen.measureText(text).width);
       }
-      widths.set(column.name, Math.round(Math.max(56, Math.min(sure ? 900 : 260, most + 24 + (place === 0 && settings.select ? 24 : 0)))));
+      widths.set(column.name,
+        Math.round(Math.max(56, Math.min(sure ? 900 : 260, most + 24 + (place === 0 && settings.select ? 24 : 0)))));
     };
     const fitAll = () => {
       if (fitted || ![...shown.keys()].some(rowAt)) return;
@@ -64,7 +72,8 @@
     };
     const drag = (event, place) => {
       event.preventDefault();
-      const { name } = settings.columns[place], start = event.clientX, before = widthOf(settings.columns[place]), grip = event.target;
+      const { name } = settings.columns[place], start = event.clientX, before = widthOf(settings.columns[place]),
+        grip = event.target;
       grip.setPointerCapture(event.pointerId);
       const move = (moved) => {
         widths.set(name, Math.max(44, Math.round(before + moved.clientX - start)));
@@ -76,7 +85,8 @@
 
     // The head
     const sortBy = (column) => {
-      const next = settings.sort === "-" + column.name ? "+" + column.name : settings.sort === "+" + column.name || settings.sort === column.name ? "-" + column.name : (column.first || "-") + column.name;
+      const now = (settings.sort || "").slice(1) === column.name ? settings.sort[0] : null;
+      const next = (now ? (now === "-" ? "+" : "-") : column.first || "-") + column.name;
       settings.sort = next;
       if (settings.onsort) settings.onsort(next);
       else sortMemory();
@@ -96,18 +106,26 @@
       const cells = settings.columns.map((column, place) => {
         const sorted = (settings.sort || "").slice(1) === column.name ? settings.sort[0] : null;
         const can = column.sortable ?? (Boolean(settings.onsort) || settings.sortable);
-        const button = wm.el("button", { type: "button", disabled: !can, title: column.title ?? column.name, tabindex: can ? null : -1, onclick: () => sortBy(column), onkeydown: (event) => {
+        const resize = (event) => {
           if (!event.shiftKey || !["ArrowLeft", "ArrowRight"].includes(event.key)) return;
           widths.set(column.name, Math.max(44, widthOf(column) + (event.key === "ArrowLeft" ? -16 : 16)));
           layOut();
           event.preventDefault();
-          event.stopPropagation();
-        } }, wm.el("bdi", { class: "cut" }, column.label ?? column.name), sorted ? wm.el("span", { "aria-hidden": "true" }, sorted === "-" ? "↓" : "↑") : null);
+        };
+        const button = wm.el("button", {
+          type: "button", disabled: !can, title: column.title ?? column.name, tabindex: can ? null : -1,
+          onclick: () => sortBy(column), onkeydown: resize,
+        }, wm.el("bdi", { class: "cut" }, column.label ?? column.name), sorted ? wm.el("span", { "aria-hidden": "true" }, sorted === "-" ? "↓" : "↑") : null);
         const grip = wm.el("span", { class: "grip", "aria-hidden": "true", onpointerdown: (event) => drag(event, place), ondblclick: () => {
           fit(place, true);
           layOut();
         } });
-        return wm.el("div", { role: "columnheader", "aria-colindex": place + 1, "aria-sort": can ? (sorted ? (sorted === "-" ? "descending" : "ascending") : "none") : null, class: [place === 0 ? "first" : "", alignOf(column) || ""].join(" ").trim() }, button, grip);
+        return wm.el("div",
+          {
+            role: "columnheader", "aria-colindex": place + 1, "aria-sort": can ? ORDERS[sorted] : null,
+            class: classOf(column, place)
+          },
+          button, grip);
       });
       wm.fill(head, wm.el("div", { class: "head", role: "row", "aria-rowindex": 1 }, cells));
       grid.setAttribute("aria-colcount", settings.columns.length);
@@ -117,24 +135,32 @@
     const identifier = "grid" + (wm.table.count = (wm.table.count || 0) + 1);
     const drawLine = (index) => {
       const row = rowAt(index);
-      const line = wm.el("div", { class: "line", role: "row", id: `${identifier}-${index}`, "aria-rowindex": index + 2, style: { top: index * settings.rowHeight + "px", height: settings.rowHeight + "px" } });
+      const line = wm.el("div",
+        {
+          class: "line", role: "row", id: `${identifier}-${index}`, "aria-rowindex": index + 2,
+          style: { top: index * settings.rowHeight + "px", height: settings.rowHeight + "px" }
+        });
       if (index === here) line.classList.add("here");
       if (!row) {
-        line.append(...settings.columns.map((column, place) => wm.el("div", { role: "gridcell", class: place ? null : "first" }, wm.el("span", { class: "wait" }))));
+        line.append(...settings.columns.map((column, place) => wm.el("div",
+          { role: "gridcell", class: place ? null : "first" }, wm.el("span", { class: "wait" }))));
         return line;
       }
       if (row.gone) line.classList.add("gone");
       const values = cellsOf(row);
       line.append(...settings.columns.map((column, place) => {
         const value = values[place] ?? null, content = column.cell ? column.cell(value, row) : wm.cell(value);
-        return wm.el("div", { role: place ? "gridcell" : "rowheader", "aria-colindex": place + 1, class: [place ? "" : "first", alignOf(column) || ""].join(" ").trim() || null },
+        return wm.el("div", {
+          role: place ? "gridcell" : "rowheader", "aria-colindex": place + 1, class: classOf(column, place)
+        },
           place === 0 && settings.select ? box(index, row) : null, content);
       }));
       if (settings.onhover) line.addEventListener("pointerenter", () => settings.onhover(row));
       return line;
     };
     const box = (index, row) => wm.el("input", {
-      type: "checkbox", class: "draw", tabindex: -1, checked: settings.select.has(row), "aria-label": settings.select.label(row), style: { "--own": settings.select.colour(row) },
+      type: "checkbox", class: "draw", tabindex: -1, checked: settings.select.has(row),
+      "aria-label": settings.select.label(row), style: { "--own": settings.select.colour(row) },
       onclick: (event) => {
         event.stopPropagation();
         toggle(index, event.target.checked, event.shiftKey);
@@ -152,7 +178,8 @@
     };
 
     const bounds = () => {
-      const first = Math.floor(grid.scrollTop / settings.rowHeight), count = Math.ceil(grid.clientHeight / settings.rowHeight);
+      const first = Math.floor(grid.scrollTop / settings.rowHeight),
+        count = Math.ceil(grid.clientHeight / settings.rowHeight);
       return [Math.max(0, first - AROUND), Math.min(total, first + count + AROUND)];
     };
     // Brings into the document what is seen, and takes out what is not.
@@ -185,7 +212,9 @@
       total = count;
       lines.style.height = total * settings.rowHeight + "px";
       grid.setAttribute("aria-rowcount", total + 1);
-      wm.fill(said, total ? null : typeof settings.empty === "function" ? settings.empty() : wm.el("p", { class: "empty" }, settings.empty || "No rows"));
+      wm.fill(said,
+        total ? null : typeof settings.empty === "function" ? settings.empty() : wm.el("p", { class: "empty" },
+          settings.empty || "No rows"));
     };
 
     // Asks for the windows that are seen and not there; gives up those that are not seen any more.
@@ -208,7 +237,8 @@
         if (mine !== round || control.signal.aborted) return;
         const before = windows.get(place) || [];
         windows.delete(place);
-        windows.set(place, answer.rows.map((row, at) => (before[at] && JSON.stringify(before[at]) === JSON.stringify(row) ? before[at] : row))); // what is as before is not drawn anew
+        const same = (row, at) => before[at] && JSON.stringify(before[at]) === JSON.stringify(row);
+        windows.set(place, answer.rows.map((row, at) => (same(row, at) ? before[at] : row))); // what is as before is not drawn anew
         if (windows.size > KEPT) windows.delete(windows.keys().next().value);
         if (answer.total !== total || !total) setTotal(answer.total);
         grid.classList.remove("loading");
@@ -265,7 +295,9 @@
     grid.addEventListener("keydown", (event) => {
       if (event.target !== grid || !total || event.metaKey || event.ctrlKey || event.altKey) return;
       const page = Math.max(1, Math.floor(grid.clientHeight / settings.rowHeight) - 2);
-      const steps = { ArrowDown: here + 1, ArrowUp: here - 1, PageDown: here + page, PageUp: here - page, Home: 0, End: total - 1 };
+      const steps = {
+        ArrowDown: here + 1, ArrowUp: here - 1, PageDown: here + page, PageUp: here - page, Home: 0, End: total - 1
+      };
       const row = here >= 0 ? rowAt(here) : null;
       if (event.key in steps) goTo(steps[event.key]);
       else if (event.key === "ArrowRight" || event.key === "ArrowLeft") grid.scrollLeft += event.key === "ArrowRight" ? 80 : -80;
