@@ -345,14 +345,18 @@
       const words = view.search.toLowerCase().split(/\s+/).filter(Boolean);
       const found = keys.filter(({ key }) => words.every((word) => key.toLowerCase().includes(word)));
       const sections = new Map(), nameOf = sectionNames(found.map(({ key }) => key));
-      for (const { key } of found) {
+      const shared = Math.max(0, ...found.slice(0, 5000).map((each) => each.runs || 0)) / 2, common = new Set();
+      for (const { key, runs: having } of found) {
         const name = nameOf(key);
         if (!sections.has(name)) sections.set(name, []);
         sections.get(name).push(key);
+        if ((having || 0) >= shared) common.add(name);
       }
+      // What most of the runs have comes before what few have.
+      const ordered = [...sections].sort(([one], [other]) => common.has(other) - common.has(one));
       let room = FIRST;
       const kept = new Set();
-      const elements = [...sections].map(([name, members], place) => {
+      const elements = ordered.map(([name, members], place) => {
         const isOpen = opened.get(name) ?? (place === 0 || room > 0);
         const count = isOpen ? Math.min(members.length, more.get(name) ?? Math.max(Math.min(room, FIRST), 6)) : 0;
         room -= count;

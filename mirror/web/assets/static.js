@@ -113,8 +113,8 @@
     artifacts: async () => (await ofRun()).artifacts,
     files: async () => (await ofRun()).files,
     console: async ({ start = 0, stop }) => {
-      const { count, lines } = (await ofRun()).console;
-      return { count, lines: lines.slice(start, stop) };
+      const { count, all, lines } = (await ofRun()).console;
+      return { count, all, lines: lines.slice(start, stop) };
     },
     media: async ({ key }) => (key ? (await ofRun())[`media?${key}`] : (await ofRun()).media),
     histogram: async ({ key }) => (await ofRun())[`media?${key}`],
