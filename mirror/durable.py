@@ -72,19 +72,7 @@ def write_replace(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     Raises:
         OSError: nothing changed at `path`; no temporary file is left.
     """
-    temporary = path.with_name(f"{TMP_PREFIX}{secrets.token_hex(8)}")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            sync_descriptor(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    sync_folder(path.parent)
+    _replace(path, [content], mode)
 
 
 def write_stream(path: Path, content: BinaryIO, *, mode: int = 0o600) -> None:
@@ -93,18 +81,22 @@ def write_stream(path: Path, content: BinaryIO, *, mode: int = 0o600) -> None:
     Raises:
         OSError: nothing changed at `path`; no temporary file is left.
     """
+    _replace(path, iter(lambda: content.read(1 << 20), b""), mode)
+
+
+def _replace(path: Path, pieces: Iterable[bytes], mode: int) -> None:
     temporary = path.with_name(f"{TMP_PREFIX}{secrets.token_hex(8)}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as file:
-            while piece := content.read(1 << 20):
+            for piece in pieces:
                 file.write(piece)
             file.flush()
             sync_descriptor(file.fileno())
         temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            temporary.unlink()
         raise
     sync_folder(path.parent)
 

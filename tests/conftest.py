@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,12 @@ from tests.mirroring import Mirror, lakes_stay_open
 # the tests themselves, whose assertions take each worker 6 s to rewrite.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# Folders of tests lie in memory where there is room for them, half a gigabyte: what is promised of a disk is judged by
+# the order in which it is told to flush, and a worker would wait for each flush.
+IN_MEMORY, ROOM = Path("/dev/shm"), 4 << 30
+if "PYTEST_DEBUG_TEMPROOT" not in os.environ and IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ROOM:
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(IN_MEMORY)
 
 # A runner in the background may ignore Ctrl-C, and every program that a test starts would inherit that.
 with contextlib.suppress(ValueError):  # not in the main thread: nothing to do

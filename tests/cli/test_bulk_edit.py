@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from mirror.cli.delivery.queueing import NotingMirror
+from mirror.layout import Home
+from mirror.records.addresses import RunPath
+from mirror.records.operations import Stop
 from mirror.sandbox import Sandbox
 from tests.cli.conftest import Cli, Editor
 from tests.terminal import CTRL_C
@@ -126,6 +130,23 @@ def test_a_bulk_edit_that_is_interrupted_goes_on_when_it_is_typed_again(many: Cl
     entries = many("outbox", "list", "--json", code=0).json
     assert sorted(entry["run_id"] for entry in entries) == [f"r{number:03}" for number in range(MANY)]
     assert {json.dumps(entry["operation"]["fields"]["notes"]["value"]) for entry in entries} == {'"bulk"'}
+
+
+def test_ctrl_c_comes_before_a_change_is_queued_or_after_it_is_counted(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = NotingMirror(home)
+
+    def interrupted(_: Path) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("mirror.durable.sync_folder", interrupted)  # the entry has its name
+    with pytest.raises(KeyboardInterrupt):
+        local.enqueue(RunPath("team", "proj", "r1"), None, Stop())
+    monkeypatch.undo()
+    assert [entry.run_id for entry, _ in local.queued] == ["r1"]
+    assert waiting(home.root) == 1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_ctrl_c_at_the_question_queues_nothing_and_ends_its_line(many: Cli) -> None:

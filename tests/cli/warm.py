@@ -76,10 +76,18 @@ class WarmProgram:
             return os.waitstatus_to_exitcode(status), out.read(), err.read()
 
     def start(
-        self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path, *, stdin: int, stdout: int, stderr: int
+        self,
+        arguments: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        *,
+        stdin: int,
+        stdout: int,
+        stderr: int,
+        script: str | None = None,
     ) -> Started:
-        """Leave a command running; it has the three descriptors as its standard streams."""
-        asked = {"arguments": list(arguments), "env": dict(env), "cwd": str(cwd)}
+        """Leave a command, or a script, running; it has the three descriptors as its standard streams."""
+        asked = {"arguments": list(arguments), "env": dict(env), "cwd": str(cwd), "script": script}
         told, tells = os.pipe()
         with _file(json.dumps(asked).encode()) as request:
             socket.send_fds(self._mine, [b"."], [request.fileno(), stdin, stdout, stderr, tells])

@@ -79,7 +79,7 @@ def test_a_pull_killed_anywhere_goes_on_and_ends_equal_to_the_server(
 ) -> None:
     fill(sandbox, PROJECT, runs=5)
     mirror = mirror_of(sandbox, home, PROJECT)
-    assert kill_and_go_on(sandbox, mirror, forker, kills=20, seed=3, check_every=5) >= 8
+    assert kill_and_go_on(sandbox, mirror, forker, kills=12, seed=3, check_every=4) >= 5
 
 
 @pytest.mark.soak

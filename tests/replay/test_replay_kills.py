@@ -20,7 +20,7 @@ from tests.replaying import Sender
 
 pytestmark = pytest.mark.crash
 
-ROUNDS = 6
+ROUNDS = 4
 
 
 def test_what_was_acknowledged_takes_effect_once_whoever_is_killed(sandbox: Sandbox) -> None:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.crash
 
 
 def test_a_run_is_upstream_once_whoever_is_killed(sandbox: Sandbox) -> None:
-    kill_and_check(sandbox, rounds=5, first=0)
+    kill_and_check(sandbox, rounds=3, first=0)
 
 
 @pytest.mark.soak

@@ -258,15 +258,15 @@ def test_a_taken_port_is_an_error_and_not_a_hang(box: Sandbox) -> None:
 def test_a_client_that_comes_back_by_the_same_port_leaves_no_connection_unclosed(box: Sandbox) -> None:
     """The first breaks off while further requests wait unread: nothing tells the server, and it closes both."""
     box.faults.add(Fault.latency(2.0, times=1))
-    first = socket.create_connection(("127.0.0.1", box.port))
-    port = first.getsockname()[1]
-    first.sendall(b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}" * 3000)
-    time.sleep(0.2)
-    first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    first.close()
-    with socket.socket() as second:
-        second.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        second.bind(("127.0.0.1", port))
+    with socket.socket() as first, socket.socket() as second:
+        for client in (first, second):
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            client.bind(first.getsockname() if client is second else ("127.0.0.1", 0))  # nobody else gets it meanwhile
+        first.connect(("127.0.0.1", box.port))
+        first.sendall(b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}" * 3000)
+        time.sleep(0.2)
+        first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        first.close()
         second.connect(("127.0.0.1", box.port))
         second.sendall(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
         assert second.recv(12) == b"HTTP/1.1 404"

@@ -7,6 +7,7 @@ import pytest
 from mirror.config import StoreSettings
 from mirror.errors import StoreError
 from mirror.layout import Home
+from mirror.store.engine import connection
 from mirror.store.engine import lake as engine_of_lake
 from mirror.store.engine import reader as reader_of_lake
 from mirror.store.engine.connection import Engine, new_engine
@@ -75,7 +76,7 @@ def test_where_no_other_engine_is_to_be_had_the_old_one_goes_on(home: Home, monk
 def test_a_small_lake_is_read_whole_and_one_that_grows_is_pruned_and_both_answer_alike(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def prunes(lake: Lake) -> bool:
+    def prunes(lake: Lake | Reader) -> bool:
         ((disabled,),) = lake.rows("SELECT current_setting('disabled_optimizers')")
         return "filter_pushdown" not in disabled
 
@@ -83,16 +84,32 @@ def test_a_small_lake_is_read_whole_and_one_that_grows_is_pruned_and_both_answer
     with Lake(home, deployment="d", settings=ENGINE) as lake:
         commit(lake, 0)
         assert (prunes(lake), lake.rows(asked, ["e"])) == (False, [("r0",)])
-        monkeypatch.setattr(engine_of_lake, "SMALL_FILES", len(list(home.lake_data.rglob("*.parquet"))))
+        monkeypatch.setattr(connection, "SMALL_FILES", len(list(home.lake_data.rglob("*.parquet"))))
         commit(lake, 1)
         assert (prunes(lake), lake.rows(asked, ["e"])) == (True, [("r0",), ("r1",)])
         monkeypatch.setattr(engine_of_lake, "COMMITS_OF_AN_ENGINE", 1)
         commit(lake, 2)
         assert prunes(lake), "another engine plans as the one before it did"
-    monkeypatch.setattr(engine_of_lake, "SMALL_FILES", 1000)
-    monkeypatch.setattr(engine_of_lake, "SMALL_BYTES", 100)
+    monkeypatch.setattr(connection, "SMALL_FILES", 1000)
+    monkeypatch.setattr(connection, "SMALL_BYTES", 100)
     with Lake(home, deployment="d", settings=ENGINE) as lake:
         assert (prunes(lake), len(lake.rows(asked, ["e"]))) == (True, 3)
+
+
+def test_a_reader_sees_that_a_small_lake_has_grown(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = "SELECT current_setting('disabled_optimizers')"
+    monkeypatch.setattr(reader_of_lake, "SMALL_S", 0.0)
+    with Lake(home, deployment="d", settings=ENGINE) as lake:
+        commit(lake, 0)
+        with Reader(home) as reader:
+            assert "filter_pushdown" in reader.rows(asked)[0][0]
+            with reader.engine() as before:
+                monkeypatch.setattr(connection, "SMALL_FILES", len(list(home.lake_data.rglob("*.parquet"))))
+                assert "filter_pushdown" in reader.rows(asked)[0][0]
+                commit(lake, 1)
+                assert "filter_pushdown" not in reader.rows(asked)[0][0]
+                assert before.execute("SELECT count(*) FROM lake.runs").fetchall() == [(2,)], "it is not closed"
+            assert reader.rows("SELECT run_id FROM lake.runs WHERE entity = 'e' ORDER BY 1") == [("r0",), ("r1",)]
 
 
 def test_a_reader_that_is_asked_for_days_opens_the_lake_anew_now_and_then(

@@ -22,6 +22,19 @@ from tests.cli.conftest import Cli
 from tests.cli.warm import Started, can_serve, warm_program
 
 PATIENCE_S = 60.0
+# What a daemon looks for after some seconds, it looks for sooner: what is not to be waited for is there or is not.
+SOONER = """
+import mirror.cli
+from mirror.daemon import gateway, heartbeat, listening
+from mirror.daemon.watch_folder import look
+from mirror.daemon.workers import delivering, offline
+from mirror.replay import deliveries
+
+gateway.AGAIN_S = offline.SEARCH_S = deliveries.GOES_ON_S = 2.0
+heartbeat.TELL_S = delivering.RETRY_LOOK_S = 1.0
+listening.AGAIN_S = look.AWAY_S = 0.5
+mirror.cli.main()
+"""
 BRISK = "[daemon]\nprobe_first_s = 0.1\nprobe_longest_s = 0.5\nstop_within_s = 20.0\n"
 
 
@@ -36,7 +49,7 @@ def wait_for(what: str, condition: Callable[[], bool], patience_s: float = PATIE
 
 
 class Service:
-    """One daemon, which spares its imports.
+    """One daemon, which spares its imports and looks more often.
 
     Args:
         cli: its home and its environment.
@@ -67,6 +80,7 @@ class Service:
                 self.process = warm_program().start(
                     ["daemon"], begun.environment(), cli.folder,
                     stdin=nothing.fileno(), stdout=log.fileno(), stderr=log.fileno(),
+                    script=SOONER,
                 )  # fmt: skip
 
     @property

@@ -63,7 +63,7 @@ def test_a_pull_beside_a_daemon_is_done_by_it_and_told_as_any_other(server: Sand
     walked = service.cli("pull", "--reconcile", "--retry-quarantined", "--source", "team/proj", "--json", code=0).json
     assert [one["kind"] for one in walked["projects"]] == ["walk"]
     assert "a pull would take about" in service.cli("pull", "--dry-run", code=0).out
-    assert service.status["pulls_good"] >= 2
+    wait_for("them in status.json", lambda: service.status["pulls_good"] >= 2)
 
 
 def test_what_goes_wrong_is_told_in_the_same_words_and_with_the_same_status(server: Sandbox, service: Service) -> None:

@@ -124,10 +124,12 @@ def test_a_daemon_that_is_killed_while_it_queues_loses_no_file_and_sends_none_tw
     sandbox.state.add_run("team", "proj", "r0", state="running")
     data = tmp_path / "data"
     data.mkdir()
-    wanted = {f"f{number:03}": b"%d" % number for number in range(30)}
-    for name, content in wanted.items():
-        (data / name).write_bytes(content)
-    for already in (1, 10):
+    wanted: dict[str, bytes] = {}
+    for already in (1, 5):
+        come = {f"f{already}-{number:02}": b"%d" % number * 500_000 for number in range(15)}
+        for name, content in come.items():
+            (data / name).write_bytes(content)
+        wanted |= come
         with serving(tmp_path, sandbox) as service:
             configure(service, watch(data))
             wait_for("some are queued", lambda: len(service.events("file_queued")) >= already)  # noqa: B023 -- at once

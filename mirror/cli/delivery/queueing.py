@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,10 +33,24 @@ class NotingMirror(LocalMirror):
         self.queued: list[tuple[Entry, bool]] = []  # and whether it was folded into an entry that waited
 
     def enqueue(self, run: RunPath, storage_id: str | None, operation: Operation) -> Entry:
-        """Queue an operation, and note its entry."""
-        entry = super().enqueue(run, storage_id, operation)
-        self.queued.append((entry, bool(entry.folded)))
+        """Queue an operation, and note its entry: Ctrl-C comes before both or after both."""
+        with _uninterrupted():
+            entry = super().enqueue(run, storage_id, operation)
+            self.queued.append((entry, bool(entry.folded)))
         return entry
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of what is inside, which is short. Only for the main thread."""
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came and callable(before):
+            before(signal.SIGINT, None)
 
 
 def local_run(setting: Setting, path: str) -> tuple[NotingMirror, Run]:

@@ -18,6 +18,7 @@ from mirror.daemon.context import DaemonContext
 from mirror.daemon.status.status_file import WatchStatus
 from mirror.daemon.watch_folder.look import WatchedFolder
 from mirror.daemon.workers.activity import Activity
+from mirror.daemon.workers.stopping import StoppedError, Stopping
 from mirror.daemon.workers.wake_up import WakeUp
 from mirror.errors import ConfigError
 from mirror.layout import Home
@@ -30,10 +31,6 @@ GAP_S = 1.0  # the shortest time between two looks at a folder …
 GAP_SHARE = 20  # … and so many times as long as its files took to be listed: a twentieth of one core, at most
 
 END_WITHIN_S = 5.0  # so long a look that is stopped may take to put away what it copied
-
-
-class _StoppedError(Exception):
-    """The worker is cancelled: what a thread of it reads is not wanted any more."""
 
 
 class WatchWorker:
@@ -49,8 +46,8 @@ class WatchWorker:
         self._context = context
         self._hurry = hurry
         self._wake_up = WakeUp()
-        self._stopped = threading.Event()
         self.activity = Activity("watch", context.now)
+        self._stopping = Stopping(self.activity)
         self._watches = [
             _Watch(source, folder)
             for source in context.config.source
@@ -62,7 +59,7 @@ class WatchWorker:
                     ProjectKey(source.entity, project_of_watch(settings, source.project)),
                     settings,
                     source.file_size_max_mb,
-                    self._passed,
+                    self._stopping.passed,
                 )
             ]
         ]
@@ -86,9 +83,9 @@ class WatchWorker:
         """
         if not self._watches:
             return
-        self._stopped.clear()
+        self._stopping.begin()
         async with anyio.create_task_group() as group:
-            group.start_soon(self._stop_threads)
+            group.start_soon(self._stopping.wait)
             for watch in self._watches:
                 group.start_soon(self._listen, watch)
             while True:
@@ -106,7 +103,7 @@ class WatchWorker:
         notified_of = watch.folder.identity, watch.folder.folders
         try:
             watch.next_at = await _in_thread(lambda: watch.folder.look(began))
-        except _StoppedError:
+        except StoppedError:
             return
         ended = self._context.now()
         watch.not_before = ended + min(
@@ -135,18 +132,6 @@ class WatchWorker:
                     notify()  # for what happened between the look and now
                 await watch.moved.wait()
                 group.cancel_scope.cancel()
-
-    async def _stop_threads(self) -> None:
-        """A thread cannot be cancelled, but it asks."""
-        try:
-            await anyio.sleep_forever()
-        finally:
-            self._stopped.set()
-
-    def _passed(self, _: int) -> None:
-        self.activity.steps += 1
-        if self._stopped.is_set():
-            raise _StoppedError
 
 
 async def _in_thread(look: Callable[[], float]) -> float:

@@ -25,6 +25,7 @@ from mirror.daemon.events import Event
 from mirror.daemon.requests.wire import Added, LeftOut
 from mirror.daemon.status.status_file import OfflineFolderStatus, OfflineStatus
 from mirror.daemon.workers.activity import Activity
+from mirror.daemon.workers.stopping import StoppedError, Stopping
 from mirror.errors import ConfigError, HomeUnusable, MirrorError
 from mirror.layout import Home
 from mirror.offline.adding import Candidate, OfflineRuns, candidates
@@ -45,10 +46,6 @@ LEFT_OUT_SAID = 1000  # logs of which the log has said why they are left out; th
 Result = TypeVar("Result")
 
 
-class _StoppedError(Exception):
-    """The worker is cancelled: what a thread of it reads is not wanted any more."""
-
-
 class OfflineWorker:
     """Takes runs in for as long as nobody cancels it.
 
@@ -62,7 +59,7 @@ class OfflineWorker:
         self._context = context
         self._runs = OfflineRuns(context.lake, outbox, now=context.utc, turn=self._turn)
         self._one = threading.Lock()  # what is asked for, or what is due
-        self._stopped = threading.Event()
+        self._stopping = Stopping(self.activity)
         self._followed: dict[str, Candidate] = {}  # by log; those that have not ended
         self._folders = [_Folder(settings) for settings in context.config.offline]
         self._told: set[str] = set()  # sources of logs that are left out
@@ -82,9 +79,9 @@ class OfflineWorker:
         Raises:
             Exception: a defect; what goes wrong with a folder or a log is in the status.
         """
-        self._stopped.clear()
+        self._stopping.begin()
         async with anyio.create_task_group() as group:
-            group.start_soon(self._stop_threads)
+            group.start_soon(self._stopping.wait)
             while True:
                 with self.activity.busy("looking at offline runs"):
                     now = self._context.now()  # a thread has no event loop to ask
@@ -231,7 +228,7 @@ class OfflineWorker:
             StoreError: the home.
         """
         before = {one.row.log: one.row for one in found if one.row is not None}
-        taken = list(self._runs.take_all(found, failed, self._passed))
+        taken = list(self._runs.take_all(found, failed, self._stopping.passed))
         for candidate in taken:
             assert candidate.row is not None
             self._note(candidate, candidate.row, before[candidate.row.log])
@@ -271,23 +268,11 @@ class OfflineWorker:
     async def _give_turn(self, borrower: object) -> None:
         self._context.storing.release_on_behalf_of(borrower)
 
-    async def _stop_threads(self) -> None:
-        """A thread cannot be cancelled, but it asks."""
-        try:
-            await anyio.sleep_forever()
-        finally:
-            self._stopped.set()
-
-    def _passed(self, _: int) -> None:
-        self.activity.steps += 1
-        if self._stopped.is_set():
-            raise _StoppedError
-
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         """Do what blocks. What is cancelled comes to its end at the next record, for it may be within a commit."""
         try:
             return await anyio.to_thread.run_sync(work)
-        except _StoppedError:
+        except StoppedError:
             await anyio.lowlevel.checkpoint()
             raise
 

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import shutil
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 import duckdb
@@ -21,6 +21,9 @@ EXTENSION_PACKAGES = ("duckdb_extension_sqlite_scanner", "duckdb_extension_duckl
 Engine = duckdb.DuckDBPyConnection
 LAKE = "lake"  # the name under which the lake is attached
 CATALOG = f"__ducklake_metadata_{LAKE}"  # DuckLake's own tables, which it shows beside the lake
+# Up to here files are read whole in less time than it takes to plan which of them are needed.
+SMALL_FILES = 64
+SMALL_BYTES = 1_000_000
 
 
 def extension_file(package: str) -> Path:
@@ -72,6 +75,21 @@ def new_engine(settings: StoreSettings | None = None, home: Home | None = None) 
     for package in EXTENSION_PACKAGES:
         engine.execute(f"LOAD {sql_text(str(extension_file(package)))}")
     return engine
+
+
+def is_small_lake(files: Set[str]) -> bool:
+    """Whether a lake is read in less time than it takes to plan which of its files are needed.
+
+    Args:
+        files: paths of its data files.
+    """
+    if len(files) > SMALL_FILES:
+        return False
+    size = 0
+    for path in files:
+        with contextlib.suppress(FileNotFoundError):  # removed by maintenance
+            size += Path(path).stat().st_size
+    return size <= SMALL_BYTES
 
 
 def plan_lightly(engine: Engine, *, is_small: bool = False) -> None:

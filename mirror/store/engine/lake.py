@@ -14,9 +14,8 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -29,7 +28,15 @@ from mirror.layout import Home
 from mirror.private import tighten
 from mirror.store.engine.catalog_copy import refuse_lost_catalog
 from mirror.store.engine.catalog_seal import break_seal, seal, unsealed
-from mirror.store.engine.connection import LAKE, attach_lake, new_engine, plan_lightly, sql_text, store_errors
+from mirror.store.engine.connection import (
+    LAKE,
+    attach_lake,
+    is_small_lake,
+    new_engine,
+    plan_lightly,
+    sql_text,
+    store_errors,
+)
 from mirror.store.engine.filesystem import check_can_hold_lake
 from mirror.store.engine.freed_memory import give_back
 from mirror.store.engine.lake_digests import complete_digests, record_digests
@@ -50,9 +57,6 @@ from mirror.store.schema.tables import INLINED_ROWS, INLINED_TABLES, MIGRATIONS,
 
 # DuckLake remembers the statistics of all tables for each snapshot that it saw, and forgets none: 10 to 100 KB each.
 COMMITS_OF_AN_ENGINE = 100
-# Up to here files are read whole in less time than it takes to plan which of them are needed.
-SMALL_FILES = 64
-SMALL_BYTES = 1_000_000
 
 
 class Lake:
@@ -207,7 +211,7 @@ class Lake:
 
     def _plan_for_size(self) -> None:
         """Plan as the lake's size asks for, which changes when it has grown or was tidied."""
-        is_small = _is_small(self._durable)
+        is_small = is_small_lake(self._durable)
         if is_small != self._is_small:
             plan_lightly(self._engine, is_small=is_small)
             self._is_small = is_small
@@ -276,16 +280,6 @@ class Lake:
         query = f"SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = {sql_text(LAKE)}"
         for schema, table in self._engine.execute(query).fetchall():
             make_folder(self.home.lake_data / str(schema) / str(table))
-
-
-def _is_small(files: Set[str]) -> bool:
-    if len(files) > SMALL_FILES:
-        return False
-    size = 0
-    for path in files:
-        with contextlib.suppress(FileNotFoundError):  # removed by maintenance
-            size += Path(path).stat().st_size
-    return size <= SMALL_BYTES
 
 
 def _uses_wal(engine: duckdb.DuckDBPyConnection, home: Home) -> bool:

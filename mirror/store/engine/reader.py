@@ -14,9 +14,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mirror.config import StoreSettings
+from mirror.durable import file_names
 from mirror.errors import NotMirrored
 from mirror.layout import Home
-from mirror.store.engine.connection import Engine, plan_lightly, store_errors
+from mirror.store.engine.connection import Engine, is_small_lake, plan_lightly, store_errors
 from mirror.store.engine.meta import lake_deployment
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.reading import open_lake
@@ -25,6 +26,7 @@ from mirror.store.engine.reading import open_lake
 ONE_THREAD = StoreSettings(threads=1)
 # DuckLake forgets nothing of a snapshot that it saw, so a database that is asked for days is opened anew now and then.
 OPEN_S = 3600.0
+SMALL_S = 1.0  # between two looks whether a lake that was small has grown
 
 
 class Reader:
@@ -109,8 +111,7 @@ class Reader:
             with self._opening:
                 opened = self._opened
                 if opened is None or not opened.is_good:  # who still uses an old one keeps it until the answer is read
-                    opened = self._opened = _Opened(open_lake(self.home, ONE_THREAD))
-                    plan_lightly(opened.root)
+                    opened = self._opened = _Opened(open_lake(self.home, ONE_THREAD), self.home)
         return opened
 
     def __getstate__(self) -> Home:
@@ -125,16 +126,32 @@ class Reader:
 class _Opened:
     """A database of one process: a forked child must not touch its parent's."""
 
-    def __init__(self, root: Engine) -> None:
+    def __init__(self, root: Engine, home: Home) -> None:
         self.root = root
         self.pid = os.getpid()
-        self._until = time.monotonic() + OPEN_S
         self.cursors = threading.local()
+        self._data = home.lake_data
+        self._until = time.monotonic() + OPEN_S
+        self._small_until = time.monotonic() + SMALL_S
+        self._is_small = self._is_small_yet()
+        plan_lightly(root, is_small=self._is_small)
 
     @property
     def is_good(self) -> bool:
-        """Whether it is this process's, and has not gathered much."""
-        return self.pid == os.getpid() and time.monotonic() < self._until
+        """Whether it is this process's, has not gathered much, and plans as the lake's size asks for.
+
+        How an engine plans is not changed while threads ask it.
+        """
+        now = time.monotonic()
+        if self.pid != os.getpid() or now >= self._until:
+            return False
+        if self._is_small and now >= self._small_until:
+            self._small_until = now + SMALL_S
+            return self._is_small_yet()
+        return True
+
+    def _is_small_yet(self) -> bool:
+        return is_small_lake(file_names(self._data))
 
 
 def deployment_of_lake(home: Home) -> str | None:
