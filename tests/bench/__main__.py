@@ -18,6 +18,7 @@ from tests.bench import (
     many_runs,
     month,
     offline,
+    pages,
     replays,
     sql_values,
 )
@@ -26,7 +27,20 @@ from tests.bench.measuring import Context
 
 BENCHES: dict[str, Callable[[Context], Iterator[Figure]]] = {
     module.__name__.rpartition(".")[2]: module.bench
-    for module in (first_pull, sql_values, cold, many_runs, histories, listings, replays, disk, month, gateway, offline)
+    for module in (
+        first_pull,
+        sql_values,
+        cold,
+        many_runs,
+        histories,
+        listings,
+        replays,
+        disk,
+        month,
+        gateway,
+        offline,
+        pages,
+    )
 }
 
 

@@ -57,13 +57,3 @@ def test_a_file_that_cannot_be_written_is_named_and_nothing_is_left(filled: Cli)
     said = filled.fails(8, "show", "team/proj/r1", "--html", name)
     assert f"{name} cannot be written" in said.error
     assert not list(filled.folder.glob(".tmp-*"))
-
-
-def test_a_page_draws_the_metrics_that_are_named(filled: Cli) -> None:
-    filled("show", "team/proj/r1", "--html", "all.html", code=0)
-    drawn = (filled.folder / "all.html").read_text(encoding="ascii").count("<figure")
-    filled("show", "team/proj/r1", "--html", "some.html", "--key", "los*", code=0)
-    some = (filled.folder / "some.html").read_text(encoding="ascii")
-    assert 1 == some.count("<figure") < drawn
-    assert "not drawn" in some
-    assert "--key" in filled.fails(3, "show", "team/proj/r1", "--key", "loss").error

@@ -16,6 +16,7 @@ from mirror.sandbox import Sandbox
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.meta import has_table
 from mirror.store.engine.queries import Snapshot
+from mirror.store.engine.reader import Reader
 from mirror.store.sql.statements import connect
 from tests.mirroring import ENTITY, PROJECT, Mirror
 
@@ -143,3 +144,18 @@ def test_the_writer_sees_its_commits_at_once_and_asks_on_after_a_question_that_f
         assert count(lake) == 3
     with Lake(home, deployment="nobody") as lake:
         assert count(lake) == 3
+
+
+def test_a_snapshot_within_another_one_is_of_the_same_commit(mirror: Mirror, sandbox: Sandbox, home: Home) -> None:
+    sandbox.state.add_run(ENTITY, PROJECT, "one")
+    mirror.pull()
+    count = "SELECT count(*) FROM lake.runs"
+    with Reader(home) as reader, reader.snapshot() as outer:
+        assert outer.rows(count) == [(1,)]
+        sandbox.state.add_run(ENTITY, PROJECT, "two")
+        mirror.pull()
+        with reader.snapshot() as inner:
+            assert inner.rows(count) == [(1,)]
+        assert outer.rows(count) == [(1,)]
+    with Reader(home) as reader, reader.snapshot() as later:
+        assert later.rows(count) == [(2,)]

@@ -109,3 +109,15 @@ def test_the_command_says_where_to_look(pulled: Home, tmp_path: Path) -> None:
     again = cli("export", SOURCE, "--html", "pages", code=10)
     assert "is there already" in again.err
     assert "ENTITY/PROJECT" in cli("export", "one", "--html", "other", code=3).err
+
+
+def test_the_page_of_one_run_draws_the_metrics_that_are_named(pulled: Home, tmp_path: Path) -> None:
+    cli = Cli(folder=tmp_path).using(WANDB_MIRROR_HOME=str(pulled.root))
+    run = f"{SOURCE}/run00"
+    cli("show", run, "--html", "first.html", code=0)
+    cli("show", run, "--html", "some.html", "--key", "layer1*", "--key", "loss", code=0)
+    first, some = ((tmp_path / f"{name}.html").read_text(encoding="ascii") for name in ("first", "some"))
+    assert (first.count("<figure"), some.count("<figure")) == (24, 12)
+    assert "18 more metrics, not drawn" in first  # of the 42
+    assert "30 more metrics, not drawn" in some
+    assert "--key" in cli("show", run, "--key", "loss", code=3).err

@@ -40,6 +40,7 @@ class Reader:
         self.home = home
         self._opened: _Opened | None = None
         self._opening = threading.Lock()
+        self._begun = threading.local()  # the snapshot that a thread is within
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """As `Queryable.rows`."""
@@ -63,17 +64,17 @@ class Reader:
         Raises:
             NotMirrored, StoreError: as `rows`.
         """
+        if (outer := getattr(self._begun, "snapshot", None)) is not None:
+            with store_errors(self.home):
+                yield outer
+            return
         with self.engine() as engine:
-            within = self._current().cursors
-            if getattr(within, "begun", None) is engine:
-                yield Snapshot(engine)
-                return
             engine.execute("BEGIN")
-            within.begun = engine
+            self._begun.snapshot = Snapshot(engine)
             try:
-                yield Snapshot(engine)
+                yield self._begun.snapshot
             finally:
-                within.begun = None
+                self._begun.snapshot = None
                 engine.execute("ROLLBACK")
 
     def fresh_engine(self) -> Engine:
