@@ -449,6 +449,10 @@ PROMISES = (
                 "test_runs_are_found_followed_within_seconds_delivered_and_gone_on_with",
                 "test_add_beside_a_daemon_is_done_by_it_and_followed",
             ),
+            "offline/test_together.py": (
+                "test_keys_that_are_counted_together_are_those_that_are_counted_row_by_row",
+                "test_a_text_is_parsed_as_by_the_parser_of_python",
+            ),
             "offline/test_killed_adding.py": ("test_an_add_that_is_killed_anywhere_ends_equal_to_one_that_was_not",),
             "offline/test_reading.py": (
                 "test_a_run_in_two_folders_is_one_whose_steps_go_on",

@@ -23,7 +23,7 @@ from mirror.clock import utc_now
 from mirror.offline.copies import bring_up, copy_of
 from mirror.offline.found import FoundLog
 from mirror.offline.held import NOTHING, HeldBefore, filled, held_before, merged
-from mirror.offline.log.framing import Damage, read_frames
+from mirror.offline.log.framing import Damage, Frame, read_frames
 from mirror.offline.log.run_log import RunLog
 from mirror.offline.logged_artifacts import take_artifact
 from mirror.offline.saved_files import SavedFiles
@@ -39,8 +39,10 @@ from mirror.store.write.writer import commit
 
 Turn = Callable[[], AbstractContextManager[None]]
 
-ROWS_AT_ONCE = 20_000  # of histories, in one commit
+ROWS_AT_ONCE = 50_000  # of histories, in one commit; one takes as long as reading some 10,000 rows …
+CHARACTERS_AT_ONCE = 32_000_000  # … and of their texts, which bound its memory
 RUNS_AT_ONCE = 100  # in one commit
+TOLD_BYTES = 64 * 1024  # of a log, about, between two notes that they were read
 SILENT = dt.timedelta(minutes=10)  # a log without an end that nobody wrote for so long: W&B's SDK writes each 15 s
 
 # Fields of a run that a log never tells, or not always: what is held of them stays.
@@ -80,7 +82,7 @@ class Batch:
     ) -> None:
         self._lake, self._objects, self._now, self._turn = lake, objects, now, turn
         self._pieces: dict[RunPath, Piece] = {}
-        self._rows = 0
+        self._rows = self._characters = 0
 
     def __contains__(self, path: RunPath) -> bool:
         """Whether something of a run waits."""
@@ -96,8 +98,11 @@ class Batch:
         if path in self._pieces or any(other.key != path.key for other in self._pieces):
             self.commit()
         self._pieces[path] = piece
-        self._rows += len(piece.contents.history.tail) if piece.contents.history else 0
-        if self._rows >= ROWS_AT_ONCE or len(self._pieces) >= RUNS_AT_ONCE:
+        rows = piece.contents.history.tail if piece.contents.history else ()
+        self._rows += len(rows)
+        self._characters += sum(len(row.row) for row in rows)
+        is_enough = self._rows >= ROWS_AT_ONCE or self._characters >= CHARACTERS_AT_ONCE
+        if is_enough or len(self._pieces) >= RUNS_AT_ONCE:
             self.commit()
 
     def commit(self) -> None:
@@ -106,7 +111,7 @@ class Batch:
         Raises:
             StoreError: the lake stays at its last commit.
         """
-        pieces, self._pieces, self._rows = list(self._pieces.values()), {}, 0
+        pieces, self._pieces, self._rows, self._characters = list(self._pieces.values()), {}, 0, 0
         if not pieces:
             return
         changes = Changes(
@@ -204,18 +209,23 @@ class FollowedLog:
         self._cut = None
         with copy_of(self.lake.home, self.row.log).open("rb") as file:
             size = os.fstat(file.fileno()).st_size
+            told = self._offset
             for frame in read_frames(file, self._offset, is_whole=is_whole):
-                if isinstance(frame, Damage) and frame.end == size:
+                if isinstance(frame, Frame):
+                    self._log.take(frame.content)
+                elif frame.end == size:
                     self._cut = frame  # if its writer only slept, the rest is still to come
                     return
-                if isinstance(frame, Damage):
-                    self._note(frame)
                 else:
-                    self._log.take(frame.content)
-                passed(frame.end - self._offset)
+                    self._note(frame)
                 self._offset = frame.end
-                if self._log.waiting >= ROWS_AT_ONCE + self._again:
+                if self._offset - told >= TOLD_BYTES:
+                    passed(self._offset - told)
+                    told = self._offset
+                log = self._log
+                if log.waiting >= ROWS_AT_ONCE + self._again or log.waiting_characters >= CHARACTERS_AT_ONCE:
                     yield
+            passed(self._offset - told)
 
     def _note(self, damage: Damage) -> None:
         """One more stretch that is damaged, or more of the last one."""
@@ -266,7 +276,7 @@ class FollowedLog:
             events = (*(None,) * (before.events + self._events), *log.events[self._events :])
         contents = ContentChanges(
             run_id=self._path.run_id, files=tuple(taken), console=lines or None, console_partial=True,
-            events=events, artifacts=tuple(self._links),
+            events=events, artifacts=tuple(self._links) or None,
             history=HistoryChange(tail=tuple(rows), last_step=last, missing=None if ended else STILL_ACTIVE),
         )  # fmt: skip
         run = self._run(before, ended=ended, changed_at=changed_at)

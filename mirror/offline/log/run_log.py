@@ -94,6 +94,7 @@ class RunLog:
         self._first_step: int | None = None
         self._started_ns: int | None = None
         self._history: list[TailRow] = []
+        self.waiting_characters = 0  # of the rows that wait to be drained
         self._console = Console()
 
     def take(self, content: bytes) -> None:
@@ -110,7 +111,7 @@ class RunLog:
 
     def drain(self) -> NewRows:
         """The rows and lines that came since the last call."""
-        rows, self._history = tuple(self._history), []
+        rows, self._history, self.waiting_characters = tuple(self._history), [], 0
         return NewRows(history=rows, console=self._console.drain())
 
     @property
@@ -206,7 +207,9 @@ class RunLog:
     def _take_history(self, history: Any) -> None:
         row = tree_of(history.item)
         told = row.get(STEP)
-        step = int(float(told)) if isinstance(told, str) and _is_number(told) else None
+        step: int | None = None
+        if isinstance(told, str):
+            step = int(told) if told.isdecimal() else int(float(told)) if _is_number(told) else None
         if step is None:
             step = history.step.num if history.HasField("step") else self.last_step + 1 - (self._first_step or 0)
         if self._first_step is None:
@@ -218,7 +221,9 @@ class RunLog:
             self.keys.see(row)
         self.rows += 1
         self.last_step = max(self.last_step, step)
-        self._history.append(TailRow(step=step, row=spell(row)))
+        text = spell(row)
+        self.waiting_characters += len(text)
+        self._history.append(TailRow(step=step, row=text))
 
     def _take_stats(self, stats: Any) -> None:
         self._saw(time_of(stats.timestamp))
@@ -296,4 +301,4 @@ def _seconds(nanoseconds: int) -> str:
 
 
 def _is_number(text: str) -> bool:
-    return text.lstrip("-").replace(".", "", 1).isdigit()
+    return text.lstrip("-").replace(".", "", 1).isdecimal()
