@@ -21,7 +21,9 @@ class LogReading:
     """
 
     def __init__(self, home: Home, row: OfflineLog) -> None:
-        self.log = RunLog(lambda _, __: row.first_step)  # what was read so far
+        self.log = RunLog(
+            lambda _, __: row.first_step, lambda _: False
+        )  # what was read so far; its keys are not counted
         self._home, self._row = home, row
 
     def batches(self, rows: int) -> Iterator[NewRows]:

@@ -252,7 +252,7 @@ LOSSES = {
     "version": Match(operation="MirrorCreateVersion"),
     "manifest": Match(operation="MirrorCreateManifest"),
     "commit": Match(operation="MirrorCommitVersion"),
-    "status": Match(operation="MirrorStreamStatus"),
+    "look": Match(operation="MirrorSyncedRun"),
 }
 
 
@@ -296,3 +296,25 @@ def test_what_is_queued_behind_a_run_follows_it(sandbox: Sandbox, sender: Sender
     sender.put("r1", Edit(fields={"notes": Change(base=None, value="later")}))
     assert sender.replay().applied == 2
     assert sandbox.state.run(ENTITY, PROJECT, "r1").notes == "later"
+
+
+def test_a_file_that_the_server_refuses_costs_the_run_no_row(sandbox: Sandbox, sender: Sender, tmp_path: Path) -> None:
+    trained(tmp_path).finish()
+    add(sender, tmp_path)
+    sandbox.faults.add(Fault.status(413, match=Match(kind="storage")))
+    assert sender.replay().buried == 1
+    run = sandbox.state.run(ENTITY, PROJECT, "r1")
+    assert (steps_upstream(sandbox), len(run.console), run.state) == (list(range(10)), 2, "running")
+    sandbox.faults.clear()
+    (placed,) = sender.outbox.entries("dead")
+    sender.outbox.retry(placed.entry)
+    assert sender.later(hours=1).replay().applied == 1
+    assert (steps_upstream(sandbox), run.state) == (list(range(10)), "finished")
+
+
+def test_a_short_run_is_one_request_of_lines(sandbox: Sandbox, sender: Sender, tmp_path: Path) -> None:
+    """W&B takes two a second for a run: rows, console, system metrics, summary and end go together."""
+    trained(tmp_path).finish()
+    add(sender, tmp_path)
+    assert sender.replay().applied == 1
+    assert len(sandbox.requests.select(kind="file_stream")) == 1
