@@ -11,6 +11,8 @@ from mirror.offline.log.run_log import NewRows, RunLog
 from mirror.records.offline import OfflineLog
 from mirror.store.engine.connection import store_errors
 
+CHARACTERS_AT_ONCE = 16_000_000  # of rows and lines, in memory
+
 
 class LogReading:
     """One pass over a log.
@@ -27,7 +29,7 @@ class LogReading:
         self._home, self._row = home, row
 
     def batches(self, rows: int) -> Iterator[NewRows]:
-        """The rows and lines, so many rows at once.
+        """The rows and lines, about so many at once.
 
         Raises:
             StoreError: the copy cannot be read.
@@ -38,6 +40,6 @@ class LogReading:
                     break
                 if isinstance(frame, Frame):
                     self.log.take(frame.content)
-                if self.log.waiting >= rows:
+                if self.log.waits(rows, CHARACTERS_AT_ONCE):
                     yield self.log.drain()
             yield self.log.drain()

@@ -14,6 +14,7 @@ import pytest
 from mirror.layout import Home
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Change, Edit
+from mirror.replay.sync import delivery, lines
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.mirroring import ENTITY, PROJECT, Mirror
 from tests.replay.trainings import BEGAN, Training, add
@@ -318,3 +319,26 @@ def test_a_short_run_is_one_request_of_lines(sandbox: Sandbox, sender: Sender, t
     add(sender, tmp_path)
     assert sender.replay().applied == 1
     assert len(sandbox.requests.select(kind="file_stream")) == 1
+
+
+def test_a_long_run_goes_up_in_parts_each_line_once(
+    sandbox: Sandbox, sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also a line that is printed over in a later part, and where an earlier attempt has sent some of them."""
+    monkeypatch.setattr(delivery, "ROWS_AT_ONCE", 8)
+    monkeypatch.setattr(lines, "SECONDS_BETWEEN", 0.0)
+    training = Training(tmp_path)
+    for number in range(6):
+        training.print(f"step {number}\rstep")
+        training.log(5)
+        training.measure()
+        training.print(f" {number}!\n")
+    training.finish()
+    add(sender, tmp_path)
+    sandbox.faults.add(Fault.lost_answer(times=1, match=Match(kind="file_stream")))
+    for hours in range(4):
+        if sender.later(hours=hours).replay().applied:
+            break
+    run = sandbox.state.run(ENTITY, PROJECT, "r1")
+    assert (steps_upstream(sandbox), len(run.events), run.state) == (list(range(30)), 6, "finished")
+    assert [line.line for line in run.console] == [f"step {number}!" for number in range(6)]

@@ -25,7 +25,6 @@ from mirror.errors import NotFound, NotOffered, RefusedByServer, UrlExpired
 from mirror.offline.copies import copy_of
 from mirror.offline.log.run_log import NewRows, RunLog
 from mirror.offline.reading import LogReading
-from mirror.records.console import ConsoleLine
 from mirror.records.contents import FileRow, TailRow
 from mirror.records.offline import OfflineLog
 from mirror.records.operations import Entry, SyncRun
@@ -234,24 +233,37 @@ class RunDelivery:
         """
         reading = LogReading(self._context.lake.home, here.row)
         batches = reading.batches(ROWS_AT_ONCE)
-        seen, sent = 0, 0
-        lines: dict[int, ConsoleLine] = {}
-        while (batch := await anyio.to_thread.run_sync(_next, batches)) is not None:
-            rows = [row.row for row in batch.history[max(0, place.begin - seen) :]]
-            first = max(place.begin, seen)
-            seen += len(batch.history)
-            await self._sender.rows(HISTORY, place.base + first, rows)
-            sent += len(rows)
-            lines |= {line.number: line for line in batch.console}
-        log = reading.log
-        if place.is_past:  # all of it came with the rows
-            return log, sent
-        events = place_of_events(log.events, status.event_lines, status.last_event)
-        await self._sender.rows(EVENTS, events.base + events.begin, log.events[events.begin :])
+        events = await self._place_of_events(here, status)
+        # Lines that later output can still have changed are sent once more.
         known = max(0, (status.console_lines or 0) - here.row.console_lines - _MAY_CHANGE)
-        waiting = [lines[number] for number in sorted(lines) if number >= known]
-        await self._sender.console(waiting, here.row.console_lines)
-        return log, sent
+        rows = sent = told = 0
+        while (batch := await anyio.to_thread.run_sync(_next, batches)) is not None:
+            sent += await self._send_rows(HISTORY, place, rows, [row.row for row in batch.history])
+            rows += len(batch.history)
+            if not place.is_past:  # else all of it came with the rows
+                await self._send_rows(EVENTS, events, told, batch.events)
+                told += len(batch.events)
+                lines = [line for line in batch.console if line.number >= known]
+                await self._sender.console(lines, here.row.console_lines)
+        return reading.log, sent
+
+    async def _send_rows(self, name: str, place: Place, number: int, rows: Sequence[str]) -> int:
+        """Send those of some rows that the server lacks; how many. `number` is that of the first in the log."""
+        lacking = rows[max(0, place.begin - number) :]
+        await self._sender.rows(name, place.base + max(place.begin, number), lacking)
+        return len(lacking)
+
+    async def _place_of_events(self, here: _Here, status: StreamStatus) -> Place:
+        """Where the system metrics go on upstream."""
+
+        def find() -> Place:
+            batches = LogReading(self._context.lake.home, here.row).batches(ROWS_AT_ONCE)
+            events = (event for batch in batches for event in batch.events)
+            return place_of_events(events, status.event_lines, status.last_event)
+
+        if status.last_event is None:
+            return Place(base=status.event_lines or 0)
+        return await anyio.to_thread.run_sync(find)
 
     async def _upload(self, files: Sequence[FileRow], *, is_new: bool) -> list[FileRow]:
         """Put the files up that the server does not list with these bytes; returns all, as it lists them."""
