@@ -475,6 +475,14 @@ PROMISES = (
                 "test_a_pull_neither_hides_nor_overwrites_what_is_not_delivered",
                 "test_other_rows_upstream_are_a_conflict",
             ),
+            "replay/test_as_wandb_sync.py": (
+                "test_the_parts_of_a_run_go_on_from_one_another_however_they_are_named",
+                "test_parts_that_are_brought_a_second_time_by_another_home_keep_their_steps",
+            ),
+            "contract/test_taking_over.py": (
+                "test_the_mirror_goes_on_where_wandb_sync_was_killed",
+                "test_wandb_sync_goes_on_where_the_mirror_was_killed",
+            ),
             "replay/test_sync_kills.py": ("test_a_run_is_upstream_once_whoever_is_killed",),
             "replay/test_sync_place.py": ("test_a_log_goes_on_behind_the_last_row_that_is_there",),
         },

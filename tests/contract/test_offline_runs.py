@@ -18,12 +18,12 @@ import yaml
 from mirror import Api
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
-from tests.contract.trainings import ENTITY, PROJECT
+from tests.contract.trainings import ENTITY, PROJECT, RANKS
 from tests.replay.trainings import add
 from tests.replaying import Sender
 
 TRAININGS = ("scalars", "media", "resumed", "ranks")
-RUNS = ["crashed", "killed", "media", "rank0", "rank1", "rank2", "resumed", "scalars"]
+RUNS = sorted(["crashed", "killed", "media", *(f"rank{rank}" for rank in range(RANKS)), "resumed", "scalars"])
 MADE = {"config.yaml", "wandb-metadata.json", "wandb-summary.json"}  # equal as values, not as bytes
 VOLATILE = {"t", "e"}  # of `_wandb` in a config: what the delivering program tells of itself
 
