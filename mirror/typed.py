@@ -28,11 +28,12 @@ def decoder(shape: type[T]) -> msgspec.json.Decoder[T]:
     return known
 
 
-def decode(content: bytes | msgspec.Raw, shape: type[T]) -> T:
+def decode(content: bytes | str | msgspec.Raw, shape: type[T]) -> T:
     """JSON as a type.
 
     Raises:
         msgspec.DecodeError: it is no JSON; ValidationError: of another shape.
+        UnicodeEncodeError: a text has lone surrogates.
     """
     return decoder(shape).decode(content)
 

@@ -465,6 +465,10 @@ PROMISES = (
                 "test_runs_are_found_followed_within_seconds_delivered_and_gone_on_with",
                 "test_add_beside_a_daemon_is_done_by_it_and_followed",
             ),
+            "offline/test_together.py": (
+                "test_keys_that_are_counted_together_are_those_that_are_counted_row_by_row",
+                "test_a_text_is_parsed_as_by_the_parser_of_python",
+            ),
             "offline/test_killed_adding.py": ("test_an_add_that_is_killed_anywhere_ends_equal_to_one_that_was_not",),
             "offline/test_reading.py": (
                 "test_a_run_in_two_folders_is_one_whose_steps_go_on",
@@ -486,6 +490,14 @@ PROMISES = (
                 "test_two_machines_deliver_the_same_log_with_one_effect",
                 "test_a_pull_neither_hides_nor_overwrites_what_is_not_delivered",
                 "test_other_rows_upstream_are_a_conflict",
+            ),
+            "replay/test_as_wandb_sync.py": (
+                "test_the_parts_of_a_run_go_on_from_one_another_however_they_are_named",
+                "test_parts_that_are_brought_a_second_time_by_another_home_keep_their_steps",
+            ),
+            "contract/test_taking_over.py": (
+                "test_the_mirror_goes_on_where_wandb_sync_was_killed",
+                "test_wandb_sync_goes_on_where_the_mirror_was_killed",
             ),
             "replay/test_sync_kills.py": ("test_a_run_is_upstream_once_whoever_is_killed",),
             "replay/test_sync_place.py": ("test_a_log_goes_on_behind_the_last_row_that_is_there",),

@@ -23,7 +23,7 @@ from mirror.clock import utc_now
 from mirror.offline.copies import bring_up, copy_of
 from mirror.offline.found import FoundLog
 from mirror.offline.held import NOTHING, HeldBefore, filled, held_before, merged
-from mirror.offline.log.framing import Damage, read_frames
+from mirror.offline.log.framing import Damage, Frame, read_frames
 from mirror.offline.log.run_log import RunLog
 from mirror.offline.logged_artifacts import take_artifact
 from mirror.offline.saved_files import SavedFiles
@@ -39,8 +39,10 @@ from mirror.store.write.writer import commit
 
 Turn = Callable[[], AbstractContextManager[None]]
 
-ROWS_AT_ONCE = 20_000  # of histories, in one commit
+ROWS_AT_ONCE = 50_000  # of histories, and lines, in one commit; one takes as long as reading some 10,000 rows …
+CHARACTERS_AT_ONCE = 16_000_000  # … and of their texts, which bound its memory
 RUNS_AT_ONCE = 100  # in one commit
+TOLD_BYTES = 64 * 1024  # of a log, about, between two notes that they were read
 SILENT = dt.timedelta(minutes=10)  # a log without an end that nobody wrote for so long: W&B's SDK writes each 15 s
 
 # Fields of a run that a log never tells, or not always: what is held of them stays.
@@ -57,7 +59,6 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     contents: ContentChanges
     artifacts: tuple[ArtifactChange, ...]
     is_new: bool  # the lake has nothing of the run
-    events: int  # rows of system metrics that the lake has of the log then
 
 
 class Batch:
@@ -80,7 +81,7 @@ class Batch:
     ) -> None:
         self._lake, self._objects, self._now, self._turn = lake, objects, now, turn
         self._pieces: dict[RunPath, Piece] = {}
-        self._rows = 0
+        self._rows = self._characters = 0
 
     def __contains__(self, path: RunPath) -> bool:
         """Whether something of a run waits."""
@@ -96,8 +97,11 @@ class Batch:
         if path in self._pieces or any(other.key != path.key for other in self._pieces):
             self.commit()
         self._pieces[path] = piece
-        self._rows += len(piece.contents.history.tail) if piece.contents.history else 0
-        if self._rows >= ROWS_AT_ONCE or len(self._pieces) >= RUNS_AT_ONCE:
+        rows = piece.contents.history.tail if piece.contents.history else ()
+        self._rows += len(rows)
+        self._characters += sum(len(row.row) for row in rows)
+        is_enough = self._rows >= ROWS_AT_ONCE or self._characters >= CHARACTERS_AT_ONCE
+        if is_enough or len(self._pieces) >= RUNS_AT_ONCE:
             self.commit()
 
     def commit(self) -> None:
@@ -106,7 +110,7 @@ class Batch:
         Raises:
             StoreError: the lake stays at its last commit.
         """
-        pieces, self._pieces, self._rows = list(self._pieces.values()), {}, 0
+        pieces, self._pieces, self._rows, self._characters = list(self._pieces.values()), {}, 0, 0
         if not pieces:
             return
         changes = Changes(
@@ -152,14 +156,14 @@ class FollowedLog:
         self._path = row.run_path
         self._log = RunLog(self._place, self._is_new_row)
         self._offset = 0  # of the copy, behind what was read
-        self._again = self._held = row.rows  # rows that the lake has and that are read once more
+        self._held = row.bytes  # that the lake has and that are read once more; 0 behind them
         self._told_through = -1  # the last step that the lake has from elsewhere, of the history that this log tells
         self._damages: list[Damage] = []
         self._cut: Damage | None = None  # what the log ends with, if that is no whole record and nobody writes it
         self._before: HeldBefore | None = None
         self._files: SavedFiles | None = None
         self._links: list[tuple[str, Direction]] = []
-        self._artifacts = self._events = 0  # of the log, that are in the lake
+        self._artifacts = 0  # of the log, that are in the lake
         self._is_new = False  # whether the run is not in the lake yet
 
     def look(self, batch: Batch, passed: Callable[[int], None] = lambda _: None) -> None:
@@ -189,7 +193,7 @@ class FollowedLog:
 
     def committed(self, piece: Piece) -> None:
         """A piece is in the lake."""
-        self.row, self._events, self._is_new, self._is_known_new = piece.row, piece.events, False, False
+        self.row, self._is_new, self._is_known_new = piece.row, False, False
 
     def _stat(self) -> tuple[int, dt.datetime]:
         """How long the log is, and when it was written last."""
@@ -204,18 +208,30 @@ class FollowedLog:
         self._cut = None
         with copy_of(self.lake.home, self.row.log).open("rb") as file:
             size = os.fstat(file.fileno()).st_size
+            told = self._offset
             for frame in read_frames(file, self._offset, is_whole=is_whole):
-                if isinstance(frame, Damage) and frame.end == size:
-                    self._cut = frame  # if its writer only slept, the rest is still to come
-                    return
-                if isinstance(frame, Damage):
-                    self._note(frame)
-                else:
+                if self._held and frame.end > self._held:
+                    self._log.drain()
+                    self._held = 0
+                if isinstance(frame, Frame):
                     self._log.take(frame.content)
-                passed(frame.end - self._offset)
+                elif frame.end == size:
+                    self._cut = frame  # if its writer only slept, the rest is still to come
+                    break
+                else:
+                    self._note(frame)
                 self._offset = frame.end
-                if self._log.waiting >= ROWS_AT_ONCE + self._again:
-                    yield
+                if self._offset - told >= TOLD_BYTES:
+                    passed(self._offset - told)
+                    told = self._offset
+                if self._log.waits(ROWS_AT_ONCE, CHARACTERS_AT_ONCE):
+                    if self._held:
+                        self._log.drain()
+                    else:
+                        yield
+            if self._held:
+                self._log.drain()
+            passed(self._offset - told)
 
     def _note(self, damage: Damage) -> None:
         """One more stretch that is damaged, or more of the last one."""
@@ -239,7 +255,7 @@ class FollowedLog:
         return self.row.first_step
 
     def _is_new_row(self, step: int) -> bool:
-        return self._log.rows >= self._held and step > self._told_through
+        return not self._held and step > self._told_through
 
     def _add(self, batch: Batch, *, ended: bool, changed_at: dt.datetime) -> None:
         """Have what was read and is not in the lake committed."""
@@ -247,8 +263,7 @@ class FollowedLog:
             batch.commit()  # which version one becomes depends on those before
         log, before, files = self._log, *self._prepared()
         drained = log.drain()
-        rows = [row for row in drained.history[self._again :] if row.step is None or row.step > self._told_through]
-        self._again = max(0, self._again - len(drained.history))
+        rows = [row for row in drained.history if row.step is None or row.step > self._told_through]
         lines = tuple(msgspec.structs.replace(line, number=line.number + before.lines) for line in drained.console)
         taken = [*files.due(log, ended=ended), *(files.made(log, log.last_at or changed_at) if ended else ())]
         artifacts = self._logged(changed_at)
@@ -261,12 +276,10 @@ class FollowedLog:
             delivered_at=None,
         )  # fmt: skip
         last = max(before.last_step, log.last_step) if log.rows else None
-        events = None
-        if len(log.events) != self._events:
-            events = (*(None,) * (before.events + self._events), *log.events[self._events :])
         contents = ContentChanges(
             run_id=self._path.run_id, files=tuple(taken), console=lines or None, console_partial=True,
-            events=events, artifacts=tuple(self._links),
+            events=drained.events or None, events_from=before.events + log.event_rows - len(drained.events),
+            artifacts=tuple(self._links) or None,
             history=HistoryChange(tail=tuple(rows), last_step=last, missing=None if ended else STILL_ACTIVE),
         )  # fmt: skip
         run = self._run(before, ended=ended, changed_at=changed_at)
@@ -278,7 +291,6 @@ class FollowedLog:
                 contents=contents,
                 artifacts=tuple(artifacts),
                 is_new=self._is_new,
-                events=len(log.events),
             )
         )
 

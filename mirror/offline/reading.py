@@ -11,6 +11,8 @@ from mirror.offline.log.run_log import NewRows, RunLog
 from mirror.records.offline import OfflineLog
 from mirror.store.engine.connection import store_errors
 
+CHARACTERS_AT_ONCE = 16_000_000  # of rows and lines, in memory
+
 
 class LogReading:
     """One pass over a log.
@@ -21,11 +23,13 @@ class LogReading:
     """
 
     def __init__(self, home: Home, row: OfflineLog) -> None:
-        self.log = RunLog(lambda _, __: row.first_step)  # what was read so far
+        self.log = RunLog(
+            lambda _, __: row.first_step, lambda _: False
+        )  # what was read so far; its keys are not counted
         self._home, self._row = home, row
 
     def batches(self, rows: int) -> Iterator[NewRows]:
-        """The rows and lines, so many rows at once.
+        """The rows and lines, about so many at once.
 
         Raises:
             StoreError: the copy cannot be read.
@@ -36,6 +40,6 @@ class LogReading:
                     break
                 if isinstance(frame, Frame):
                     self.log.take(frame.content)
-                if self.log.waiting >= rows:
+                if self.log.waits(rows, CHARACTERS_AT_ONCE):
                     yield self.log.drain()
             yield self.log.drain()

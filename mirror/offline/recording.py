@@ -82,7 +82,7 @@ class Recording:
     @property
     def has_rows(self) -> bool:
         """Whether anything was logged."""
-        return bool(self._known.rows or self._known.events)
+        return bool(self._known.rows or self._known.event_rows)
 
     @property
     def goes_on(self) -> bool:
@@ -126,7 +126,7 @@ class Recording:
                 if name == HISTORY:
                     records += map(_row, lines[max(0, self.begun.history + self._known.rows - offset) :])
                 elif name == EVENTS:
-                    records += map(_event, lines[max(0, self.begun.events + len(self._known.events) - offset) :])
+                    records += map(_event, lines[max(0, self.begun.events + self._known.event_rows - offset) :])
                 elif name == CONSOLE:
                     if offset > self.begun.console + self._known.console_lines + GAP:
                         raise ValueError("a line is numbered far beyond the last one")

@@ -75,6 +75,7 @@ class ContentChanges(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[FileRow, ...] = ()  # new, changed, or gone; those not named stay
     history: HistoryChange | None = None
     events: tuple[str | None, ...] | None = None  # all rows of system metrics, exact JSON texts; None: as held there
+    events_from: int = 0  # number of the first of `events`, where that are not all: those before it stay
     console: tuple[ConsoleLine, ...] | None = None  # replace all lines from the first number on
     console_from: int | None = None  # replace from this number on; None: from the first of `console`
     console_partial: bool = False  # lines are missing from `console`: those that are held and not in it stay

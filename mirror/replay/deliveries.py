@@ -73,7 +73,8 @@ async def deliver(context: DeliveryContext, entry: Entry) -> Delivered:
         MirrorError: of the network or the server; to be tried again, and no fault of the entry.
     """
     try:
-        entry = await anyio.to_thread.run_sync(with_upstream_id, context.lake, entry, limiter=context.storing)
+        if isinstance(entry.operation, LogArtifact | UseArtifact):
+            entry = await anyio.to_thread.run_sync(with_upstream_id, context.lake, entry, limiter=context.storing)
         seen = await look(context.upstream, context.objects, entry)
         decision = decide(entry, seen, context.policy(entry))
         if decision.verdict != "send":

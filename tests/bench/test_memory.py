@@ -169,7 +169,7 @@ def folder_in_memory() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.parametrize(("long", "more_mb"), [(100_000, 60), pytest.param(1_000_000, 200, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(("long", "more_mb"), [(100_000, 60), pytest.param(1_000_000, 150, marks=pytest.mark.soak)])
 def test_a_long_offline_run_is_added_in_little_more_memory_than_a_short_one(
     tmp_path: Path, long: int, more_mb: float
 ) -> None:

@@ -18,12 +18,12 @@ import yaml
 from mirror import Api
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
-from tests.contract.trainings import ENTITY, PROJECT
+from tests.contract.trainings import ENTITY, PROJECT, RANKS
 from tests.replay.trainings import add
 from tests.replaying import Sender
 
 TRAININGS = ("scalars", "media", "resumed", "ranks")
-RUNS = ["crashed", "killed", "media", "rank0", "rank1", "rank2", "resumed", "scalars"]
+RUNS = sorted(["crashed", "killed", "media", *(f"rank{rank}" for rank in range(RANKS)), "resumed", "scalars"])
 MADE = {"config.yaml", "wandb-metadata.json", "wandb-summary.json"}  # equal as values, not as bytes
 VOLATILE = {"t", "e"}  # of `_wandb` in a config: what the delivering program tells of itself
 
@@ -146,8 +146,9 @@ def test_what_is_delivered_is_what_wandb_sync_brings(brought: Brought, run_id: s
 @pytest.mark.parametrize("run_id", RUNS)
 def test_the_mirror_shows_it_before(brought: Brought, run_id: str) -> None:
     shown, synced = comparable(brought.local[run_id]), comparable(brought.synced[run_id])
-    for event in (*shown["events"], *synced["events"]):
-        event["_timestamp"] = round(event["_timestamp"], 5)  # the lake has microseconds
+    for ours, theirs in zip(shown["events"], synced["events"], strict=True):
+        assert ours["_timestamp"] == pytest.approx(theirs["_timestamp"], rel=0, abs=2e-6)  # the lake has microseconds
+        ours["_timestamp"] = theirs["_timestamp"]
     for told in (shown, synced):  # an export has each key in each row
         told["history"] = [{key: at for key, at in row.items() if at is not None} for row in told["history"]]
     assert json.loads(json.dumps(shown, default=dict)) == synced

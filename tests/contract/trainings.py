@@ -9,6 +9,8 @@ from pathlib import Path
 
 ENTITY, PROJECT = "team", "digits"
 
+RANKS = 10  # processes of one group
+
 
 def scalars() -> None:
     """Numbers of all kinds, nested keys, a glob, a step metric, a summary, notes that change, files, output."""
@@ -91,7 +93,7 @@ def ranks() -> None:
     """Some processes of one group."""
     import wandb
 
-    for rank in range(3):
+    for rank in range(RANKS):
         with wandb.init(id=f"rank{rank}", project=PROJECT, group="ranks", config={"rank": rank}) as run:
             run.log({"x": rank})
 

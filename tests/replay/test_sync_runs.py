@@ -14,6 +14,7 @@ import pytest
 from mirror.layout import Home
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Change, Edit
+from mirror.replay.sync import delivery, lines
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.mirroring import ENTITY, PROJECT, Mirror
 from tests.replay.trainings import BEGAN, Training, add
@@ -252,7 +253,7 @@ LOSSES = {
     "version": Match(operation="MirrorCreateVersion"),
     "manifest": Match(operation="MirrorCreateManifest"),
     "commit": Match(operation="MirrorCommitVersion"),
-    "status": Match(operation="MirrorStreamStatus"),
+    "look": Match(operation="MirrorSyncedRun"),
 }
 
 
@@ -296,3 +297,48 @@ def test_what_is_queued_behind_a_run_follows_it(sandbox: Sandbox, sender: Sender
     sender.put("r1", Edit(fields={"notes": Change(base=None, value="later")}))
     assert sender.replay().applied == 2
     assert sandbox.state.run(ENTITY, PROJECT, "r1").notes == "later"
+
+
+def test_a_file_that_the_server_refuses_costs_the_run_no_row(sandbox: Sandbox, sender: Sender, tmp_path: Path) -> None:
+    trained(tmp_path).finish()
+    add(sender, tmp_path)
+    sandbox.faults.add(Fault.status(413, match=Match(kind="storage")))
+    assert sender.replay().buried == 1
+    run = sandbox.state.run(ENTITY, PROJECT, "r1")
+    assert (steps_upstream(sandbox), len(run.console), run.state) == (list(range(10)), 2, "running")
+    sandbox.faults.clear()
+    (placed,) = sender.outbox.entries("dead")
+    sender.outbox.retry(placed.entry)
+    assert sender.later(hours=1).replay().applied == 1
+    assert (steps_upstream(sandbox), run.state) == (list(range(10)), "finished")
+
+
+def test_a_short_run_is_one_request_of_lines(sandbox: Sandbox, sender: Sender, tmp_path: Path) -> None:
+    """W&B takes two a second for a run: rows, console, system metrics, summary and end go together."""
+    trained(tmp_path).finish()
+    add(sender, tmp_path)
+    assert sender.replay().applied == 1
+    assert len(sandbox.requests.select(kind="file_stream")) == 1
+
+
+def test_a_long_run_goes_up_in_parts_each_line_once(
+    sandbox: Sandbox, sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also a line that is printed over in a later part, and where an earlier attempt has sent some of them."""
+    monkeypatch.setattr(delivery, "ROWS_AT_ONCE", 8)
+    monkeypatch.setattr(lines, "SECONDS_BETWEEN", 0.0)
+    training = Training(tmp_path)
+    for number in range(6):
+        training.print(f"step {number}\rstep")
+        training.log(5)
+        training.measure()
+        training.print(f" {number}!\n")
+    training.finish()
+    add(sender, tmp_path)
+    sandbox.faults.add(Fault.lost_answer(times=1, match=Match(kind="file_stream")))
+    for hours in range(4):
+        if sender.later(hours=hours).replay().applied:
+            break
+    run = sandbox.state.run(ENTITY, PROJECT, "r1")
+    assert (steps_upstream(sandbox), len(run.events), run.state) == (list(range(30)), 6, "finished")
+    assert [line.line for line in run.console] == [f"step {number}!" for number in range(6)]

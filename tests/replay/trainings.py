@@ -148,11 +148,11 @@ class Training:
             changes.update.add(key=key, value_json=value)
 
 
-def add(sender: Sender, *places: Path) -> list[OfflineLog]:
+def add(sender: Sender, *places: Path, **wanted: Any) -> list[OfflineLog]:
     """Take in what is below some folders, as `wandb-mirror add` does."""
     from mirror.api.transport.deployment import deployment_of
 
     with lake_of(sender.home, deployment_of(sender.url)) as lake:
         runs = OfflineRuns(lake, sender.outbox, now=sender.now)
-        found = runs.candidates(Wanted(paths=tuple(map(str, places))))
+        found = runs.candidates(Wanted(paths=tuple(map(str, places)), **wanted))
         return [runs.take(candidate) for candidate in found if candidate.row is not None]

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from mirror.api.documents.fragments import RUN_FIELDS
+
 STREAM_STATUS = """
 query MirrorStreamStatus($entity: String!, $project: String!, $run: String!) {
   project(name: $project, entityName: $entity) {
@@ -15,6 +17,18 @@ query MirrorStreamStatus($entity: String!, $project: String!, $run: String!) {
   }
 }
 """
+
+# A run with how far its streams are: what a delivery has come to.
+SYNCED_RUN = (
+    """
+query MirrorSyncedRun($entity: String!, $project: String!, $run: String!) {
+  project(name: $project, entityName: $entity) {
+    id internalId run(name: $run) { ...RunFields eventsLineCount logLineCount historyTail eventsTail }
+  }
+}
+"""
+    + RUN_FIELDS
+)
 
 CREATE_VERSION = """
 mutation MirrorCreateVersion($input: CreateArtifactInput!) {
@@ -43,6 +57,7 @@ mutation MirrorCommitVersion($input: CommitArtifactInput!) {
 DOCUMENTS: Mapping[str, str] = MappingProxyType(
     {
         "STREAM_STATUS": STREAM_STATUS,
+        "SYNCED_RUN": SYNCED_RUN,
         "CREATE_VERSION": CREATE_VERSION,
         "CREATE_MANIFEST": CREATE_MANIFEST,
         "CREATE_VERSION_FILES": CREATE_VERSION_FILES,

@@ -12,6 +12,7 @@ import msgspec
 
 from mirror.api.documents import contents as content_documents
 from mirror.api.documents import queries as documents
+from mirror.api.documents import syncing as sync_documents
 from mirror.api.questions.artifacts import ARTIFACTS_PER_PAGE, Direction
 from mirror.api.questions.asking import Asking, says_missing
 from mirror.api.questions.contents import FILES_PER_PAGE
@@ -22,6 +23,7 @@ from mirror.api.rows.listed import FilesPage, ListedFile
 from mirror.api.rows.pages import BadRun
 from mirror.api.rows.runs import to_run_or_bad
 from mirror.api.rows.scalars import NULL, is_null
+from mirror.api.rows.syncing import StreamStatus, WireStatus, to_status
 from mirror.api.rows.wire import ProjectData
 from mirror.errors import GraphQLError, NotOffered, ServerError
 from mirror.records.artifacts import ArtifactRef
@@ -41,6 +43,7 @@ class UpstreamRun(msgspec.Struct, frozen=True, kw_only=True):
 
     run: RunRecord  # fields that are not told are among its flaws
     nulls: frozenset[str]  # the server's names of fields that are null
+    streams: StreamStatus | None = None  # how far they are, where that was asked
 
 
 class _WithArtifacts(msgspec.Struct):
@@ -51,7 +54,14 @@ class LookQuestions(Asking):
     """The part of `Client` that looks at one thing, to change it."""
 
     async def look(
-        self, entity: str, project: str, run_id: str, *, needs: Sequence[str] = (), wants: Iterable[str] = ()
+        self,
+        entity: str,
+        project: str,
+        run_id: str,
+        *,
+        needs: Sequence[str] = (),
+        wants: Iterable[str] = (),
+        with_streams: bool = False,
     ) -> UpstreamRun | BadRun | None:
         """One run; None when it or its project does not exist or the key may not read it.
 
@@ -61,17 +71,19 @@ class LookQuestions(Asking):
             run_id: the run.
             needs: fields of `Run` that the answer is no use without.
             wants: fields that may be left out by a server that does not have them, but may not fail.
+            with_streams: whether it is asked how far its streams are, too.
 
         Raises:
             NotOffered: the server does not have what is needed.
             GraphQLError: it has, and cannot serve it just now.
         """
+        document = sync_documents.SYNCED_RUN if with_streams else documents.RUN
         variables = {"entity": entity, "project": project, "run": run_id}
         asked = [f"Run.{name}" for name in needs]
         failed: dict[str, str] = {}
         while True:
             try:
-                answer = await self._ask(documents.RUN, variables, partial=True, needs=asked, without=failed)
+                answer = await self._ask(document, variables, partial=True, needs=asked, without=failed)
             except GraphQLError as error:
                 if says_missing(error.reported):
                     return None
@@ -83,7 +95,10 @@ class LookQuestions(Asking):
                 raise self._reported(answer)
             found = self._read(answer, ProjectData).project
             if found is not None and not is_null(found.run):
-                return self._seen(found.run, entity, project, {**failed, **fails})
+                seen = self._seen(found.run, entity, project, {**failed, **fails})
+                if with_streams and isinstance(seen, UpstreamRun):
+                    return msgspec.structs.replace(seen, streams=to_status(self._decode(found.run, WireStatus)))
+                return seen
             if not fails:
                 return None
             if not fails.keys() - failed.keys():

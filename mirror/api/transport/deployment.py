@@ -37,7 +37,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def host(self) -> str:
         """Host of the base URL, with its port when it is not the usual one: what messages name."""
-        return _netloc(httpx.URL(self.base_url))
+        return _netloc(_parsed(self.base_url))
 
     @property
     def names(self) -> frozenset[str]:

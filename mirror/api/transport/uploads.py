@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import httpx
 
 from mirror.api.limits.host import USER, Limits
@@ -118,10 +119,14 @@ class Uploads:
         with anyio.fail_after(math.inf) as answer:
 
             async def chunks() -> AsyncIterator[bytes]:
-                async with await anyio.open_file(source, "rb") as file:
-                    while chunk := await file.read(_CHUNK):
-                        yield chunk
-                        self._meter.bytes_up += len(chunk)
+                if size <= _CHUNK:  # a thread is asked once for all of it
+                    yield (content := await anyio.to_thread.run_sync(source.read_bytes))
+                    self._meter.bytes_up += len(content)
+                else:
+                    async with await anyio.open_file(source, "rb") as file:
+                        while chunk := await file.read(_CHUNK):
+                            yield chunk
+                            self._meter.bytes_up += len(chunk)
                 answer.deadline = anyio.current_time() + patience_s + timeout_s
 
             sending = self._http.stream(

@@ -7,18 +7,16 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mirror.cli.by_daemon import ask_daemon
 from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, print_json, say, size, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.clock import utc_now
 from mirror.config import sole_entity
-from mirror.daemon.requests.wire import Added, AskAdd
 from mirror.errors import NotFound
 from mirror.offline.adding import Candidate, OfflineRuns, candidates
 from mirror.offline.found import FoundLog
@@ -31,6 +29,9 @@ from mirror.store.engine.reading import open_lake
 from mirror.store.read.offline import offline_logs
 from mirror.texts.amounts import plural
 from mirror.texts.visible import visible
+
+if TYPE_CHECKING:
+    from mirror.daemon.requests.wire import Added
 
 WATCH_S = 1.0  # between two looks at what grows
 SEARCH_S = 10.0  # between two looks for new ones
@@ -72,7 +73,7 @@ def command(
     )  # fmt: skip
     if dry_run:
         return _told(_planned(setting, wanted), as_json=as_json, dry_run=True)
-    if (added := ask_daemon(setting.home, AskAdd(wanted), Added)) is not None:
+    if (added := _asked_daemon(setting, wanted)) is not None:
         status = _told(_by_daemon(added), as_json=as_json, dry_run=False)
         if any(not row.ended for row in added.rows):
             say("the daemon goes on following what has not ended; `[[offline]]` in mirror.toml has it find new runs")
@@ -93,6 +94,16 @@ def _planned(setting: Setting, wanted: Wanted) -> list[Candidate]:
         with contextlib.closing(open_lake(setting.home, setting.config.store)) as engine:
             known = offline_logs(Snapshot(engine))
     return candidates(wanted, known, utc_now())
+
+
+def _asked_daemon(setting: Setting, wanted: Wanted) -> Added | None:
+    """What the daemon of the home did; None when none runs."""
+    if not setting.home.daemon_lock.exists():  # none ever ran, and what asks one takes a while to load
+        return None
+    from mirror.cli.by_daemon import ask_daemon
+    from mirror.daemon.requests.wire import Added, AskAdd
+
+    return ask_daemon(setting.home, AskAdd(wanted), Added)
 
 
 def _by_daemon(added: Added) -> list[Candidate]:

@@ -51,6 +51,11 @@ class Console:
         line.text = text[:LONGEST]
         self.count = max(self.count, number + 1)
 
+    @property
+    def waiting(self) -> int:
+        """Lines that wait to be drained."""
+        return len(self._changed)
+
     def drain(self) -> tuple[ConsoleLine, ...]:
         """The lines that are new or changed since the last call, by number."""
         lines = [self._changed[number] for number in sorted(self._changed)]

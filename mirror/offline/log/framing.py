@@ -29,6 +29,7 @@ MOST = 512 * 1024 * 1024  # bytes of one record; W&B's own limit for a message i
 _CHUNK = struct.Struct("<IHB")
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 _KINDS = re.compile(b"[\1-\4]")
+_CHECKS = [zlib.crc32(bytes((kind,))) for kind in range(256)]  # of the byte that every checksum begins with
 _AT_ONCE = 32 * BLOCK  # bytes that are read at once
 
 
@@ -111,6 +112,10 @@ def read_frames(file: BinaryIO, start: int = 0, *, is_whole: bool) -> Iterator[F
             yield Damage(chunk.end, begun, chunk.reason)
             parts, begun = [], chunk.end
             continue
+        if chunk.kind == _FULL and not parts:
+            begun = chunk.end
+            yield Frame(begun, chunk.content)
+            continue
         if parts and chunk.kind in (_FULL, _FIRST):
             yield Damage(chunk.start, begun, "the end of a record is missing")
             parts, begun = [], chunk.start
@@ -175,7 +180,7 @@ def _chunk(window: bytes, base: int, at: int, limit: int) -> _Chunk | str:
     if end > limit:
         return "a length is damaged, or the record was cut"
     content = window[place + _CHUNK.size : place + _CHUNK.size + length]
-    if zlib.crc32(content, zlib.crc32(window[place + 6 : place + 7])) != check:
+    if zlib.crc32(content, _CHECKS[kind]) != check:
         return "a checksum does not fit"
     if not _FULL <= kind <= _LAST:
         return "a record has an unknown type"

@@ -5,18 +5,23 @@ Maps are flattened to dotted keys; one with a `_type` is one value of that type,
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from math import inf
+from operator import itemgetter, le
 from typing import Any
 
 from mirror.offline.log.trees import Tree
 from mirror.texts.values import dump_strict, parse_lenient
+from mirror.typed import decode
 
 NO_NUMBER = -1.7976931348623157e308  # the last number of a key that has none, as W&B has it
 _KINDS = {'"': "string", "[": "list", "t": "bool", "f": "bool", "n": "nil"}  # by how a JSON text begins
 
 
-_NO_NUMBERS = frozenset({*_KINDS, "{"})
+_AT_ONCE = 1_000  # rows that are counted together
 
 
 class HistoryKeys:
@@ -24,18 +29,24 @@ class HistoryKeys:
 
     def __init__(self) -> None:
         self._facts: dict[str, _Key] = {}
+        self._waiting: list[Tree] = []  # rows that are not counted yet
 
     def see(self, row: Tree) -> None:
-        """Count the values of a row."""
-        facts = self._facts
-        for key, value in row.items():
-            if value.__class__ is not str or value[0] in _NO_NUMBERS:
-                self._see(key, value)
-                continue
-            known = facts.get(key)
-            if known is None:
-                known = facts[key] = _Key()
-            known.see_number(value)
+        """Count the values of a row, which stays as it is."""
+        self._waiting.append(row)
+        if len(self._waiting) >= _AT_ONCE:
+            self._count()
+
+    def _count(self) -> None:
+        """Count key by key: the numbers of one are parsed together, in a tenth of the time."""
+        rows, self._waiting = self._waiting, []
+        for key, values in _columns(rows).items():
+            numbers = _numbers(values)
+            if numbers is None:
+                for value in values:
+                    self._see(key, value)
+            else:
+                self._facts.setdefault(key, _Key()).see_numbers(numbers, str(values[-1]))
 
     def over(self, before: str | None, last_step: int) -> str:
         """The document, as JSON text.
@@ -44,6 +55,7 @@ class HistoryKeys:
             before: the one of the rows before those that were seen; None: there are none.
             last_step: the highest step of all.
         """
+        self._count()
         held = parse_lenient(before)
         keys = held.get("keys") if isinstance(held, dict) else None
         told: dict[str, Any] = dict(keys) if isinstance(keys, dict) else {}
@@ -90,6 +102,14 @@ class _Key:
         self.last = -inf
         self.spelled = "null"  # the last one
 
+    def see_numbers(self, numbers: list[float], spelled: str) -> None:
+        """Take some, none of them NaN; the last one as it is spelled."""
+        self.numbers += len(numbers)
+        self.rises = self.rises and numbers[0] >= self.last and all(map(le, numbers, islice(numbers, 1, None)))
+        self.last, self.spelled = numbers[-1], spelled
+        if self.first is None:
+            self.first = numbers[0]
+
     def see_number(self, text: str) -> None:
         self.numbers += 1
         try:
@@ -122,6 +142,28 @@ class _Key:
         if held.get("monotonic") is True and self.rises and (self.first is None or self.first >= last):
             told["monotonic"] = True
         return told | {"previousValue": last if self.first is None else parse_lenient(self.spelled)}
+
+
+def _columns(rows: Sequence[Tree]) -> Mapping[str, Sequence[str | Tree]]:
+    """The values of each key, in order."""
+    keys = list(rows[0]) if rows else []
+    if len(keys) > 1 and all(len(row) == len(keys) for row in rows):
+        with contextlib.suppress(KeyError):  # else rows have the same keys
+            return dict(zip(keys, zip(*map(itemgetter(*keys), rows), strict=True), strict=True))
+    columns: dict[str, list[str | Tree]] = {}
+    for row in rows:
+        for key, value in row.items():
+            columns.setdefault(key, []).append(value)
+    return columns
+
+
+def _numbers(values: Sequence[str | Tree]) -> list[float] | None:
+    """JSON texts as numbers; None where one of them is none."""
+    try:
+        numbers = decode(f"[{','.join(values)}]", list[float])  # type: ignore[arg-type] # a tree is no text
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return numbers if len(numbers) == len(values) else None
 
 
 def _number(told: Any) -> int | float:

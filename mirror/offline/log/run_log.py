@@ -48,12 +48,13 @@ class NewRows(msgspec.Struct, frozen=True, kw_only=True):
 
     history: tuple[TailRow, ...]
     console: tuple[ConsoleLine, ...]
+    events: tuple[str, ...]  # rows of system metrics
 
 
 class RunLog:
     """A run as far as its log was read.
 
-    Rows are held until they are drained; of everything else there is the latest.
+    Rows and lines are held until they are drained; of everything else there is the latest.
 
     Args:
         place: asked once, with the step and the time (seconds, as JSON) of the first row: what is to be added to the
@@ -80,7 +81,7 @@ class RunLog:
         self.files: dict[str, LoggedFile] = {}
         self.artifacts: list[Any] = []  # `Artifact` messages, in order
         self.used_artifacts: list[Any] = []
-        self.events: list[str] = []  # all rows of system metrics
+        self.event_rows = 0  # of system metrics
         self.exit_code: int | None = None
         self.has_exit = False
         self.preempting = False
@@ -94,6 +95,9 @@ class RunLog:
         self._first_step: int | None = None
         self._started_ns: int | None = None
         self._history: list[TailRow] = []
+        self._events: list[str] = []
+        self._last_event: str | None = None
+        self._characters = 0  # of what waits to be drained
         self._console = Console()
 
     def take(self, content: bytes) -> None:
@@ -111,12 +115,13 @@ class RunLog:
     def drain(self) -> NewRows:
         """The rows and lines that came since the last call."""
         rows, self._history = tuple(self._history), []
-        return NewRows(history=rows, console=self._console.drain())
+        events, self._events = tuple(self._events), []
+        self._characters = 0
+        return NewRows(history=rows, console=self._console.drain(), events=events)
 
-    @property
-    def waiting(self) -> int:
-        """Rows that wait to be drained."""
-        return len(self._history)
+    def waits(self, rows: int, characters: int) -> bool:
+        """Whether so many rows and lines, or characters of them, wait to be drained."""
+        return self._characters >= characters or len(self._history) + len(self._events) + self._console.waiting >= rows
 
     @property
     def console_lines(self) -> int:
@@ -136,9 +141,10 @@ class RunLog:
     @property
     def system_metrics_text(self) -> str | None:
         """The last values of the system metrics."""
-        if not self.events:
+        if self._last_event is None:
             return None
-        return json.dumps({key: at for key, at in parse_lenient(self.events[-1]).items() if key.startswith("system.")})
+        last = parse_lenient(self._last_event)
+        return json.dumps({key: at for key, at in last.items() if key.startswith("system.")})
 
     def was_in_config(self, key: str, enveloped: Any) -> bool:
         """Whether a key of the config had this value before the script changed it; what is W&B's own counts as ours.
@@ -206,7 +212,9 @@ class RunLog:
     def _take_history(self, history: Any) -> None:
         row = tree_of(history.item)
         told = row.get(STEP)
-        step = int(float(told)) if isinstance(told, str) and _is_number(told) else None
+        step: int | None = None
+        if isinstance(told, str):
+            step = int(told) if told.isdecimal() else int(float(told)) if _is_number(told) else None
         if step is None:
             step = history.step.num if history.HasField("step") else self.last_step + 1 - (self._first_step or 0)
         if self._first_step is None:
@@ -218,26 +226,32 @@ class RunLog:
             self.keys.see(row)
         self.rows += 1
         self.last_step = max(self.last_step, step)
-        self._history.append(TailRow(step=step, row=spell(row)))
+        text = spell(row)
+        self._characters += len(text)
+        self._history.append(TailRow(step=step, row=text))
 
     def _take_stats(self, stats: Any) -> None:
         self._saw(time_of(stats.timestamp))
         at = _nanoseconds(stats.timestamp)
         row = {"_wandb": "true", "_timestamp": _seconds(at)}
         row["_runtime"] = _seconds(at - self._started_ns) if self._started_ns is not None else "0"
-        self.events.append(
-            spell(row | {f"system.{item.key}": item.value_json for item in stats.item if item.value_json})
-        )
+        event = spell(row | {f"system.{item.key}": item.value_json for item in stats.item if item.value_json})
+        self._last_event = event
+        self._events.append(event)
+        self._characters += len(event)
+        self.event_rows += 1
 
     def _take_output_raw(self, output: Any) -> None:
         at = time_of(output.timestamp)
         self._saw(at)
+        self._characters += len(output.line)
         self._console.write(output.line, at, is_error=output.output_type == _STDERR)
 
     _take_output = _take_output_raw
 
     def _take_output_logger(self, output: Any) -> None:
         at = self.last_at or _EPOCH
+        self._characters += len(output.line)
         if output.numbered:
             with contextlib.suppress(ValueError):
                 at = dt.datetime.fromisoformat(output.at).replace(tzinfo=dt.UTC)
@@ -296,4 +310,4 @@ def _seconds(nanoseconds: int) -> str:
 
 
 def _is_number(text: str) -> bool:
-    return text.lstrip("-").replace(".", "", 1).isdigit()
+    return text.lstrip("-").replace(".", "", 1).isdecimal()

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any
 
 Tree = dict[str, Any]  # of trees and JSON texts
+_MOST_NAMES = 100_000  # that are remembered
 
 
-@lru_cache(maxsize=100_000)
 def quoted(key: str) -> str:
     """A key as JSON spells it."""
     return json.dumps(key, ensure_ascii=False)
@@ -58,23 +57,33 @@ def tree_of(items: Iterable[Any]) -> Tree:
     """The tree of a record's items; an item without a key or a value is left out."""
     tree: Tree = {}
     for item in items:
-        text = item.value_json
-        keys = item.nested_key
-        if not text:
-            continue
-        if len(keys) > 1:
-            put(tree, tuple(keys), text)
-        elif key := (keys[0] if keys else item.key):
-            tree[key] = text
+        if text := item.value_json:
+            keys = item.nested_key
+            if len(keys) == 1 and (key := keys[0]):
+                tree[key] = text
+            elif (path := path_of(item)) and path != ("",):
+                put(tree, path, text)
     return tree
 
 
 def spell(tree: Tree) -> str:
     """A tree as JSON text."""
-    return (
-        "{"
-        + ",".join(
-            [f"{quoted(key)}:{below if isinstance(below, str) else spell(below)}" for key, below in tree.items()]
-        )
-        + "}"
-    )
+    named = _NAMED
+    try:
+        return "{" + ",".join([named[key] + text for key, text in tree.items()]) + "}"
+    except TypeError:  # there are trees in it
+        below = {key: text if isinstance(text, str) else spell(text) for key, text in tree.items()}
+        return "{" + ",".join([named[key] + text for key, text in below.items()]) + "}"
+
+
+class _Named(dict[str, str]):
+    """Keys as they stand before a value; those that were spelled before are found at once."""
+
+    def __missing__(self, key: str) -> str:
+        if len(self) >= _MOST_NAMES:
+            self.clear()
+        name = self[key] = f"{quoted(key)}:"
+        return name
+
+
+_NAMED = _Named()

@@ -2,9 +2,9 @@
 
     1. look                what the server has of the run, and where in the log that is; what does not fit is a conflict
     2. upsert              the run is there, with its config
-    3. rows, console       from where the server is; each line says which one it is
+    3. rows, console       from where the server is; each line says which one it is; the last of them wait for the end
     4. files, versions     those that the server does not list with these bytes
-    5. summary and end     once all of that is there
+    5. summary and end     once all of that is there, in one request with the last lines
     6. look again          what the server counts, its last row, its files, its state: only then it is delivered
 
 Each step finds out by itself what an earlier attempt did, so that a delivery may stop anywhere and begin anew.
@@ -21,11 +21,10 @@ import msgspec
 
 from mirror.api.rows.pages import BadRun
 from mirror.api.rows.syncing import StreamStatus
-from mirror.errors import NotFound, RefusedByServer, UrlExpired
+from mirror.errors import NotFound, NotOffered, RefusedByServer, UrlExpired
 from mirror.offline.copies import copy_of
 from mirror.offline.log.run_log import NewRows, RunLog
 from mirror.offline.reading import LogReading
-from mirror.records.console import ConsoleLine
 from mirror.records.contents import FileRow, TailRow
 from mirror.records.offline import OfflineLog
 from mirror.records.operations import Entry, SyncRun
@@ -131,15 +130,21 @@ class RunDelivery:
                 changed |= changed_config(log, here.documents, before)
             if changed:
                 await self._context.client.upsert_run(*self._path, changed)
-        files = await self._upload(here.files, is_new=seen.run is None)
-        versions = await deliver_versions(self._context, self._path, log.artifacts, log.used_artifacts)
+        try:
+            files = await self._upload(here.files, is_new=seen.run is None)
+            versions = await deliver_versions(self._context, self._path, log.artifacts, log.used_artifacts)
+        except RefusedByServer:
+            await self._sender.flush()  # its rows are there all the same
+            raise
         if not place.is_past:
             await self._send_end(here, log)
-            await self._confirm(log, place.base + here.row.rows, files)
+        after, status = await self._look_again()
+        if not place.is_past:
+            self._confirm(log, place.base + here.row.rows, files, status)
         if not here.row.ended:
             remains = msgspec.structs.replace(operation, is_begun=True)
             raise GoesOn(f"{here.row.rows} rows are upstream, and the run goes on", remains)
-        after = await self._ended(run)
+        after = self._ended(run, after)
         if versions.refused:
             raise RefusedByServer(f"all but this is upstream: {'; '.join(versions.refused)}")
         row = msgspec.structs.replace(here.row, delivered_at=self._context.now())
@@ -222,28 +227,43 @@ class RunDelivery:
         return made
 
     async def _send_lines(self, here: _Here, place: Place, status: StreamStatus) -> tuple[RunLog, int]:
-        """Send the rows that the server lacks, the console and the system metrics; returns the log, read to its end."""
+        """Send the rows that the server lacks, the console and the system metrics; returns the log, read to its end.
+
+        What is little waits for the next request of the sender.
+        """
         reading = LogReading(self._context.lake.home, here.row)
         batches = reading.batches(ROWS_AT_ONCE)
-        seen, sent = 0, 0
-        lines: dict[int, ConsoleLine] = {}
-        while (batch := await anyio.to_thread.run_sync(_next, batches)) is not None:
-            rows = [row.row for row in batch.history[max(0, place.begin - seen) :]]
-            first = max(place.begin, seen)
-            seen += len(batch.history)
-            await self._sender.rows(HISTORY, place.base + first, rows)
-            sent += len(rows)
-            lines |= {line.number: line for line in batch.console}
-        log = reading.log
-        if place.is_past:  # all of it came with the rows
-            return log, sent
-        events = place_of_events(log.events, status.event_lines, status.last_event)
-        await self._sender.rows(EVENTS, events.base + events.begin, log.events[events.begin :])
+        events = await self._place_of_events(here, status)
+        # Lines that later output can still have changed are sent once more.
         known = max(0, (status.console_lines or 0) - here.row.console_lines - _MAY_CHANGE)
-        waiting = [lines[number] for number in sorted(lines) if number >= known]
-        await self._sender.console(waiting, here.row.console_lines)
-        await self._sender.flush()
-        return log, sent
+        rows = sent = told = 0
+        while (batch := await anyio.to_thread.run_sync(_next, batches)) is not None:
+            sent += await self._send_rows(HISTORY, place, rows, [row.row for row in batch.history])
+            rows += len(batch.history)
+            if not place.is_past:  # else all of it came with the rows
+                await self._send_rows(EVENTS, events, told, batch.events)
+                told += len(batch.events)
+                lines = [line for line in batch.console if line.number >= known]
+                await self._sender.console(lines, here.row.console_lines)
+        return reading.log, sent
+
+    async def _send_rows(self, name: str, place: Place, number: int, rows: Sequence[str]) -> int:
+        """Send those of some rows that the server lacks; how many. `number` is that of the first in the log."""
+        lacking = rows[max(0, place.begin - number) :]
+        await self._sender.rows(name, place.base + max(place.begin, number), lacking)
+        return len(lacking)
+
+    async def _place_of_events(self, here: _Here, status: StreamStatus) -> Place:
+        """Where the system metrics go on upstream."""
+
+        def find() -> Place:
+            batches = LogReading(self._context.lake.home, here.row).batches(ROWS_AT_ONCE)
+            events = (event for batch in batches for event in batch.events)
+            return place_of_events(events, status.event_lines, status.last_event)
+
+        if status.last_event is None:
+            return Place(base=status.event_lines or 0)
+        return await anyio.to_thread.run_sync(find)
 
     async def _upload(self, files: Sequence[FileRow], *, is_new: bool) -> list[FileRow]:
         """Put the files up that the server does not list with these bytes; returns all, as it lists them."""
@@ -291,14 +311,27 @@ class RunDelivery:
                 ended["preempting"] = True
         await self._sender.end(here.documents.summary or "{}", **ended)
 
-    async def _confirm(self, log: RunLog, expected: int, files: Sequence[FileRow]) -> None:
+    async def _look_again(self) -> tuple[RunRecord, StreamStatus]:
+        """The run and its streams as they are upstream now.
+
+        Raises:
+            NotShown: the server does not show it.
+        """
+        try:
+            seen = await self._context.client.look(*self._path, needs=("state",), with_streams=True)
+        except NotOffered as error:
+            raise NotShown(f"the run cannot be read after it was delivered: {error.message}") from error
+        if seen is None or isinstance(seen, BadRun) or seen.streams is None:
+            raise NotShown("the run cannot be read after it was delivered")
+        return seen.run, seen.streams
+
+    def _confirm(self, log: RunLog, expected: int, files: Sequence[FileRow], status: StreamStatus) -> None:
         """See that the server has all of it.
 
         Raises:
             NotShown: it counts fewer rows, or does not list the bytes of a file.
             Clash: it counts more.
         """
-        status = await self._context.client.stream_status(*self._path)
         counted = expected if status.history_lines is None else status.history_lines
         if counted < expected:
             raise NotShown(f"the server counts {status.history_lines} rows of {expected}")
@@ -312,11 +345,13 @@ class RunDelivery:
                 if file.file_id is None:
                     raise NotShown(f"the server took {file.name} but does not list these bytes")
 
-    async def _ended(self, run: RunRecord) -> RunRecord:
-        """The run as it is upstream after its end."""
-        after = (await self._context.upstream.run(self._path, ("state",), ())).run
-        if not isinstance(after, RunRecord):
-            raise NotShown("the run cannot be read after it was delivered")
+    @staticmethod
+    def _ended(run: RunRecord, after: RunRecord) -> RunRecord:
+        """The run as it is upstream after its end.
+
+        Raises:
+            NotShown: it goes on there.
+        """
         if after.state not in ENDED_STATES | {"preempted"} and after.state is not None:
             raise NotShown(f"the run was ended, and the server shows it as {after.state}")
         if after.created_at is None:

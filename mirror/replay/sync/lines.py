@@ -37,15 +37,21 @@ class LineSender:
 
     async def rows(self, name: str, offset: int, lines: Iterable[str]) -> None:
         """Send lines of a file, the first of which has this number there; what is little waits for the next request."""
+        content: list[str] | None = None
         for line in lines:
-            file = self._files.setdefault(name, {"offset": offset, "content": []})
-            content: list[str] = file["content"]
-            if file["offset"] + len(content) != offset or (content and self._size + len(line) > MOST_CHARACTERS):
-                await self.flush()
-                content = self._files.setdefault(name, {"offset": offset, "content": []})["content"]
+            if content is None or (content and self._size + len(line) > MOST_CHARACTERS):
+                content = await self._content(name, offset, len(line))
             content.append(valid_unicode(line))
             self._size += len(line)
             offset += 1
+
+    async def _content(self, name: str, offset: int, size: int) -> list[str]:
+        """Where a line of so many characters goes, after what waits was sent if it does not fit to that."""
+        waits = self._files.get(name)
+        if self._files and (self._size + size > MOST_CHARACTERS or _end_of(waits, offset) != offset):
+            await self.flush()
+        content: list[str] = self._files.setdefault(name, {"offset": offset, "content": []})["content"]
+        return content
 
     async def console(self, lines: Iterable[ConsoleLine], offset: int) -> None:
         """Send lines of the console; a line that was sent before is written over.
@@ -68,13 +74,14 @@ class LineSender:
             await self._send({"files": files})
 
     async def end(self, summary: str, **more: Any) -> None:
-        """Send the summary, and what becomes of the run: `complete`, `exitcode`, `preempting`.
+        """Send what waits, the summary, and what becomes of the run: `complete`, `exitcode`, `preempting`.
 
         Raises:
             MirrorError: as `flush`.
         """
-        await self.flush()
-        await self._send({"files": {SUMMARY: {"offset": 0, "content": [valid_unicode(summary)]}}, **more})
+        await self.rows(SUMMARY, 0, [summary])
+        files, self._files, self._size = self._files, {}, 0
+        await self._send({"files": files, **more})
 
     async def _send(self, body: dict[str, Any]) -> None:
         """Send one request, when it is time."""
@@ -91,3 +98,8 @@ class LineSender:
         told = {"level": line.level, "ts": line.at_text or "", "label": line.label, "content": line.line}
         shown = {name: valid_unicode(text) for name, text in told.items() if text or name in ("ts", "content")}
         return msgspec.json.encode(shown).decode()
+
+
+def _end_of(file: dict[str, Any] | None, otherwise: int) -> int:
+    """The number behind the last line of a file that waits."""
+    return otherwise if file is None else file["offset"] + len(file["content"])

@@ -65,14 +65,17 @@ def place_of_rows(
     return Place(clash=f"the server has rows up to step {step:g}, more than the log", beyond=row)
 
 
-def place_of_events(events: list[str], count: int | None, last_event: str | None) -> Place:
+def place_of_events(events: Iterable[str], count: int | None, last_event: str | None) -> Place:
     """Where the system metrics of a log go on; arguments as for rows. They have times, and no steps to clash."""
     last = parse_lenient(last_event)
+    found = None
     if isinstance(last, dict):
-        for number in range(len(events) - 1, -1, -1):
-            if is_same(last, parse_lenient(events[number])):
-                return Place(base=max(0, (count or 0) - number - 1), begin=number + 1)
-    return Place(base=count or 0)
+        for number, event in enumerate(events):
+            if is_same(last, parse_lenient(event)):
+                found = number
+    if found is None:
+        return Place(base=count or 0)
+    return Place(base=max(0, (count or 0) - found - 1), begin=found + 1)
 
 
 def _begun(count: int, begin: int) -> Place:

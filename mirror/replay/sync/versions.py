@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import mimetypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import anyio.to_thread
@@ -53,9 +53,11 @@ async def deliver_versions(
     """
     named: list[tuple[str, str]] = []
     refused: list[str] = []
-    held = await anyio.to_thread.run_sync(
-        read_versions, context.lake, [local_id(one) for one in artifacts], limiter=context.storing
-    )
+    held: Mapping[str, VersionRow] = {}
+    if artifacts:
+        held = await anyio.to_thread.run_sync(
+            read_versions, context.lake, [local_id(one) for one in artifacts], limiter=context.storing
+        )
     for artifact in artifacts:
         version = held.get(local_id(artifact))
         if version is not None:

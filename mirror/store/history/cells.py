@@ -21,7 +21,7 @@ No value passes through Python one by one unless its type leaves no other way.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -35,6 +35,7 @@ from mirror.texts.values import dump_strict, valid_unicode
 VALUE = pa.float64()
 TEXT = pa.large_string()
 EXACT = 2**53  # up to here a double holds every integer
+_NUMBERS = {float, int, type(None)}  # not bool, whose text tells it apart
 _NEEDS_ESCAPE = r'["\\\x00-\x1f]'
 
 
@@ -60,8 +61,11 @@ def nothing(count: int) -> Cells:
     return Cells(pa.nulls(count, VALUE), pa.nulls(count, TEXT))
 
 
-def cells_of(values: list[Any]) -> Cells:
+def cells_of(values: Sequence[Any]) -> Cells:
     """Cells of parsed JSON values, by the same rules; None is absent."""
+    kinds = set(map(type, values))
+    if kinds <= _NUMBERS and (int not in kinds or all(map(_is_exact, values))):
+        return Cells(pa.array(values, VALUE), pa.nulls(len(values), TEXT))
     pairs = [_cell(value) for value in values]
     return Cells(pa.array([pair[0] for pair in pairs], VALUE), pa.array([pair[1] for pair in pairs], TEXT))
 
@@ -228,6 +232,10 @@ def _member(key: str | None, item: str | None) -> str:
     """A pair of a map; a key that is no text becomes one."""
     name = key if key is not None and key.startswith('"') else _quote(key or "null")
     return f"{name}:{item or 'null'}"
+
+
+def _is_exact(value: object) -> bool:
+    return not isinstance(value, int) or -EXACT <= value <= EXACT
 
 
 def _cell(value: Any) -> tuple[float | None, str | None]:

@@ -16,6 +16,9 @@ from mirror.texts.values import is_malformed, parse_lenient
 TYPE = "_type"  # the member by which W&B tells its own kinds of values
 
 
+_PLAIN = frozenset({bool, float, int, list, str})  # types of what is there and whole
+
+
 class Base64(dict[str, str]):
     """Bytes that are no text, as `{"base64": …}`: one value, where a dictionary that was logged would be several."""
 
@@ -30,11 +33,13 @@ def is_whole(value: Any) -> bool:
     )
 
 
-def flattened(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with one key for each value; what is null is left out.
+def flattened(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with one key for each value; what is null is left out. The row itself, where it is like that.
 
     Where a key is spelled with dots and the same member is nested as well, the spelled one counts.
     """
+    if _PLAIN.issuperset(map(type, row.values())):
+        return row
     flat: dict[str, Any] = {}
     for key, value in row.items():
         if not is_whole(value):

@@ -7,8 +7,9 @@ whoever reads a column sees what was logged.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -164,12 +165,12 @@ class RowsPart:
         self.parsed: list[dict[str, Any]] = [row if isinstance(row, dict) else {} for row in parsed]
         self.rows = len(rows)
         self.steps = pa.array([step_of(row.get(STEP)) for row in self.parsed], pa.int64())
-        self.names = frozenset(key for row in self.parsed for key in row) - {STEP}  # as they are spelled
+        self.names = frozenset[str]().union(*self.parsed) - {STEP}  # as they are spelled
 
     @cached_property
     def keys(self) -> frozenset[str]:
         """The keys of the rows, dictionaries flattened."""
-        return frozenset(key for row in self.flat for key in row) - {STEP}
+        return frozenset[str]().union(*self.flat) - {STEP}
 
     def values(self, key: str, *, as_spelled: bool = False) -> list[Any]:
         """The parsed values of a key; None where a row lacks it.
@@ -182,7 +183,13 @@ class RowsPart:
 
     def read(self, keys: Sequence[str]) -> dict[str, Cells]:
         """Cells of these keys."""
-        return {key: cells_of([row.get(key) for row in self.flat]) for key in keys}
+        return {key: cells_of(values) for key, values in zip(keys, self._columns(keys), strict=True)}
+
+    def _columns(self, keys: Sequence[str]) -> Iterable[Sequence[Any]]:
+        if len(keys) > 1 and self.flat:
+            with contextlib.suppress(KeyError):  # most histories have every key in every row
+                return list(zip(*map(itemgetter(*keys), self.flat), strict=True))
+        return ([row.get(key) for row in self.flat] for key in keys)
 
     @cached_property
     def flat(self) -> list[dict[str, Any]]:

@@ -29,15 +29,16 @@ _NOT_METRICS = frozenset({TIME_KEY, MARK})  # the time is a column
 SPELLING = "(value IS NOT NULL AND regexp_full_match(text, '-{0,1}[0-9]+([.][0-9]+(e[+][0-9]+){0,1}|e[+][0-9]+)'))"
 
 
-def fold_events(run: RunPath, rows: Sequence[str]) -> pa.Table:
+def fold_events(run: RunPath, rows: Sequence[str], first: int = 0) -> pa.Table:
     """One run's events as rows of `system_metrics`.
 
     Args:
         run: entity, project, run id.
         rows: exact JSON texts, in the server's order.
+        first: number of the first of them.
     """
     part = RowsPart(rows)
-    numbers = pa.array(range(len(rows)), pa.int64())
+    numbers = pa.array(range(first, first + len(rows)), pa.int64())
     times = as_times(part.read([TIME_KEY])[TIME_KEY].value)
     tables = [arrow_schema(SYSTEM_METRICS).empty_table()]
     for key in sorted(part.keys - _NOT_METRICS):
@@ -47,7 +48,7 @@ def fold_events(run: RunPath, rows: Sequence[str]) -> pa.Table:
         kept = columns if there is None else [pc.filter(column, there) for column in columns]
         names = [pa.repeat(pa.scalar(storable(word), TEXT), len(kept[0])) for word in (*run, key)]
         tables.append(pa.table([*names, *kept], schema=arrow_schema(SYSTEM_METRICS)))
-    tables.append(_marks(run, part, times))
+    tables.append(_marks(run, part, numbers, times))
     return pa.concat_tables(tables)
 
 
@@ -62,16 +63,16 @@ def _spelled(values: Sequence[Any], text: pa.Array) -> pa.Array:
     return pc.coalesce(text, pa.array(whole, text.type))
 
 
-def _marks(run: RunPath, part: RowsPart, times: pa.Array) -> pa.Table:
+def _marks(run: RunPath, part: RowsPart, numbers: pa.Array, times: pa.Array) -> pa.Table:
     """A row for each event whose mark is another than that of the event before."""
     before: str | None = None
     found: list[tuple[int, str]] = []
-    for number, row in enumerate(part.parsed):
+    for place, row in enumerate(part.parsed):
         mark = dump_strict(row[MARK]) if row.get(MARK) is not None else None
         if mark != before:
-            found.append((number, mark or "null"))
+            found.append((place, mark or "null"))
             before = mark
-    numbers = pa.array([number for number, _ in found], pa.int64())
+    places = pa.array([place for place, _ in found], pa.int64())
     names = [pa.repeat(pa.scalar(storable(word), TEXT), len(found)) for word in (*run, MARK)]
-    columns = [*names, numbers, times.take(numbers), pa.nulls(len(found), pa.float64())]
+    columns = [*names, numbers.take(places), times.take(places), pa.nulls(len(found), pa.float64())]
     return pa.table([*columns, pa.array([text for _, text in found], TEXT)], schema=arrow_schema(SYSTEM_METRICS))

@@ -114,8 +114,17 @@ def earlier_forms(lake: Queryable, project: tuple[str, str], run_ids: Sequence[s
     return found
 
 
-def held_histories(lake: Queryable, key: ProjectKey, run_ids: Iterable[str]) -> dict[str, HeldHistory]:
-    """Histories and streams of the named runs, by run id; empty ones for runs of which nothing is held."""
+def held_histories(
+    lake: Queryable, key: ProjectKey, run_ids: Iterable[str], *, whole: bool = True
+) -> dict[str, HeldHistory]:
+    """Histories and streams of the named runs, by run id; empty ones for runs of which nothing is held.
+
+    Args:
+        lake: to ask.
+        key: the project of the runs.
+        run_ids: of the runs.
+        whole: with the last rows and the streams, which a writer does not ask for.
+    """
     wanted = list(run_ids)
 
     def ask(columns: str, table: str, rest: str) -> list[tuple[Any, ...]]:
@@ -131,9 +140,10 @@ def held_histories(lake: Queryable, key: ProjectKey, run_ids: Iterable[str]) -> 
     facts = {
         run_id: struct_of(Completeness, values) for run_id, *values in ask(columns_of(Completeness), "completeness", "")
     }
-    tails = by_run("count(*), min(step), max(step), arg_max(row, step)", "tails")
-    console = by_run("max(number)", "console_lines")
-    events = by_run("max(number) + 1", "system_metrics")
+    last_row = "arg_max(row, step)" if whole else "NULL"  # reads the texts of all
+    tails = by_run(f"count(*), min(step), max(step), {last_row}", "tails")
+    console = by_run("max(number)", "console_lines") if whole else {}
+    events = by_run("max(number) + 1", "system_metrics") if whole else {}
     held: dict[str, HeldHistory] = {}
     for run_id in wanted:
         tail_rows, first_tail_step, last_tail_step, last_tail_row = tails.get(run_id, (0, None, None, None))

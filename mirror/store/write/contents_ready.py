@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from operator import lt
 from pathlib import Path
 
 import msgspec
@@ -97,7 +97,7 @@ def prepare(
     held = {run.run_id: HeldHistory() for run in changed}
     known = [run_id for run_id in held if run_id not in new]
     with lake.snapshot() as held_now:
-        held |= held_histories(held_now, key, known) if known else {}
+        held |= held_histories(held_now, key, known, whole=False) if known else {}
         ends = _tail_ends(held_now, key, changed, held)
         wanted = {run.run_id: _without_known(run.history, ends.get(run.run_id, ())) for run in changed if run.history}
         growing = {run_id for run_id, change in wanted.items() if grows(change, held[run_id])}
@@ -177,13 +177,14 @@ def grows(change: HistoryChange, held: HeldHistory) -> bool:
     if change.tail_from is not None and held.last_tail_step is not None and held.last_tail_step >= change.tail_from:
         return False
     steps = [row.step for row in change.tail]
-    known = [step for step in steps if step is not None]
     last = held.last_step
-    return (
-        len(known) == len(steps)
-        and all(left < right for left, right in pairwise(known))
-        and (not known or last is None or known[0] > last)
-    )
+    return _rise(steps) and (not steps or last is None or (steps[0] or 0) > last)
+
+
+def _rise(steps: Sequence[int | None]) -> bool:
+    """Whether there is a step in every row, each higher than the one before."""
+    known = [step for step in steps if step is not None]
+    return len(known) == len(steps) and all(map(lt, known, known[1:]))
 
 
 def _append(run_id: str, change: HistoryChange, held: HeldHistory) -> tuple[ReadyHistory, Folded]:
@@ -292,6 +293,8 @@ def _not_in(tail: Sequence[TailRow], covered: pa.Array, live: frozenset[int]) ->
 
 def _once(tail: Sequence[TailRow]) -> list[TailRow]:
     """By step, then in the order they came; a row that came twice once."""
+    if _rise([row.step for row in tail]):
+        return list(tail)
     distinct = {(row.step, storable_wire(row.row)): row for row in tail}.values()
     return sorted(distinct, key=lambda row: (row.step is None, row.step or 0))
 

@@ -101,19 +101,20 @@ def _write_histories(engine: Engine, key: ProjectKey, histories: Sequence[ReadyH
 
 
 def _write_events(engine: Engine, key: ProjectKey, runs: Sequence[ContentChanges]) -> None:
-    changed = [run for run in runs if run.events is not None]
-    _delete(engine, "system_metrics", key, [run.run_id for run in changed if None not in (run.events or ())])
-    for run in changed:
-        if run.events is not None and None in run.events:  # what is held of rows that could not be read stays
-            came = [number for number, row in enumerate(run.events) if row is not None]
+    changed = [(run, run.events) for run in runs if run.events is not None]
+    whole = [run.run_id for run, events in changed if run.events_from == 0 and None not in events]
+    _delete(engine, "system_metrics", key, whole)
+    for run, events in changed:
+        if run.run_id not in whole:  # what is held of rows that came before, or could not be read, stays
+            came = [number for number, row in enumerate(events, run.events_from) if row is not None]
             engine.execute(
                 f"DELETE FROM lake.system_metrics WHERE {OF_RUNS} AND number IN (SELECT unnest(?::BIGINT[]))",
                 [key.entity, key.project, [run.run_id], came],
             )
     tables = [
-        fold_events(RunPath(key.entity, key.project, run.run_id), [row or "" for row in run.events])
-        for run in changed
-        if run.events
+        fold_events(RunPath(key.entity, key.project, run.run_id), [row or "" for row in events], run.events_from)
+        for run, events in changed
+        if events
     ]
     if tables:
         insert_arrow(engine, SYSTEM_METRICS, pa.concat_tables(tables))

@@ -24,14 +24,23 @@ def column_values(column: Column, records: Sequence[Any], given: Mapping[str, An
         records: one a row.
         given: what no record has: a list has one value a row, anything else is the value of all rows.
     """
+    convert = _CONVERTED.get(column.type, _as_it_is)
     if column.name in given:
         known = given[column.name]
-        values = known if isinstance(known, list) else [known] * len(records)
+        if not isinstance(known, list):
+            return [None if known is None else convert(known)] * len(records)
+        if column.type == "VARCHAR":  # a name that many rows have is looked at once
+            names = {value: None if value is None else convert(value) for value in set(known)}
+            return [names[value] for value in known]
+        values = known
     else:
         read: Callable[[Any], Any] = column.value or attrgetter(column.name)
         values = list(map(read, records))
-    convert = _CONVERTED.get(column.type)
-    return values if convert is None else [None if value is None else convert(value) for value in values]
+    return values if convert is _as_it_is else [None if value is None else convert(value) for value in values]
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _storable_texts(values: Sequence[str]) -> list[str]:
