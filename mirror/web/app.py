@@ -9,8 +9,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import hmac
-import logging
 import mimetypes
+import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from importlib.resources import files
@@ -33,6 +33,7 @@ from mirror.gateway.http.key import GatewayKey
 from mirror.gateway.http.served_bytes import Downloads, serve_object
 from mirror.records.addresses import RunPath
 from mirror.run.pending.local import LocalMirror
+from mirror.store.engine.connection import store_errors
 from mirror.store.read.artifacts import read_entries
 from mirror.store.read.files import read_files
 from mirror.texts.values import dump_strict
@@ -41,7 +42,7 @@ from mirror.wandb_protocol.errors import RequestRefused
 from mirror.web.addresses import ARTIFACT_FILES, FILES
 from mirror.web.answers import artifacts, contents, curves, outbox, projects, runs, sql
 from mirror.web.answers.one_run import run_answer
-from mirror.web.asked import Asked
+from mirror.web.asked import Asked, exact
 from mirror.web.entry import COOKIE_S, ENTER, PROOF, Tickets, cookie_name, cookie_value, proof
 from mirror.web.file_kinds import content_type
 from mirror.web.shells import ASSETS, Shell, enter_html, page_html, shell_at
@@ -51,7 +52,6 @@ Question = Callable[..., Any]
 
 THREADS = 4  # that answer at once
 SQL_AT_ONCE = 2
-BODY_MOST = 1 << 20  # bytes
 _GZIP_FROM = 1024  # bytes
 _PIECE = 1 << 18  # bytes of a file that are sent at once
 POLICY = (
@@ -67,7 +67,8 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
-_log = logging.getLogger(__name__)
+_LONG_NUMBER = re.compile(r"[0-9]{16}")
+_ASSET = re.compile(r"[a-z]{1,20}\.(js|css|svg)")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -148,6 +149,10 @@ class Pages:
                 return _with_headers(await answer(request))
             except ClientDisconnect:
                 return Response(status_code=400)
+            except (MirrorError, RequestRefused, outbox.Changed) as error:
+                return _with_headers(_refused(error))
+            except OSError as error:
+                return _with_headers(_refusal(503, f"it cannot be read or written: {error.strerror or error}"))
 
         return endpoint
 
@@ -159,12 +164,7 @@ class Pages:
                 return _refusal(403, "another page asked for this")
             if not self._admits(request):
                 return _refusal(401, "not signed in", hint="`wandb-mirror open` opens the page")
-            try:
-                return await answer(request)
-            except (MirrorError, RequestRefused, outbox.Changed) as error:
-                return _refused(error)
-            except OSError as error:
-                return _refusal(503, f"it cannot be read or written: {error.strerror or error}")
+            return await answer(request)
 
         return self._from_here(endpoint)
 
@@ -196,8 +196,7 @@ class Pages:
         return HTMLResponse(enter_html(following, refused), status_code=403, headers=_page_headers())
 
     async def _enter_by_key(self, request: Request) -> Response:
-        async with self._limited()[2].of(request) as content:
-            form = Asked(_form(content))
+        form = Asked(_form(await self._body(request)))
         if self._key.admits(form.text("key").strip()):
             return self._entered(_local(form.text("next")))
         page = enter_html(_local(form.text("next")), "That is not the key of this gateway.")
@@ -245,7 +244,7 @@ class Pages:
         return Response(body, headers=headers, media_type="application/json")
 
     def _made(self, request: Request, question: Question, asked: Asked | bytes) -> bytes:
-        with self._engine.opened(self._addresses(request)) as context:
+        with store_errors(self._mirror.home), self._engine.opened(self._addresses(request)) as context:
             answer = question(context, asked)
             if context.moved:  # a commit came between two reads: once more, from the newer one
                 context.renew()
@@ -312,7 +311,7 @@ class Pages:
     async def _asset(self, request: Request) -> Response:
         name = request.path_params["name"]
         place = files("mirror.web") / "assets" / name
-        if "/" in name or not place.is_file():
+        if not _ASSET.fullmatch(name) or not place.is_file():
             return _refusal(404, "there is no such asset")
         content = place.read_bytes()
         digest = hashlib.blake2b(content, digest_size=16).hexdigest()
@@ -342,8 +341,12 @@ def raw_parts(request: Request) -> list[str]:
 
 
 def encoded(answer: Any) -> bytes:
-    """An answer as strict JSON: what is not finite is W&B's word for it."""
-    return dump_strict(msgspec.to_builtins(answer)).encode("utf-8", "replace")
+    """An answer as strict JSON: what is not finite is W&B's word for it, and so are integers that no double holds."""
+    plain = msgspec.to_builtins(answer)
+    text = dump_strict(plain)
+    if _LONG_NUMBER.search(text):
+        text = dump_strict(exact(plain))
+    return text.encode("utf-8", "replace")
 
 
 def _same(given: str, value: str) -> bool:
@@ -358,7 +361,15 @@ def _local(following: str | None) -> str:
 
 
 def _form(content: bytes) -> Mapping[str, str]:
-    return dict(parse_qsl(content[:BODY_MOST].decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20))
+    """The fields of a form.
+
+    Raises:
+        ConfigError: they are too many.
+    """
+    try:
+        return dict(parse_qsl(content.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20))
+    except ValueError as error:
+        raise ConfigError("a form has a key and where to go on") from error
 
 
 def _packed(content: bytes) -> bytes:

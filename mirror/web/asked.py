@@ -44,7 +44,7 @@ class Asked:
             return otherwise
         if not (text.isascii() and text.isdigit()):
             raise ConfigError(f"{name} is a whole number, not {text!r}")
-        return min(int(text), most)
+        return most if len(text) > len(str(most)) else min(int(text), most)
 
     def number(self, name: str) -> float | None:
         """A number; None where it was not given.
@@ -118,3 +118,12 @@ def body_of(content: bytes, kind: type[T]) -> T:
 def object_of(value: Any) -> dict[str, Any]:
     """A value that is an object; an empty one otherwise."""
     return value if isinstance(value, dict) else {}
+
+
+def exact(value: Any) -> Any:
+    """A value whose integers a browser keeps to the last digit: those that no double holds are texts."""
+    if isinstance(value, dict):
+        return {name: exact(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [exact(one) for one in value]
+    return str(value) if isinstance(value, int) and abs(value) > 2**53 else value

@@ -64,6 +64,8 @@ class Tickets:
         expected = _signed(self._key, f"ticket {nonce} {expires}")
         if not hmac.compare_digest(signature.encode("utf-8", "surrogatepass"), expected.encode()):
             return False
+        if not expires.isdigit():
+            return False
         now, until = self._now(), float(expires)
         with self._turn:
             if until < now or nonce in self._used:

@@ -1,7 +1,6 @@
 """The web page: what the server takes for its questions, and how long a reader waits for curves.
 
-With `BESIDE_PYTHON`, the Python of an environment that has TensorBoard and trackio, their pages of the same run are
-opened, too. `pip install tensorboard trackio` makes one; neither is a dependency.
+With `BESIDE_PYTHON`, a Python that has TensorBoard and trackio (no dependencies of ours), theirs are opened, too.
 """
 
 from __future__ import annotations
@@ -10,70 +9,65 @@ import contextlib
 import json
 import os
 import socket
+import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import msgspec
 import numpy as np
-import pyarrow.parquet as pq
 
 from mirror.api.rows.runs import with_fingerprint
 from mirror.clock import utc_now
 from mirror.layout import Home
 from mirror.records.addresses import ProjectKey
-from mirror.records.passes import Changes, SourceState
+from mirror.records.passes import Changes
 from mirror.store.engine.lake import Lake
 from mirror.store.write.writer import commit
 from mirror.web.shells import ASSETS
 from tests.bench.figures import Figure, at_most, figure
-from tests.bench.made_runs import DEPLOYMENT, export, insert_runs, insert_values, record, run_id
+from tests.bench.made_runs import DEPLOYMENT, insert_runs, insert_values, record, run_id
 from tests.bench.measuring import Context
 from tests.browser import Browser
 from tests.gateway.served import Served, served
 from tests.web.site import Site
 
-KEYS = 10
-TABS = 10
+KEYS, TABS = 10, 10
 MANY, VALUES = ProjectKey("team", "many"), ProjectKey("team", "values")  # the latter is that of `insert_values`
-SHOWN = [
-    *(f"summary.metric/{key}" for key in range(10)),
-    *(f"config.{key}" for key in ("lr", "layers", "name", "seed")),
-]
+SHOWN = [f"summary.metric/{key}" for key in range(10)] + ["config.lr", "config.layers", "config.name", "config.seed"]
+WINDOW = {"columns": SHOWN, "limit": 100}
 # Each round asks for what no round before has asked for.
-FILTERS = ({"config.lr": {"$gt": 0.05}}, {"config.name": "model-3"}, {"config.seed": {"$mod": [7, 1]}})
+FILTERS = ({"config.lr": {"$gt": 0.05}}, {"config.name": "model-3"}, {"config.seed": {"$lt": 5_000}})
 
 # Runs in each page before its own scripts: tells when the first curve is there, as pixels that are not grey.
 PROBE = """
 firstCurve = new Promise((found) => {
-  const [width, height] = [160, 80], paper = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  const paper = new OffscreenCanvas(160, 80).getContext("2d", { willReadFrequently: true });
   const hasCurve = (canvas) => {
     if (!canvas.width || !canvas.height) return false;
-    paper.clearRect(0, 0, width, height);
-    paper.drawImage(canvas, 0, 0, width, height);
-    const { data } = paper.getImageData(0, 0, width, height);
-    let count = 0;
+    paper.clearRect(0, 0, 160, 80);
+    paper.drawImage(canvas, 0, 0, 160, 80);
+    let count = 0, { data } = paper.getImageData(0, 0, 160, 80);
     for (let at = 0; at < data.length; at += 4) {
-      const colours = data.subarray(at, at + 3);
-      if (data[at + 3] > 40 && Math.max(...colours) - Math.min(...colours) > 24) count++;
+      const red = data[at], green = data[at + 1], blue = data[at + 2];
+      if (data[at + 3] > 40 && Math.max(red, green, blue) - Math.min(red, green, blue) > 24) count++;
     }
     return count > 50;
   };
-  const look = () => {
+  (function look() {
     const canvas = [...document.querySelectorAll("canvas")].find(hasCurve);
     if (!canvas) return requestAnimationFrame(look);
     const at = performance.now(), key = canvas.closest("[data-key]")?.dataset.key;
     const isIts = ({ name }) => name.includes("/-/data/curves?") && new URL(name).searchParams.get("key") === key;
-    const came = performance.getEntriesByType("resource").find(isIts)?.responseEnd;
-    found({ at, drawing: came === undefined ? null : at - came });
-  };
-  look();
+    found({ at, drawing: at - performance.getEntriesByType("resource").find(isIts)?.responseEnd });
+  })();
 });
 """
 TENSORBOARD = """
@@ -90,6 +84,7 @@ writer.close()
 sys.argv = ["tensorboard", "--logdir", folder + "/tensorboard", "--host", "127.0.0.1", "--port", port]
 tensorboard.main.run_main()
 """
+LAST = "/data/plugin/scalars/scalars?run=run&tag=metric%2F00"
 TRACKIO = """
 import sys, numpy, trackio
 folder, port = sys.argv[1:]
@@ -127,98 +122,87 @@ def _insert_told(lake: Lake, runs: int, steps: int) -> None:
     """Runs of which the server told the keys of their histories."""
     keys = {f"metric/{key:02}": {"typeCounts": [{"type": "number", "count": steps}]} for key in range(KEYS)}
     told = json.dumps({"keys": keys, "lastStep": steps - 1})
-    page = tuple(
-        with_fingerprint(msgspec.structs.replace(record(VALUES, number), history_keys_text=told))
-        for number in range(runs)
-    )
-    state = SourceState(watermark=utc_now(), last_walk_at=utc_now(), last_pass_at=utc_now(), runs_upstream=runs)
-    commit(lake, Changes(key=VALUES, at=utc_now(), runs=page, new=frozenset(run.run_id for run in page), source=state))
+    listed = [msgspec.structs.replace(record(VALUES, number), history_keys_text=told) for number in range(runs)]
+    page = tuple(map(with_fingerprint, listed))
+    commit(lake, Changes(key=VALUES, at=utc_now(), runs=page, new=frozenset(run.run_id for run in page)))
 
 
 def _questions(home: Home, runs: int, rounds: int) -> Iterator[Figure]:
     """What the page of a project asks for, each round of a server that was started for it."""
-    took: dict[str, list[float]] = {}
+    took: dict[str, list[tuple[float, float]]] = {}
     for number in range(rounds):
         asked: dict[str, Mapping[str, Any]] = {
-            "columns": {},
-            "runs": {},
-            "runs, further down": {"offset": runs // 2},
-            "runs, by a filter not asked before": {"filters": FILTERS[number % len(FILTERS)]},
-            "runs, in an order not asked before": {"order": f"-summary.metric/{3 + number}"},
-            "runs, by a search": {"search": f"run-{7 + number}"},
-        }
-        with served(home) as gateway, _client(gateway) as client:
+            "columns, first of all": {}, "runs": WINDOW, "runs, further down": {**WINDOW, "offset": runs // 2},
+            "runs, by a filter not asked before": {**WINDOW, "filters": FILTERS[number % len(FILTERS)]},
+            "runs, in an order not asked before": {**WINDOW, "order": f"-summary.metric/{3 + number}"},
+            "runs, by a search": {**WINDOW, "search": f"run-{7 + number}"},
+        }  # fmt: skip
+        with served(home) as gateway:
             for name, more in asked.items():
-                window = {} if name == "columns" else {"columns": SHOWN, "limit": 100}
-                took.setdefault(name, []).append(_ask(client, name.partition(",")[0], MANY, **window, **more)[0])
-    for name, seconds in took.items():
-        yield figure(f"page asks: {name}, {runs:,} runs", "0.5 s", seconds, [0.5] * rounds, goal=at_most(1))
+                before = _cpu_s(gateway)
+                wall, _ = _ask(gateway, name.partition(",")[0], MANY, **more)
+                took.setdefault(name, []).append((wall, _cpu_s(gateway) - before))
+    for name, each in took.items():
+        walls, cpus = zip(*each, strict=True)
+        note = f"server: {statistics.median(cpus):.2f} s CPU"
+        yield figure(f"page asks: {name}, {runs:,} runs", "0.5 s", walls, [0.5] * rounds, goal=at_most(1), note=note)
 
 
-def _client(gateway: Served) -> httpx.Client:
-    return httpx.Client(base_url=gateway.url, auth=("api", gateway.key), timeout=300)
+def _cpu_s(gateway: Served) -> float:
+    fields = Path(f"/proc/{gateway.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _ask(client: httpx.Client, question: str, project: ProjectKey, /, **asked: Any) -> tuple[float, Any]:
+def _ask(gateway: Served, question: str, project: ProjectKey, /, **asked: Any) -> tuple[float, Any]:
     """Seconds until an answer is there, and the answer."""
     given = {name: value if isinstance(value, str) else json.dumps(value) for name, value in asked.items()}
-    answer = client.get(f"/-/data/{question}", params={"project": "/".join(project), **given})
+    address = f"{gateway.url}/-/data/{question}?{urlencode({'project': '/'.join(project), **given})}"
+    answer = httpx.get(address, auth=("api", gateway.key), timeout=300)
     assert answer.status_code == httpx.codes.OK, answer.text
     return answer.elapsed.total_seconds(), answer.json()
 
 
 def _weight(gateway: Served) -> Figure:
-    """All scripts, styles and images, as they go over the wire."""
-    total = 0
-    for asset in (files("mirror.web") / "assets").iterdir():
-        answer = httpx.get(f"{gateway.url}{ASSETS}{asset.name}", headers={"accept-encoding": "gzip"})
-        assert answer.status_code == httpx.codes.OK, asset.name
-        total += answer.num_bytes_downloaded
-    return figure("page: all assets, packed", "500 kB", [total / 1000], [500], goal=at_most(1), unit="kB")
+    addresses = [f"{gateway.url}{ASSETS}{asset.name}" for asset in (files("mirror.web") / "assets").iterdir()]
+    packed = sum(httpx.get(address).raise_for_status().num_bytes_downloaded for address in addresses)
+    return figure("page: all assets, packed", "500 kB", [packed / 1000], [500], goal=at_most(1), unit="kB")
 
 
 def _many_lines(browser: Browser, gateway: Served, lines: int, steps: int, rounds: int) -> Iterator[Figure]:
     """The first panel of a project's page: from the address on, and from its answer on."""
-    address = f"{gateway.url}/{'/'.join(VALUES)}?first={lines}"
-    seen = [_first_curve(browser, address) for _ in range(rounds)]
+    seen = [_first_curve(browser, f"{gateway.url}/team/values?first={lines}") for _ in range(rounds)]
     work, second = f"{lines} curves of {steps:,} points, first panel", [1.0] * rounds
-    yield figure(f"{work}: from the address", "1 s", [one["at"] / 1000 for one in seen], second)
-    drawing = [one["drawing"] / 1000 for one in seen]
-    yield figure(f"{work}: from its answer", "1 s", drawing, second, goal=at_most(1))
+    yield figure(f"{work}: from the address", "1 s", [one["at"] for one in seen], second)
+    yield figure(f"{work}: from its answer", "1 s", [one["drawing"] for one in seen], second, goal=at_most(1))
 
 
 def _first_curve(browser: Browser, address: str) -> dict[str, float]:
-    """Milliseconds until a curve is seen, with nothing in the browser's cache."""
+    """Seconds until a curve is seen, with nothing in the browser's cache."""
     browser.go("about:blank")
     browser.ask("Network.clearBrowserCache")
     browser.go(address)
-    found: dict[str, float] = browser.run("firstCurve")
-    return found
+    return {name: value / 1000 for name, value in browser.run("firstCurve").items() if value is not None}
 
 
 def _beside(browser: Browser, gateway: Served, context: Context, steps: int) -> Iterator[Figure]:
     """The first curve of one run, beside TensorBoard and trackio."""
-    python, rounds = os.environ.get("BESIDE_PYTHON"), context.of(1, 3)
-    if python is None:
+    if (python := os.environ.get("BESIDE_PYTHON")) is None:
         print("TensorBoard and trackio are left out: BESIDE_PYTHON names no Python that has them", file=sys.stderr)
         return
-    export(context.folder / "values.parquet", steps=steps, keys=KEYS + 1)
-    columns = pq.read_table(context.folder / "values.parquet").select([f"metric/{key:02}" for key in range(KEYS)])
-    np.save(context.folder / "values.npy", np.stack([column.to_numpy() for column in columns.columns], axis=1))
-    last = "/data/plugin/scalars/scalars?run=run&tag=metric%2F00"
+    rng = np.random.default_rng(0)  # as `export` makes the first run
+    np.save(context.folder / "values.npy", np.stack([rng.normal(size=steps) for _ in range(KEYS)], axis=1))
     with (
-        _program(python, TENSORBOARD, context.folder, last, f", {steps - 1}, ") as tensorboard,
+        _program(python, TENSORBOARD, context.folder, LAST, f", {steps - 1}, ") as tensorboard,
         _program(python, TRACKIO, context.folder, "/", "<html") as trackio,
     ):
         addresses = {
-            "ours": f"{gateway.url}/{'/'.join(VALUES)}/runs/{run_id(0)}/metrics",
+            "ours": f"{gateway.url}/team/values/runs/{run_id(0)}/metrics",
             "TensorBoard": tensorboard,
             "trackio": f"{trackio}/?project=values",
         }
         took: dict[str, list[float]] = {name: [] for name in addresses}
-        for number in range(rounds):
-            for name in list(addresses)[:: 1 if number % 2 == 0 else -1]:
-                took[name].append(_first_curve(browser, addresses[name])["at"] / 1000)
+        for name in [*addresses, *reversed(addresses), *addresses][: context.of(3, 9)]:
+            took[name].append(_first_curve(browser, addresses[name])["at"])
     for name in ("TensorBoard", "trackio"):
         work = f"one run, {KEYS} keys × {steps:,} points: from the address to the first curve"
         yield figure(work, name, took["ours"], took[name], goal=at_most(0.5))
@@ -231,8 +215,8 @@ def _program(python: str, program: str, folder: Path, path: str, ready: str) -> 
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, "HOME": str(folder), "TRACKIO_DIR": str(folder / "trackio")}
-    command = [python, "-c", program, str(folder), str(port)]
     with (folder / f"{port}.log").open("w+") as log:
+        command = [python, "-c", program, str(folder), str(port)]
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 600
@@ -240,8 +224,7 @@ def _program(python: str, program: str, folder: Path, path: str, ready: str) -> 
                 with contextlib.suppress(httpx.HTTPError):
                     if ready in httpx.get(url + path, timeout=60).text:
                         break
-                assert process.poll() is None, Path(log.name).read_text()
-                assert time.monotonic() < deadline, Path(log.name).read_text()
+                assert process.poll() is None and time.monotonic() < deadline, Path(log.name).read_text()  # noqa: PT018
                 time.sleep(1)
             yield url
         finally:
@@ -251,29 +234,16 @@ def _program(python: str, program: str, folder: Path, path: str, ready: str) -> 
 
 def _tabs(gateway: Served, ids: Sequence[str], steps: int) -> float:
     """The most memory that the server had, MB, while so many tabs were opened."""
-    failed: list[BaseException] = []
 
-    def tab() -> None:
-        try:
-            with _client(gateway) as client:
-                _ask(client, "projects", MANY)
-                _ask(client, "columns", MANY)
-                _ask(client, "runs", MANY, columns=SHOWN, limit=100)
-                keys = [one["key"] for one in _ask(client, "keys", VALUES, runs=ids)[1]["keys"]]
-                zooms: list[tuple[str, dict[str, int]]] = [
-                    (key, {"from": steps // 4, "to": steps // 2}) for key in keys[:2]
-                ]
-                for key, zoom in [*((key, {}) for key in keys), *zooms]:
-                    answer = _ask(client, "curves", VALUES, key=key, runs=ids, points=500, **zoom)[1]
-                    assert len(answer["lines"]) == len(ids), key
-        except BaseException as error:
-            failed.append(error)
+    def tab(_place: int) -> None:
+        for question in ("projects", "columns", "runs"):
+            _ask(gateway, question, MANY, **(WINDOW if question == "runs" else {}))
+        keys = [one["key"] for one in _ask(gateway, "keys", VALUES, runs=ids)[1]["keys"]]
+        for place, key in enumerate([*keys, *keys[:2]]):  # the last two are zoomed
+            zoom = {"from": steps / 4, "to": steps / 2} if place >= KEYS else {}
+            _, answer = _ask(gateway, "curves", VALUES, key=key, runs=ids, points=500, **zoom)
+            assert len(answer["lines"]) == len(ids), key
 
-    tabs = [threading.Thread(target=tab) for _ in range(TABS)]
-    for one in tabs:
-        one.start()
-    for one in tabs:
-        one.join()
-    assert not failed, f"{len(failed)} of {TABS} tabs failed: {failed[0]!r}"
-    status = Path(f"/proc/{gateway.pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    with ThreadPoolExecutor(TABS) as tabs:
+        list(tabs.map(tab, range(TABS)))  # raises what one of them raised
+    return int(Path(f"/proc/{gateway.pid}/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024

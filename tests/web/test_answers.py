@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 import mirror
 from mirror.layout import Home
+from mirror.web.app import encoded
 from tests.mirroring import ENTITY, PROJECT, SOURCE
 from tests.web.site import HOSTILE_ID, LONG, RUNS, TABLE, Site, run_of
 
@@ -242,3 +244,13 @@ def test_a_run_of_any_id_has_its_own_address(site: Site) -> None:
     found = site.get("run", run=run_of(HOSTILE_ID))
     assert found["path"] == [ENTITY, PROJECT, HOSTILE_ID]
     assert found["summary"] == {"loss": "NaN", "</script>": 1}
+
+
+def test_an_integer_that_no_double_holds_keeps_its_digits_in_a_browser() -> None:
+    values = [2**53, 2**53 + 1, -(2**63), {"big": 2**64, "flag": True, "rate": 1e300}]
+    assert json.loads(encoded(values)) == [
+        2**53,
+        str(2**53 + 1),
+        str(-(2**63)),
+        {"big": str(2**64), "flag": True, "rate": 1e300},
+    ]

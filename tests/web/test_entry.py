@@ -49,6 +49,21 @@ def test_nobody_makes_a_ticket_without_the_key() -> None:
         assert not tickets.admits(bad)
 
 
+def test_requests_that_nobody_would_send_are_refused_in_one_sentence(site: Site) -> None:
+    auth, url = ("api", site.served.key), site.served.url
+    form = "&".join(f"f{number}=x" for number in range(500))
+    for answer in (
+        httpx.post(f"{url}/-/enter", content=form, headers={"content-type": "application/x-www-form-urlencoded"}),
+        httpx.post(f"{url}/-/enter", content=b"x" * (17 << 20)),
+        httpx.get(f"{url}/-/assets/{'a' * 5000}", auth=auth),
+        httpx.get(f"{url}/-/data/curves", params={"project": SOURCE, "key": "loss", "points": "9" * 5000}, auth=auth),
+        httpx.get(f"{url}/-/data/console", params={"run": f"{SOURCE}/run00", "start": "9" * 5000}, auth=auth),
+        httpx.get(f"{url}/-/data/runs", params={"project": SOURCE, "columns": "[" * 5_000}, auth=auth),
+        httpx.get(f"{url}/-/data/runs", params={"project": SOURCE, "columns": '["a\\u0000"]'}, auth=auth),
+    ):
+        assert answer.status_code < 500, answer.text
+
+
 def test_a_cookie_is_of_one_gateway_and_gives_no_key_away() -> None:
     one, other = fresh_key(), fresh_key()
     assert cookie_name(one) != cookie_name(other)

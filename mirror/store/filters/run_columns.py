@@ -10,7 +10,7 @@ import msgspec
 from mirror.store.engine.queries import Queryable
 from mirror.store.filters.mongo import run_expression
 from mirror.store.schema.keys import IN_PROJECT
-from mirror.texts.values import parse_lenient
+from mirror.texts.values import dump_strict, parse_lenient
 
 SAMPLED = 1_000  # runs whose documents say which keys there are
 MOST = 2_000  # keys
@@ -48,6 +48,7 @@ def run_columns(lake: Queryable, project: tuple[str, str]) -> list[RunColumn]:
     )
     seen: dict[str, dict[str, set[str]]] = {"config": {}, "summary": {}}
     counts: dict[str, int] = {}
+    values: dict[str, set[str]] = {}
     for documents in rows:
         for kind, text in zip(("config", "summary"), documents, strict=True):
             for key, value in _leaves(parse_lenient(text), ""):
@@ -58,6 +59,7 @@ def run_columns(lake: Queryable, project: tuple[str, str]) -> list[RunColumn]:
                     continue
                 counts[name] = counts.get(name, 0) + 1
                 seen[kind].setdefault(key, set()).add(_type(value))
+                values.setdefault(name, set()).add(dump_strict(value))
     facts = [RunColumn(name=name, kind="fact", type=_type_of_fact(name), runs=len(rows), same=False) for name in FACTS]
     found = [
         RunColumn(
@@ -70,8 +72,9 @@ def run_columns(lake: Queryable, project: tuple[str, str]) -> list[RunColumn]:
         for kind, keys in seen.items()
         for key, types in sorted(keys.items())
     ]
-    asked = [*facts, *sorted(found, key=lambda column: -column.runs)[:COMPARED]]
-    same = _agreed(lake, where, project, [column.name for column in asked if column.name != "tags"])
+    # Only keys in which the runs that were looked at agree can be the same in all: the others need no comparison.
+    agreeing = [column for column in found if column.runs == len(rows) and len(values[column.name]) == 1][:COMPARED]
+    same = _agreed(lake, where, project, [column.name for column in (*facts, *agreeing) if column.name != "tags"])
     return [msgspec.structs.replace(column, same=column.name in same) for column in (*facts, *found)]
 
 

@@ -29,7 +29,7 @@ from mirror.web.asked import Asked
 
 METADATA = "wandb-metadata.json"
 _METADATA_MOST = 1 << 20  # bytes
-_NOTES_MOST = 200_000  # characters
+_NOTES_MOST = 50_000  # characters; a hostile text of that length takes a second
 EntryJson = Callable[[Placed], dict[str, Any]]
 
 # Notes are a stranger's: no HTML of theirs, no image from elsewhere; links are checked by the library.

@@ -12,7 +12,7 @@ from mirror.gateway.context import RequestContext
 from mirror.run.run import Run
 from mirror.store.read.receipts import LastReceipt, last_receipts
 from mirror.web.answers.times import utc_text
-from mirror.web.asked import Asked, body_of, run_path
+from mirror.web.asked import Asked, body_of, exact, run_path
 from mirror.web.tools import Tools
 
 MOST_ENTRIES = 1_000
@@ -71,8 +71,8 @@ def edit(ctx: RequestContext, content: bytes) -> dict[str, Any]:
     run = Run(ctx.mirror, path)
     before = {one.id for one in run.pending}
     for name, change in asked.changes.items():
-        now = _now(run, name)
-        if now != change.was and not (not now and not change.was):
+        now = exact(_now(run, name))
+        if now != change.was and not (now in (None, "", []) and change.was in (None, "", [])):
             raise Changed(f"{name} is {now!r} by now")
     state: str | None = None
     for name, change in asked.changes.items():

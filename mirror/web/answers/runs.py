@@ -9,7 +9,7 @@ from typing import Any
 from mirror.errors import ConfigError
 from mirror.gateway.context import RequestContext
 from mirror.gateway.listings import Listing, listing_of
-from mirror.gateway.runs import RunBatch, RunNode
+from mirror.gateway.runs import DOCUMENTS, RunBatch, RunNode
 from mirror.records.addresses import ProjectKey
 from mirror.run.pending.listing import queued_runs
 from mirror.run.run_table import RunTable
@@ -19,7 +19,6 @@ from mirror.store.filters.run_groups import run_groups_sql
 from mirror.store.filters.run_list import RunQuery
 from mirror.store.filters.run_listing import relation_of, searched
 from mirror.store.metrics.curves import keys_with_numbers
-from mirror.store.read.runs import DocumentName
 from mirror.texts.ordering import shallow_first
 from mirror.wandb_protocol.wire import seconds_since_epoch
 from mirror.web.asked import Asked, object_of
@@ -168,10 +167,8 @@ def wandb_filters(filters: Any) -> Any:
 def _rows(
     ctx: RequestContext, project: ProjectKey, ids: Sequence[str], columns: Sequence[str]
 ) -> Iterable[dict[str, Any]]:
-    documents: list[DocumentName] = [
-        name for name in ("config", "summary") if any(one.startswith((f"{name}.", f"{name}[")) for one in columns)
-    ]
-    nodes = RunBatch(ctx, project, ids, documents or ["config"]).nodes
+    # All documents, for a run's facts want them all: each that is missing is a scan of its own.
+    nodes = RunBatch(ctx, project, ids, DOCUMENTS).nodes
     table = RunTable((node.facts for node in nodes), [name for name in columns if name not in _MORE])
     for node, cells in zip(nodes, table.rows(columns), strict=True):
         facts = node.facts
