@@ -6,7 +6,6 @@ it has the cookie, or the gateway's key. What changes something comes by POST wi
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import hmac
 import mimetypes
@@ -18,13 +17,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-import msgspec
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from mirror.errors import ConfigError, MirrorError, NotFound, QueryError, StoreError
+from mirror.errors import ConfigError, MirrorError
 from mirror.gateway.addresses import Addresses, signer
 from mirror.gateway.engine import Engine
 from mirror.gateway.http.bodies import Bodies, NoRoom, TooLong, TooSlow
@@ -36,15 +34,15 @@ from mirror.run.pending.local import LocalMirror
 from mirror.store.engine.connection import store_errors
 from mirror.store.read.artifacts import read_entries
 from mirror.store.read.files import read_files
-from mirror.texts.values import dump_strict
 from mirror.wandb_protocol.credentials import key_in
 from mirror.wandb_protocol.errors import RequestRefused
 from mirror.web.addresses import ARTIFACT_FILES, FILES
 from mirror.web.answers import artifacts, contents, curves, outbox, projects, runs, sql
 from mirror.web.answers.one_run import run_answer
-from mirror.web.asked import Asked, exact
+from mirror.web.asked import Asked
 from mirror.web.entry import COOKIE_S, ENTER, PROOF, Tickets, cookie_name, cookie_value, proof
 from mirror.web.file_kinds import content_type
+from mirror.web.responses import FILE_POLICY, encoded, packed, page_headers, refusal, refused, with_headers
 from mirror.web.shells import ASSETS, Shell, enter_html, page_html, shell_at
 from mirror.web.tools import Tools
 
@@ -54,20 +52,6 @@ THREADS = 4  # that answer at once
 SQL_AT_ONCE = 2
 _GZIP_FROM = 1024  # bytes
 _PIECE = 1 << 18  # bytes of a file that are sent at once
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self';"
-    " connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-# Of bytes that a run brought: whatever they are, they run nothing and ask for nothing.
-_FILE_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src 'self'"
-_HEADERS = {
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-    "permissions-policy": "camera=(), microphone=(), geolocation=()",
-}
-_LONG_NUMBER = re.compile(r"[0-9]{16}")
 _ASSET = re.compile(r"[a-z]{1,20}\.(js|css|svg)")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -144,15 +128,15 @@ class Pages:
         async def endpoint(request: Request) -> Response:
             host = request.headers.get("host")
             if not is_own(host, self._names) or not is_own_origin(request.headers.get("origin"), host):
-                return _with_headers(_refusal(403, "the page answers under this machine's own names alone"))
+                return with_headers(refusal(403, "the page answers under this machine's own names alone"))
             try:
-                return _with_headers(await answer(request))
+                return with_headers(await answer(request))
             except ClientDisconnect:
                 return Response(status_code=400)
             except (MirrorError, RequestRefused, outbox.Changed) as error:
-                return _with_headers(_refused(error))
+                return with_headers(refused(error))
             except OSError as error:
-                return _with_headers(_refusal(503, f"it cannot be read or written: {error.strerror or error}"))
+                return with_headers(refusal(503, f"it cannot be read or written: {error.strerror or error}"))
 
         return endpoint
 
@@ -161,9 +145,9 @@ class Pages:
 
         async def endpoint(request: Request) -> Response:
             if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-                return _refusal(403, "another page asked for this")
+                return refusal(403, "another page asked for this")
             if not self._admits(request):
-                return _refusal(401, "not signed in", hint="`wandb-mirror open` opens the page")
+                return refusal(401, "not signed in", hint="`wandb-mirror open` opens the page")
             return await answer(request)
 
         return self._from_here(endpoint)
@@ -172,8 +156,8 @@ class Pages:
         async def endpoint(request: Request) -> Response:
             if not self._admits(request):
                 following = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-                return HTMLResponse(enter_html(following, None), status_code=401, headers=_page_headers())
-            return HTMLResponse(page_html(shell, read_only=self._read_only), headers=_page_headers())
+                return HTMLResponse(enter_html(following, None), status_code=401, headers=page_headers())
+            return HTMLResponse(page_html(shell, read_only=self._read_only), headers=page_headers())
 
         return endpoint
 
@@ -189,18 +173,18 @@ class Pages:
         ticket = request.query_params.get("ticket")
         following = _local(request.query_params.get("next"))
         if ticket is None:
-            return HTMLResponse(enter_html(following, None), headers=_page_headers())
+            return HTMLResponse(enter_html(following, None), headers=page_headers())
         if self._tickets.admits(ticket):
             return self._entered(following)
         refused = "This address was used, or is too old."
-        return HTMLResponse(enter_html(following, refused), status_code=403, headers=_page_headers())
+        return HTMLResponse(enter_html(following, refused), status_code=403, headers=page_headers())
 
     async def _enter_by_key(self, request: Request) -> Response:
         form = Asked(_form(await self._body(request)))
         if self._key.admits(form.text("key").strip()):
             return self._entered(_local(form.text("next")))
         page = enter_html(_local(form.text("next")), "That is not the key of this gateway.")
-        return HTMLResponse(page, status_code=403, headers=_page_headers())
+        return HTMLResponse(page, status_code=403, headers=page_headers())
 
     def _entered(self, following: str) -> Response:
         response = RedirectResponse(following, status_code=303)
@@ -216,18 +200,18 @@ class Pages:
     async def _answer(self, request: Request) -> Response:
         question = self._questions.get(request.path_params["name"])
         if question is None:
-            return _refusal(404, "the page has no such answer")
+            return refusal(404, "the page has no such answer")
         return await self._answered(request, question, Asked(request.query_params))
 
     async def _deed(self, request: Request) -> Response:
         name = request.path_params["name"]
         deed = self._deeds.get(name)
         if deed is None:
-            return _refusal(404, "the page does no such thing")
+            return refusal(404, "the page does no such thing")
         if request.headers.get("x-wandb-mirror") != "page":
-            return _refusal(403, "changes come from the page's own scripts")
+            return refusal(403, "changes come from the page's own scripts")
         if self._read_only and name != "sql":
-            return _refusal(403, "this gateway was started with --read-only")
+            return refusal(403, "this gateway was started with --read-only")
         return await self._answered(request, deed, await self._body(request))
 
     async def _answered(self, request: Request, question: Question, asked: Asked | bytes) -> Response:
@@ -239,7 +223,7 @@ class Pages:
         if request.method == "GET" and request.headers.get("if-none-match") == etag:
             return Response(status_code=304, headers=headers)
         if len(body) >= _GZIP_FROM and "gzip" in request.headers.get("accept-encoding", ""):
-            body = await to_thread.run_sync(_packed, body)
+            body = await to_thread.run_sync(packed, body)
             headers["content-encoding"] = "gzip"
         return Response(body, headers=headers, media_type="application/json")
 
@@ -263,7 +247,7 @@ class Pages:
     async def _sql_file(self, request: Request) -> Response:
         form = request.path_params["form"]
         if form not in ("csv", "parquet") or request.headers.get("x-wandb-mirror") != "page":
-            return _refusal(404, "an answer is written as csv or parquet")
+            return refusal(404, "an answer is written as csv or parquet")
         body = await self._body(request)
         target = await to_thread.run_sync(sql.sql_file, self._mirror.home, body, form, limiter=self._limited()[1])
         kind = "text/csv; charset=utf-8" if form == "csv" else "application/vnd.apache.parquet"
@@ -273,7 +257,7 @@ class Pages:
     async def _file(self, request: Request) -> Response:
         parts = raw_parts(request)[2:]
         if len(parts) != 4:
-            return _refusal(404, "a file is ENTITY/PROJECT/RUN_ID/NAME")
+            return refusal(404, "a file is ENTITY/PROJECT/RUN_ID/NAME")
         *path, name = parts
 
         def find() -> str | None:
@@ -286,7 +270,7 @@ class Pages:
     async def _artifact_file(self, request: Request) -> Response:
         parts = raw_parts(request)[2:]
         if len(parts) != 2:
-            return _refusal(404, "a file of an artifact is ID/PATH")
+            return refusal(404, "a file of an artifact is ID/PATH")
         artifact, name = parts
 
         def find() -> str | None:
@@ -299,12 +283,12 @@ class Pages:
     async def _bytes(self, request: Request, name: str, find: Callable[[], str | None]) -> Response:
         digest = await to_thread.run_sync(find, limiter=self._limited()[0])
         if digest is None:
-            return _refusal(404, f"the bytes of {name!r} are not in this mirror")
+            return refusal(404, f"the bytes of {name!r} are not in this mirror")
         response = await serve_object(request, self._mirror.objects, digest, self._downloads)
         framed = request.headers.get("sec-fetch-dest") == "iframe"
         if response.status_code < 400:
             response.headers["content-type"] = content_type(name, framed=framed)
-        response.headers["content-security-policy"] = _FILE_POLICY
+        response.headers["content-security-policy"] = FILE_POLICY
         response.headers["cache-control"] = "private, no-cache"
         return response
 
@@ -312,14 +296,14 @@ class Pages:
         name = request.path_params["name"]
         place = files("mirror.web") / "assets" / name
         if not _ASSET.fullmatch(name) or not place.is_file():
-            return _refusal(404, "there is no such asset")
+            return refusal(404, "there is no such asset")
         content = place.read_bytes()
         digest = hashlib.blake2b(content, digest_size=16).hexdigest()
         headers = {"cache-control": "no-cache", "etag": f'"{digest}"'}
         if request.headers.get("if-none-match") == headers["etag"]:
             return Response(status_code=304, headers=headers)
         if "gzip" in request.headers.get("accept-encoding", ""):
-            content = _packed(content)
+            content = packed(content)
             headers["content-encoding"] = "gzip"
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         return Response(content, headers=headers, media_type="text/javascript" if name.endswith(".js") else kind)
@@ -338,15 +322,6 @@ def raw_parts(request: Request) -> list[str]:
     """The parts of a path, each decoded: a name may hold an encoded slash."""
     raw = request.scope.get("raw_path") or request.url.path.encode()
     return [unquote(part, errors="replace") for part in raw.partition(b"?")[0].decode("latin-1").split("/")[1:]]
-
-
-def encoded(answer: Any) -> bytes:
-    """An answer as strict JSON: what is not finite is W&B's word for it, and so are integers that no double holds."""
-    plain = msgspec.to_builtins(answer)
-    text = dump_strict(plain)
-    if _LONG_NUMBER.search(text):
-        text = dump_strict(exact(plain))
-    return text.encode("utf-8", "replace")
 
 
 def _same(given: str, value: str) -> bool:
@@ -370,34 +345,6 @@ def _form(content: bytes) -> Mapping[str, str]:
         return dict(parse_qsl(content.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20))
     except ValueError as error:
         raise ConfigError("a form has a key and where to go on") from error
-
-
-def _packed(content: bytes) -> bytes:
-    return gzip.compress(content, compresslevel=5, mtime=0)
-
-
-def _page_headers() -> dict[str, str]:
-    return {"content-security-policy": POLICY, "cache-control": "no-store", "x-frame-options": "DENY"}
-
-
-def _with_headers(response: Response) -> Response:
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
-    return response
-
-
-def _refused(error: MirrorError | RequestRefused | outbox.Changed) -> Response:
-    if isinstance(error, outbox.Changed):
-        return _refusal(409, str(error), hint="look at it again, then decide")
-    if isinstance(error, RequestRefused):
-        return _refusal(400, str(error))
-    status = 404 if isinstance(error, NotFound) else 503 if isinstance(error, StoreError) else 400
-    return _refusal(400 if isinstance(error, QueryError) else status, error.message, hint=error.hint)
-
-
-def _refusal(status: int, message: str, hint: str | None = None) -> Response:
-    body = encoded({"error": message, "hint": hint})
-    return Response(body, status_code=status, headers={"cache-control": "no-store"}, media_type="application/json")
 
 
 async def _sent_and_removed(target: Path) -> AsyncIterator[bytes]:

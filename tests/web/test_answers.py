@@ -14,7 +14,7 @@ import pytest
 
 import mirror
 from mirror.layout import Home
-from mirror.web.app import encoded
+from mirror.web.responses import encoded
 from tests.mirroring import ENTITY, PROJECT, SOURCE
 from tests.web.site import HOSTILE_ID, LONG, RUNS, TABLE, Site, run_of
 

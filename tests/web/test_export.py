@@ -18,6 +18,7 @@ from tests.browser import Browser
 from tests.cli.conftest import Cli
 from tests.mirroring import ENTITY, PROJECT, SOURCE
 from tests.web.site import HOSTILE, RUNS
+from tests.web.test_pages import search
 
 DRAWN = """
 [...document.querySelectorAll('canvas')].some(canvas => canvas.width && canvas.height
@@ -46,8 +47,7 @@ def test_the_table_and_the_curves_open_from_a_file(exported: Path, browser: Brow
     browser.wait(f"document.querySelector('main').innerText.includes('10 of {RUNS + 1} runs')")
     browser.wait(DRAWN)
     check(browser)
-    browser.run("document.querySelector('main input[type=search]').focus()")
-    browser.ask("Input.insertText", text="sgd")
+    search(browser, "sgd")
     browser.wait("document.querySelector('main').innerText.includes('12 of 25')")
 
 

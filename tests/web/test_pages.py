@@ -64,6 +64,13 @@ def click(browser: Browser, label: str) -> None:
     browser.run(f"{found}.click()")
 
 
+def search(browser: Browser, words: str) -> None:
+    """Type into the page's search, as soon as it is there."""
+    browser.wait("document.querySelector('main input[type=search]')")
+    browser.run("document.querySelector('main input[type=search]').focus()")
+    browser.ask("Input.insertText", text=words)
+
+
 def check(browser: Browser, origin: str) -> None:
     """Nothing ran, nothing was said, nothing was asked of anybody else."""
     assert browser.run("window.hit === undefined")
@@ -96,8 +103,7 @@ def test_a_page_fits_a_phone_and_the_night(site: Site, browser: Browser, axe: st
 def test_the_table_of_runs_is_searched_and_its_address_holds_the_view(site: Site, browser: Browser) -> None:
     site.open(browser, f"/{SOURCE}", width=1280)
     browser.wait(f"document.querySelector('main').innerText.includes('{RUNS + 1} runs')")
-    browser.run("document.querySelector('main input[type=search]').focus()")
-    browser.ask("Input.insertText", text="sgd")
+    search(browser, "sgd")
     browser.wait("document.querySelector('main').innerText.includes('12 of 25')")
     address = browser.wait("location.search.includes('sgd') && location.href")
     browser.go(address)  # as somebody who was sent it
@@ -119,13 +125,13 @@ def test_curves_are_drawn_and_say_of_how_many_runs(site: Site, browser: Browser)
 
 def test_every_metric_of_a_run_can_be_reached(site: Site, browser: Browser) -> None:
     site.open(browser, PAGES["run, metrics"], width=1280)
-    browser.run("document.querySelector('main input[type=search]').focus()")
-    browser.ask("Input.insertText", text="layer39")
+    search(browser, "layer39")
     browser.wait("document.querySelector('main').innerText.includes('layer39/norm')")
 
 
 def test_a_name_is_text_wherever_it_stands(site: Site, browser: Browser) -> None:
     site.open(browser, HOSTILE_RUN, width=1280)
+    browser.wait("document.querySelector('main h1')")
     name = browser.run("document.querySelector('main h1').innerText")
     assert name.startswith(HOSTILE[:20])
     assert browser.run("document.querySelectorAll('main img, main script').length") == 0
