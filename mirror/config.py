@@ -115,7 +115,7 @@ class HealthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long what nothing needs any more is kept; what the mirror holds now is kept for ever."""
 
-    snapshots_days: Days = 7.0  # how far back SQL may ask for an earlier state of the mirror
+    snapshots_days: Days = 1.0  # how far back SQL may ask for an earlier state of the mirror
     files_days: Days = 1.0  # files of tables that no snapshot needs, for those who still read them
     objects_days: Days = 7.0  # bytes of files and exports that nothing refers to, from when they came
     partials_days: Days = 7.0  # downloads that nobody went on with

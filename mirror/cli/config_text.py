@@ -38,7 +38,7 @@ base_url = {base_url}
 # threads = 2                  # default: all cores
 
 [retention]
-# snapshots_days = 7.0         # how far back SQL may ask for an earlier state of the mirror
+# snapshots_days = 1.0         # how far back SQL may ask for an earlier state of the mirror
 # files_days = 1.0             # files of tables that no snapshot needs stay so long, for those who still read them
 # objects_days = 7.0           # bytes of files and exports that nothing refers to stay so long from when they came
 # partials_days = 7.0          # downloads that nobody went on with stay so long

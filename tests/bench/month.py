@@ -6,7 +6,7 @@ Every hour a run begins, logs rows until the hour is over, and ends. So each pul
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import anyio
@@ -16,6 +16,7 @@ from mirror import Api
 from mirror.api.client import Client
 from mirror.api.transport.credentials import ApiKey
 from mirror.api.transport.deployment import deployment_of
+from mirror.clock import utc_now
 from mirror.config import Config, RetentionSettings, ServerSettings, SourceSettings
 from mirror.layout import Home
 from mirror.pull import PullRequest, pull
@@ -28,6 +29,7 @@ from tests.bench.measuring import Context, in_turn, walls
 from tests.mirroring import ENTITY, PROJECT, SOURCE, Mirror
 
 PULLS_A_DAY = 24 * 6
+STATES_KEPT = PULLS_A_DAY * round(RetentionSettings().snapshots_days)  # pulls whose states are still there
 STEP_S = 600
 LIVE_FILES = "SELECT count(*) FROM ducklake_list_files('lake', '{table}')"
 TABLES = ("runs", "metrics", "tails", "files", "exports", "completeness", "sources")
@@ -39,17 +41,22 @@ def bench(context: Context) -> Iterator[Figure]:
     with Sandbox.start() as sandbox:
         sandbox.clock.freeze(dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
         old, fresh = Home(context.folder / "old"), Home(context.folder / "fresh")
-        anyio.run(live, sandbox, old, pulls)
+        moments = anyio.run(live, sandbox, old, pulls)
         mirror = Mirror(url=sandbox.url, api_key=sandbox.api_key, home=fresh, now=sandbox.clock.now)
         assert mirror.pull().errors == []
         yield from compared(context, old, fresh, f"{pulls:,} pulls, before a maintenance")
         with Lake(old, deployment=deployment_of(sandbox.url).id) as lake:
-            keep_small(lake, sandbox.clock.now())
+            keep_small(lake, moments)
         yield from compared(context, old, fresh, f"{pulls:,} pulls, after a maintenance")
 
 
-async def live(sandbox: Sandbox, home: Home, pulls: int) -> None:
-    """So many pulls of one process, as the daemon's, with a maintenance after each day but the last."""
+async def live(sandbox: Sandbox, home: Home, pulls: int) -> list[dt.datetime]:
+    """So many pulls of one process, as the daemon's, with a maintenance after each day but the last.
+
+    Returns:
+        When each was, by the clock of DuckLake, which no simulation moves.
+    """
+    moments: list[dt.datetime] = []
     deployment = deployment_of(sandbox.url)
     request = PullRequest(sources=(SourceSettings(path=SOURCE),))
     async with Client(deployment, ApiKey(sandbox.api_key, "a bench"), ServerSettings()) as client:
@@ -60,8 +67,10 @@ async def live(sandbox: Sandbox, home: Home, pulls: int) -> None:
                 sandbox.requests.clear()
                 report = await pull(client, lake, Config(), request, now=sandbox.clock.now)
                 assert report.errors == []
+                moments.append(utc_now())
                 if number % PULLS_A_DAY == PULLS_A_DAY - 1 and number != pulls - 1:
-                    keep_small(lake, sandbox.clock.now())
+                    keep_small(lake, moments)
+    return moments
 
 
 def train(sandbox: Sandbox, number: int) -> None:
@@ -75,9 +84,11 @@ def train(sandbox: Sandbox, number: int) -> None:
         sandbox.state.finish_run(ENTITY, PROJECT, run)
 
 
-def keep_small(lake: Lake, now: dt.datetime) -> None:
-    """What the daemon does once a day."""
-    maintain(lake, RetentionSettings(), needed=lambda: iter(()), now=now)
+def keep_small(lake: Lake, moments: Sequence[dt.datetime]) -> None:
+    """What the daemon does once a day: states go that are older than so many pulls."""
+    settings = RetentionSettings()
+    oldest = moments[max(0, len(moments) - STATES_KEPT)]
+    maintain(lake, settings, needed=lambda: iter(()), now=oldest + dt.timedelta(days=settings.snapshots_days))
 
 
 def compared(context: Context, old: Home, fresh: Home, age: str) -> Iterator[Figure]:

@@ -17,7 +17,7 @@ from mirror.store.schema.views import VIEWS
 from tests.mirroring import ENGINE, ENTITY, PROJECT, Mirror
 from tests.pull.contents import history
 
-SETTINGS = RetentionSettings()
+SETTINGS = RetentionSettings(snapshots_days=7.0)
 
 
 def later(days: float) -> dt.datetime:
