@@ -80,7 +80,14 @@ def test_what_is_no_change_is_refused_in_one_sentence(changed: Site, body: bytes
     )  # fmt: skip
     assert answer.status_code == 400
     assert answer.json()["error"]
-    assert edit(changed, "run05", summary=({}, {})).status_code == 400
+    odd_changes: list[dict[str, tuple[Any, Any]]] = [
+        {"summary": ({}, {})}, {"tags": (["t"], 5)}, {"tags": (["t"], [1])}, {"name": ("sgd-5", ["x"])},
+        {"state": ("finished", None)}, {"state": ("finished", 1)},
+    ]  # fmt: skip
+    for odd in odd_changes:
+        answer = edit(changed, "run05", **odd)
+        assert (answer.status_code, bool(answer.json()["error"])) == (400, True)
+    assert changed.get("run", run=run_of("run05"))["pending"] == []
 
 
 def test_entries_are_retried_resolved_and_dropped(changed: Site, home: Home) -> None:

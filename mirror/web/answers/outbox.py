@@ -71,6 +71,7 @@ def edit(ctx: RequestContext, content: bytes) -> dict[str, Any]:
     run = Run(ctx.mirror, path)
     before = {one.id for one in run.pending}
     for name, change in asked.changes.items():
+        _check(name, change.is_)
         now = exact(_now(run, name))
         if now != change.was and not (now in (None, "", []) and change.was in (None, "", [])):
             raise Changed(f"{name} is {now!r} by now")
@@ -118,6 +119,21 @@ def decide(tools: Tools, ctx: RequestContext, content: bytes) -> dict[str, Any]:
 def diff(tools: Tools, asked: Asked) -> Any:
     """What would be sent, beside what is there now."""
     return tools.diff(asked.text("id"))
+
+
+def _check(name: str, value: Any) -> None:
+    """Refuse a value that its field cannot have; a key of the config takes any.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if name.startswith("config.") or (value is None and name != "state"):
+        return
+    if name == "tags":
+        if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
+            raise ConfigError("tags are a list of texts")
+    elif not isinstance(value, str):
+        raise ConfigError(f"{name} is a text")
 
 
 def _now(run: Run, name: str) -> Any:
