@@ -23,6 +23,7 @@ import msgspec
 from mirror.errors import ConfigError
 from mirror.narrowed import narrowed
 from mirror.serve_settings import ServeSettings
+from mirror.store_settings import StoreSettings
 from mirror.typed import convert
 from mirror.watch_settings import OfflineSettings, WatchSettings, project_of_watch
 
@@ -71,13 +72,6 @@ class PullSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     export_size_max_mb: PositiveFloat = 10_000.0  # the largest part of a history export
     requests_per_second: PerSecond | None = None  # GraphQL requests of the process at most; None: no ceiling
     gone_fraction_max: Fraction = 0.2  # a pass that would mark more of a project's runs as gone is refused
-
-
-class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the local database may use."""
-
-    memory_limit_mb: Annotated[int, msgspec.Meta(ge=128)] = 1024
-    threads: PositiveInt | None = None  # None: as many as there are cores
 
 
 class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -28,6 +28,9 @@
     ├── StoreError             8   the home, the lake or the disk
     │   ├── HomeUnusable           read-only, full, on a network file system
     │   ├── HomeBusy               another process writes it now                        (transient)
+    │   │   ├── LeaseHeld              of another machine, that shares the lake            (transient)
+    │   │   └── LeaseLost              it took over from this one                          (transient)
+    │   ├── LakeAway               the database or the bucket of a shared lake does not answer  (transient)
     │   ├── EntryMoved             an entry of the outbox is no longer where it was
     │   ├── EntryUnflushed         the disk failed, and took back no entry either
     │   ├── LakeTooNew             made by a newer wandb-mirror
@@ -342,6 +345,23 @@ class HomeBusy(StoreError):
     """Another process is writing this home."""
 
     transient = True
+
+
+class LeaseHeld(HomeBusy):
+    """A process, perhaps of another machine, has the lease of the shared lake."""
+
+
+class LeaseLost(HomeBusy):
+    """Another process took the lease of the shared lake over; nothing of what this one was at was committed."""
+
+    default_hint = "a daemon takes it again by itself when the other one ends; `wandb-mirror status` names the holder"
+
+
+class LakeAway(StoreError):
+    """The database or the bucket of a shared lake does not answer."""
+
+    transient = True
+    default_hint = "what is queued meanwhile stays in this home; `wandb-mirror doctor` checks both"
 
 
 class EntryMoved(StoreError):

@@ -19,11 +19,22 @@ class Home:
     """The mirror's directory; one home mirrors one deployment."""
 
     root: Path
+    config_file: Path | None = None  # another one than the home's own
 
     @property
     def config(self) -> Path:
-        """The configuration file that `init` writes."""
-        return self.root / "mirror.toml"
+        """The configuration file that `init` writes, unless a command names another."""
+        return self.config_file or self.root / "mirror.toml"
+
+    @property
+    def id(self) -> Path:
+        """A name for this home that no other has: a text, made when it first shares a lake."""
+        return self.root / "home.id"
+
+    @property
+    def cache(self) -> Path:
+        """Folder of the objects of a shared lake that this machine keeps, each as below `objects`."""
+        return self.root / "cache"
 
     @property
     def lake(self) -> Path:

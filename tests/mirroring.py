@@ -23,7 +23,7 @@ from mirror.api.transport.credentials import ApiKey
 from mirror.api.transport.deployment import Deployment, deployment_of
 from mirror.cli.clients import known_server
 from mirror.clock import utc_now
-from mirror.config import Config, HealthSettings, PullSettings, ServerSettings, SourceSettings, StoreSettings
+from mirror.config import Config, HealthSettings, PullSettings, ServerSettings, SourceSettings
 from mirror.errors import MirrorError
 from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport, PullRequest, PullWatcher, SilentPull, pull
@@ -33,6 +33,7 @@ from mirror.store.engine.connection import plan_lightly
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.reading import open_lake
 from mirror.store.sql.statements import connect, run_sql
+from mirror.store_settings import StoreSettings
 
 ENTITY, PROJECT = "team", "proj"
 SOURCE = f"{ENTITY}/{PROJECT}"

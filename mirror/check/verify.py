@@ -20,7 +20,6 @@ from mirror.check.lake import LakeCheck, check_catalog, check_lake_files, told_l
 from mirror.check.objects import damaged_objects, missing_objects, told_object
 from mirror.check.outbox import HurtUpload, check_outbox, told_upload
 from mirror.check.state_files import check_state_files
-from mirror.config import StoreSettings
 from mirror.errors import LakeTooNew, NotMirrored, StoreError
 from mirror.layout import Home
 from mirror.outbox.reading import OutboxReader
@@ -36,6 +35,7 @@ from mirror.store.care.inspection import (
 from mirror.store.engine.catalog_copy import catalog_copy, is_blank
 from mirror.store.engine.catalog_seal import log_of
 from mirror.store.engine.connection import Engine, store_errors
+from mirror.store_settings import StoreSettings
 
 _LOOKS = 5  # at a lake that others change meanwhile
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mirror.cli.asked_server import API_KEY, BASE_URL
 from mirror.errors import ConfigError, NotMirrored
+from mirror.store.cluster.place import has_lake
 
 if TYPE_CHECKING:
     from mirror.cli.setting import Setting
@@ -38,7 +39,7 @@ def check_mirrored(setting: Setting) -> None:
         NotMirrored: the home is not set up.
         StoreError: it cannot be written.
     """
-    if setting.home.catalog.exists():
+    if has_lake(setting.home):
         return
     if not setting.config_path.exists():
         hint = "run `wandb-mirror init --source ENTITY/PROJECT` first; --no-check where no server can be reached"

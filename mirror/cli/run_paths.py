@@ -16,6 +16,7 @@ from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.records.addresses import RunPath
 from mirror.run.naming import near_projects
+from mirror.store.cluster.place import has_lake
 from mirror.store.engine.reader import Reader
 from mirror.store.read.names import LISTED, NamedRun, display_names, runs_named, similar_runs
 from mirror.store.read.runs import is_held
@@ -52,7 +53,7 @@ def find_run(text: str, setting: Setting, *, whole: bool = False) -> RunPath:
     with contextlib.suppress(ConfigError):  # the id of a run of the one source, which may not be mirrored yet
         typed = parse_run_path(text, setting.config.source)
     *outer, name = [part for part in text.strip().strip("/").replace(":", "/").split("/") if part] or [""]
-    if not name or len(outer) > 1 or not setting.home.catalog.exists():
+    if not name or len(outer) > 1 or not has_lake(setting.home):
         return typed or parse_run_path(text, setting.config.source)
     with Reader(setting.home) as lake:
         if typed is not None and (is_held(lake, typed) or Outbox(setting.home).of_run(typed)):

@@ -66,7 +66,9 @@ def find_setting(home: str | None, config: str | None) -> Setting:
     path = Path(named).expanduser() if named else place.config
     if named and not path.exists():
         raise ConfigError(f"{path} does not exist", hint="without --config, HOME/mirror.toml is read")
-    return Setting(home=place, config=load_config(path), config_path=path)
+    return Setting(
+        home=Home(place.root, path.absolute() if named else None), config=load_config(path), config_path=path
+    )
 
 
 def _check_folder(home: Home) -> None:

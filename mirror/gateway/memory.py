@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 from mirror.layout import Home
 from mirror.run.pending.local import LocalMirror, Waiting
+from mirror.store.cluster.place import place_of
 
 MOST_BYTES = 96 * 1024 * 1024  # kept at a time, as the values weigh themselves
 SMALL = 1_000  # bytes: what a value weighs that does not say
@@ -86,7 +87,9 @@ class Stamp:
         self._paths = paths
 
     def look(self) -> tuple[object, ...] | None:
-        """Another value after any change; None where they changed too recently for that to be so."""
+        """Another value after any change; None where they changed too recently for that to be so, or there are none."""
+        if not self._paths:
+            return None
         newest: float = 0.0
         looked: list[tuple[int, ...] | None] = []
         for path in self._paths:
@@ -108,7 +111,8 @@ class NewestCommit:
     """
 
     def __init__(self, home: Home) -> None:
-        self.stamp = Stamp(home.catalog, home.catalog.with_name(f"{home.catalog.name}-wal"))
+        log = home.catalog.with_name(f"{home.catalog.name}-wal")
+        self.stamp = Stamp(*(() if place_of(home) else (home.catalog, log)))
         self._known: tuple[tuple[object, ...], int] | None = None
 
     def known(self) -> int | None:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from mirror.config import StoreSettings
 from mirror.errors import NotMirrored
 from mirror.layout import Home, find_home
 from mirror.records.addresses import RunPath
@@ -16,6 +15,7 @@ from mirror.run.pending.listing import queued_runs
 from mirror.run.pending.local import LocalMirror
 from mirror.store.engine.connection import Engine
 from mirror.store.sql.statements import connect as connect_upstream
+from mirror.store_settings import StoreSettings
 from mirror.texts.typed_paths import id_of_typed
 
 

@@ -10,11 +10,11 @@ from itertools import count, islice, repeat
 from pathlib import Path
 
 from mirror.check import verify
-from mirror.config import StoreSettings
 from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Change, Edit, Entry, Operation, UploadFile, encode_entry
+from mirror.store_settings import StoreSettings
 from tests.bench.figures import Figure, at_least, figure
 from tests.bench.measuring import CORES, Context, in_turn, walls
 

@@ -38,7 +38,7 @@ VERIFY = """
 import sys
 from pathlib import Path
 from mirror.check import verify
-from mirror.config import StoreSettings
+from mirror.store_settings import StoreSettings
 from mirror.layout import Home
 assert verify(Home(Path(sys.argv[1])), StoreSettings()).is_sound
 """

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from mirror.config import StoreSettings
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
 from mirror.store.engine.connection import new_engine
 from mirror.store.engine.lake import Lake
+from mirror.store_settings import StoreSettings
 from tests.cli.conftest import Cli
 
 RUN = "team/proj/r1"

@@ -13,12 +13,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from mirror.config import StoreSettings
 from mirror.errors import MirrorError
 from mirror.layout import Home
 from mirror.run.sql import connect
 from mirror.store.sql.guard import SqlGuard
 from mirror.store.sql.statements import run_sql, write_parquet
+from mirror.store_settings import StoreSettings
 from tests.cli.conftest import Cli
 from tests.soaking import thin
 

@@ -11,12 +11,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from mirror.config import StoreSettings, parse_config
+from mirror.config import parse_config
 from mirror.layout import Home
 from mirror.run.sql import connect
 from mirror.store.engine.connection import EXTENSION_PACKAGES, extension_file
 from mirror.store.sql.guard import SqlGuard
 from mirror.store.sql.statements import run_sql
+from mirror.store_settings import StoreSettings
 from tests.offline.logs import offline_log, run_records, write_log
 from tests.pages.blocks import ROOT, Block, pages
 from tests.pages.prepared import BIG, Prepared

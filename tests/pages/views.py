@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 
 import mirror
-from mirror.config import StoreSettings
 from mirror.layout import Home
 from mirror.store.engine.lake import Lake
+from mirror.store_settings import StoreSettings
 from tests.pages.meanings import COLUMNS, OF_VIEW, VIEW
 
 

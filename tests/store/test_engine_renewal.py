@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from mirror.config import StoreSettings
 from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.store.engine import connection
@@ -14,6 +13,7 @@ from mirror.store.engine.connection import Engine, new_engine
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.reader import Reader
 from mirror.store.sql.statements import connect
+from mirror.store_settings import StoreSettings
 
 ENGINE = StoreSettings(threads=1)
 

@@ -24,6 +24,7 @@ from mirror.offline.wanted import Wanted
 from mirror.outbox import Outbox
 from mirror.records.offline import OfflineLog
 from mirror.server_facts import read_viewer
+from mirror.store.cluster.place import has_lake
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.reading import open_lake
 from mirror.store.read.offline import offline_logs
@@ -90,7 +91,7 @@ def command(
 
 def _planned(setting: Setting, wanted: Wanted) -> list[Candidate]:
     known: list[OfflineLog] = []
-    if setting.home.catalog.exists():
+    if has_lake(setting.home):
         with contextlib.closing(open_lake(setting.home, setting.config.store)) as engine:
             known = offline_logs(Snapshot(engine))
     return candidates(wanted, known, utc_now())

@@ -26,6 +26,7 @@ from mirror.private import tighten
 from mirror.records.capabilities import Lack
 from mirror.records.server import ServerFacts
 from mirror.server_facts import keep_server_facts
+from mirror.store.cluster.place import has_lake
 from mirror.store.engine.connection import store_errors
 from mirror.store.engine.filesystem import check_can_hold_lake
 from mirror.texts.amounts import plural
@@ -81,7 +82,7 @@ def command(
     if answers is not None:
         keep_server_facts(setting.home, answers.facts)
     write(f"{'updated' if existing else 'wrote'} {setting.config_path} ({plural(len(wanted.source), 'source')})")
-    if asks and not setting.home.catalog.exists():
+    if asks and not has_lake(setting.home):
         _tell_estimate(Setting(home=setting.home, config=wanted, config_path=setting.config_path))
     write("next: wandb-mirror pull")
 

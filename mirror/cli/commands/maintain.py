@@ -23,6 +23,7 @@ from mirror.outbox import Outbox
 from mirror.outbox.reading import OutboxReader
 from mirror.store.care.files import Removed
 from mirror.store.care.maintenance import Maintenance, maintain, plan_maintenance
+from mirror.store.cluster.place import has_lake
 from mirror.store.engine.reading import open_lake
 from mirror.texts.amounts import plural
 from mirror.typed import decode
@@ -59,7 +60,7 @@ def _plan(setting: Setting) -> Maintenance:
 
 
 def _maintain(setting: Setting) -> Maintenance:
-    if not setting.home.catalog.exists():
+    if not has_lake(setting.home):
         raise NotMirrored(
             f"nothing is mirrored in {setting.home.root} yet",
             hint="run `wandb-mirror init --source ENTITY/PROJECT` and `wandb-mirror pull`, or name another --home",

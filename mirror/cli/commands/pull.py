@@ -29,6 +29,7 @@ from mirror.layout import Home
 from mirror.narrowed import filter_of
 from mirror.pull import ProjectReport, PullReport, PullRequest, PullWatcher, SilentPull, pull
 from mirror.pull.begun import until_ended
+from mirror.store.cluster.place import has_lake
 from mirror.store.filters.mongo import compile_filter
 from mirror.texts.amounts import plural
 
@@ -192,7 +193,7 @@ class _Counted:
 @contextlib.contextmanager
 def _home_of(setting: Setting, request: PullRequest) -> Iterator[Home]:
     """The home; an empty one that is removed again, where a dry run finds nothing to compare with."""
-    if not request.dry_run or setting.home.catalog.exists():
+    if not request.dry_run or has_lake(setting.home):
         yield setting.home
         return
     with tempfile.TemporaryDirectory(prefix="wandb-mirror-dry-run-") as folder:

@@ -24,6 +24,7 @@ from mirror.daemon.requests.wire import AskRepair, Repaired
 from mirror.errors import EXIT_PARTIAL, NotMirrored, Refused, StoreError
 from mirror.layout import Home
 from mirror.outbox.reading import OutboxReader
+from mirror.store.cluster.place import has_lake
 from mirror.store.engine.reading import open_lake
 from mirror.texts.amounts import plural
 
@@ -41,7 +42,7 @@ def command(home: str | None, config: str | None, dry_run: bool, yes: bool, as_j
     that runs does the moving.
     """
     setting = find_setting(home, config)
-    if not setting.home.catalog.exists():
+    if not has_lake(setting.home):
         raise NotMirrored(f"nothing is mirrored in {setting.home.root} yet", hint="`wandb-mirror pull` comes first")
     meter = HashingProgress()
     with contextlib.nullcontext() if daemon_listens(setting.home, say) else lake_to_write(setting) as lake:

@@ -13,6 +13,7 @@ from mirror.cli.terminal.output import UTF8, print_json, say, size, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import EXIT_PARTIAL, ConfigError, OtherDeployment
 from mirror.outbox import Outbox, OutboxReader
+from mirror.store.cluster.place import has_lake
 from mirror.store.engine.meta import lake_deployment
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.reading import open_lake
@@ -35,7 +36,7 @@ def export(home: str | None, config: str | None, file: str, as_json: bool) -> in
     setting = find_setting(home, config)
     with contextlib.ExitStack() as opened:
         lake = None
-        if setting.home.catalog.exists():
+        if has_lake(setting.home):
             lake = Snapshot(opened.enter_context(contextlib.closing(open_lake(setting.home, setting.config.store))))
         known = None if lake is None else lake_deployment(lake)
         if lake is None and next(OutboxReader(setting.home).entries(), None) is None:

@@ -25,6 +25,7 @@ from mirror.outbox import OutboxReader, Placed
 from mirror.records.operations import EntryState
 from mirror.replay.forecast import Action, Forecast, ForecastContext, Step, foresee
 from mirror.replay.look import Mirror, Server, Upstream
+from mirror.store.cluster.place import has_lake
 from mirror.store.engine.meta import lake_deployment, other_deployment
 from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects
@@ -126,7 +127,7 @@ def _context(setting: Setting, view: _View) -> ForecastContext:
         upstream=view.upstream,
         objects=Objects(setting.home),
         outbox=OutboxReader(setting.home),
-        lake=Reader(setting.home) if setting.home.catalog.exists() else None,
+        lake=Reader(setting.home) if has_lake(setting.home) else None,
         source_policy=lambda entry: conflict_policy(setting.config.source, entry.entity, entry.project),
         now=utc_now(),
     )
@@ -156,7 +157,7 @@ async def _open_view(setting: Setting) -> AsyncIterator[_View]:
     """
     refuse_gateway(setting.config, setting.home)
     reader = Reader(setting.home)
-    is_mirrored, asked = setting.home.catalog.exists(), setting.deployment
+    is_mirrored, asked = has_lake(setting.home), setting.deployment
     if is_mirrored:
         held = lake_deployment(reader)
         if held is not None and held not in asked.names | {asked.id}:

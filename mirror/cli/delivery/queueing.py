@@ -19,6 +19,7 @@ from mirror.records.addresses import RunPath
 from mirror.records.operations import Entry, Operation
 from mirror.run.pending.local import LocalMirror
 from mirror.run.run import Run
+from mirror.store.cluster.place import has_lake
 
 
 class NotingMirror(LocalMirror):
@@ -65,7 +66,7 @@ def local_run(setting: Setting, path: str) -> tuple[NotingMirror, Run]:
     try:
         return local, Run(local, run_path)
     except NotMirrored as error:
-        if not setting.home.catalog.exists():
+        if not has_lake(setting.home):
             raise
         raise not_mirrored(run_path, setting.home) from error
 

@@ -17,6 +17,7 @@ from mirror.errors import EXIT_PARTIAL
 from mirror.layout import Home
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Create
+from mirror.store.cluster.place import has_lake
 from mirror.store.engine.reader import Reader
 from mirror.store.read.failures import FailureOverview
 from mirror.store.read.run_overview import FilesOverview, HistoryOverview, RunOverview, run_overview
@@ -35,7 +36,7 @@ def show_run(home: Home, path: RunPath, *, as_json: bool) -> int:
     pending = open_outbox(home).of_run(path)  # before the lake: what leaves it is there
     is_queued = any(isinstance(entry.operation, Create) for _, entry in pending)
     run = None
-    if home.catalog.exists() or not is_queued:
+    if has_lake(home) or not is_queued:
         with Reader(home) as lake:
             run = run_overview(lake, path)
     if run is None and not is_queued:

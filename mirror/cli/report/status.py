@@ -23,6 +23,7 @@ from mirror.errors import NotMirrored
 from mirror.pull.begun import was_stopped
 from mirror.records.capabilities import Lack, lacks
 from mirror.server_facts import read_server_facts
+from mirror.store.cluster.place import has_lake
 from mirror.store.engine.connection import store_errors
 from mirror.store.engine.meta import lake_deployment
 from mirror.store.engine.reader import Reader
@@ -73,7 +74,7 @@ def read_held(setting: Setting) -> LakeFigures:
         StoreError: the lake cannot be read.
     """
     home = setting.home
-    if home.catalog.exists():
+    if has_lake(home):
         with (
             contextlib.suppress(NotMirrored),  # the first pull did not come to its first commit
             Reader(home) as reader,

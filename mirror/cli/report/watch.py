@@ -6,7 +6,6 @@ is counted once a minute, and after a look that took long the next one waits ten
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import os
 import queue
@@ -30,6 +29,7 @@ from mirror.clock import utc_now
 from mirror.daemon.status.status_file import read_daemon_status as read_daemon
 from mirror.errors import MirrorError
 from mirror.store.engine.connection import store_errors
+from mirror.store.engine.storage import storage_of
 from mirror.store.objects.disk import DiskUse, disk_use
 from mirror.store.read.overview import ProjectOverview
 from mirror.texts.amounts import plural
@@ -94,14 +94,8 @@ class _Eye:
         return self._held
 
     def _catalog(self) -> object:
-        """What changes with each commit."""
-        catalog = self._setting.home.catalog
-        seen = []
-        for path in (catalog, catalog.with_name(f"{catalog.name}-wal")):
-            with contextlib.suppress(FileNotFoundError):
-                found = path.stat()
-                seen.append((found.st_ino, found.st_mtime_ns, found.st_size))
-        return seen
+        """What changes with each commit; where nothing tells, it is another one each time."""
+        return storage_of(self._setting.home).stamp or time.monotonic()
 
     def _disk(self) -> DiskUse:
         daemon = read_daemon(self._setting.home)

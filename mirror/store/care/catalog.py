@@ -6,13 +6,11 @@ DuckLake shows them under a database of its own beside the lake. Nothing here wr
 from __future__ import annotations
 
 import datetime as dt
-import os
-from pathlib import Path
 
-from mirror.durable import file_names
 from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.store.engine.connection import CATALOG, LAKE, Engine, sql_text
+from mirror.store.engine.storage import DataFile, Storage
 
 # A table's folder, relative to the data folder; it may have several rows, one a version of the table.
 FOLDERS = (
@@ -27,36 +25,41 @@ def instant(moment: dt.datetime) -> str:
     return f"TIMESTAMPTZ {sql_text(moment.astimezone(dt.UTC).isoformat())}"
 
 
-def data_files(engine: Engine, condition: str = "true") -> list[tuple[str, Path]]:
-    """Table and path, as the catalog has it, of the Parquet files with rows for which a condition holds."""
-    return [(table, Path(path)) for table, path in _paths(engine, "ducklake_data_file", condition)]
+def data_files(engine: Engine, condition: str = "true") -> list[tuple[str, str]]:
+    """Table and path below the data folder of the Parquet files with rows for which a condition holds."""
+    return _paths(engine, "ducklake_data_file", condition)
 
 
-def named_files(engine: Engine, home: Home) -> set[str]:
-    """The paths of all files that some snapshot needs, or that wait to be removed.
+def named_files(engine: Engine, home: Home, storage: Storage) -> tuple[set[str], dict[str, DataFile]]:
+    """All files that some snapshot needs, or that wait to be removed; and all that are there.
+
+    Args:
+        engine: with the lake attached.
+        home: whose.
+        storage: where its files lie.
 
     Raises:
         StoreError: a file that a snapshot needs is not there: the catalog and the folder are not of one time.
     """
     needed = {
-        os.fspath(home.lake_data / path)
-        for kind in ("ducklake_data_file", "ducklake_delete_file")
-        for _, path in _paths(engine, kind, "true")
+        path for kind in ("ducklake_data_file", "ducklake_delete_file") for _, path in _paths(engine, kind, "true")
     }
-    missing = needed - file_names(home.lake_data)
+    named = needed | set(scheduled_files(engine))
+    listed = storage.listed()
+    missing = needed - listed.keys()
     if missing:
         raise StoreError(
             f"{len(missing)} data files that the catalog of {home.root} names are missing, such as {min(missing)}",
             hint="restore lake/ from one backup, catalog and data together; nothing was changed",
         )
-    return needed | {os.fspath(path) for path in scheduled_files(engine, home)}
+    return named, listed
 
 
-def scheduled_files(engine: Engine, home: Home, before: dt.datetime | None = None) -> list[Path]:
+def scheduled_files(engine: Engine, before: dt.datetime | None = None) -> list[str]:
     """Files that no snapshot names any more and that DuckLake is to remove; those since a moment or earlier."""
     since = f" WHERE schedule_start::TIMESTAMPTZ < {instant(before)}" if before else ""
     rows = engine.execute(f"SELECT path FROM {CATALOG}.ducklake_files_scheduled_for_deletion{since}").fetchall()
-    return [home.lake_data / path for (path,) in rows]
+    return [str(path) for (path,) in rows]
 
 
 def expirable(engine: Engine, before: dt.datetime) -> tuple[list[int], int]:

@@ -10,15 +10,16 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
-from mirror.durable import file_names
 from mirror.layout import Home
 from mirror.store.care.catalog import instant, named_files, scheduled_files
 from mirror.store.engine.connection import LAKE, Engine
 from mirror.store.engine.lake import Lake
+from mirror.store.engine.storage import DataFile, Storage
 
 
 class Removed(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,23 +30,27 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LakeFiles(msgspec.Struct, frozen=True, kw_only=True):
-    """Files of the lake that may go."""
+    """Files of the lake that may go, by path below the data folder."""
 
-    unnamed: list[Path]  # no snapshot names them any more
-    orphans: list[Path]  # the catalog never heard of them
+    unnamed: list[str]  # no snapshot names them any more
+    orphans: list[str]  # the catalog never heard of them
+    listed: dict[str, DataFile]  # all that are there
+
+    def size(self, names: Iterable[str]) -> Removed:
+        """How many of some files are there, and their bytes."""
+        sizes = [self.listed[name].size for name in names if name in self.listed]
+        return Removed(files=len(sizes), bytes=sum(sizes))
 
 
-def unneeded_files(engine: Engine, home: Home, before: dt.datetime) -> LakeFiles:
+def unneeded_files(engine: Engine, home: Home, storage: Storage, before: dt.datetime) -> LakeFiles:
     """What nothing has needed since a moment or earlier; changes nothing.
 
     Raises:
         StoreError: the catalog and the folder do not agree, so that nothing can be said.
     """
-    named = named_files(engine, home)
-    orphans = [Path(name) for name in sorted(file_names(home.lake_data) - named)]
-    return LakeFiles(
-        unnamed=scheduled_files(engine, home, before), orphans=[path for path in orphans if is_older(path, before)]
-    )
+    named, listed = named_files(engine, home, storage)
+    orphans = [name for name in sorted(listed) if name not in named and listed[name].written_at < before]
+    return LakeFiles(unnamed=scheduled_files(engine, before), orphans=orphans, listed=listed)
 
 
 def remove_unneeded(lake: Lake, before: dt.datetime) -> tuple[Removed, Removed]:
@@ -58,13 +63,11 @@ def remove_unneeded(lake: Lake, before: dt.datetime) -> tuple[Removed, Removed]:
         StoreError: the catalog and the folder do not agree, or the disk failed; nothing that is needed is gone.
     """
     with lake.transaction() as engine:
-        found = unneeded_files(engine, lake.home, before)
-        sizes = measured(found.unnamed), measured(found.orphans)
-        for path in found.orphans:
-            path.unlink(missing_ok=True)
+        found = unneeded_files(engine, lake.home, lake.storage, before)
+        lake.storage.remove(found.orphans)
         if found.unnamed:
             engine.execute(f"CALL ducklake_cleanup_old_files('{LAKE}', older_than => {instant(before)})")
-    return sizes
+    return found.size(found.unnamed), found.size(found.orphans)
 
 
 def measured(files: list[Path]) -> Removed:

@@ -11,7 +11,6 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mirror.config import StoreSettings
 from mirror.errors import LakeTooNew
 from mirror.layout import Home
 from mirror.store.care.catalog import FOLDERS
@@ -20,6 +19,7 @@ from mirror.store.engine.connection import CATALOG, LAKE, Engine, attach_lake, n
 from mirror.store.engine.meta import lake_version
 from mirror.store.engine.queries import Snapshot
 from mirror.store.schema.tables import SCHEMA_VERSION
+from mirror.store_settings import StoreSettings
 
 _AT_ONCE = 10_000  # rows that are held in memory
 SHOWN = 3  # of the rows that name one object

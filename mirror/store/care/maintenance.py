@@ -30,15 +30,14 @@ from mirror.store.care.catalog import expirable, named_files
 from mirror.store.care.files import Removed, measured, remove_unneeded, unneeded_files
 from mirror.store.care.objects import (
     Needed,
-    object_path,
     remove_objects,
     stale_partials,
     unneeded_objects,
 )
-from mirror.store.care.readers import all_read_the_newest
 from mirror.store.care.tables import expire, flush_inlined, merge_files, rewrite, table_work
 from mirror.store.engine.connection import Engine, store_errors
 from mirror.store.engine.lake import Lake
+from mirror.store.engine.storage import storage_of
 from mirror.store.objects.disk import DiskUse, disk_use
 from mirror.store.write.generations import count_old_generations, forget_generations
 
@@ -77,12 +76,12 @@ def maintain(lake: Lake, settings: RetentionSettings, *, needed: Needed, now: dt
     home = lake.home
     before = measure(home)
     with lake.reading() as engine:
-        named_files(engine, home)  # nothing is begun in a lake of which something is missing
+        named_files(engine, home, lake.storage)  # nothing is begun in a lake of which something is missing
     forgotten = forget_generations(lake, settings.generations)
     written_out, rewritten, merged = flush_inlined(lake), rewrite(lake), merge_files(lake)
     expired = expire(lake, _ago(now, settings.snapshots_days))
     with lake.reading() as engine:
-        waits = not all_read_the_newest(engine)
+        waits = lake.storage.waits_for_readers(engine)
     lake_files = orphans = objects = partials = Removed()
     if not waits:
         lake_files, orphans = remove_unneeded(lake, _ago(now, settings.files_days))
@@ -123,7 +122,7 @@ def plan_maintenance(
     with store_errors(home):
         work = table_work(engine)
         numbers, oldest = expirable(engine, _ago(now, settings.snapshots_days))
-        files = unneeded_files(engine, home, _ago(now, settings.files_days))
+        files = unneeded_files(engine, home, storage_of(home), _ago(now, settings.files_days))
         digests = unneeded_objects(engine, home, oldest=oldest, before=_ago(now, settings.objects_days), needed=needed)
         used = measure(home)
         return Maintenance(
@@ -133,9 +132,9 @@ def plan_maintenance(
             files_merged=sum(work.merge.values()),
             generations_forgotten=count_old_generations(engine, settings.generations),
             snapshots_expired=len(numbers),
-            lake_files=measured(files.unnamed),
-            orphans=measured(files.orphans),
-            objects=measured([object_path(home, digest) for digest in digests]),
+            lake_files=files.size(files.unnamed),
+            orphans=files.size(files.orphans),
+            objects=Removed(files=len(digests), bytes=sum(digests.values())),
             partials=measured(stale_partials(home, _ago(now, settings.partials_days))),
             waits_for_readers=False,
             before=used,

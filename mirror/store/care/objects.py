@@ -8,6 +8,7 @@ was to be removed.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import re
@@ -24,6 +25,8 @@ from mirror.store.care.files import Removed, is_older
 from mirror.store.engine.connection import CATALOG, LAKE, Engine, sql_text
 from mirror.store.engine.meta import is_empty
 from mirror.store.engine.queries import Snapshot
+from mirror.store.engine.storage import storage_of
+from mirror.store.objects.objects import Objects
 
 # Every column that names an object; a test compares this with the tables.
 REFERENCES = (
@@ -40,8 +43,8 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 Needed = Callable[[], Iterable[str]]  # digests that entries of the outbox need
 
 
-def unneeded_objects(engine: Engine, home: Home, *, oldest: int, before: dt.datetime, needed: Needed) -> list[str]:
-    """Digests of the objects that may go; changes nothing.
+def unneeded_objects(engine: Engine, home: Home, *, oldest: int, before: dt.datetime, needed: Needed) -> dict[str, int]:
+    """The objects that may go, and their bytes; changes nothing.
 
     Args:
         engine: with the lake attached; nothing is committed meanwhile.
@@ -53,13 +56,19 @@ def unneeded_objects(engine: Engine, home: Home, *, oldest: int, before: dt.date
     Raises:
         StoreError: something that refers to objects cannot be read.
     """
-    old = [Path(name).name for name in _object_files(home) if is_older(name, before)]
+    old: dict[str, int] = {}
+    if (shared := Objects(home).shared) is not None:
+        old = {digest: stored.size for digest, stored in shared.listed() if stored.written_at < before}
+    for name in _object_files(home):
+        with contextlib.suppress(FileNotFoundError):
+            if is_older(name, before):
+                old[Path(name).name] = Path(name).stat().st_size
     if not old or is_empty(
         Snapshot(engine)
     ):  # a catalog that was lost and begun anew says nothing about the objects beside it
-        return []
+        return {}
     waiting = list(needed())
-    engine.register("old_objects", pa.table({"digest": pa.array(old, pa.string())}))
+    engine.register("old_objects", pa.table({"digest": pa.array([*old], pa.string())}))
     engine.register("waiting_objects", pa.table({"digest": pa.array(waiting, pa.string())}))
     try:
         engine.execute(f"CREATE OR REPLACE TEMP TABLE referred AS {_referred(engine, home, oldest)}")
@@ -71,7 +80,7 @@ def unneeded_objects(engine: Engine, home: Home, *, oldest: int, before: dt.date
         engine.execute("DROP TABLE IF EXISTS temp.referred")
         engine.unregister("old_objects")
         engine.unregister("waiting_objects")
-    return [digest for (digest,) in rows]
+    return {digest: old[digest] for (digest,) in rows}
 
 
 def remove_objects(home: Home, digests: Iterable[str], before: dt.datetime) -> Removed:
@@ -80,7 +89,10 @@ def remove_objects(home: Home, digests: Iterable[str], before: dt.datetime) -> R
     Raises:
         OSError: the disk failed; some may be gone.
     """
+    digests = list(digests)
     files = size = 0
+    if (shared := Objects(home).shared) is not None:
+        files, size = shared.remove_older(digests, before)
     for digest in digests:
         path = object_path(home, digest)
         with locked(home.objects_lock):
@@ -113,6 +125,7 @@ def _referred(engine: Engine, home: Home, oldest: int) -> str:
     """
     since = f"(end_snapshot IS NULL OR end_snapshot > {oldest})"
     later = data_files(engine, f"{since} AND (begin_snapshot > {oldest} OR partial_max > {oldest})")
+    storage = storage_of(home)
     parts: list[str] = []
     for table, column in REFERENCES:
         begun = engine.execute(
@@ -124,7 +137,7 @@ def _referred(engine: Engine, home: Home, oldest: int) -> str:
         parts.append(f"SELECT {column} AS digest FROM {LAKE}.{table}")
         if begun[0] <= oldest:
             parts.append(f"SELECT {column} FROM {LAKE}.{table} AT (VERSION => {oldest})")
-        paths = [sql_text(os.fspath(home.lake_data / path)) for name, path in later if name == table]
+        paths = [sql_text(storage.address(path)) for name, path in later if name == table]
         if paths:
             parts.append(f"SELECT {column} FROM read_parquet([{', '.join(paths)}], union_by_name => true)")
         places = engine.execute(

@@ -12,15 +12,16 @@ from pathlib import Path
 
 import duckdb
 
-from mirror.config import StoreSettings
-from mirror.errors import HomeBusy, HomeUnusable, LakeTooNew, StoreError
+from mirror.errors import HomeBusy, HomeUnusable, LakeAway, LakeTooNew, LeaseLost, NotMirrored, StoreError
 from mirror.layout import Home
 from mirror.store.engine.spill import spill_folder
+from mirror.store_settings import StoreSettings
 
 EXTENSION_PACKAGES = ("duckdb_extension_sqlite_scanner", "duckdb_extension_ducklake")
 Engine = duckdb.DuckDBPyConnection
 LAKE = "lake"  # the name under which the lake is attached
-CATALOG = f"__ducklake_metadata_{LAKE}"  # DuckLake's own tables, which it shows beside the lake
+CATALOG_DATABASE = f"__ducklake_metadata_{LAKE}"  # DuckLake's own tables, which it shows beside the lake
+CATALOG = f"{CATALOG_DATABASE}.main"  # their schema
 # Up to here files are read whole in less time than it takes to plan which of them are needed.
 SMALL_FILES = 64
 SMALL_BYTES = 1_000_000
@@ -114,6 +115,14 @@ def attach_lake(engine: duckdb.DuckDBPyConnection, catalog: Path, data: Path, *,
     engine.execute(f"ATTACH {sql_text(f'ducklake:sqlite:{catalog}')} AS {LAKE} ({', '.join(options)})")
 
 
+def nothing_yet(home: Home) -> NotMirrored:
+    """The error for a lake into which nothing was pulled."""
+    return NotMirrored(
+        f"nothing is mirrored in {home.root} yet",
+        hint="run `wandb-mirror init --source ENTITY/PROJECT` and `wandb-mirror pull`, or name another --home",
+    )
+
+
 def sql_text(value: str) -> str:
     """A text as a SQL literal."""
     return "'" + value.replace("'", "''") + "'"
@@ -150,6 +159,28 @@ _MEANINGS: tuple[tuple[tuple[str, ...], type[StoreError], str, str], ...] = (
         HomeUnusable,
         "{home} cannot be written",
         "check the owner and the permissions of the folder, or choose another home with --home",
+    ),
+    (
+        ("another process has the lease",),
+        LeaseLost,
+        "this process has lost the lease of the shared lake",
+        "",
+    ),
+    (
+        (
+            "unable to connect to postgres",
+            "server closed the connection",
+            "no connection to the server",
+            "terminating connection",
+            "ssl connection has been closed",
+            "could not receive data from server",
+            "connection error for http",
+            "could not establish connection",
+            "http 5",
+        ),
+        LakeAway,
+        "the database or the bucket of the lake that {home} shares does not answer",
+        "",
     ),
     (
         ("database is locked", "conflicting lock", "transaction conflict"),

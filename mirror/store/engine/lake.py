@@ -1,18 +1,11 @@
 """The writing side of the lake: one process, one lock, one commit at a time.
 
-The order of writes, and what a crash leaves at each point:
-
-    1. writer.lock taken                        crash: the system frees it
-    2. BEGIN; rows written as Parquet files     crash: files no snapshot names; maintenance removes them
-    3. those files and their folders synced, their digests recorded
-                                                crash: the same
-    4. COMMIT in the catalog (SQLite, WAL)      crash before: the old snapshot; after: the new one, whole
+What a crash leaves at each point is told where the lake stands: `local_storage`, `store.cluster.storage`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -21,25 +14,18 @@ from typing import Any
 
 import duckdb
 
-from mirror.config import StoreSettings
-from mirror.durable import file_names, make_folder, sync_new_files
+from mirror.durable import make_folder
 from mirror.errors import LakeTooNew, StoreError
 from mirror.layout import Home
 from mirror.private import tighten
-from mirror.store.engine.catalog_copy import refuse_lost_catalog
-from mirror.store.engine.catalog_seal import break_seal, seal, unsealed
 from mirror.store.engine.connection import (
     LAKE,
-    attach_lake,
-    is_small_lake,
     new_engine,
     plan_lightly,
     sql_text,
     store_errors,
 )
-from mirror.store.engine.filesystem import check_can_hold_lake
 from mirror.store.engine.freed_memory import give_back
-from mirror.store.engine.lake_digests import complete_digests, record_digests
 from mirror.store.engine.literals import inlined
 from mirror.store.engine.meta import (
     APP_URL,
@@ -52,8 +38,10 @@ from mirror.store.engine.meta import (
 )
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.spill import remove_stale_spills
+from mirror.store.engine.storage import storage_of
 from mirror.store.engine.writer_lock import WriterLock
 from mirror.store.schema.tables import INLINED_ROWS, INLINED_TABLES, MIGRATIONS, SCHEMA_VERSION
+from mirror.store_settings import StoreSettings
 
 # DuckLake remembers the statistics of all tables for each snapshot that it saw, and forgets none: 10 to 100 KB each.
 COMMITS_OF_AN_ENGINE = 100
@@ -94,7 +82,6 @@ class Lake:
         self._settings = settings or StoreSettings()
         self._closing = contextlib.ExitStack()
         self._turn = threading.RLock()  # the engine takes one thread at a time
-        self._durable: set[str] = set()  # data files known to be on the disk
         self._commits = 0  # of this engine
         self._is_small: bool | None = None  # as its questions are planned
         self._readers = 0  # that use this engine now, in the thread that has the turn
@@ -106,26 +93,20 @@ class Lake:
         with contextlib.ExitStack() as opening:
             opening.enter_context(store_errors(self.home))
             make_folder(self.home.root)
-            check_can_hold_lake(self.home.root)
+            self.storage = storage_of(self.home)
             self._closing.enter_context(WriterLock(self.home, brief=self._brief))
             opening.callback(self._closing.close)
             tighten(self.home)
             remove_stale_spills(self.home)
-            make_folder(self.home.lake_data)
-            refuse_lost_catalog(self.home)
-            break_seal(self.home)
-            self._closing.callback(seal, self.home)
+            self.storage.open_to_write(self._closing)
             self._engine = new_engine(self._settings, self.home)
             self._closing.callback(lambda: self._engine.close())
             self._closing.callback(self._end_reading)
-            if not _uses_wal(self._engine, self.home):
-                _use_wal(self.home)
-            attach_lake(self._engine, self.home.catalog, self.home.lake_data, read_only=False)
-            self._durable, self._is_small = file_names(self.home.lake_data), None
+            self.storage.attach_to_write(self._engine)
+            self.storage.attached()
+            self._is_small = None
             self._plan_for_size()
-            complete_digests(self.home, self._durable)
             self._bring_up()
-            seal(self.home)
             opening.pop_all()
         return self
 
@@ -190,14 +171,14 @@ class Lake:
             begun.enter_context(self._turn)
             begun.enter_context(store_errors(self.home))
             self._end_reading()
-            begun.enter_context(unsealed(self.home))
+            begun.enter_context(self.storage.committing())
             if self._commits >= COMMITS_OF_AN_ENGINE and not self._readers:
                 self._renew_engine()
             self._engine.execute("BEGIN")
             self._is_writing = True
             try:
                 yield self._engine
-                record_digests(self.home, sync_new_files(self.home.lake_data, self._durable))
+                self.storage.flush()
                 self._engine.execute("COMMIT")
                 self._commits += 1
             except BaseException:
@@ -206,12 +187,12 @@ class Lake:
                 raise
             finally:
                 self._is_writing = False
-            self._durable = file_names(self.home.lake_data)
+            self.storage.committed()
             self._plan_for_size()
 
     def _plan_for_size(self) -> None:
         """Plan as the lake's size asks for, which changes when it has grown or was tidied."""
-        is_small = is_small_lake(self._durable)
+        is_small = self.storage.is_small
         if is_small != self._is_small:
             plan_lightly(self._engine, is_small=is_small)
             self._is_small = is_small
@@ -222,7 +203,7 @@ class Lake:
         with contextlib.suppress(StoreError, duckdb.Error, OSError):
             engine = new_engine(self._settings, self.home)
             try:
-                attach_lake(engine, self.home.catalog, self.home.lake_data, read_only=False)
+                self.storage.attach_to_write(engine)
                 plan_lightly(engine, is_small=bool(self._is_small))
             except BaseException:
                 engine.close()
@@ -280,37 +261,3 @@ class Lake:
         query = f"SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = {sql_text(LAKE)}"
         for schema, table in self._engine.execute(query).fetchall():
             make_folder(self.home.lake_data / str(schema) / str(table))
-
-
-def _uses_wal(engine: duckdb.DuckDBPyConnection, home: Home) -> bool:
-    """Whether the catalog is in WAL mode, as DuckDB's SQLite sees it.
-
-    Python's own would take the locks away that readers in this process hold, when it closes the file.
-    """
-    if not home.catalog.exists():
-        return False
-    try:
-        engine.execute(f"ATTACH {sql_text(str(home.catalog))} AS looked_at (TYPE sqlite)")
-        try:
-            return engine.execute("FROM sqlite_query('looked_at', 'PRAGMA journal_mode')").fetchone() == ("wal",)
-        finally:
-            engine.execute("DETACH looked_at")
-    except duckdb.Error:  # what is wrong with it is said by the attempt to change it
-        return False
-
-
-def _use_wal(home: Home) -> None:
-    """Put the catalog into WAL mode, in which readers and the writer do not block each other."""
-    try:
-        connection = sqlite3.connect(home.catalog, timeout=30)
-        try:
-            mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise OSError(f"catalog {sql_text(str(home.catalog))}: {error}") from error
-    if mode != "wal":
-        raise StoreError(
-            f"the file system of {home.root} cannot hold a shared catalog (journal mode {mode})",
-            hint="put the home on a local disk; `wandb-mirror doctor` checks a folder",
-        )

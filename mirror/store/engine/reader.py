@@ -13,14 +13,14 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mirror.config import StoreSettings
-from mirror.durable import file_names
 from mirror.errors import NotMirrored
 from mirror.layout import Home
-from mirror.store.engine.connection import Engine, is_small_lake, plan_lightly, store_errors
+from mirror.store.engine.connection import Engine, plan_lightly, store_errors
 from mirror.store.engine.meta import lake_deployment
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.reading import open_lake
+from mirror.store.engine.storage import storage_of
+from mirror.store_settings import StoreSettings
 
 # Questions about one run or one page are small: more threads than one double their CPU time and gain nothing.
 ONE_THREAD = StoreSettings(threads=1)
@@ -131,7 +131,7 @@ class _Opened:
         self.root = root
         self.pid = os.getpid()
         self.cursors = threading.local()
-        self._data = home.lake_data
+        self._storage = storage_of(home)
         self._until = time.monotonic() + OPEN_S
         self._small_until = time.monotonic() + SMALL_S
         self._is_small = self._is_small_yet()
@@ -152,7 +152,7 @@ class _Opened:
         return True
 
     def _is_small_yet(self) -> bool:
-        return is_small_lake(file_names(self._data))
+        return self._storage.is_small
 
 
 def deployment_of_lake(home: Home) -> str | None:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import weakref
-
 import duckdb
 
-from mirror.config import StoreSettings
-from mirror.errors import LakeTooNew, NotMirrored, StoreError
+from mirror.errors import LakeTooNew, StoreError
 from mirror.layout import Home
-from mirror.store.engine.catalog_copy import catalog_copy, is_blank, refuse_lost_catalog
-from mirror.store.engine.connection import attach_lake, new_engine, store_errors
+from mirror.store.engine.connection import new_engine, nothing_yet, store_errors
 from mirror.store.engine.meta import lake_version
 from mirror.store.engine.queries import Snapshot
+from mirror.store.engine.storage import storage_of
 from mirror.store.schema.tables import SCHEMA_VERSION
 from mirror.store.schema.views import READABLE_FROM
+from mirror.store_settings import StoreSettings
 
 
 def open_lake(home: Home, settings: StoreSettings | None = None) -> duckdb.DuckDBPyConnection:
@@ -31,12 +28,9 @@ def open_lake(home: Home, settings: StoreSettings | None = None) -> duckdb.DuckD
 def open_version(home: Home, settings: StoreSettings | None = None) -> tuple[duckdb.DuckDBPyConnection, int]:
     """The same, with the version of the lake's schema."""
     with store_errors(home):
-        if not home.catalog.exists():
-            raise _nothing_yet(home)
-        refuse_lost_catalog(home)
         engine = new_engine(settings, home)
         try:
-            _attach(engine, home)
+            storage_of(home).attach_to_read(engine)
             version = lake_version(Snapshot(engine))
             _check_version(version, home)
         except BaseException:
@@ -47,7 +41,7 @@ def open_version(home: Home, settings: StoreSettings | None = None) -> tuple[duc
 
 def _check_version(version: int, home: Home) -> None:
     if version == 0:  # the first pull was stopped before its first commit
-        raise _nothing_yet(home)
+        raise nothing_yet(home)
     if version > SCHEMA_VERSION:
         raise LakeTooNew(
             f"the lake in {home.root} has schema version {version}; this wandb-mirror knows {SCHEMA_VERSION}"
@@ -57,30 +51,3 @@ def _check_version(version: int, home: Home) -> None:
             f"the lake in {home.root} has the older schema version {version}",
             hint="`wandb-mirror pull` brings it up to date",
         )
-
-
-def _nothing_yet(home: Home) -> NotMirrored:
-    return NotMirrored(
-        f"nothing is mirrored in {home.root} yet",
-        hint="run `wandb-mirror init --source ENTITY/PROJECT` and `wandb-mirror pull`, or name another --home",
-    )
-
-
-def _attach(engine: duckdb.DuckDBPyConnection, home: Home) -> None:
-    """Attach in place; where that cannot be, attach a private copy of the small catalog.
-
-    SQLite needs to create a shared-memory file beside a catalog in WAL mode, even to read it: that fails in a folder
-    that cannot be written, and on a full disk.
-    """
-    try:
-        attach_lake(engine, home.catalog, home.lake_data, read_only=True)
-    except duckdb.Error as error:
-        with contextlib.ExitStack() as opening:
-            try:
-                copy = opening.enter_context(catalog_copy(home)).path
-                if is_blank(copy):
-                    raise _nothing_yet(home) from None
-                attach_lake(engine, copy, home.lake_data, read_only=True)
-            except (OSError, StoreError, duckdb.Error):
-                raise error from None
-            weakref.finalize(engine, opening.pop_all().close)

@@ -25,6 +25,7 @@ from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.records.addresses import RunPath
 from mirror.store.engine.connection import Engine, store_errors
+from mirror.store.engine.storage import Storage, storage_of
 from mirror.store.metrics.fold import Folded, Slice
 from mirror.store.schema.tables import METRICS
 from mirror.store.write.rows import ARROW_TYPES
@@ -54,16 +55,24 @@ _DELTAS = "DELTA_BINARY_PACKED"
 class MetricFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file of `metrics` that is written but not committed."""
 
-    path: Path
+    address: str  # for DuckLake
     rows: int
 
+    @property
+    def name(self) -> str:
+        """In the folder of the table."""
+        return self.address.replace("\\", "/").rpartition("/")[2]
 
-def write_metrics(home: Home, batch: Sequence[tuple[RunPath, Folded]]) -> tuple[MetricFile, ...]:
+
+def write_metrics(
+    home: Home, batch: Sequence[tuple[RunPath, Folded]], storage: Storage | None = None
+) -> tuple[MetricFile, ...]:
     """Fold and write a batch of runs.
 
     Args:
         home: in whose lake the files are to be registered.
         batch: each run once.
+        storage: of that lake, where it is known.
 
     Returns:
         The files, none of them empty; a run is in one of them.
@@ -72,38 +81,39 @@ def write_metrics(home: Home, batch: Sequence[tuple[RunPath, Folded]]) -> tuple[
         UnreadableExport: an export is damaged; nothing is left.
         StoreError: the disk is full or failed; nothing is left.
     """
+    storage = storage or storage_of(home)
     files: list[MetricFile] = []
     with store_errors(home):
         make_folder(home.metric_data)
         for some in _file_sized(sorted(batch, key=lambda item: item[0])):
             path = home.metric_data / f"fold-{secrets.token_hex(16)}.parquet"
-            files.append(MetricFile(path=path, rows=0))
             try:
                 rows = _write(path, some)
-            except pa.ArrowException as error:
-                remove_uncommitted(files)
-                raise StoreError(f"the metrics of {len(some)} runs cannot be written: {error}") from error
-            except BaseException:
-                remove_uncommitted(files)
+                if rows:
+                    files.append(MetricFile(address=storage.place_metrics(path), rows=rows))
+                else:
+                    path.unlink()
+            except BaseException as error:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+                remove_uncommitted(storage, files)
+                if isinstance(error, pa.ArrowException):
+                    raise StoreError(f"the metrics of {len(some)} runs cannot be written: {error}") from error
                 raise
-            if rows:
-                files[-1] = MetricFile(path=path, rows=rows)
-            else:
-                remove_uncommitted([files.pop()])
     return tuple(files)
 
 
 def register(engine: Engine, files: Sequence[MetricFile]) -> None:
     """Make files part of `metrics`, inside a transaction."""
     for file in files:
-        engine.execute("CALL ducklake_add_data_files('lake', 'metrics', ?)", [str(file.path)])
+        engine.execute("CALL ducklake_add_data_files('lake', 'metrics', ?)", [file.address])
 
 
-def remove_uncommitted(files: Iterable[MetricFile]) -> None:
+def remove_uncommitted(storage: Storage, files: Iterable[MetricFile]) -> None:
     """Remove files whose transaction was rolled back."""
     for file in files:
-        with contextlib.suppress(OSError):
-            file.path.unlink()
+        with contextlib.suppress(OSError, StoreError):
+            storage.remove_metrics(file.name)
 
 
 def _file_sized(batch: Sequence[tuple[RunPath, Folded]]) -> Iterator[list[tuple[RunPath, Folded]]]:

@@ -20,7 +20,7 @@ class DiskUse(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes on this disk, by kind."""
 
     lake: int  # tables: the catalog and its Parquet files
-    objects: int  # bytes of files, exports and artifacts, equal ones once
+    objects: int  # bytes of files, exports and artifacts, equal ones once; of a shared lake: those that are kept here
     partial: int  # downloads under way, or to be resumed
     catalog: int  # of those of the lake: the catalog with its log
     outbox: int  # operations that wait; the bytes that they upload are objects
@@ -41,7 +41,7 @@ def disk_use(home: Home, *, most_counted: int | None = MOST_COUNTED) -> DiskUse:
     catalog = sum(_size(os.fspath(home.catalog.with_name(f"{home.catalog.name}{end}"))) for end in ("", "-wal", "-shm"))
     return DiskUse(
         lake=_size_below(home.lake),
-        objects=objects,
+        objects=objects + _size_below(home.cache),
         partial=_size_below(home.partial),
         catalog=catalog,
         outbox=_size_below(home.outbox),

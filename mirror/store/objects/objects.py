@@ -23,8 +23,9 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import msgspec
 
@@ -32,7 +33,11 @@ from mirror.durable import TMP_PREFIX, make_folder, sync_file, sync_files, sync_
 from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.locks import locked
+from mirror.store.cluster.place import place_of
 from mirror.store.engine.connection import store_errors
+
+if TYPE_CHECKING:
+    from mirror.store.cluster.objects import BucketObjects
 
 T = TypeVar("T")
 
@@ -66,15 +71,34 @@ class Objects:
         self._flushing = threading.Lock()
         self._ready = False
 
+    @cached_property
+    def shared(self) -> BucketObjects | None:
+        """The bucket of a lake that the home shares; None: all objects are in the home."""
+        place = place_of(self.home)
+        if place is None:
+            return None
+        from mirror.store.cluster.objects import BucketObjects  # brings what only a shared lake needs
+
+        return BucketObjects(self.home, place)
+
     def has(self, digest: str) -> bool:
-        """Whether the bytes are held, on the disk for certain or staged by this process."""
-        return digest in self._waiting or digest in self._staged or self._final(digest).exists()
+        """Whether the bytes are held, on the disk for certain, in the bucket, or staged by this process.
+
+        Raises:
+            LakeAway: a bucket does not answer.
+        """
+        if digest in self._waiting or digest in self._staged or self._final(digest).exists():
+            return True
+        return self.shared is not None and self.shared.has(digest)
 
     def path(self, digest: str) -> Path:
-        """Where the bytes lie now, written out if they waited in memory; `sync` moves what is staged.
+        """Where the bytes lie now, written out if they waited in memory, fetched if the bucket alone has them.
+
+        `sync` moves what is staged; what came from a bucket stays for some minutes at least.
 
         Raises:
             StoreError: no such object is held, or the disk is full.
+            LakeAway: a bucket does not answer.
         """
         if digest in self._waiting:
             self._write_out([digest])
@@ -85,6 +109,10 @@ class Objects:
             return staged
         if final.exists():  # moved by a `sync` between the two looks
             return final
+        if self.shared is not None:
+            with store_errors(self.home):
+                if (kept := self.shared.cached(digest) or self.shared.fetch(digest)) is not None:
+                    return kept
         raise StoreError(f"object {digest} is missing from {self.home.root}", hint="`wandb-mirror verify` lists all")
 
     def read_with(self, digest: str, function: Callable[[Path], T]) -> T:
@@ -99,7 +127,7 @@ class Objects:
         except (OSError, StoreError):
             if path.exists():
                 raise
-            return function(self._final(digest))
+            return function(self.path(digest))
 
     def open(self, digest: str) -> BinaryIO:
         """The bytes, for reading.
@@ -111,7 +139,7 @@ class Objects:
             try:
                 return self.path(digest).open("rb")
             except FileNotFoundError:  # `sync` moved it
-                return self._final(digest).open("rb")
+                return self.path(digest).open("rb")
 
     def size(self, digest: str) -> int:
         """Length in bytes.
@@ -199,6 +227,8 @@ class Objects:
         wanted = set(digests)
         with self._flushing, store_errors(self.home):
             self._write_out(wanted)
+            if self.shared is not None:
+                return self._store(wanted, self.shared)
             moving = sorted(wanted & self._staged)
             for digest in wanted - self._staged:
                 if not self._final(digest).exists():
@@ -214,6 +244,21 @@ class Objects:
             sync_files(finals, self.home.objects)
             with self._guard:
                 self._staged.difference_update(moving)
+        return len(moving)
+
+    def _store(self, wanted: set[str], shared: BucketObjects) -> int:
+        """Put what this machine alone has into the bucket."""
+        moving: list[tuple[str, Path]] = []
+        for digest in sorted(wanted):
+            if digest in self._staged:
+                moving.append((digest, self.home.staged / digest))
+            elif (own := self._final(digest)).exists():
+                moving.append((digest, own))
+            elif not shared.has(digest):
+                raise StoreError(f"object {digest} is missing from {shared.bucket.address}")
+        shared.store(moving)
+        with self._guard:
+            self._staged.difference_update(digest for digest, _ in moving)
         return len(moving)
 
     def recover(self) -> int:

@@ -14,7 +14,6 @@ from typing import Any
 import duckdb
 import msgspec
 
-from mirror.config import StoreSettings
 from mirror.durable import sync_file, sync_folder
 from mirror.errors import QueryError, StoreError
 from mirror.layout import Home, find_home
@@ -25,6 +24,7 @@ from mirror.store.read.queued_runs import Overlaid, overlaid_relation
 from mirror.store.schema.views import macros, made_views, views
 from mirror.store.sql.guard import UNSAFE, SqlGuard, is_one, several, without_end
 from mirror.store.sql.table_calls import TableSource, prepare_tables, use_tables
+from mirror.store_settings import StoreSettings
 from mirror.texts.nonfinite import finite
 from mirror.texts.values import parse_lenient, unique_names
 

@@ -119,7 +119,7 @@ def prepare(
         histories.append(ready)
         folds.append((RunPath(key.entity, key.project, run.run_id), folded))
     objects.sync({digest for history in histories for digest in history.earlier.values()})
-    files = write_metrics(lake.home, folds) if folds else ()
+    files = write_metrics(lake.home, folds, lake.storage) if folds else ()
     try:
         replaced = [history.run_id for history in histories if history.replaces]
         superseded: dict[str, str] = {}
@@ -127,7 +127,7 @@ def prepare(
             with lake.reading() as engine:
                 superseded = superseded_histories(engine, key, replaced, files)
     except BaseException:
-        remove_uncommitted(files)
+        remove_uncommitted(lake.storage, files)
         raise
     return ReadyContents(
         key=key, runs=tuple(runs), new=new, histories=tuple(histories), artifacts=tuple(artifacts), metrics=files,
@@ -142,7 +142,7 @@ def remove_prepared(lake: Lake, ready: ReadyContents) -> None:
     with contextlib.suppress(StoreError), lake.reading() as engine:
         rows = engine.execute("SELECT data_file FROM ducklake_list_files('lake', 'metrics')").fetchall()
         named = {Path(name).name for (name,) in rows}
-        remove_uncommitted(file for file in ready.metrics if file.path.name not in named)
+        remove_uncommitted(lake.storage, (file for file in ready.metrics if file.name not in named))
 
 
 def _tail_ends(

@@ -70,7 +70,7 @@ def superseded_histories(
         return {}
     ids = "run_id IN (SELECT unnest($3::VARCHAR[]))"
     columns = "run_id::VARCHAR AS run_id, key::VARCHAR AS key, step, value, text"
-    paths = ", ".join(sql_text(str(file.path)) for file in files)
+    paths = ", ".join(sql_text(file.address) for file in files)
     source = f"read_parquet([{paths}])" if files else "lake.metrics"
     rows = engine.execute(
         f"WITH held AS (SELECT {columns} FROM lake.metrics t WHERE {_MINE} AND {ids}),"

@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 
-from mirror.config import StoreSettings
 from mirror.errors import QueryError
 from mirror.gateway.context import RequestContext
 from mirror.layout import Home
@@ -24,6 +23,7 @@ from mirror.store.engine.queries import Queryable
 from mirror.store.sql.catalogue import table_columns
 from mirror.store.sql.guard import SqlGuard
 from mirror.store.sql.statements import plain, run_sql, write_parquet
+from mirror.store_settings import StoreSettings
 from mirror.web.asked import Asked, body_of
 
 MOST_ROWS = 10_000

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mirror.config import StoreSettings
 from mirror.errors import NotMirrored
 from mirror.layout import Home
 from mirror.run.api import Api
 from mirror.store.sql.statements import connect
+from mirror.store_settings import StoreSettings
 
 REST_S = 0.05  # at least; four times as long as the last look took, for the machine has others to serve
 PROJECTS = ("team/alpha", "team/beta", "lab/cron")

@@ -1,0 +1,8 @@
+"""A lake that a group shares: its catalog in PostgreSQL, its Parquet files and objects in a bucket.
+
+Words: the **place** is where such a lake stands; the **lease** is the right to write it, which one process has at a
+time; its **token** is a number that rises with each lease, and that PostgreSQL asks of whoever changes the catalog.
+
+Reading order: `place`, `postgres` and `bucket` for how both are reached, `schema` for what is added to DuckLake's own
+tables, `lease`, then `storage`, which is what the engine sees, and `objects`.
+"""

@@ -1,0 +1,237 @@
+"""A bucket: whole objects are put, got, listed and removed. Credentials come as AWS's own tools find them.
+
+A put is durable when it returns, and whole or not there at all: S3 promises both, and compares the checksum that boto3
+sends with what arrived.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from mirror.errors import HomeUnusable, LakeAway, StoreError
+from mirror.store.cluster.postgres import NO_CLUSTER_HINT
+from mirror.store_settings import StoreSettings
+
+_REFUSED = frozenset(
+    {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "403", "AllAccessDisabled"}
+)
+_ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
+_AT_ONCE = 1000  # keys that one request may remove
+
+
+class Stored(NamedTuple):
+    """A file in a bucket."""
+
+    size: int  # bytes
+    written_at: dt.datetime  # as the bucket says
+
+
+class Written(Protocol):
+    """What bytes are written into."""
+
+    def write(self, chunk: bytes, /) -> int:
+        """Take them."""
+
+
+class Keys(msgspec.Struct, frozen=True, kw_only=True):
+    """Credentials as they are now."""
+
+    key_id: str
+    secret: str
+    token: str | None
+    region: str
+
+
+class Bucket:
+    """One prefix of a bucket; any thread may use it.
+
+    Args:
+        address: `s3://BUCKET/PREFIX`.
+        place: says how the server is reached.
+    """
+
+    def __init__(self, address: str, place: StoreSettings) -> None:
+        self._place = place
+        self.name, _, prefix = address.removeprefix("s3://").partition("/")
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+
+    @property
+    def address(self) -> str:
+        """`s3://BUCKET/PREFIX/`."""
+        return f"s3://{self.name}/{self._prefix}"
+
+    def put(self, name: str, content: bytes | Path) -> None:
+        """Store a file, whole or not at all; one of this name is replaced.
+
+        Raises:
+            LakeAway, HomeUnusable, StoreError: it is not stored, or its answer was lost.
+            OSError: a path cannot be read.
+        """
+        with self._errors():
+            if isinstance(content, Path):
+                self._client.upload_file(str(content), self.name, self._prefix + name)
+            else:
+                self._client.put_object(Bucket=self.name, Key=self._prefix + name, Body=content)
+
+    def put_new(self, name: str, content: bytes) -> bool:
+        """Store a file where there is none of its name; whether that was so. Not every server promises that.
+
+        Raises:
+            LakeAway, HomeUnusable, StoreError: as `put`.
+        """
+        with self._errors():
+            try:
+                self._client.put_object(Bucket=self.name, Key=self._prefix + name, Body=content, IfNoneMatch="*")
+            except self._client.exceptions.ClientError as error:
+                if _code(error) in {"PreconditionFailed", "412"}:
+                    return False
+                raise
+        return True
+
+    def get_into(self, name: str, file: Written) -> bool:
+        """Write a file's bytes, in order; False when there is none.
+
+        Raises:
+            LakeAway, HomeUnusable, StoreError: it cannot be read.
+            OSError: the target cannot be written.
+        """
+        with self._errors():
+            try:
+                body = self._client.get_object(Bucket=self.name, Key=self._prefix + name)["Body"]
+                for chunk in body.iter_chunks(1 << 20):
+                    file.write(chunk)
+            except self._client.exceptions.ClientError as error:
+                if _code(error) in _ABSENT:
+                    return False
+                raise
+        return True
+
+    def look(self, name: str) -> Stored | None:
+        """Size and time of a file; None when there is none.
+
+        Raises:
+            LakeAway, HomeUnusable, StoreError: it cannot be asked.
+        """
+        with self._errors():
+            try:
+                found = self._client.head_object(Bucket=self.name, Key=self._prefix + name)
+            except self._client.exceptions.ClientError as error:
+                if _code(error) in _ABSENT:
+                    return None
+                raise
+        return Stored(found["ContentLength"], found["LastModified"])
+
+    def listed(self, below: str = "") -> Iterator[tuple[str, Stored]]:
+        """All files whose names begin with a text, in order of their names; memory stays bounded.
+
+        Raises:
+            LakeAway, HomeUnusable, StoreError: they cannot be listed.
+        """
+        with self._errors():
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.name, Prefix=self._prefix + below
+            )
+            for page in pages:
+                for item in page.get("Contents", ()):
+                    yield item["Key"].removeprefix(self._prefix), Stored(item["Size"], item["LastModified"])
+
+    def remove(self, names: list[str]) -> None:
+        """Remove files; those that are not there are no error.
+
+        Raises:
+            LakeAway, HomeUnusable, StoreError: some may be gone.
+        """
+        with self._errors():
+            for start in range(0, len(names), _AT_ONCE):
+                some = [{"Key": self._prefix + name} for name in names[start : start + _AT_ONCE]]
+                done = self._client.delete_objects(Bucket=self.name, Delete={"Objects": some, "Quiet": True})
+                for failed in done.get("Errors", ()):
+                    raise StoreError(f"{self.address} does not remove {failed.get('Key')}: {failed.get('Code')}")
+
+    def keys(self) -> Keys:
+        """The credentials as they are now, for DuckDB's own client.
+
+        Raises:
+            HomeUnusable: there are none.
+        """
+        found = self._session.get_credentials()
+        if found is None:
+            raise HomeUnusable(
+                f"there are no credentials for {self.address}",
+                hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile as for AWS's own tools",
+            )
+        frozen = found.get_frozen_credentials()
+        return Keys(key_id=frozen.access_key, secret=frozen.secret_key, token=frozen.token, region=self._region)
+
+    @property
+    def _region(self) -> str:
+        return self._place.s3_region or str(self._session.region_name or "us-east-1")
+
+    @cached_property
+    def _session(self) -> Any:
+        try:
+            import boto3
+        except ImportError as error:
+            raise StoreError("a shared lake needs the extra `cluster`", hint=NO_CLUSTER_HINT) from error
+        return boto3.session.Session()
+
+    @cached_property
+    def _client(self) -> Any:
+        self.keys()
+        from botocore.config import Config
+
+        return self._session.client(
+            "s3",
+            endpoint_url=self._place.s3_endpoint or None,
+            region_name=self._region,
+            config=Config(
+                connect_timeout=10,
+                read_timeout=30,
+                retries={"mode": "standard", "max_attempts": 4},
+                max_pool_connections=32,
+                s3={"addressing_style": "path" if self._place.s3_endpoint else "auto"},
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        from botocore.exceptions import (
+            BotoCoreError,
+            ClientError,
+            EndpointConnectionError,
+            HTTPClientError,
+            ResponseStreamingError,
+        )
+
+        try:
+            yield
+        except ClientError as error:
+            code = _code(error)
+            if code in _REFUSED:
+                raise HomeUnusable(
+                    f"{self.address} refuses: {code}", hint="check the credentials and what they may do there"
+                ) from error
+            if code == "NoSuchBucket":
+                raise HomeUnusable(
+                    f"there is no bucket {self.name}", hint="make it first, or correct store.data"
+                ) from error
+            if str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")).startswith("5"):
+                raise LakeAway(f"{self.address} does not answer well: {code}") from error
+            raise StoreError(f"{self.address} failed: {code}") from error
+        except (EndpointConnectionError, HTTPClientError, ResponseStreamingError) as error:
+            raise LakeAway(f"{self.address} does not answer: {' '.join(str(error).split())}") from error
+        except BotoCoreError as error:
+            raise StoreError(f"{self.address} failed: {' '.join(str(error).split())}") from error
+
+
+def _code(error: Any) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))

@@ -1,0 +1,254 @@
+"""The lease of a shared lake: one process writes it, another takes over when it dies, is cut off or stands still.
+
+    the lock     an advisory lock of PostgreSQL, held by a connection: free at once when its process ends
+    the token    a number that rises with each lease; the fence refuses everybody who has an older one (`schema`)
+    the beat     a number that the holder raises every few seconds
+
+No clock of any machine is compared with another's. A holder trusts its lease for `TRUST_S` after a beat that PostgreSQL
+acknowledged. Whoever waits reckons from when it saw the beat first, by its own monotonic clock: it takes a lease over
+once the lock is free and `GRACE_S` passed, or once the beat stood still for `STILL_S` though the lock is held, as that
+of a stopped process is; the connections of such a one are ended. `TRUST_S < GRACE_S`, so no two deliver at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from mirror.clock import utc_now
+from mirror.errors import LeaseHeld, LeaseLost, MirrorError
+from mirror.store.cluster.postgres import connect, name_of_connections, postgres_errors
+from mirror.store.cluster.schema import TOKEN, fence, make_tables
+from mirror.store_settings import StoreSettings
+from mirror.typed import decode
+
+if TYPE_CHECKING:
+    import psycopg
+
+BEAT_S = 5.0
+TRUST_S = 20.0
+GRACE_S = 25.0
+STILL_S = 40.0
+_LOCK = "SELECT pg_try_advisory_lock(hashtext('wandb_mirror.lease'))"
+_LOOK_S = 0.5  # between two looks while the grace passes
+
+
+class LeaseHolder(msgspec.Struct, frozen=True, kw_only=True):
+    """Who holds a lease."""
+
+    host: str
+    pid: int
+    home: str  # the folder, on that host
+    home_id: str  # of the home, wherever it is mounted
+    since: str  # ISO 8601, UTC
+    name: str  # of its connections
+
+    def __str__(self) -> str:
+        """For a person."""
+        return f"{self.host} (PID {self.pid}, {self.home}) since {self.since}"
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    """A beat, and when it was seen first by this process."""
+
+    token: int
+    beat: int
+    at: float  # monotonic, s
+
+
+_seen: dict[str, _Seen] = {}  # by catalog: what this process saw last, whoever asked
+
+
+class Lease:
+    """The right to write a shared lake; `acquire` it, `check` it, `release` it.
+
+    Args:
+        place: where the lake stands.
+        home: the folder of this process, for people.
+        home_id: of that home; its `writer.lock` is held, so that no other process of it lives.
+    """
+
+    def __init__(self, place: StoreSettings, *, home: str, home_id: str) -> None:
+        self._place = place
+        self._home, self._home_id = home, home_id
+        self.token = 0
+        self._beaten_at = 0.0
+        self._lost = False
+        self._over = threading.Event()
+        self._connection: psycopg.Connection[Any] | None = None
+        self._has_lock = False
+        self._beating: threading.Thread | None = None
+
+    def acquire(self) -> None:
+        """Take it. Waits `GRACE_S` at most, where a holder ended without giving it back.
+
+        Raises:
+            LeaseHeld: another process has it; the message names it.
+            LakeAway: PostgreSQL does not answer.
+        """
+        with postgres_errors(self._place), contextlib.ExitStack() as opening:
+            self._connection = connect(self._place)
+            opening.callback(self._connection.close)
+            make_tables(self._connection)
+            before = self._take_lock(self._connection)
+            self._has_lock = True
+            self._wait_out(self._raise_token(self._connection, before))
+            self._beat_once()
+            opening.pop_all()
+        self._beating = threading.Thread(target=self._beat, name="lease", daemon=True)
+        self._beating.start()
+
+    def fence(self) -> None:
+        """Put the fence before tables that are new.
+
+        Raises:
+            StoreError: it cannot be.
+        """
+        with postgres_errors(self._place):
+            connection = connect(self._place, self.option)
+            try:
+                fence(connection)
+            finally:
+                connection.close()
+
+    @property
+    def option(self) -> str:
+        """With which a connection may change the catalog."""
+        return f"-c {TOKEN}={self.token}"
+
+    def check(self) -> None:
+        """Go on only while nobody else can have it.
+
+        Raises:
+            LeaseLost: it is lost, or PostgreSQL did not acknowledge it for too long.
+        """
+        if self._lost or self._over.is_set() or time.monotonic() - self._beaten_at > TRUST_S:
+            raise LeaseLost("this process has lost the lease of the shared lake")
+
+    def release(self) -> None:
+        """Give it back."""
+        self._over.set()
+        if self._beating is not None:
+            self._beating.join()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(Exception):  # it ends without it, too, only later
+                connection.execute("UPDATE wandb_mirror.lease SET holder = NULL WHERE token = %s", [self.token])
+            connection.close()
+
+    def _take_lock(self, connection: psycopg.Connection[Any]) -> _Seen | None:
+        """Take the lock; what was seen of a holder that left without a word, None: there was none."""
+        token, beat, text = _row(connection)
+        seen = _note(self._place, token, beat)
+        holder = _holder(text)
+        got = _is_true(connection, _LOCK)
+        if not got and holder is not None and time.monotonic() - seen.at > STILL_S:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = %s AND pid <> pg_backend_pid()",
+                [holder.name],
+            )
+            time.sleep(_LOOK_S)
+            got = _is_true(connection, _LOCK)
+        if not got:
+            who = str(holder) if holder else "another process"
+            raise LeaseHeld(
+                f"the shared lake is written by {who}",
+                hint="reading and queueing work here meanwhile; a daemon that is started here takes over when it ends",
+            )
+        if holder is None or (holder.home_id, holder.host) == (self._home_id, socket.gethostname()):
+            return None
+        return seen
+
+    def _raise_token(self, connection: psycopg.Connection[Any], before: _Seen | None) -> _Seen | None:
+        """Shut everybody else out of the catalog; the last beat of the holder before, and since when it is known."""
+        me = LeaseHolder(
+            host=socket.gethostname(), pid=os.getpid(), home=self._home, home_id=self._home_id,
+            since=utc_now().isoformat(timespec="seconds"), name=name_of_connections(),
+        )  # fmt: skip
+        found = connection.execute(
+            "UPDATE wandb_mirror.lease SET token = token + 1, beat = beat + 1, holder = %s RETURNING token, beat",
+            [msgspec.json.encode(me).decode()],
+        ).fetchone()
+        assert found is not None
+        self.token, beat = found
+        if before is None or beat - 1 == before.beat:
+            return before
+        return _Seen(self.token - 1, beat - 1, time.monotonic())  # it beat once more in between
+
+    def _wait_out(self, before: _Seen | None) -> None:
+        """Let the trust of one end that may be cut off from PostgreSQL, and not from W&B."""
+        while before is not None and (left := before.at + GRACE_S - time.monotonic()) > 0:
+            time.sleep(min(left, _LOOK_S))
+
+    def _beat(self) -> None:
+        while not self._over.wait(BEAT_S):
+            try:
+                with postgres_errors(self._place):
+                    if self._connection is None:
+                        self._connection = connect(self._place)
+                        self._has_lock = False
+                    self._beat_once()
+                    # The lock of a connection that was cut is free once PostgreSQL has noticed; the token is ours.
+                    self._has_lock = self._has_lock or _is_true(self._connection, _LOCK)
+            except LeaseLost:
+                self._lost = True
+                return
+            except MirrorError:  # away: it is tried again, and `check` says when that takes too long
+                self._close()
+
+    def _beat_once(self) -> None:
+        assert self._connection is not None
+        began = time.monotonic()
+        done = self._connection.execute("UPDATE wandb_mirror.lease SET beat = beat + 1 WHERE token = %s", [self.token])
+        if done.rowcount != 1:
+            raise LeaseLost("another process took the lease of the shared lake over")
+        self._beaten_at = began
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def holder_of_lease(connection: psycopg.Connection[Any]) -> LeaseHolder | None:
+    """Who holds it, or ended without giving it back; None: nobody."""
+    if connection.execute("SELECT to_regclass('wandb_mirror.lease')").fetchone() == (None,):
+        return None
+    return _holder(_row(connection)[2])
+
+
+def new_home_id() -> str:
+    """A name for a home that no other has."""
+    return secrets.token_hex(8)
+
+
+def _note(place: StoreSettings, token: int, beat: int) -> _Seen:
+    seen = _seen.get(place.catalog)
+    if seen is None or (seen.token, seen.beat) != (token, beat):
+        seen = _seen[place.catalog] = _Seen(token, beat, time.monotonic())
+    return seen
+
+
+def _row(connection: psycopg.Connection[Any]) -> tuple[int, int, str | None]:
+    found = connection.execute("SELECT token, beat, holder FROM wandb_mirror.lease").fetchone()
+    assert found is not None
+    return found[0], found[1], found[2]
+
+
+def _holder(text: str | None) -> LeaseHolder | None:
+    try:
+        return None if text is None else decode(text.encode(), LeaseHolder)
+    except msgspec.DecodeError:
+        return None
+
+
+def _is_true(connection: psycopg.Connection[Any], query: str) -> bool:
+    return connection.execute(query).fetchone() == (True,)

@@ -1,0 +1,68 @@
+"""What a shared lake has in PostgreSQL beside DuckLake's own tables: the lease, and a fence before every change.
+
+DuckLake writes its catalog through many connections, and its commits are transactions that nobody else can join. So
+it is PostgreSQL that asks: a trigger on each of DuckLake's tables refuses a connection whose token is not that of the
+lease. It holds the key of the lease's row while the change is under way, so that no lease passes on in the middle of a
+commit; the holder's beats change no key, and wait for nothing.
+The token comes with the connection (`options`), for DuckDB resets everything else when it takes one from its pool.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import psycopg
+
+LAKE_SCHEMA = "main"  # of DuckLake's own tables: the name that the catalog in SQLite has
+TOKEN = "wandb_mirror.token"  # noqa: S105 -- the setting of a connection
+LOST = "WM001"  # SQLSTATE of a change by whoever has lost the lease
+
+_TABLES = """
+CREATE SCHEMA IF NOT EXISTS wandb_mirror;
+CREATE TABLE IF NOT EXISTS wandb_mirror.lease (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    token bigint NOT NULL UNIQUE,
+    beat bigint NOT NULL,
+    holder text
+);
+INSERT INTO wandb_mirror.lease (token, beat) VALUES (0, 0) ON CONFLICT DO NOTHING;
+CREATE OR REPLACE FUNCTION wandb_mirror.fence() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM wandb_mirror.lease WHERE token::text = current_setting('wandb_mirror.token', true) FOR KEY SHARE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'wandb-mirror: another process has the lease' USING ERRCODE = 'WM001';
+    END IF;
+    RETURN NULL;
+END $$;
+"""
+
+_FENCES = """
+DO $$
+DECLARE name text;
+BEGIN
+    FOR name IN
+        SELECT table_name FROM information_schema.tables t
+        WHERE table_schema = 'main' AND table_name LIKE 'ducklake%' AND NOT EXISTS (
+            SELECT 1 FROM pg_trigger
+            WHERE tgname = 'wandb_mirror_fence' AND tgrelid = format('main.%I', t.table_name)::regclass)
+    LOOP
+        EXECUTE format('CREATE TRIGGER wandb_mirror_fence BEFORE INSERT OR UPDATE OR DELETE ON main.%I
+                        FOR EACH STATEMENT EXECUTE FUNCTION wandb_mirror.fence()', name);
+    END LOOP;
+END $$;
+"""
+
+
+def make_tables(connection: psycopg.Connection[Any]) -> None:
+    """Make what is not there; whoever is to hold the lease may call it, beside others."""
+    if connection.execute("SELECT to_regclass('wandb_mirror.lease')").fetchone() == (None,):
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(hashtext('wandb_mirror.make'))")
+            connection.execute(_TABLES)
+
+
+def fence(connection: psycopg.Connection[Any]) -> None:
+    """Put the fence before the tables that DuckLake made since; the holder of the lease calls it."""
+    with connection.transaction():
+        connection.execute(_FENCES)

@@ -1,0 +1,41 @@
+"""One PostgreSQL and one S3 server for each worker; a place of its own for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mirror.layout import Home
+from mirror.sandbox import Sandbox
+from tests.cluster.servers import KEY_ID, SECRET, Place, Servers, servers
+from tests.mirroring import Mirror
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Servers]:
+    """The servers."""
+    with servers() as found:
+        yield found
+
+
+@pytest.fixture
+def place(cluster: Servers, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """An empty database and an empty bucket."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return cluster.place()
+
+
+@pytest.fixture
+def home(place: Place, tmp_path: Path) -> Home:
+    """A home that shares the lake there."""
+    return place.home(tmp_path / "home")
+
+
+@pytest.fixture
+def mirror(sandbox: Sandbox, home: Home) -> Mirror:
+    """A mirror of the sandbox; nothing is pulled yet."""
+    return Mirror(url=sandbox.url, api_key=sandbox.api_key, home=home, is_fresh=True)

@@ -1,0 +1,184 @@
+"""The two servers that hold a shared lake, of this process's own: PostgreSQL, and rclone as an S3 server.
+
+Data folders lie in memory and nothing is flushed: what a power cut does to PostgreSQL is PostgreSQL's business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from mirror.layout import Home
+
+KEY_ID, SECRET = "mirror", "mirror-secret"
+NEEDED = "WANDB_MIRROR_TESTS_NEED"  # names what must not be skipped: CI sets it
+_PATIENCE_S = 60.0
+_numbers = count()
+
+
+def free_port() -> int:
+    """A port of loopback that nobody has now."""
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        return int(taken.getsockname()[1])
+
+
+def need(name: str, found: object) -> None:
+    """Skip with a name where a server is not installed; fail where that may not be."""
+    if found:
+        return
+    if name in os.environ.get(NEEDED, ""):
+        pytest.fail(f"{name} is not installed")
+    pytest.skip(f"needs {name}: apt-get install {name}")
+
+
+def postgres_folder() -> Path | None:
+    """Where PostgreSQL's programs are."""
+    if (found := shutil.which("pg_ctl")) is not None:
+        return Path(found).parent
+    return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Servers:
+    """Both, running."""
+
+    port: int  # of PostgreSQL
+    s3_port: int
+    buckets: Path  # a folder for each
+    process: subprocess.Popen[bytes]  # PostgreSQL
+
+    @property
+    def endpoint(self) -> str:
+        """Of the S3 server."""
+        return f"http://127.0.0.1:{self.s3_port}"
+
+    def place(self) -> Place:
+        """A new database and a new bucket."""
+        name = f"lake{next(_numbers)}"
+        with self.connected("postgres") as database:
+            database.execute(f"CREATE DATABASE {name}")
+        (self.buckets / name).mkdir()
+        return Place(servers=self, name=name)
+
+    @contextlib.contextmanager
+    def connected(self, database: str) -> Iterator[psycopg.Connection]:
+        """A connection for the test itself."""
+        with psycopg.connect(
+            host="127.0.0.1", port=self.port, user="mirror", dbname=database, autocommit=True
+        ) as connection:
+            yield connection
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where one shared lake stands."""
+
+    servers: Servers
+    name: str  # of the database and of the bucket
+
+    @property
+    def catalog(self) -> str:
+        """The setting."""
+        return f"postgresql://mirror@127.0.0.1:{self.servers.port}/{self.name}"
+
+    @property
+    def data(self) -> str:
+        """The setting."""
+        return f"s3://{self.name}/group/lake"
+
+    @property
+    def folder(self) -> Path:
+        """The files of the bucket below `data`, as the S3 server keeps them."""
+        return self.servers.buckets / self.name / "group" / "lake"
+
+    def settings(self, **more: object) -> str:
+        """The lines of `[store]`."""
+        lines = {"catalog": self.catalog, "data": self.data, "s3_endpoint": self.servers.endpoint, **more}
+        said = "\n".join(f"{key} = {value if isinstance(value, int) else repr(value)}" for key, value in lines.items())
+        return f"[store]\nmemory_limit_mb = 512\nthreads = 1\n{said}\n"
+
+    def home(self, folder: Path, before: str = "", **more: object) -> Home:
+        """A home that shares the lake."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "mirror.toml").write_text(f"{before}\n{self.settings(**more)}")
+        return Home(folder)
+
+    def connected(self) -> contextlib.AbstractContextManager[psycopg.Connection]:
+        """A connection for the test itself."""
+        return self.servers.connected(self.name)
+
+
+@contextlib.contextmanager
+def servers() -> Iterator[Servers]:
+    """Start both; end both."""
+    programs = postgres_folder()
+    need("postgresql", programs)
+    assert programs is not None
+    memory = Path("/dev/shm")
+    folder = Path(tempfile.mkdtemp(prefix="wandb-mirror-cluster-", dir=memory if memory.is_dir() else None))
+    folder.chmod(0o755)
+    # PostgreSQL refuses to be root.
+    user = "postgres" if getpass.getuser() == "root" or os.geteuid() == 0 else None
+    with contextlib.ExitStack() as closing:
+        closing.callback(shutil.rmtree, folder, ignore_errors=True)
+        data, port, s3_port = folder / "postgres", free_port(), free_port()
+        data.mkdir(0o700)
+        if user is not None:
+            shutil.chown(data, user)
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "user": user, "cwd": "/"}
+        made = [programs / "initdb", "-D", data, "-U", "mirror", "--auth=trust", "-N", "--no-locale", "-E", "UTF8"]
+        subprocess.run(made, check=True, **quiet)  # type: ignore[call-overload]
+        settings = {
+            "port": port, "unix_socket_directories": "", "listen_addresses": "127.0.0.1", "fsync": "off",
+            "synchronous_commit": "off", "full_page_writes": "off", "max_connections": 200, "shared_buffers": "16MB",
+        }  # fmt: skip
+        given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        database = subprocess.Popen([programs / "postgres", "-D", data, *given], **quiet)  # type: ignore[call-overload]
+        closing.callback(_end, database, signal.SIGQUIT)
+        buckets = folder / "buckets"
+        buckets.mkdir()
+        rclone = Path(sys.executable).parent / "rclone"
+        need("rclone", rclone.exists())
+        bucket = subprocess.Popen(
+            [rclone, "serve", "s3", "--auth-key", f"{KEY_ID},{SECRET}", "--addr", f"127.0.0.1:{s3_port}", "--config", "",
+             "--no-checksum", str(buckets)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
+        )  # fmt: skip
+        closing.callback(_end, bucket, signal.SIGTERM)
+        found = Servers(port=port, s3_port=s3_port, buckets=buckets, process=database)
+        _wait(lambda: found.connected("postgres").__enter__().close())
+        _wait(lambda: socket.create_connection(("127.0.0.1", s3_port), 1).close())
+        yield found
+
+
+def _wait(try_it: object) -> None:
+    until = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            try_it()  # type: ignore[operator]
+        except (OSError, psycopg.OperationalError):
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _end(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
+    process.send_signal(how)
+    process.wait(30)
