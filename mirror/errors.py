@@ -46,9 +46,10 @@ several runs have), and 9 a pull that went through but left something behind wit
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
+
+from mirror.sdk_errors import joined_with_sdk
 
 EXIT_PARTIAL = 9
 
@@ -75,7 +76,7 @@ class CommError(MirrorError):
 
     def __new__(cls, *_args: object, **_kwargs: object) -> Self:
         """An instance of the class, joined with the SDK's of the same name where that is loaded."""
-        joined: type[Self] = _joined_with_sdk(cls)
+        joined: type[Self] = joined_with_sdk(cls)
         return super().__new__(joined)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -128,34 +129,6 @@ class RunNotFoundError(NotMirrored, ValueError):
 
 class IncompleteRunHistoryError(NotMirrored):
     """A run's exports do not hold its whole history; W&B's SDK has an error of this name, too."""
-
-
-_SDK_ERRORS = {
-    "ArtifactFinalizedError": "wandb.sdk.artifacts.exceptions",
-    "CommError": "wandb.errors",
-    "RunNotFoundError": "wandb.apis.public.runs",
-    "IncompleteRunHistoryError": "wandb.apis.public.runhistory.downloads",
-}
-_joined: dict[tuple[type[CommError], ...], type[Any]] = {}
-
-
-def _joined_with_sdk(cls: type[Any]) -> type[Any]:
-    """A class that is also each of the SDK's errors of its own and its bases' names; wandb is never imported here."""
-    twins = [
-        twin
-        for base in cls.__mro__
-        if (module := sys.modules.get(_SDK_ERRORS.get(base.__name__, ""))) is not None
-        and (twin := getattr(module, base.__name__, None)) is not None
-    ]
-    if not twins or issubclass(cls, tuple(twins)):
-        return cls
-    bases = (
-        cls,
-        *(twin for twin in twins if not any(other is not twin and issubclass(other, twin) for other in twins)),
-    )
-    if bases not in _joined:
-        _joined[bases] = type(cls.__name__, bases, {"__module__": cls.__module__, "_is_joined": True})
-    return _joined[bases]
 
 
 def _unpickled(cls: type[CommError], message: str, hint: str) -> CommError:

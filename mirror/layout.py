@@ -102,6 +102,16 @@ class Home:
         return self.outbox / "lock"
 
     @property
+    def outbox_cursor(self) -> Path:
+        """How far the outbox of the group that shares the lake is known here: JSON; made anew by reading all of it."""
+        return self.root / "outbox.cursor"
+
+    @property
+    def sharing_lock(self) -> Path:
+        """Held while operations are exchanged with the outbox of the group."""
+        return self.root / "sharing.lock"
+
+    @property
     def replay_lock(self) -> Path:
         """Held by the one process that delivers what is in the outbox."""
         return self.root / "replay.lock"

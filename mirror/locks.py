@@ -56,7 +56,7 @@ class ProcessLock:
         self._holder, self._brief = holder, brief
         self._busy = busy
         self._hint = hint
-        self._lock = filelock.FileLock(lock, timeout=0, mode=0o600)
+        self._lock = filelock.FileLock(lock, timeout=0, mode=0o600, thread_local=False)  # of the process
 
     def __enter__(self) -> Self:
         """Take the lock and say who holds it.

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mirror.cli.asked_server import API_KEY, BASE_URL
+from mirror.cluster.place import has_lake
 from mirror.errors import ConfigError, NotMirrored
-from mirror.store.cluster.place import has_lake
 
 if TYPE_CHECKING:
     from mirror.cli.setting import Setting

@@ -10,13 +10,13 @@ from urllib.parse import unquote
 
 from mirror.cli.setting import Setting
 from mirror.cli.terminal.times import clock_text
+from mirror.cluster.place import has_lake
 from mirror.config import SourceSettings
 from mirror.errors import AmbiguousName, ConfigError, MirrorError, NotMirrored
 from mirror.layout import Home
 from mirror.outbox import Outbox
 from mirror.records.addresses import RunPath
 from mirror.run.naming import near_projects
-from mirror.store.cluster.place import has_lake
 from mirror.store.engine.reader import Reader
 from mirror.store.read.names import LISTED, NamedRun, display_names, runs_named, similar_runs
 from mirror.store.read.runs import is_held

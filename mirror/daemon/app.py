@@ -31,6 +31,7 @@ from mirror.daemon.connection import Connection
 from mirror.daemon.context import DaemonContext
 from mirror.daemon.events import Event
 from mirror.daemon.gateway import GatewayBeside
+from mirror.daemon.group import GroupMember
 from mirror.daemon.heartbeat import Heartbeat
 from mirror.daemon.http.endpoint import Endpoint
 from mirror.daemon.http.pages import HAS_METRICS, NO_METRICS_HINT, DaemonPages
@@ -47,6 +48,7 @@ from mirror.errors import ConfigError, MirrorError
 from mirror.layout import Home
 from mirror.locks import ProcessLock
 from mirror.outbox import Aside, Outbox
+from mirror.outbox.group import GroupOutbox, outbox_of
 from mirror.records.runs import RUN_STATES
 from mirror.server_facts import keep_server_facts, read_server_facts
 from mirror.store.engine.lake import Lake
@@ -85,6 +87,7 @@ class Daemon:
         self._heartbeat = Heartbeat(home, log, self._notifier, self._clock, lambda: self._gateway.trouble)
         self._endpoint = Endpoint(log, DaemonPages(lambda: self._heartbeat.said, self._heartbeat.findings))
         self._stopping = False
+        self._stop = anyio.Event()
         self._turn = anyio.Event()  # ends the session that is on
         self._config = Config()
         self._deployment = ""  # the server of this home: another one needs another home
@@ -107,24 +110,37 @@ class Daemon:
             busy=f"the daemon of {self._home.root}",
             hint="one home has one daemon; stop that one first, or choose another --home",
         )
-        outbox = Outbox(self._home, told=self._tell_aside, now=self._clock.utc)
-        with lock, self._lake(self._config) as lake:
+        outbox = outbox_of(self._home, told=self._tell_aside, now=self._clock.utc)
+        with lock, contextlib.ExitStack() as opened:
+            is_shared = isinstance(outbox, GroupOutbox)
+            lake = None if is_shared else opened.enter_context(self._lake(self._config))
             self._deployment = deployment_of(self._config.server.base_url, self._config.server.aliases).id
-            objects = Objects(self._home)
-            with outbox.replaying():
-                objects.recover()
             async with side_by_side() as group:
                 group.start_soon(self._listen)
                 group.start_soon(watch_config, self._config_path, stamp, self._reload)
                 group.start_soon(self._heartbeat.run)
                 group.start_soon(self._endpoint.run)
                 group.start_soon(self._gateway.run)
-                await self._terms(lake, objects, outbox)
+                if lake is not None:
+                    await self._terms(outbox, lake)
+                elif isinstance(outbox, GroupOutbox):
+                    await self._in_group(outbox)
                 group.cancel_scope.cancel()
             await self._heartbeat.tell(stopped=True)
         self._log.info(Event.STOPPED)
 
-    async def _terms(self, lake: Lake, objects: Objects, outbox: Outbox) -> None:
+    async def _in_group(self, outbox: GroupOutbox) -> None:
+        """Work whenever the lease of the shared lake is ours."""
+        self._listen_at(self._config.daemon.listen)
+        self._gateway.follow(self._config.serve)
+        self._notifier.tell(READY=1)
+        member = GroupMember(outbox, self._log, self._clock, lambda: self._lake(self._config), self._heartbeat.leased)
+        await member.run(partial(self._terms, outbox), lambda: self._stopping, self._stop)
+
+    async def _terms(self, outbox: Outbox, lake: Lake) -> None:
+        objects = Objects(self._home)
+        with outbox.replaying():
+            objects.recover()
         first = True
         while not self._stopping:
             self._turn = anyio.Event()
@@ -252,6 +268,7 @@ class Daemon:
                     os._exit(128 + number)
                 else:
                     self._stopping = self._heartbeat.is_stopping = True
+                    self._stop.set()
                     self._log.info(Event.STOPPING, signal=number.name)
                     self._notifier.tell(STOPPING=1)
                     self._turn.set()

@@ -36,6 +36,13 @@ class Event(StrEnum):
     ENTRY_SET_ASIDE = "entry_set_aside"  # a file in the outbox that is no readable entry
     HOME_BUSY = "home_busy"  # another process delivers
 
+    STANDBY = "standby"  # another process has the lease of the shared lake; said once
+    LEASE_TAKEN = "lease_taken"  # this one pulls and delivers from now on
+    LEASE_LOST = "lease_lost"  # another process does
+    LAKE_AWAY = "lake_away"  # the database of the shared lake does not answer; tried again
+    HANDED_OVER = "handed_over"  # operations that were queued here, to the outbox of the group
+    SHARING_FAILED = "sharing_failed"  # they could not be, or the group's not be read; tried again, said once
+
     FILE_QUEUED = "file_queued"  # a file of a watch folder is to be uploaded
     FILES_LEFT_OUT = "files_left_out"  # files of a watch folder are not, for a reason; said once
     WATCH_FAILED = "watch_failed"  # nothing can be queued out of a watch folder; tried again

@@ -64,6 +64,7 @@ class Heartbeat:
         self.session: DaemonSession | None = None
         self.config_error: str | None = None
         self.is_stopping = False
+        self._lease: str | None = None  # who has that of a shared lake
         self._home = home
         self._log = log
         self._notifier = notifier
@@ -80,6 +81,10 @@ class Heartbeat:
         self._found: set[FindingName] = set()
         self.said: DaemonStatus | None = None  # the same for others: without secrets
         self._stuck: set[str] = set()
+
+    def leased(self, whose: str | None) -> None:
+        """Who has the lease of a shared lake: "this process", or why it is another."""
+        self._lease = whose
 
     def ended(self, session: DaemonSession) -> None:
         """A session is over; what it spent still counts."""
@@ -118,7 +123,7 @@ class Heartbeat:
 
     async def tell(self, *, stopped: bool = False) -> None:
         """Write `status.json` and tell the service manager, if there is news or it is time."""
-        if self.session is None and not stopped:
+        if self.session is None and not stopped and self._lease is None:
             return  # between two configurations: what was said still holds
         status = self._status("stopped" if stopped else None)
         if not is_news(status, self._told) and self._clock.now() - self._told_at < TELL_S:
@@ -174,4 +179,5 @@ class Heartbeat:
             config_error=self.config_error,
             gateway_error=self._gateway_trouble(),
             ending=state or ("stopping" if self.is_stopping else None),
+            lease=self._lease,
         )

@@ -31,7 +31,7 @@ from mirror.daemon.workers.offline import OfflineWorker
 from mirror.daemon.workers.pulling import Pulls
 from mirror.daemon.workers.restarts import Restarts
 from mirror.daemon.workers.upkeep import Upkeep
-from mirror.errors import MirrorError
+from mirror.errors import LeaseLost, MirrorError
 from mirror.outbox import Outbox
 from mirror.outbox.watch import watch_new
 from mirror.tasks import first_of, side_by_side
@@ -61,7 +61,7 @@ class DaemonSession:
         self._upkeep = Workers(upkeep.gate, Activity("upkeep", context.now))
         self._probes = Workers(nullcontext, Activity(PROBE, context.now, lambda: clients[2].spent))
         self.offline = OfflineWorker(context, outbox)
-        self.requests = Answers(context, pulls, upkeep, turns, self.offline)
+        self.requests = Answers(context, pulls, upkeep, turns, self.offline, outbox)
         self.replay = ReplayWorker(context, clients[1], outbox)
         self.watch = WatchWorker(context, outbox, lambda path: context.scheduler.hurry(pull_of(path)))
         self._plan(context.scheduler, pulls, upkeep)
@@ -150,6 +150,8 @@ class DaemonSession:
                 return await run()
             except Exception as error:
                 cause = cause_of(error)
+                if isinstance(cause, LeaseLost):
+                    raise cause from error
                 reason = str(cause) if isinstance(cause, MirrorError) else f"{type(cause).__name__}: {cause}"
                 activity.crashed(reason)
                 wait_s = restarts.crashed(context.now())

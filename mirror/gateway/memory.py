@@ -12,9 +12,9 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from mirror.cluster.place import place_of
 from mirror.layout import Home
 from mirror.run.pending.local import LocalMirror, Waiting
-from mirror.store.cluster.place import place_of
 
 MOST_BYTES = 96 * 1024 * 1024  # kept at a time, as the values weigh themselves
 SMALL = 1_000  # bytes: what a value weighs that does not say

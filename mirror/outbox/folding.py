@@ -21,13 +21,15 @@ def can_take(entry: Entry) -> bool:
     """Whether a later edit may be folded into an entry that waits.
 
     One whose delivery was begun may have reached the server without an answer, and its base is no longer what stands
-    there: folded, its own change would look like somebody else's. One that a person resolved is as they saw it.
+    there: folded, its own change would look like somebody else's. One that a person resolved is as they saw it, and one
+    that was handed over may be on its way from another machine.
     """
     return (
         isinstance(entry.operation, Edit)
         and entry.attempts == 0
         and entry.resolved is None
         and entry.reason is None
+        and entry.author is None
         and len(entry.folded) < MOST_FOLDED
     )
 

@@ -197,6 +197,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     not_before: dt.datetime | None = None  # UTC; a delivery that failed for the moment waits until then
     reason: str | None = None  # why it is dead or in conflict, or why the last attempt failed; the server's own words
     resolved: Literal["ours", "theirs"] | None = None  # how a person settled its conflict
+    author: str | None = None  # who queued it, `USER@HOST`, once it was handed over to the outbox of a group
 
     @property
     def run_path(self) -> RunPath:
@@ -211,7 +212,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 def encode_entry(entry: Entry) -> bytes:
     """An entry as the bytes of its file: strict JSON, one line, whose last key is a CRC-32 of the line without it."""
-    line = dump_strict(msgspec.to_builtins(entry)).encode()
+    said = msgspec.to_builtins(entry)
+    if entry.author is None:  # nor do older versions know it
+        del said["author"]
+    line = dump_strict(said).encode()
     return b"%s,%s%08x%s" % (line[:-1], _CHECK, zlib.crc32(line), b'"}')
 
 

@@ -182,7 +182,12 @@ class _Round:
             self.watcher.ended(ended.entry, ended.receipt.outcome, ended.receipt.answer)
 
     async def _begin(self, entry: Entry) -> Ended | None:
-        """Claim an entry and deliver it; None when there is nothing to write down."""
+        """Claim an entry and deliver it; None when there is nothing to write down.
+
+        Raises:
+            LeaseLost: another process may deliver it.
+        """
+        self.context.lake.storage.may_write()
         before = self._before[entry.run_path]
         stop = before.wait(entry, self.context.now())
         if stop is None and needs_creation(entry):

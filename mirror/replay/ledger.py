@@ -122,7 +122,8 @@ class Ledger:
 
 async def ended_before(context: DeliveryContext, entries: Sequence[Entry]) -> Mapping[str, Ending]:
     """How entries ended that have a receipt and are still there: a replay was killed before it let them leave."""
-    tried = [entry for entry in entries if entry.attempts]  # to have been claimed by one that was killed is an attempt
+    # To have been claimed by one that was killed is an attempt; one of a group may have been delivered by any machine.
+    tried = [entry for entry in entries if entry.attempts or entry.author is not None]
     if not tried:
         return {}
     known = await anyio.to_thread.run_sync(
@@ -139,6 +140,8 @@ def ending(entry: Entry, known: Sequence[Ending]) -> Ending | None:
     """
     for one in known:
         if one.outcome in {"applied", "already_so", "theirs"}:
+            return one
+        if one.outcome == "dropped" and entry.author is not None:
             return one
         if one.outcome == "buried" and one.attempts > entry.retried:
             return one

@@ -26,6 +26,7 @@ import pytest
 from mirror.layout import Home
 
 KEY_ID, SECRET = "mirror", "mirror-secret"
+BUCKET = "group"
 NEEDED = "WANDB_MIRROR_TESTS_NEED"  # names what must not be skipped: CI sets it
 _PATIENCE_S = 60.0
 _numbers = count()
@@ -59,7 +60,7 @@ class Servers:
 
     port: int  # of PostgreSQL
     s3_port: int
-    buckets: Path  # a folder for each
+    buckets: Path  # a folder for each; rclone remembers what it saw there
     process: subprocess.Popen[bytes]  # PostgreSQL
 
     @property
@@ -68,11 +69,10 @@ class Servers:
         return f"http://127.0.0.1:{self.s3_port}"
 
     def place(self) -> Place:
-        """A new database and a new bucket."""
+        """A new database, and a new prefix of the bucket."""
         name = f"lake{next(_numbers)}"
         with self.connected("postgres") as database:
             database.execute(f"CREATE DATABASE {name}")
-        (self.buckets / name).mkdir()
         return Place(servers=self, name=name)
 
     @contextlib.contextmanager
@@ -89,7 +89,7 @@ class Place:
     """Where one shared lake stands."""
 
     servers: Servers
-    name: str  # of the database and of the bucket
+    name: str  # of the database and of the prefix
 
     @property
     def catalog(self) -> str:
@@ -99,12 +99,12 @@ class Place:
     @property
     def data(self) -> str:
         """The setting."""
-        return f"s3://{self.name}/group/lake"
+        return f"s3://{BUCKET}/{self.name}/lake"
 
     @property
     def folder(self) -> Path:
         """The files of the bucket below `data`, as the S3 server keeps them."""
-        return self.servers.buckets / self.name / "group" / "lake"
+        return self.servers.buckets / BUCKET / self.name / "lake"
 
     def settings(self, **more: object) -> str:
         """The lines of `[store]`."""
@@ -151,12 +151,12 @@ def servers() -> Iterator[Servers]:
         database = subprocess.Popen([programs / "postgres", "-D", data, *given], **quiet)  # type: ignore[call-overload]
         closing.callback(_end, database, signal.SIGQUIT)
         buckets = folder / "buckets"
-        buckets.mkdir()
+        (buckets / BUCKET).mkdir(parents=True)
         rclone = Path(sys.executable).parent / "rclone"
         need("rclone", rclone.exists())
         bucket = subprocess.Popen(
-            [rclone, "serve", "s3", "--auth-key", f"{KEY_ID},{SECRET}", "--addr", f"127.0.0.1:{s3_port}", "--config", "",
-             "--no-checksum", str(buckets)],
+            [rclone, "serve", "s3", "--auth-key", f"{KEY_ID},{SECRET}", "--addr", f"127.0.0.1:{s3_port}",
+             "--config", "", "--no-checksum", str(buckets)],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
         )  # fmt: skip
         closing.callback(_end, bucket, signal.SIGTERM)

@@ -236,7 +236,7 @@ def test_contents_and_watermark_become_visible_together_or_not_at_all(
     def full(folder: Path, known: object) -> list[Path]:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mirror.store.engine.lake.sync_new_files", full)
+    monkeypatch.setattr("mirror.store.engine.local_storage.sync_new_files", full)
     changes = Changes(key=KEY, at=AT, source=SourceState(watermark=AT))
     growing = ContentChanges(run_id="r", history=HistoryChange(tail=(row(9, a=1),)))
     with pytest.raises(HomeUnusable):
@@ -298,7 +298,7 @@ def test_a_file_that_the_catalog_names_after_all_is_not_removed(
     def fails_after_commit(folder: Path) -> set[str]:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("mirror.store.engine.lake.file_names", fails_after_commit)
+    monkeypatch.setattr("mirror.store.engine.local_storage.file_names", fails_after_commit)
     with pytest.raises(StoreError):
         commit(lake, Changes(key=KEY, at=AT), [whole_run(objects)], objects=objects)
     monkeypatch.undo()
@@ -340,7 +340,7 @@ from mirror.records.passes import Changes, SourceState
 from mirror.store.engine.lake import Lake
 from mirror.store.write import contents_ready
 from mirror.store.write import contents_writer
-from mirror.store.engine import lake as lake_module
+from mirror.store.engine import local_storage as storage_module
 from mirror.store.write import writer
 from mirror.store.objects.objects import Objects
 from tests.store.test_contents import AT, KEY, HistoryChange, ContentChanges, row, whole_run
@@ -361,7 +361,7 @@ def count(module, name):
 for name in ("merge", "insert", "register", "_delete"):
     count(contents_writer, name)
 count(contents_ready, "write_metrics")
-count(lake_module, "sync_new_files")
+count(storage_module, "sync_new_files")
 objects = Objects(home)
 with Lake(home, deployment="d") as lake:
     objects.recover()

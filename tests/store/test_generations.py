@@ -182,7 +182,7 @@ from mirror.records.passes import Changes
 from mirror.store.engine.lake import Lake
 from mirror.store.write import contents_ready
 from mirror.store.write import contents_writer
-from mirror.store.engine import lake as lake_module
+from mirror.store.engine import local_storage as storage_module
 from mirror.store.write import writer
 from mirror.store.objects.objects import Objects
 from tests.store.test_generations import KEY, LATER, ContentChanges, HistoryChange, row, run
@@ -205,7 +205,7 @@ for name in ("keep_histories", "_delete", "insert", "register"):
 for name in ("supersede_runs", "put"):
     count(writer, name)
 count(contents_ready, "write_metrics")
-count(lake_module, "sync_new_files")
+count(storage_module, "sync_new_files")
 objects = Objects(home)
 with Lake(home, deployment="d") as lake:
     objects.recover()

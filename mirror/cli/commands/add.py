@@ -16,6 +16,7 @@ from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, print_json, say, size, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.clock import utc_now
+from mirror.cluster.place import has_lake
 from mirror.config import sole_entity
 from mirror.errors import NotFound
 from mirror.offline.adding import Candidate, OfflineRuns, candidates
@@ -24,7 +25,6 @@ from mirror.offline.wanted import Wanted
 from mirror.outbox import Outbox
 from mirror.records.offline import OfflineLog
 from mirror.server_facts import read_viewer
-from mirror.store.cluster.place import has_lake
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.reading import open_lake
 from mirror.store.read.offline import offline_logs

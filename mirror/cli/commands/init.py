@@ -19,6 +19,7 @@ from mirror.cli.setting import SOURCE_HINT, Setting, find_setting, setting_optio
 from mirror.cli.terminal.output import UTF8, on_terminal, say, write
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
 from mirror.clock import utc_now
+from mirror.cluster.place import has_lake
 from mirror.config import Config, SourceSettings, check_source, load_config, parse_config
 from mirror.durable import make_folder, write_replace
 from mirror.errors import ConfigError, MirrorError, NotFound, NotOffered, OtherDeployment, Unreachable
@@ -26,7 +27,6 @@ from mirror.private import tighten
 from mirror.records.capabilities import Lack
 from mirror.records.server import ServerFacts
 from mirror.server_facts import keep_server_facts
-from mirror.store.cluster.place import has_lake
 from mirror.store.engine.connection import store_errors
 from mirror.store.engine.filesystem import check_can_hold_lake
 from mirror.texts.amounts import plural

@@ -16,6 +16,7 @@ from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import print_json, size, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.clock import utc_now
+from mirror.cluster.place import has_lake
 from mirror.daemon.requests.wire import AskMaintain, Maintained
 from mirror.errors import NotMirrored
 from mirror.offline.adding import OfflineRuns
@@ -23,7 +24,6 @@ from mirror.outbox import Outbox
 from mirror.outbox.reading import OutboxReader
 from mirror.store.care.files import Removed
 from mirror.store.care.maintenance import Maintenance, maintain, plan_maintenance
-from mirror.store.cluster.place import has_lake
 from mirror.store.engine.reading import open_lake
 from mirror.texts.amounts import plural
 from mirror.typed import decode

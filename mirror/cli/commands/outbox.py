@@ -23,6 +23,7 @@ from mirror.cli.delivery.entries import (
     time_text,
     wish,
 )
+from mirror.cli.report.outbox import open_outbox
 from mirror.cli.run_paths import find_run
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.near import NearNames
@@ -112,7 +113,7 @@ def show_entry(home: str | None, config: str | None, entry_id: str, as_json: boo
 
 
 def _open(setting: Setting) -> OutboxReader:
-    return OutboxReader(setting.home, told=lambda aside: say(f"warning: {aside}"))
+    return open_outbox(setting.home)
 
 
 def _receipts_of_left(setting: Setting, beginning: str) -> list[dict[str, Any]]:

@@ -23,13 +23,13 @@ from mirror.cli.terminal.progress import Bars, Lines
 from mirror.cli.terminal.stalled import unless_stalled
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
 from mirror.cli.terminal.tables import print_table
+from mirror.cluster.place import has_lake
 from mirror.config import Narrowing, SourceSettings, check_source, settings_of
 from mirror.errors import EXIT_PARTIAL, ConfigError, MirrorError
 from mirror.layout import Home
 from mirror.narrowed import filter_of
 from mirror.pull import ProjectReport, PullReport, PullRequest, PullWatcher, SilentPull, pull
 from mirror.pull.begun import until_ended
-from mirror.store.cluster.place import has_lake
 from mirror.store.filters.mongo import compile_filter
 from mirror.texts.amounts import plural
 

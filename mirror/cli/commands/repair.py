@@ -19,12 +19,12 @@ from mirror.cli.terminal.asking import confirm
 from mirror.cli.terminal.output import on_terminal, print_json, say, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.clock import utc_now
+from mirror.cluster.place import has_lake
 from mirror.daemon.requests.client import daemon_listens
 from mirror.daemon.requests.wire import AskRepair, Repaired
 from mirror.errors import EXIT_PARTIAL, NotMirrored, Refused, StoreError
 from mirror.layout import Home
 from mirror.outbox.reading import OutboxReader
-from mirror.store.cluster.place import has_lake
 from mirror.store.engine.reading import open_lake
 from mirror.texts.amounts import plural
 

@@ -11,9 +11,9 @@ from mirror.cli.lake import lake_to_write
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, print_json, say, size, write
 from mirror.cli.terminal.statuses import exit_statuses
+from mirror.cluster.place import has_lake
 from mirror.errors import EXIT_PARTIAL, ConfigError, OtherDeployment
 from mirror.outbox import Outbox, OutboxReader
-from mirror.store.cluster.place import has_lake
 from mirror.store.engine.meta import lake_deployment
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.reading import open_lake

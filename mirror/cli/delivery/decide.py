@@ -20,8 +20,10 @@ from mirror.daemon.requests.client import daemon_listens
 from mirror.daemon.requests.wire import AskDrop, Dropped
 from mirror.errors import ConfigError, EntryMoved, Refused
 from mirror.outbox import Outbox, Placed
+from mirror.outbox.group import GroupOutbox, outbox_of
 from mirror.records.operations import Entry
 from mirror.replay.ledger import give_up
+from mirror.sharing import share_now_and_then
 
 _ID = click.argument("entry_id", type=UTF8, metavar="ID")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
@@ -120,8 +122,12 @@ def dropped_entry(setting: Setting, entry_id: str) -> Entry:
     by_daemon = ask_daemon(setting.home, AskDrop(entry_id), Dropped)
     if by_daemon is not None:
         return by_daemon.entry
+    outbox = _open(setting)
+    if isinstance(outbox, GroupOutbox) and outbox.give_up(entry := outbox.get(entry_id).entry):
+        say("whoever has the lease of the shared lake is told, and drops it before its next round")
+        return entry
     with lake_to_write(setting) as lake:  # no replay delivers meanwhile
-        return give_up(lake, _open(setting), entry_id, utc_now())
+        return give_up(lake, outbox, entry_id, utc_now())
 
 
 _CLAIMED_HINT = "wait until it is done; what a killed one left, `wandb-mirror replay` puts back first, also offline"
@@ -134,7 +140,9 @@ def _agreed(question: str) -> bool:
 
 
 def _open(setting: Setting) -> Outbox:
-    return Outbox(setting.home, told=lambda aside: say(f"warning: {aside}"))
+    outbox = outbox_of(setting.home, told=lambda aside: say(f"warning: {aside}"))
+    share_now_and_then(outbox)
+    return outbox
 
 
 def _tell(setting: Setting, done: list[Placed], what: str, as_json: bool) -> None:

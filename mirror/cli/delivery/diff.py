@@ -19,13 +19,13 @@ from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, print_json, say, write
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
 from mirror.clock import utc_now
+from mirror.cluster.place import has_lake
 from mirror.config import conflict_policy
 from mirror.errors import MirrorError
 from mirror.outbox import OutboxReader, Placed
 from mirror.records.operations import EntryState
 from mirror.replay.forecast import Action, Forecast, ForecastContext, Step, foresee
 from mirror.replay.look import Mirror, Server, Upstream
-from mirror.store.cluster.place import has_lake
 from mirror.store.engine.meta import lake_deployment, other_deployment
 from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects

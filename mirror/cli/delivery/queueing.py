@@ -11,6 +11,7 @@ from mirror.cli.delivery.entries import entry_json, wish
 from mirror.cli.run_paths import find_run, not_mirrored
 from mirror.cli.setting import Setting
 from mirror.cli.terminal.output import print_json, say, write
+from mirror.cluster.place import has_lake
 from mirror.daemon.status.status_file import read_daemon_status
 from mirror.errors import CommError, ConfigError, MirrorError, NotMirrored
 from mirror.layout import Home
@@ -19,7 +20,6 @@ from mirror.records.addresses import RunPath
 from mirror.records.operations import Entry, Operation
 from mirror.run.pending.local import LocalMirror
 from mirror.run.run import Run
-from mirror.store.cluster.place import has_lake
 
 
 class NotingMirror(LocalMirror):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import anyio
@@ -20,8 +20,10 @@ from mirror.clock import utc_now
 from mirror.config import conflict_policy
 from mirror.errors import MirrorError
 from mirror.outbox import Outbox
+from mirror.outbox.group import GroupOutbox, outbox_of
 from mirror.records.operations import Entry
 from mirror.replay import DeliveryContext, Replayed, Result, replay
+from mirror.sharing import share_with_reader
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.tasks import side_by_side
@@ -79,7 +81,7 @@ class Rounds:
         self.setting = setting
         self.client = client
         self.teller = teller
-        self.outbox = Outbox(setting.home, told=lambda aside: say(f"warning: {aside}"))
+        self.outbox = outbox_of(setting.home, told=lambda aside: say(f"warning: {aside}"))
         self._features: frozenset[str] | None = None
 
     async def run(self) -> Replayed:
@@ -91,7 +93,9 @@ class Rounds:
             AuthError: the server does not know the key.
             Unreachable, ServerError: the server is not there; nothing was begun.
         """
-        with lake_to_write(self.setting) as lake:
+        if isinstance(self.outbox, GroupOutbox):
+            share_with_reader(self.outbox)
+        with lake_to_write(self.setting) as lake, delivering(self.outbox):
             try:
                 features = await self._known_features()
             except MirrorError:
@@ -123,6 +127,18 @@ class Rounds:
             source_policy=lambda entry: conflict_policy(sources, entry.entity, entry.project),
             now=utc_now,
         )
+
+
+@contextlib.contextmanager
+def delivering(outbox: Outbox) -> Iterator[None]:
+    """Inside, this process has the lease of a shared lake, and tells the group what becomes of operations."""
+    if isinstance(outbox, GroupOutbox):
+        outbox.delivers = True
+    try:
+        yield
+    finally:
+        if isinstance(outbox, GroupOutbox):
+            outbox.delivers = False
 
 
 @contextlib.asynccontextmanager

@@ -17,6 +17,8 @@ NOTABLE_S = 30.0  # without anything that came
 def daemon_lines(status: DaemonStatus, now: dt.datetime) -> list[str]:
     """The lines of `status` about a daemon that runs."""
     lines = [f"daemon  PID {status.pid}, {status.state}, started {ago(status.since, now)}"]
+    if status.lease is not None:
+        lines.append(f"lease   {visible(status.lease)}")
     lines += [f"at work {_work(worker, now)}" for worker in status.workers if worker.doing is not None]
     if status.offline_since is not None:
         what = "the key is refused" if status.state == "key_refused" else "offline"

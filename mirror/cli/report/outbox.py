@@ -13,7 +13,9 @@ from mirror.cli.terminal.times import reclocked
 from mirror.layout import Home
 from mirror.locks import Holder, holder_of
 from mirror.outbox import OutboxReader, Placed
+from mirror.outbox.group import outbox_of
 from mirror.records.operations import EntryState
+from mirror.sharing import share_now_and_then
 
 MOST_TROUBLES = 100  # that are listed
 SHOWN = 10  # of them, for people
@@ -68,7 +70,9 @@ def outbox_status(home: Home) -> OutboxStatus:
 
 def open_outbox(home: Home) -> OutboxReader:
     """An outbox that tells what is set aside."""
-    return OutboxReader(home, told=lambda aside: say(f"warning: {aside}"))
+    outbox = outbox_of(home, told=lambda aside: say(f"warning: {aside}"))
+    share_now_and_then(outbox)
+    return outbox
 
 
 def outbox_lines(status: OutboxStatus, now: dt.datetime, *, delivered_by_itself: bool = False) -> list[str]:

@@ -12,12 +12,12 @@ from mirror.cli.run_paths import not_mirrored
 from mirror.cli.terminal.output import ago, print_json, size, with_zone, write
 from mirror.cli.terminal.times import clock_text
 from mirror.clock import utc_now
+from mirror.cluster.place import has_lake
 from mirror.daemon.status.status_file import read_daemon_status
 from mirror.errors import EXIT_PARTIAL
 from mirror.layout import Home
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Create
-from mirror.store.cluster.place import has_lake
 from mirror.store.engine.reader import Reader
 from mirror.store.read.failures import FailureOverview
 from mirror.store.read.run_overview import FilesOverview, HistoryOverview, RunOverview, run_overview

@@ -16,6 +16,7 @@ from mirror.cli.setting import Setting
 from mirror.cli.terminal.output import size, with_zone
 from mirror.cli.terminal.times import reclocked
 from mirror.clock import utc_now
+from mirror.cluster.place import has_lake
 from mirror.daemon.status.health import Finding, Vitals, judge
 from mirror.daemon.status.status_file import DaemonStatus, read_ended
 from mirror.daemon.status.status_file import read_daemon_status as read_daemon
@@ -23,7 +24,6 @@ from mirror.errors import NotMirrored
 from mirror.pull.begun import was_stopped
 from mirror.records.capabilities import Lack, lacks
 from mirror.server_facts import read_server_facts
-from mirror.store.cluster.place import has_lake
 from mirror.store.engine.connection import store_errors
 from mirror.store.engine.meta import lake_deployment
 from mirror.store.engine.reader import Reader

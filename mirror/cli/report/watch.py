@@ -29,7 +29,7 @@ from mirror.clock import utc_now
 from mirror.daemon.status.status_file import read_daemon_status as read_daemon
 from mirror.errors import MirrorError
 from mirror.store.engine.connection import store_errors
-from mirror.store.engine.storage import storage_of
+from mirror.store.engine.storages import storage_of
 from mirror.store.objects.disk import DiskUse, disk_use
 from mirror.store.read.overview import ProjectOverview
 from mirror.texts.amounts import plural

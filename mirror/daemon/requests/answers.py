@@ -56,11 +56,19 @@ class Answers:
         pulls, upkeep: do what is asked, as they do what is due.
         turns: nobody else commits meanwhile but deliveries.
         offline: takes runs in that were trained without a server.
+        outbox: of the home.
     """
 
     def __init__(
-        self, context: DaemonContext, pulls: Pulls, upkeep: Upkeep, turns: Turns, offline: OfflineWorker
+        self,
+        context: DaemonContext,
+        pulls: Pulls,
+        upkeep: Upkeep,
+        turns: Turns,
+        offline: OfflineWorker,
+        outbox: Outbox,
     ) -> None:
+        self._outbox = outbox
         self._seen = _Seen()
         self.activity = Activity("requests", context.now, lambda: (pulls.spent, self._seen.steps))
         self._context = context
@@ -112,7 +120,7 @@ class Answers:
             EntryMoved: a replay was faster.
         """
         context = self._context
-        outbox = Outbox(context.lake.home, now=context.utc)
+        outbox = self._outbox
 
         def drop() -> Entry:
             with outbox.replaying():

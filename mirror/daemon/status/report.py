@@ -88,6 +88,7 @@ def status_now(
     config_error: str | None,
     gateway_error: str | None,
     ending: State | None,
+    lease: str | None = None,
 ) -> DaemonStatus:
     """Everything in one value.
 
@@ -102,6 +103,7 @@ def status_now(
         config_error: why an edited configuration was refused.
         gateway_error: why nobody is served though it is wanted.
         ending: `stopping` or `stopped`; None while it goes on.
+        lease: who has that of a shared lake; None: the lake is the home's own.
     """
     connection = None if session is None else session.context.connection
     spent = past if session is None else together(past, session.spent)
@@ -109,7 +111,8 @@ def status_now(
         pid=os.getpid(),
         since=without_zone(since),
         updated_at=without_zone(now),
-        state=ending or _state(session),
+        state=ending or ("standby" if session is None and lease is not None else _state(session)),
+        lease=lease,
         offline_since=None if connection is None or connection.since is None else without_zone(connection.since),
         offline_reason=None if connection is None else connection.reason,
         config_error=config_error,
@@ -179,7 +182,7 @@ def without_zone(moment: dt.datetime) -> dt.datetime:
 def _headlines(status: DaemonStatus) -> object:
     sources = [(one.path, one.last_good_at, one.last_error) for one in status.sources]
     workers = [(one.name, one.state, one.crashes, one.last_error, one.doing) for one in status.workers]
-    return status.state, status.config_error, workers, sources, status.maintenance_error
+    return status.state, status.lease, status.config_error, workers, sources, status.maintenance_error
 
 
 def _state(session: DaemonSession | None) -> State:

@@ -13,7 +13,8 @@ from mirror.locks import holder_of
 from mirror.store.objects.disk import DiskUse
 from mirror.typed import decode
 
-State = Literal["online", "offline", "key_refused", "stopping", "stopped"]
+# standby: another process has the lease of the shared lake.
+State = Literal["online", "offline", "key_refused", "standby", "stopping", "stopped"]
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +134,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     watches: list[WatchStatus] = []
     offline: OfflineStatus = OfflineStatus()
     gateway_error: str | None = None  # why it serves nobody though `[serve] listen` asks for it
+    lease: str | None = None  # of a shared lake: "this process", or who has it instead
     jobs: list[JobStatus] = []  # those that are due or at work, then the others by their times
 
     @property

@@ -84,9 +84,9 @@ class LocalMirror:
     @cached_property
     def outbox(self) -> Outbox:
         """What was asked for and is not delivered."""
-        from mirror.outbox import Outbox
+        from mirror.outbox.group import outbox_of
 
-        return Outbox(self.home)
+        return outbox_of(self.home)
 
     @cached_property
     def app_url(self) -> str:
@@ -138,15 +138,18 @@ class LocalMirror:
         Ask this before the lake: an operation leaves the outbox only after the lake holds its effect, so that one of
         the two always shows it.
         """
+        self._share()
         return [Pending(state=state, entry=entry) for state, entry in self.outbox.of_run(run)]
 
     def pending_of(self, project: tuple[str, str], run_ids: Sequence[str]) -> dict[str, list[Pending]]:
         """The same for several runs of a project, by run id."""
+        self._share()
         found = self.outbox.of_runs([RunPath(*project, run_id) for run_id in run_ids])
         return {path[2]: [Pending(state=state, entry=entry) for state, entry in some] for path, some in found.items()}
 
     def waiting(self) -> Waiting:
         """All that waits and shows, by project and run id."""
+        self._share()
         found: dict[tuple[str, str], dict[str, list[Pending]]] = {}
         if any(self.outbox.counts().values()):
             for state, entry in self.outbox.entries("new", "claimed", "conflict"):
@@ -161,6 +164,15 @@ class LocalMirror:
             HomeUnusable: it was not queued.
         """
         return self.outbox.put(run, storage_id, operation)
+
+    def _share(self) -> None:
+        """Know what waits in the group, too, where the lake is a group's."""
+        from mirror.outbox.group import GroupOutbox
+
+        if isinstance(self.outbox, GroupOutbox):
+            from mirror.sharing import share_now_and_then
+
+            share_now_and_then(self.outbox)
 
     def __getstate__(self) -> dict[Literal["home"], Any]:
         """The home alone: databases do not travel."""

@@ -37,7 +37,7 @@ from mirror.store.care.objects import (
 from mirror.store.care.tables import expire, flush_inlined, merge_files, rewrite, table_work
 from mirror.store.engine.connection import Engine, store_errors
 from mirror.store.engine.lake import Lake
-from mirror.store.engine.storage import storage_of
+from mirror.store.engine.storages import storage_of
 from mirror.store.objects.disk import DiskUse, disk_use
 from mirror.store.write.generations import count_old_generations, forget_generations
 

@@ -25,7 +25,7 @@ from mirror.store.care.files import Removed, is_older
 from mirror.store.engine.connection import CATALOG, LAKE, Engine, sql_text
 from mirror.store.engine.meta import is_empty
 from mirror.store.engine.queries import Snapshot
-from mirror.store.engine.storage import storage_of
+from mirror.store.engine.storages import storage_of
 from mirror.store.objects.objects import Objects
 
 # Every column that names an object; a test compares this with the tables.

@@ -38,7 +38,7 @@ from mirror.store.engine.meta import (
 )
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.spill import remove_stale_spills
-from mirror.store.engine.storage import storage_of
+from mirror.store.engine.storages import storage_of
 from mirror.store.engine.writer_lock import WriterLock
 from mirror.store.schema.tables import INLINED_ROWS, INLINED_TABLES, MIGRATIONS, SCHEMA_VERSION
 from mirror.store_settings import StoreSettings

@@ -19,7 +19,7 @@ from mirror.store.engine.connection import Engine, plan_lightly, store_errors
 from mirror.store.engine.meta import lake_deployment
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.reading import open_lake
-from mirror.store.engine.storage import storage_of
+from mirror.store.engine.storages import storage_of
 from mirror.store_settings import StoreSettings
 
 # Questions about one run or one page are small: more threads than one double their CPU time and gain nothing.

@@ -9,7 +9,7 @@ from mirror.layout import Home
 from mirror.store.engine.connection import new_engine, nothing_yet, store_errors
 from mirror.store.engine.meta import lake_version
 from mirror.store.engine.queries import Snapshot
-from mirror.store.engine.storage import storage_of
+from mirror.store.engine.storages import storage_of
 from mirror.store.schema.tables import SCHEMA_VERSION
 from mirror.store.schema.views import READABLE_FROM
 from mirror.store_settings import StoreSettings

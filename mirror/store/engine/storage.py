@@ -1,4 +1,4 @@
-"""Where a lake stands, as the engine that reads or writes it sees that: in the home, or shared (`store.cluster`).
+"""Where a lake stands, as the engine that reads or writes it sees that: in the home, or shared (`shared_storage`).
 
 The order of a commit is the same at both: rows are written as Parquet files, `flush` makes those last, then the catalog
 commits. So a crash leaves files that no snapshot names, never a snapshot that names what is not there.
@@ -13,9 +13,6 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import duckdb
-
-from mirror.layout import Home
-from mirror.store.cluster.place import place_of
 
 Engine = duckdb.DuckDBPyConnection
 
@@ -93,19 +90,3 @@ class Storage(Protocol):
 
     def waits_for_readers(self, engine: Engine) -> bool:
         """Whether somebody reads an older state than the newest."""
-
-
-def storage_of(home: Home) -> Storage:
-    """Where the lake of a home stands.
-
-    Raises:
-        ConfigError: its configuration cannot be read.
-    """
-    place = place_of(home)
-    if place is not None:
-        from mirror.store.cluster.storage import SharedStorage  # brings what only a shared lake needs
-
-        return SharedStorage(home, place)
-    from mirror.store.engine.local_storage import LocalStorage
-
-    return LocalStorage(home)

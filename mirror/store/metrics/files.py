@@ -25,7 +25,8 @@ from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.records.addresses import RunPath
 from mirror.store.engine.connection import Engine, store_errors
-from mirror.store.engine.storage import Storage, storage_of
+from mirror.store.engine.storage import Storage
+from mirror.store.engine.storages import storage_of
 from mirror.store.metrics.fold import Folded, Slice
 from mirror.store.schema.tables import METRICS
 from mirror.store.write.rows import ARROW_TYPES

@@ -29,15 +29,15 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import msgspec
 
+from mirror.cluster.place import place_of
 from mirror.durable import TMP_PREFIX, make_folder, sync_file, sync_files, sync_folder
 from mirror.errors import StoreError
 from mirror.layout import Home
 from mirror.locks import locked
-from mirror.store.cluster.place import place_of
 from mirror.store.engine.connection import store_errors
 
 if TYPE_CHECKING:
-    from mirror.store.cluster.objects import BucketObjects
+    from mirror.store.objects.bucket_objects import BucketObjects
 
 T = TypeVar("T")
 
@@ -77,7 +77,7 @@ class Objects:
         place = place_of(self.home)
         if place is None:
             return None
-        from mirror.store.cluster.objects import BucketObjects  # brings what only a shared lake needs
+        from mirror.store.objects.bucket_objects import BucketObjects  # brings what only a shared lake needs
 
         return BucketObjects(self.home, place)
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from mirror.cluster.postgres import NO_CLUSTER_HINT
 from mirror.errors import HomeUnusable, LakeAway, StoreError
-from mirror.store.cluster.postgres import NO_CLUSTER_HINT
 from mirror.store_settings import StoreSettings
 
 _REFUSED = frozenset(

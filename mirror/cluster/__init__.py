@@ -4,5 +4,6 @@ Words: the **place** is where such a lake stands; the **lease** is the right to 
 time; its **token** is a number that rises with each lease, and that PostgreSQL asks of whoever changes the catalog.
 
 Reading order: `place`, `postgres` and `bucket` for how both are reached, `schema` for what is added to DuckLake's own
-tables, `lease`, then `storage`, which is what the engine sees, and `objects`.
+tables, `lease`. What the engine sees is `store.engine.shared_storage`, what the objects see
+`store.objects.bucket_objects`.
 """

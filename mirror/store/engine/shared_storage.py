@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 
 import duckdb
 
+from mirror.cluster.bucket import Bucket, Keys
+from mirror.cluster.lease import Lease, new_home_id
+from mirror.cluster.postgres import NAME, connection_text
+from mirror.cluster.schema import LAKE_SCHEMA
 from mirror.durable import make_folder, write_replace
 from mirror.layout import Home
-from mirror.store.cluster.bucket import Bucket, Keys
-from mirror.store.cluster.lease import Lease, new_home_id
-from mirror.store.cluster.postgres import NAME, connection_text
-from mirror.store.cluster.schema import LAKE_SCHEMA
 from mirror.store.engine.connection import LAKE, extension_file, nothing_yet, sql_text
 from mirror.store.engine.storage import DataFile, Engine
 from mirror.store_settings import StoreSettings

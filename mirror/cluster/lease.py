@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mirror.clock import utc_now
+from mirror.cluster.postgres import connect, name_of_connections, postgres_errors
+from mirror.cluster.schema import TOKEN, fence, make_tables
 from mirror.errors import LeaseHeld, LeaseLost, MirrorError
-from mirror.store.cluster.postgres import connect, name_of_connections, postgres_errors
-from mirror.store.cluster.schema import TOKEN, fence, make_tables
 from mirror.store_settings import StoreSettings
 from mirror.typed import decode
 

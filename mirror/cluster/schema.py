@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 LAKE_SCHEMA = "main"  # of DuckLake's own tables: the name that the catalog in SQLite has
 TOKEN = "wandb_mirror.token"  # noqa: S105 -- the setting of a connection
-LOST = "WM001"  # SQLSTATE of a change by whoever has lost the lease
+OBJECTS_LOCK = "hashtext('wandb_mirror.objects')"  # held by who collects objects, shared by who brings some
 
 _TABLES = """
 CREATE SCHEMA IF NOT EXISTS wandb_mirror;
@@ -27,6 +27,29 @@ CREATE TABLE IF NOT EXISTS wandb_mirror.lease (
     holder text
 );
 INSERT INTO wandb_mirror.lease (token, beat) VALUES (0, 0) ON CONFLICT DO NOTHING;
+CREATE TABLE IF NOT EXISTS wandb_mirror.outbox (
+    id text PRIMARY KEY,
+    author text,
+    state text NOT NULL,
+    entity text NOT NULL,
+    project text NOT NULL,
+    run_id text NOT NULL,
+    content bytea,
+    number bigint NOT NULL,
+    changed_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX IF NOT EXISTS outbox_number ON wandb_mirror.outbox (number);
+CREATE TABLE IF NOT EXISTS wandb_mirror.changes (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    number bigint NOT NULL
+);
+INSERT INTO wandb_mirror.changes (number) VALUES (0) ON CONFLICT DO NOTHING;
+CREATE TABLE IF NOT EXISTS wandb_mirror.wishes (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id text NOT NULL,
+    wish text NOT NULL,
+    author text NOT NULL
+);
 CREATE OR REPLACE FUNCTION wandb_mirror.fence() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM 1 FROM wandb_mirror.lease WHERE token::text = current_setting('wandb_mirror.token', true) FOR KEY SHARE;

@@ -18,18 +18,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
+from mirror.cluster.bucket import Bucket, Stored
+from mirror.cluster.postgres import connected
+from mirror.cluster.schema import OBJECTS_LOCK
 from mirror.durable import TMP_PREFIX, file_names
 from mirror.errors import StoreError
 from mirror.layout import Home
-from mirror.store.cluster.bucket import Bucket, Stored
-from mirror.store.cluster.postgres import connected
 from mirror.store_settings import StoreSettings
 
 _WORKERS = 16
 _MOST_KNOWN = 100_000  # digests in memory
 IN_USE_S = 600.0  # for so long what was asked for stays
 _AT_ONCE = 100  # objects that are removed under one lock
-OBJECTS_LOCK = "hashtext('wandb_mirror.objects')"
 
 
 class BucketObjects:

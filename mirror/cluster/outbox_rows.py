@@ -1,0 +1,184 @@
+"""The outbox of a group: a row for each operation that somebody's home handed over and that is not delivered yet.
+
+Every change raises one counter and holds it until it is committed. So changes are seen in the order in which they are
+numbered, and whoever remembers the last number that it saw has missed none. What left the outbox stays as a row
+without content for `GONE_DAYS`, so that homes that had it let it go, too.
+
+Only the holder of the lease delivers, and so changes rows (`update`, `leave`); everybody may add some, and say what a
+person decided about one (`wish`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from mirror.cluster.postgres import connect, postgres_errors
+from mirror.cluster.schema import OBJECTS_LOCK, make_tables
+from mirror.records.operations import Entry, EntryState, encode_entry
+from mirror.store_settings import StoreSettings
+
+if TYPE_CHECKING:
+    import psycopg
+
+GONE_DAYS = 30
+Wish = Literal["retry", "ours", "theirs", "drop"]
+
+
+class Row(NamedTuple):
+    """An operation as the group knows it."""
+
+    id: str
+    state: EntryState | Literal["gone"]
+    content: bytes | None  # of its file; None where it is gone
+    number: int  # of its last change
+
+
+class Wished(NamedTuple):
+    """What somebody decided about an operation."""
+
+    number: int
+    id: str
+    wish: Wish
+    author: str
+
+
+class OutboxRows:
+    """The outbox of a group; any thread may use it, one at a time.
+
+    Args:
+        place: where the lake stands.
+
+    Raises:
+        LakeAway, StoreError: all methods, where PostgreSQL does not answer or refuses; nothing was changed then.
+    """
+
+    def __init__(self, place: StoreSettings) -> None:
+        self._place = place
+        self._turn = threading.RLock()
+        self._connection: psycopg.Connection[Any] | None = None
+
+    @property
+    def catalog(self) -> str:
+        """Of which lake."""
+        return self._place.catalog
+
+    def states(self, ids: Collection[str]) -> dict[str, str]:
+        """The states of those that the group knows, or knew."""
+        with self._connected() as database:
+            rows = database.execute("SELECT id, state FROM wandb_mirror.outbox WHERE id = ANY(%s)", [list(ids)])
+            return dict(rows.fetchall())
+
+    @contextlib.contextmanager
+    def handing_over(self) -> Iterator[HandOver]:
+        """Add operations, whose bytes are put into the bucket inside: nobody collects those meanwhile."""
+        with self._connected() as database, database.transaction():
+            database.execute(f"SELECT pg_advisory_xact_lock_shared({OBJECTS_LOCK})")
+            yield HandOver(database)
+
+    def update(self, entry: Entry, state: EntryState) -> None:
+        """Tell how an operation is now. One that is gone stays gone."""
+        with self._connected() as database, database.transaction():
+            database.execute(
+                "UPDATE wandb_mirror.outbox SET state = %s, content = %s, number = %s"
+                " WHERE id = %s AND state <> 'gone'",
+                [state, encode_entry(entry), _next(database), entry.id],
+            )
+
+    def leave(self, ids: Collection[str]) -> None:
+        """Tell that operations are done with."""
+        with self._connected() as database, database.transaction():
+            number = _next(database)
+            database.execute(
+                "UPDATE wandb_mirror.outbox SET state = 'gone', content = NULL, number = %s, changed_at = now()"
+                " WHERE id = ANY(%s)",
+                [number, list(ids)],
+            )
+            database.execute(
+                "DELETE FROM wandb_mirror.outbox"
+                " WHERE state = 'gone' AND changed_at < now() - make_interval(days => %s)",
+                [GONE_DAYS],
+            )
+
+    def since(self, number: int, most: int) -> list[Row]:
+        """The next changes after a number, oldest first."""
+        with self._connected() as database:
+            rows = database.execute(
+                "SELECT id, state, content, number FROM wandb_mirror.outbox WHERE number > %s ORDER BY number"
+                " FETCH FIRST %s ROWS WITH TIES",  # one change may have several
+                [number, most],
+            ).fetchall()
+        return [Row(name, state, None if content is None else bytes(content), at) for name, state, content, at in rows]
+
+    def wish(self, entry_id: str, wish: Wish, author: str) -> None:
+        """Say what a person decided."""
+        with self._connected() as database:
+            database.execute(
+                "INSERT INTO wandb_mirror.wishes (id, wish, author) VALUES (%s, %s, %s)", [entry_id, wish, author]
+            )
+
+    def wishes(self) -> list[Wished]:
+        """What was decided and not done yet, oldest first."""
+        with self._connected() as database:
+            rows = database.execute(
+                "SELECT number, id, wish, author FROM wandb_mirror.wishes ORDER BY number"
+            ).fetchall()
+        return [Wished(*row) for row in rows]
+
+    def fulfilled(self, numbers: Sequence[int]) -> None:
+        """They are done."""
+        with self._connected() as database:
+            database.execute("DELETE FROM wandb_mirror.wishes WHERE number = ANY(%s)", [list(numbers)])
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[None]:
+        """Inside, questions share a connection; outside, each has one of its own."""
+        with self._turn, self._connected():
+            yield
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[psycopg.Connection[Any]]:
+        with self._turn, postgres_errors(self._place):
+            if self._connection is not None:
+                yield self._connection
+                return
+            with contextlib.closing(connect(self._place)) as connection:
+                self._connection = connection
+                try:
+                    make_tables(connection)
+                    yield connection
+                finally:
+                    self._connection = None
+
+
+class HandOver:
+    """Adds operations, inside one transaction.
+
+    Args:
+        database: in it.
+    """
+
+    def __init__(self, database: psycopg.Connection[Any]) -> None:
+        self._database = database
+
+    def add(self, entries: Iterable[tuple[EntryState, Entry]]) -> None:
+        """Add those that the group does not know."""
+        number = _next(self._database)
+        rows = [
+            (entry.id, entry.author, state, *entry.run_path, encode_entry(entry), number) for state, entry in entries
+        ]
+        with self._database.cursor() as cursor:
+            cursor.executemany(
+                "INSERT INTO wandb_mirror.outbox (id, author, state, entity, project, run_id, content, number)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING",
+                rows,
+            )
+
+
+def _next(database: psycopg.Connection[Any]) -> int:
+    """The next number of a change; others wait for it until this one is committed."""
+    found = database.execute("UPDATE wandb_mirror.changes SET number = number + 1 RETURNING number").fetchone()
+    assert found is not None
+    return int(found[0])

@@ -1,0 +1,147 @@
+"""The daemon of a home that shares its lake: it waits for the lease, works while it has it, and waits again.
+
+While it waits, what is queued here is handed over all the same, and what waits in the group is shown here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+
+import anyio
+import anyio.to_thread
+
+from mirror.daemon.events import Event
+from mirror.daemon.logs import Log
+from mirror.daemon.schedule.clock import Clock
+from mirror.daemon.session import cause_of
+from mirror.errors import HomeBusy, LakeAway, LeaseHeld, LeaseLost, MirrorError
+from mirror.outbox.group import GroupOutbox
+from mirror.replay.wishes import fulfil_wishes
+from mirror.sharing import Shared, share, share_with_reader
+from mirror.store.engine.lake import Lake
+from mirror.store.objects.objects import Objects
+from mirror.tasks import side_by_side
+
+LOOK_S = 5.0  # between two tries to get the lease, and between two exchanges with the group
+WATCH_S = 1.0  # between two looks whether the lease is still ours
+
+Work = Callable[[Lake], Awaitable[None]]
+
+
+class GroupMember:
+    """One of the daemons that share a lake.
+
+    Args:
+        outbox: of the home.
+        log: for what happens.
+        clock: the time.
+        open_lake: gives the lake, to be entered.
+        told: called with who has the lease: what stands in the status.
+    """
+
+    def __init__(
+        self,
+        outbox: GroupOutbox,
+        log: Log,
+        clock: Clock,
+        open_lake: Callable[[], Lake],
+        told: Callable[[str | None], None],
+    ) -> None:
+        self._outbox, self._log, self._clock = outbox, log, clock
+        self._open_lake, self._told = open_lake, told
+        self._waits_for: str | None = None
+        self._is_away = False
+
+    async def run(self, work: Work, is_stopping: Callable[[], bool], stopping: anyio.Event) -> None:
+        """Until it is told to stop: get the lease, work, and again.
+
+        Args:
+            work: what the holder does; ends when it is told to stop.
+            is_stopping: whether it was told.
+            stopping: set at that moment.
+
+        Raises:
+            MirrorError: as `work`, and what has nothing to do with the lease.
+        """
+        while not is_stopping():
+            lake = await self._try()
+            if lake is None:
+                await self._exchange(lambda: share_with_reader(self._outbox))
+                with anyio.move_on_after(LOOK_S):
+                    await stopping.wait()
+                continue
+            try:
+                await self._work(lake, work)
+            except Exception as error:
+                cause = cause_of(error)
+                if not isinstance(cause, LeaseLost):
+                    raise
+                self._log.warning(Event.LEASE_LOST, reason=cause.message)
+            finally:
+                self._outbox.delivers = False
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(lake.__exit__, None, None, None)
+
+    async def _try(self) -> Lake | None:
+        """The lake, opened; None while another process has the lease, or nobody can be asked."""
+        lake = self._open_lake()
+        try:
+            await anyio.to_thread.run_sync(lake.__enter__)
+        except (LeaseHeld, LakeAway) as error:
+            if error.message != self._waits_for:
+                event = Event.STANDBY if isinstance(error, LeaseHeld) else Event.LAKE_AWAY
+                self._log.info(event, reason=error.message)
+            self._waits_for = error.message
+            self._told(error.message)
+            return None
+        self._waits_for = None
+        self._told("this process")
+        self._log.info(Event.LEASE_TAKEN)
+        return lake
+
+    async def _work(self, lake: Lake, work: Work) -> None:
+        self._outbox.delivers = True
+        async with side_by_side() as group:
+            group.start_soon(self._watch, lake)
+            group.start_soon(self._share, lake)
+            await work(lake)
+            group.cancel_scope.cancel()
+
+    async def _watch(self, lake: Lake) -> None:
+        """End all work once the lease is lost.
+
+        Raises:
+            LeaseLost: it is.
+        """
+        while True:
+            lake.storage.may_write()
+            await anyio.sleep(WATCH_S)
+
+    async def _share(self, lake: Lake) -> None:
+        objects = Objects(lake.home)
+
+        def exchange() -> Shared:
+            done = share(self._outbox, objects, lake)
+            with contextlib.suppress(HomeBusy), self._outbox.replaying():  # what is being delivered is decided later
+                fulfil_wishes(lake, self._outbox, self._clock.utc())
+            return done
+
+        while True:
+            await self._exchange(exchange)
+            await anyio.sleep(LOOK_S)
+
+    async def _exchange(self, exchange: Callable[[], Shared]) -> None:
+        """Exchange once; a group that is not there is told of once."""
+        try:
+            done = await anyio.to_thread.run_sync(exchange)
+        except LeaseLost:
+            raise
+        except MirrorError as error:
+            if not self._is_away:
+                self._log.warning(Event.SHARING_FAILED, reason=error.message)
+            self._is_away = True
+            return
+        self._is_away = False
+        if done.handed_over:
+            self._log.info(Event.HANDED_OVER, operations=done.handed_over)

@@ -1,0 +1,191 @@
+"""Between a home's outbox and its group's: what this home queued goes there, what waits there is shown here.
+
+    1. an entry is signed with its author            crash: it is handed over next time
+    2. its bytes are in the bucket                   crash: the same; nobody collects them within `objects_days`
+    3. the group has its row                         it is delivered by whoever holds the lease
+    4. the row is gone, its receipt is in the lake   the copy here goes
+
+An entry that has an author and no row was either never handed over, or done with long ago: its receipt tells.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+import msgspec
+
+from mirror.durable import write_replace
+from mirror.errors import MirrorError, NotMirrored
+from mirror.layout import Home
+from mirror.locks import locked
+from mirror.outbox import Outbox
+from mirror.outbox.group import GroupOutbox, author_here
+from mirror.outbox.names import id_in
+from mirror.outbox.reading import Placed
+from mirror.records.operations import Entry, EntryState, UploadFile, entry_of_json
+from mirror.store.engine.connection import store_errors
+from mirror.store.engine.queries import Queryable
+from mirror.store.engine.reader import Reader
+from mirror.store.objects.objects import Objects
+from mirror.store.read.receipts import endings_of
+from mirror.typed import decode
+
+AT_ONCE = 200
+EVERY_S = 5.0  # between two looks of a process that only reads
+DONE = frozenset({"applied", "already_so", "theirs", "dropped"})
+
+
+class Shared(msgspec.Struct, kw_only=True):
+    """What one exchange came to."""
+
+    handed_over: int = 0
+    came: int = 0  # changes of the group's that are shown here now
+    left: int = 0  # copies whose operations are done with
+
+
+class _Cursor(msgspec.Struct, frozen=True):
+    """How far the group's changes are known here."""
+
+    catalog: str
+    number: int
+
+
+def share(outbox: GroupOutbox, objects: Objects, lake: Queryable) -> Shared:
+    """Exchange once: hand over, then copy. Beside others of this home and of all others.
+
+    Args:
+        outbox: of the home.
+        objects: of the same.
+        lake: the shared one, whose receipts tell what is done.
+
+    Raises:
+        LakeAway: database or bucket do not answer; what was handed over is.
+        StoreError: they refuse, or the disk failed.
+    """
+    done = Shared()
+    with store_errors(outbox.home), locked(outbox.home.sharing_lock), outbox.rows.session():
+        _share(outbox, objects, lake, done)
+    return done
+
+
+def _share(outbox: GroupOutbox, objects: Objects, lake: Queryable, done: Shared) -> None:
+    for some in _chunks(outbox.entries()):
+        _hand_over(outbox, objects, lake, some, done)
+    _copy(outbox, done)
+
+
+def share_now_and_then(outbox: Outbox) -> None:
+    """The same where it is due, for who only reads; a group that is not there changes nothing of what is shown."""
+    if not isinstance(outbox, GroupOutbox):
+        return
+    with _turn:
+        if time.monotonic() < _due.get(outbox.home, 0.0):
+            return
+        _due[outbox.home] = time.monotonic() + EVERY_S
+    with contextlib.suppress(MirrorError):
+        share_with_reader(outbox)
+
+
+def share_with_reader(outbox: GroupOutbox) -> Shared:
+    """`share` of a process that has not opened the lake.
+
+    Raises:
+        LakeAway, StoreError: as `share`.
+    """
+    with Reader(outbox.home) as lake:
+        return share(outbox, Objects(outbox.home), lake)
+
+
+_turn = threading.Lock()
+_due: dict[Home, float] = {}  # monotonic
+
+
+def _hand_over(outbox: GroupOutbox, objects: Objects, lake: Queryable, some: list[Placed], done: Shared) -> None:
+    author = author_here()
+    signed: list[tuple[EntryState, Entry]] = []
+    for state, entry in some:
+        if entry.author is not None:
+            signed.append((state, entry))
+        elif state != "claimed" and (mine := outbox.sign(entry, author)) is not None:
+            signed.append((state, mine))
+    known = outbox.rows.states([entry.id for _, entry in signed])
+    gone = [entry for _, entry in signed if known.get(entry.id) == "gone"]
+    strange = [(state, entry) for state, entry in signed if entry.id not in known]
+    if strange:
+        ended = _ended(lake, [entry for _, entry in strange])
+        gone += [entry for _, entry in strange if entry.id in ended]
+        missing = [(_shown(state), entry) for state, entry in strange if entry.id not in ended]
+        with outbox.rows.handing_over() as group:
+            _bring_bytes(objects, [entry for _, entry in missing])
+            group.add(missing)
+        done.handed_over += len(missing)
+    outbox.forget(gone)
+    done.left += len(gone)
+
+
+def _bring_bytes(objects: Objects, entries: Iterable[Entry]) -> None:
+    """Put what uploads need into the bucket, anew where it is there: who collects spares what is young."""
+    assert objects.shared is not None
+    for entry in entries:
+        if isinstance(entry.operation, UploadFile):
+            objects.shared.put(entry.operation.object, objects.path(entry.operation.object))
+
+
+def _ended(lake: Queryable, entries: list[Entry]) -> set[str]:
+    try:
+        found = endings_of(lake, [entry.id for entry in entries])
+    except NotMirrored:  # nothing was pulled into the lake yet
+        return set()
+    return {name for name, endings in found.items() if any(one.outcome in DONE for one in endings)}
+
+
+def _copy(outbox: GroupOutbox, done: Shared) -> None:
+    """Show here what changed in the group."""
+    cursor = _read_cursor(outbox)
+    while rows := outbox.rows.since(cursor.number, AT_ONCE):
+        gone: set[str] = set()
+        for row in rows:
+            if row.state == "gone" or row.content is None:
+                gone.add(row.id)
+                continue
+            with contextlib.suppress(ValueError):  # a newer version's: whoever delivers has that version
+                outbox.copy(entry_of_json(row.content), row.state)
+        if gone:
+            left = [entry for _, entry in outbox.entries(wanted=partial(_is_of, gone))]
+            outbox.forget(left)
+            done.left += len(left)
+        done.came += len(rows)
+        cursor = _Cursor(cursor.catalog, rows[-1].number)
+        write_replace(outbox.home.outbox_cursor, msgspec.json.encode(cursor))
+
+
+def _is_of(ids: set[str], name: str) -> bool:
+    return id_in(name) in ids
+
+
+def _read_cursor(outbox: GroupOutbox) -> _Cursor:
+    catalog = outbox.rows.catalog
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        known = decode(outbox.home.outbox_cursor.read_bytes(), _Cursor)
+        if known.catalog == catalog:
+            return known
+    return _Cursor(catalog, 0)
+
+
+def _shown(state: EntryState) -> EntryState:
+    return "new" if state == "claimed" else state
+
+
+def _chunks(placed: Iterable[Placed]) -> Iterator[list[Placed]]:
+    some: list[Placed] = []
+    for one in placed:
+        some.append(one)
+        if len(some) >= AT_ONCE:
+            yield some
+            some = []
+    if some:
+        yield some
