@@ -55,11 +55,12 @@ class Service:
         cli: its home and its environment.
         env: more variables.
         is_cold: it spares nothing, and begins as a service manager begins it.
+        before: a program that is run in its process first.
     """
 
     process: subprocess.Popen[bytes] | Started
 
-    def __init__(self, cli: Cli, env: Mapping[str, str], *, is_cold: bool = False) -> None:
+    def __init__(self, cli: Cli, env: Mapping[str, str], *, is_cold: bool = False, before: str = "") -> None:
         self.cli = cli
         self._folder = tempfile.TemporaryDirectory()  # a short path, which an address needs
         notify = str(Path(self._folder.name) / "notify")
@@ -80,7 +81,7 @@ class Service:
                 self.process = warm_program().start(
                     ["daemon"], begun.environment(), cli.folder,
                     stdin=nothing.fileno(), stdout=log.fileno(), stderr=log.fileno(),
-                    script=SOONER,
+                    script=f"{before}{SOONER}",
                 )  # fmt: skip
 
     @property
@@ -101,8 +102,12 @@ class Service:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """The log lines about one event."""
+        return [line for line in self.all_events() if line["event"] == name]
+
+    def all_events(self) -> list[dict[str, Any]]:
+        """All log lines."""
         whole = [line for line in self.log_text.splitlines(keepends=True) if line.startswith("{") and line[-1] == "\n"]
-        return [line for line in map(json.loads, whole) if line["event"] == name]
+        return [json.loads(line) for line in whole]
 
     @property
     def status(self) -> Any:

@@ -1,0 +1,123 @@
+"""Any number of daemons are started; one pulls and delivers, another takes over when it dies or stands still."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import mirror as wandb_mirror
+from mirror.layout import Home
+from mirror.sandbox import Sandbox
+from tests.cli.conftest import Cli
+from tests.cluster.group import Member
+from tests.cluster.servers import KEY_ID, SECRET, Place
+from tests.system.service import BRISK, Service, wait_for
+
+SHORT = """
+from mirror.cluster import lease
+from mirror.daemon import group
+
+lease.BEAT_S, lease.TRUST_S, lease.GRACE_S, lease.STILL_S = 0.2, 1.0, 1.5, 3.0
+group.LOOK_S, group.WATCH_S = 0.3, 0.2
+"""
+
+
+class Group:
+    """Daemons of one group."""
+
+    def __init__(self, place: Place, sandbox: Sandbox, folder: Path) -> None:
+        self.place, self.sandbox, self.folder = place, sandbox, folder
+        self.services: dict[str, Service] = {}
+
+    def start(self, name: str) -> Service:
+        """One more, or the same again."""
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        keys = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_EC2_METADATA_DISABLED": "true"}
+        cli = Cli(folder=folder, env=keys).at(self.sandbox)
+        source = f'{BRISK}[[source]]\npath = "team/proj"\n'
+        self.place.home(cli.home, f"[server]\nretry_attempts = 2\nretry_wait_max_s = 0.01\ntimeout_s = 5.0\n{source}")
+        self.services[name] = Service(cli, {}, before=SHORT)
+        return self.services[name]
+
+    def member(self, name: str) -> Member:
+        """The home of one."""
+        return Member(home=Home(self.folder / name / "mirror"), sandbox=self.sandbox)
+
+    def leader(self, *names: str) -> str:
+        """The one of some that has the lease, once one has."""
+        found: list[str] = []
+
+        def look() -> bool:
+            found[:] = [name for name in names if self._leads(name)]
+            return bool(found)
+
+        wait_for(f"a leader of {names}", look)
+        (name,) = found
+        return name
+
+    def _leads(self, name: str) -> bool:
+        events = [
+            one["event"] for one in self.services[name].all_events() if one["event"] in {"lease_taken", "lease_lost"}
+        ]
+        return events[-1:] == ["lease_taken"]
+
+
+@pytest.fixture
+def group(place: Place, sandbox: Sandbox, tmp_path: Path) -> Iterator[Group]:
+    found = Group(place, sandbox, tmp_path)
+    with contextlib.ExitStack() as closing:
+        closing.callback(lambda: [service.close() for service in found.services.values()])
+        yield found
+
+
+def test_of_three_daemons_one_works_and_the_others_take_over_when_it_is_killed_or_stopped(
+    group: Group, sandbox: Sandbox
+) -> None:
+    for number in range(3):
+        sandbox.state.add_run("team", "proj", f"r{number}", state="finished")
+    names = ("one", "two", "three")
+    for name in names:
+        group.start(name).wait_ready()
+    first = group.leader(*names)
+    group.services[first].wait_event("pull_done")
+    assert sum(bool(group.services[name].events("pull_done")) for name in names) == 1
+    waiting = [name for name in names if name != first]
+    status = group.services[waiting[0]].cli("status", "--json", code=0).json
+    assert status["daemon"]["state"] == "standby"
+    assert str(group.member(first).home.root) in status["daemon"]["lease"]
+    assert status["runs"] == 3
+
+    group.member(waiting[0]).note("r0", "queued where nobody delivers")
+    wait_for("the note", lambda: sandbox.state.run("team", "proj", "r0").notes == "queued where nobody delivers")
+    group.services[waiting[0]].wait_event("handed_over")
+
+    group.services[first].process.kill()
+    group.services[first].process.wait(30)
+    second = group.leader(*waiting)
+    group.services[second].wait_event("pull_done")
+    third = next(name for name in waiting if name != second)
+    group.member(third).note("r1", "after a kill")
+    wait_for("the note", lambda: sandbox.state.run("team", "proj", "r1").notes == "after a kill")
+
+    group.services[second].process.send_signal(signal.SIGSTOP)
+    try:
+        assert group.leader(third) == third
+        group.member(third).note("r2", "after a stop")
+        wait_for("the note", lambda: sandbox.state.run("team", "proj", "r2").notes == "after a stop")
+    finally:
+        group.services[second].process.send_signal(signal.SIGCONT)
+    group.services[second].wait_event("lease_lost")
+    assert group.leader(*waiting) == third
+    home = str(group.member(second).home.root)
+    wait_for("nothing waits", lambda: not group.member(second).seen())
+    assert {run.notes for run in wandb_mirror.Api(home=home).runs("team/proj")} == {
+        "queued where nobody delivers", "after a kill", "after a stop",
+    }  # fmt: skip
+    for name in (second, third):
+        assert group.services[name].stop() == 0
+        assert "Traceback (most" not in group.services[name].log_text.replace("\\n", "\n")
