@@ -504,6 +504,36 @@ PROMISES = (
         },
     ),
     Promise(
+        "one-lake-for-a-group",
+        "A lake that a group shares is written by one process, which loses that right before another has it; what"
+        " anybody queues is seen by all and delivered once; a home moves there and back, compared before the switch.",
+        {
+            "cluster/test_lease.py": (
+                "test_a_writer_that_lost_the_lease_commits_nothing_however_late_it_finds_out",
+                "test_a_stopped_writer_is_taken_over_from_and_commits_nothing_when_it_goes_on",
+                "test_a_program_without_the_lease_can_read_the_lake_and_not_change_it",
+            ),
+            "cluster/test_daemons.py": (
+                "test_of_three_daemons_one_works_and_the_others_take_over_when_it_is_killed_or_stopped",
+            ),
+            "cluster/test_group_outbox.py": (
+                "test_what_one_queues_all_see_and_the_leader_delivers_once",
+                "test_a_leader_that_dies_after_the_delivery_leaves_nothing_to_deliver_twice",
+                "test_a_machine_without_the_database_queues_and_shows_its_own_and_hands_it_over_later",
+            ),
+            "cluster/test_migrate.py": (
+                "test_a_home_moves_up_and_back_and_says_the_same_everywhere",
+                "test_a_move_that_was_cut_off_goes_on_and_switches_nothing_before_its_end",
+            ),
+            "cluster/test_setup.py": (
+                "test_verify_finds_what_is_gone_or_changed_and_repair_brings_it_back",
+                "test_maintain_removes_what_nothing_needs_and_spares_what_is_young_or_waits",
+            ),
+            "cluster/test_shared_lake.py": (),
+            "cluster/test_two_hours.py": ("test_two_hours_of_a_group_in_minutes",),
+        },
+    ),
+    Promise(
         "training-at-the-gateway",
         "A process that trains against the gateway, unmodified, is recorded before it is answered, seen live,"
         " stopped when that is asked, and delivered once.",

@@ -9,6 +9,7 @@ seems to be missing is looked for again in the newest state before it is said.
 """
 
 from mirror.check.findings import FINDING_KINDS, Damage, FindingKind
-from mirror.check.verify import VerifyReport, verify
+from mirror.check.report import VerifyReport
+from mirror.check.verify import verify
 
 __all__ = ["FINDING_KINDS", "Damage", "FindingKind", "VerifyReport", "verify"]

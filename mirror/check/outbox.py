@@ -12,7 +12,7 @@ from mirror.layout import Home
 from mirror.outbox.folders import STATES, Aside, Folders
 from mirror.outbox.reading import OutboxReader
 from mirror.records.operations import Entry, EntryState, UploadFile
-from mirror.store.care.objects import object_path
+from mirror.store.objects.objects import Objects
 
 
 class HurtUpload(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +97,7 @@ def _followed(folders: Folders, state: EntryState, name: str) -> tuple[EntryStat
 def _is_missing(home: Home, folders: Folders, entry: Entry, name: str) -> bool:
     """Whether the bytes of an upload that still waits are gone."""
     assert isinstance(entry.operation, UploadFile)
-    return not object_path(home, entry.operation.object).exists() and folders.place(name) is not None
+    return not Objects(home).has(entry.operation.object) and folders.place(name) is not None
 
 
 def told_upload(home: Home, hurt: HurtUpload, *, upstream: bool) -> Damage:

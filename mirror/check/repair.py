@@ -18,7 +18,7 @@ from collections.abc import Iterable
 import msgspec
 
 from mirror.check.findings import Damage, FindingKind
-from mirror.check.verify import VerifyReport
+from mirror.check.report import VerifyReport
 from mirror.durable import make_folder, move
 from mirror.layout import Home
 from mirror.locks import locked
@@ -27,7 +27,7 @@ from mirror.store.care.objects import object_path
 from mirror.store.care.repairs import mark_lost
 from mirror.store.engine.connection import Engine, store_errors
 from mirror.store.engine.lake import Lake
-from mirror.store.objects.objects import hash_file
+from mirror.store.objects.objects import Objects, hash_file
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,8 +105,14 @@ def repair(lake: Lake, plan: Plan, now: dt.datetime) -> int:
 
 def _moved(home: Home, digest: str, now: dt.datetime) -> bool:
     """Move an object that is still damaged; False when it is sound by now."""
+    day = now.strftime("%Y-%m-%d")
+    if (shared := Objects(home).shared) is not None:
+        if shared.sha256(digest) in (None, digest):
+            return False
+        shared.set_aside(digest, f"{day}/{digest}")
+        return True
     path = object_path(home, digest)
-    folder = home.damaged / now.strftime("%Y-%m-%d")
+    folder = home.damaged / day
     make_folder(folder)
     with locked(home.objects_lock):
         if not path.exists() or hash_file(path) == digest:

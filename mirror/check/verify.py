@@ -10,15 +10,16 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import msgspec
 
-from mirror.check.findings import Damage, FindingKind, Findings
+from mirror.check.findings import Damage, Findings
 from mirror.check.hashing import THREADS, HashingProgress, stopping
 from mirror.check.lake import LakeCheck, check_catalog, check_lake_files, told_lake_file
 from mirror.check.objects import damaged_objects, missing_objects, told_object
 from mirror.check.outbox import HurtUpload, check_outbox, told_upload
+from mirror.check.report import VerifyReport, told_doubled
+from mirror.check.shared import verify_shared
 from mirror.check.state_files import check_state_files
 from mirror.errors import LakeTooNew, NotMirrored, StoreError
 from mirror.layout import Home
@@ -35,31 +36,10 @@ from mirror.store.care.inspection import (
 from mirror.store.engine.catalog_copy import catalog_copy, is_blank
 from mirror.store.engine.catalog_seal import log_of
 from mirror.store.engine.connection import Engine, store_errors
+from mirror.store.objects.objects import Objects
 from mirror.store_settings import StoreSettings
 
 _LOOKS = 5  # at a lake that others change meanwhile
-
-CatalogState = Literal["sealed", "unsealed", "damaged"]
-
-
-class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What was looked at and what was found; also a JSON contract."""
-
-    quick: bool  # nothing was hashed
-    catalog: CatalogState  # unsealed: a writer is at it or was killed, so that its structure alone was checked
-    lake_files: int  # that a kept snapshot names
-    unrecorded: int  # of them, those whose digest was never recorded: they were read whole instead
-    objects: int  # files
-    entries: int  # of the outbox
-    bytes: int  # that were read and hashed
-    seconds: float
-    counts: dict[FindingKind, int]  # all findings, by kind
-    findings: tuple[Damage, ...]  # the first 10,000
-
-    @property
-    def is_sound(self) -> bool:
-        """Whether nothing was found."""
-        return not self.counts
 
 
 class _Lake(msgspec.Struct, kw_only=True):
@@ -95,6 +75,8 @@ def verify(
         LakeTooNew: a newer wandb-mirror wrote it.
         StoreError: the home cannot be read.
     """
+    if (shared := Objects(home).shared) is not None:
+        return verify_shared(home, settings, shared, quick=quick, meter=meter, threads=threads)
     started = time.monotonic()
     meter = meter or HashingProgress()
     findings = Findings()
@@ -143,7 +125,8 @@ def _check_lake(
             check_version(engine, home)
         doubled = doubled_rows(engine, tables)
         lake.missing, lake.damaged = missing_objects(home, named_objects(engine, tables), quick=quick)
-        _tell_doubled(findings, doubled)
+        for damage in told_doubled(doubled):
+            findings.add(damage)
         lake.opened = True
 
     try:
@@ -254,16 +237,3 @@ def _tell(
 def _with_newest(home: Home, settings: StoreSettings, action: Callable[[Engine], None]) -> None:
     with catalog_copy(home) as copy, inspected(home, copy.path, settings) as engine:
         action(engine)
-
-
-def _tell_doubled(findings: Findings, doubled: dict[str, int]) -> None:
-    for table, count in doubled.items():
-        findings.add(
-            Damage(
-                kind="rows_doubled",
-                path="lake/catalog.sqlite",
-                wrong=f"`{table}` has {count} keys more than once: a defect of wandb-mirror, or two writers",
-                lost="nothing; answers over that table count some rows twice",
-                hint="please report it; `wandb-mirror pull --reconcile` compares every run",
-            )
-        )

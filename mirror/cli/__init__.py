@@ -45,6 +45,7 @@ COMMANDS = {
     "upload": "Put files into a run; queued until delivered; no network.",
     "outbox": "See what waits to be delivered, and decide conflicts.",
     "replay": "Deliver what waits in the outbox to W&B.",
+    "migrate": "Move the lake into PostgreSQL and a bucket, or back.",
     "maintain": "Merge small files, and remove what nothing needs; no network.",
     "verify": "Read everything again, and say what is wrong; no network.",
     "repair": "Have damaged files fetched again by the next pull.",
@@ -59,8 +60,11 @@ COMMANDS = {
 
 # The others may write files that the user asked for, as open as he wants them.
 WRITE_HOME = frozenset(
-    {"init", "pull", "add", "edit", "upload", "outbox", "replay", "maintain", "repair", "daemon", "serve", "open"}
-)
+    {
+        "init", "pull", "add", "edit", "upload", "outbox", "replay", "migrate", "maintain", "repair", "daemon", "serve",
+        "open",
+    }
+)  # fmt: skip
 
 NUMERIC = frozenset({"demo"})  # computes with NumPy
 

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+
+PLACE = ("catalog", "data", "objects", "s3_endpoint", "s3_region")  # settings of where a lake stands
+_HEAD = re.compile(r"\s*\[")
+_STORE = re.compile(r"\s*\[\s*store\s*\]")
+_SETS_PLACE = re.compile(rf"\s*({'|'.join(PLACE)})\s*=")
 
 _TEMPLATE = """\
 # wandb-mirror: what to mirror, and how. Every setting has a default; a line with '#' in front shows it.
@@ -36,6 +42,13 @@ base_url = {base_url}
 [store]
 # memory_limit_mb = 1024       # memory of the local database
 # threads = 2                  # default: all cores
+# A lake that a group shares has its catalog in PostgreSQL and its files in a bucket; by default it is in this folder.
+# catalog = ""                 # "postgresql://USER@HOST/DATABASE"; the password comes from ~/.pgpass or PGPASSFILE
+# data = ""                    # "s3://BUCKET/PREFIX"; the keys come as AWS's own tools find them
+# objects = ""                 # another place for the bytes of files and exports; empty: below data
+# s3_endpoint = ""             # "https://HOST" of another server than AWS that speaks S3
+# s3_region = ""               # empty: as AWS's own settings say
+# cache_mb = 10000             # bytes of files and exports that this machine keeps
 
 [retention]
 # snapshots_days = 1.0         # how far back SQL may ask for an earlier state of the mirror
@@ -122,6 +135,25 @@ def add_sources(text: str, sources: Sequence[str]) -> str:
     for path in sources:
         text = f"{text.rstrip()}\n\n[[source]]\npath = {_toml(path)}\n"
     return text
+
+
+def set_store(text: str, values: Mapping[str, str]) -> str:
+    """The text with these settings of `[store]`, and without others of where the lake stands.
+
+    Args:
+        text: of a file that people may have edited; what is no such setting stays as it is.
+        values: of some of `PLACE`; empty: the lake is in the home.
+    """
+    lines = text.splitlines()
+    heads = [number for number, line in enumerate(lines) if _HEAD.match(line)]
+    begin = next((number for number in heads if _STORE.match(lines[number])), None)
+    if begin is None:
+        lines += ["", "[store]"]
+        begin = len(lines) - 1
+    end = next((number for number in heads if number > begin), len(lines))
+    kept = [line for line in lines[begin + 1 : end] if not _SETS_PLACE.match(line)]
+    said = [f"{name} = {_toml(values[name])}" for name in PLACE if values.get(name)]
+    return "\n".join([*lines[: begin + 1], *said, *kept, *lines[end:]]) + "\n"
 
 
 def _toml(value: str) -> str:

@@ -26,11 +26,14 @@ STEPS_LOOKED_AT = 1000  # of a history: one page
 BYTES_LOOKED_AT = 1 << 16  # of a file and of an export
 
 
+Outcome = Literal["ok", "warning", "failed", "skipped"]
+
+
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One finding; a list of them is the JSON contract."""
 
     name: str
-    outcome: Literal["ok", "warning", "failed", "skipped"]
+    outcome: Outcome
     detail: str
     hint: str = ""
     exit_code: int = 0  # of the program, when this is the first failure

@@ -142,6 +142,16 @@ class Bucket:
                 for item in page.get("Contents", ()):
                     yield item["Key"].removeprefix(self._prefix), Stored(item["Size"], item["LastModified"])
 
+    def copy(self, name: str, target: str) -> None:
+        """Give a file a second name.
+
+        Raises:
+            LakeAway, HomeUnusable, StoreError: it has none.
+        """
+        with self._errors():
+            source = {"Bucket": self.name, "Key": self._prefix + name}
+            self._client.copy(source, self.name, self._prefix + target)
+
     def remove(self, names: list[str]) -> None:
         """Remove files; those that are not there are no error.
 

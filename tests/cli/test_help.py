@@ -14,7 +14,17 @@ from mirror.errors import EXIT_PARTIAL, MirrorError
 from tests.cli.conftest import Cli
 
 OPTIONS = {
-    "init": ["--source", "--base-url", "--no-check"],
+    "init": [
+        "--source",
+        "--base-url",
+        "--no-check",
+        "--catalog",
+        "--data",
+        "--objects",
+        "--s3-endpoint",
+        "--s3-region",
+    ],
+    "migrate": ["--to", "--data", "--objects", "--s3-endpoint", "--s3-region"],
     "pull": [
         "--source",
         "--reconcile",

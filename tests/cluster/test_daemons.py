@@ -32,6 +32,8 @@ class Group:
     def __init__(self, place: Place, sandbox: Sandbox, folder: Path) -> None:
         self.place, self.sandbox, self.folder = place, sandbox, folder
         self.services: dict[str, Service] = {}
+        self.brisk = ""  # settings of the daemons
+        self.ports: dict[str, tuple[int, int]] = {}  # by daemon: where it finds the database and the bucket
 
     def start(self, name: str) -> Service:
         """One more, or the same again."""
@@ -39,10 +41,22 @@ class Group:
         folder.mkdir(exist_ok=True)
         keys = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_EC2_METADATA_DISABLED": "true"}
         cli = Cli(folder=folder, env=keys).at(self.sandbox)
-        source = f'{BRISK}[[source]]\npath = "team/proj"\n'
-        self.place.home(cli.home, f"[server]\nretry_attempts = 2\nretry_wait_max_s = 0.01\ntimeout_s = 5.0\n{source}")
+        source = '[[source]]
+path = "team/proj"
+'
+        server = "[server]\nretry_attempts = 2\nretry_wait_max_s = 0.01\ntimeout_s = 5.0\n"
+        more: dict[str, object] = {}
+        if name in self.ports:
+            catalog = self.place.catalog.replace(f":{self.place.servers.port}/", f":{self.ports[name][0]}/")
+            more = {"catalog": catalog, "s3_endpoint": f"http://127.0.0.1:{self.ports[name][1]}"}
+        self.place.home(cli.home, f"{server}{self.brisk or BRISK}{source}", **more)
         self.services[name] = Service(cli, {}, before=SHORT)
         return self.services[name]
+
+    def close(self) -> None:
+        """End all."""
+        for service in self.services.values():
+            service.close()
 
     def member(self, name: str) -> Member:
         """The home of one."""
@@ -71,7 +85,7 @@ class Group:
 def group(place: Place, sandbox: Sandbox, tmp_path: Path) -> Iterator[Group]:
     found = Group(place, sandbox, tmp_path)
     with contextlib.ExitStack() as closing:
-        closing.callback(lambda: [service.close() for service in found.services.values()])
+        closing.callback(found.close)
         yield found
 
 

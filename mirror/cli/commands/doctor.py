@@ -17,7 +17,7 @@ import msgspec
 from mirror.api.rows.answers import one_line
 from mirror.cli.asked_server import refuse_gateway
 from mirror.cli.clients import known_key
-from mirror.cli.doctor_server import Check, examine_server, failed
+from mirror.cli.doctor_server import Check, Outcome, examine_server, failed
 from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import print_json, size, write
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
@@ -70,6 +70,13 @@ def examine(home: str | None, config: str | None) -> Iterator[Check]:
     yield _guarded("file system", lambda: _file_system(setting))
     yield from _privacy(setting)
     yield _guarded("disk", lambda: _disk(setting))
+    if setting.config.store.is_shared:
+        from mirror.cluster.inspection import examine_place  # brings what only a shared lake needs
+
+        for found in examine_place(setting.config.store):
+            outcome: Outcome = "failed" if found.error else "warning" if found.is_warning else "ok"
+            code = found.error.exit_code if found.error else 0
+            yield Check(name=found.name, outcome=outcome, detail=found.detail, hint=found.hint, exit_code=code)
     yield _guarded("lake", lambda: _lake(setting))
     key = _guarded("key", lambda: f"found in {known_key(setting.config).source}")
     yield key

@@ -14,6 +14,7 @@ from mirror.api.transport.deployment import deployment_of
 from mirror.cli.asked_server import refuse_gateway
 from mirror.cli.clients import open_client
 from mirror.cli.config_text import add_sources, new_config_text
+from mirror.cli.first_steps.place import make_shared_lake, place_options, with_place
 from mirror.cli.first_steps.questions import Offer, ask_key, ask_server, ask_sources
 from mirror.cli.setting import SOURCE_HINT, Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, on_terminal, say, write
@@ -41,13 +42,22 @@ GLOB_MARKS = frozenset("*?[")
 )
 @click.option("--base-url", metavar="URL", help="The W&B server (else WANDB_BASE_URL, else W&B's own).")
 @click.option("--no-check", is_flag=True, help="Write the configuration without asking the server.")
+@place_options
 def command(
-    home: str | None, config: str | None, sources: tuple[str, ...], base_url: str | None, no_check: bool
+    home: str | None,
+    config: str | None,
+    sources: tuple[str, ...],
+    base_url: str | None,
+    no_check: bool,
+    **place: str | None,
 ) -> None:
     """Set up a home: write HOME/mirror.toml and check the API key.
 
     On a terminal it asks for what is not given: the server, the key, and which projects, from a list with their sizes.
     Run again with further --source options, it adds them to the file that is there.
+
+    With --catalog and --data the lake is a group's: its catalog in PostgreSQL, its files in a bucket. Both are checked,
+    and the lake is made where there is none.
     """
     setting = find_setting(home, config)
     if base_url is None:
@@ -64,7 +74,7 @@ def command(
         ask_key(parse_config(_text_for(setting, (), base_url, existing), origin=str(setting.config_path)).server)
     if not sources and not setting.config.source:
         sources = tuple(_chosen(setting, base_url, existing))
-    text = _text_for(setting, sources, base_url, existing)
+    text = with_place(_text_for(setting, sources, base_url, existing), setting, place)
     wanted = parse_config(text, origin=str(setting.config_path))
     with store_errors(setting.home):
         check_can_hold_lake(setting.home.root)
@@ -81,6 +91,7 @@ def command(
         write_replace(setting.config_path, text.encode())
     if answers is not None:
         keep_server_facts(setting.home, answers.facts)
+    make_shared_lake(Setting(home=setting.home, config=wanted, config_path=setting.config_path))
     write(f"{'updated' if existing else 'wrote'} {setting.config_path} ({plural(len(wanted.source), 'source')})")
     if asks and not has_lake(setting.home):
         _tell_estimate(Setting(home=setting.home, config=wanted, config_path=setting.config_path))

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+import duckdb
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +16,7 @@ from mirror.errors import LakeTooNew
 from mirror.layout import Home
 from mirror.store.care.catalog import FOLDERS
 from mirror.store.care.objects import REFERENCES
-from mirror.store.engine.connection import CATALOG, LAKE, Engine, attach_lake, new_engine, store_errors
+from mirror.store.engine.connection import CATALOG, LAKE, Engine, attach_lake, new_engine, sql_text, store_errors
 from mirror.store.engine.meta import lake_version
 from mirror.store.engine.queries import Snapshot
 from mirror.store.schema.tables import SCHEMA_VERSION
@@ -200,6 +201,21 @@ def doubled_rows(engine: Engine, tables: Collection[str]) -> dict[str, int]:
             if count:
                 found[table] = int(count)
     return found
+
+
+def damage_of_rows(engine: Engine, address: str) -> str | None:
+    """What is wrong with a data file, as far as decoding every value of it can tell.
+
+    Raises:
+        duckdb.Error: it cannot be reached.
+    """
+    try:
+        engine.execute(f"SELECT sum(hash(t)) FROM read_parquet({sql_text(address)}) t").fetchall()
+    except duckdb.IOException:
+        raise
+    except duckdb.Error as error:
+        return " ".join(str(error).split())
+    return None
 
 
 def damage_of_parquet(path: Path) -> str | None:

@@ -76,6 +76,7 @@ class Lake:
         brief: bool = False,
     ) -> None:
         self.home, self._brief = home, brief
+        self.is_locked = False  # by whoever opens it, who holds `writer.lock`
         self._deployment = deployment
         self._known_as = known_as | {deployment}
         self._app_url = app_url
@@ -94,7 +95,8 @@ class Lake:
             opening.enter_context(store_errors(self.home))
             make_folder(self.home.root)
             self.storage = storage_of(self.home)
-            self._closing.enter_context(WriterLock(self.home, brief=self._brief))
+            if not self.is_locked:
+                self._closing.enter_context(WriterLock(self.home, brief=self._brief))
             opening.callback(self._closing.close)
             tighten(self.home)
             remove_stale_spills(self.home)

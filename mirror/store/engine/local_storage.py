@@ -24,10 +24,18 @@ from mirror.errors import NotMirrored, StoreError
 from mirror.layout import Home
 from mirror.store.engine.catalog_copy import catalog_copy, is_blank, refuse_lost_catalog
 from mirror.store.engine.catalog_seal import break_seal, log_of, seal, unsealed
-from mirror.store.engine.connection import CATALOG_DATABASE, attach_lake, is_small_lake, nothing_yet, sql_text
+from mirror.store.engine.connection import (
+    CATALOG_DATABASE,
+    LAKE,
+    Engine,
+    attach_lake,
+    is_small_lake,
+    nothing_yet,
+    sql_text,
+)
 from mirror.store.engine.filesystem import check_can_hold_lake
 from mirror.store.engine.lake_digests import complete_digests, record_digests
-from mirror.store.engine.storage import DataFile, Engine
+from mirror.store.engine.storage import DataFile
 
 
 class LocalStorage:
@@ -56,7 +64,7 @@ class LocalStorage:
                 seen.append((found.st_ino, found.st_mtime_ns, found.st_size))
         return seen
 
-    def attach_to_read(self, engine: Engine) -> None:
+    def attach_to_read(self, engine: Engine, name: str = LAKE) -> None:
         """Attach in place; where that cannot be, attach a private copy of the small catalog.
 
         SQLite needs to create a shared-memory file beside a catalog in WAL mode, even to read it: that fails in a
@@ -67,14 +75,14 @@ class LocalStorage:
             raise nothing_yet(home)
         refuse_lost_catalog(home)
         try:
-            attach_lake(engine, home.catalog, home.lake_data, read_only=True)
+            attach_lake(engine, home.catalog, home.lake_data, read_only=True, name=name)
         except duckdb.Error as error:
             with contextlib.ExitStack() as opening:
                 try:
                     copy = opening.enter_context(catalog_copy(home)).path
                     if is_blank(copy):
                         raise nothing_yet(home) from None
-                    attach_lake(engine, copy, home.lake_data, read_only=True)
+                    attach_lake(engine, copy, home.lake_data, read_only=True, name=name)
                 except NotMirrored:
                     raise
                 except (OSError, StoreError, duckdb.Error):

@@ -22,8 +22,8 @@ from mirror.cluster.postgres import NAME, connection_text
 from mirror.cluster.schema import LAKE_SCHEMA
 from mirror.durable import make_folder, write_replace
 from mirror.layout import Home
-from mirror.store.engine.connection import LAKE, extension_file, nothing_yet, sql_text
-from mirror.store.engine.storage import DataFile, Engine
+from mirror.store.engine.connection import LAKE, Engine, extension_file, nothing_yet, sql_text
+from mirror.store.engine.storage import DataFile
 from mirror.store_settings import StoreSettings
 
 EXTENSIONS = ("duckdb_extension_postgres_scanner", "duckdb_extension_httpfs")
@@ -57,10 +57,10 @@ class SharedStorage:
         """Not known without asking."""
         return None
 
-    def attach_to_read(self, engine: Engine) -> None:
+    def attach_to_read(self, engine: Engine, name: str = LAKE) -> None:
         """As `Storage.attach_to_read`."""
         try:
-            self._attach(engine, connection_text(self._place), read_only=True)
+            self._attach(engine, connection_text(self._place), read_only=True, name=name)
         except duckdb.Error as error:
             if "creating a new ducklake is explicitly disabled" in str(error).lower():
                 raise nothing_yet(self._home) from error
@@ -140,7 +140,7 @@ class SharedStorage:
         row = engine.execute(f"FROM postgres_query('__ducklake_metadata_{LAKE}', {sql_text(query)})").fetchone()
         return row is None or int(row[0]) > 0
 
-    def _attach(self, engine: Engine, catalog: str, *, read_only: bool) -> None:
+    def _attach(self, engine: Engine, catalog: str, *, read_only: bool, name: str = LAKE) -> None:
         for package in EXTENSIONS:
             engine.execute(f"LOAD {sql_text(str(extension_file(package)))}")
         engine.execute("SET http_retries = 4; SET http_timeout = 30")
@@ -153,7 +153,7 @@ class SharedStorage:
             "DATA_INLINING_ROW_LIMIT 0",
             *(["READ_ONLY"] if read_only else []),
         ]
-        engine.execute(f"ATTACH {sql_text(f'ducklake:postgres:{catalog}')} AS {LAKE} ({', '.join(options)})")
+        engine.execute(f"ATTACH {sql_text(f'ducklake:postgres:{catalog}')} AS {name} ({', '.join(options)})")
 
     def _use_keys(self, engine: Engine) -> None:
         """Tell DuckDB the credentials, anew once they were renewed."""

@@ -12,9 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import duckdb
-
-Engine = duckdb.DuckDBPyConnection
+from mirror.store.engine.connection import LAKE, Engine
 
 
 class DataFile(NamedTuple):
@@ -35,8 +33,8 @@ class Storage(Protocol):
     def stamp(self) -> object:
         """Another value after each commit, without asking the lake; None where that cannot be known."""
 
-    def attach_to_read(self, engine: Engine) -> None:
-        """Attach the lake read-only.
+    def attach_to_read(self, engine: Engine, name: str = LAKE) -> None:
+        """Attach the lake read-only, under a name.
 
         Raises:
             NotMirrored: there is none yet.

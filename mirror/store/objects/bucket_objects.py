@@ -13,7 +13,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
@@ -126,6 +126,25 @@ class BucketObjects:
         """
         self.bucket.put(_name(digest), path)
 
+    def sha256(self, digest: str, read: Callable[[int], None] = lambda _: None) -> str | None:
+        """The digest of the bytes that the bucket has under a digest's name; None when there are none.
+
+        Raises:
+            LakeAway, StoreError: they cannot be read.
+        """
+        hashed = _Hashed(None, read)
+        return hashed.digest if self.bucket.get_into(_name(digest), hashed) else None
+
+    def set_aside(self, digest: str, name: str) -> None:
+        """Move an object whose bytes are others out of the way, to `damaged/NAME` beside the objects.
+
+        Raises:
+            LakeAway, StoreError: it may be at both places.
+        """
+        self._known.discard(digest)
+        self.bucket.copy(_name(digest), f"damaged/{name}")
+        self._remove([digest])
+
     def listed(self) -> Iterator[tuple[str, Stored]]:
         """All objects of the bucket: digest, size and time.
 
@@ -204,10 +223,10 @@ class BucketObjects:
 
 
 class _Hashed:
-    """A file that is hashed while it is written, in order."""
+    """Bytes that are hashed while they come, in order, and written where there is a file."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
+    def __init__(self, file: IO[bytes] | None, read: Callable[[int], None] = lambda _: None) -> None:
+        self._file, self._read = file, read
         self._total = hashlib.sha256()
 
     @property
@@ -216,7 +235,8 @@ class _Hashed:
 
     def write(self, chunk: bytes) -> int:
         self._total.update(chunk)
-        return self._file.write(chunk)
+        self._read(len(chunk))
+        return len(chunk) if self._file is None else self._file.write(chunk)
 
 
 def _name(digest: str) -> str:

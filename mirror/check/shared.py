@@ -1,0 +1,153 @@
+"""A shared lake: the catalog as one commit shows it, the files in the bucket that it names, and the objects there.
+
+PostgreSQL checks its own pages, and S3 the bytes that it keeps. What is left to be found is what somebody removed or
+changed: so sizes are compared, objects hashed, and tables decoded from their first value to their last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+from mirror.check.findings import Damage, Findings
+from mirror.check.hashing import THREADS, HashingProgress, map_in_threads, stopping
+from mirror.check.objects import told_object
+from mirror.check.outbox import check_outbox, told_upload
+from mirror.check.report import VerifyReport, told_doubled
+from mirror.check.state_files import check_state_files
+from mirror.layout import Home
+from mirror.outbox.reading import OutboxReader
+from mirror.store.care.inspection import (
+    LakeFile,
+    check_version,
+    damage_of_rows,
+    doubled_rows,
+    lake_files,
+    named_objects,
+    referrers,
+    tables_of,
+)
+from mirror.store.engine.connection import Engine, store_errors
+from mirror.store.engine.reading import open_lake
+from mirror.store.engine.storage import DataFile
+from mirror.store.engine.storages import storage_of
+from mirror.store.objects.bucket_objects import BucketObjects
+from mirror.store_settings import StoreSettings
+
+_RESTORE = "restore the catalog and the bucket from backups, the bucket of the same moment or later"
+
+
+def verify_shared(
+    home: Home,
+    settings: StoreSettings,
+    objects: BucketObjects,
+    *,
+    quick: bool = False,
+    meter: HashingProgress | None = None,
+    threads: int = THREADS,
+) -> VerifyReport:
+    """Look at everything; what others commit meanwhile is of the next time.
+
+    Args:
+        home: that shares the lake.
+        settings: memory for the questions.
+        objects: in the bucket.
+        quick: presence and sizes, nothing read.
+        meter: counts what is done.
+        threads: that read at a time.
+
+    Raises:
+        NotMirrored: there is nothing to look at.
+        LakeAway: database or bucket do not answer.
+        StoreError: they refuse.
+    """
+    started = time.monotonic()
+    meter = meter or HashingProgress()
+    findings = Findings()
+    with store_errors(home), stopping(meter), contextlib.closing(open_lake(home, settings)) as engine:
+        engine.execute("BEGIN")  # one commit, however long it takes
+        check_version(engine, home)
+        meter.phase = "tables"
+        files = lake_files(engine, home)
+        lost = _check_files(engine, home, files, findings, meter, quick)
+        tables = tables_of(engine) - lost
+        for damage in told_doubled(doubled_rows(engine, tables)):
+            findings.add(damage)
+        meter.phase = "objects"
+        before = meter.files
+        named = dict(named_objects(engine, tables))
+        there = {digest: stored.size for digest, stored in objects.listed()}
+        missing = [digest for digest in named if digest not in there]
+        damaged = [digest for digest, size in named.items() if size not in (None, there.get(digest, size))]
+        if not quick:
+            known = set(damaged)
+            for digest, found in map_in_threads(there, lambda digest: objects.sha256(digest, meter.read), threads):
+                meter.done()
+                if found not in (None, digest) and digest not in known:
+                    damaged.append(digest)
+        else:
+            for _ in there:
+                meter.done()
+        looked = meter.files - before
+        meter.phase = "outbox"
+        outbox = check_outbox(home, findings, meter, damaged)
+        check_state_files(home, findings)
+        uploads = {one.upload.object for one in outbox.hurt}
+        names = referrers(engine, tables, [*damaged, *missing, *uploads])
+        needed = frozenset(OutboxReader(home).needed_objects()) if damaged else frozenset()
+        for one in outbox.hurt:
+            held = names.get(one.upload.object)
+            findings.add(told_upload(home, one, upstream=held is not None and bool(held.upstream)))
+        for digest in damaged:
+            if digest not in uploads or digest in names:
+                findings.add(told_object(digest, names.get(digest), damaged=True, set_aside=digest in needed))
+        for digest in missing:
+            findings.add(told_object(digest, names.get(digest), damaged=False))
+    return VerifyReport(
+        quick=quick,
+        catalog="unsealed",
+        lake_files=len(files),
+        unrecorded=len(files),
+        objects=looked,
+        entries=outbox.entries,
+        bytes=meter.bytes,
+        seconds=time.monotonic() - started,
+        counts=findings.counts,
+        findings=findings.in_order(),
+    )
+
+
+def _check_files(
+    engine: Engine, home: Home, files: list[LakeFile], findings: Findings, meter: HashingProgress, quick: bool
+) -> set[str]:
+    """Compare the files of the tables with what the catalog says; the tables of which something is lost."""
+    storage = storage_of(home)
+    there = storage.listed()
+    lost = set()
+    for file in files:
+        found = there.get(file.name)
+        wrong = _wrong(file, found)
+        if wrong is None and not quick:
+            wrong = damage_of_rows(engine, storage.address(file.name))
+            meter.read(file.size)
+        meter.done()
+        if wrong is not None:
+            lost |= {file.table} if file.is_current else set()
+            findings.add(
+                Damage(
+                    kind="lake_file_missing" if found is None else "lake_file_damaged",
+                    path=storage.address(file.name),
+                    wrong=wrong,
+                    lost=f"rows of `{file.table}`; W&B has those of runs that it still lists",
+                    hint=_RESTORE,
+                )
+            )
+    return lost
+
+
+def _wrong(file: LakeFile, found: DataFile | None) -> str | None:
+    if found is None:
+        return "the catalog names it, but it is not in the bucket"
+    if found.size != file.size:
+        return f"it has {found.size} bytes, the catalog says {file.size}"
+    return None

@@ -1,0 +1,126 @@
+"""A home moves into PostgreSQL and a bucket, and back: compared before the switch, and resumed where it was cut off."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mirror.layout import Home
+from mirror.sandbox import Sandbox
+from mirror.store.sql.statements import connect, run_sql
+from tests.cli.conftest import Cli
+from tests.cluster.servers import KEY_ID, SECRET, Place
+from tests.mirroring import Mirror
+
+TABLES = ("runs", "metrics", "files", "projects", "system_metrics", "console_lines", "receipts", "exports", "sources")
+
+
+def state_of(home: Home) -> dict[str, list[Any]]:
+    """All rows of the tables that matter."""
+    engine = connect(home)
+    try:
+        return {
+            table: sorted(map(repr, run_sql(engine, f"SELECT * FROM lake.{table}", ()).plain_rows()))
+            for table in TABLES
+        }
+    finally:
+        engine.close()
+
+
+def fill(sandbox: Sandbox) -> None:
+    state = sandbox.state
+    for number in range(4):
+        run_id = f"r{number}"
+        state.add_run("team", "proj", run_id, state="finished", config={"lr": 0.1 * number}, tags=["a"])
+        state.log_rows("team", "proj", run_id, [{"loss": 1 / (step + 1), "nan": float("nan")} for step in range(50)])
+        state.log_console("team", "proj", run_id, ["hello", "world"])
+        state.add_file("team", "proj", run_id, "model.pt", bytes([number]) * 5000)
+
+
+@pytest.fixture
+def cli(place: Place, sandbox: Sandbox, tmp_path: Path) -> Cli:
+    """A home of its own, with everything pulled."""
+    fill(sandbox)
+    keys = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_EC2_METADATA_DISABLED": "true"}
+    cli = Cli(folder=tmp_path, env=keys).at(sandbox).configure("team/proj", more='# [store] of "old" days\n')
+    cli("pull", code=0)
+    return cli
+
+
+def up(cli: Cli, place: Place, code: int = 0) -> Any:
+    options = ["--data", place.data, "--s3-endpoint", place.servers.endpoint]
+    return cli("migrate", "--to", place.catalog, *options, code=code)
+
+
+def test_a_home_moves_up_and_back_and_says_the_same_everywhere(cli: Cli, place: Place, sandbox: Sandbox) -> None:
+    home = Home(cli.home)
+    before = state_of(home)
+    assert "copied" in up(cli, place).out
+    assert '# [store] of "old" days' in cli.config.read_text()
+    shutil.rmtree(home.lake)  # as the command says that one may
+    assert state_of(home) == before
+    shutil.rmtree(home.cache)
+    target = cli.folder / "out"
+    cli("checkout", "team/proj/r3", str(target), code=0)
+    assert (target / "model.pt").read_bytes() == bytes([3]) * 5000
+    assert cli("verify", "--json", code=0).json["sound"]
+    sandbox.state.add_run("team", "proj", "later", state="finished")
+    cli("pull", code=0)
+    assert up(cli, place).out == "the lake is there already\n"
+
+    cli("migrate", "--to", "home", code=0)
+    assert "postgresql" not in cli.config.read_text()
+    assert cli("verify", "--json", code=0).json["sound"]
+    assert len(state_of(home)["runs"]) == 5
+    back = cli.folder / "back"
+    cli("checkout", "team/proj/r3", str(back), code=0)
+    assert (back / "model.pt").read_bytes() == bytes([3]) * 5000
+
+
+def test_a_move_that_was_cut_off_goes_on_and_switches_nothing_before_its_end(
+    cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(cli.home)
+    before, settings = state_of(home), cli.config.read_text()
+    damaged = next(path for path in sorted(home.objects.rglob("*")) if path.is_file())
+    content = damaged.read_bytes()
+    damaged.chmod(0o600)
+    damaged.write_bytes(b"x" + content[1:])
+    outcome = up(cli, place, code=8)
+    assert "is damaged" in outcome.error
+    assert cli.config.read_text() == settings
+    assert state_of(home) == before
+    damaged.write_bytes(content)
+    said = up(cli, place).out
+    assert "; 0 were copied" in said
+    assert state_of(home) == before
+
+
+def test_what_cannot_be_moved_is_said_in_one_line(cli: Cli, place: Place) -> None:
+    assert "catalog and data go together" in cli("migrate", "--to", place.catalog, code=3).error
+    wrong = ["--data", "s3://nowhere/lake", "--s3-endpoint", place.servers.endpoint]
+    assert "there is no bucket nowhere" in cli("migrate", "--to", place.catalog, *wrong, code=8).error
+    assert 'is "s3://BUCKET/PREFIX"' in cli("migrate", "--to", place.catalog, "--data", "/nfs", code=3).error
+    secret = place.catalog.replace("mirror@", "mirror:hunter2@")
+    outcome = cli("migrate", "--to", secret, "--data", place.data, code=3)
+    assert "holds a password" in outcome.error
+    assert "hunter2" not in outcome.err
+    options = ["--data", place.data, "--s3-endpoint", place.servers.endpoint]
+    gone = cli("migrate", "--to", "postgresql://mirror@127.0.0.1:1/lake", *options, code=8)
+    assert "does not answer" in gone.error
+
+
+def test_a_lake_that_was_moved_up_holds_what_the_server_has_next_time(cli: Cli, place: Place, sandbox: Sandbox) -> None:
+    """Another machine pulls on from where the home was."""
+    up(cli, place)
+    other = place.home(cli.folder / "other")
+    sandbox.state.add_run("team", "proj", "new", state="finished")
+    mirror = Mirror(url=sandbox.url, api_key=sandbox.api_key, home=other, is_fresh=True)
+    report = dataclasses.replace(mirror).pull()
+    (project,) = report.projects
+    assert project.written == 1
+    assert len(state_of(Home(cli.home))["runs"]) == 5

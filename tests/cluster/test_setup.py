@@ -1,0 +1,105 @@
+"""A shared lake is set up, examined, checked and tidied by the commands that a home has."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from mirror.layout import Home
+from mirror.sandbox import Sandbox
+from mirror.store.objects.objects import Objects
+from tests.cli.conftest import Cli
+from tests.cluster.servers import KEY_ID, SECRET, Place
+from tests.cluster.test_migrate import fill
+
+
+@pytest.fixture
+def cli(place: Place, sandbox: Sandbox, tmp_path: Path) -> Cli:
+    """A user with keys, and nothing else."""
+    fill(sandbox)
+    keys = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_EC2_METADATA_DISABLED": "true"}
+    return Cli(folder=tmp_path, env=keys).at(sandbox)
+
+
+def init(cli: Cli, place: Place) -> None:
+    cli(
+        "init", "--source", "team/proj", "--catalog", place.catalog, "--data", place.data, "--s3-endpoint",
+        place.servers.endpoint, code=0,
+    )  # fmt: skip
+
+
+def test_init_makes_it_doctor_examines_it_and_a_second_machine_joins(cli: Cli, place: Place) -> None:
+    init(cli, place)
+    said = {check["name"]: check for check in cli("doctor", "--json", code=0).json}
+    assert {"catalog", "catalog clock", "bucket", "lease"} <= said.keys()
+    assert all(said[name]["outcome"] == "ok" for name in ("catalog", "catalog clock", "bucket", "lease"))
+    assert "conditional writes" in said["bucket"]["detail"]
+    cli("pull", code=0)
+    other = Cli(folder=cli.folder / "other", env=cli.env)
+    other.folder.mkdir()
+    init(other, place)
+    assert cli("runs", "--json", code=0).json == other("runs", "--json", code=0).json
+    assert len(other("runs", "--json", code=0).json) == 4
+    assert other("history", "team/proj/r1", "--json", code=0).json == cli("history", "team/proj/r1", "--json").json
+
+
+def test_doctor_says_what_is_wrong_with_either_half(cli: Cli, place: Place) -> None:
+    init(cli, place)
+    settings = cli.config.read_text()
+    cli.config.write_text(settings.replace(f":{place.servers.port}/", ":1/"))
+    said = {check["name"]: check for check in cli("doctor", "--json", code=8).json}
+    assert said["catalog"]["outcome"] == "failed"
+    assert said["bucket"]["outcome"] == "ok"
+    cli.config.write_text(settings)
+    wrong = cli.using(AWS_SECRET_ACCESS_KEY="wrong")
+    said = {check["name"]: check for check in wrong("doctor", "--json", code=8).json}
+    assert said["catalog"]["outcome"] == "ok"
+    assert "refuses" in said["bucket"]["detail"]
+
+
+def test_verify_finds_what_is_gone_or_changed_and_repair_brings_it_back(cli: Cli, place: Place) -> None:
+    init(cli, place)
+    cli("pull", code=0)
+    home = Home(cli.home)
+    shared = Objects(home).shared
+    assert shared is not None
+    (digest, _), (gone, _), *_ = shared.listed()
+    shared.bucket.put(f"{digest[:2]}/{digest}", b"other bytes")
+    shared.bucket.remove([f"{gone[:2]}/{gone}"])
+    report = cli("verify", "--json", code=9).json
+    assert report["counts"] == {"object_damaged": 1, "object_missing": 1}
+    cli("repair", "--yes", code=0)
+    cli("pull", code=0)
+    assert cli("verify", "--json", code=0).json["sound"]
+
+
+def test_maintain_removes_what_nothing_needs_and_spares_what_is_young_or_waits(cli: Cli, place: Place) -> None:
+    init(cli, place)
+    keep = "\n[retention]\nsnapshots_days = 0.000001\nfiles_days = 0.000001\nobjects_days = 0.000001\n"
+    cli.config.write_text(cli.config.read_text().replace("[retention]", "") + keep)
+    cli("pull", code=0)
+    for _ in range(3):
+        cli("edit", "team/proj/r1", "--add-tag", os.urandom(4).hex(), code=0)
+        cli("replay", code=0)
+        cli("pull", code=0)
+    shared = Objects(Home(cli.home)).shared
+    assert shared is not None
+    stray = "0" * 64
+    shared.bucket.put(f"00/{stray}", b"nobody's")
+    file = cli.folder / "waits.bin"
+    file.write_bytes(b"waits" * 100)
+    cli("upload", "team/proj/r1", str(file), code=0)
+    cli("outbox", "list", code=0)
+    time.sleep(1.1)  # the bucket's times are whole seconds
+    done = cli("maintain", "--json", code=0).json
+    assert done["objects"]["files"] == 1
+    assert done["snapshots_expired"] > 3
+    done = cli("maintain", "--json", code=0).json
+    assert done["lake_files"]["files"] > 0
+    assert cli("verify", "--json", code=0).json["sound"]
+    assert stray not in dict(shared.listed())
+    cli("replay", code=0)
+    assert cli("show", "team/proj/r1", "--json", code=0).json["run"]["id"] == "r1"
