@@ -44,8 +44,8 @@ PATIENCE_S = 60.0
 PACKAGES = ("mirror.api", "mirror.pull", "mirror.replay", "mirror.daemon", "mirror.gateway")
 # What the libraries import when they are first used.
 IMPORTED_LATE = (
-    "anyio._backends._asyncio", "boto3", "botocore.config", "certifi", "click._textwrap", "encodings.utf_8_sig", "httpcore",
-    "psycopg",
+    "anyio._backends._asyncio", "boto3", "botocore.config", "certifi", "click._textwrap", "encodings.utf_8_sig",
+    "httpcore", "psycopg",
 )  # fmt: skip
 # The interpreter looks at these while it starts, so a warm one has looked already.
 LOOKED_AT = ("PYTHON", "LC_", "LANG", "COVERAGE", "MALLOC", "LD_", "TZ")

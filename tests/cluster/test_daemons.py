@@ -41,9 +41,7 @@ class Group:
         folder.mkdir(exist_ok=True)
         keys = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_EC2_METADATA_DISABLED": "true"}
         cli = Cli(folder=folder, env=keys).at(self.sandbox)
-        source = '[[source]]
-path = "team/proj"
-'
+        source = '[[source]]\npath = "team/proj"\n'
         server = "[server]\nretry_attempts = 2\nretry_wait_max_s = 0.01\ntimeout_s = 5.0\n"
         more: dict[str, object] = {}
         if name in self.ports:
