@@ -39,23 +39,21 @@ def objects_up(home: Home, new: Home, _: Lake) -> Carried:
         StoreError: an object is damaged here, or another there.
     """
     shared = _bucket(new)
-    there = {digest: stored.size for digest, stored in shared.listed()}
+    there = {digest for digest, _ in shared.listed()}
     paths = {Path(name).name: Path(name) for name in sorted(file_names(home.objects))}
 
     def one(digest: str) -> int | None:
         """Bytes that were copied; None where the bucket has them."""
         path = paths[digest]
-        copied = there.get(digest) != path.stat().st_size
-        if copied:
-            shared.put(digest, path)
+        if digest in there and shared.sha256(digest) == digest:
+            return None
+        if hash_file(path) != digest:
+            hint = "`wandb-mirror verify`, then `wandb-mirror repair`"
+            raise StoreError(f"object {digest} is damaged in {home.root}", hint=hint)
+        shared.put(digest, path)
         if shared.sha256(digest) != digest:
-            if hash_file(path) != digest:
-                raise StoreError(
-                    f"object {digest} is damaged in {home.root}",
-                    hint="`wandb-mirror verify`, then `wandb-mirror repair`",
-                )
             raise StoreError(f"object {digest} is another in {shared.bucket.address}", hint="do it again")
-        return path.stat().st_size if copied else None
+        return path.stat().st_size
 
     return _carried([size for _, size in map_in_threads(sorted(paths), one, _THREADS)])
 

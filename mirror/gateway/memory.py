@@ -145,6 +145,7 @@ class Queue:
 
     def waiting(self) -> Waiting:
         """By project and run id."""
+        self._mirror.exchange()
         looked, known = self._stamp.look(), self._known
         if known is not None and known[0] == looked:
             return known[1]

@@ -13,6 +13,7 @@ from tests.bench import (
     disk,
     first_pull,
     gateway,
+    group,
     histories,
     listings,
     many_runs,
@@ -38,6 +39,7 @@ BENCHES: dict[str, Callable[[Context], Iterator[Figure]]] = {
         disk,
         month,
         gateway,
+        group,
         offline,
         pages,
     )

@@ -108,9 +108,10 @@ class Place:
 
     def settings(self, **more: object) -> str:
         """The lines of `[store]`."""
-        lines = {"catalog": self.catalog, "data": self.data, "s3_endpoint": self.servers.endpoint, **more}
+        place = {"catalog": self.catalog, "data": self.data, "s3_endpoint": self.servers.endpoint}
+        lines = {"memory_limit_mb": 512, "threads": 1, **place, **more}
         said = "\n".join(f"{key} = {value if isinstance(value, int) else repr(value)}" for key, value in lines.items())
-        return f"[store]\nmemory_limit_mb = 512\nthreads = 1\n{said}\n"
+        return f"[store]\n{said}\n"
 
     def home(self, folder: Path, before: str = "", **more: object) -> Home:
         """A home that shares the lake."""

@@ -130,9 +130,11 @@ class Life:
                 assert run.state == "finished"
                 for file in list(run.files())[:2]:
                     if (content := self.files.get((run.id, file.name))) is not None:
-                        with contextlib.suppress(wandb_mirror.NotMirrored):  # its bytes are not here yet
-                            with file.download(str(self.folder / f"down{number}"), replace=True) as opened:
-                                assert Path(opened.name).read_bytes() == content
+                        with (
+                            contextlib.suppress(wandb_mirror.NotMirrored),  # its bytes are not here yet
+                            file.download(str(self.folder / f"down{number}"), replace=True) as opened,
+                        ):
+                            assert Path(opened.name).read_bytes() == content
             self.over.wait(chance.uniform(0.05, 0.5))
 
         return work

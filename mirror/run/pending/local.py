@@ -138,18 +138,18 @@ class LocalMirror:
         Ask this before the lake: an operation leaves the outbox only after the lake holds its effect, so that one of
         the two always shows it.
         """
-        self._share()
+        self.exchange()
         return [Pending(state=state, entry=entry) for state, entry in self.outbox.of_run(run)]
 
     def pending_of(self, project: tuple[str, str], run_ids: Sequence[str]) -> dict[str, list[Pending]]:
         """The same for several runs of a project, by run id."""
-        self._share()
+        self.exchange()
         found = self.outbox.of_runs([RunPath(*project, run_id) for run_id in run_ids])
         return {path[2]: [Pending(state=state, entry=entry) for state, entry in some] for path, some in found.items()}
 
     def waiting(self) -> Waiting:
         """All that waits and shows, by project and run id."""
-        self._share()
+        self.exchange()
         found: dict[tuple[str, str], dict[str, list[Pending]]] = {}
         if any(self.outbox.counts().values()):
             for state, entry in self.outbox.entries("new", "claimed", "conflict"):
@@ -165,8 +165,8 @@ class LocalMirror:
         """
         return self.outbox.put(run, storage_id, operation)
 
-    def _share(self) -> None:
-        """Know what waits in the group, too, where the lake is a group's."""
+    def exchange(self) -> None:
+        """Know what waits in the group, too, where the lake is a group's; asked now and then."""
         from mirror.outbox.group import GroupOutbox
 
         if isinstance(self.outbox, GroupOutbox):
