@@ -54,13 +54,14 @@ class _Cursor(msgspec.Struct, frozen=True):
     number: int
 
 
-def share(outbox: GroupOutbox, objects: Objects, lake: Queryable) -> Shared:
+def share(outbox: GroupOutbox, objects: Objects, lake: Queryable, *, anew: bool = False) -> Shared:
     """Exchange once: hand over, then copy. Beside others of this home and of all others.
 
     Args:
         outbox: of the home.
         objects: of the same.
         lake: the shared one, whose receipts tell what is done.
+        anew: copy all that the group has, whatever is known here.
 
     Raises:
         LakeAway: database or bucket do not answer; what was handed over is.
@@ -68,14 +69,14 @@ def share(outbox: GroupOutbox, objects: Objects, lake: Queryable) -> Shared:
     """
     done = Shared()
     with store_errors(outbox.home), locked(outbox.home.sharing_lock), outbox.rows.session():
-        _share(outbox, objects, lake, done)
+        _share(outbox, objects, lake, done, anew)
     return done
 
 
-def _share(outbox: GroupOutbox, objects: Objects, lake: Queryable, done: Shared) -> None:
+def _share(outbox: GroupOutbox, objects: Objects, lake: Queryable, done: Shared, anew: bool) -> None:
     for some in _chunks(outbox.entries()):
         _hand_over(outbox, objects, lake, some, done)
-    _copy(outbox, done)
+    _copy(outbox, done, _Cursor(outbox.rows.catalog, 0) if anew else _read_cursor(outbox))
 
 
 def share_now_and_then(outbox: Outbox) -> None:
@@ -143,9 +144,8 @@ def _ended(lake: Queryable, entries: list[Entry]) -> set[str]:
     return {name for name, endings in found.items() if any(one.outcome in DONE for one in endings)}
 
 
-def _copy(outbox: GroupOutbox, done: Shared) -> None:
-    """Show here what changed in the group."""
-    cursor = _read_cursor(outbox)
+def _copy(outbox: GroupOutbox, done: Shared, cursor: _Cursor) -> None:
+    """Show here what changed in the group since."""
     while rows := outbox.rows.since(cursor.number, AT_ONCE):
         gone: set[str] = set()
         for row in rows:

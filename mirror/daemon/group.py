@@ -24,6 +24,7 @@ from mirror.store.objects.objects import Objects
 from mirror.tasks import side_by_side
 
 LOOK_S = 5.0  # between two tries to get the lease, and between two exchanges with the group
+LONGEST_S = 60.0  # the longest pause before it is tried again by who could not use it
 WATCH_S = 1.0  # between two looks whether the lease is still ours
 
 Work = Callable[[Lake], Awaitable[None]]
@@ -64,6 +65,7 @@ class GroupMember:
         Raises:
             MirrorError: as `work`, and what has nothing to do with the lease.
         """
+        pause_s = LOOK_S
         while not is_stopping():
             lake = await self._try()
             if lake is None:
@@ -75,13 +77,18 @@ class GroupMember:
                 await self._work(lake, work)
             except Exception as error:
                 cause = cause_of(error)
-                if not isinstance(cause, LeaseLost):
+                if not isinstance(cause, LeaseLost | LakeAway):
                     raise
                 self._log.warning(Event.LEASE_LOST, reason=cause.message)
+                pause_s = min(LONGEST_S, 2 * pause_s)
+            else:
+                pause_s = LOOK_S
             finally:
                 self._outbox.delivers = False
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(lake.__exit__, None, None, None)
+            with anyio.move_on_after(pause_s - LOOK_S):  # another may have what this one lacks
+                await stopping.wait()
 
     async def _try(self) -> Lake | None:
         """The lake, opened; None while another process has the lease, or nobody can be asked."""
@@ -101,6 +108,9 @@ class GroupMember:
         return lake
 
     async def _work(self, lake: Lake, work: Work) -> None:
+        objects = Objects(lake.home)
+        # What lies here may be of an earlier lease; from then on what is here is so.
+        await anyio.to_thread.run_sync(lambda: share(self._outbox, objects, lake, anew=True))
         self._outbox.delivers = True
         async with side_by_side() as group:
             group.start_soon(self._watch, lake)
@@ -116,6 +126,7 @@ class GroupMember:
         """
         while True:
             lake.storage.may_write()
+            await anyio.to_thread.run_sync(lake.rest)
             await anyio.sleep(WATCH_S)
 
     async def _share(self, lake: Lake) -> None:

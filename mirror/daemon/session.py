@@ -31,7 +31,7 @@ from mirror.daemon.workers.offline import OfflineWorker
 from mirror.daemon.workers.pulling import Pulls
 from mirror.daemon.workers.restarts import Restarts
 from mirror.daemon.workers.upkeep import Upkeep
-from mirror.errors import LeaseLost, MirrorError
+from mirror.errors import LakeAway, LeaseLost, MirrorError
 from mirror.outbox import Outbox
 from mirror.outbox.watch import watch_new
 from mirror.tasks import first_of, side_by_side
@@ -150,7 +150,7 @@ class DaemonSession:
                 return await run()
             except Exception as error:
                 cause = cause_of(error)
-                if isinstance(cause, LeaseLost):
+                if isinstance(cause, LeaseLost | LakeAway):
                     raise cause from error
                 reason = str(cause) if isinstance(cause, MirrorError) else f"{type(cause).__name__}: {cause}"
                 activity.crashed(reason)

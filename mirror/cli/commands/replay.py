@@ -20,7 +20,7 @@ from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import on_terminal, print_json, say, size, write_json_text
 from mirror.cli.terminal.statuses import ASKS_SERVER, exit_statuses
 from mirror.clock import utc_now
-from mirror.errors import EXIT_PARTIAL, MirrorError
+from mirror.errors import EXIT_PARTIAL, LeaseHeld, MirrorError
 from mirror.outbox import OutboxReader
 from mirror.records.operations import Entry, EntryState
 from mirror.replay import Replayed, Result
@@ -99,6 +99,9 @@ async def _replay(setting: Setting, quiet: bool) -> ReplayReport:
             try:
                 report.replayed = await rounds.run()
                 report.outage = report.replayed.outage
+            except LeaseHeld as held:
+                if not quiet:
+                    say(f"handed over to the group: {held.message}, and delivers")
             except MirrorError as error:
                 if error.exit_code not in ASKS_SERVER:
                     raise

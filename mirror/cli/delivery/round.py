@@ -23,7 +23,7 @@ from mirror.outbox import Outbox
 from mirror.outbox.group import GroupOutbox, outbox_of
 from mirror.records.operations import Entry
 from mirror.replay import DeliveryContext, Replayed, Result, replay
-from mirror.sharing import share_with_reader
+from mirror.sharing import share, share_with_reader
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.tasks import side_by_side
@@ -95,7 +95,7 @@ class Rounds:
         """
         if isinstance(self.outbox, GroupOutbox):
             share_with_reader(self.outbox)
-        with lake_to_write(self.setting) as lake, delivering(self.outbox):
+        with lake_to_write(self.setting) as lake, delivering(self.outbox, lake):
             try:
                 features = await self._known_features()
             except MirrorError:
@@ -130,9 +130,10 @@ class Rounds:
 
 
 @contextlib.contextmanager
-def delivering(outbox: Outbox) -> Iterator[None]:
+def delivering(outbox: Outbox, lake: Lake) -> Iterator[None]:
     """Inside, this process has the lease of a shared lake, and tells the group what becomes of operations."""
     if isinstance(outbox, GroupOutbox):
+        share(outbox, Objects(lake.home), lake, anew=True)
         outbox.delivers = True
     try:
         yield

@@ -16,7 +16,7 @@ from mirror.cli.setting import Setting
 from mirror.cli.terminal.output import size, with_zone
 from mirror.cli.terminal.times import reclocked
 from mirror.clock import utc_now
-from mirror.cluster.place import has_lake
+from mirror.cluster.place import has_lake, place_of
 from mirror.daemon.status.health import Finding, Vitals, judge
 from mirror.daemon.status.status_file import DaemonStatus, read_ended
 from mirror.daemon.status.status_file import read_daemon_status as read_daemon
@@ -31,6 +31,8 @@ from mirror.store.engine.writer_lock import Holder, current_holder
 from mirror.store.objects.disk import DiskUse, disk_use
 from mirror.store.read.failures import FailureOverview, failure_overviews
 from mirror.store.read.overview import ProjectOverview, project_overviews
+from mirror.store_settings import StoreSettings
+from mirror.texts.visible import visible
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +58,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     lags: list[SourceLag]  # how far behind each configured source is
     disk_free: int | None  # bytes left on the disk of the home
     lacks: list[Lack]  # what this server cannot do, as far as was learnt
+    shared_lake: str | None  # where the files of a lake lie that a group shares; None: it is the home's own
+    lease: str | None  # who has the lease of such a lake, or ended without giving it back
 
 
 class LakeFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,7 +153,18 @@ def read_status(setting: Setting, *, held: LakeFigures | None = None, used: Disk
         lags=[lag_of(source, now, setting.config.health) for source in sources],
         disk_free=free,
         lacks=list(lacks(facts)) if facts is not None else [],
+        shared_lake=place.data if (place := place_of(home)) is not None else None,
+        lease=None if place is None else _lease(place),
     )
+
+
+def _lease(place: StoreSettings) -> str | None:
+    from mirror.cluster.lease import holder_of_lease  # brings what only a shared lake needs
+    from mirror.cluster.postgres import connected
+
+    with connected(place) as database:
+        holder = holder_of_lease(database)
+    return None if holder is None else str(holder)
 
 
 def status_json(status: Status) -> Any:
@@ -176,6 +191,8 @@ def head_lines(status: Status, now: dt.datetime) -> list[str]:
     lines = [f"home    {status.home}", *finding_lines(status.findings)]
     lines += [f"disk    {disk_line(status.disk)}{free_line(status.disk_free)}", f"server  {status.base_url}"]
     lines += [f"        {lack}" for lack in status.lacks]
+    if status.shared_lake is not None:
+        lines.append(f"lake    {status.shared_lake}, written by {visible(status.lease or 'nobody')}")
     if status.writer is not None:
         lines.append(
             f"writing PID {status.writer.pid} ({status.writer.command}) since {reclocked(status.writer.since)}"

@@ -145,6 +145,15 @@ class Lake:
             finally:
                 self._readers -= 1
 
+    def rest(self) -> None:
+        """End the transaction that questions share, unless somebody is at it: a database need not keep it open."""
+        if self._turn.acquire(blocking=False):
+            try:
+                if not self._readers and not self._is_writing:
+                    self._end_reading()
+            finally:
+                self._turn.release()
+
     def _end_reading(self) -> None:
         if self._is_reading:
             self._is_reading = False

@@ -55,6 +55,11 @@ class LocalStorage:
         return is_small_lake(file_names(self._home.lake_data) if self._durable is None else self._durable)
 
     @property
+    def is_fresh(self) -> bool:
+        """Always."""
+        return True
+
+    @property
     def stamp(self) -> object:
         """As `Storage.stamp`."""
         seen = []

@@ -19,6 +19,7 @@ from mirror.store.engine.connection import Engine, plan_lightly, store_errors
 from mirror.store.engine.meta import lake_deployment
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.reading import open_lake
+from mirror.store.engine.storage import Storage
 from mirror.store.engine.storages import storage_of
 from mirror.store_settings import StoreSettings
 
@@ -112,7 +113,8 @@ class Reader:
             with self._opening:
                 opened = self._opened
                 if opened is None or not opened.is_good:  # who still uses an old one keeps it until the answer is read
-                    opened = self._opened = _Opened(open_lake(self.home, ONE_THREAD), self.home)
+                    storage = storage_of(self.home)
+                    opened = self._opened = _Opened(open_lake(self.home, ONE_THREAD, storage), storage)
         return opened
 
     def __getstate__(self) -> Home:
@@ -127,11 +129,11 @@ class Reader:
 class _Opened:
     """A database of one process: a forked child must not touch its parent's."""
 
-    def __init__(self, root: Engine, home: Home) -> None:
+    def __init__(self, root: Engine, storage: Storage) -> None:
         self.root = root
         self.pid = os.getpid()
         self.cursors = threading.local()
-        self._storage = storage_of(home)
+        self._storage = storage
         self._until = time.monotonic() + OPEN_S
         self._small_until = time.monotonic() + SMALL_S
         self._is_small = self._is_small_yet()
@@ -144,7 +146,7 @@ class _Opened:
         How an engine plans is not changed while threads ask it.
         """
         now = time.monotonic()
-        if self.pid != os.getpid() or now >= self._until:
+        if self.pid != os.getpid() or now >= self._until or not self._storage.is_fresh:
             return False
         if self._is_small and now >= self._small_until:
             self._small_until = now + SMALL_S

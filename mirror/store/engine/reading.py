@@ -9,28 +9,33 @@ from mirror.layout import Home
 from mirror.store.engine.connection import new_engine, nothing_yet, store_errors
 from mirror.store.engine.meta import lake_version
 from mirror.store.engine.queries import Snapshot
+from mirror.store.engine.storage import Storage
 from mirror.store.engine.storages import storage_of
 from mirror.store.schema.tables import SCHEMA_VERSION
 from mirror.store.schema.views import READABLE_FROM
 from mirror.store_settings import StoreSettings
 
 
-def open_lake(home: Home, settings: StoreSettings | None = None) -> duckdb.DuckDBPyConnection:
+def open_lake(
+    home: Home, settings: StoreSettings | None = None, storage: Storage | None = None
+) -> duckdb.DuckDBPyConnection:
     """Attach the lake read-only as `lake`, without the views.
 
     Raises:
         NotMirrored, LakeTooNew, StoreError: as `mirror.connect`.
     """
-    engine, _ = open_version(home, settings)
+    engine, _ = open_version(home, settings, storage)
     return engine
 
 
-def open_version(home: Home, settings: StoreSettings | None = None) -> tuple[duckdb.DuckDBPyConnection, int]:
+def open_version(
+    home: Home, settings: StoreSettings | None = None, storage: Storage | None = None
+) -> tuple[duckdb.DuckDBPyConnection, int]:
     """The same, with the version of the lake's schema."""
     with store_errors(home):
         engine = new_engine(settings, home)
         try:
-            storage_of(home).attach_to_read(engine)
+            (storage or storage_of(home)).attach_to_read(engine)
             version = lake_version(Snapshot(engine))
             _check_version(version, home)
         except BaseException:

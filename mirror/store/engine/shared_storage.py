@@ -53,6 +53,14 @@ class SharedStorage:
         return False
 
     @property
+    def is_fresh(self) -> bool:
+        """Whether the credentials are those that DuckDB was told; looked up now and then."""
+        if time.monotonic() < self._keys_until:
+            return True
+        self._keys_until = time.monotonic() + _KEYS_S
+        return self.bucket.keys() == self._keys
+
+    @property
     def stamp(self) -> object:
         """Not known without asking."""
         return None
@@ -68,6 +76,8 @@ class SharedStorage:
 
     def open_to_write(self, closing: contextlib.ExitStack) -> None:
         """As `Storage.open_to_write`."""
+        for left in self._home.metric_data.glob("fold-*.parquet"):  # by a process that was killed
+            left.unlink(missing_ok=True)
         self.lease = Lease(self._place, home=str(self._home.root), home_id=self._home_id())
         self.lease.acquire()
         closing.callback(self.lease.release)

@@ -30,6 +30,10 @@ class Storage(Protocol):
         """Whether the lake is read in less time than it takes to plan which of its files are needed."""
 
     @property
+    def is_fresh(self) -> bool:
+        """Whether what was attached may be used on: False once credentials were renewed."""
+
+    @property
     def stamp(self) -> object:
         """Another value after each commit, without asking the lake; None where that cannot be known."""
 
