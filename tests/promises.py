@@ -529,7 +529,7 @@ PROMISES = (
                 "test_verify_finds_what_is_gone_or_changed_and_repair_brings_it_back",
                 "test_maintain_removes_what_nothing_needs_and_spares_what_is_young_or_waits",
             ),
-            **files("cluster", "served shared_lake"),
+            **files("cluster", "objects served shared_lake"),
             "cluster/test_two_hours.py": ("test_two_hours_of_a_group_in_minutes",),
         },
     ),

@@ -18,6 +18,9 @@ LAKE_SCHEMA = "main"  # of DuckLake's own tables: the name that the catalog in S
 TOKEN = "wandb_mirror.token"  # noqa: S105 -- the setting of a connection
 OBJECTS_LOCK = "hashtext('wandb_mirror.objects')"  # held by who collects objects, shared by who brings some
 
+# Taken inside a transaction: no lease passes on until its end. No row: it has passed on already.
+HOLD = "SELECT 1 FROM wandb_mirror.lease WHERE token::text = current_setting('wandb_mirror.token', true) FOR KEY SHARE"
+
 _TABLES = """
 CREATE SCHEMA IF NOT EXISTS wandb_mirror;
 CREATE TABLE IF NOT EXISTS wandb_mirror.lease (

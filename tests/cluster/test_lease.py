@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import signal
 import subprocess
 import sys
@@ -15,9 +16,11 @@ import pytest
 from mirror.cluster import lease as lease_module
 from mirror.errors import LeaseHeld, LeaseLost, StoreError
 from mirror.layout import Home
+from mirror.store.care.objects import remove_objects
 from mirror.store.engine.connection import extension_file, new_engine
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.reader import Reader
+from mirror.store.objects.objects import Objects
 from tests.cluster.servers import KEY_ID, SECRET, Place
 
 SHORT = {"BEAT_S": 0.1, "TRUST_S": 0.6, "GRACE_S": 0.8, "STILL_S": 1.5}
@@ -224,6 +227,22 @@ def _write_while_another_takes_over(opened: Lake, place: Place) -> None:
         engine.execute("INSERT INTO lake.meta VALUES ('after', 'x')")
         with place.connected() as database:  # in the middle of the transaction
             database.execute("UPDATE wandb_mirror.lease SET token = token + 1")
+
+
+def test_a_writer_that_lost_the_lease_removes_no_object(home: Home, place: Place) -> None:
+    """What it found to be needed by nobody, its successor may have named since."""
+    objects = Objects(home)
+    digest = objects.put_bytes(b"named by the next writer")
+    objects.sync([digest])
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
+    with lake(home) as opened:
+        option = opened.storage.option
+        with place.connected() as database:
+            database.execute("UPDATE wandb_mirror.lease SET token = token + 1")
+        with pytest.raises(LeaseLost):
+            remove_objects(home, [digest], later, option)
+    assert objects.shared is not None
+    assert digest in dict(objects.shared.listed())
 
 
 def _is_lost(opened: Lake) -> bool:

@@ -157,7 +157,7 @@ def _remove_objects(lake: Lake, settings: RetentionSettings, needed: Needed, now
     with lake.reading() as engine:
         _, oldest = expirable(engine, _ago(now, settings.snapshots_days))
         digests = unneeded_objects(engine, lake.home, oldest=oldest, before=before, needed=needed)
-        return remove_objects(lake.home, digests, before)
+        return remove_objects(lake.home, digests, before, lake.storage.option)
 
 
 def _remove_partials(home: Home, before: dt.datetime) -> Removed:

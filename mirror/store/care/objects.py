@@ -83,8 +83,8 @@ def unneeded_objects(engine: Engine, home: Home, *, oldest: int, before: dt.date
     return {digest: old[digest] for (digest,) in rows}
 
 
-def remove_objects(home: Home, digests: Iterable[str], before: dt.datetime) -> Removed:
-    """Remove objects, but for those whose bytes came anew since they were listed.
+def remove_objects(home: Home, digests: Iterable[str], before: dt.datetime, option: str = "") -> Removed:
+    """Remove objects, but for those whose bytes came anew since they were listed; `option` as `Storage` has it.
 
     Raises:
         OSError: the disk failed; some may be gone.
@@ -92,7 +92,7 @@ def remove_objects(home: Home, digests: Iterable[str], before: dt.datetime) -> R
     digests = list(digests)
     files = size = 0
     if (shared := Objects(home).shared) is not None:
-        files, size = shared.remove_older(digests, before)
+        files, size = shared.remove_older(digests, before, option)
     for digest in digests:
         path = object_path(home, digest)
         with locked(home.objects_lock):

@@ -22,6 +22,7 @@ FLUSH_ROWS = 1000  # rows of a table inside the catalog, dead ones with them, th
 MERGE_FILES = 4  # small files of a table that are worth merging
 DELETED_SHARE = 0.2  # of a file's rows; a file with more deleted ones is written anew
 FILE_BYTES = 64_000_000  # merged files are about as large
+MERGED_AT_ONCE = 8  # of them, in one commit
 # Rows of their row groups, each of which is in memory before it is written: a row of `runs` may have tens of kilobytes.
 MERGED_GROUP_ROWS = 10_000
 # A run that is rebuilt is deleted from its file row by row, so that those of `metrics` stay smaller (`metrics.files`).
@@ -93,15 +94,21 @@ def merge_files(lake: Lake) -> int:
         with lake.transaction() as engine:
             _set_sizes(engine)
             _set_order(engine)
+    return sum(_merge(lake, table) for table in tables)
+
+
+def _merge(lake: Lake, table: str) -> int:
+    """Merge the small files of a table, some at a time, so that a commit and what a crash costs have a bound."""
     merged = 0
-    for table in tables:
+    while True:
         with lake.transaction() as engine, _one_thread(engine):
             rows = engine.execute(
                 f"CALL ducklake_merge_adjacent_files('{LAKE}', {sql_text(table)},"
-                f" max_file_size => {_small_bytes(table)})"
+                f" max_file_size => {_small_bytes(table)}, max_compacted_files => {MERGED_AT_ONCE})"
             ).fetchall()
+        if not rows:
+            return merged
         merged += sum(int(row[2]) for row in rows)
-    return merged
 
 
 @contextlib.contextmanager

@@ -129,6 +129,11 @@ class LocalStorage:
     def may_write(self) -> None:
         """Always: the lock of the home is held until its process ends."""
 
+    @property
+    def option(self) -> str:
+        """None is needed."""
+        return ""
+
     def place_metrics(self, file: Path) -> str:
         """It was written where it belongs."""
         return str(file)

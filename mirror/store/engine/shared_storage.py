@@ -115,6 +115,11 @@ class SharedStorage:
         if self.lease is not None:
             self.lease.check()
 
+    @property
+    def option(self) -> str:
+        """As `Storage.option`."""
+        return "" if self.lease is None else self.lease.option
+
     def place_metrics(self, file: Path) -> str:
         """As `Storage.place_metrics`; the local file goes."""
         name = f"{_METRICS}/{file.name}"

@@ -75,6 +75,10 @@ class Storage(Protocol):
             LeaseLost: somebody may.
         """
 
+    @property
+    def option(self) -> str:
+        """With which a connection to a shared lake's database is the writer's; empty: there is none."""
+
     def place_metrics(self, file: Path) -> str:
         """Put a finished Parquet file into the folder of `metrics`; its address, for DuckLake."""
 

@@ -20,9 +20,9 @@ from typing import IO
 
 from mirror.cluster.bucket import Bucket, Stored
 from mirror.cluster.postgres import connected
-from mirror.cluster.schema import OBJECTS_LOCK
+from mirror.cluster.schema import HOLD, OBJECTS_LOCK
 from mirror.durable import TMP_PREFIX, file_names
-from mirror.errors import StoreError
+from mirror.errors import LeaseLost, StoreError
 from mirror.layout import Home
 from mirror.store_settings import StoreSettings
 
@@ -156,17 +156,26 @@ class BucketObjects:
             if name == _name(digest):
                 yield digest, stored
 
-    def remove_older(self, digests: Sequence[str], before: dt.datetime) -> tuple[int, int]:
+    def remove_older(self, digests: Sequence[str], before: dt.datetime, option: str) -> tuple[int, int]:
         """Remove objects, here and there, but for those that came anew since a moment; their number and bytes.
 
-        Whoever hands work over to the shared outbox holds the same lock while the bytes and the row are on their way.
+        Nobody else commits rows meanwhile, that might name one of them. Whoever hands work over to the group's outbox
+        holds the same lock while the bytes and the row are on their way.
+
+        Args:
+            digests: that no row named when the holder of the lease looked.
+            before: younger bytes stay.
+            option: with which a connection is that holder's.
 
         Raises:
+            LeaseLost: it is the holder no more; the rest stays.
             LakeAway, StoreError: some may be gone.
         """
         removed, size = 0, 0
         for start in range(0, len(digests), _AT_ONCE):
-            with connected(self._place) as database, database.transaction():
+            with connected(self._place, option) as database, database.transaction():
+                if database.execute(HOLD).fetchone() is None:
+                    raise LeaseLost("this process has lost the lease of the shared lake")
                 database.execute(f"SELECT pg_advisory_xact_lock({OBJECTS_LOCK})")
                 looked = [(digest, self.bucket.look(_name(digest))) for digest in digests[start : start + _AT_ONCE]]
                 old = {digest: found.size for digest, found in looked if found and found.written_at < before}
