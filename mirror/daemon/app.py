@@ -25,6 +25,7 @@ from mirror.api.fitting.known_server import KnownServer
 from mirror.api.limits.host import Limits
 from mirror.api.transport.credentials import ApiKey, find_api_key
 from mirror.api.transport.deployment import deployment_of
+from mirror.cluster.place import place_of
 from mirror.config import Config
 from mirror.daemon.config_watch import stamp_of, watch_config
 from mirror.daemon.connection import Connection
@@ -134,7 +135,14 @@ class Daemon:
         self._listen_at(self._config.daemon.listen)
         self._gateway.follow(self._config.serve)
         self._notifier.tell(READY=1)
-        member = GroupMember(outbox, self._log, self._clock, lambda: self._lake(self._config), self._heartbeat.leased)
+        place = place_of(self._home)
+
+        def lake() -> Lake:
+            if place_of(self._home) != place:
+                raise ConfigError("the configuration says that the lake is elsewhere now", hint="restart the daemon")
+            return self._lake(self._config)
+
+        member = GroupMember(outbox, self._log, self._clock, lake, self._heartbeat.leased)
         await member.run(partial(self._terms, outbox), lambda: self._stopping, self._stop)
 
     async def _terms(self, outbox: Outbox, lake: Lake) -> None:

@@ -15,6 +15,7 @@ from mirror.daemon.events import Event
 from mirror.daemon.logs import Log
 from mirror.daemon.schedule.clock import Clock
 from mirror.daemon.session import cause_of
+from mirror.daemon.status.status_file import State
 from mirror.errors import HomeBusy, LakeAway, LeaseHeld, LeaseLost, MirrorError
 from mirror.outbox.group import GroupOutbox
 from mirror.replay.wishes import fulfil_wishes
@@ -38,7 +39,7 @@ class GroupMember:
         log: for what happens.
         clock: the time.
         open_lake: gives the lake, to be entered.
-        told: called with who has the lease: what stands in the status.
+        told: called with who has the lease, and the state that follows from it, for the status.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class GroupMember:
         log: Log,
         clock: Clock,
         open_lake: Callable[[], Lake],
-        told: Callable[[str | None], None],
+        told: Callable[[str, State], None],
     ) -> None:
         self._outbox, self._log, self._clock = outbox, log, clock
         self._open_lake, self._told = open_lake, told
@@ -100,10 +101,10 @@ class GroupMember:
                 event = Event.STANDBY if isinstance(error, LeaseHeld) else Event.LAKE_AWAY
                 self._log.info(event, reason=error.message)
             self._waits_for = error.message
-            self._told(error.message)
+            self._told(error.message, "standby" if isinstance(error, LeaseHeld) else "lake_away")
             return None
         self._waits_for = None
-        self._told("this process")
+        self._told("this process", "standby")
         self._log.info(Event.LEASE_TAKEN)
         return lake
 

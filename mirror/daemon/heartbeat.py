@@ -33,7 +33,7 @@ from mirror.daemon.status.report import (
     together,
     without_zone,
 )
-from mirror.daemon.status.status_file import DaemonStatus, write_status
+from mirror.daemon.status.status_file import DaemonStatus, State, write_status
 from mirror.errors import StoreError
 from mirror.layout import Home
 
@@ -64,7 +64,7 @@ class Heartbeat:
         self.session: DaemonSession | None = None
         self.config_error: str | None = None
         self.is_stopping = False
-        self._lease: str | None = None  # who has that of a shared lake
+        self._lease: tuple[str, State] | None = None  # who has that of a shared lake, and how it is without it
         self._home = home
         self._log = log
         self._notifier = notifier
@@ -82,9 +82,9 @@ class Heartbeat:
         self.said: DaemonStatus | None = None  # the same for others: without secrets
         self._stuck: set[str] = set()
 
-    def leased(self, whose: str | None) -> None:
-        """Who has the lease of a shared lake: "this process", or why it is another."""
-        self._lease = whose
+    def leased(self, whose: str, without: State) -> None:
+        """Who has the lease of a shared lake: "this process", or why it is another; and the state between two terms."""
+        self._lease = whose, without
 
     def ended(self, session: DaemonSession) -> None:
         """A session is over; what it spent still counts."""

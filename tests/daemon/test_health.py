@@ -95,6 +95,7 @@ def test_being_offline_is_unhealthy_only_when_something_waited_too_long() -> Non
         ({"workers": [msgspec.structs.replace(BUSY, state="restarting", last_error="boom")]}, "worker_restarting"),
         ({"watches": [WATCH]}, "watch_failed"),
         ({"gateway_error": "Address already in use"}, "gateway_down"),
+        ({"state": "lake_away", "lease": "PostgreSQL of db/mirror does not answer"}, "lake_away"),
         ({"sources": [source(due_at=ago(days=1), last_good_at=None)]}, "source_late"),
         ({"outbox": Backlog(claimed=1, oldest_at=ago(days=1))}, "backlog_old"),
         ({"outbox": Backlog(conflict=1)}, "conflicts"),

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from mirror.daemon.status.health import FINDING_NAMES, Finding
 from mirror.daemon.status.status_file import DaemonStatus, SourceStatus
 
-STATES = ("online", "offline", "key_refused", "standby", "stopping", "stopped")
+STATES = ("online", "offline", "key_refused", "standby", "lake_away", "stopping", "stopped")
 WORKER_STATES = ("idle", "busy", "restarting", "stuck")
 OUTCOMES = ("applied", "already_so", "theirs", "buried", "held", "put_back")
 DISK_KINDS = ("lake", "objects", "partial", "outbox")

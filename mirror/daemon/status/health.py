@@ -32,6 +32,7 @@ FindingName = Literal[
     "worker_still",
     "worker_restarting",
     "watch_failed",
+    "lake_away",
     "gateway_down",
     "source_late",
     "backlog_old",
@@ -127,6 +128,14 @@ def _of_daemon(vitals: Vitals) -> list[Finding]:
                 name="daemon_silent",
                 sentence=f"the daemon, PID {daemon.pid}, has said nothing for {span(silent_s)}",
                 hint="look at its log and at the disk, then restart it: it goes on where it was",
+            )
+        )
+    if daemon.state == "lake_away":
+        found.append(
+            Finding(
+                name="lake_away",
+                sentence=f"the shared lake cannot be reached: {daemon.lease}",
+                hint="`wandb-mirror doctor` asks database and bucket; it is tried again, and what is queued here stays",
             )
         )
     if daemon.gateway_error is not None:

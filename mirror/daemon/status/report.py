@@ -88,7 +88,7 @@ def status_now(
     config_error: str | None,
     gateway_error: str | None,
     ending: State | None,
-    lease: str | None = None,
+    lease: tuple[str, State] | None = None,
 ) -> DaemonStatus:
     """Everything in one value.
 
@@ -103,7 +103,7 @@ def status_now(
         config_error: why an edited configuration was refused.
         gateway_error: why nobody is served though it is wanted.
         ending: `stopping` or `stopped`; None while it goes on.
-        lease: who has that of a shared lake; None: the lake is the home's own.
+        lease: who has that of a shared lake, and the state without it; None: the lake is the home's own.
     """
     connection = None if session is None else session.context.connection
     spent = past if session is None else together(past, session.spent)
@@ -111,8 +111,8 @@ def status_now(
         pid=os.getpid(),
         since=without_zone(since),
         updated_at=without_zone(now),
-        state=ending or ("standby" if session is None and lease is not None else _state(session)),
-        lease=lease,
+        state=ending or (lease[1] if session is None and lease is not None else _state(session)),
+        lease=None if lease is None else lease[0],
         offline_since=None if connection is None or connection.since is None else without_zone(connection.since),
         offline_reason=None if connection is None else connection.reason,
         config_error=config_error,

@@ -13,8 +13,8 @@ from mirror.locks import holder_of
 from mirror.store.objects.disk import DiskUse
 from mirror.typed import decode
 
-# standby: another process has the lease of the shared lake.
-State = Literal["online", "offline", "key_refused", "standby", "stopping", "stopped"]
+# standby: another process has the lease of the shared lake; lake_away: its database does not answer.
+State = Literal["online", "offline", "key_refused", "standby", "lake_away", "stopping", "stopped"]
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
