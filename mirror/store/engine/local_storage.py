@@ -134,6 +134,11 @@ class LocalStorage:
         """None is needed."""
         return ""
 
+    @property
+    def metrics_folder(self) -> Path:
+        """Where they stay."""
+        return self._home.metric_data
+
     def place_metrics(self, file: Path) -> str:
         """It was written where it belongs."""
         return str(file)

@@ -76,7 +76,7 @@ class SharedStorage:
 
     def open_to_write(self, closing: contextlib.ExitStack) -> None:
         """As `Storage.open_to_write`."""
-        for left in self._home.metric_data.glob("fold-*.parquet"):  # by a process that was killed
+        for left in self.metrics_folder.glob("*.parquet"):  # by a process that was killed
             left.unlink(missing_ok=True)
         self.lease = Lease(self._place, home=str(self._home.root), home_id=self._home_id())
         self.lease.acquire()
@@ -119,6 +119,11 @@ class SharedStorage:
     def option(self) -> str:
         """As `Storage.option`."""
         return "" if self.lease is None else self.lease.option
+
+    @property
+    def metrics_folder(self) -> Path:
+        """Apart from those of a lake that may lie in the home, from before it shared one."""
+        return self._home.partial / "metrics"
 
     def place_metrics(self, file: Path) -> str:
         """As `Storage.place_metrics`; the local file goes."""

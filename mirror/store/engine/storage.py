@@ -79,6 +79,10 @@ class Storage(Protocol):
     def option(self) -> str:
         """With which a connection to a shared lake's database is the writer's; empty: there is none."""
 
+    @property
+    def metrics_folder(self) -> Path:
+        """Where files of `metrics` are written; it need not exist."""
+
     def place_metrics(self, file: Path) -> str:
         """Put a finished Parquet file into the folder of `metrics`; its address, for DuckLake."""
 

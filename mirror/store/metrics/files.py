@@ -85,9 +85,9 @@ def write_metrics(
     storage = storage or storage_of(home)
     files: list[MetricFile] = []
     with store_errors(home):
-        make_folder(home.metric_data)
+        make_folder(storage.metrics_folder)
         for some in _file_sized(sorted(batch, key=lambda item: item[0])):
-            path = home.metric_data / f"fold-{secrets.token_hex(16)}.parquet"
+            path = storage.metrics_folder / f"fold-{secrets.token_hex(16)}.parquet"
             try:
                 rows = _write(path, some)
                 if rows:
