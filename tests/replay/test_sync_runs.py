@@ -92,6 +92,27 @@ def test_a_run_that_goes_on_is_delivered_as_it_grows(sandbox: Sandbox, sender: S
     assert (steps_upstream(sandbox), sandbox.state.run(ENTITY, PROJECT, "r1").state) == ([0, 1, 2, 3, 4], "finished")
 
 
+@pytest.mark.parametrize("back", [20, 3], ids=["new-steps", "steps-that-are-there"])
+def test_rows_whose_steps_go_back_are_sent_once(sandbox: Sandbox, sender: Sender, tmp_path: Path, back: int) -> None:
+    training = Training(tmp_path)
+    training.log(3, step=40)
+    training.log(3, step=2)
+    training.log(2, step=back)
+    now = dt.datetime.now(dt.UTC)
+    sender = dataclasses.replace(sender, now=lambda: now)
+    add(sender, tmp_path)
+    for _ in range(3):
+        sender.replay()
+        sender = sender.later(seconds=20)
+    training.log(1, step=50)
+    training.finish()
+    add(sender, tmp_path)
+    assert sender.later(seconds=40).replay().applied == 1
+    assert steps_upstream(sandbox) == sorted({40, 41, 42, 2, 3, 4, back, back + 1, 50})
+    lines_there = sandbox.state.run(ENTITY, PROJECT, "r1").history_lines
+    assert list(lines_there) == list(range(9))
+
+
 def test_a_run_that_broke_off_counts_as_failed(sandbox: Sandbox, sender: Sender, tmp_path: Path) -> None:
     training = Training(tmp_path)
     training.log(2)

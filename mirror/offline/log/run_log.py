@@ -87,7 +87,9 @@ class RunLog:
         self.preempting = False
         self.last_at: dt.datetime | None = None  # the latest time that a record has, UTC
         self.rows = 0  # of the history
-        self.last_step = -1
+        self.rows_back = 0  # of them, those whose step is not above all before
+        self.last_step = -1  # the highest
+        self.latest_step = -1  # of the last row
         self.unreadable = 0  # records that are no messages of W&B's
         self.keys = HistoryKeys()
         self._earlier_config: dict[str, deque[Any]] = {}  # what keys that changed were before, the latest of it
@@ -225,7 +227,8 @@ class RunLog:
         if self._counts(step):
             self.keys.see(row)
         self.rows += 1
-        self.last_step = max(self.last_step, step)
+        self.rows_back += step <= self.last_step
+        self.last_step, self.latest_step = max(self.last_step, step), step
         text = spell(row)
         self._characters += len(text)
         self._history.append(TailRow(step=step, row=text))
