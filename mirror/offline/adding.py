@@ -23,7 +23,7 @@ from mirror.records.operations import SyncRun
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.read.held_runs import held_runs
-from mirror.store.read.offline import offline_logs
+from mirror.store.read.offline import lost_files, offline_logs
 
 UNNAMED_PROJECT = "uncategorized"  # what W&B calls the project of a run that names none
 ONLINE = "it had a server while it trained; --online takes it all the same"
@@ -40,6 +40,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     row: OfflineLog | None = None  # None: it is left out
     is_new: bool = False  # not added before
     left_out: str | None = None  # why
+    lost: tuple[str, ...] = ()  # files that it names and that were not there
 
 
 def candidates(wanted: Wanted, known: Iterable[OfflineLog], now: dt.datetime) -> list[Candidate]:
@@ -158,8 +159,10 @@ class OfflineRuns:
                 held.add(path)
                 taken.append((candidate, before))
         batch.commit()
-        for candidate, before in taken:
-            yield msgspec.structs.replace(candidate, row=self._taken(before))
+        rows = [self._taken(before) for _, before in taken]
+        lost = lost_files(self._lake, [row.run_path for row in rows]) if rows else {}
+        for (candidate, _), row in zip(taken, rows, strict=True):
+            yield msgspec.structs.replace(candidate, row=row, lost=lost.get(row.run_path, ()))
 
     def _batch(self) -> Batch:
         return Batch(self._lake, self._objects, now=self._now, turn=self._turn)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 WATCH_S = 1.0  # between two looks at what grows
 SEARCH_S = 10.0  # between two looks for new ones
+SHOWN = 5  # names of files that were not there
 
 
 @click.command("add", epilog=exit_statuses(5, 9))
@@ -108,9 +109,9 @@ def _asked_daemon(setting: Setting, wanted: Wanted) -> Added | None:
 
 def _by_daemon(added: Added) -> list[Candidate]:
     """What the daemon took, and what not."""
-    rows = zip(added.rows, added.new, strict=True)
+    rows = zip(added.rows, added.new, added.lost or ((),) * len(added.rows), strict=True)
     return [
-        *(Candidate(found=_found(row.source), row=row, is_new=is_new) for row, is_new in rows),
+        *(Candidate(found=_found(row.source), row=row, is_new=is_new, lost=lost) for row, is_new, lost in rows),
         *(Candidate(found=_found(one.source), left_out=one.reason) for one in added.left_out),
     ]  # fmt: skip
 
@@ -167,6 +168,8 @@ def _told(found: list[Candidate], *, as_json: bool, dry_run: bool) -> int:
             write(
                 _line(candidate.row) if not dry_run else f"{visible(str(candidate.row.run_path))}  {_path(candidate)}"
             )
+            if candidate.lost:
+                say(_lost(candidate))
         for candidate in left_out:
             say(f"left out: {_path(candidate)}: {candidate.left_out}")
         if not found:
@@ -182,6 +185,13 @@ def _line(row: OfflineLog) -> str:
     return f"{visible(str(row.run_path))}  {plural(row.rows, 'row')}, {size(row.bytes)}, {state}{damage}"
 
 
+def _lost(candidate: Candidate) -> str:
+    names = ", ".join(visible(name) for name in candidate.lost[:SHOWN])
+    more = f" and {len(candidate.lost) - SHOWN} more" if len(candidate.lost) > SHOWN else ""
+    assert candidate.row is not None
+    return f"not there: {plural(len(candidate.lost), 'file')} of {visible(str(candidate.row.run_path))}: {names}{more}"
+
+
 def _path(candidate: Candidate) -> str:
     return visible(str(candidate.found.path))
 
@@ -192,7 +202,7 @@ def _json(candidate: Candidate) -> dict[str, Any]:
     return {
         "path": str(row.run_path), "source": row.source, "new": candidate.is_new, "rows": row.rows, "bytes": row.bytes,
         "ended": row.ended, "exit_code": row.exit_code, "damaged": row.damaged, "damage": row.damage,
-        "first_step": row.first_step,
+        "first_step": row.first_step, "lost": list(candidate.lost),
     }  # fmt: skip
 
 

@@ -112,6 +112,7 @@ class Added(msgspec.Struct, frozen=True, tag="added"):
     rows: tuple[OfflineLog, ...]
     new: tuple[bool, ...]  # of each, whether it was not there before
     left_out: tuple[LeftOut, ...] = ()
+    lost: tuple[tuple[str, ...], ...] = ()  # of each, files that it names and that were not there
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):

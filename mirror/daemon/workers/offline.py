@@ -108,7 +108,7 @@ class OfflineWorker:
 
             taken = self._take(found, failed)
             rows = tuple(one.row for one in taken if one.row is not None)
-            return Added(rows, tuple(one.is_new for one in taken), tuple(left_out))
+            return Added(rows, tuple(one.is_new for one in taken), tuple(left_out), tuple(one.lost for one in taken))
 
     def _look(self, now: float) -> None:
         """One look at everything that is due.

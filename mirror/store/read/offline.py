@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.offline import OfflineLog
 from mirror.records.runs import OFFLINE
@@ -78,6 +80,25 @@ def history_keys_held(lake: Queryable, run: RunPath) -> str | None:
     """`historyKeys` of a run as it is held, a JSON text."""
     rows = lake.rows(f"SELECT history_keys FROM lake.runs WHERE {IN_PROJECT} AND run_id = ?", list(run))
     return rows[0][0] if rows else None
+
+
+def lost_files(lake: Queryable, runs: Sequence[RunPath]) -> dict[RunPath, tuple[str, ...]]:
+    """What logs of some runs name and was not there to be copied: files, and entries of versions, by name."""
+    rows = lake.rows(
+        "SELECT f.entity, f.project, f.run_id, f.name FROM lake.files f"
+        " WHERE f.file_id IS NULL AND f.status = 'failed' AND f.run_id IN (SELECT unnest(?::VARCHAR[]))"
+        " UNION SELECT r.entity, r.project, r.run_id, a.sequence || '/' || e.path"
+        " FROM lake.run_artifacts r JOIN lake.artifacts a USING (artifact_id)"
+        " JOIN lake.artifact_files e USING (artifact_id)"
+        " WHERE starts_with(artifact_id, 'offline:') AND e.status = 'failed'"
+        " AND r.run_id IN (SELECT unnest(?::VARCHAR[])) ORDER BY ALL",
+        [[run.run_id for run in runs]] * 2,
+    )
+    found: dict[RunPath, tuple[str, ...]] = {}
+    for entity, project, run_id, name in rows:
+        path = RunPath(entity, project, run_id)
+        found[path] = (*found.get(path, ()), name)
+    return found
 
 
 def objects_of_version(lake: Queryable, artifact_id: str) -> dict[str, str]:
