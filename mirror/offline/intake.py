@@ -154,7 +154,7 @@ class FollowedLog:
         self._objects = objects
         self._is_known_new = is_new
         self._path = row.run_path
-        self._log = RunLog(self._place, self._is_new_row)
+        self._log = RunLog(self._place, self._is_new_row, job_type=row.job_type, new_tags=row.new_tags)
         self._offset = 0  # of the copy, behind what was read
         self._held = row.bytes  # that the lake has and that are read once more; 0 behind them
         self._told_through = -1  # the last step that the lake has from elsewhere, of the history that this log tells

@@ -14,6 +14,7 @@ import pytest
 from mirror.layout import Home
 from mirror.offline.adding import Candidate, OfflineRuns
 from mirror.offline.intake import SILENT
+from mirror.offline.log.messages import Record
 from mirror.offline.wanted import Wanted
 from mirror.outbox import Outbox
 from mirror.records.offline import OfflineLog
@@ -300,3 +301,26 @@ def test_a_home_of_offline_runs_alone_tells_of_them(cli: Cli, tmp_path: Path) ->
     assert [line.split()[:2] for line in said.splitlines() if line.startswith("team/proj")] == [["team/proj", "1"]]
     (project,) = cli("status", "--json", code=0).json["projects"]
     assert (project["project"], project["runs"], project["last_pass_at"]) == ("proj", 1, None)
+
+
+def test_a_run_is_added_under_other_names_and_its_log_stays_as_it_is(cli: Cli, tmp_path: Path) -> None:
+    record = Record.FromString(run_record("r"))
+    record.run.tags.extend(["a", "b", "c"])
+    record.run.job_type = "train"
+    log = write_log(offline_log(tmp_path / "t", "r"), [record.SerializeToString(), row_record(0, {"x": 1})])
+    before = log.read_bytes()
+    cli.configure("team/proj")
+    tags = "a=first, b=,gone=x"
+    names = ["--id", "other", "--entity", "me", "--project", "p", "--job-type", "eval", "--replace-tags", tags]
+    (added,) = cli("add", str(log), *names, "--json", code=0).json["runs"]
+    assert (added["path"], log.read_bytes()) == ("me/p/other", before)
+    write_log(log, [exit_record()])
+    (again,) = cli("add", str(tmp_path / "t"), "--json", code=0).json["runs"]
+    assert (again["path"], again["new"], again["ended"]) == ("me/p/other", False, True)
+    (run,) = cli("sql", "SELECT run_id, job_type, tags FROM runs", "--json", code=0).json
+    assert run == {"run_id": "other", "job_type": "eval", "tags": ["first", "c"]}
+    write_log(offline_log(tmp_path / "u", "s"), run_records("s", 1))
+    write_log(offline_log(tmp_path / "u", "t"), run_records("t", 1))
+    assert "there are 2" in cli.fails(3, "add", str(tmp_path / "u"), "--id", "one").error
+    assert "is not OLD=NEW" in cli("add", str(tmp_path / "u"), "--replace-tags", "a", code=2).err
+    assert "cannot contain" in cli("add", str(tmp_path / "u"), "--id", "a/b", code=2).err

@@ -363,3 +363,16 @@ def test_a_long_run_goes_up_in_parts_each_line_once(
     run = sandbox.state.run(ENTITY, PROJECT, "r1")
     assert (steps_upstream(sandbox), len(run.events), run.state) == (list(range(30)), 6, "finished")
     assert [line.line for line in run.console] == [f"step {number}!" for number in range(6)]
+
+
+def test_other_names_go_upstream_in_place_of_those_in_the_log(sandbox: Sandbox, sender: Sender, tmp_path: Path) -> None:
+    training = Training(tmp_path, job_type="train", tags=("a", "b"))
+    training.log(2)
+    training.log_artifact("model", {"a.bin": b"1"})
+    training.describe(job_type="later")
+    training.finish()
+    add(sender, tmp_path, run_id="other", job_type="eval", replaced_tags="a=first,b=")
+    assert sender.replay().applied == 1
+    assert list(sandbox.state.project(ENTITY, PROJECT).runs) == ["other"]
+    run = sandbox.state.run(ENTITY, PROJECT, "other")
+    assert (run.job_type, run.tags, len(run.history), len(run.logged)) == ("eval", ["first"], 2, 1)

@@ -6,7 +6,8 @@ import contextlib
 import datetime as dt
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -60,12 +61,17 @@ class RunLog:
         place: asked once, with the step and the time (seconds, as JSON) of the first row: what is to be added to the
             steps of all rows, since a run that goes on without a server begins to count anew.
         counts: asked with the step of each row, whether `keys` is to count it.
+        job_type: in place of the one that the log names.
+        new_tags: what becomes of its tags; a tag that is to go becomes nothing.
     """
 
     def __init__(
         self,
         place: Callable[[int, str | None], int] = lambda _, __: 0,
         counts: Callable[[int], bool] = lambda _: True,
+        *,
+        job_type: str | None = None,
+        new_tags: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.names: LogNames | None = None
         self.texts: dict[str, str] = {}  # display_name, notes, group, job_type, sweep, host, program, commit, remote
@@ -94,6 +100,7 @@ class RunLog:
         self.keys = HistoryKeys()
         self._earlier_config: dict[str, deque[Any]] = {}  # what keys that changed were before, the latest of it
         self._place, self._counts = place, counts
+        self._job_type, self._new_tags = job_type, new_tags
         self._first_step: int | None = None
         self._started_ns: int | None = None
         self._history: list[TailRow] = []
@@ -162,7 +169,8 @@ class RunLog:
         self._take_config(run.config)
         self._take_summary(run.summary)
         told = {
-            "display_name": run.display_name, "notes": run.notes, "group": run.run_group, "job_type": run.job_type,
+            "display_name": run.display_name, "notes": run.notes, "group": run.run_group,
+            "job_type": self._job_type or run.job_type,
             "sweep": run.sweep_id, "host": run.host, "commit": run.git.commit, "remote": run.git.remote_url,
         }  # fmt: skip
         for name, text in told.items():
@@ -171,9 +179,10 @@ class RunLog:
                 self.texts[name] = text
                 if self.names is not None:
                     self.earlier_texts.setdefault(name, set()).add(before)
-        if run.tags and tuple(run.tags) != self.tags:
+        tags = tuple(dict.fromkeys(new for tag in run.tags if (new := self._new_tags.get(tag, tag))))
+        if tags and tags != self.tags:
             self.has_new_tags = self.names is not None
-            self.tags = tuple(run.tags)
+            self.tags = tags
         self.telemetry.MergeFrom(run.telemetry)
         if self.names is not None:
             return

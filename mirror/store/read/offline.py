@@ -12,16 +12,20 @@ from mirror.store.engine.queries import Queryable, aware_structs, columns_of
 from mirror.store.schema.keys import IN_PROJECT
 
 SINCE = 6  # version of the schema
+_LATER_SINCE = 7
 _COLUMNS = columns_of(OfflineLog)
+_EARLIER_COLUMNS = columns_of(OfflineLog, job_type="NULL", replaced_tags="NULL", alerts="NULL")
 
 
 def offline_logs(lake: Queryable, run: RunPath | None = None) -> list[OfflineLog]:
     """The logs that were added, of one run or of all, in the order in which they were begun."""
-    if lake_version(lake) < SINCE:
+    version = lake_version(lake)
+    if version < SINCE:
         return []
+    columns = _COLUMNS if version >= _LATER_SINCE else _EARLIER_COLUMNS
     where = f" WHERE {IN_PROJECT} AND run_id = ?" if run is not None else ""
     rows = lake.rows(
-        f"SELECT {_COLUMNS} FROM lake.offline_logs{where} ORDER BY coalesce(started_at, added_at), added_at", run or ()
+        f"SELECT {columns} FROM lake.offline_logs{where} ORDER BY coalesce(started_at, added_at), added_at", run or ()
     )
     return aware_structs(OfflineLog, rows)
 
