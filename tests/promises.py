@@ -499,6 +499,10 @@ PROMISES = (
                 "test_the_mirror_goes_on_where_wandb_sync_was_killed",
                 "test_wandb_sync_goes_on_where_the_mirror_was_killed",
             ),
+            "replay/test_sync_alerts.py": (
+                "test_alerts_are_sent_once_also_by_another_home",
+                "test_one_whose_answer_is_lost_is_not_sent_again",
+            ),
             "replay/test_sync_kills.py": ("test_a_run_is_upstream_once_whoever_is_killed",),
             "replay/test_sync_place.py": ("test_a_log_goes_on_behind_the_last_row_that_is_there",),
         },

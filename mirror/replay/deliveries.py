@@ -203,7 +203,13 @@ async def _sync_run(sending: Sending, operation: SyncRun) -> Delivered:
     """Bring a run upstream that was trained without a server."""
     done = await RunDelivery(sending.context, sending.entry).done(operation, sending.seen)
     return Delivered(
-        outcome="applied", run=done.run, files=done.files, logs=(done.row,), versions=done.versions, sent=done.sent
+        outcome="applied",
+        run=done.run,
+        files=done.files,
+        logs=(done.row,),
+        versions=done.versions,
+        sent=done.sent,
+        answer=done.unsent,
     )
 
 

@@ -169,3 +169,9 @@ def test_the_files_that_are_made_say_the_same(brought: Brought, run_id: str) -> 
                 for key in VOLATILE:
                     internal.pop(key, None)
         assert right == left, name
+
+
+def test_alerts_are_those_that_wandb_sync_sends(brought: Brought) -> None:
+    theirs, ours = (server.state.run(ENTITY, PROJECT, "scalars").alerts for server in brought.servers)
+    assert ours == theirs
+    assert [(alert["title"], alert["severity"]) for alert in ours] == [("title", "WARN")]

@@ -39,6 +39,7 @@ def scalars() -> None:
         run.notes = "changed"
         Path("weights.txt").write_text("hello")
         run.save("weights.txt")
+        run.alert("title", "text", level="WARN", wait_duration=60)
         print("one\ntwo\rTWO\nthree \x1b[31mred\x1b[0m")
 
 

@@ -130,6 +130,13 @@ class Training:
                 artifact.manifest.contents.add(**entry)
         self.write(record)
 
+    def alert(self, title: str, *, text: str = "", level: str = "INFO", wait_duration: int = 0) -> None:
+        """What the script tells of itself to whoever watches it."""
+        record = Record()
+        record.alert.title, record.alert.text = title, text
+        record.alert.level, record.alert.wait_duration = level, wait_duration
+        self.write(record)
+
     def finish(self, exit_code: int = 0) -> None:
         """The end of the run."""
         record = Record()

@@ -54,6 +54,12 @@ mutation MirrorCommitVersion($input: CommitArtifactInput!) {
 }
 """
 
+SEND_ALERT = """
+mutation MirrorSendAlert($input: NotifyScriptableRunAlertInput!) {
+  notifyScriptableRunAlert(input: $input) { success }
+}
+"""
+
 DOCUMENTS: Mapping[str, str] = MappingProxyType(
     {
         "STREAM_STATUS": STREAM_STATUS,
@@ -62,5 +68,6 @@ DOCUMENTS: Mapping[str, str] = MappingProxyType(
         "CREATE_MANIFEST": CREATE_MANIFEST,
         "CREATE_VERSION_FILES": CREATE_VERSION_FILES,
         "COMMIT_VERSION": COMMIT_VERSION,
+        "SEND_ALERT": SEND_ALERT,
     }
 )

@@ -53,6 +53,7 @@ COMPOSITE: Mapping[str, Mapping[str, str]] = {
         "addAliases": "AddAliasesPayload",
         "deleteAliases": "DeleteAliasesPayload",
         "updateArtifact": "UpdateArtifactPayload",
+        "notifyScriptableRunAlert": "NotifyScriptableRunAlertPayload",
     },
     "UpsertBucketPayload": {"bucket": "Run"},
     "CreateRunFilesPayload": {"files": "File"},
@@ -105,6 +106,7 @@ INPUTS: Mapping[str, str] = {
     "addAliases": "AddAliasesInput",
     "deleteAliases": "DeleteAliasesInput",
     "updateArtifact": "UpdateArtifactInput",
+    "notifyScriptableRunAlert": "NotifyScriptableRunAlertInput",
 }
 """The input of each mutation."""
 

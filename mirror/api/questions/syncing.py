@@ -62,6 +62,22 @@ class SyncQuestions(WriteQuestions):
         lacking = self._known.takes("UpsertBucketInput", fields)
         return await self._upsert(entity, project, {**named, **{k: v for k, v in fields.items() if k not in lacking}})
 
+    async def alert(self, entity: str, project: str, run_id: str, fields: Mapping[str, Any]) -> None:
+        """Have the server tell those who watch a run.
+
+        Args:
+            entity: W&B entity.
+            project: W&B project.
+            run_id: the run.
+            fields: of `NotifyScriptableRunAlertInput`.
+
+        Raises:
+            RefusedByServer: it says no.
+            Unreachable: it may have been done, where it `answered`; else it did not hear of it.
+        """
+        named = {"entityName": entity, "projectName": project, "runName": run_id}
+        await self._succeeds(documents.SEND_ALERT, "notifyScriptableRunAlert", {**named, **fields})
+
     async def create_version(self, fields: Mapping[str, Any]) -> tuple[str, str | None]:
         """Begin a version, or find the one of the same digest.
 

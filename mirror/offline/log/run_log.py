@@ -44,6 +44,16 @@ class LoggedFile(msgspec.Struct, frozen=True):
     policy: int  # 0: as it is now; 1: at the end; 2: whenever it changes
 
 
+class LoggedAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """What a script told of itself to whoever watches it."""
+
+    title: str
+    text: str
+    level: str  # INFO, WARN or ERROR
+    wait_duration: int  # in which the server passes over one of the same title; as W&B takes it
+    rows: int  # of the log that come before it
+
+
 class NewRows(msgspec.Struct, frozen=True, kw_only=True):
     """What came since the last time."""
 
@@ -87,6 +97,7 @@ class RunLog:
         self.files: dict[str, LoggedFile] = {}
         self.artifacts: list[Any] = []  # `Artifact` messages, in order
         self.used_artifacts: list[Any] = []
+        self.alerts: list[LoggedAlert] = []
         self.event_rows = 0  # of system metrics
         self.exit_code: int | None = None
         self.has_exit = False
@@ -291,6 +302,13 @@ class RunLog:
 
     def _take_use_artifact(self, used: Any) -> None:
         self.used_artifacts.append(used)
+
+    def _take_alert(self, alert: Any) -> None:
+        self.alerts.append(
+            LoggedAlert(
+                title=alert.title, text=alert.text, level=alert.level, wait_duration=alert.wait_duration, rows=self.rows
+            )
+        )
 
     def _take_preempting(self, _: Any) -> None:
         self.preempting = True

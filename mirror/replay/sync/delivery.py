@@ -2,10 +2,11 @@
 
     1. look                what the server has of the run, and where in the log that is; what does not fit is a conflict
     2. upsert              the run is there, with its config
-    3. rows, console       from where the server is; each line says which one it is; the last of them wait for the end
-    4. files, versions     those that the server does not list with these bytes
-    5. summary and end     once all of that is there, in one request with the last lines
-    6. look again          what the server counts, its last row, its files, its state: only then it is delivered
+    3. alerts              those that were not sent, before the rows that follow them
+    4. rows, console       from where the server is; each line says which one it is; the last of them wait for the end
+    5. files, versions     those that the server does not list with these bytes
+    6. summary and end     once all of that is there, in one request with the last lines
+    7. look again          what the server counts, its last row, its files, its state: only then it is delivered
 
 Each step finds out by itself what an earlier attempt did, so that a delivery may stop anywhere and begin anew.
 """
@@ -21,7 +22,7 @@ import msgspec
 
 from mirror.api.rows.pages import BadRun
 from mirror.api.rows.syncing import StreamStatus
-from mirror.errors import NotFound, NotOffered, RefusedByServer, UrlExpired
+from mirror.errors import NotOffered, RefusedByServer
 from mirror.offline.copies import copy_of
 from mirror.offline.log.run_log import NewRows, RunLog
 from mirror.offline.reading import LogReading
@@ -31,8 +32,9 @@ from mirror.records.operations import Entry, SyncRun
 from mirror.records.runs import ENDED_STATES, RunRecord
 from mirror.replay.context import DeliveryContext
 from mirror.replay.decide import Seen
-from mirror.replay.look import listed_row
+from mirror.replay.sync.alerts import AlertSender
 from mirror.replay.sync.fields import changed_config, changed_texts, fields_of_new, fields_of_old
+from mirror.replay.sync.files import MARK_FEATURE, bring_files
 from mirror.replay.sync.lines import EVENTS, HISTORY, LineSender
 from mirror.replay.sync.place import Place, is_same, place_of_events, place_of_rows
 from mirror.replay.sync.versions import deliver_versions
@@ -42,9 +44,6 @@ from mirror.store.read.runs import Documents, LightRun, read_run
 from mirror.texts.values import parse_lenient
 
 ROWS_AT_ONCE = 10_000  # of a history, in memory
-NAMES_AT_ONCE = 50  # files that are asked about, and get addresses, together
-ADDRESSES = 3  # that are asked for before the storage's refusal is believed
-_MARK_FEATURE = "MARK_RUN_FILES_UPLOADED"
 _EMPTY = StreamStatus(history_lines=0, event_lines=0, console_lines=0, last_row=None, last_event=None)
 
 
@@ -77,6 +76,7 @@ class Synced(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[FileRow, ...]
     versions: tuple[tuple[str, str], ...]  # of each that was local, the id that it had here, and the server's
     sent: dict[str, Any]
+    unsent: str | None  # why alerts were not sent
 
 
 class _Here(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +123,11 @@ class RunDelivery:
         before = seen.run if isinstance(seen.run, RunRecord) else None
         run = before if place.is_past else None
         run = run or await self._upserted(here, before, is_begun=operation.is_begun)
-        log, sent_rows = await self._send_lines(here, place, status)
+        alerts = AlertSender(
+            self._context, self._entry, operation, known=here.row.alerts, begin=place.begin,
+            is_over=place.is_past or (before is not None and before.state in ENDED_STATES),
+        )  # fmt: skip
+        log, sent_rows = await self._send_lines(here, place, status, alerts)
         if before is not None and not place.is_past:
             changed = changed_texts(log, before)
             if operation.is_begun:
@@ -131,7 +135,7 @@ class RunDelivery:
             if changed:
                 await self._context.client.upsert_run(*self._path, changed)
         try:
-            files = await self._upload(here.files, is_new=seen.run is None)
+            files = await bring_files(self._context, self._path, here.files, is_new=seen.run is None)
             versions = await deliver_versions(self._context, self._path, log.artifacts, log.used_artifacts)
         except RefusedByServer:
             await self._sender.flush()  # its rows are there all the same
@@ -142,15 +146,16 @@ class RunDelivery:
         if not place.is_past:
             self._confirm(log, place.base + here.row.rows, files, status)
         if not here.row.ended:
-            remains = msgspec.structs.replace(operation, is_begun=True)
+            remains = msgspec.structs.replace(alerts.operation, is_begun=True)
             raise GoesOn(f"{here.row.rows} rows are upstream, and the run goes on", remains)
         after = self._ended(run, after)
         if versions.refused:
             raise RefusedByServer(f"all but this is upstream: {'; '.join(versions.refused)}")
-        row = msgspec.structs.replace(here.row, delivered_at=self._context.now())
+        row = msgspec.structs.replace(here.row, delivered_at=self._context.now(), alerts=alerts.done)
         return Synced(
             run=after if here.is_last else None, row=row, files=tuple(files), versions=versions.named,
             sent={"rows": sent_rows, "files": [file.name for file in files], "versions": len(versions.named)},
+            unsent="; ".join(alerts.refused) or None,
         )  # fmt: skip
 
     def _read(self, log: str) -> _Here:
@@ -226,7 +231,9 @@ class RunDelivery:
             raise NotShown(f"the run cannot be read after it was written: {made.reason}")
         return made
 
-    async def _send_lines(self, here: _Here, place: Place, status: StreamStatus) -> tuple[RunLog, int]:
+    async def _send_lines(
+        self, here: _Here, place: Place, status: StreamStatus, alerts: AlertSender
+    ) -> tuple[RunLog, int]:
         """Send the rows that the server lacks, the console and the system metrics; returns the log, read to its end.
 
         What is little waits for the next request of the sender.
@@ -238,6 +245,7 @@ class RunDelivery:
         known = max(0, (status.console_lines or 0) - here.row.console_lines - _MAY_CHANGE)
         rows = sent = told = 0
         while (batch := await anyio.to_thread.run_sync(_next, batches)) is not None:
+            await alerts.send(reading.log.alerts)
             sent += await self._send_rows(HISTORY, place, rows, [row.row for row in batch.history])
             rows += len(batch.history)
             if not place.is_past:  # else all of it came with the rows
@@ -264,43 +272,6 @@ class RunDelivery:
         if status.last_event is None:
             return Place(base=status.event_lines or 0)
         return await anyio.to_thread.run_sync(find)
-
-    async def _upload(self, files: Sequence[FileRow], *, is_new: bool) -> list[FileRow]:
-        """Put the files up that the server does not list with these bytes; returns all, as it lists them."""
-        done: list[FileRow] = []
-        for start in range(0, len(files), NAMES_AT_ONCE):
-            some = {file.name: file for file in files[start : start + NAMES_AT_ONCE]}
-            listed = {} if is_new else await self._listed(list(some))
-            missing = [name for name, file in some.items() if not _has(listed.get(name), file)]
-            for attempt in range(1, ADDRESSES + 1):
-                try:
-                    await self._put(missing, some)
-                    break
-                except UrlExpired as error:
-                    if attempt == ADDRESSES:
-                        raise RefusedByServer(error.message) from error
-            if missing:
-                listed |= await self._listed(missing)
-            done += [_listed_now(listed.get(name), file) for name, file in some.items()]
-        return done
-
-    async def _put(self, names: Sequence[str], files: dict[str, FileRow]) -> None:
-        if not names:
-            return
-        context = self._context
-        slots = await context.client.upload_slots(*self._path, names)
-        for name in names:
-            source = context.objects.path(files[name].object or "")
-            await context.client.upload(slots[name], source, files[name].size or 0)
-        if _MARK_FEATURE in context.features:
-            await context.client.mark_uploaded(*self._path, names)
-
-    async def _listed(self, names: Sequence[str]) -> dict[str, FileRow]:
-        try:
-            page = await self._context.client.file_urls(*self._path, names)
-        except NotFound:
-            return {}
-        return {file.name: listed_row(file) for file in page.files if not file.is_address}
 
     async def _send_end(self, here: _Here, log: RunLog) -> None:
         """Send the summary, and that the run is over."""
@@ -340,7 +311,7 @@ class RunDelivery:
         last = parse_lenient(status.last_row)
         if log.rows and isinstance(last, dict) and last.get("_step") not in (None, log.last_step, log.latest_step):
             raise NotShown(f"the server's last row is of step {last.get('_step')}, and {log.last_step} was sent")
-        if _MARK_FEATURE in self._context.features:
+        if MARK_FEATURE in self._context.features:
             for file in files:
                 if file.file_id is None:
                     raise NotShown(f"the server took {file.name} but does not list these bytes")
@@ -380,15 +351,3 @@ def _next(batches: Iterator[NewRows]) -> NewRows | None:
 def _rows(reading: LogReading) -> Iterator[TailRow]:
     for batch in reading.batches(ROWS_AT_ONCE):
         yield from batch.history
-
-
-def _has(listed: FileRow | None, file: FileRow) -> bool:
-    """Whether the server lists these bytes."""
-    return listed is not None and listed.md5 == file.md5 and listed.size == file.size
-
-
-def _listed_now(listed: FileRow | None, file: FileRow) -> FileRow:
-    """A file that went up as the server lists it, with the bytes that are here; as it was where it lists others."""
-    if listed is None or listed.size != file.size or listed.md5 not in (None, file.md5):
-        return file
-    return msgspec.structs.replace(listed, object=file.object, status="held", md5=listed.md5 or file.md5)
