@@ -503,6 +503,11 @@ PROMISES = (
                 "test_alerts_are_sent_once_also_by_another_home",
                 "test_one_whose_answer_is_lost_is_not_sent_again",
             ),
+            "replay/test_sync_branches.py": (
+                "test_a_run_and_its_rewind_are_shown_and_delivered_as_one",
+                "test_rows_that_somebody_logged_since_are_not_forgotten_unasked",
+            ),
+            "contract/test_offline_branches.py": ("test_forks_and_rewinds_are_those_that_wandb_sync_brings",),
             "replay/test_sync_kills.py": ("test_a_run_is_upstream_once_whoever_is_killed",),
             "replay/test_sync_place.py": ("test_a_log_goes_on_behind_the_last_row_that_is_there",),
         },

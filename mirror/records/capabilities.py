@@ -192,6 +192,11 @@ CAPABILITIES = (
     ),
     Capability(name="using artifacts", needs=("Mutation.useArtifact",), without="use_artifact stays in the outbox"),
     Capability(
+        name="rewinding runs",
+        needs=("Mutation.rewindRun",),
+        without="an offline run that rewinds itself stays in the outbox",
+    ),
+    Capability(
         name="alerts",
         needs=("Mutation.notifyScriptableRunAlert",),
         without="alerts of runs that were trained offline are not sent",

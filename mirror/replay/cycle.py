@@ -83,6 +83,8 @@ class _Round:
         self._lanes: dict[RunPath, deque[Entry]] = {}  # entries of a run that wait for the one before
         self._before: dict[RunPath, EarlierEntries] = defaultdict(EarlierEntries)  # what became of the entries so far
         self._given_up: dict[RunPath, str] = {}  # runs that are not to be made, by the entry that was to make each
+        self._behind: dict[RunPath, tuple[Entry, RunPath]] = {}  # what waits for another run, and for which
+        self._upstream: set[RunPath] = set()  # runs that were brought upstream
         self._ended: dict[str, Ending] = {}  # by entry: those that only have to leave
         self._room = anyio.Semaphore(AT_ONCE)
         self._delivering = anyio.Semaphore(DELIVERED_AT_ONCE)
@@ -93,7 +95,7 @@ class _Round:
             await self._prepare()
             left: dict[str, str] | None = None
             while left != {} and not self._is_over:
-                left = await self._pass(left)
+                left = await self._pass(left) or self._behind_others()
         finally:
             with anyio.CancelScope(shield=True):  # stopped: what the server has done is written down all the same
                 await self._ledger.flush()
@@ -137,6 +139,15 @@ class _Round:
                     self._assign(entry, lanes)
         return left
 
+    def _behind_others(self) -> dict[str, str]:
+        """The runs that waited for another one, as `_pass` takes them; none, where nothing came of it since."""
+        behind, self._behind = self._behind, {}
+        ready = {path: entry for path, (entry, parent) in behind.items() if parent in self._upstream}
+        for path in ready:
+            self._before.pop(path, None)
+        self.report.put_back -= len(ready)
+        return {run_tag(path): name_of(entry.id, path) for path, entry in ready.items()}
+
     @property
     def _is_over(self) -> bool:
         return self.report.outage is not None or self.watcher.is_stopping
@@ -178,6 +189,8 @@ class _Round:
             await self._ledger.write_down(ended)
             if ended.entry.kind == "create":
                 self._note_creation(ended)
+            if ended.entry.kind == "sync_run":
+                self._upstream.add(ended.entry.run_path)
             self.report.count(ended.receipt.outcome)
             self.watcher.ended(ended.entry, ended.receipt.outcome, ended.receipt.answer)
 
@@ -240,6 +253,8 @@ class _Round:
         if delivered.outcome == "put_back" and delivered.again_in_s is not None:
             until = self.context.now() + dt.timedelta(seconds=delivered.again_in_s)
             await self._put_back(claimed, delivered.answer or "", until, attempted=False, remains=delivered.remains)
+            if delivered.behind is not None:
+                self._behind[claimed.run_path] = claimed, delivered.behind
         elif delivered.outcome == "put_back":
             await self._put_back(claimed, delivered.answer or "", self._later(claimed), unconfirmed=True)
         return delivered

@@ -29,10 +29,18 @@ class Training:
         root: where the folder goes.
         run_id: of the run.
         began: seconds since the epoch.
+        branch: run and step at which it begins.
     """
 
     def __init__(
-        self, root: Path, run_id: str = "r1", *, began: int = BEGAN, tags: tuple[str, ...] = (), **names: Any
+        self,
+        root: Path,
+        run_id: str = "r1",
+        *,
+        began: int = BEGAN,
+        tags: tuple[str, ...] = (),
+        branch: tuple[str, int] | None = None,
+        **names: Any,
     ) -> None:
         self.folder = root / f"offline-run-{began}-{run_id}"
         self.files = self.folder / "files"
@@ -47,6 +55,9 @@ class Training:
             setattr(run, name, value)
         run.tags.extend(tags)
         run.start_time.seconds = began
+        if branch is not None:
+            run.branch_point.run, run.branch_point.value = branch
+            run.branch_point.metric = "_step"
         self._config(run.config, lr="0.1", model='{"depth":2}')
         self.write(record)
 

@@ -54,6 +54,12 @@ mutation MirrorCommitVersion($input: CommitArtifactInput!) {
 }
 """
 
+REWIND_RUN = """
+mutation MirrorRewindRun($input: RewindRunInput!) {
+  rewindRun(input: $input) { rewoundRun { id } }
+}
+"""
+
 SEND_ALERT = """
 mutation MirrorSendAlert($input: NotifyScriptableRunAlertInput!) {
   notifyScriptableRunAlert(input: $input) { success }
@@ -68,6 +74,7 @@ DOCUMENTS: Mapping[str, str] = MappingProxyType(
         "CREATE_MANIFEST": CREATE_MANIFEST,
         "CREATE_VERSION_FILES": CREATE_VERSION_FILES,
         "COMMIT_VERSION": COMMIT_VERSION,
+        "REWIND_RUN": REWIND_RUN,
         "SEND_ALERT": SEND_ALERT,
     }
 )

@@ -62,6 +62,22 @@ class SyncQuestions(WriteQuestions):
         lacking = self._known.takes("UpsertBucketInput", fields)
         return await self._upsert(entity, project, {**named, **{k: v for k, v in fields.items() if k not in lacking}})
 
+    async def rewind_run(self, entity: str, project: str, run_id: str, step: int) -> None:
+        """Have the server forget the rows of a run behind a step.
+
+        Args:
+            entity: W&B entity.
+            project: W&B project.
+            run_id: the run.
+            step: the last one that stays.
+
+        Raises:
+            RefusedByServer: it says no.
+        """
+        named = {"entityName": entity, "projectName": project, "runName": run_id}
+        at = {"metricName": "_step", "metricValue": float(step)}
+        await self._mutate(documents.REWIND_RUN, "rewindRun", {**named, **at})
+
     async def alert(self, entity: str, project: str, run_id: str, fields: Mapping[str, Any]) -> None:
         """Have the server tell those who watch a run.
 

@@ -28,6 +28,14 @@ _EARLIER = 100  # values of a key of the config that are remembered
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
+class BranchPoint(msgspec.Struct, frozen=True):
+    """Where a run begins that goes on from a step of another one, or of itself."""
+
+    run: str  # id, in the same project
+    value: float
+    metric: str  # W&B branches by `_step` alone
+
+
 class LogNames(msgspec.Struct, frozen=True, kw_only=True):
     """Whose log it is, as its first records say."""
 
@@ -35,6 +43,7 @@ class LogNames(msgspec.Struct, frozen=True, kw_only=True):
     project: str  # empty: W&B's "uncategorized"
     run_id: str
     started_at: dt.datetime | None  # UTC
+    branch: BranchPoint | None = None  # of a fork or a rewind
 
 
 class LoggedFile(msgspec.Struct, frozen=True):
@@ -88,7 +97,6 @@ class RunLog:
         self.earlier_texts: dict[str, set[str]] = {}  # of those that changed since the run began, what they were before
         self.tags: tuple[str, ...] = ()
         self.has_new_tags = False  # they changed since the run began
-        self.branch_point: tuple[str, float, str] | None = None  # run, value, metric: of a fork or a rewind
         self.config: Tree = {}
         self.summary: Tree = {}
         self.metrics: dict[str, Any] = {}
@@ -200,11 +208,12 @@ class RunLog:
         started = None
         if run.HasField("start_time"):
             started, self._started_ns = time_of(run.start_time), _nanoseconds(run.start_time)
-        self.names = LogNames(entity=run.entity, project=run.project, run_id=run.run_id, started_at=started)
+        point = run.branch_point if run.HasField("branch_point") else None
+        self.names = LogNames(
+            entity=run.entity, project=run.project, run_id=run.run_id, started_at=started,
+            branch=BranchPoint(point.run, point.value, point.metric) if point is not None and point.run else None,
+        )  # fmt: skip
         self._saw(started)
-        if run.HasField("branch_point"):
-            point = run.branch_point
-            self.branch_point = (point.run, point.value, point.metric)
 
     def _take_config(self, changes: Any) -> None:
         for item in changes.update:

@@ -23,9 +23,10 @@ import msgspec
 from mirror.api.rows.pages import BadRun
 from mirror.api.rows.syncing import StreamStatus
 from mirror.errors import NotOffered, RefusedByServer
-from mirror.offline.copies import copy_of
-from mirror.offline.log.run_log import NewRows, RunLog
+from mirror.offline.copies import copy_of, identify
+from mirror.offline.log.run_log import BranchPoint, NewRows, RunLog
 from mirror.offline.reading import LogReading
+from mirror.records.addresses import RunPath
 from mirror.records.contents import FileRow, TailRow
 from mirror.records.offline import OfflineLog
 from mirror.records.operations import Entry, SyncRun
@@ -33,9 +34,11 @@ from mirror.records.runs import ENDED_STATES, RunRecord
 from mirror.replay.context import DeliveryContext
 from mirror.replay.decide import Seen
 from mirror.replay.sync.alerts import AlertSender
+from mirror.replay.sync.branch import check_branch, has_to_rewind, logged_since
 from mirror.replay.sync.fields import changed_config, changed_texts, fields_of_new, fields_of_old
 from mirror.replay.sync.files import MARK_FEATURE, bring_files
 from mirror.replay.sync.lines import EVENTS, HISTORY, LineSender
+from mirror.replay.sync.outcomes import Behind, Clash, GoesOn, NotShown
 from mirror.replay.sync.place import Place, is_same, place_of_events, place_of_rows
 from mirror.replay.sync.versions import deliver_versions
 from mirror.store.read.files import files_from_here
@@ -45,27 +48,6 @@ from mirror.texts.values import parse_lenient
 
 ROWS_AT_ONCE = 10_000  # of a history, in memory
 _EMPTY = StreamStatus(history_lines=0, event_lines=0, console_lines=0, last_row=None, last_event=None)
-
-
-class Clash(Exception):
-    """The server has something that the log does not."""
-
-
-class NotShown(Exception):
-    """The server does not show (yet) what it took."""
-
-
-class GoesOn(Exception):
-    """All that there is was delivered, and more will come.
-
-    Args:
-        words: what was done.
-        remains: what is still to be done.
-    """
-
-    def __init__(self, words: str, remains: SyncRun) -> None:
-        super().__init__(words)
-        self.remains = remains
 
 
 class Synced(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,10 +66,16 @@ class _Here(msgspec.Struct, frozen=True, kw_only=True):
 
     row: OfflineLog
     before: int  # rows of the run that were there before the log
+    branch: BranchPoint | None  # where it begins, if that is a step of another run, or of the same
     is_last: bool  # whether no other log of the run waits
     light: LightRun
     documents: Documents
     files: tuple[FileRow, ...]
+
+    @property
+    def is_fork(self) -> bool:
+        """Whether it begins at a step of another run."""
+        return self.branch is not None and self.branch.run != self.row.run_id
 
 
 class RunDelivery:
@@ -120,9 +108,13 @@ class RunDelivery:
         here = await self._stored(self._read, operation.log)
         status = _EMPTY if seen.run is None else await self._context.client.stream_status(*self._path)
         place = await self._place(here, status, seen)
+        if here.branch is not None:
+            seen, status, place = await self._branched(here, here.branch, seen, status, place)
         before = seen.run if isinstance(seen.run, RunRecord) else None
         run = before if place.is_past else None
         run = run or await self._upserted(here, before, is_begun=operation.is_begun)
+        if here.is_fork and before is None:  # it has rows of its parent
+            place = Place(base=run.history_line_count or 0)
         alerts = AlertSender(
             self._context, self._entry, operation, known=here.row.alerts, begin=place.begin,
             is_over=place.is_past or (before is not None and before.state in ENDED_STATES),
@@ -144,7 +136,7 @@ class RunDelivery:
             await self._send_end(here, log)
         after, status = await self._look_again()
         if not place.is_past:
-            self._confirm(log, place.base + here.row.rows, files, status)
+            self._confirm(log, place.base + here.row.rows, files, status, is_fork=here.is_fork)
         if not here.row.ended:
             remains = msgspec.structs.replace(alerts.operation, is_begun=True)
             raise GoesOn(f"{here.row.rows} rows are upstream, and the run goes on", remains)
@@ -171,8 +163,10 @@ class RunDelivery:
         if row is None or held is None or not copy_of(lake.home, log).exists():
             raise RefusedByServer("the log of the run is not in this home; `wandb-mirror add` takes it in once more")
         later = logs[logs.index(row) + 1 :]
+        names = identify(copy_of(lake.home, log))
         return _Here(
             row=row,
+            branch=names[1].branch if names is not None else None,
             before=max(0, rows_held(lake, self._path) - row.rows - sum(one.rows for one in later)),
             is_last=all(one.log == log or one.delivered_at is not None for one in logs),
             light=held[0],
@@ -198,10 +192,56 @@ class RunDelivery:
         if place.beyond is not None and await self._is_past(place.beyond, status.history_lines, here):
             rows = here.row.rows
             return Place(base=(status.history_lines or rows) - rows, begin=rows, is_past=True)
+        return place if here.branch is not None and not here.is_fork else self._fitting(place)
+
+    def _fitting(self, place: Place) -> Place:
+        """A place that does not clash.
+
+        Raises:
+            Clash: it does.
+        """
         if place.clash is not None:
             ours = "; rows are never replaced, so only `theirs` settles it" if self._entry.resolved == "ours" else ""
             raise Clash(place.clash + ours)
         return place
+
+    async def _branched(
+        self, here: _Here, branch: BranchPoint, seen: Seen, status: StreamStatus, place: Place
+    ) -> tuple[Seen, StreamStatus, Place]:
+        """What the server has once it is where the log begins.
+
+        Raises:
+            Behind: the run that it begins at waits.
+            Clash: it would be rewound behind rows of somebody else.
+            RefusedByServer: it cannot be there.
+            NotShown: it was rewound, and does not show it.
+        """
+        check_branch(branch)
+        if here.is_fork:
+            parent = RunPath(*self._path.key, branch.run)
+            if seen.run is None and await anyio.to_thread.run_sync(self._waits, parent):
+                raise Behind(parent)
+            return seen, status, place
+        if seen.run is None:
+            raise RefusedByServer(f"it goes on from step {branch.value:g} of a run that the server does not have")
+        if not has_to_rewind(int(branch.value), status, place):
+            return seen, status, self._fitting(place)
+        if logged_since(status, here.row.started_at) and self._entry.resolved != "ours":
+            words = (
+                f"it rewinds the run to step {branch.value:g}, and the server has rows that were logged since it began"
+            )
+            raise Clash(f"{words}; `ours` has the server forget them")
+        await self._context.client.rewind_run(*self._path, int(branch.value))
+        after, status = await self._look_again()
+        place = await self._place(here, status, seen)
+        if has_to_rewind(int(branch.value), status, place):
+            raise NotShown(f"the run was rewound to step {branch.value:g}, and the server shows rows behind it")
+        return msgspec.structs.replace(seen, run=after), status, self._fitting(place)
+
+    def _waits(self, run: RunPath) -> bool:
+        """Whether a run is still to be brought upstream, or waits for a person."""
+        waiting = self._context.outbox.of_run(run, "new", "claimed", "conflict")
+        return any(isinstance(placed.entry.operation, SyncRun) for placed in waiting)
 
     async def _is_past(self, last: TailRow, count: int | None, here: _Here) -> bool:
         """Whether the server has the log's last row, and went on from it: a later log was delivered by another home."""
@@ -296,7 +336,9 @@ class RunDelivery:
             raise NotShown("the run cannot be read after it was delivered")
         return seen.run, seen.streams
 
-    def _confirm(self, log: RunLog, expected: int, files: Sequence[FileRow], status: StreamStatus) -> None:
+    def _confirm(
+        self, log: RunLog, expected: int, files: Sequence[FileRow], status: StreamStatus, *, is_fork: bool
+    ) -> None:
         """See that the server has all of it.
 
         Raises:
@@ -306,7 +348,7 @@ class RunDelivery:
         counted = expected if status.history_lines is None else status.history_lines
         if counted < expected - log.rows_back:
             raise NotShown(f"the server counts {status.history_lines} rows of {expected}")
-        if counted > expected and self._entry.resolved != "ours":
+        if counted > expected and not is_fork and self._entry.resolved != "ours":
             raise Clash(f"the server counts {status.history_lines} rows, {expected} were sent: somebody else logs too")
         last = parse_lenient(status.last_row)
         if log.rows and isinstance(last, dict) and last.get("_step") not in (None, log.last_step, log.latest_step):
