@@ -21,6 +21,7 @@ import msgspec
 
 from mirror.api.transport.deployment import Deployment
 from mirror.carry.archive import Archive, CarriedRun
+from mirror.carry.outcome import Imported
 from mirror.durable import make_folder, write_stream
 from mirror.errors import ConfigError, OtherDeployment
 from mirror.layout import Home
@@ -42,15 +43,6 @@ AT_ONCE = 500  # entries that the lake is asked about together
 _IS_DIGEST = re.compile(r"[0-9a-f]{64}")
 _FORGED = "it was not made by wandb-mirror"
 DELIVERED = frozenset({"applied", "already_so", "theirs", "dropped"})
-
-
-class Imported(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of an archive."""
-
-    queued: int  # entries that wait now and did not before
-    there: int  # that waited here already
-    done: int  # that were delivered from here, or given up
-    runs: tuple[str, ...]  # paths of the runs that were taken in, or had more rows than here
 
 
 def check_server(path: str, archive: Archive, deployment: Deployment) -> None:

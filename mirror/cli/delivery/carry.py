@@ -21,7 +21,7 @@ from mirror.texts.amounts import plural
 from mirror.texts.visible import visible
 
 if TYPE_CHECKING:
-    from mirror.carry.importing import Imported
+    from mirror.carry.outcome import Imported
 
 
 @click.command("export", short_help="Write what waits into a file, for another home.", epilog=exit_statuses(9))

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from mirror import errors
-from mirror.carry.importing import Imported
+from mirror.carry.outcome import Imported
 from mirror.config import Narrowing
 from mirror.errors import MirrorError
 from mirror.layout import Home

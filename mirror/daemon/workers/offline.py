@@ -21,7 +21,8 @@ import msgspec
 
 from mirror.api.transport.deployment import deployment_of
 from mirror.carry.archive import reading
-from mirror.carry.importing import Imported, Importer, check_server
+from mirror.carry.importing import Importer, check_server
+from mirror.carry.outcome import Imported
 from mirror.config import Config, sole_entity
 from mirror.daemon.context import DaemonContext
 from mirror.daemon.events import Event
