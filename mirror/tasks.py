@@ -1,14 +1,18 @@
-"""Tasks side by side whose failures come out as one plain error."""
+"""Tasks side by side: failures that come out as one plain error, and questions that are asked together."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 
 from mirror.errors import MirrorError, StoreError
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 @asynccontextmanager
@@ -39,3 +43,58 @@ def first_of(group: BaseExceptionGroup[MirrorError]) -> MirrorError:
         elif isinstance(one, MirrorError):
             errors.append(one)
     return next((error for error in errors if isinstance(error, StoreError)), errors[0])
+
+
+class Together(Generic[Key, Value]):
+    """Asks together what tasks ask at the same time: those that come while a question is on its way are the next one.
+
+    Args:
+        ask: answers for some keys, each of them.
+        most: keys of one question.
+    """
+
+    def __init__(self, ask: Callable[[Sequence[Key]], Awaitable[Mapping[Key, Value]]], most: int) -> None:
+        self._ask, self._most = ask, most
+        self._turn = anyio.Lock()
+        self._waiting: list[_Waiting[Key, Value]] = []
+
+    async def of(self, key: Key) -> Value:
+        """The answer for a key, as it is after this was called.
+
+        Raises:
+            MirrorError: as `ask` does, to all that asked together.
+        """
+        mine: _Waiting[Key, Value] = _Waiting(key)
+        self._waiting.append(mine)
+        try:
+            while not mine.answers and mine.error is None:
+                async with self._turn:
+                    if not mine.answers and mine.error is None:
+                        await self._next()
+        finally:
+            if mine in self._waiting:  # cancelled
+                self._waiting.remove(mine)
+        if mine.error is not None:
+            raise mine.error
+        return mine.answers[0]
+
+    async def _next(self) -> None:
+        some = self._waiting[: self._most]
+        try:
+            found = await self._ask(list(dict.fromkeys(one.key for one in some)))
+        except MirrorError as error:
+            for one in some:
+                one.error = error
+        else:
+            for one in some:
+                one.answers.append(found[one.key])
+        self._waiting = [one for one in self._waiting if one not in some]
+
+
+class _Waiting(Generic[Key, Value]):
+    """One who asked."""
+
+    def __init__(self, key: Key) -> None:
+        self.key = key
+        self.answers: list[Value] = []
+        self.error: MirrorError | None = None

@@ -23,7 +23,6 @@ import msgspec
 from mirror.api.rows.pages import BadRun
 from mirror.api.rows.syncing import StreamStatus
 from mirror.errors import NotOffered, RefusedByServer
-from mirror.offline.copies import copy_of, identify
 from mirror.offline.log.run_log import BranchPoint, NewRows, RunLog
 from mirror.offline.reading import LogReading
 from mirror.records.addresses import RunPath
@@ -37,13 +36,11 @@ from mirror.replay.sync.alerts import AlertSender
 from mirror.replay.sync.branch import check_branch, has_to_rewind, logged_since
 from mirror.replay.sync.fields import changed_config, changed_texts, fields_of_new, fields_of_old
 from mirror.replay.sync.files import MARK_FEATURE, bring_files
+from mirror.replay.sync.here import Here, whole
 from mirror.replay.sync.lines import EVENTS, HISTORY, LineSender
 from mirror.replay.sync.outcomes import Behind, Clash, GoesOn, NotShown
 from mirror.replay.sync.place import Place, is_same, place_of_events, place_of_rows
 from mirror.replay.sync.versions import deliver_versions
-from mirror.store.read.files import files_from_here
-from mirror.store.read.offline import offline_logs, rows_held
-from mirror.store.read.runs import Documents, LightRun, read_run
 from mirror.texts.values import parse_lenient
 
 ROWS_AT_ONCE = 10_000  # of a history, in memory
@@ -59,23 +56,6 @@ class Synced(msgspec.Struct, frozen=True, kw_only=True):
     versions: tuple[tuple[str, str], ...]  # of each that was local, the id that it had here, and the server's
     sent: dict[str, Any]
     unsent: str | None  # why alerts were not sent
-
-
-class _Here(msgspec.Struct, frozen=True, kw_only=True):
-    """What the mirror has of the run."""
-
-    row: OfflineLog
-    before: int  # rows of the run that were there before the log
-    branch: BranchPoint | None  # where it begins, if that is a step of another run, or of the same
-    is_last: bool  # whether no other log of the run waits
-    light: LightRun
-    documents: Documents
-    files: tuple[FileRow, ...]
-
-    @property
-    def is_fork(self) -> bool:
-        """Whether it begins at a step of another run."""
-        return self.branch is not None and self.branch.run != self.row.run_id
 
 
 class RunDelivery:
@@ -105,7 +85,7 @@ class RunDelivery:
         """
         if seen.run is None and operation.is_begun and self._entry.resolved != "ours":
             raise Clash("the run was deleted upstream after a part of it was delivered; `ours` makes it once more")
-        here = await self._stored(self._read, operation.log)
+        here = whole(await self._context.here.of((self._path, operation.log)))
         status = _EMPTY if seen.run is None else await self._context.client.stream_status(*self._path)
         place = await self._place(here, status, seen)
         if here.branch is not None:
@@ -150,31 +130,7 @@ class RunDelivery:
             unsent="; ".join(alerts.refused) or None,
         )  # fmt: skip
 
-    def _read(self, log: str) -> _Here:
-        """What is here of the run and of its log.
-
-        Raises:
-            RefusedByServer: the log is no longer here.
-        """
-        lake = self._context.lake
-        logs = offline_logs(lake, self._path)
-        row = next((one for one in logs if one.log == log), None)
-        held = read_run(lake, self._path)
-        if row is None or held is None or not copy_of(lake.home, log).exists():
-            raise RefusedByServer("the log of the run is not in this home; `wandb-mirror add` takes it in once more")
-        later = logs[logs.index(row) + 1 :]
-        names = identify(copy_of(lake.home, log))
-        return _Here(
-            row=row,
-            branch=names[1].branch if names is not None else None,
-            before=max(0, rows_held(lake, self._path) - row.rows - sum(one.rows for one in later)),
-            is_last=all(one.log == log or one.delivered_at is not None for one in logs),
-            light=held[0],
-            documents=held[1],
-            files=tuple(files_from_here(lake, self._path)),
-        )
-
-    async def _place(self, here: _Here, status: StreamStatus, seen: Seen) -> Place:
+    async def _place(self, here: Here, status: StreamStatus, seen: Seen) -> Place:
         """Where the history goes on upstream.
 
         Raises:
@@ -206,7 +162,7 @@ class RunDelivery:
         return place
 
     async def _branched(
-        self, here: _Here, branch: BranchPoint, seen: Seen, status: StreamStatus, place: Place
+        self, here: Here, branch: BranchPoint, seen: Seen, status: StreamStatus, place: Place
     ) -> tuple[Seen, StreamStatus, Place]:
         """What the server has once it is where the log begins.
 
@@ -243,7 +199,7 @@ class RunDelivery:
         waiting = self._context.outbox.of_run(run, "new", "claimed", "conflict")
         return any(isinstance(placed.entry.operation, SyncRun) for placed in waiting)
 
-    async def _is_past(self, last: TailRow, count: int | None, here: _Here) -> bool:
+    async def _is_past(self, last: TailRow, count: int | None, here: Here) -> bool:
         """Whether the server has the log's last row, and went on from it: a later log was delivered by another home."""
         if last.step is None or (count is not None and count < here.before + here.row.rows):
             return False
@@ -252,7 +208,7 @@ class RunDelivery:
             is_same(theirs, parse_lenient(last.row)) for row in rows if isinstance(theirs := parse_lenient(row), dict)
         )
 
-    async def _upserted(self, here: _Here, seen: RunRecord | None, *, is_begun: bool) -> RunRecord:
+    async def _upserted(self, here: Here, seen: RunRecord | None, *, is_begun: bool) -> RunRecord:
         """Make the run, or, the first time, bring its config up to what the log says.
 
         Raises:
@@ -272,7 +228,7 @@ class RunDelivery:
         return made
 
     async def _send_lines(
-        self, here: _Here, place: Place, status: StreamStatus, alerts: AlertSender
+        self, here: Here, place: Place, status: StreamStatus, alerts: AlertSender
     ) -> tuple[RunLog, int]:
         """Send the rows that the server lacks, the console and the system metrics; returns the log, read to its end.
 
@@ -301,7 +257,7 @@ class RunDelivery:
         await self._sender.rows(name, place.base + max(place.begin, number), lacking)
         return len(lacking)
 
-    async def _place_of_events(self, here: _Here, status: StreamStatus) -> Place:
+    async def _place_of_events(self, here: Here, status: StreamStatus) -> Place:
         """Where the system metrics go on upstream."""
 
         def find() -> Place:
@@ -313,7 +269,7 @@ class RunDelivery:
             return Place(base=status.event_lines or 0)
         return await anyio.to_thread.run_sync(find)
 
-    async def _send_end(self, here: _Here, log: RunLog) -> None:
+    async def _send_end(self, here: Here, log: RunLog) -> None:
         """Send the summary, and that the run is over."""
         ended: dict[str, Any] = {}
         if here.row.ended:
@@ -371,9 +327,6 @@ class RunDelivery:
             after = msgspec.structs.replace(after, created_at=run.created_at, created_at_text=run.created_at_text)
         # As one that moved since: the next pull looks at all that it contains.
         return msgspec.structs.replace(after, fingerprint="", heartbeat_at_text=None)
-
-    async def _stored(self, function: Any, *arguments: Any) -> Any:
-        return await anyio.to_thread.run_sync(function, *arguments, limiter=self._context.storing)
 
 
 _MAY_CHANGE = 64  # console lines behind the last one that later output could still have changed

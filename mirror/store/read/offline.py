@@ -9,7 +9,7 @@ from mirror.records.offline import OfflineLog
 from mirror.records.runs import OFFLINE
 from mirror.store.engine.meta import lake_version
 from mirror.store.engine.queries import Queryable, aware_structs, columns_of
-from mirror.store.schema.keys import IN_PROJECT
+from mirror.store.schema.keys import IN_PROJECT, OF_RUN, OF_RUNS
 
 SINCE = 6  # version of the schema
 _LATER_SINCE = 7
@@ -19,15 +19,27 @@ _EARLIER_COLUMNS = columns_of(OfflineLog, job_type="NULL", replaced_tags="NULL",
 
 def offline_logs(lake: Queryable, run: RunPath | None = None) -> list[OfflineLog]:
     """The logs that were added, of one run or of all, in the order in which they were begun."""
+    return _logs(lake, "true" if run is None else OF_RUN, run or ())
+
+
+def _logs(lake: Queryable, where: str, values: Sequence[object]) -> list[OfflineLog]:
     version = lake_version(lake)
     if version < SINCE:
         return []
     columns = _COLUMNS if version >= _LATER_SINCE else _EARLIER_COLUMNS
-    where = f" WHERE {IN_PROJECT} AND run_id = ?" if run is not None else ""
     rows = lake.rows(
-        f"SELECT {columns} FROM lake.offline_logs{where} ORDER BY coalesce(started_at, added_at), added_at", run or ()
+        f"SELECT {columns} FROM lake.offline_logs WHERE {where} ORDER BY coalesce(started_at, added_at), added_at",
+        values,
     )
     return aware_structs(OfflineLog, rows)
+
+
+def logs_of_runs(lake: Queryable, key: ProjectKey, run_ids: Sequence[str]) -> dict[str, list[OfflineLog]]:
+    """The logs of some runs of a project, by run id, in the order in which they were begun."""
+    found: dict[str, list[OfflineLog]] = {}
+    for row in _logs(lake, OF_RUNS, [*key, list(run_ids)]):
+        found.setdefault(row.run_id, []).append(row)
+    return found
 
 
 def offline_log(lake: Queryable, log: str) -> OfflineLog | None:
@@ -60,6 +72,11 @@ def versions_of(lake: Queryable, entity: str, project: str, sequence: str) -> li
             [entity, project, sequence],
         )
     ]
+
+
+def rows_held_of(lake: Queryable, key: ProjectKey, run_ids: Sequence[str]) -> dict[str, int]:
+    """Rows of the histories of some runs that are held, by run id."""
+    return dict(lake.rows(f"SELECT run_id, rows_held FROM lake.completeness WHERE {OF_RUNS}", [*key, list(run_ids)]))
 
 
 def rows_held(lake: Queryable, run: RunPath) -> int:
