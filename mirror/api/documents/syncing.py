@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from mirror.api.documents.fragments import RUN_FIELDS
+from mirror.api.documents.fragments import FILE_FIELDS, RUN_FIELDS
 
 STREAM_STATUS = """
 query MirrorStreamStatus($entity: String!, $project: String!, $run: String!) {
@@ -28,6 +28,22 @@ query MirrorSyncedRun($entity: String!, $project: String!, $run: String!) {
 }
 """
     + RUN_FIELDS
+)
+
+# The same with some of its files.
+SYNCED_RUN_AND_FILES = (
+    """
+query MirrorSyncedRunAndFiles($entity: String!, $project: String!, $run: String!, $names: [String], $first: Int!) {
+  project(name: $project, entityName: $entity) {
+    id internalId run(name: $run) {
+      ...RunFields eventsLineCount logLineCount historyTail eventsTail
+      files(names: $names, first: $first) { ...FilePage }
+    }
+  }
+}
+"""
+    + RUN_FIELDS
+    + FILE_FIELDS
 )
 
 CREATE_VERSION = """
@@ -70,6 +86,7 @@ DOCUMENTS: Mapping[str, str] = MappingProxyType(
     {
         "STREAM_STATUS": STREAM_STATUS,
         "SYNCED_RUN": SYNCED_RUN,
+        "SYNCED_RUN_AND_FILES": SYNCED_RUN_AND_FILES,
         "CREATE_VERSION": CREATE_VERSION,
         "CREATE_MANIFEST": CREATE_MANIFEST,
         "CREATE_VERSION_FILES": CREATE_VERSION_FILES,

@@ -13,7 +13,7 @@ Each step finds out by itself what an earlier attempt did, so that a delivery ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -35,7 +35,7 @@ from mirror.replay.decide import Seen
 from mirror.replay.sync.alerts import AlertSender
 from mirror.replay.sync.branch import check_branch, has_to_rewind, logged_since
 from mirror.replay.sync.fields import changed_config, changed_texts, fields_of_new, fields_of_old
-from mirror.replay.sync.files import MARK_FEATURE, bring_files
+from mirror.replay.sync.files import MARK_FEATURE, as_listed, listed_files, mark_put, put_files, rows_of
 from mirror.replay.sync.here import Here, whole
 from mirror.replay.sync.lines import EVENTS, HISTORY, LineSender
 from mirror.replay.sync.outcomes import Behind, Clash, GoesOn, NotShown
@@ -107,14 +107,17 @@ class RunDelivery:
             if changed:
                 await self._context.client.upsert_run(*self._path, changed)
         try:
-            files = await bring_files(self._context, self._path, here.files, is_new=seen.run is None)
+            uploads = await put_files(self._context, self._path, here.files, is_new=seen.run is None)
             versions = await deliver_versions(self._context, self._path, log.artifacts, log.used_artifacts)
         except RefusedByServer:
             await self._sender.flush()  # its rows are there all the same
             raise
-        if not place.is_past:
-            await self._send_end(here, log)
-        after, status = await self._look_again()
+        if place.is_past:
+            await mark_put(self._context, self._path, uploads.put)
+        else:
+            await self._send_end(here, log, uploads.put)
+        after, status, listed = await self._look_again(uploads.put)
+        files = as_listed(here.files, {**uploads.listed, **listed})
         if not place.is_past:
             self._confirm(log, place.base + here.row.rows, files, status, is_fork=here.is_fork)
         if not here.row.ended:
@@ -188,7 +191,7 @@ class RunDelivery:
             )
             raise Clash(f"{words}; `ours` has the server forget them")
         await self._context.client.rewind_run(*self._path, int(branch.value))
-        after, status = await self._look_again()
+        after, status, _ = await self._look_again()
         place = await self._place(here, status, seen)
         if has_to_rewind(int(branch.value), status, place):
             raise NotShown(f"the run was rewound to step {branch.value:g}, and the server shows rows behind it")
@@ -269,28 +272,30 @@ class RunDelivery:
             return Place(base=status.event_lines or 0)
         return await anyio.to_thread.run_sync(find)
 
-    async def _send_end(self, here: Here, log: RunLog) -> None:
-        """Send the summary, and that the run is over."""
-        ended: dict[str, Any] = {}
+    async def _send_end(self, here: Here, log: RunLog, uploaded: Sequence[str]) -> None:
+        """Send the summary, which files went up, and that the run is over."""
+        ended: dict[str, Any] = {"uploaded": list(uploaded)} if uploaded else {}
         if here.row.ended:
-            ended = {"complete": True, "exitcode": 1 if log.exit_code is None else log.exit_code}
+            ended |= {"complete": True, "exitcode": 1 if log.exit_code is None else log.exit_code}
             if log.preempting:
                 ended["preempting"] = True
         await self._sender.end(here.documents.summary or "{}", **ended)
 
-    async def _look_again(self) -> tuple[RunRecord, StreamStatus]:
-        """The run and its streams as they are upstream now.
+    async def _look_again(self, names: Sequence[str] = ()) -> tuple[RunRecord, StreamStatus, Mapping[str, FileRow]]:
+        """The run, its streams, and its files of these names, as they are upstream now.
 
         Raises:
             NotShown: the server does not show it.
         """
         try:
-            seen = await self._context.client.look(*self._path, needs=("state",), with_streams=True)
+            seen = await self._context.client.look(*self._path, needs=("state",), with_streams=True, files=names)
         except NotOffered as error:
             raise NotShown(f"the run cannot be read after it was delivered: {error.message}") from error
         if seen is None or isinstance(seen, BadRun) or seen.streams is None:
             raise NotShown("the run cannot be read after it was delivered")
-        return seen.run, seen.streams
+        if seen.files is not None:
+            return seen.run, seen.streams, rows_of(seen.files)
+        return seen.run, seen.streams, await listed_files(self._context, self._path, names) if names else {}
 
     def _confirm(
         self, log: RunLog, expected: int, files: Sequence[FileRow], status: StreamStatus, *, is_fork: bool

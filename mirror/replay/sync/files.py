@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from mirror.api.rows.listed import FilesPage
 from mirror.errors import NotFound, RefusedByServer, UrlExpired
 from mirror.records.addresses import RunPath
 from mirror.records.contents import FileRow
@@ -17,10 +18,15 @@ ADDRESSES = 3  # that are asked for before the storage's refusal is believed
 MARK_FEATURE = "MARK_RUN_FILES_UPLOADED"
 
 
-async def bring_files(
-    context: DeliveryContext, path: RunPath, files: Sequence[FileRow], *, is_new: bool
-) -> list[FileRow]:
-    """Put the files up that the server does not list with these bytes; returns all, as it lists them.
+class Uploads(msgspec.Struct, frozen=True, kw_only=True):
+    """Files that are upstream, as far as putting them there goes."""
+
+    listed: Mapping[str, FileRow]  # by name: what the server listed before, with these bytes
+    put: tuple[str, ...]  # names of those that went up
+
+
+async def put_files(context: DeliveryContext, path: RunPath, files: Sequence[FileRow], *, is_new: bool) -> Uploads:
+    """Put the files up that the server does not list with these bytes; it lists them once it is told.
 
     Args:
         context: of the replay.
@@ -31,11 +37,13 @@ async def bring_files(
     Raises:
         MirrorError: of the network or the server; RefusedByServer: the storage says no.
     """
-    done: list[FileRow] = []
+    there: dict[str, FileRow] = {}
+    put: list[str] = []
     for start in range(0, len(files), NAMES_AT_ONCE):
         some = {file.name: file for file in files[start : start + NAMES_AT_ONCE]}
-        listed = {} if is_new else await _listed(context, path, list(some))
-        missing = [name for name, file in some.items() if not _has(listed.get(name), file)]
+        listed = {} if is_new else await listed_files(context, path, list(some))
+        there |= {name: row for name, row in listed.items() if _has(row, some[name])}
+        missing = [name for name in some if name not in there]
         for attempt in range(1, ADDRESSES + 1):
             try:
                 await _put(context, path, missing, some)
@@ -43,10 +51,20 @@ async def bring_files(
             except UrlExpired as error:
                 if attempt == ADDRESSES:
                     raise RefusedByServer(error.message) from error
-        if missing:
-            listed |= await _listed(context, path, missing)
-        done += [_listed_now(listed.get(name), file) for name, file in some.items()]
-    return done
+        put += missing
+    return Uploads(listed=there, put=tuple(put))
+
+
+async def mark_put(context: DeliveryContext, path: RunPath, names: Sequence[str]) -> None:
+    """Tell the server of files that went up, where nothing else is sent that tells it."""
+    if MARK_FEATURE in context.features:
+        for start in range(0, len(names), NAMES_AT_ONCE):
+            await context.client.mark_uploaded(*path, names[start : start + NAMES_AT_ONCE])
+
+
+def as_listed(files: Sequence[FileRow], listed: Mapping[str, FileRow]) -> list[FileRow]:
+    """Files as the server lists them now, with the bytes that are here."""
+    return [_listed_now(listed.get(file.name), file) for file in files]
 
 
 async def _put(context: DeliveryContext, path: RunPath, names: Sequence[str], files: Mapping[str, FileRow]) -> None:
@@ -56,15 +74,19 @@ async def _put(context: DeliveryContext, path: RunPath, names: Sequence[str], fi
     for name in names:
         source = context.objects.path(files[name].object or "")
         await context.client.upload(slots[name], source, files[name].size or 0)
-    if MARK_FEATURE in context.features:
-        await context.client.mark_uploaded(*path, names)
 
 
-async def _listed(context: DeliveryContext, path: RunPath, names: Sequence[str]) -> dict[str, FileRow]:
+async def listed_files(context: DeliveryContext, path: RunPath, names: Sequence[str]) -> dict[str, FileRow]:
+    """The files of these names that the server lists."""
     try:
         page = await context.client.file_urls(*path, names)
     except NotFound:
         return {}
+    return rows_of(page)
+
+
+def rows_of(page: FilesPage) -> dict[str, FileRow]:
+    """What a page lists, by name."""
     return {file.name: listed_row(file) for file in page.files if not file.is_address}
 
 
