@@ -6,6 +6,7 @@ W&B API notes, sections 8 and 9.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 
 from mirror.api.documents.fragments import FILE_FIELDS, RUN_FIELDS
@@ -45,6 +46,19 @@ query MirrorSyncedRunAndFiles($entity: String!, $project: String!, $run: String!
     + RUN_FIELDS
     + FILE_FIELDS
 )
+
+
+@cache
+def runs_there_document(count: int) -> str:
+    """Whether `count` runs are there: `$r0`, `$r1`, … are run ids, the answers are `r0`, `r1`, …"""
+    variables = " ".join(f"$r{n}: String!" for n in range(count))
+    runs = " ".join(f"r{n}: run(name: $r{n}) {{ id name }}" for n in range(count))
+    return f"""
+query MirrorRunsThere($entity: String!, $project: String!, {variables}) {{
+  project(name: $project, entityName: $entity) {{ {runs} }}
+}}
+"""
+
 
 CREATE_VERSION = """
 mutation MirrorCreateVersion($input: CreateArtifactInput!) {

@@ -225,7 +225,11 @@ class RunDelivery:
             return seen
         if seen is None:
             await anyio.to_thread.run_sync(self._context.outbox.mark_sent, self._entry)
-        made = await self._context.client.upsert_run(*self._path, fields)
+            made, is_ours = await self._context.client.make_run(*self._path, fields)
+            if not is_ours:
+                raise NotShown("somebody else made the run meanwhile")
+        else:
+            made = await self._context.client.upsert_run(*self._path, fields)
         if isinstance(made, BadRun):
             raise NotShown(f"the run cannot be read after it was written: {made.reason}")
         return made
