@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
@@ -13,6 +13,7 @@ from mirror.errors import MirrorError, StoreError
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
+_GONE = object()
 
 
 @asynccontextmanager
@@ -48,6 +49,8 @@ def first_of(group: BaseExceptionGroup[MirrorError]) -> MirrorError:
 class Together(Generic[Key, Value]):
     """Asks together what tasks ask at the same time: those that come while a question is on its way are the next one.
 
+    Keys that are expected are asked for along with others, and their answers kept until somebody wants them.
+
     Args:
         ask: answers for some keys, each of them.
         most: keys of one question.
@@ -57,13 +60,27 @@ class Together(Generic[Key, Value]):
         self._ask, self._most = ask, most
         self._turn = anyio.Lock()
         self._waiting: list[_Waiting[Key, Value]] = []
+        self._expected: dict[Key, None] = {}
+        self._known: dict[Key, Value] = {}
+
+    def expect(self, keys: Iterable[Key]) -> None:
+        """These are going to be asked for, each once."""
+        self._expected |= dict.fromkeys(keys)
+
+    def forget(self) -> None:
+        """What was expected does not come any more."""
+        self._expected.clear()
+        self._known.clear()
 
     async def of(self, key: Key) -> Value:
-        """The answer for a key, as it is after this was called.
+        """The answer for a key, as it is after this was called, or after it was expected.
 
         Raises:
             MirrorError: as `ask` does, to all that asked together.
         """
+        if key in self._known:
+            return self._known.pop(key)
+        self._expected.pop(key, None)
         mine: _Waiting[Key, Value] = _Waiting(key)
         self._waiting.append(mine)
         try:
@@ -80,14 +97,18 @@ class Together(Generic[Key, Value]):
 
     async def _next(self) -> None:
         some = self._waiting[: self._most]
+        keys = dict.fromkeys(one.key for one in some)
+        coming = [key for key in self._expected if key not in keys][: self._most - len(keys)]
         try:
-            found = await self._ask(list(dict.fromkeys(one.key for one in some)))
+            found = await self._ask([*keys, *coming])
         except MirrorError as error:
             for one in some:
                 one.error = error
         else:
             for one in some:
                 one.answers.append(found[one.key])
+            # Whoever has come for one meanwhile waits for the next question.
+            self._known |= {key: found[key] for key in coming if self._expected.pop(key, _GONE) is not _GONE}
         self._waiting = [one for one in self._waiting if one not in some]
 
 

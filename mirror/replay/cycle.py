@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 
@@ -24,7 +24,7 @@ from mirror.errors import MirrorError
 from mirror.outbox import Placed
 from mirror.outbox.names import name_of, run_tag, tag_in
 from mirror.records.addresses import RunPath
-from mirror.records.operations import Entry, Operation
+from mirror.records.operations import Entry, Operation, SyncRun
 from mirror.records.receipts import Ending, Outcome, receipt_of
 from mirror.replay.context import DeliveryContext, ReplayWatcher, SilentReplay
 from mirror.replay.decide import Decision
@@ -92,6 +92,8 @@ class _Round:
 
     async def run(self) -> Replayed:
         try:
+            self.context.here.forget()
+            self.context.upstream.forget()
             await self._prepare()
             left: dict[str, str] | None = None
             while left != {} and not self._is_over:
@@ -127,6 +129,7 @@ class _Round:
         async with side_by_side() as lanes:
             while not self._is_over and (some := await _next(waiting)):
                 self._ended |= await ended_before(self.context, [placed.entry for placed in some])
+                self._expect([placed.entry for placed in some])
                 for placed in some:
                     entry = placed.entry
                     tag = run_tag(entry.run_path)
@@ -138,6 +141,19 @@ class _Round:
                     await self._room.acquire()
                     self._assign(entry, lanes)
         return left
+
+    def _expect(self, entries: Sequence[Entry]) -> None:
+        """Runs that are to be brought upstream are read, and asked about, many at a time.
+
+        Of a run the first entry alone, since what comes of it is news for those behind it.
+        """
+        first: dict[RunPath, Operation] = {}
+        for entry in entries:
+            if entry.run_path not in self._lanes:
+                first.setdefault(entry.run_path, entry.operation)
+        runs = [(path, one) for path, one in first.items() if isinstance(one, SyncRun)]
+        self.context.here.expect((path, one.log) for path, one in runs)
+        self.context.upstream.expect([path for path, one in runs if not one.is_begun])
 
     def _behind_others(self) -> dict[str, str]:
         """The runs that waited for another one, as `_pass` takes them; none, where nothing came of it since."""

@@ -160,6 +160,14 @@ class Server:
         """Whether a run is plainly not there; those that are asked about at the same time are asked about together."""
         return await self._absent.of(path)
 
+    def expect(self, paths: Sequence[RunPath]) -> None:
+        """These are going to be asked about in this round."""
+        self._absent.expect(paths)
+
+    def forget(self) -> None:
+        """Another round begins."""
+        self._absent.forget()
+
     async def _which_absent(self, paths: Sequence[RunPath]) -> Mapping[RunPath, bool]:
         by_project: dict[ProjectKey, list[str]] = {}
         for path in paths:

@@ -9,11 +9,17 @@ import os
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from mirror.layout import Home
+from mirror.offline.adding import OfflineRuns
+from mirror.offline.wanted import Wanted
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Change, Edit
+from mirror.replay import replay
+from mirror.replay.context import DeliveryContext
 from mirror.replay.sync import delivery, lines
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.mirroring import ENTITY, PROJECT, Mirror
@@ -111,6 +117,37 @@ def test_rows_whose_steps_go_back_are_sent_once(sandbox: Sandbox, sender: Sender
     assert steps_upstream(sandbox) == sorted({40, 41, 42, 2, 3, 4, back, back + 1, 50})
     lines_there = sandbox.state.run(ENTITY, PROJECT, "r1").history_lines
     assert list(lines_there) == list(range(9))
+
+
+def test_what_a_log_grows_by_while_it_is_delivered_is_delivered_afterwards(
+    sandbox: Sandbox, mirror: Mirror, sender: Sender, tmp_path: Path
+) -> None:
+    """One that counts as broken off wakes up: its process only slept."""
+    training = Training(tmp_path)
+    training.log(3)
+    sender = sender.later(hours=1)
+    add(sender, tmp_path)
+
+    async def grow(context: DeliveryContext) -> None:
+        while not sandbox.requests.count(kind="file_stream"):
+            await anyio.sleep(0.01)
+        training.log(2)
+        async with context.storing:  # the turn that a daemon has for this, too
+            runs = OfflineRuns(context.lake, context.outbox, now=context.now)
+            (candidate,) = runs.candidates(Wanted(paths=(str(training.path),)))
+            await anyio.to_thread.run_sync(runs.take, candidate)
+
+    async def both() -> None:
+        async with sender.context() as context, anyio.create_task_group() as group:
+            group.start_soon(grow, context)
+            await replay(context)
+
+    sandbox.faults.add(Fault.latency(1.0, times=1, match=Match(operation="MirrorSyncedRunAndFiles")))
+    anyio.run(both)
+    assert (steps_upstream(sandbox), mirror.run("r1")["origin"]) == ([0, 1, 2], "offline")
+    assert sender.later(hours=1).replay().applied == 1
+    assert (steps_upstream(sandbox), mirror.run("r1")["origin"]) == ([0, 1, 2, 3, 4], None)
+    assert sender.counts() == {}
 
 
 def test_a_run_that_broke_off_counts_as_failed(sandbox: Sandbox, sender: Sender, tmp_path: Path) -> None:

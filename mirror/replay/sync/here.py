@@ -17,7 +17,7 @@ from mirror.store.read.files import files_from_here
 from mirror.store.read.offline import logs_of_runs, rows_held_of
 from mirror.store.read.runs import Documents, LightRun, read_runs
 
-AT_ONCE = 64  # runs, whose documents are in memory
+AT_ONCE = 16  # runs, whose documents are in memory
 
 LogOfRun = tuple[RunPath, str]  # and the digest of the log
 
