@@ -490,6 +490,7 @@ PROMISES = (
                 "test_two_machines_deliver_the_same_log_with_one_effect",
                 "test_a_pull_neither_hides_nor_overwrites_what_is_not_delivered",
                 "test_other_rows_upstream_are_a_conflict",
+                "test_what_a_log_grows_by_while_it_is_delivered_is_delivered_afterwards",
             ),
             "replay/test_as_wandb_sync.py": (
                 "test_the_parts_of_a_run_go_on_from_one_another_however_they_are_named",
@@ -499,6 +500,16 @@ PROMISES = (
                 "test_the_mirror_goes_on_where_wandb_sync_was_killed",
                 "test_wandb_sync_goes_on_where_the_mirror_was_killed",
             ),
+            "replay/test_together.py": ("test_what_is_expected_is_asked_along_and_is_good_once",),
+            "replay/test_sync_alerts.py": (
+                "test_alerts_are_sent_once_also_by_another_home",
+                "test_one_whose_answer_is_lost_is_not_sent_again",
+            ),
+            "replay/test_sync_branches.py": (
+                "test_a_run_and_its_rewind_are_shown_and_delivered_as_one",
+                "test_rows_that_somebody_logged_since_are_not_forgotten_unasked",
+            ),
+            "contract/test_offline_branches.py": ("test_forks_and_rewinds_are_those_that_wandb_sync_brings",),
             "replay/test_sync_kills.py": ("test_a_run_is_upstream_once_whoever_is_killed",),
             "replay/test_sync_place.py": ("test_a_log_goes_on_behind_the_last_row_that_is_there",),
         },

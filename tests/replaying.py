@@ -6,7 +6,8 @@ import base64
 import dataclasses
 import datetime as dt
 import hashlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,12 +64,18 @@ class Sender:
 
     async def replay_async(self, watcher: ReplayWatcher | None = None) -> Replayed:
         """The same inside an event loop."""
+        async with self.context() as context:
+            return await replay(context, watcher)
+
+    @asynccontextmanager
+    async def context(self) -> AsyncIterator[DeliveryContext]:
+        """What a round is given, while the lake is open."""
         make_lake(self.home)
         deployment = deployment_of(self.url)
         known = known_server(self.home, deployment)
         async with Client(deployment, ApiKey(self.api_key, "a test"), self.server, known=known) as client:
             with lake_of(self.home, deployment) as lake:
-                context = DeliveryContext(
+                yield DeliveryContext(
                     client=client,
                     lake=lake,
                     objects=Objects(self.home),
@@ -77,7 +84,6 @@ class Sender:
                     source_policy=lambda _: self.policy,
                     now=self.now,
                 )
-                return await replay(context, watcher)
 
     def foresee(self) -> list[Forecast]:
         """What a round would come to, as `replay --dry-run` tells it."""

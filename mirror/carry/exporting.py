@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gzip
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from mirror.carry.archive import ArchiveWriter, CarriedRun, Manifest, finish, writing
-from mirror.errors import StoreError
+from mirror.errors import LakeAway, StoreError
 from mirror.layout import Home
 from mirror.offline.copies import copy_of
 from mirror.offline.reading import LogReading
@@ -18,8 +21,10 @@ from mirror.records.offline import OfflineLog
 from mirror.records.operations import Entry, SyncRun, UploadFile, encode_entry
 from mirror.store.engine.queries import Queryable
 from mirror.store.objects.objects import Objects
+from mirror.store.read.artifacts import EntryRow, read_entries
 from mirror.store.read.files import held_files
 from mirror.store.read.offline import objects_of_version, offline_log, versions_of
+from mirror.texts.values import parse_lenient
 
 ROWS_AT_ONCE = 10_000
 
@@ -65,6 +70,8 @@ class Exporter:
                 entry = placed.entry
                 try:
                     run = self._add_needed(writer, entry)
+                except LakeAway:
+                    raise
                 except StoreError as error:
                     missing.append(f"{entry.id}: {error.message}")
                     continue
@@ -104,11 +111,11 @@ class Exporter:
         return CarriedRun(
             row=row, member=member,
             files={name: self._add_object(writer, held.object) for name, held in files.items() if held.object},
-            staged={path: self._add_object(writer, digest) for path, digest in self._staged(self._lake, row).items()},
+            staged=self._staged(writer, self._lake, row),
         )  # fmt: skip
 
-    def _staged(self, lake: Queryable, row: OfflineLog) -> Mapping[str, str]:
-        """The objects that artifacts of a log hold, by the paths that the log names."""
+    def _staged(self, writer: ArchiveWriter, lake: Queryable, row: OfflineLog) -> dict[str, str]:
+        """Write what artifacts of a log hold; the members, by the paths that the log names."""
         reading = LogReading(self._home, row)
         for _ in reading.batches(ROWS_AT_ONCE):
             pass
@@ -118,9 +125,16 @@ class Exporter:
             held = versions_of(lake, entity, project, artifact.name)
             for version in (one for one, _, digest in held if digest == artifact.digest):
                 objects = objects_of_version(lake, version)
-                for entry in artifact.manifest.contents:
-                    if entry.local_path and entry.path in objects:
-                        found[entry.local_path] = objects[entry.path]
+                places = {entry.path: entry.local_path for entry in artifact.manifest.contents if entry.local_path}
+                listing = artifact.manifest.manifest_file_path
+                if listing and (entries := read_entries(lake, version)):
+                    # Where the bytes lay says that file alone, which may be gone: it is written anew.
+                    told = {entry.path: f"{listing}/{entry.path}" for entry in entries if entry.path not in places}
+                    found[listing] = _add_listing(writer, [entry for entry in entries if entry.path in told], told)
+                    places |= told
+                for path, place in places.items():
+                    if path in objects:
+                        found[place] = self._add_object(writer, objects[path])
         return found
 
     def _add_object(self, writer: ArchiveWriter, digest: str) -> str:
@@ -134,3 +148,26 @@ class Exporter:
             with self._objects.open(digest) as file:
                 writer.add(member, file)
         return member
+
+
+def _add_listing(writer: ArchiveWriter, entries: Sequence[EntryRow], places: Mapping[str, str]) -> str:
+    """Write the entries of a version as the SDK keeps those of a large one; the member.
+
+    Args:
+        writer: of the archive.
+        entries: those that the log itself does not name.
+        places: where the bytes of each are said to lie.
+    """
+    packed = io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as file:
+        for entry in entries:
+            told = {
+                "path": entry.path, "digest": entry.digest, "size": entry.size, "ref": entry.ref,
+                "birthArtifactID": entry.birth_artifact_id, "extra": parse_lenient(entry.extra),
+                "local_path": None if entry.object is None else places[entry.path],
+            }  # fmt: skip
+            file.write(msgspec.json.encode({name: value for name, value in told.items() if value is not None}) + b"\n")
+    content = packed.getvalue()
+    member = f"listings/{hashlib.sha256(content).hexdigest()}.jl.gz"
+    writer.add_bytes(member, content)
+    return member

@@ -14,18 +14,20 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from mirror.api.transport.deployment import Deployment
 from mirror.carry.archive import Archive, CarriedRun
+from mirror.carry.outcome import Imported
 from mirror.durable import make_folder, write_stream
-from mirror.errors import ConfigError
+from mirror.errors import ConfigError, OtherDeployment
 from mirror.layout import Home
 from mirror.offline.copies import identify
 from mirror.offline.found import FoundLog
-from mirror.offline.intake import Batch, FollowedLog
+from mirror.offline.intake import Batch, FollowedLog, Turn
 from mirror.outbox import Outbox
 from mirror.outbox.names import is_id
 from mirror.records.operations import Entry, SyncRun, UploadFile, entry_of_json
@@ -35,6 +37,7 @@ from mirror.store.objects.objects import Objects
 from mirror.store.objects.uploads import take_in_open
 from mirror.store.read.offline import offline_log
 from mirror.store.read.receipts import endings_of
+from mirror.texts.visible import visible
 
 AT_ONCE = 500  # entries that the lake is asked about together
 _IS_DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -42,13 +45,18 @@ _FORGED = "it was not made by wandb-mirror"
 DELIVERED = frozenset({"applied", "already_so", "theirs", "dropped"})
 
 
-class Imported(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of an archive."""
+def check_server(path: str, archive: Archive, deployment: Deployment) -> None:
+    """Refuse an archive that is for another server.
 
-    queued: int  # entries that wait now and did not before
-    there: int  # that waited here already
-    done: int  # that were delivered from here, or given up
-    runs: tuple[str, ...]  # paths of the runs that were taken in, or had more rows than here
+    Raises:
+        OtherDeployment: it is.
+    """
+    made_for = archive.manifest.deployment
+    if made_for not in deployment.names | {deployment.id}:
+        raise OtherDeployment(
+            f"{path} is for {visible(made_for)}, and this home mirrors {deployment.id}",
+            hint="import it into a home of that server",
+        )
 
 
 class Importer:
@@ -58,10 +66,21 @@ class Importer:
         lake: opened for writing.
         outbox: of the home.
         archive: found whole; what it says is not believed further than that.
+        turn: entered for each commit, where others write the lake as well.
+        passed: told how many bytes of a log were copied or read, again and again.
     """
 
-    def __init__(self, lake: Lake, outbox: Outbox, archive: Archive) -> None:
+    def __init__(
+        self,
+        lake: Lake,
+        outbox: Outbox,
+        archive: Archive,
+        *,
+        turn: Turn = contextlib.nullcontext,
+        passed: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._lake, self._outbox, self._archive = lake, outbox, archive
+        self._turn, self._passed = turn, passed
         self._home: Home = lake.home
         self._objects = Objects(lake.home)
 
@@ -136,8 +155,8 @@ class Importer:
                 run.row, bytes=0, rows=0, console_lines=0, event_rows=0, first_step=0, damaged=0, damage=None,
                 ended=False, exit_code=None, grown_at=None, delivered_at=None,
             )  # fmt: skip
-            batch = Batch(self._lake, self._objects)
-            FollowedLog(self._lake, found, row, self._objects).look(batch)
+            batch = Batch(self._lake, self._objects, turn=self._turn)
+            FollowedLog(self._lake, found, row, self._objects).look(batch, self._passed)
             batch.commit()
         return True
 

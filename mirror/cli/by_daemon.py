@@ -13,6 +13,7 @@ from mirror.daemon.requests.wire import (
     AskPull,
     AskRepair,
     Dropped,
+    ImportDone,
     Maintained,
     Progress,
     PullDone,
@@ -26,7 +27,7 @@ from mirror.pull import ProjectReport, PullReport, PullRequest, PullWatcher, Sil
 from mirror.records.addresses import ProjectKey
 
 ASKED_AT_MOST = 4  # times, where a daemon is reloaded meanwhile
-T = TypeVar("T", PullDone, Maintained, Repaired, Dropped, Added)
+T = TypeVar("T", PullDone, Maintained, Repaired, Dropped, Added, ImportDone)
 
 
 def pull_by_daemon(

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from mirror.clock import utc_now
-from mirror.errors import MirrorError
+from mirror.errors import ConfigError, MirrorError
 from mirror.offline.copies import copy_of, forget, identify
 from mirror.offline.found import FoundLog, find_logs
 from mirror.offline.intake import Batch, FollowedLog, Turn
@@ -23,7 +23,7 @@ from mirror.records.operations import SyncRun
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.read.held_runs import held_runs
-from mirror.store.read.offline import offline_logs
+from mirror.store.read.offline import lost_files, offline_logs
 
 UNNAMED_PROJECT = "uncategorized"  # what W&B calls the project of a run that names none
 ONLINE = "it had a server while it trained; --online takes it all the same"
@@ -40,6 +40,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     row: OfflineLog | None = None  # None: it is left out
     is_new: bool = False  # not added before
     left_out: str | None = None  # why
+    named: str = ""  # the run id that it names
+    lost: tuple[str, ...] = ()  # files that it names and that were not there
 
 
 def candidates(wanted: Wanted, known: Iterable[OfflineLog], now: dt.datetime) -> list[Candidate]:
@@ -51,12 +53,16 @@ def candidates(wanted: Wanted, known: Iterable[OfflineLog], now: dt.datetime) ->
         now: UTC.
 
     Raises:
-        ConfigError: a path is not there, or is no log.
+        ConfigError: a path is not there, or is no log; one id is wanted for several runs.
     """
     by_log = {row.log: row for row in known}
     home = None if wanted.home is None else Path(wanted.home)
     named = {Path(os.path.abspath(Path(path).expanduser())) for path in wanted.paths}
     result = [_candidate(found, wanted, by_log, named, now) for found in find_logs(wanted.paths, home)]
+    if wanted.run_id is not None and len(runs := {one.named for one in result if one.is_new}) > 1:
+        raise ConfigError(
+            f"one run has the id {wanted.run_id}, and there are {len(runs)} to be added", hint="name the folder of one"
+        )
     return sorted(result, key=lambda one: (one.row.started_at or one.row.added_at) if one.row else now)
 
 
@@ -83,10 +89,11 @@ def _candidate(
     if not entity:
         return Candidate(found=found, left_out=NO_ENTITY)
     row = OfflineLog(
-        log=log, entity=entity, project=wanted.project or names.project or UNNAMED_PROJECT, run_id=names.run_id,
-        source=str(found.path), started_at=names.started_at, added_at=now,
+        log=log, entity=entity, project=wanted.project or names.project or UNNAMED_PROJECT,
+        run_id=wanted.run_id or names.run_id, source=str(found.path), started_at=names.started_at, added_at=now,
+        job_type=wanted.job_type, replaced_tags=wanted.replaced_tags,
     )  # fmt: skip
-    return Candidate(found=found, row=row, is_new=True)
+    return Candidate(found=found, row=row, is_new=True, named=names.run_id)
 
 
 class OfflineRuns:
@@ -158,8 +165,10 @@ class OfflineRuns:
                 held.add(path)
                 taken.append((candidate, before))
         batch.commit()
-        for candidate, before in taken:
-            yield msgspec.structs.replace(candidate, row=self._taken(before))
+        rows = [self._taken(before) for _, before in taken]
+        lost = lost_files(self._lake, [row.run_path for row in rows]) if rows else {}
+        for (candidate, _), row in zip(taken, rows, strict=True):
+            yield msgspec.structs.replace(candidate, row=row, lost=lost.get(row.run_path, ()))
 
     def _batch(self) -> Batch:
         return Batch(self._lake, self._objects, now=self._now, turn=self._turn)

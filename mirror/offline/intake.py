@@ -26,6 +26,7 @@ from mirror.offline.held import NOTHING, HeldBefore, filled, held_before, merged
 from mirror.offline.log.framing import Damage, Frame, read_frames
 from mirror.offline.log.run_log import RunLog
 from mirror.offline.logged_artifacts import take_artifact
+from mirror.offline.rewinding import rewind
 from mirror.offline.saved_files import SavedFiles
 from mirror.records.addresses import RunPath
 from mirror.records.contents import STILL_ACTIVE, ArtifactChange, ContentChanges, Direction, HistoryChange
@@ -79,7 +80,7 @@ class Batch:
         now: Callable[[], dt.datetime] = utc_now,
         turn: Turn = contextlib.nullcontext,
     ) -> None:
-        self._lake, self._objects, self._now, self._turn = lake, objects, now, turn
+        self._lake, self._objects, self._now, self.turn = lake, objects, now, turn
         self._pieces: dict[RunPath, Piece] = {}
         self._rows = self._characters = 0
 
@@ -119,7 +120,7 @@ class Batch:
             new=frozenset(piece.row.run_id for piece in pieces if piece.is_new),
         )  # fmt: skip
         artifacts = [change for piece in pieces for change in piece.artifacts]
-        with self._turn():
+        with self.turn():
             commit(self._lake, changes, [piece.contents for piece in pieces], artifacts, objects=self._objects)
         for piece in pieces:
             piece.log.committed(piece)
@@ -154,7 +155,7 @@ class FollowedLog:
         self._objects = objects
         self._is_known_new = is_new
         self._path = row.run_path
-        self._log = RunLog(self._place, self._is_new_row)
+        self._log = RunLog(self._place, self._is_new_row, job_type=row.job_type, new_tags=row.new_tags)
         self._offset = 0  # of the copy, behind what was read
         self._held = row.bytes  # that the lake has and that are read once more; 0 behind them
         self._told_through = -1  # the last step that the lake has from elsewhere, of the history that this log tells
@@ -164,6 +165,7 @@ class FollowedLog:
         self._files: SavedFiles | None = None
         self._links: list[tuple[str, Direction]] = []
         self._artifacts = 0  # of the log, that are in the lake
+        self._turn: Turn = contextlib.nullcontext
         self._is_new = False  # whether the run is not in the lake yet
 
     def look(self, batch: Batch, passed: Callable[[int], None] = lambda _: None) -> None:
@@ -177,7 +179,7 @@ class FollowedLog:
             OSError: the log cannot be read.
             StoreError: the home; the lake stays at its last commit.
         """
-        before = self.row
+        before, self._turn = self.row, batch.turn
         size, changed_at = self._stat()
         is_silent = self._now() - changed_at > SILENT
         if self._seen == (size, changed_at, is_silent):
@@ -250,6 +252,12 @@ class FollowedLog:
         told = time_at_step(self.lake, self._path, step)
         if at is not None and told == float(at):  # the very same row: the run came upstream some other way
             self._told_through = last
+            return 0
+        branch = self._log.names.branch if self._log.names is not None else None
+        if branch is not None and branch.run == self._path.run_id:
+            with self._turn():
+                rewind(self.lake, self._objects, self._path, int(branch.value), self._now())
+            self._before = None
             return 0
         self.row = msgspec.structs.replace(self.row, first_step=last + 1 - step)
         return self.row.first_step

@@ -24,7 +24,7 @@ class LogReading:
 
     def __init__(self, home: Home, row: OfflineLog) -> None:
         self.log = RunLog(
-            lambda _, __: row.first_step, lambda _: False
+            lambda _, __: row.first_step, lambda _: False, job_type=row.job_type, new_tags=row.new_tags
         )  # what was read so far; its keys are not counted
         self._home, self._row = home, row
 

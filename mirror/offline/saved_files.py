@@ -9,6 +9,7 @@ import hashlib
 import json
 import mimetypes
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -23,6 +24,7 @@ from mirror.texts.values import parse_lenient
 
 END = 1  # the policy of a file that is wanted once, when the run is over
 _CONSOLE = "output.log"
+_ESCAPED = re.compile(r"\[([*?[])\]")  # as `glob.escape` writes what would have a meaning
 
 
 class SavedFiles:
@@ -102,6 +104,10 @@ def _matching(folder: Path, pattern: str, *, ended: bool) -> Iterator[str]:
     if not glob.has_magic(pattern) or (folder / pattern).exists():
         if ended or (folder / pattern).is_file():
             yield str(pure)
+        return
+    plain = _ESCAPED.sub(r"\1", pattern)
+    if ended and glob.escape(plain) == pattern and not (folder / plain).is_file():  # a name, and not a pattern
+        yield PurePosixPath(plain).as_posix()
         return
     for found in glob.iglob(pattern, root_dir=folder, recursive=True):  # noqa: PTH207 - as W&B's SDK matches names
         if (folder / found).is_file():

@@ -6,7 +6,7 @@ The order of writes, and what a crash leaves behind each:
                tmp/T → new/N, folder flushed        the entry, whole
     fold       the same over the new/N there is     the entry with the edit or without it; never both, never neither
     claim      new/N → claimed/N, folders flushed   the entry in one of them; `recover` takes it back to new/
-    put_back, bury, hold, retry, resolve
+    mark_sent, remember, put_back, bury, hold, retry, resolve
                tmp/T → S/N when its content changes the entry in its old state; what it says about attempts may be new
                S/N → another folder, both flushed   the entry in one of them
     finish, drop
@@ -174,6 +174,15 @@ class Outbox(OutboxReader):
             StoreError: the disk failed; nothing may be sent.
         """
         return self._change(entry, ("claimed",), "claimed", lambda before: replace(before, sent=True))
+
+    def remember(self, entry: Entry, operation: Operation) -> Entry:
+        """Remember of a claimed entry what is still to be done.
+
+        Raises:
+            EntryMoved: it is not claimed.
+            StoreError: the disk failed; the entry is as it was.
+        """
+        return self._change(entry, ("claimed",), "claimed", lambda before: replace(before, operation=operation))
 
     def put_back(
         self,

@@ -192,6 +192,16 @@ CAPABILITIES = (
     ),
     Capability(name="using artifacts", needs=("Mutation.useArtifact",), without="use_artifact stays in the outbox"),
     Capability(
+        name="rewinding runs",
+        needs=("Mutation.rewindRun",),
+        without="an offline run that rewinds itself stays in the outbox",
+    ),
+    Capability(
+        name="alerts",
+        needs=("Mutation.notifyScriptableRunAlert",),
+        without="alerts of runs that were trained offline are not sent",
+    ),
+    Capability(
         name="adding and removing aliases",
         needs=("Mutation.addAliases", "Mutation.deleteAliases"),
         without="aliases of a version are written all at once",

@@ -30,8 +30,31 @@ class OfflineLog(msgspec.Struct, frozen=True, kw_only=True):
     added_at: dt.datetime  # UTC
     grown_at: dt.datetime | None = None  # UTC; when it was last seen to grow
     delivered_at: dt.datetime | None = None  # UTC; all of it is upstream
+    job_type: str | None = None  # in place of the one that it names
+    replaced_tags: str | None = None  # `old=new`, by commas: what becomes of its tags; `old=` takes one away
+    alerts: int | None = None  # of it, that were sent, or tried; None: it was never delivered from here
+
+    @property
+    def new_tags(self) -> dict[str, str]:
+        """What becomes of its tags; a tag that is to go becomes nothing."""
+        return tag_replacements(self.replaced_tags or "")
 
     @property
     def run_path(self) -> RunPath:
         """Entity, project, run id."""
         return RunPath(self.entity, self.project, self.run_id)
+
+
+def tag_replacements(text: str) -> dict[str, str]:
+    """`old1=new1,old2=new2` as old and new tags.
+
+    Raises:
+        ValueError: a part of it is no pair.
+    """
+    pairs: dict[str, str] = {}
+    for part in filter(None, text.split(",")):
+        old, equals, new = part.partition("=")
+        if not equals or not old.strip():
+            raise ValueError(part)
+        pairs[old.strip()] = new.strip()
+    return pairs

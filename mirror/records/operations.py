@@ -133,6 +133,7 @@ class SyncRun(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
 
     log: str  # digest of the log, whose copy is in the home
     is_begun: bool = False  # an earlier delivery brought upstream all that there was of it then
+    alerts: int = 0  # of it, from its beginning, that were sent, or tried
 
 
 class EditArtifact(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="edit_artifact"):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol
 
 import anyio
+import anyio.to_thread
 
 from mirror.api.client import Client
 from mirror.outbox import Outbox
@@ -16,9 +17,11 @@ from mirror.records.operations import Entry
 from mirror.records.receipts import Outcome
 from mirror.replay.look import Server
 from mirror.replay.merge import Policy
+from mirror.replay.sync.here import AT_ONCE, Here, LogOfRun, read_here
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.write.fresh_rows import FreshRows
+from mirror.tasks import Together
 
 Result = Outcome | Literal["held", "put_back"]
 """How an entry ends in a round: an outcome that has a receipt, or kept for a person, or for a later round."""
@@ -42,6 +45,15 @@ class DeliveryContext:
     def upstream(self) -> Server:
         """Where deliveries look."""
         return Server(self.client, self.lake, self.storing)
+
+    @cached_property
+    def here(self) -> Together[LogOfRun, Here | None]:
+        """What the mirror has of runs that are to be brought upstream."""
+
+        async def read(wanted: Sequence[LogOfRun]) -> Mapping[LogOfRun, Here | None]:
+            return await anyio.to_thread.run_sync(read_here, self.lake, wanted, limiter=self.storing)
+
+        return Together(read, AT_ONCE)
 
     def policy(self, entry: Entry) -> Policy:
         """What a person decided for the entry, else what its source says."""

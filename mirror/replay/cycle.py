@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 
@@ -24,7 +24,7 @@ from mirror.errors import MirrorError
 from mirror.outbox import Placed
 from mirror.outbox.names import name_of, run_tag, tag_in
 from mirror.records.addresses import RunPath
-from mirror.records.operations import Entry, Operation
+from mirror.records.operations import Entry, Operation, SyncRun
 from mirror.records.receipts import Ending, Outcome, receipt_of
 from mirror.replay.context import DeliveryContext, ReplayWatcher, SilentReplay
 from mirror.replay.decide import Decision
@@ -83,6 +83,8 @@ class _Round:
         self._lanes: dict[RunPath, deque[Entry]] = {}  # entries of a run that wait for the one before
         self._before: dict[RunPath, EarlierEntries] = defaultdict(EarlierEntries)  # what became of the entries so far
         self._given_up: dict[RunPath, str] = {}  # runs that are not to be made, by the entry that was to make each
+        self._behind: dict[RunPath, tuple[Entry, RunPath]] = {}  # what waits for another run, and for which
+        self._upstream: set[RunPath] = set()  # runs that were brought upstream
         self._ended: dict[str, Ending] = {}  # by entry: those that only have to leave
         self._room = anyio.Semaphore(AT_ONCE)
         self._delivering = anyio.Semaphore(DELIVERED_AT_ONCE)
@@ -90,10 +92,12 @@ class _Round:
 
     async def run(self) -> Replayed:
         try:
+            self.context.here.forget()
+            self.context.upstream.forget()
             await self._prepare()
             left: dict[str, str] | None = None
             while left != {} and not self._is_over:
-                left = await self._pass(left)
+                left = await self._pass(left) or self._behind_others()
         finally:
             with anyio.CancelScope(shield=True):  # stopped: what the server has done is written down all the same
                 await self._ledger.flush()
@@ -125,6 +129,7 @@ class _Round:
         async with side_by_side() as lanes:
             while not self._is_over and (some := await _next(waiting)):
                 self._ended |= await ended_before(self.context, [placed.entry for placed in some])
+                self._expect([placed.entry for placed in some])
                 for placed in some:
                     entry = placed.entry
                     tag = run_tag(entry.run_path)
@@ -136,6 +141,28 @@ class _Round:
                     await self._room.acquire()
                     self._assign(entry, lanes)
         return left
+
+    def _expect(self, entries: Sequence[Entry]) -> None:
+        """Runs that are to be brought upstream are read, and asked about, many at a time.
+
+        Of a run the first entry alone, since what comes of it is news for those behind it.
+        """
+        first: dict[RunPath, Operation] = {}
+        for entry in entries:
+            if entry.run_path not in self._lanes:
+                first.setdefault(entry.run_path, entry.operation)
+        runs = [(path, one) for path, one in first.items() if isinstance(one, SyncRun)]
+        self.context.here.expect((path, one.log) for path, one in runs)
+        self.context.upstream.expect([path for path, one in runs if not one.is_begun])
+
+    def _behind_others(self) -> dict[str, str]:
+        """The runs that waited for another one, as `_pass` takes them; none, where nothing came of it since."""
+        behind, self._behind = self._behind, {}
+        ready = {path: entry for path, (entry, parent) in behind.items() if parent in self._upstream}
+        for path in ready:
+            self._before.pop(path, None)
+        self.report.put_back -= len(ready)
+        return {run_tag(path): name_of(entry.id, path) for path, entry in ready.items()}
 
     @property
     def _is_over(self) -> bool:
@@ -178,6 +205,8 @@ class _Round:
             await self._ledger.write_down(ended)
             if ended.entry.kind == "create":
                 self._note_creation(ended)
+            if ended.entry.kind == "sync_run":
+                self._upstream.add(ended.entry.run_path)
             self.report.count(ended.receipt.outcome)
             self.watcher.ended(ended.entry, ended.receipt.outcome, ended.receipt.answer)
 
@@ -245,6 +274,8 @@ class _Round:
         if delivered.outcome == "put_back" and delivered.again_in_s is not None:
             until = self.context.now() + dt.timedelta(seconds=delivered.again_in_s)
             await self._put_back(claimed, delivered.answer or "", until, attempted=False, remains=delivered.remains)
+            if delivered.behind is not None:
+                self._behind[claimed.run_path] = claimed, delivered.behind
         elif delivered.outcome == "put_back":
             await self._put_back(claimed, delivered.answer or "", self._later(claimed), unconfirmed=True)
         return delivered

@@ -50,7 +50,8 @@ from mirror.replay.look import look
 from mirror.replay.marking import marks_of
 from mirror.replay.merge import Merged
 from mirror.replay.sending import Delivered, Sending, SendRefused, Unconfirmed
-from mirror.replay.sync.delivery import Clash, GoesOn, NotShown, RunDelivery
+from mirror.replay.sync.delivery import RunDelivery
+from mirror.replay.sync.outcomes import Behind, Clash, GoesOn, NotShown
 from mirror.replay.sync.versions import with_upstream_id
 
 GOES_ON_S = 15.0  # between two deliveries of a run that goes on
@@ -85,6 +86,8 @@ async def deliver(context: DeliveryContext, entry: Entry) -> Delivered:
         return Delivered(outcome="buried", answer=str(refusal), run=refusal.run)
     except GoesOn as news:
         return Delivered(outcome="put_back", answer=str(news), again_in_s=GOES_ON_S, remains=news.remains)
+    except Behind as other:
+        return Delivered(outcome="put_back", answer=str(other), again_in_s=0.0, behind=other.parent)
     except Clash as clash:
         if context.policy(entry) == "theirs":
             return Delivered(outcome="theirs", answer=str(clash), run=await _theirs(context, entry))
@@ -203,7 +206,13 @@ async def _sync_run(sending: Sending, operation: SyncRun) -> Delivered:
     """Bring a run upstream that was trained without a server."""
     done = await RunDelivery(sending.context, sending.entry).done(operation, sending.seen)
     return Delivered(
-        outcome="applied", run=done.run, files=done.files, logs=(done.row,), versions=done.versions, sent=done.sent
+        outcome="applied",
+        run=done.run,
+        files=done.files,
+        logs=(done.row,),
+        versions=done.versions,
+        sent=done.sent,
+        answer=done.unsent,
     )
 
 

@@ -227,6 +227,10 @@ class _Story:
         run = msgspec.structs.replace(seen.run, **self._values)
         return msgspec.structs.replace(seen, run=run, lost=() if self._is_refreshed else seen.lost)
 
+    async def is_absent(self, path: RunPath) -> bool:  # noqa: ARG002
+        """Each run is looked at, with what is foretold of it."""
+        return False
+
     async def has_project(self, path: RunPath) -> bool:
         """Whether the project is shown."""
         return self._is_there is False or await self._context.upstream.has_project(path)

@@ -31,7 +31,7 @@ from mirror.outbox import Outbox
 from mirror.records.addresses import ProjectKey
 from mirror.records.contents import ContentChanges, Direction, FileRow
 from mirror.records.offline import OfflineLog
-from mirror.records.operations import EditArtifact, Entry
+from mirror.records.operations import EditArtifact, Entry, SyncRun
 from mirror.records.passes import Changes
 from mirror.records.receipts import Ending, Receipt, receipt_of
 from mirror.records.runs import RunRecord
@@ -40,6 +40,7 @@ from mirror.replay.sending import Delivered
 from mirror.store.engine.lake import Lake
 from mirror.store.read.files import held_objects
 from mirror.store.read.held_runs import with_held
+from mirror.store.read.offline import logs_of_runs
 from mirror.store.read.receipts import endings_of
 from mirror.store.write import receipts
 from mirror.store.write.writer import commit
@@ -199,11 +200,32 @@ def _settle(context: DeliveryContext, ended: Sequence[Ended]) -> None:
     for one in ended:
         of_project[one.entry.run_path.key].append(one)
     for key, some in of_project.items():
-        _commit(context, key, some)
+        _commit(context, key, _without_grown(context, key, some))
     context.outbox.finish(*(one.entry for one in ended if one.receipt.outcome != "buried"))
     for one in ended:
         if one.receipt.outcome == "buried":
             _leave(context.outbox, one.entry, one.receipt.outcome, one.receipt.answer)
+
+
+def _without_grown(context: DeliveryContext, key: ProjectKey, ended: Sequence[Ended]) -> list[Ended]:
+    """What came of deliveries; of a log that grew meanwhile the rest is queued, and the run stays one that waits.
+
+    Whoever takes logs in has the same turn at the lake, so that none grows between this and the commit.
+    """
+    delivered = {row.log: row for one in ended for row in one.delivered.logs}
+    if not delivered:
+        return list(ended)
+    now = logs_of_runs(context.lake, key, list({row.run_id for row in delivered.values()}))
+    grown = {row.log for rows in now.values() for row in rows if row.bytes > delivered.get(row.log, row).bytes}
+    settled: list[Ended] = []
+    for one in ended:
+        if any(row.log in grown for row in one.delivered.logs):
+            for row in one.delivered.logs:
+                rest = SyncRun(log=row.log, is_begun=True, alerts=row.alerts or 0)
+                context.outbox.put(one.entry.run_path, one.entry.storage_id, rest)
+            one = msgspec.structs.replace(one, delivered=msgspec.structs.replace(one.delivered, run=None, logs=()))
+        settled.append(one)
+    return settled
 
 
 def _commit(context: DeliveryContext, key: ProjectKey, ended: Sequence[Ended]) -> None:

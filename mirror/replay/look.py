@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import anyio
@@ -10,9 +10,10 @@ import anyio.to_thread
 import msgspec
 
 from mirror.api.client import Client
+from mirror.api.questions.syncing import RUNS_PER_DOCUMENT
 from mirror.api.rows.listed import ListedFile
 from mirror.api.rows.pages import BadArtifact, BadRun
-from mirror.errors import AuthError, Forbidden, MirrorError, NotOffered, StoreError
+from mirror.errors import AuthError, Forbidden, LakeAway, LeaseLost, MirrorError, NotOffered, StoreError
 from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.artifacts import COMMITTED, ArtifactRecord
 from mirror.records.contents import Direction, FileRow
@@ -34,6 +35,7 @@ from mirror.store.read.artifacts import read_versions, run_version_ids
 from mirror.store.read.files import read_files
 from mirror.store.read.held_runs import with_held
 from mirror.store.read.runs import read_run
+from mirror.tasks import Together
 from mirror.texts.values import parse_lenient
 
 
@@ -48,6 +50,9 @@ class Upstream(Protocol):
             needs: the server's names of fields that are compared or written back whole.
             wants: of fields that count where the server has them.
         """
+
+    async def is_absent(self, path: RunPath) -> bool:
+        """Whether a run is plainly not there; asked for many runs, of which most are not."""
 
     async def has_project(self, path: RunPath) -> bool:
         """Whether the project of a run is shown."""
@@ -82,6 +87,8 @@ async def look(upstream: Upstream, objects: Objects, entry: Entry) -> Seen:
         MirrorError: it cannot be seen just now; StoreError: what is held here cannot be read.
     """
     path, operation = entry.run_path, entry.operation
+    if isinstance(operation, SyncRun) and not operation.is_begun and await upstream.is_absent(path):
+        return Seen()
     if isinstance(operation, EditArtifact):
         return Seen(marks=await upstream.marks(operation.artifact_id))
     seen = await upstream.run(path, *needs_of(operation))
@@ -117,6 +124,8 @@ def _source(objects: Objects, upload: UploadFile) -> Source:
     """How the bytes of an upload are in this mirror."""
     try:
         return "whole" if hash_file(objects.path(upload.object)) == upload.object else "damaged"
+    except LakeAway:  # nothing is known of them
+        raise
     except (StoreError, FileNotFoundError):
         return "missing"
     except OSError as error:
@@ -136,6 +145,7 @@ class Server:
         self._client = client
         self._lake = lake
         self._reading = reading
+        self._absent = Together(self._which_absent, RUNS_PER_DOCUMENT)
 
     async def run(self, path: RunPath, needs: Sequence[str], wants: Sequence[str]) -> Seen:
         """A run, as far as the server can tell of it."""
@@ -147,6 +157,27 @@ class Server:
             return Seen(run=found)
         nulls = [name for name in needs if name in found.nulls and name in WHOLE]
         return Seen(run=found.run, lost=await self._lost(found.run, nulls))
+
+    async def is_absent(self, path: RunPath) -> bool:
+        """Whether a run is plainly not there; those that are asked about at the same time are asked about together."""
+        return await self._absent.of(path)
+
+    def expect(self, paths: Sequence[RunPath]) -> None:
+        """These are going to be asked about in this round."""
+        self._absent.expect(paths)
+
+    def forget(self) -> None:
+        """Another round begins."""
+        self._absent.forget()
+
+    async def _which_absent(self, paths: Sequence[RunPath]) -> Mapping[RunPath, bool]:
+        by_project: dict[ProjectKey, list[str]] = {}
+        for path in paths:
+            by_project.setdefault(path.key, []).append(path.run_id)
+        absent: set[RunPath] = set()
+        for key, run_ids in by_project.items():
+            absent |= {RunPath(*key, run_id) for run_id in await self._client.absent_runs(*key, run_ids)}
+        return {path: path in absent for path in paths}
 
     async def _lost(self, run: RunRecord, nulls: Sequence[str]) -> tuple[str, ...]:
         """What is null upstream, and of which some is held of the same run."""
@@ -192,7 +223,12 @@ class Server:
         return Marks(state=found.state, aliases=found.aliases, tags=found.tags, flaw=flaw)
 
     async def outage(self, error: MirrorError) -> MirrorError | None:
-        """Why the server is away, or does not know the key; None when a small question is answered."""
+        """Why the server is away, or does not know the key; None when a small question is answered.
+
+        So is a shared lake that is away, or is another process's to write: no entry is to blame for that.
+        """
+        if isinstance(error, LakeAway | LeaseLost):
+            return error
         if isinstance(error, StoreError) or is_refusal(error):
             return None
         if isinstance(error, AuthError) and not isinstance(error, Forbidden):
@@ -223,6 +259,10 @@ class Mirror:
                 path, **known, tags=tuple(light.tags), config_text=documents.config, summary_text=documents.summary
             )
         )
+
+    async def is_absent(self, path: RunPath) -> bool:  # noqa: ARG002
+        """What is mirrored is looked at one by one."""
+        return False
 
     async def has_project(self, path: RunPath) -> bool:  # noqa: ARG002
         """A run that is not held says nothing against its project."""

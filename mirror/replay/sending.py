@@ -37,6 +37,7 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True):
     answer: str | None = None  # what the server said, or why nothing was sent
     unconfirmed: bool = False  # "put_back": the server does not show (yet) what it took
     again_in_s: float | None = None  # "put_back": nothing is wrong, and there will be more by then
+    behind: RunPath | None = None  # "put_back": it goes on as soon as that run is upstream
     remains: Operation | None = None  # "put_back": what is still to be done
     logs: tuple[OfflineLog, ...] = ()  # of which all is upstream now
     versions: tuple[tuple[str, str], ...] = ()  # of each that only the mirror had, the id there, and the server's

@@ -24,7 +24,7 @@ from tests.cli.conftest import Cli
 from tests.offline.added import held
 from tests.offline.conftest import Trained, trained  # noqa: F401 -- a fixture
 from tests.replay.trainings import Training
-from tests.system.service import serving
+from tests.system.service import serving, wait_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +154,28 @@ def test_an_import_opens_no_file_that_a_log_names_on_its_own_machine(gap: Gap, o
     assert outside("sql", query, "--json", code=0).json == [{"path": "a.bin", "status": "failed"}]
 
 
+def test_a_version_whose_entries_are_in_a_file_is_carried_when_that_file_is_gone(
+    gap: Gap, outside: Cli, tmp_path: Path
+) -> None:
+    training = Training(tmp_path / "training", "large")
+    training.log_artifact("large", {"a.bin": b"0123", "deep/b.bin": b"456"}, in_file=True)
+    training.finish()
+    (tmp_path / "inside").mkdir()
+    inside = Cli(folder=tmp_path / "inside").at(gap.sandbox).configure("team/proj")
+    inside("add", str(tmp_path / "training"), code=0)
+    shutil.rmtree(tmp_path / "training")
+    said = inside("outbox", "export", str(tmp_path / "stick.zip"), "--json", code=0).json
+    assert said["missing"] == []
+    inside("outbox", "export", str(tmp_path / "again.zip"), code=0)
+    assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "stick.zip").read_bytes()
+    outside("outbox", "import", str(tmp_path / "stick.zip"), code=0)
+    query = "SELECT path, status, size, digest FROM lake.artifact_files ORDER BY path"
+    assert outside("sql", query, "--json", code=0).json == inside("sql", query, "--json", code=0).json
+    outside("replay", code=0)
+    (version,) = gap.sandbox.state.project("team", "proj").collections["large"].versions
+    assert (version.state, sorted(version.manifest["contents"])) == ("COMMITTED", ["a.bin", "deep/b.bin"])
+
+
 def test_a_torn_or_altered_file_is_refused_whole(gap: Gap, outside: Cli) -> None:
     content, path = gap.archive.read_bytes(), outside.folder / "torn.zip"
     chance = random.Random(3)
@@ -221,10 +243,29 @@ def test_an_archive_for_another_server_is_refused(gap: Gap, outside: Cli) -> Non
     assert "is for" in other.fails(10, "outbox", "import", str(gap.archive)).error
 
 
-def test_a_daemon_keeps_an_import_waiting_for_its_end(gap: Gap, tmp_path: Path) -> None:
-    with serving(tmp_path, gap.sandbox) as service:
+def test_an_import_beside_a_daemon_is_done_by_it(gap: Gap, tmp_path: Path) -> None:
+    goes_on = Training(tmp_path / "training", "goes-on")
+    goes_on.log(3)
+    (tmp_path / "inside").mkdir()
+    inside = Cli(folder=tmp_path / "inside").at(gap.sandbox).configure("team/proj")
+    inside("add", str(tmp_path / "training"), code=0)
+    inside("outbox", "export", str(tmp_path / "grows.zip"), code=0)
+    (tmp_path / "daemon").mkdir()
+    with serving(tmp_path / "daemon", gap.sandbox) as service:
         service.wait_ready()
-        assert service.cli.fails(8, "outbox", "import", str(gap.archive)).hint
+        with gap.sandbox.outage():
+            said = service.cli("outbox", "import", str(gap.archive), "--json", code=0).json
+            assert (said["queued"], said["there"], said["done"]) == (6, 0, 0)
+            assert set(said["runs"]) == {"team/proj/first", "team/proj/parts", "team/proj/killed"}
+            assert held_offline(service.cli) == held_offline(gap.inside)
+            again = service.cli("outbox", "import", str(gap.archive), code=0)
+            assert again.out.startswith("0 operations queued, 6 waited here already")
+            service.cli("outbox", "import", str(tmp_path / "grows.zip"), code=0)
+            wait_for("it is followed", lambda: service.status["offline"]["following"] == 1)
+        assert "is not there" in service.cli.fails(3, "outbox", "import", str(tmp_path / "none.zip")).error
+        torn = tmp_path / "torn.zip"
+        torn.write_bytes(gap.archive.read_bytes()[:-100])
+        assert "refused whole" in service.cli.fails(3, "outbox", "import", str(torn)).error
         assert service.stop() == 0
 
 

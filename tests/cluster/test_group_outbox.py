@@ -150,3 +150,27 @@ def test_a_machine_without_the_database_queues_and_shows_its_own_and_hands_it_ov
     ben.share()
     assert ben.outbox.get(entry.id).entry.operation == entry.operation
     assert (ann.home.outbox / "new" / name_of(entry.id, entry.run_path)).exists()
+
+
+def test_a_bucket_that_is_away_costs_no_upload(
+    group: list[Member], place: Place, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """That bytes cannot be looked at does not mean that they are gone."""
+    lead, ann, _ = group
+    file = tmp_path / "model.pt"
+    file.write_bytes(b"weights")
+    taken = take_in(Objects(ann.home), file)
+    upload = UploadFile(name="model.pt", object=taken.object, size=taken.size, md5=taken.md5, mimetype=taken.mimetype)
+    ann.put("one", upload)
+    ann.share()
+    with lead.leading() as leader:
+        leader.share()
+        settings = lead.home.config.read_text()
+        lead.home.config.write_text(settings.replace(place.servers.endpoint, "http://127.0.0.1:1"))
+        report = leader.replay()
+        assert (report.buried, report.put_back) == (0, 1)
+        assert report.outage is not None
+        (placed,) = leader.outbox.entries()
+        assert (placed.state, placed.entry.attempts) == ("new", 0)
+        lead.home.config.write_text(settings)
+        assert leader.replay().applied == 1

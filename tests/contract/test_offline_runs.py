@@ -62,7 +62,7 @@ def brought(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brought]:
     for name in (TRAININGS, ("crashed",), ("killed",)):
         subprocess.run(
             [sys.executable, "-m", "tests.contract.trainings", *name], cwd=folder, check=False, start_new_session=True,
-            env=_plain_environment() | {"PYTHONPATH": str(Path.cwd())}, stdout=subprocess.DEVNULL,
+            env=plain_environment() | {"PYTHONPATH": str(Path.cwd())}, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
     logs = sorted((folder / "wandb").glob("offline-run-*"))
@@ -83,14 +83,14 @@ def brought(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brought]:
         yield Brought(synced=read(theirs), delivered=read(ours), local=local, servers=(theirs, ours))
 
 
-def _plain_environment() -> dict[str, str]:
+def plain_environment() -> dict[str, str]:
     """Nothing of the SDK that other tests have in this process, such as the address of its service."""
     return {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
 
 
 def environment(server: Sandbox) -> dict[str, str]:
     """For the real SDK."""
-    return _plain_environment() | {
+    return plain_environment() | {
         "WANDB_BASE_URL": server.url, "WANDB_API_KEY": server.api_key, "WANDB_ENTITY": ENTITY,
         "WANDB_CACHE_DIR": tempfile.mkdtemp(),  # histories of runs are kept there by their ids
     }  # fmt: skip
@@ -169,3 +169,9 @@ def test_the_files_that_are_made_say_the_same(brought: Brought, run_id: str) -> 
                 for key in VOLATILE:
                     internal.pop(key, None)
         assert right == left, name
+
+
+def test_alerts_are_those_that_wandb_sync_sends(brought: Brought) -> None:
+    theirs, ours = (server.state.run(ENTITY, PROJECT, "scalars").alerts for server in brought.servers)
+    assert ours == theirs
+    assert [(alert["title"], alert["severity"]) for alert in ours] == [("title", "WARN")]

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 ENTITY, PROJECT = "team", "digits"
 
@@ -39,7 +40,21 @@ def scalars() -> None:
         run.notes = "changed"
         Path("weights.txt").write_text("hello")
         run.save("weights.txt")
+        run.alert("title", "text", level="WARN", wait_duration=60)
         print("one\ntwo\rTWO\nthree \x1b[31mred\x1b[0m")
+
+
+def branched() -> None:
+    """A run, a fork of it, and the run once more from one of its steps."""
+    import wandb
+
+    begun: tuple[dict[str, Any], ...] = (
+        {"id": "parent"}, {"id": "fork", "fork_from": "parent?_step=5"}, {"resume_from": "parent?_step=5"},
+    )  # fmt: skip
+    for more in begun:
+        with wandb.init(project=PROJECT, config={more.get("id", "again"): True}, **more) as run:
+            for number in range(10 if more == {"id": "parent"} else 3):
+                run.log({"x": number, "again": "resume_from" in more})
 
 
 def media() -> None:

@@ -14,6 +14,7 @@ import pytest
 from mirror.layout import Home
 from mirror.offline.adding import Candidate, OfflineRuns
 from mirror.offline.intake import SILENT
+from mirror.offline.log.messages import Record
 from mirror.offline.wanted import Wanted
 from mirror.outbox import Outbox
 from mirror.records.offline import OfflineLog
@@ -270,3 +271,56 @@ def test_online_and_synced_runs_are_left_out_unless_they_are_asked_for(cli: Cli,
     cli.fails(3, "add", str(tmp_path / "missing"))
     (tmp_path / "empty").mkdir()
     cli.fails(5, "add", str(tmp_path / "empty"))
+
+
+def test_files_that_are_not_there_are_named_where_the_run_is_added(cli: Cli, tmp_path: Path) -> None:
+    log = offline_log(tmp_path / "t", "r")
+    names = ["kept.txt", "media/lost.png", "lost[[]1].txt", *(f"lost-{number}.txt" for number in range(5))]
+    write_log(log, [run_record("r"), *(file_record(name, 0) for name in names), exit_record()])
+    (log.parent / "files").mkdir()
+    (log.parent / "files" / "kept.txt").write_text("1")
+    whole = write_log(offline_log(tmp_path / "t", "whole"), run_records("whole", 1))
+    cli.configure("team/proj")
+    said = cli("add", str(log), str(whole), code=0)
+    (line,) = [line for line in said.err.splitlines() if "not there" in line]
+    assert line.startswith("not there: 7 files of team/proj/r: lost-0.txt, ")
+    assert line.endswith(" and 2 more")
+    told = {run["path"]: run["lost"] for run in cli("add", str(log), str(whole), "--json", code=0).json["runs"]}
+    assert (len(told["team/proj/r"]), told["team/proj/whole"]) == (7, [])
+    assert {"media/lost.png", "lost[1].txt"} < set(told["team/proj/r"])
+    assert "failed: media/lost.png: " in cli("status", "team/proj/r", code=0).out
+
+
+def test_a_home_of_offline_runs_alone_tells_of_them(cli: Cli, tmp_path: Path) -> None:
+    write_log(offline_log(tmp_path / "t", "r"), run_records("r", 1))
+    cli.configure("other/*")
+    assert "nothing pulled yet" in cli("status", code=0).out
+    cli("add", str(tmp_path / "t"), code=0)
+    said = cli("status", code=0).out
+    assert "nothing pulled yet" not in said
+    assert [line.split()[:2] for line in said.splitlines() if line.startswith("team/proj")] == [["team/proj", "1"]]
+    (project,) = cli("status", "--json", code=0).json["projects"]
+    assert (project["project"], project["runs"], project["last_pass_at"]) == ("proj", 1, None)
+
+
+def test_a_run_is_added_under_other_names_and_its_log_stays_as_it_is(cli: Cli, tmp_path: Path) -> None:
+    record = Record.FromString(run_record("r"))
+    record.run.tags.extend(["a", "b", "c"])
+    record.run.job_type = "train"
+    log = write_log(offline_log(tmp_path / "t", "r"), [record.SerializeToString(), row_record(0, {"x": 1})])
+    before = log.read_bytes()
+    cli.configure("team/proj")
+    tags = "a=first, b=,gone=x"
+    names = ["--id", "other", "--entity", "me", "--project", "p", "--job-type", "eval", "--replace-tags", tags]
+    (added,) = cli("add", str(log), *names, "--json", code=0).json["runs"]
+    assert (added["path"], log.read_bytes()) == ("me/p/other", before)
+    write_log(log, [exit_record()])
+    (again,) = cli("add", str(tmp_path / "t"), "--json", code=0).json["runs"]
+    assert (again["path"], again["new"], again["ended"]) == ("me/p/other", False, True)
+    (run,) = cli("sql", "SELECT run_id, job_type, tags FROM runs", "--json", code=0).json
+    assert run == {"run_id": "other", "job_type": "eval", "tags": ["first", "c"]}
+    write_log(offline_log(tmp_path / "u", "s"), run_records("s", 1))
+    write_log(offline_log(tmp_path / "u", "t"), run_records("t", 1))
+    assert "there are 2" in cli.fails(3, "add", str(tmp_path / "u"), "--id", "one").error
+    assert "is not OLD=NEW" in cli("add", str(tmp_path / "u"), "--replace-tags", "a", code=2).err
+    assert "cannot contain" in cli("add", str(tmp_path / "u"), "--id", "a/b", code=2).err

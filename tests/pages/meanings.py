@@ -202,6 +202,9 @@ OF_VIEW = {
         "added_at": "when it was taken in first",
         "grown_at": "when it was last written",
         "delivered_at": "when all of it was upstream",
+        "job_type": "in place of the one that it names",
+        "replaced_tags": "`old=new`, by commas: what becomes of its tags",
+        "alerts": "of it, that were sent; null: it was never delivered from here",
     },
     "generations": {
         "reason": "`overwritten`, `rewound` or `remade`",

@@ -32,6 +32,7 @@ def main() -> None:
     for line in sys.stdin:
         training.log(GROWS)
         training.print(f"round {line}")
+        training.alert(f"round {line.strip()}")
         training.measure()
         hours += 2  # so that nothing waits for its next attempt
         child = forked(partial(work, sender.later(hours=hours), Path(folder)))

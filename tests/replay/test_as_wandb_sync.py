@@ -3,8 +3,7 @@
 A run with its files is brought whole (`test_sync_runs`, and `test_offline_runs` beside the real SDK); runs that had a
 server, or are upstream, are left out unless they are asked for (`tests/offline/test_adding`). Here are the others:
 which logs a path means, in which order those of a run are taken, where they go, what a second time does, and what is
-said when the server says no. Another job type and other tags are for `wandb-mirror edit` to give; another run id is
-not given.
+said when the server says no. Other ids, job types and tags: `test_sync_runs`; alerts: `test_sync_alerts`.
 """
 
 from __future__ import annotations

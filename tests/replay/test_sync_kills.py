@@ -58,5 +58,8 @@ def kill_and_check(sandbox: Sandbox, *, rounds: int, first: int) -> None:
         assert sorted(run.history_lines) == list(range(GROWS * rounds)), "a line was sent under two numbers"
         assert [line.line for line in run.console] == [f"round {number}" for number in range(first, first + rounds)]
         assert len(run.events) == rounds
+        titles = [alert["title"] for alert in run.alerts]
+        assert len(titles) == len(set(titles)), "an alert was sent twice"
+        assert rounds - kills <= len(titles), "one that nobody was killed over is missing"
         assert run.state == "finished"
         assert len(sandbox.state.project(ENTITY, PROJECT).collections["model"].versions) == 1

@@ -51,3 +51,17 @@ def test_system_metrics_go_on_behind_the_last_row_that_is_there(there: int) -> N
     last = events[there - 1] if there else None
     assert place_of_events(events, there, last) == Place(base=0, begin=there)
     assert place_of_events(events, 4, rows([9])[0].row) == Place(base=4)
+
+
+@given(steps=st.lists(st.integers(0, 9), min_size=1, max_size=30), there=st.integers(1, 30), before=st.integers(0, 5))
+def test_no_row_is_sent_again_where_steps_of_a_log_go_back(steps: list[int], there: int, before: int) -> None:
+    """Whether the server's last row is the one that was sent last, or the one of the highest step."""
+    log = [
+        TailRow(step=step, row=json.dumps({"_step": step, "_timestamp": 100.0 + number}))
+        for number, step in enumerate(steps)
+    ]
+    there = min(there, len(log))
+    highest = max(log[:there], key=lambda row: (row.step, json.loads(row.row)["_timestamp"]))
+    for last in (highest, log[there - 1]):
+        found = place_of_rows(log, before + there, last.row, before)
+        assert (found.base, found.begin, found.clash) == (before, there, None)

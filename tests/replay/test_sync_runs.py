@@ -9,11 +9,17 @@ import os
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from mirror.layout import Home
+from mirror.offline.adding import OfflineRuns
+from mirror.offline.wanted import Wanted
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Change, Edit
+from mirror.replay import replay
+from mirror.replay.context import DeliveryContext
 from mirror.replay.sync import delivery, lines
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.mirroring import ENTITY, PROJECT, Mirror
@@ -90,6 +96,58 @@ def test_a_run_that_goes_on_is_delivered_as_it_grows(sandbox: Sandbox, sender: S
     assert sender.replay().waiting == 1  # it is too soon
     assert sender.later(seconds=20).replay().applied == 1
     assert (steps_upstream(sandbox), sandbox.state.run(ENTITY, PROJECT, "r1").state) == ([0, 1, 2, 3, 4], "finished")
+
+
+@pytest.mark.parametrize("back", [20, 3], ids=["new-steps", "steps-that-are-there"])
+def test_rows_whose_steps_go_back_are_sent_once(sandbox: Sandbox, sender: Sender, tmp_path: Path, back: int) -> None:
+    training = Training(tmp_path)
+    training.log(3, step=40)
+    training.log(3, step=2)
+    training.log(2, step=back)
+    now = dt.datetime.now(dt.UTC)
+    sender = dataclasses.replace(sender, now=lambda: now)
+    add(sender, tmp_path)
+    for _ in range(3):
+        sender.replay()
+        sender = sender.later(seconds=20)
+    training.log(1, step=50)
+    training.finish()
+    add(sender, tmp_path)
+    assert sender.later(seconds=40).replay().applied == 1
+    assert steps_upstream(sandbox) == sorted({40, 41, 42, 2, 3, 4, back, back + 1, 50})
+    lines_there = sandbox.state.run(ENTITY, PROJECT, "r1").history_lines
+    assert list(lines_there) == list(range(9))
+
+
+def test_what_a_log_grows_by_while_it_is_delivered_is_delivered_afterwards(
+    sandbox: Sandbox, mirror: Mirror, sender: Sender, tmp_path: Path
+) -> None:
+    """One that counts as broken off wakes up: its process only slept."""
+    training = Training(tmp_path)
+    training.log(3)
+    sender = sender.later(hours=1)
+    add(sender, tmp_path)
+
+    async def grow(context: DeliveryContext) -> None:
+        while not sandbox.requests.count(kind="file_stream"):
+            await anyio.sleep(0.01)
+        training.log(2)
+        async with context.storing:  # the turn that a daemon has for this, too
+            runs = OfflineRuns(context.lake, context.outbox, now=context.now)
+            (candidate,) = runs.candidates(Wanted(paths=(str(training.path),)))
+            await anyio.to_thread.run_sync(runs.take, candidate)
+
+    async def both() -> None:
+        async with sender.context() as context, anyio.create_task_group() as group:
+            group.start_soon(grow, context)
+            await replay(context)
+
+    sandbox.faults.add(Fault.latency(1.0, times=1, match=Match(operation="MirrorSyncedRunAndFiles")))
+    anyio.run(both)
+    assert (steps_upstream(sandbox), mirror.run("r1")["origin"]) == ([0, 1, 2], "offline")
+    assert sender.later(hours=1).replay().applied == 1
+    assert (steps_upstream(sandbox), mirror.run("r1")["origin"]) == ([0, 1, 2, 3, 4], None)
+    assert sender.counts() == {}
 
 
 def test_a_run_that_broke_off_counts_as_failed(sandbox: Sandbox, sender: Sender, tmp_path: Path) -> None:
@@ -342,3 +400,16 @@ def test_a_long_run_goes_up_in_parts_each_line_once(
     run = sandbox.state.run(ENTITY, PROJECT, "r1")
     assert (steps_upstream(sandbox), len(run.events), run.state) == (list(range(30)), 6, "finished")
     assert [line.line for line in run.console] == [f"step {number}!" for number in range(6)]
+
+
+def test_other_names_go_upstream_in_place_of_those_in_the_log(sandbox: Sandbox, sender: Sender, tmp_path: Path) -> None:
+    training = Training(tmp_path, job_type="train", tags=("a", "b"))
+    training.log(2)
+    training.log_artifact("model", {"a.bin": b"1"})
+    training.describe(job_type="later")
+    training.finish()
+    add(sender, tmp_path, run_id="other", job_type="eval", replaced_tags="a=first,b=")
+    assert sender.replay().applied == 1
+    assert list(sandbox.state.project(ENTITY, PROJECT).runs) == ["other"]
+    run = sandbox.state.run(ENTITY, PROJECT, "other")
+    assert (run.job_type, run.tags, len(run.history), len(run.logged)) == ("eval", ["first"], 2, 1)

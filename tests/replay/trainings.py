@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
+import json
 import struct
 import zlib
 from pathlib import Path
@@ -27,10 +29,18 @@ class Training:
         root: where the folder goes.
         run_id: of the run.
         began: seconds since the epoch.
+        branch: run and step at which it begins.
     """
 
     def __init__(
-        self, root: Path, run_id: str = "r1", *, began: int = BEGAN, tags: tuple[str, ...] = (), **names: Any
+        self,
+        root: Path,
+        run_id: str = "r1",
+        *,
+        began: int = BEGAN,
+        tags: tuple[str, ...] = (),
+        branch: tuple[str, int] | None = None,
+        **names: Any,
     ) -> None:
         self.folder = root / f"offline-run-{began}-{run_id}"
         self.files = self.folder / "files"
@@ -45,6 +55,9 @@ class Training:
             setattr(run, name, value)
         run.tags.extend(tags)
         run.start_time.seconds = began
+        if branch is not None:
+            run.branch_point.run, run.branch_point.value = branch
+            run.branch_point.metric = "_step"
         self._config(run.config, lr="0.1", model='{"depth":2}')
         self.write(record)
 
@@ -102,21 +115,37 @@ class Training:
         record.files.files.add(path=name)
         self.write(record)
 
-    def log_artifact(self, name: str, files: dict[str, bytes], *aliases: str) -> None:
-        """A new version."""
+    def log_artifact(self, name: str, files: dict[str, bytes], *aliases: str, in_file: bool = False) -> None:
+        """A new version; its entries in the log, or in a file, as the SDK has those of a large one."""
         record = Record()
         artifact = record.artifact
         artifact.name, artifact.type, artifact.client_id = name, "model", f"client-{name}"
         artifact.aliases.extend((*aliases, "latest"))
         digest = hashlib.md5(b"wandb-artifact-manifest-v1\n", usedforsecurity=False)
+        entries: list[dict[str, Any]] = []
         for path, content in sorted(files.items()):
             place = self.folder / "staging" / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
             md5 = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
-            artifact.manifest.contents.add(path=path, digest=md5, size=len(content), local_path=str(place))
+            entries.append({"path": path, "digest": md5, "size": len(content), "local_path": str(place)})
             digest.update(f"{path}:{md5}\n".encode())
         artifact.digest = digest.hexdigest()
+        if in_file:
+            listing = self.folder / "staging" / f"{name}.jl.gz"
+            with gzip.open(listing, "wt") as file:
+                file.writelines(f"{json.dumps(entry)}\n" for entry in entries)
+            artifact.manifest.manifest_file_path = str(listing)
+        else:
+            for entry in entries:
+                artifact.manifest.contents.add(**entry)
+        self.write(record)
+
+    def alert(self, title: str, *, text: str = "", level: str = "INFO", wait_duration: int = 0) -> None:
+        """What the script tells of itself to whoever watches it."""
+        record = Record()
+        record.alert.title, record.alert.text = title, text
+        record.alert.level, record.alert.wait_duration = level, wait_duration
         self.write(record)
 
     def finish(self, exit_code: int = 0) -> None:

@@ -19,4 +19,5 @@ def every_document() -> tuple[str, ...]:
         contents_document(1),
         streams_document(1),
         artifacts_document(1),
+        sync_documents.runs_there_document(1),
     )

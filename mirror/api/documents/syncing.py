@@ -6,9 +6,10 @@ W&B API notes, sections 8 and 9.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 
-from mirror.api.documents.fragments import RUN_FIELDS
+from mirror.api.documents.fragments import FILE_FIELDS, RUN_FIELDS
 
 STREAM_STATUS = """
 query MirrorStreamStatus($entity: String!, $project: String!, $run: String!) {
@@ -29,6 +30,35 @@ query MirrorSyncedRun($entity: String!, $project: String!, $run: String!) {
 """
     + RUN_FIELDS
 )
+
+# The same with some of its files.
+SYNCED_RUN_AND_FILES = (
+    """
+query MirrorSyncedRunAndFiles($entity: String!, $project: String!, $run: String!, $names: [String], $first: Int!) {
+  project(name: $project, entityName: $entity) {
+    id internalId run(name: $run) {
+      ...RunFields eventsLineCount logLineCount historyTail eventsTail
+      files(names: $names, first: $first) { ...FilePage }
+    }
+  }
+}
+"""
+    + RUN_FIELDS
+    + FILE_FIELDS
+)
+
+
+@cache
+def runs_there_document(count: int) -> str:
+    """Whether `count` runs are there: `$r0`, `$r1`, … are run ids, the answers are `r0`, `r1`, …"""
+    variables = " ".join(f"$r{n}: String!" for n in range(count))
+    runs = " ".join(f"r{n}: run(name: $r{n}) {{ id name }}" for n in range(count))
+    return f"""
+query MirrorRunsThere($entity: String!, $project: String!, {variables}) {{
+  project(name: $project, entityName: $entity) {{ {runs} }}
+}}
+"""
+
 
 CREATE_VERSION = """
 mutation MirrorCreateVersion($input: CreateArtifactInput!) {
@@ -54,13 +84,28 @@ mutation MirrorCommitVersion($input: CommitArtifactInput!) {
 }
 """
 
+REWIND_RUN = """
+mutation MirrorRewindRun($input: RewindRunInput!) {
+  rewindRun(input: $input) { rewoundRun { id } }
+}
+"""
+
+SEND_ALERT = """
+mutation MirrorSendAlert($input: NotifyScriptableRunAlertInput!) {
+  notifyScriptableRunAlert(input: $input) { success }
+}
+"""
+
 DOCUMENTS: Mapping[str, str] = MappingProxyType(
     {
         "STREAM_STATUS": STREAM_STATUS,
         "SYNCED_RUN": SYNCED_RUN,
+        "SYNCED_RUN_AND_FILES": SYNCED_RUN_AND_FILES,
         "CREATE_VERSION": CREATE_VERSION,
         "CREATE_MANIFEST": CREATE_MANIFEST,
         "CREATE_VERSION_FILES": CREATE_VERSION_FILES,
         "COMMIT_VERSION": COMMIT_VERSION,
+        "REWIND_RUN": REWIND_RUN,
+        "SEND_ALERT": SEND_ALERT,
     }
 )

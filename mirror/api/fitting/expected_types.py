@@ -53,8 +53,11 @@ COMPOSITE: Mapping[str, Mapping[str, str]] = {
         "addAliases": "AddAliasesPayload",
         "deleteAliases": "DeleteAliasesPayload",
         "updateArtifact": "UpdateArtifactPayload",
+        "rewindRun": "RewindRunPayload",
+        "notifyScriptableRunAlert": "NotifyScriptableRunAlertPayload",
     },
     "UpsertBucketPayload": {"bucket": "Run"},
+    "RewindRunPayload": {"rewoundRun": "Run"},
     "CreateRunFilesPayload": {"files": "File"},
     "CreateArtifactPayload": {"artifact": "Artifact"},
     "UseArtifactPayload": {"artifact": "Artifact"},
@@ -105,6 +108,8 @@ INPUTS: Mapping[str, str] = {
     "addAliases": "AddAliasesInput",
     "deleteAliases": "DeleteAliasesInput",
     "updateArtifact": "UpdateArtifactInput",
+    "rewindRun": "RewindRunInput",
+    "notifyScriptableRunAlert": "NotifyScriptableRunAlertInput",
 }
 """The input of each mutation."""
 

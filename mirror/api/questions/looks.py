@@ -15,7 +15,7 @@ from mirror.api.documents import queries as documents
 from mirror.api.documents import syncing as sync_documents
 from mirror.api.questions.artifacts import ARTIFACTS_PER_PAGE, Direction
 from mirror.api.questions.asking import Asking, says_missing
-from mirror.api.questions.contents import FILES_PER_PAGE
+from mirror.api.questions.contents import FILES_PER_PAGE, NAMES_PER_DOCUMENT
 from mirror.api.questions.path import Path
 from mirror.api.rows.answers import Answer
 from mirror.api.rows.artifacts import artifacts_page
@@ -44,6 +44,7 @@ class UpstreamRun(msgspec.Struct, frozen=True, kw_only=True):
     run: RunRecord  # fields that are not told are among its flaws
     nulls: frozenset[str]  # the server's names of fields that are null
     streams: StreamStatus | None = None  # how far they are, where that was asked
+    files: FilesPage | None = None  # those that were asked for; None: they are not told along with it
 
 
 class _WithArtifacts(msgspec.Struct):
@@ -62,6 +63,7 @@ class LookQuestions(Asking):
         needs: Sequence[str] = (),
         wants: Iterable[str] = (),
         with_streams: bool = False,
+        files: Sequence[str] = (),
     ) -> UpstreamRun | BadRun | None:
         """One run; None when it or its project does not exist or the key may not read it.
 
@@ -72,13 +74,18 @@ class LookQuestions(Asking):
             needs: fields of `Run` that the answer is no use without.
             wants: fields that may be left out by a server that does not have them, but may not fail.
             with_streams: whether it is asked how far its streams are, too.
+            files: with the streams, names of files that are asked for along with it, where that is one question.
 
         Raises:
             NotOffered: the server does not have what is needed.
             GraphQLError: it has, and cannot serve it just now.
         """
         document = sync_documents.SYNCED_RUN if with_streams else documents.RUN
-        variables = {"entity": entity, "project": project, "run": run_id}
+        variables: dict[str, object] = {"entity": entity, "project": project, "run": run_id}
+        with_files = 0 < len(files) <= NAMES_PER_DOCUMENT and self._known.knows("Run.files(names)")
+        if with_files:
+            document = sync_documents.SYNCED_RUN_AND_FILES
+            variables |= {"names": list(files), "first": len(files) + 1}
         asked = [f"Run.{name}" for name in needs]
         failed: dict[str, str] = {}
         while True:
@@ -97,7 +104,10 @@ class LookQuestions(Asking):
             if found is not None and not is_null(found.run):
                 seen = self._seen(found.run, entity, project, {**failed, **fails})
                 if with_streams and isinstance(seen, UpstreamRun):
-                    return msgspec.structs.replace(seen, streams=to_status(self._decode(found.run, WireStatus)))
+                    seen = msgspec.structs.replace(seen, streams=to_status(self._decode(found.run, WireStatus)))
+                if with_files and isinstance(seen, UpstreamRun) and not answer.errors:
+                    page = self._files_in(found.run, len(files) + 1)
+                    seen = msgspec.structs.replace(seen, files=None if page.unreadable else page)
                 return seen
             if not fails:
                 return None

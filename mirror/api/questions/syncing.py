@@ -14,6 +14,7 @@ import msgspec
 from mirror.api.documents import syncing as documents
 from mirror.api.questions.writes import WriteQuestions
 from mirror.api.rows.pages import BadRun
+from mirror.api.rows.scalars import NULL, is_null
 from mirror.api.rows.syncing import (
     CreatedManifest,
     CreatedVersion,
@@ -23,9 +24,12 @@ from mirror.api.rows.syncing import (
     WireStatus,
     to_status,
 )
-from mirror.api.rows.writes import UploadSlot, headers_in
-from mirror.errors import ServerError
+from mirror.api.rows.writes import Bucket, UploadSlot, headers_in
+from mirror.errors import GraphQLError, ServerError
 from mirror.records.runs import RunRecord
+
+RUNS_PER_DOCUMENT = 32
+_SIZES = (1, 4, 16, RUNS_PER_DOCUMENT)  # of documents, so that few are fitted to a server
 
 
 class VersionFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +53,36 @@ class SyncQuestions(WriteQuestions):
         answer = await self._ask(documents.STREAM_STATUS, variables, partial=True)
         return to_status(self._decode(self._run_of(answer, run_id, project), WireStatus))
 
+    async def absent_runs(self, entity: str, project: str, run_ids: Sequence[str]) -> frozenset[str]:
+        """Those of some runs that the server plainly says are not there; each other one has to be looked at.
+
+        Args:
+            entity: W&B entity.
+            project: W&B project.
+            run_ids: `RUNS_PER_DOCUMENT` at most.
+        """
+        count = next(size for size in _SIZES if size >= len(run_ids))
+        asked = [*run_ids, *[run_ids[-1]] * (count - len(run_ids))]
+        variables = {"entity": entity, "project": project, **{f"r{n}": run_id for n, run_id in enumerate(asked)}}
+        try:
+            answer = await self._ask(documents.runs_there_document(count), variables, partial=True)
+        except GraphQLError:
+            return frozenset()
+        project_there = self._read(answer, dict[str, msgspec.Raw]).get("project", NULL)
+        if answer.errors or is_null(project_there):
+            return frozenset()
+        there = self._decode(project_there, dict[str, msgspec.Raw])
+        return frozenset(run_id for n, run_id in enumerate(run_ids) if f"r{n}" in there and is_null(there[f"r{n}"]))
+
+    async def make_run(
+        self, entity: str, project: str, run_id: str, fields: Mapping[str, Any]
+    ) -> tuple[RunRecord | BadRun, bool]:
+        """As `upsert_run`, of a run that is not there; whether it was none of somebody else's, as far as is told."""
+        given = self._given(entity, project, run_id, fields)
+        done, bucket = await self._upserted(given)
+        is_ours = self._decode(done.payload, Bucket).inserted is not False
+        return self._run_in(entity, project, done, bucket), is_ours
+
     async def upsert_run(self, entity: str, project: str, run_id: str, fields: Mapping[str, Any]) -> RunRecord | BadRun:
         """Make a run, or change one, under its id.
 
@@ -58,9 +92,44 @@ class SyncQuestions(WriteQuestions):
             run_id: the run.
             fields: of `UpsertBucketInput`; those that this server does not take are left out.
         """
+        return await self._upsert(entity, project, self._given(entity, project, run_id, fields))
+
+    def _given(self, entity: str, project: str, run_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         named = {"entityName": entity, "modelName": project, "name": run_id}
         lacking = self._known.takes("UpsertBucketInput", fields)
-        return await self._upsert(entity, project, {**named, **{k: v for k, v in fields.items() if k not in lacking}})
+        return {**named, **{name: value for name, value in fields.items() if name not in lacking}}
+
+    async def rewind_run(self, entity: str, project: str, run_id: str, step: int) -> None:
+        """Have the server forget the rows of a run behind a step.
+
+        Args:
+            entity: W&B entity.
+            project: W&B project.
+            run_id: the run.
+            step: the last one that stays.
+
+        Raises:
+            RefusedByServer: it says no.
+        """
+        named = {"entityName": entity, "projectName": project, "runName": run_id}
+        at = {"metricName": "_step", "metricValue": float(step)}
+        await self._mutate(documents.REWIND_RUN, "rewindRun", {**named, **at})
+
+    async def alert(self, entity: str, project: str, run_id: str, fields: Mapping[str, Any]) -> None:
+        """Have the server tell those who watch a run.
+
+        Args:
+            entity: W&B entity.
+            project: W&B project.
+            run_id: the run.
+            fields: of `NotifyScriptableRunAlertInput`.
+
+        Raises:
+            RefusedByServer: it says no.
+            Unreachable: it may have been done, where it `answered`; else it did not hear of it.
+        """
+        named = {"entityName": entity, "projectName": project, "runName": run_id}
+        await self._succeeds(documents.SEND_ALERT, "notifyScriptableRunAlert", {**named, **fields})
 
     async def create_version(self, fields: Mapping[str, Any]) -> tuple[str, str | None]:
         """Begin a version, or find the one of the same digest.

@@ -249,6 +249,10 @@ class WriteQuestions(Asking):
 
     async def _upsert(self, entity: str, project: str, fields: Mapping[str, Any]) -> RunRecord | BadRun:
         done, bucket = await self._upserted(fields)
+        return self._run_in(entity, project, done, bucket)
+
+    def _run_in(self, entity: str, project: str, done: Done, bucket: msgspec.Raw) -> RunRecord | BadRun:
+        """A run as a mutation shows it."""
         if is_null(bucket):
             return BadRun(run_id=None, storage_id=None, reason=done.words or "the server shows no run that it changed")
         failed = {**self._untold(documents.UPSERT_RUN), **done.failed("bucket")}

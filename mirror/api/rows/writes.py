@@ -28,6 +28,7 @@ class Bucket(msgspec.Struct):
     """Of `upsertBucket`."""
 
     bucket: msgspec.Raw = NULL
+    inserted: bool | None = None  # whether it was made; None: the server does not tell
 
 
 class Slot(msgspec.Struct, rename="camel"):

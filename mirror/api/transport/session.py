@@ -310,7 +310,7 @@ class Session:
         elif isinstance(error, httpx.TimeoutException):
             what, answered = f"{host} did not answer within {self._settings.timeout_s:g} s", True
         elif isinstance(error, Undecodable):
-            what = f"the answer of {host} is compressed in a way that cannot be read"
+            what, answered = f"the answer of {host} is compressed in a way that cannot be read", True
         else:
             what, answered = f"the connection to {host} broke before the answer was whole", True
         return _FailedTryError(Unreachable(what, answered=answered), attempts=attempts, first_wait_s=first_wait_s)

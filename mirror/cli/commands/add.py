@@ -23,12 +23,13 @@ from mirror.offline.adding import Candidate, OfflineRuns, candidates
 from mirror.offline.found import FoundLog
 from mirror.offline.wanted import Wanted
 from mirror.outbox import Outbox
-from mirror.records.offline import OfflineLog
+from mirror.records.offline import OfflineLog, tag_replacements
 from mirror.server_facts import read_viewer
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.reading import open_lake
 from mirror.store.read.offline import offline_logs
 from mirror.texts.amounts import plural
+from mirror.texts.naming import run_id_fault
 from mirror.texts.visible import visible
 
 if TYPE_CHECKING:
@@ -36,6 +37,20 @@ if TYPE_CHECKING:
 
 WATCH_S = 1.0  # between two looks at what grows
 SEARCH_S = 10.0  # between two looks for new ones
+SHOWN = 5  # names of files that were not there
+
+
+def _checked_id(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is not None and (fault := run_id_fault(value)) is not None:
+        raise click.BadParameter(fault)
+    return value
+
+
+def _checked_tags(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    try:
+        return None if value is None else ",".join(f"{old}={new}" for old, new in tag_replacements(value).items())
+    except ValueError as error:
+        raise click.BadParameter(f"{error} is not OLD=NEW") from error
 
 
 @click.command("add", epilog=exit_statuses(5, 9))
@@ -43,6 +58,12 @@ SEARCH_S = 10.0  # between two looks for new ones
 @click.argument("paths", type=UTF8, nargs=-1, required=True, metavar="PATH...")
 @click.option("--entity", type=UTF8, help="Of the runs, in place of what they name.")
 @click.option("--project", type=UTF8, help="Of the runs, in place of what they name.")
+@click.option("--id", "run_id", type=UTF8, callback=_checked_id, help="Of the run, in place of the one that it names.")
+@click.option("--job-type", type=UTF8, help="Of the runs, in place of what they name.")
+@click.option(
+    "--replace-tags", type=UTF8, callback=_checked_tags, metavar="OLD=NEW,…",
+    help="Give tags other names; OLD= takes one away.",
+)  # fmt: skip
 @click.option("--online", is_flag=True, help="Also runs that had a server while they trained.")
 @click.option("--synced", is_flag=True, help="Also runs that `wandb sync` is done with.")
 @click.option("--watch", is_flag=True, help="Go on: follow what grows, find what is new; until Ctrl-C.")
@@ -54,6 +75,9 @@ def command(
     paths: tuple[str, ...],
     entity: str | None,
     project: str | None,
+    run_id: str | None,
+    job_type: str | None,
+    replace_tags: str | None,
     online: bool,
     synced: bool,
     watch: bool,
@@ -63,14 +87,16 @@ def command(
     """Take in the runs that W&B's SDK trained offline below PATH: a folder, an `offline-run-…`, a .wandb file.
 
     Each is shown at once beside the others, its files and artifacts are copied, and `wandb-mirror replay` delivers it.
-    The SDK's folders stay as they are, and may be removed afterwards. What was added before goes on where it was.
+    The SDK's folders stay as they are, and may be removed afterwards. What was added before goes on where it was, under
+    the names that it was added with.
     """
     setting = find_setting(home, config)
     viewer = read_viewer(setting.home)
     wanted = Wanted(
         paths=tuple(os.path.abspath(Path(path).expanduser()) for path in paths), entity=entity, project=project,
         default_entity=sole_entity(setting.config.source) or (viewer.entity if viewer else None),
-        online=online, synced=synced, home=str(setting.home.root),
+        run_id=run_id, job_type=job_type, replaced_tags=replace_tags, online=online, synced=synced,
+        home=str(setting.home.root),
     )  # fmt: skip
     if dry_run:
         return _told(_planned(setting, wanted), as_json=as_json, dry_run=True)
@@ -109,9 +135,9 @@ def _asked_daemon(setting: Setting, wanted: Wanted) -> Added | None:
 
 def _by_daemon(added: Added) -> list[Candidate]:
     """What the daemon took, and what not."""
-    rows = zip(added.rows, added.new, strict=True)
+    rows = zip(added.rows, added.new, added.lost or ((),) * len(added.rows), strict=True)
     return [
-        *(Candidate(found=_found(row.source), row=row, is_new=is_new) for row, is_new in rows),
+        *(Candidate(found=_found(row.source), row=row, is_new=is_new, lost=lost) for row, is_new, lost in rows),
         *(Candidate(found=_found(one.source), left_out=one.reason) for one in added.left_out),
     ]  # fmt: skip
 
@@ -168,6 +194,8 @@ def _told(found: list[Candidate], *, as_json: bool, dry_run: bool) -> int:
             write(
                 _line(candidate.row) if not dry_run else f"{visible(str(candidate.row.run_path))}  {_path(candidate)}"
             )
+            if candidate.lost:
+                say(_lost(candidate))
         for candidate in left_out:
             say(f"left out: {_path(candidate)}: {candidate.left_out}")
         if not found:
@@ -183,6 +211,13 @@ def _line(row: OfflineLog) -> str:
     return f"{visible(str(row.run_path))}  {plural(row.rows, 'row')}, {size(row.bytes)}, {state}{damage}"
 
 
+def _lost(candidate: Candidate) -> str:
+    names = ", ".join(visible(name) for name in candidate.lost[:SHOWN])
+    more = f" and {len(candidate.lost) - SHOWN} more" if len(candidate.lost) > SHOWN else ""
+    assert candidate.row is not None
+    return f"not there: {plural(len(candidate.lost), 'file')} of {visible(str(candidate.row.run_path))}: {names}{more}"
+
+
 def _path(candidate: Candidate) -> str:
     return visible(str(candidate.found.path))
 
@@ -193,7 +228,7 @@ def _json(candidate: Candidate) -> dict[str, Any]:
     return {
         "path": str(row.run_path), "source": row.source, "new": candidate.is_new, "rows": row.rows, "bytes": row.bytes,
         "ended": row.ended, "exit_code": row.exit_code, "damaged": row.damaged, "damage": row.damage,
-        "first_step": row.first_step,
+        "first_step": row.first_step, "lost": list(candidate.lost),
     }  # fmt: skip
 
 

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mirror.cli.lake import lake_to_write
-from mirror.cli.setting import find_setting, setting_options
+from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, print_json, say, size, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.cluster.place import has_lake
-from mirror.errors import EXIT_PARTIAL, ConfigError, OtherDeployment
+from mirror.errors import EXIT_PARTIAL, ConfigError
 from mirror.outbox import Outbox, OutboxReader
 from mirror.store.engine.meta import lake_deployment
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.reading import open_lake
 from mirror.texts.amounts import plural
 from mirror.texts.visible import visible
+
+if TYPE_CHECKING:
+    from mirror.carry.outcome import Imported
 
 
 @click.command("export", short_help="Write what waits into a file, for another home.", epilog=exit_statuses(9))
@@ -70,19 +74,9 @@ def import_(home: str | None, config: str | None, file: str, as_json: bool) -> i
     FILE is checked whole before anything of it is used. What is here already, or was delivered from here, is not queued
     again.
     """
-    from mirror.carry.archive import reading
-    from mirror.carry.importing import Importer
-
     setting = find_setting(home, config)
-    with reading(Path(file).expanduser()) as archive:
-        made_for = archive.manifest.deployment
-        if made_for not in setting.deployment.names | {setting.deployment.id}:
-            raise OtherDeployment(
-                f"{file} is for {visible(made_for)}, and this home mirrors {setting.deployment.id}",
-                hint="import it into a home of that server",
-            )
-        with lake_to_write(setting) as lake:
-            done = Importer(lake, Outbox(setting.home), archive).run()
+    path = Path(file).expanduser().absolute()
+    done = _by_daemon(setting, path) or _imported(setting, path)
     if as_json:
         print_json({"queued": done.queued, "there": done.there, "done": done.done, "runs": list(done.runs)})
         return 0
@@ -95,3 +89,24 @@ def import_(home: str | None, config: str | None, file: str, as_json: bool) -> i
     if done.queued:
         say("`wandb-mirror replay` delivers them")
     return 0
+
+
+def _by_daemon(setting: Setting, path: Path) -> Imported | None:
+    """What the daemon of the home did; None when none runs."""
+    if not setting.home.daemon_lock.exists():  # none ever ran, and what asks one takes a while to load
+        return None
+    from mirror.cli.by_daemon import ask_daemon
+    from mirror.daemon.requests.wire import AskImport, ImportDone
+
+    told = ask_daemon(setting.home, AskImport(str(path)), ImportDone)
+    return None if told is None else told.done
+
+
+def _imported(setting: Setting, path: Path) -> Imported:
+    from mirror.carry.archive import reading
+    from mirror.carry.importing import Importer, check_server
+
+    with reading(path) as archive:
+        check_server(str(path), archive, setting.deployment)
+        with lake_to_write(setting) as lake:
+            return Importer(lake, Outbox(setting.home), archive).run()

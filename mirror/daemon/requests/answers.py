@@ -17,10 +17,12 @@ from mirror.daemon.requests.server import Tell
 from mirror.daemon.requests.wire import (
     AskAdd,
     AskDrop,
+    AskImport,
     AskMaintain,
     AskPull,
     AskRepair,
     Dropped,
+    ImportDone,
     Maintained,
     Outcome,
     Progress,
@@ -87,6 +89,9 @@ class Answers:
         if isinstance(request, AskAdd):  # and so are runs that were trained without a server
             async with _again(tell, Progress(()), STILL_HERE_S):
                 return await self._offline.add(request.wanted)
+        if isinstance(request, AskImport):
+            async with _again(tell, Progress(()), STILL_HERE_S):
+                return ImportDone(await self._offline.take_archive(request.file))
         at_work = [job.name for job in self._context.scheduler.statuses if job.state == "running"]
         waits = Waits(" and ".join(at_work) or "another request")
         async with _again(tell, waits, STILL_HERE_S) as waiting, self._turns.alone(patience_s=0.0):

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from mirror import errors
+from mirror.carry.outcome import Imported
 from mirror.config import Narrowing
 from mirror.errors import MirrorError
 from mirror.layout import Home
@@ -59,7 +60,13 @@ class AskAdd(msgspec.Struct, frozen=True, tag="add"):
     wanted: Wanted
 
 
-Request = AskPull | AskMaintain | AskRepair | AskDrop | AskAdd
+class AskImport(msgspec.Struct, frozen=True, tag="import"):
+    """Queue what another home exported."""
+
+    file: str  # absolute path
+
+
+Request = AskPull | AskMaintain | AskRepair | AskDrop | AskAdd | AskImport
 
 
 class Waits(msgspec.Struct, frozen=True, tag="waits"):
@@ -112,6 +119,13 @@ class Added(msgspec.Struct, frozen=True, tag="added"):
     rows: tuple[OfflineLog, ...]
     new: tuple[bool, ...]  # of each, whether it was not there before
     left_out: tuple[LeftOut, ...] = ()
+    lost: tuple[tuple[str, ...], ...] = ()  # of each, files that it names and that were not there
+
+
+class ImportDone(msgspec.Struct, frozen=True, tag="imported"):
+    """What an archive holds is queued."""
+
+    done: Imported
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
@@ -120,7 +134,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     error: MirrorError
 
 
-Outcome = PullDone | Maintained | Repaired | Dropped | Added | Failed
+Outcome = PullDone | Maintained | Repaired | Dropped | Added | ImportDone | Failed
 Reply = Waits | Progress | Outcome
 
 

@@ -19,6 +19,10 @@ import anyio.from_thread
 import anyio.to_thread
 import msgspec
 
+from mirror.api.transport.deployment import deployment_of
+from mirror.carry.archive import reading
+from mirror.carry.importing import Importer, check_server
+from mirror.carry.outcome import Imported
 from mirror.config import Config, sole_entity
 from mirror.daemon.context import DaemonContext
 from mirror.daemon.events import Event
@@ -57,6 +61,7 @@ class OfflineWorker:
     def __init__(self, context: DaemonContext, outbox: Outbox) -> None:
         self.activity = Activity("offline", context.now)
         self._context = context
+        self._outbox = outbox
         self._runs = OfflineRuns(context.lake, outbox, now=context.utc, turn=self._turn)
         self._one = threading.Lock()  # what is asked for, or what is due
         self._stopping = Stopping(self.activity)
@@ -108,7 +113,32 @@ class OfflineWorker:
 
             taken = self._take(found, failed)
             rows = tuple(one.row for one in taken if one.row is not None)
-            return Added(rows, tuple(one.is_new for one in taken), tuple(left_out))
+            return Added(rows, tuple(one.is_new for one in taken), tuple(left_out), tuple(one.lost for one in taken))
+
+    async def take_archive(self, file: str) -> Imported:
+        """Queue what another home exported, and go on with what has not ended of it.
+
+        Args:
+            file: path of the archive.
+
+        Raises:
+            ConfigError, OtherDeployment: the archive is refused.
+            StoreError: the home; what was taken so far stays.
+        """
+        return await self._in_thread(lambda: self._take_archive(Path(file)))
+
+    def _take_archive(self, path: Path) -> Imported:
+        context = self._context
+        with self._one, reading(path) as archive:
+            server = context.config.server
+            check_server(str(path), archive, deployment_of(server.base_url, server.aliases))
+            self._runs.leave()  # what it brings of them is not what they have read
+            try:
+                return Importer(
+                    context.lake, self._outbox, archive, turn=self._turn, passed=self._stopping.passed
+                ).run()
+            finally:
+                self._begin()
 
     def _look(self, now: float) -> None:
         """One look at everything that is due.
@@ -145,14 +175,16 @@ class OfflineWorker:
             raise
 
     def _begin(self) -> None:
-        """Go on with what was followed before the daemon began."""
+        """Go on with what the lake says has not ended."""
         for row in self._known():
             if row.delivered_at is not None:
                 continue
             if row.ended:
                 self._runs.queue(row)
+                self._followed.pop(row.log, None)
             else:
-                found = FoundLog(path=self._place(row), is_online=False, is_synced=False)
+                held = self._followed.get(row.log)
+                found = held.found if held else FoundLog(path=self._place(row), is_online=False, is_synced=False)
                 self._followed[row.log] = Candidate(found=found, row=row)
         self._is_begun = True
 

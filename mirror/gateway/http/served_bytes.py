@@ -80,7 +80,7 @@ async def _answer(request: Request, objects: Objects, digest: str, counted: Down
         file, size = await to_thread.run_sync(_opened, objects, digest)
     except StoreError as error:
         body = json_body(errors_object(f"{error.message}; {error.hint}"))
-        return Response(body, status_code=404, media_type="application/json")
+        return Response(body, status_code=503 if error.transient else 404, media_type="application/json")
     return _of_file(request, file, size, f'"{digest}"', counted)
 
 

@@ -21,7 +21,7 @@ _PACKAGE = "wandb_mirror.log"
 # A line a message, as in a .proto file; a name behind the number is the one that JSON has; numbers from 1000 on are
 # ours (see `recording`). `Flags` stands for messages of booleans: their numbers alone matter, and need no description.
 _MESSAGES = """
-Record: int64 num = 1; History history = 2; Changes summary = 3; Output output = 4; Changes config = 5; Files files = 6; Stats stats = 7; Artifact artifact = 8; Flags tbrecord = 9; Flags alert = 10; Telemetry telemetry = 11; Metric metric = 12; Output output_raw = 13; Run run = 17; Exit exit = 18; Flags final = 20; Header header = 21; Flags footer = 22; Flags preempting = 23; UseArtifact use_artifact = 25; Environment environment = 26; OutputLogger output_logger = 27
+Record: int64 num = 1; History history = 2; Changes summary = 3; Output output = 4; Changes config = 5; Files files = 6; Stats stats = 7; Artifact artifact = 8; Flags tbrecord = 9; Alert alert = 10; Telemetry telemetry = 11; Metric metric = 12; Output output_raw = 13; Run run = 17; Exit exit = 18; Flags final = 20; Header header = 21; Flags footer = 22; Flags preempting = 23; UseArtifact use_artifact = 25; Environment environment = 26; OutputLogger output_logger = 27
 Header: Version version_info = 1
 Version: string producer = 1; string min_consumer = 2
 Item: string key = 1; repeated string nested_key = 2; string value_json = 16
@@ -41,6 +41,7 @@ Metric: string name = 1; string glob_name = 2; string step_metric = 4; int32 ste
 MetricOptions: bool step_sync = 1; bool hidden = 2; bool defined = 3
 MetricSummary: bool min = 1; bool max = 2; bool mean = 3; bool best = 4; bool last = 5; bool none = 6; bool copy = 7; bool first = 8
 MetricControl: bool overwrite = 1
+Alert: string title = 1; string text = 2; string level = 3; int64 wait_duration = 4
 Flags:
 Telemetry: Flags imports_init = 1; Flags imports_finish = 2; Flags feature = 3; string python_version = 4; string cli_version = 5; string huggingface_version = 6; Flags env = 8; Label label = 9; Flags deprecated = 10; string core_version = 12; string platform = 13
 Label: string code_string = 1; string repo_string = 2; string code_version = 3

@@ -6,7 +6,8 @@ import contextlib
 import datetime as dt
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -27,6 +28,14 @@ _EARLIER = 100  # values of a key of the config that are remembered
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
+class BranchPoint(msgspec.Struct, frozen=True):
+    """Where a run begins that goes on from a step of another one, or of itself."""
+
+    run: str  # id, in the same project
+    value: float
+    metric: str  # W&B branches by `_step` alone
+
+
 class LogNames(msgspec.Struct, frozen=True, kw_only=True):
     """Whose log it is, as its first records say."""
 
@@ -34,6 +43,7 @@ class LogNames(msgspec.Struct, frozen=True, kw_only=True):
     project: str  # empty: W&B's "uncategorized"
     run_id: str
     started_at: dt.datetime | None  # UTC
+    branch: BranchPoint | None = None  # of a fork or a rewind
 
 
 class LoggedFile(msgspec.Struct, frozen=True):
@@ -41,6 +51,16 @@ class LoggedFile(msgspec.Struct, frozen=True):
 
     path: str
     policy: int  # 0: as it is now; 1: at the end; 2: whenever it changes
+
+
+class LoggedAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """What a script told of itself to whoever watches it."""
+
+    title: str
+    text: str
+    level: str  # INFO, WARN or ERROR
+    wait_duration: int  # in which the server passes over one of the same title; as W&B takes it
+    rows: int  # of the log that come before it
 
 
 class NewRows(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,19 +80,23 @@ class RunLog:
         place: asked once, with the step and the time (seconds, as JSON) of the first row: what is to be added to the
             steps of all rows, since a run that goes on without a server begins to count anew.
         counts: asked with the step of each row, whether `keys` is to count it.
+        job_type: in place of the one that the log names.
+        new_tags: what becomes of its tags; a tag that is to go becomes nothing.
     """
 
     def __init__(
         self,
         place: Callable[[int, str | None], int] = lambda _, __: 0,
         counts: Callable[[int], bool] = lambda _: True,
+        *,
+        job_type: str | None = None,
+        new_tags: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.names: LogNames | None = None
         self.texts: dict[str, str] = {}  # display_name, notes, group, job_type, sweep, host, program, commit, remote
         self.earlier_texts: dict[str, set[str]] = {}  # of those that changed since the run began, what they were before
         self.tags: tuple[str, ...] = ()
         self.has_new_tags = False  # they changed since the run began
-        self.branch_point: tuple[str, float, str] | None = None  # run, value, metric: of a fork or a rewind
         self.config: Tree = {}
         self.summary: Tree = {}
         self.metrics: dict[str, Any] = {}
@@ -81,17 +105,21 @@ class RunLog:
         self.files: dict[str, LoggedFile] = {}
         self.artifacts: list[Any] = []  # `Artifact` messages, in order
         self.used_artifacts: list[Any] = []
+        self.alerts: list[LoggedAlert] = []
         self.event_rows = 0  # of system metrics
         self.exit_code: int | None = None
         self.has_exit = False
         self.preempting = False
         self.last_at: dt.datetime | None = None  # the latest time that a record has, UTC
         self.rows = 0  # of the history
-        self.last_step = -1
+        self.rows_back = 0  # of them, those whose step is not above all before
+        self.last_step = -1  # the highest
+        self.latest_step = -1  # of the last row
         self.unreadable = 0  # records that are no messages of W&B's
         self.keys = HistoryKeys()
         self._earlier_config: dict[str, deque[Any]] = {}  # what keys that changed were before, the latest of it
         self._place, self._counts = place, counts
+        self._job_type, self._new_tags = job_type, new_tags
         self._first_step: int | None = None
         self._started_ns: int | None = None
         self._history: list[TailRow] = []
@@ -160,7 +188,8 @@ class RunLog:
         self._take_config(run.config)
         self._take_summary(run.summary)
         told = {
-            "display_name": run.display_name, "notes": run.notes, "group": run.run_group, "job_type": run.job_type,
+            "display_name": run.display_name, "notes": run.notes, "group": run.run_group,
+            "job_type": self._job_type or run.job_type,
             "sweep": run.sweep_id, "host": run.host, "commit": run.git.commit, "remote": run.git.remote_url,
         }  # fmt: skip
         for name, text in told.items():
@@ -169,20 +198,22 @@ class RunLog:
                 self.texts[name] = text
                 if self.names is not None:
                     self.earlier_texts.setdefault(name, set()).add(before)
-        if run.tags and tuple(run.tags) != self.tags:
+        tags = tuple(dict.fromkeys(new for tag in run.tags if (new := self._new_tags.get(tag, tag))))
+        if tags and tags != self.tags:
             self.has_new_tags = self.names is not None
-            self.tags = tuple(run.tags)
+            self.tags = tags
         self.telemetry.MergeFrom(run.telemetry)
         if self.names is not None:
             return
         started = None
         if run.HasField("start_time"):
             started, self._started_ns = time_of(run.start_time), _nanoseconds(run.start_time)
-        self.names = LogNames(entity=run.entity, project=run.project, run_id=run.run_id, started_at=started)
+        point = run.branch_point if run.HasField("branch_point") else None
+        self.names = LogNames(
+            entity=run.entity, project=run.project, run_id=run.run_id, started_at=started,
+            branch=BranchPoint(point.run, point.value, point.metric) if point is not None and point.run else None,
+        )  # fmt: skip
         self._saw(started)
-        if run.HasField("branch_point"):
-            point = run.branch_point
-            self.branch_point = (point.run, point.value, point.metric)
 
     def _take_config(self, changes: Any) -> None:
         for item in changes.update:
@@ -225,7 +256,8 @@ class RunLog:
         if self._counts(step):
             self.keys.see(row)
         self.rows += 1
-        self.last_step = max(self.last_step, step)
+        self.rows_back += step <= self.last_step
+        self.last_step, self.latest_step = max(self.last_step, step), step
         text = spell(row)
         self._characters += len(text)
         self._history.append(TailRow(step=step, row=text))
@@ -279,6 +311,13 @@ class RunLog:
 
     def _take_use_artifact(self, used: Any) -> None:
         self.used_artifacts.append(used)
+
+    def _take_alert(self, alert: Any) -> None:
+        self.alerts.append(
+            LoggedAlert(
+                title=alert.title, text=alert.text, level=alert.level, wait_duration=alert.wait_duration, rows=self.rows
+            )
+        )
 
     def _take_preempting(self, _: Any) -> None:
         self.preempting = True

@@ -74,7 +74,7 @@ class LineSender:
             await self._send({"files": files})
 
     async def end(self, summary: str, **more: Any) -> None:
-        """Send what waits, the summary, and what becomes of the run: `complete`, `exitcode`, `preempting`.
+        """Send what waits, the summary, and what else there is: `uploaded`, `complete`, `exitcode`, `preempting`.
 
         Raises:
             MirrorError: as `flush`.

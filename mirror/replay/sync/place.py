@@ -48,21 +48,56 @@ def place_of_rows(
         known = _number(last.get(STEP)) if isinstance(last, dict) else last_step
         there = sum(1 for row in rows if row.step is not None and row.step <= known) if known is not None else 0
         return Place(base=before, begin=there)
-    if not isinstance(last, dict):  # counts alone: what came before the log, and how many of its own
+    if not isinstance(last, dict) or _number(last.get(STEP)) is None:  # counts alone: what came before, and of its own
         return Place(base=before, begin=count - before) if count >= before else Place(clash=_fewer(count, before))
-    step = _number(last.get(STEP))
-    number, row = -1, None
+    return _behind(rows, last, count, before)
+
+
+def _behind(rows: Iterable[TailRow], last: dict[str, Any], count: int, before: int) -> Place:
+    """Behind which row of a log the server is, whose last row is this one.
+
+    Steps of a log may go back, and servers differ in whether their last row is the one that was sent last or the one of
+    the highest step. So rows that follow the one that is found, at steps not above it, may be there as well: how many
+    of them says the count.
+    """
+    step = float(last[STEP])
+    found, above, number, row = -1, -1, -1, None
+    highest, back, back_found = -1, 0, 0  # rows whose steps go back, which servers may count as one with another
+    is_other = False  # the log has another row at that step
     for number, row in enumerate(rows):
-        if step is None or row.step is None or row.step < step:
+        if row.step is not None:
+            back += row.step <= highest
+            highest = max(highest, row.step)
+        if row.step is None or row.step < step:
             continue
-        if row.step == step and is_same(last, parse_lenient(row.row)):
-            return _begun(count, number + 1)
-        if row.step > step and number == 0:
-            return Place(base=count) if count >= before else Place(clash=_fewer(count, before))
-        return Place(clash=f"the server's last row is of step {step:g}, and the log has another one there")
-    if number < 0:
+        if row.step > step:
+            if found >= 0:
+                break
+            above = number if above < 0 else above
+            if number == 0 and _is_later(row, last):
+                break
+        elif is_same(last, parse_lenient(row.row)):
+            found, back_found = number, back
+        else:
+            is_other = True
+    else:
+        number += 1
+    if found >= 0:
+        return _begun(count, min(max(found + 1, count - before), number), back_found)
+    if above == 0:
+        return Place(base=count) if count >= before else Place(clash=_fewer(count, before))
+    if row is None:
         return Place(base=count)
+    if above > 0 or is_other:
+        return Place(clash=f"the server's last row is of step {step:g}, and the log has another one there")
     return Place(clash=f"the server has rows up to step {step:g}, more than the log", beyond=row)
+
+
+def _is_later(row: TailRow, last: dict[str, Any]) -> bool:
+    """Whether a row was logged after another one."""
+    told = parse_lenient(row.row)
+    at, before = _number(told.get(TIME)) if isinstance(told, dict) else None, _number(last.get(TIME))
+    return at is not None and before is not None and at > before
 
 
 def place_of_events(events: Iterable[str], count: int | None, last_event: str | None) -> Place:
@@ -78,10 +113,10 @@ def place_of_events(events: Iterable[str], count: int | None, last_event: str | 
     return Place(base=max(0, (count or 0) - found - 1), begin=found + 1)
 
 
-def _begun(count: int, begin: int) -> Place:
-    if count < begin:
+def _begun(count: int, begin: int, back: int) -> Place:
+    if count < begin - back:
         return Place(clash=f"the server counts {count} rows, and has the row that is number {begin} of the log")
-    return Place(base=count - begin, begin=begin)
+    return Place(base=max(0, count - begin), begin=begin)
 
 
 def _fewer(count: int, before: int) -> str:

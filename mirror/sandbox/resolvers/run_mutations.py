@@ -97,6 +97,8 @@ def _alert(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     project = ctx.state.find_project(given["entityName"], given["projectName"])
     if project is None or given["runName"] not in project.runs:
         raise RequestRefused("run not found", status=404)
+    told = ("title", "text", "severity", "waitDuration")
+    project.runs[given["runName"]].alerts.append({name: given.get(name) for name in told})
     return {"success": True}
 
 

@@ -119,6 +119,7 @@ class RunRecord:
     console_written: bool = False
     files: dict[str, FileRecord] = field(default_factory=dict)
     logged: list[ArtifactRecord] = field(default_factory=list)
+    alerts: list[dict[str, Any]] = field(default_factory=list)
     used: list[ArtifactRecord] = field(default_factory=list)
     _parsed: dict[str, tuple[str | None, dict[str, Any]]] = field(default_factory=dict)
     _keys: tuple[int, dict[str, Any] | None] = (-1, None)

@@ -21,7 +21,7 @@ from typing import Literal
 import msgspec
 
 from mirror.durable import FULL, TMP_PREFIX, make_folder, rename_inside, sync_descriptor
-from mirror.errors import ConfigError, HomeUnusable, StoreError
+from mirror.errors import ConfigError, HomeUnusable, LakeAway, StoreError
 from mirror.store.objects.objects import Objects
 from mirror.store.objects.odd_names import OddNames
 from mirror.texts.paths import refusals
@@ -155,7 +155,7 @@ def _one(objects: Objects, file: HeldBytes, path: str, top: int, folder: Path, *
     except _Skip as skip:
         return Written(name=file.name, outcome="skipped", reason=str(skip))
     except StoreError as error:
-        if isinstance(error, HomeUnusable):
+        if isinstance(error, HomeUnusable | LakeAway):
             raise
         return Written(name=file.name, outcome="skipped", reason=error.message)
 

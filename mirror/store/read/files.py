@@ -67,13 +67,17 @@ def read_files(lake: Queryable, run: RunPath, names: Sequence[str]) -> dict[str,
     return {file.name: file for file in structs(RunFile, rows)}
 
 
-def files_from_here(lake: Queryable, run: RunPath) -> list[FileRow]:
-    """The files of a run that no server has listed, whose bytes are held; by name."""
-    columns = columns_of(FileRow)
+def files_from_here(lake: Queryable, key: ProjectKey, run_ids: Sequence[str]) -> dict[str, list[FileRow]]:
+    """The files of some runs that no server has listed, whose bytes are held: by run id, each by name."""
     rows = lake.rows(
-        f"SELECT {columns} {_OF_RUN} AND file_id IS NULL AND status = 'held' AND object IS NOT NULL ORDER BY name", run
+        f"SELECT run_id, {columns_of(FileRow)} {_OF_RUNS} AND file_id IS NULL AND status = 'held'"
+        " AND object IS NOT NULL ORDER BY run_id, name",
+        [*key, list(run_ids)],
     )
-    return aware_structs(FileRow, rows)
+    found: dict[str, list[FileRow]] = {}
+    for (run_id, *_), file in zip(rows, aware_structs(FileRow, [row[1:] for row in rows]), strict=True):
+        found.setdefault(run_id, []).append(file)
+    return found
 
 
 def files_by_id(lake: Queryable, file_ids: Iterable[str]) -> dict[str, tuple[RunPath, str]]:

@@ -12,7 +12,7 @@ from mirror.store.engine.queries import Queryable, structs
 
 
 class ProjectOverview(msgspec.Struct, frozen=True, kw_only=True):
-    """One mirrored project. Times are UTC without a zone, as the lake has them."""
+    """One project, mirrored or of offline runs alone. Times are UTC without a zone, as the lake has them."""
 
     entity: str
     project: str
@@ -34,11 +34,12 @@ class ProjectOverview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _PROJECTS = """
-SELECT s.entity, s.project, coalesce(r.runs, 0), coalesce(r.active, 0), coalesce(r.gone, 0), coalesce(f.failures, 0),
+SELECT entity, project, coalesce(r.runs, 0), coalesce(r.active, 0), coalesce(r.gone, 0), coalesce(f.failures, 0),
        coalesce(f.quarantined, 0), coalesce(c.incomplete, 0), coalesce(b.files, 0), coalesce(b.bytes, 0),
        s.runs_upstream, s.walk_started_at IS NOT NULL, s.watermark, s.last_pass_at, s.last_walk_at, s.last_error,
        s.last_error_at
-FROM lake.sources s
+FROM (SELECT entity, project FROM lake.sources UNION SELECT entity, project FROM lake.runs)
+LEFT JOIN lake.sources s USING (entity, project)
 LEFT JOIN (
     SELECT entity, project, count(*) FILTER (gone_at IS NULL) AS runs, count(gone_at) AS gone,
            count(*) FILTER (gone_at IS NULL AND state IN (SELECT unnest(?::VARCHAR[]))) AS active
@@ -63,5 +64,5 @@ ORDER BY 1, 2
 
 
 def project_overviews(lake: Queryable) -> list[ProjectOverview]:
-    """Every project that was pulled, by name."""
+    """Every project that was pulled or that has runs here, by name."""
     return structs(ProjectOverview, lake.rows(_PROJECTS, [sorted(ACTIVE_STATES), list(COSTS_HISTORY)]))

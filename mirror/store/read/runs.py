@@ -74,6 +74,16 @@ _FROM_PROJECT = f"FROM lake.runs WHERE {IN_PROJECT}"
 _SOME = f"FROM lake.runs WHERE {OF_RUNS}"
 
 
+def read_runs(
+    lake: Queryable, project: tuple[str, str], run_ids: Sequence[str]
+) -> dict[str, tuple[LightRun, Documents]]:
+    """Some runs of a project, whole; by run id, those that are held."""
+    rows = lake.rows(f"SELECT {_LIGHT}, {_DOCUMENTS} {_SOME}", [*project, list(run_ids)])
+    split = len(LightRun.__struct_fields__)
+    both = [(struct_of(LightRun, row[:split]), struct_of(Documents, row[split:])) for row in rows]
+    return {light.run_id: (light, documents) for light, documents in both}
+
+
 def read_run(lake: Queryable, run: RunPath) -> tuple[LightRun, Documents] | None:
     """One run, whole; None when it is not held."""
     rows = lake.rows(f"SELECT {_LIGHT}, {_DOCUMENTS} {_FROM_PROJECT} AND run_id = ?", run)

@@ -13,7 +13,7 @@ from operator import attrgetter
 from mirror.store.schema.columns import Table, flag, integer, json, migrations, number, text, texts, time
 from mirror.texts.values import config_json, document_json, storable_wire
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 _key = partial(text, required=True)
 _hidden = partial(text, shown=False)
@@ -236,7 +236,8 @@ OFFLINE_LOGS = Table(
         integer("rows", required=True), integer("console_lines", required=True), integer("event_rows", required=True),
         integer("first_step", required=True), integer("damaged", required=True), text("damage"),
         flag("ended", required=True), integer("exit_code"), time("started_at"), time("added_at", required=True),
-        time("grown_at"), time("delivered_at"),
+        time("grown_at"), time("delivered_at"), text("job_type", since=7), text("replaced_tags", since=7),
+        integer("alerts", since=7),
     ),
     key=("log",),
 )  # fmt: skip

@@ -16,7 +16,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mirror.errors import StoreError
+from mirror.errors import LakeAway, StoreError
 from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.contents import (
     ArtifactChange,
@@ -276,8 +276,12 @@ def _forms_told(
 def _held_parts(objects: Objects, held: HeldHistory, held_forms: Mapping[str, str]) -> Iterator[ExportPart]:
     """The exports that are held. What is damaged tells nothing, and must not keep better bytes out."""
     for digest in dict.fromkeys(export.object for export in held.exports):
-        with contextlib.suppress(StoreError):
+        try:
             yield open_export(objects, digest, held_forms.get(digest))
+        except LakeAway:  # nothing is known of it
+            raise
+        except StoreError:
+            continue
 
 
 def _in_order(exports: Sequence[ExportRow]) -> tuple[ExportRow, ...]:
