@@ -1,4 +1,4 @@
-"""`wandb-mirror export`: the page as files that open without a server."""
+"""`wandb-mirror export`: the page as files that open without a server, or tables for other engines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from mirror.cli.delivery.entries import entry_json
 from mirror.cli.filter_text import parse_filter
 from mirror.cli.gateway_start import check_installed
-from mirror.cli.setting import find_setting, setting_options
+from mirror.cli.setting import Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, say, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import ConfigError
@@ -19,29 +19,71 @@ from mirror.texts.amounts import plural
 
 @click.command("export", epilog=exit_statuses(5, 10))
 @setting_options
-@click.argument("project", type=UTF8, metavar="ENTITY/PROJECT")
+@click.argument("projects", type=UTF8, nargs=-1, metavar="[ENTITY/PROJECT]...")
+@click.option("--html", type=click.Path(path_type=Path), metavar="DIR", help="The page, into a folder that is made.")
+@click.option("--parquet", type=click.Path(path_type=Path), metavar="DIR", help="The tables, into a folder of them.")
+@click.option("--filter", "filter_text", type=UTF8, help="For --html: W&B's filter as JSON: which runs.")
 @click.option(
-    "--html", "target", type=click.Path(path_type=Path), required=True, metavar="DIR", help="A folder that is made."
+    "--key", "keys", type=UTF8, multiple=True, metavar="KEY", help="For --html: only this metric; may be given again."
 )
-@click.option("--filter", "filter_text", type=UTF8, default="{}", help="W&B's filter as JSON: which runs.")
-@click.option("--key", "keys", type=UTF8, multiple=True, metavar="KEY", help="Only this metric; may be given again.")
 def command(
-    home: str | None, config: str | None, project: str, target: Path, filter_text: str, keys: tuple[str, ...]
+    home: str | None,
+    config: str | None,
+    projects: tuple[str, ...],
+    html: Path | None,
+    parquet: Path | None,
+    filter_text: str | None,
+    keys: tuple[str, ...],
 ) -> None:
-    """Write the page of a project as files: its table, its curves, a page a run. No network.
+    """Write the page of a project, or the tables of all, as files. No network.
 
-    The files open in any browser, without a server, also in ten years: a paper's appendix, an archive. Of each line up
-    to 500 points are kept, of a console the first 10,000 lines; images, sounds and videos of runs are copied.
+    --html writes a project's table, its curves, and a page a run. The files open in any browser, without a server, also
+    in ten years: a paper's appendix, an archive. Of each line up to 500 points are kept, of a console the first 10,000
+    lines; images, sounds and videos of runs are copied.
+
+    --parquet writes each view as Parquet files, for Spark, Trino, polars and others, and manifest.json, which names
+    them. Given again, it writes what changed since. Without ENTITY/PROJECT it is all that is mirrored.
     """
-    check_installed()
-    parts = project.split("/")
+    if (html is None) == (parquet is None):
+        raise ConfigError("export writes pages or tables", hint="give --html DIR or --parquet DIR, one of them")
+    named = [_project(text) for text in projects]
+    if html is not None:
+        if len(named) != 1:
+            raise ConfigError("--html is of one project", hint="name it: wandb-mirror export ENTITY/PROJECT --html DIR")
+        _html(find_setting(home, config), named[0], html, filter_text or "{}", keys)
+    elif parquet is not None:
+        if filter_text is not None or keys:
+            raise ConfigError(
+                "--filter and --key are for --html", hint="the tables are whole; filter them where they are read"
+            )
+        _parquet(find_setting(home, config), named, parquet)
+
+
+def _project(text: str) -> ProjectKey:
+    parts = text.split("/")
     if len(parts) != 2 or not all(parts):
-        raise ConfigError(f"a project is ENTITY/PROJECT, not {project!r}")
-    setting = find_setting(home, config)
+        raise ConfigError(f"a project is ENTITY/PROJECT, not {text!r}")
+    return ProjectKey(*parts)
+
+
+def _html(setting: Setting, project: ProjectKey, target: Path, filter_text: str, keys: tuple[str, ...]) -> None:
+    check_installed()
     from mirror.run.pending.local import LocalMirror
     from mirror.web.static import Wanted, export_html
 
-    wanted = Wanted(project=ProjectKey(*parts), filters=parse_filter(filter_text), keys=keys, target=target)
+    wanted = Wanted(project=project, filters=parse_filter(filter_text), keys=keys, target=target)
     count = export_html(LocalMirror(setting.home), wanted, entry_json)
     write(str(target / "index.html"))
     say(f"wrote {plural(count, 'run')}")
+
+
+def _parquet(setting: Setting, projects: list[ProjectKey], target: Path) -> None:
+    from mirror.store.parquet.exporting import export_parquet
+    from mirror.store.parquet.manifest import MANIFEST
+
+    done = export_parquet(setting.home, target.absolute(), projects, setting.config.store)
+    write(str(target / MANIFEST))
+    say(
+        f"snapshot {done.snapshot}: {plural(done.tables, 'table')}, {plural(done.rows, 'row')},"
+        f" {plural(done.written, 'file')} of {done.files:,} written"
+    )

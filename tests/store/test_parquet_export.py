@@ -1,0 +1,259 @@
+"""Views as Parquet files in a folder: whole or as they were, and only what changed is written again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas
+import polars
+import pyarrow.dataset
+import pytest
+
+from mirror.errors import ConfigError, HomeBusy, NotMirrored, Refused, StoreError
+from mirror.layout import Home
+from mirror.records.addresses import ProjectKey
+from mirror.sandbox import Sandbox
+from mirror.store.parquet import exporting
+from mirror.store.parquet.exporting import LOCK, export_parquet
+from mirror.store.parquet.manifest import MANIFEST
+from mirror.store.schema.tables import SCHEMA_VERSION
+from mirror.store.schema.views import made_views, views
+from mirror.store.sql.statements import connect
+from tests.mirroring import ENGINE, Mirror
+from tests.store.maintained import tidy
+
+HOSTILE = "..\\up é%2F=: 'x" + "y" * 100
+NUMBERS = count()
+PROJECTS = ("team/proj", f"team/{HOSTILE}", "team/empty")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Sandbox]:
+    """Three projects, one of a name that no folder should have, one without runs."""
+    with Sandbox.start() as sandbox:
+        state = sandbox.state
+        for place, name in enumerate(PROJECTS[:2]):
+            project = name.partition("/")[2]
+            state.add_project("team", project)
+            for number in range(3):
+                state.add_run(
+                    "team", project, f"r{place}{number}", config={"lr": 0.5, "model": {"depth": number}},
+                    summary={"loss": math.nan}, tags=["a", "b"],
+                    history=[{"_step": step, "loss": 1 / (step + 1), "n": 2**60 + step} for step in range(10)],
+                    events=[{"_timestamp": 1.7e9, "_runtime": 1.0, "system.cpu": 12.5}], console=["a line"],
+                )  # fmt: skip
+        state.add_project("team", "empty")
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def pulled(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Mirror:
+    """Its mirror, for copying."""
+    home = Home(tmp_path_factory.mktemp("pulled") / "home")
+    found = Mirror(url=server.url, api_key=server.api_key, home=home, sources=PROJECTS)
+    assert not any(report.failed for report in found.pull().projects)
+    return found
+
+
+@pytest.fixture
+def mirror(pulled: Mirror, tmp_path: Path) -> Mirror:
+    """A copy of it."""
+    return pulled.copied(Home(tmp_path / "home"))
+
+
+def export(mirror: Mirror, target: Path, *projects: str) -> exporting.Exported:
+    wanted = [ProjectKey(*name.split("/", 1)) for name in projects]
+    return export_parquet(mirror.home, target, wanted, ENGINE)
+
+
+def manifest_of(target: Path) -> Any:
+    return json.loads((target / MANIFEST).read_text(encoding="utf-8"))
+
+
+def files_of(target: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(target)): path.read_bytes() for path in target.rglob("*.parquet")}
+
+
+def rows_of(files: list[Path]) -> list[tuple[Any, ...]]:
+    """What plain DuckDB reads in some files, NaN told by its text."""
+    with duckdb.connect() as plain:
+        return plain.execute(
+            f"SELECT r::VARCHAR FROM read_parquet({[str(path) for path in files]}) r ORDER BY ALL"
+        ).fetchall()
+
+
+def held(mirror: Mirror, name: str, columns: list[dict[str, str]]) -> list[tuple[Any, ...]]:
+    listed = ", ".join(
+        f'"{column["name"]}"' + ("::VARCHAR" if column["type"] == "JSON" else "") + f' AS "{column["name"]}"'
+        for column in columns
+    )
+    with connect(mirror.home, settings=ENGINE) as engine:
+        return engine.execute(f"SELECT r::VARCHAR FROM (SELECT {listed} FROM {name}) r ORDER BY ALL").fetchall()
+
+
+def check(mirror: Mirror, target: Path) -> None:
+    """Every view is there, with its rows; every file is as its manifest says, and no other is there."""
+    manifest = manifest_of(target)
+    assert {table["name"] for table in manifest["tables"]} == {*views(SCHEMA_VERSION), *made_views()}
+    named = set()
+    for table in manifest["tables"]:
+        files = table["files"]
+        assert rows_of([target / file["path"] for file in files]) == held(mirror, table["name"], table["columns"])
+        assert table["rows"] == sum(file["rows"] for file in files)
+        for file in files:
+            content = (target / file["path"]).read_bytes()
+            assert (len(content), hashlib.sha256(content).hexdigest()) == (file["bytes"], file["sha256"])
+            named.add(file["path"])
+    assert named == files_of(target).keys()
+
+
+def test_every_view_is_there_with_its_rows_and_the_manifest_names_each_file(mirror: Mirror, tmp_path: Path) -> None:
+    done = export(mirror, tmp_path / "out")
+    check(mirror, tmp_path / "out")
+    assert done.files == done.written
+    manifest = manifest_of(tmp_path / "out")
+    assert manifest["snapshot"] == mirror.ask("SELECT max(snapshot_id) AS id FROM lake.snapshots()")[0]["id"]
+    metrics = next(table for table in manifest["tables"] if table["name"] == "metrics")
+    assert {(file["entity"], file["project"]) for file in metrics["files"]} == {("team", "proj"), ("team", HOSTILE)}
+    for path in (tmp_path / "out").rglob("*.parquet"):
+        assert path.name.isascii()
+        assert len(path.relative_to(tmp_path / "out").parts) == 2
+
+
+def test_what_is_unchanged_is_not_written_again(mirror: Mirror, server: Sandbox, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    export(mirror, target)
+    before = {path: path.stat().st_mtime_ns for path in target.rglob("*.parquet")}
+    assert export(mirror, target).written == 0
+    assert {path: path.stat().st_mtime_ns for path in target.rglob("*.parquet")} == before
+
+    server.state.add_run("team", "proj", f"new{next(NUMBERS)}", history=[{"_step": 0, "loss": 9.0}])
+    mirror.pull()
+    export(mirror, target)
+    check(mirror, target)
+    new = [path.relative_to(target) for path in target.rglob("*.parquet") if path not in before]
+    assert not [path for path in new if "up" in path.name], "the other project is as it was"
+    assert len([path for path in new if path.parts[0] == "metrics"]) == 1
+
+
+def test_files_that_maintenance_made_anew_of_the_same_rows_are_no_change(mirror: Mirror, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    export(mirror, target)
+    lake_files = {path.name for path in mirror.home.lake_data.rglob("*.parquet")}
+    tidy(mirror, days=30)
+    assert {path.name for path in mirror.home.lake_data.rglob("*.parquet")} != lake_files
+    assert export(mirror, target).written == 0
+    check(mirror, target)
+
+
+def test_an_export_that_fails_leaves_the_one_before_whole(
+    mirror: Mirror, server: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "out"
+    export(mirror, target)
+    before = files_of(target), manifest_of(target)
+    server.state.add_run("team", "proj", f"new{next(NUMBERS)}", history=[{"_step": 0, "loss": 9.0}])
+    mirror.pull()
+    for step in ("sync_file", "publish", "write_replace"):
+        with monkeypatch.context() as patched:
+            patched.setattr(exporting, step, failing_at(3 if step != "write_replace" else 1, getattr(exporting, step)))
+            with pytest.raises(StoreError, match="cannot be written: its disk is full"):
+                export(mirror, target)
+        assert manifest_of(target) == before[1]
+        assert before[0].items() <= files_of(target).items()
+        assert not list(target.rglob(".tmp-*"))
+    (target / "runs" / ".tmp-0123").write_bytes(b"of a process that was killed")
+    export(mirror, target)
+    check(mirror, target)
+    assert not list(target.rglob(".tmp-*"))
+
+
+def failing_at(call: int, real: Any) -> Any:
+    calls: Iterator[int] = iter(range(1, 10_000))
+
+    def sometimes(*arguments: Any, **named: Any) -> Any:
+        if next(calls) == call:
+            raise OSError(28, os.strerror(28))
+        return real(*arguments, **named)
+
+    return sometimes
+
+
+def test_damaged_and_lost_files_are_written_again(mirror: Mirror, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    export(mirror, target)
+    lost, cut = sorted((target / "metrics").iterdir())
+    lost.unlink()
+    os.truncate(cut, 10)
+    assert export(mirror, target).written == 2
+    check(mirror, target)
+
+
+def test_projects_that_are_named_are_all_that_is_there(mirror: Mirror, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    export(mirror, target)
+    export(mirror, target, "team/proj")
+    manifest = manifest_of(target)
+    assert manifest["projects"] == ["team/proj"]
+    for table in manifest["tables"]:
+        for _, project in rows_of_project(target, table):
+            assert project == "proj", table["name"]
+    assert len(list((target / "metrics").iterdir())) == 1
+
+
+def rows_of_project(target: Path, table: Any) -> list[tuple[Any, ...]]:
+    with duckdb.connect() as plain:
+        paths = [str(target / file["path"]) for file in table["files"]]
+        return plain.execute(f"SELECT DISTINCT entity, project FROM read_parquet({paths})").fetchall()
+
+
+def test_other_engines_read_a_folder_by_its_name(mirror: Mirror, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    export(mirror, target)
+    assert polars.read_parquet(target / "metrics" / "*.parquet").height == 120
+    assert polars.read_parquet(target / "metrics").height == 120
+    assert len(pandas.read_parquet(target / "runs")) == 6
+    found = pyarrow.dataset.dataset(target / "metrics", format="parquet")
+    assert found.count_rows() == 120
+    table = found.to_table(filter=pyarrow.dataset.field("key") == "n")
+    assert table.column("text").to_pylist().count(str(2**60 + 3)) == 6
+    runs = polars.read_parquet(target / "runs" / "*.parquet")
+    assert runs.schema["config"] == polars.String
+    assert json.loads(runs["config"][0])["lr"] == 0.5
+
+
+def test_what_is_wrong_is_one_sentence_with_a_hint(mirror: Mirror, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.tex").write_text("text")
+    for error, target, projects in (
+        (Refused, mine, ()),
+        (ConfigError, mine / "thesis.tex", ()),
+        (StoreError, mine / "thesis.tex" / "below", ()),
+        (NotMirrored, tmp_path / "out", ("team/nothing",)),
+    ):
+        with pytest.raises(error) as caught:
+            export(mirror, target, *projects)
+        assert caught.value.hint
+    assert [path.name for path in mine.iterdir()] == ["thesis.tex"]
+    assert not (tmp_path / "out").exists()
+    export(mirror, tmp_path / "out")
+    (tmp_path / "out" / MANIFEST).write_text("{")
+    with pytest.raises(ConfigError, match="no manifest"):
+        export(mirror, tmp_path / "out")
+
+
+def test_two_exports_into_a_folder_do_not_go_on_at_once(mirror: Mirror, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    export(mirror, target)
+    with exporting._locked(target), pytest.raises(HomeBusy, match="exporting"):
+        export(mirror, target)
+    assert (target / LOCK).exists()
