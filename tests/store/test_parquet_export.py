@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -21,6 +22,7 @@ from mirror.errors import ConfigError, HomeBusy, NotMirrored, Refused, StoreErro
 from mirror.layout import Home
 from mirror.records.addresses import ProjectKey
 from mirror.sandbox import Sandbox
+from mirror.store.engine.connection import plan_lightly
 from mirror.store.parquet import exporting
 from mirror.store.parquet.exporting import LOCK, export_parquet
 from mirror.store.parquet.manifest import MANIFEST
@@ -63,6 +65,21 @@ def pulled(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Mirror:
     return found
 
 
+@pytest.fixture(scope="module")
+def first(pulled: Mirror, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export of it, for copying."""
+    target = tmp_path_factory.mktemp("exported") / "out"
+    done = export(pulled, target)
+    assert done.files == done.written
+    return target
+
+
+@pytest.fixture
+def target(first: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(first, tmp_path / "out"))
+
+
 @pytest.fixture
 def mirror(pulled: Mirror, tmp_path: Path) -> Mirror:
     """A copy of it."""
@@ -82,55 +99,47 @@ def files_of(target: Path) -> dict[str, bytes]:
     return {str(path.relative_to(target)): path.read_bytes() for path in target.rglob("*.parquet")}
 
 
-def rows_of(files: list[Path]) -> list[tuple[Any, ...]]:
-    """What plain DuckDB reads in some files, NaN told by its text."""
-    with duckdb.connect() as plain:
-        return plain.execute(
-            f"SELECT r::VARCHAR FROM read_parquet({[str(path) for path in files]}) r ORDER BY ALL"
-        ).fetchall()
-
-
-def held(mirror: Mirror, name: str, columns: list[dict[str, str]]) -> list[tuple[Any, ...]]:
-    listed = ", ".join(
-        f'"{column["name"]}"' + ("::VARCHAR" if column["type"] == "JSON" else "") + f' AS "{column["name"]}"'
-        for column in columns
-    )
-    with connect(mirror.home, settings=ENGINE) as engine:
-        return engine.execute(f"SELECT r::VARCHAR FROM (SELECT {listed} FROM {name}) r ORDER BY ALL").fetchall()
-
-
 def check(mirror: Mirror, target: Path) -> None:
     """Every view is there, with its rows; every file is as its manifest says, and no other is there."""
     manifest = manifest_of(target)
     assert {table["name"] for table in manifest["tables"]} == {*views(SCHEMA_VERSION), *made_views()}
     named = set()
-    for table in manifest["tables"]:
-        files = table["files"]
-        assert rows_of([target / file["path"] for file in files]) == held(mirror, table["name"], table["columns"])
-        assert table["rows"] == sum(file["rows"] for file in files)
-        for file in files:
-            content = (target / file["path"]).read_bytes()
-            assert (len(content), hashlib.sha256(content).hexdigest()) == (file["bytes"], file["sha256"])
-            named.add(file["path"])
+    with connect(mirror.home, settings=ENGINE) as engine, duckdb.connect(config={"threads": 1}) as plain:
+        engine.execute("BEGIN")
+        plan_lightly(engine, is_small=True)
+        for table in manifest["tables"]:
+            files, columns = table["files"], table["columns"]
+            listed = ", ".join(
+                f'"{column["name"]}"' + ("::VARCHAR" if column["type"] == "JSON" else "") + f' AS "{column["name"]}"'
+                for column in columns
+            )
+            read = f"read_parquet({[str(target / file['path']) for file in files]})"
+            assert rows(plain, read) == rows(engine, f"(SELECT {listed} FROM {table['name']})"), table["name"]
+            assert table["rows"] == sum(file["rows"] for file in files)
+            for file in files:
+                content = (target / file["path"]).read_bytes()
+                assert (len(content), hashlib.sha256(content).hexdigest()) == (file["bytes"], file["sha256"])
+                named.add(file["path"])
     assert named == files_of(target).keys()
 
 
-def test_every_view_is_there_with_its_rows_and_the_manifest_names_each_file(mirror: Mirror, tmp_path: Path) -> None:
-    done = export(mirror, tmp_path / "out")
-    check(mirror, tmp_path / "out")
-    assert done.files == done.written
-    manifest = manifest_of(tmp_path / "out")
+def rows(engine: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[Any, ...]]:
+    """As texts, so that NaN is equal to NaN."""
+    return engine.execute(f"SELECT r::VARCHAR FROM {relation} r ORDER BY ALL").fetchall()
+
+
+def test_every_view_is_there_with_its_rows_and_the_manifest_names_each_file(mirror: Mirror, target: Path) -> None:
+    check(mirror, target)
+    manifest = manifest_of(target)
     assert manifest["snapshot"] == mirror.ask("SELECT max(snapshot_id) AS id FROM lake.snapshots()")[0]["id"]
     metrics = next(table for table in manifest["tables"] if table["name"] == "metrics")
     assert {(file["entity"], file["project"]) for file in metrics["files"]} == {("team", "proj"), ("team", HOSTILE)}
-    for path in (tmp_path / "out").rglob("*.parquet"):
+    for path in target.rglob("*.parquet"):
         assert path.name.isascii()
-        assert len(path.relative_to(tmp_path / "out").parts) == 2
+        assert len(path.relative_to(target).parts) == 2
 
 
-def test_what_is_unchanged_is_not_written_again(mirror: Mirror, server: Sandbox, tmp_path: Path) -> None:
-    target = tmp_path / "out"
-    export(mirror, target)
+def test_what_is_unchanged_is_not_written_again(mirror: Mirror, server: Sandbox, target: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in target.rglob("*.parquet")}
     assert export(mirror, target).written == 0
     assert {path: path.stat().st_mtime_ns for path in target.rglob("*.parquet")} == before
@@ -144,9 +153,7 @@ def test_what_is_unchanged_is_not_written_again(mirror: Mirror, server: Sandbox,
     assert len([path for path in new if path.parts[0] == "metrics"]) == 1
 
 
-def test_files_that_maintenance_made_anew_of_the_same_rows_are_no_change(mirror: Mirror, tmp_path: Path) -> None:
-    target = tmp_path / "out"
-    export(mirror, target)
+def test_files_that_maintenance_made_anew_of_the_same_rows_are_no_change(mirror: Mirror, target: Path) -> None:
     lake_files = {path.name for path in mirror.home.lake_data.rglob("*.parquet")}
     tidy(mirror, days=30)
     assert {path.name for path in mirror.home.lake_data.rglob("*.parquet")} != lake_files
@@ -155,10 +162,8 @@ def test_files_that_maintenance_made_anew_of_the_same_rows_are_no_change(mirror:
 
 
 def test_an_export_that_fails_leaves_the_one_before_whole(
-    mirror: Mirror, server: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mirror: Mirror, server: Sandbox, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = tmp_path / "out"
-    export(mirror, target)
     before = files_of(target), manifest_of(target)
     server.state.add_run("team", "proj", f"new{next(NUMBERS)}", history=[{"_step": 0, "loss": 9.0}])
     mirror.pull()
@@ -187,9 +192,7 @@ def failing_at(call: int, real: Any) -> Any:
     return sometimes
 
 
-def test_damaged_and_lost_files_are_written_again(mirror: Mirror, tmp_path: Path) -> None:
-    target = tmp_path / "out"
-    export(mirror, target)
+def test_damaged_and_lost_files_are_written_again(mirror: Mirror, target: Path) -> None:
     lost, cut = sorted((target / "metrics").iterdir())
     lost.unlink()
     os.truncate(cut, 10)
@@ -197,9 +200,7 @@ def test_damaged_and_lost_files_are_written_again(mirror: Mirror, tmp_path: Path
     check(mirror, target)
 
 
-def test_projects_that_are_named_are_all_that_is_there(mirror: Mirror, tmp_path: Path) -> None:
-    target = tmp_path / "out"
-    export(mirror, target)
+def test_projects_that_are_named_are_all_that_is_there(mirror: Mirror, target: Path) -> None:
     export(mirror, target, "team/proj")
     manifest = manifest_of(target)
     assert manifest["projects"] == ["team/proj"]
@@ -215,9 +216,7 @@ def rows_of_project(target: Path, table: Any) -> list[tuple[Any, ...]]:
         return plain.execute(f"SELECT DISTINCT entity, project FROM read_parquet({paths})").fetchall()
 
 
-def test_other_engines_read_a_folder_by_its_name(mirror: Mirror, tmp_path: Path) -> None:
-    target = tmp_path / "out"
-    export(mirror, target)
+def test_other_engines_read_a_folder_by_its_name(mirror: Mirror, target: Path) -> None:
     assert polars.read_parquet(target / "metrics" / "*.parquet").height == 120
     assert polars.read_parquet(target / "metrics").height == 120
     assert len(pandas.read_parquet(target / "runs")) == 6
@@ -245,15 +244,15 @@ def test_what_is_wrong_is_one_sentence_with_a_hint(mirror: Mirror, tmp_path: Pat
         assert caught.value.hint
     assert [path.name for path in mine.iterdir()] == ["thesis.tex"]
     assert not (tmp_path / "out").exists()
-    export(mirror, tmp_path / "out")
-    (tmp_path / "out" / MANIFEST).write_text("{")
+
+
+def test_a_manifest_that_is_none_is_not_taken_for_one(mirror: Mirror, target: Path) -> None:
+    (target / MANIFEST).write_text("{")
     with pytest.raises(ConfigError, match="no manifest"):
-        export(mirror, tmp_path / "out")
+        export(mirror, target)
 
 
-def test_two_exports_into_a_folder_do_not_go_on_at_once(mirror: Mirror, tmp_path: Path) -> None:
-    target = tmp_path / "out"
-    export(mirror, target)
+def test_two_exports_into_a_folder_do_not_go_on_at_once(mirror: Mirror, target: Path) -> None:
     with exporting._locked(target), pytest.raises(HomeBusy, match="exporting"):
         export(mirror, target)
     assert (target / LOCK).exists()

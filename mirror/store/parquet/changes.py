@@ -72,20 +72,31 @@ class Sources:
 
     def of(self, part: Part) -> str:
         """What stays equal while the lake's files of a part do; empty: not known."""
-        tables = part.relation.tables
-        if self._inlined.intersection(tables):
-            return ""
-        files = [
+        if self._is_known(part):
+            relation = part.relation
+            return _digest(
+                [str(FORMAT), part.condition, relation.listed, relation.definition, *sorted(self._named(part))]
+            )
+        return ""
+
+    def have_none_of(self, part: Part) -> bool:
+        """Whether a part surely has no row."""
+        return self._is_known(part) and not self._named(part)
+
+    def _is_known(self, part: Part) -> bool:
+        return not self._inlined.intersection(part.relation.tables)
+
+    def _named(self, part: Part) -> list[str]:
+        return [
             f"{table}/{file.path}+{file.deletions}"
-            for table in tables
+            for table in part.relation.tables
             for file in self._files.get(table, ())
             if part.project is None or _may_hold(file, part.project)
         ]
-        return _digest([str(FORMAT), part.condition, part.relation.listed, part.relation.definition, *sorted(files)])
 
 
-def content_of(engine: Engine, relation: Relation, rows: str) -> tuple[int, str]:
-    """How many rows a query has, and what is equal for equal rows in whatever order.
+def content_of(engine: Engine, relation: Relation, rows: str) -> str:
+    """What is equal for equal rows in whatever order.
 
     Args:
         engine: to ask.
@@ -102,7 +113,7 @@ def content_of(engine: Engine, relation: Relation, rows: str) -> tuple[int, str]
     row = engine.execute(f"SELECT count(*), sum(hash({hashed})) FROM ({rows})").fetchone()
     assert row is not None
     types = [f"{column.name} {column.type}" for column in relation.columns]
-    return int(row[0]), _digest([str(FORMAT), *types, str(row[0]), str(row[1])])
+    return _digest([str(FORMAT), *types, str(row[0]), str(row[1])])
 
 
 def _may_hold(file: _File, project: ProjectKey) -> bool:

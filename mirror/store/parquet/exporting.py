@@ -27,7 +27,7 @@ from mirror.errors import ConfigError, NotMirrored, Refused, StoreError
 from mirror.layout import Home
 from mirror.locks import ProcessLock
 from mirror.records.addresses import ProjectKey
-from mirror.store.engine.connection import Engine, sql_text, store_errors
+from mirror.store.engine.connection import Engine, plan_lightly, sql_text, store_errors
 from mirror.store.parquet.changes import Sources, content_of
 from mirror.store.parquet.manifest import (
     FORMAT,
@@ -89,6 +89,7 @@ class _Export:
         row = engine.execute("SELECT id FROM lake.current_snapshot()").fetchone()
         assert row is not None
         self._snapshot = int(row[0])
+        plan_lightly(engine)
         self._sources = Sources(engine, self._snapshot)
         self._new: list[tuple[Path, Path]] = []  # temporary name and name
 
@@ -124,46 +125,55 @@ class _Export:
 
     def _table(self, relation: Relation) -> ExportedTable:
         (self._target / relation.name).mkdir(exist_ok=True)
-        made = (self._file(part) for part in parts(relation, self._wanted, is_all=self._is_all))
-        files = [file for file in made if file.rows or not relation.is_by_project]
-        if not files:
-            files = [self._file(nothing_of(relation))]
+        made = [self._file(part) for part in parts(relation, self._wanted, is_all=self._is_all)]
+        if not any(made):
+            made = [self._file(nothing_of(relation))]
+        files = [file for file in made if file is not None]
         rows = sum(file.rows for file in files)
         return ExportedTable(name=relation.name, rows=rows, columns=relation.columns, files=files)
 
-    def _file(self, part: Part) -> ExportedFile:
-        """The file of a part: the one that is there if it holds what the part holds."""
+    def _file(self, part: Part) -> ExportedFile | None:
+        """The file of a part: the one that is there if it holds what the part holds; None: a project has nothing."""
         source, relation = self._sources.of(part), part.relation
+        if part.project is not None and self._sources.have_none_of(part):
+            return None
         held = self._held(part)
-        if held is not None and source and held.source == source:
+        if held is None:
+            return self._written(part, source)
+        if source and held.source == source:
             return held
-        rows, content = -1, ""
-        if held is not None or relation.is_by_project:
-            rows, content = content_of(self._engine, relation, relation.query(part.condition, sorted_rows=False))
-        if held is not None and self._before and self._before.duckdb == duckdb.__version__ and held.content == content:
-            return msgspec.structs.replace(held, source=source)
-        return self._written(part, source, rows, content)
+        if self._before is not None and self._before.duckdb == duckdb.__version__:
+            rows = relation.query(part.condition, sorted_rows=False)
+            if held.content == content_of(self._engine, relation, rows):
+                return msgspec.structs.replace(held, source=source)
+        return self._written(part, source)
 
-    def _written(self, part: Part, source: str, rows: int, content: str) -> ExportedFile:
-        key = part.project
-        of_project = {"entity": key.entity if key else None, "project": key.project if key else None}
-        if rows == 0 and key is not None:
-            return ExportedFile(path="", **of_project, rows=0, bytes=0, sha256="", content=content, source=source)
+    def _written(self, part: Part, source: str) -> ExportedFile | None:
         folder = self._target / part.relation.name
         temporary = folder / f"{TMP_PREFIX}{secrets.token_hex(8)}"
         self._new.append((temporary, temporary))
-        self._engine.execute(f"COPY ({part.query}) TO {sql_text(str(temporary))} (FORMAT parquet, COMPRESSION zstd)")
+        file_text = sql_text(str(temporary))
+        row = self._engine.execute(f"COPY ({part.query}) TO {file_text} (FORMAT parquet, COMPRESSION zstd)").fetchone()
+        assert row is not None
+        if not row[0] and part.project is not None:
+            temporary.unlink()
+            self._new.pop()
+            return None
         sync_file(temporary)
-        if not content:
-            rows, content = content_of(self._engine, part.relation, f"FROM read_parquet({sql_text(str(temporary))})")
         with temporary.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         path = folder / f"{part.label}-{digest[:16]}.parquet"
         self._new[-1] = temporary, path
         return ExportedFile(
-            path=f"{part.relation.name}/{path.name}", **of_project, rows=rows, bytes=temporary.stat().st_size,
-            sha256=digest, content=content, source=source,
-        )  # fmt: skip
+            path=f"{part.relation.name}/{path.name}",
+            entity=part.project.entity if part.project else None,
+            project=part.project.project if part.project else None,
+            rows=int(row[0]),
+            bytes=temporary.stat().st_size,
+            sha256=digest,
+            content=content_of(self._engine, part.relation, f"FROM read_parquet({file_text})"),
+            source=source,
+        )
 
     def _held(self, part: Part) -> ExportedFile | None:
         """The file of the last export for a part, where it is there with its size and has the same columns."""
