@@ -31,12 +31,13 @@ def test_it_says_what_it_wrote_and_what_was_there(pulled: Cli) -> None:
 
 def test_what_cannot_be_is_one_line_with_a_hint(pulled: Cli) -> None:
     for arguments, code, why, hint in (
-        ((), 3, "export writes pages or tables", "--html DIR or --parquet DIR"),
+        ((), 3, "export writes pages or tables", "--html DIR, --parquet DIR or --iceberg DIR"),
         (("--html", "a", "--parquet", "b"), 3, "export writes pages or tables", "one of them"),
         (("--html", "a"), 3, "--html is of one project", "name it"),
         (("--parquet", "b", "--filter", "{}"), 3, "--filter and --key are for --html", "filter them where"),
         (("proj", "--parquet", "b"), 3, "a project is ENTITY/PROJECT, not 'proj'", ""),
         (("team/other", "--parquet", "b"), 5, "the project team/other is not in", "wandb-mirror runs"),
+        (("--iceberg", "b", "--key", "x"), 3, "--filter and --key are for --html", "filter them where"),
         (("--parquet", "."), 10, "holds other things than an export", "a folder that is empty"),
         (("--parquet", "mirror/mirror.toml"), 3, "is no folder", "name a folder"),
     ):

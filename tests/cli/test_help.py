@@ -110,7 +110,7 @@ OPTIONS = {
     "exec": ["COMMAND...", "--read-only"],
     "serve": ["--listen", "--read-only"],
     "open": ["[RUN|ENTITY/PROJECT]", "--no-browser", "--read-only"],
-    "export": ["[ENTITY/PROJECT]...", "--html", "--parquet", "--filter", "--key"],
+    "export": ["[ENTITY/PROJECT]...", "--html", "--parquet", "--iceberg", "--filter", "--key"],
     "unit": ["--user", "[NAME]"],
     "completion": ["{bash|zsh|fish}"],
     "doctor": ["--json"],

@@ -24,7 +24,8 @@ from mirror.records.addresses import ProjectKey
 from mirror.sandbox import Sandbox
 from mirror.store.engine.connection import plan_lightly
 from mirror.store.parquet import exporting
-from mirror.store.parquet.exporting import LOCK, export_parquet
+from mirror.store.parquet.exporting import export_tables
+from mirror.store.parquet.folder import LOCK, locked
 from mirror.store.parquet.manifest import MANIFEST
 from mirror.store.schema.tables import SCHEMA_VERSION
 from mirror.store.schema.views import made_views, views
@@ -88,7 +89,7 @@ def mirror(pulled: Mirror, tmp_path: Path) -> Mirror:
 
 def export(mirror: Mirror, target: Path, *projects: str) -> exporting.Exported:
     wanted = [ProjectKey(*name.split("/", 1)) for name in projects]
-    return export_parquet(mirror.home, target, wanted, ENGINE)
+    return export_tables(mirror.home, target, wanted, ENGINE)
 
 
 def manifest_of(target: Path) -> Any:
@@ -253,6 +254,6 @@ def test_a_manifest_that_is_none_is_not_taken_for_one(mirror: Mirror, target: Pa
 
 
 def test_two_exports_into_a_folder_do_not_go_on_at_once(mirror: Mirror, target: Path) -> None:
-    with exporting._locked(target), pytest.raises(HomeBusy, match="exporting"):
+    with locked(target), pytest.raises(HomeBusy, match="exporting"):
         export(mirror, target)
     assert (target / LOCK).exists()

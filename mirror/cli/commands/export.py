@@ -14,6 +14,7 @@ from mirror.cli.terminal.output import UTF8, say, write
 from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import ConfigError
 from mirror.records.addresses import ProjectKey
+from mirror.store.parquet.manifest import MANIFEST, ExportKind
 from mirror.texts.amounts import plural
 
 
@@ -22,6 +23,7 @@ from mirror.texts.amounts import plural
 @click.argument("projects", type=UTF8, nargs=-1, metavar="[ENTITY/PROJECT]...")
 @click.option("--html", type=click.Path(path_type=Path), metavar="DIR", help="The page, into a folder that is made.")
 @click.option("--parquet", type=click.Path(path_type=Path), metavar="DIR", help="The tables, into a folder of them.")
+@click.option("--iceberg", type=click.Path(path_type=Path), metavar="DIR", help="The tables as Iceberg tables.")
 @click.option("--filter", "filter_text", type=UTF8, help="For --html: W&B's filter as JSON: which runs.")
 @click.option(
     "--key", "keys", type=UTF8, multiple=True, metavar="KEY", help="For --html: only this metric; may be given again."
@@ -32,6 +34,7 @@ def command(
     projects: tuple[str, ...],
     html: Path | None,
     parquet: Path | None,
+    iceberg: Path | None,
     filter_text: str | None,
     keys: tuple[str, ...],
 ) -> None:
@@ -42,21 +45,27 @@ def command(
     lines; images, sounds and videos of runs are copied.
 
     --parquet writes each view as Parquet files, for Spark, Trino, polars and others, and manifest.json, which names
-    them. Given again, it writes what changed since. Without ENTITY/PROJECT it is all that is mirrored.
+    them. Given again, it writes what changed since. Without ENTITY/PROJECT it is all that is mirrored. --iceberg writes
+    a table of Apache Iceberg for each view, and the same manifest.
     """
-    if (html is None) == (parquet is None):
-        raise ConfigError("export writes pages or tables", hint="give --html DIR or --parquet DIR, one of them")
+    kinds: dict[ExportKind, Path | None] = {"parquet": parquet, "iceberg": iceberg}
+    tables = [(kind, target) for kind, target in kinds.items() if target is not None]
+    if len(tables) + (html is not None) != 1:
+        raise ConfigError(
+            "export writes pages or tables", hint="give --html DIR, --parquet DIR or --iceberg DIR, one of them"
+        )
     named = [_project(text) for text in projects]
     if html is not None:
         if len(named) != 1:
             raise ConfigError("--html is of one project", hint="name it: wandb-mirror export ENTITY/PROJECT --html DIR")
         _html(find_setting(home, config), named[0], html, filter_text or "{}", keys)
-    elif parquet is not None:
-        if filter_text is not None or keys:
-            raise ConfigError(
-                "--filter and --key are for --html", hint="the tables are whole; filter them where they are read"
-            )
-        _parquet(find_setting(home, config), named, parquet)
+        return
+    if filter_text is not None or keys:
+        raise ConfigError(
+            "--filter and --key are for --html", hint="the tables are whole; filter them where they are read"
+        )
+    ((kind, target),) = tables
+    _tables(find_setting(home, config), named, target, kind)
 
 
 def _project(text: str) -> ProjectKey:
@@ -77,11 +86,10 @@ def _html(setting: Setting, project: ProjectKey, target: Path, filter_text: str,
     say(f"wrote {plural(count, 'run')}")
 
 
-def _parquet(setting: Setting, projects: list[ProjectKey], target: Path) -> None:
-    from mirror.store.parquet.exporting import export_parquet
-    from mirror.store.parquet.manifest import MANIFEST
+def _tables(setting: Setting, projects: list[ProjectKey], target: Path, kind: ExportKind) -> None:
+    from mirror.store.parquet.exporting import export_tables
 
-    done = export_parquet(setting.home, target.absolute(), projects, setting.config.store)
+    done = export_tables(setting.home, target.absolute(), projects, setting.config.store, kind)
     write(str(target / MANIFEST))
     say(
         f"snapshot {done.snapshot}: {plural(done.tables, 'table')}, {plural(done.rows, 'row')},"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -11,6 +12,8 @@ from mirror.typed import decode
 
 MANIFEST = "manifest.json"
 FORMAT = 1  # of the manifest and of what the digests in it are made of
+
+ExportKind = Literal["parquet", "iceberg"]
 
 
 class ExportedColumn(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +42,7 @@ class ExportedTable(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     rows: int
     columns: list[ExportedColumn]
+    metadata: str | None  # of an Iceberg table: the path of its metadata, below the folder
     files: list[ExportedFile]
 
 
@@ -46,6 +50,8 @@ class ExportManifest(msgspec.Struct, frozen=True, kw_only=True):
     """What an export came to."""
 
     format: int
+    kind: ExportKind
+    location: str  # the folder
     made_at: str  # ISO 8601, UTC
     duckdb: str  # its version
     snapshot: int  # of the lake

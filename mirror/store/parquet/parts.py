@@ -107,10 +107,15 @@ def parts(relation: Relation, projects: Sequence[ProjectKey], *, is_all: bool) -
     """
     if relation.is_by_project:
         return [Part(relation=relation, project=key, condition=_of([key])) for key in projects]
+    return [all_of(relation, projects, is_all=is_all)]
+
+
+def all_of(relation: Relation, projects: Sequence[ProjectKey], *, is_all: bool) -> Part:
+    """A view as one part; arguments as of `parts`."""
     condition = "true" if is_all else _of(projects)
     if not is_all and relation.name in _OF_ARTIFACTS:
         condition = f"({condition} OR artifact_id IN (SELECT artifact_id FROM run_artifacts WHERE {condition}))"
-    return [Part(relation=relation, project=None, condition=condition)]
+    return Part(relation=relation, project=None, condition=condition)
 
 
 def nothing_of(relation: Relation) -> Part:
