@@ -38,13 +38,13 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def need(name: str, found: object) -> None:
-    """Skip with a name where a server is not installed; fail where that may not be."""
+def need(name: str, found: object, *, how: str = "") -> None:
+    """Skip with a name where a program is not installed; fail where that may not be."""
     if found:
         return
     if name in os.environ.get(NEEDED, ""):
         pytest.fail(f"{name} is not installed")
-    pytest.skip(f"needs {name}: apt-get install {name}")
+    pytest.skip(f"needs {name}: {how or f'apt-get install {name}'}")
 
 
 def postgres_folder() -> Path | None:

@@ -1,0 +1,79 @@
+"""Other engines read a shared lake: plain DuckDB as its guide says, with the rights of a reader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+import mirror as wandb_mirror
+from mirror.errors import HomeUnusable
+from mirror.sandbox import Sandbox
+from mirror.store.engine.connection import extension_file
+from mirror.store.parquet.exporting import export_tables
+from tests.cluster.servers import KEY_ID, SECRET, Place
+from tests.mirroring import ENGINE, Mirror
+from tests.pages.blocks import blocks
+
+TITLE = "in a duckdb shell, for a shared lake"
+EXTENSIONS = ("ducklake", "postgres_scanner", "httpfs")
+
+
+@pytest.fixture
+def pulled(sandbox: Sandbox, mirror: Mirror) -> Mirror:
+    """A shared lake of one run."""
+    sandbox.state.add_project("team", "proj")
+    sandbox.state.add_run(
+        "team", "proj", "one", config={"lr": 0.5}, summary={"loss": 0.25}, history=[{"_step": 0, "loss": 0.25}],
+        files={"a.txt": b"text"},
+    )  # fmt: skip
+    assert not any(report.failed for report in mirror.pull().projects)
+    return mirror
+
+
+def grant_reading(place: Place) -> None:
+    """What the guide grants a reader."""
+    (block,) = [block for block in blocks("docs/guides/group-lake.md") if block.title == "in psql, as the writer"]
+    with place.connected() as database:
+        for role in ("mirror_reader", "mirror_writer"):
+            if database.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone() is None:
+                database.execute(f"CREATE ROLE {role} LOGIN".encode())
+        database.execute(block.text.encode())
+
+
+def test_plain_duckdb_reads_it_as_the_guide_says(pulled: Mirror, place: Place) -> None:
+    grant_reading(place)
+    (block,) = [block for block in blocks("docs/guides/duckdb.md") if block.title == TITLE]
+    install, _, rest = block.text.partition("\n")
+    assert install.startswith("INSTALL ducklake; INSTALL postgres; INSTALL httpfs;")
+    for said, meant in {
+        "postgresql://reader@db.example.com/mirror": place.catalog.replace("mirror@", "mirror_reader@"),
+        "s3://bucket/prefix": place.data,
+        "'KEY'": f"'{KEY_ID}'",
+        "'SECRET')": f"'{SECRET}', ENDPOINT '127.0.0.1:{place.servers.s3_port}', URL_STYLE 'path', USE_SSL false)",
+    }.items():
+        assert said in rest
+        rest = rest.replace(said, meant)
+    with duckdb.connect(config={"allow_unsigned_extensions": "true", "threads": 1}) as plain:
+        for name in EXTENSIONS:
+            plain.execute(f"LOAD '{extension_file(f'duckdb_extension_{name}')}'")
+        assert plain.execute(rest).fetchall() == [("one", '0.5', '0.25')]
+
+
+def test_who_may_only_read_reads_everything_and_writes_nothing(pulled: Mirror, place: Place, tmp_path: Path) -> None:
+    grant_reading(place)
+    home = place.home(tmp_path / "reader", catalog=place.catalog.replace("mirror@", "mirror_reader@"))
+    run = wandb_mirror.Api(home=str(home.root)).run("team/proj/one")
+    assert (run.config, [file.name for file in run.files()]) == ({"lr": 0.5}, ["a.txt"])
+    with pytest.raises(HomeUnusable, match="refuses"):
+        Mirror(url=pulled.url, api_key=pulled.api_key, home=home, is_fresh=True).pull()
+
+
+def test_a_shared_lake_is_exported_as_one_in_a_home_is(pulled: Mirror, tmp_path: Path) -> None:
+    done = export_tables(pulled.home, tmp_path / "tables", (), ENGINE)
+    with duckdb.connect() as plain:
+        rows = plain.execute(f"SELECT run_id, key, value FROM '{tmp_path}/tables/metrics/*.parquet'").fetchall()
+    assert rows == [("one", "loss", 0.25)]
+    assert done.written == done.files
+    assert export_tables(pulled.home, tmp_path / "tables", (), ENGINE).written == 0
