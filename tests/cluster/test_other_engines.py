@@ -58,7 +58,7 @@ def test_plain_duckdb_reads_it_as_the_guide_says(pulled: Mirror, place: Place) -
     with duckdb.connect(config={"allow_unsigned_extensions": "true", "threads": 1}) as plain:
         for name in EXTENSIONS:
             plain.execute(f"LOAD '{extension_file(f'duckdb_extension_{name}')}'")
-        assert plain.execute(rest).fetchall() == [("one", '0.5', '0.25')]
+        assert plain.execute(rest).fetchall() == [("one", "0.5", "0.25")]
 
 
 def test_who_may_only_read_reads_everything_and_writes_nothing(pulled: Mirror, place: Place, tmp_path: Path) -> None:

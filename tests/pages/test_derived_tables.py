@@ -70,9 +70,13 @@ def test_dbt_builds_and_tests_its_tables(tables: Path, tmp_path: Path) -> None:
     answers = tmp_path / "answers.duckdb"
     done = subprocess.run(
         [dbt, "--no-send-anonymous-usage-stats", "build", "--project-dir", "dbt", "--profiles-dir", "dbt"],
-        env={**os.environ, "TABLES": str(tables), "ANSWERS": str(answers)}, cwd=tmp_path, capture_output=True, text=True,
-        timeout=120, check=False,
-    )  # fmt: skip
+        env={**os.environ, "TABLES": str(tables), "ANSWERS": str(answers)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-3000:]
     assert "PASS=5 " in done.stdout
     with duckdb.connect(str(answers), read_only=True) as plain:
