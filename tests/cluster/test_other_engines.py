@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import duckdb
@@ -12,6 +13,8 @@ from mirror.errors import HomeUnusable
 from mirror.sandbox import Sandbox
 from mirror.store.engine.connection import extension_file
 from mirror.store.parquet.exporting import export_tables
+from tests.cli.conftest import Cli
+from tests.cluster.group import Member
 from tests.cluster.servers import KEY_ID, SECRET, Place
 from tests.mirroring import ENGINE, Mirror
 from tests.pages.blocks import blocks
@@ -68,6 +71,34 @@ def test_who_may_only_read_reads_everything_and_writes_nothing(pulled: Mirror, p
     assert (run.config, [file.name for file in run.files()]) == ({"lr": 0.5}, ["a.txt"])
     with pytest.raises(HomeUnusable, match="refuses"):
         Mirror(url=pulled.url, api_key=pulled.api_key, home=home, is_fresh=True).pull()
+
+
+def test_who_may_queue_hands_over_and_may_not_pull(
+    pulled: Mirror, sandbox: Sandbox, place: Place, tmp_path: Path
+) -> None:
+    grant_reading(place)
+    home = place.home(tmp_path / "author", catalog=place.catalog.replace("mirror@", "mirror_writer@"))
+    ann, lead = Member(home=home, sandbox=sandbox), Member(home=pulled.home, sandbox=sandbox)
+    ann.note("one", "ann was here")
+    assert ann.share().handed_over == 1
+    lead.share()
+    assert lead.seen() == [("new", "one")]
+    with pytest.raises(HomeUnusable, match="refuses"):
+        Mirror(url=pulled.url, api_key=pulled.api_key, home=home, is_fresh=True).pull()
+
+
+def test_the_setup_of_the_guide_makes_a_lake(sandbox: Sandbox, place: Place, tmp_path: Path) -> None:
+    sandbox.state.add_run("my-team", "my-project", "one")
+    (block,) = [block for block in blocks("docs/guides/group-lake.md") if block.title == "on a machine of the group"]
+    keys = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_EC2_METADATA_DISABLED": "true"}
+    cli = Cli(folder=tmp_path, env=keys).at(sandbox)
+    said = {"postgresql://mirror@db.example.com/mirror": place.catalog, "s3://bucket/mirror": place.data}
+    for line in block.text.splitlines():
+        program, *arguments = shlex.split(line)
+        assert program == "wandb-mirror"
+        more = ["--s3-endpoint", place.servers.endpoint] if arguments[0] == "init" else []
+        cli(*(said.get(word, word) for word in arguments), *more, code=0)
+    assert [run["name"] for run in cli("runs", "--json", code=0).json] == ["one"]
 
 
 def test_a_shared_lake_is_exported_as_one_in_a_home_is(pulled: Mirror, tmp_path: Path) -> None:

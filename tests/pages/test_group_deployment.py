@@ -55,19 +55,15 @@ def test_every_command_and_its_options_are_the_programs(tmp_path: Path) -> None:
     cli = Cli(folder=tmp_path)
     commands = [SERVICES[name]["command"] for name in (*DAEMONS, PAGE)]
     commands += [container["args"] for pod in pods() for container in pod["containers"]]
+    shown_by = functools.cache(lambda name: cli(name, "--help", code=0).out)
     for command in commands:
-        shown = help_of(cli, command[0])
+        shown = shown_by(command[0])
         assert all(word in shown for word in command if word.startswith("--"))
         if "--listen" in command:
             assert listen_address(command[command.index("--listen") + 1]) == ("0.0.0.0", 8600)
     for text in (ROOT / "docs" / "guides" / "group-lake.md", FOLDER / "group" / "compose.yaml"):
         for name in re.findall(r"wandb-mirror ([a-z]+) ", text.read_text(encoding="utf-8")):
-            assert f"Usage: wandb-mirror {name}" in help_of(cli, name)
-
-
-@functools.cache
-def help_of(cli: Cli, name: str) -> str:
-    return cli(name, "--help", code=0).out
+            assert f"Usage: wandb-mirror {name}" in shown_by(name)
 
 
 def test_the_image_of_a_group_has_what_it_needs() -> None:
