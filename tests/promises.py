@@ -515,6 +515,25 @@ PROMISES = (
         },
     ),
     Promise(
+        "other-engines",
+        "Any engine reads the mirror: plain DuckDB attaches it, and what is exported as Parquet or Iceberg is one"
+        " snapshot, whole or as it was, of which only what changed is written again.",
+        {
+            "store/test_parquet_export.py": (
+                "test_every_view_is_there_with_its_rows_and_the_manifest_names_each_file",
+                "test_what_is_unchanged_is_not_written_again",
+                "test_an_export_that_fails_leaves_the_one_before_whole",
+            ),
+            "store/test_iceberg_export.py": ("test_every_reader_of_the_format_has_the_rows",),
+            "cli/test_export.py": ("test_what_cannot_be_is_one_line_with_a_hint",),
+            "cluster/test_other_engines.py": (
+                "test_plain_duckdb_reads_it_as_the_guide_says",
+                "test_who_may_only_read_reads_everything_and_writes_nothing",
+            ),
+            "pages/test_derived_tables.py": ("test_a_backfill_in_parallel_is_what_sql_says_and_is_computed_once",),
+        },
+    ),
+    Promise(
         "one-lake-for-a-group",
         "A lake that a group shares is written by one process, which loses that right before another has it; what"
         " anybody queues is seen by all and delivered once; a home moves there and back, compared before the switch.",
@@ -541,6 +560,10 @@ PROMISES = (
                 "test_maintain_removes_what_nothing_needs_and_spares_what_is_young_or_waits",
             ),
             **files("cluster", "objects served shared_lake"),
+            "cluster/test_restore.py": ("test_a_catalog_of_then_with_a_later_bucket_is_the_lake_of_then",),
+            "pages/test_group_deployment.py": (
+                "test_every_setting_is_one_that_the_program_knows_and_the_lake_is_shared",
+            ),
             "cluster/test_two_hours.py": ("test_two_hours_of_a_group_in_minutes",),
         },
     ),
