@@ -10,11 +10,13 @@ import duckdb
 import pytest
 
 import mirror as wandb_mirror
-from mirror.errors import HomeUnusable
+from mirror.errors import HomeUnusable, QueryError
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
 from mirror.store.engine.connection import extension_file
 from mirror.store.parquet.exporting import export_tables
+from mirror.store.sql.guard import SqlGuard
+from mirror.store.sql.statements import connect, run_sql
 from tests.cli.conftest import Cli
 from tests.cluster.group import Member
 from tests.cluster.servers import KEY_ID, SECRET, Place, Servers
@@ -109,6 +111,18 @@ def test_who_may_queue_hands_over_and_may_not_pull(server: Sandbox, place: Place
     assert lead.seen() == [("new", "one")]
     with pytest.raises(HomeUnusable, match="refuses"):
         mirror_of(server, home).pull()
+
+
+def test_sql_reads_the_lake_and_no_other_file(place: Place, tmp_path: Path) -> None:
+    home = place.home(tmp_path / "home")
+    (tmp_path / "secret.csv").write_text("a")
+    with connect(home, settings=ENGINE) as engine:
+        guard = SqlGuard(engine, home)
+        assert list(run_sql(engine, "SELECT run_id FROM runs", guard=guard).rows()) == [("one",)]
+        elsewhere = f"s3://{place.servers.buckets.name}/another.parquet"
+        for path in (str(tmp_path / "secret.csv"), "pyproject.toml", elsewhere, "http://127.0.0.1:1/a.csv"):
+            with pytest.raises(QueryError):
+                run_sql(engine, f"SELECT * FROM '{path}'", guard=guard)
 
 
 def test_the_setup_of_the_guide_makes_a_lake(cluster: Servers, sandbox: Sandbox, tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from mirror.layout import Home
 from mirror.sandbox import Sandbox
 from mirror.store.engine.connection import extension_file
 from mirror.store.parquet import iceberg
-from mirror.store.parquet.exporting import Exported, export_tables
+from mirror.store.parquet.export import Exported
+from mirror.store.parquet.exporting import export_tables
 from mirror.store.parquet.iceberg import EXTENSIONS
 from mirror.store.parquet.manifest import MANIFEST
 from tests.mirroring import ENGINE, Mirror

@@ -23,7 +23,8 @@ from mirror.layout import Home
 from mirror.records.addresses import ProjectKey
 from mirror.sandbox import Sandbox
 from mirror.store.engine.connection import plan_lightly
-from mirror.store.parquet import exporting
+from mirror.store.parquet import export, parquet_files
+from mirror.store.parquet.export import Exported
 from mirror.store.parquet.exporting import export_tables
 from mirror.store.parquet.folder import LOCK, locked
 from mirror.store.parquet.manifest import MANIFEST
@@ -70,7 +71,7 @@ def pulled(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Mirror:
 def first(pulled: Mirror, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export of it, for copying."""
     target = tmp_path_factory.mktemp("exported") / "out"
-    done = export(pulled, target)
+    done = exported(pulled, target)
     assert done.files == done.written
     return target
 
@@ -87,7 +88,7 @@ def mirror(pulled: Mirror, tmp_path: Path) -> Mirror:
     return pulled.copied(Home(tmp_path / "home"))
 
 
-def export(mirror: Mirror, target: Path, *projects: str) -> exporting.Exported:
+def exported(mirror: Mirror, target: Path, *projects: str) -> Exported:
     wanted = [ProjectKey(*name.split("/", 1)) for name in projects]
     return export_tables(mirror.home, target, wanted, ENGINE)
 
@@ -142,12 +143,12 @@ def test_every_view_is_there_with_its_rows_and_the_manifest_names_each_file(mirr
 
 def test_what_is_unchanged_is_not_written_again(mirror: Mirror, server: Sandbox, target: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in target.rglob("*.parquet")}
-    assert export(mirror, target).written == 0
+    assert exported(mirror, target).written == 0
     assert {path: path.stat().st_mtime_ns for path in target.rglob("*.parquet")} == before
 
     server.state.add_run("team", "proj", f"new{next(NUMBERS)}", history=[{"_step": 0, "loss": 9.0}])
     mirror.pull()
-    export(mirror, target)
+    exported(mirror, target)
     check(mirror, target)
     new = [path.relative_to(target) for path in target.rglob("*.parquet") if path not in before]
     assert not [path for path in new if "up" in path.name], "the other project is as it was"
@@ -158,7 +159,7 @@ def test_files_that_maintenance_made_anew_of_the_same_rows_are_no_change(mirror:
     lake_files = {path.name for path in mirror.home.lake_data.rglob("*.parquet")}
     tidy(mirror, days=30)
     assert {path.name for path in mirror.home.lake_data.rglob("*.parquet")} != lake_files
-    assert export(mirror, target).written == 0
+    assert exported(mirror, target).written == 0
     check(mirror, target)
 
 
@@ -168,16 +169,20 @@ def test_an_export_that_fails_leaves_the_one_before_whole(
     before = files_of(target), manifest_of(target)
     server.state.add_run("team", "proj", f"new{next(NUMBERS)}", history=[{"_step": 0, "loss": 9.0}])
     mirror.pull()
-    for step in ("sync_file", "publish", "write_replace"):
+    for module, step, call in (
+        (parquet_files, "sync_file", 3),
+        (parquet_files, "publish", 3),
+        (export, "write_replace", 1),
+    ):
         with monkeypatch.context() as patched:
-            patched.setattr(exporting, step, failing_at(3 if step != "write_replace" else 1, getattr(exporting, step)))
+            patched.setattr(module, step, failing_at(call, getattr(module, step)))
             with pytest.raises(StoreError, match="cannot be written: its disk is full"):
-                export(mirror, target)
+                exported(mirror, target)
         assert manifest_of(target) == before[1]
         assert before[0].items() <= files_of(target).items()
         assert not list(target.rglob(".tmp-*"))
     (target / "runs" / ".tmp-0123").write_bytes(b"of a process that was killed")
-    export(mirror, target)
+    exported(mirror, target)
     check(mirror, target)
     assert not list(target.rglob(".tmp-*"))
 
@@ -197,12 +202,12 @@ def test_damaged_and_lost_files_are_written_again(mirror: Mirror, target: Path) 
     lost, cut = sorted((target / "metrics").iterdir())
     lost.unlink()
     os.truncate(cut, 10)
-    assert export(mirror, target).written == 2
+    assert exported(mirror, target).written == 2
     check(mirror, target)
 
 
 def test_projects_that_are_named_are_all_that_is_there(mirror: Mirror, target: Path) -> None:
-    export(mirror, target, "team/proj")
+    exported(mirror, target, "team/proj")
     manifest = manifest_of(target)
     assert manifest["projects"] == ["team/proj"]
     for table in manifest["tables"]:
@@ -241,7 +246,7 @@ def test_what_is_wrong_is_one_sentence_with_a_hint(mirror: Mirror, tmp_path: Pat
         (NotMirrored, tmp_path / "out", ("team/nothing",)),
     ):
         with pytest.raises(error) as caught:
-            export(mirror, target, *projects)
+            exported(mirror, target, *projects)
         assert caught.value.hint
     assert [path.name for path in mine.iterdir()] == ["thesis.tex"]
     assert not (tmp_path / "out").exists()
@@ -250,10 +255,10 @@ def test_what_is_wrong_is_one_sentence_with_a_hint(mirror: Mirror, tmp_path: Pat
 def test_a_manifest_that_is_none_is_not_taken_for_one(mirror: Mirror, target: Path) -> None:
     (target / MANIFEST).write_text("{")
     with pytest.raises(ConfigError, match="no manifest"):
-        export(mirror, target)
+        exported(mirror, target)
 
 
 def test_two_exports_into_a_folder_do_not_go_on_at_once(mirror: Mirror, target: Path) -> None:
     with locked(target), pytest.raises(HomeBusy, match="exporting"):
-        export(mirror, target)
+        exported(mirror, target)
     assert (target / LOCK).exists()

@@ -20,7 +20,7 @@ from mirror.durable import sync_new_files
 from mirror.errors import StoreError
 from mirror.store.engine.connection import Engine, extension_file, sql_text
 from mirror.store.parquet.changes import content_of
-from mirror.store.parquet.exporting import Export, sha256_of
+from mirror.store.parquet.export import Export, sha256_of
 from mirror.store.parquet.manifest import ExportedFile, ExportedTable, ExportKind, ExportManifest
 from mirror.store.parquet.parts import Part, Relation, all_of
 

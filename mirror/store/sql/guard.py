@@ -17,6 +17,7 @@ from duckdb import StatementType as _Kind
 from mirror.errors import QueryError
 from mirror.layout import Home
 from mirror.store.engine.connection import sql_text
+from mirror.store.engine.storages import storage_of
 
 UNSAFE = "`wandb-mirror sql --unsafe` lets DuckDB do everything that it can"
 _PIVOTED = [_Kind.CREATE, _Kind.SELECT]  # what DuckDB makes of a PIVOT
@@ -74,12 +75,15 @@ class SqlGuard:
         self._engine = engine
         self._goes_on = goes_on
         self._refused = _refused_functions(engine)
-        attached = engine.execute("SELECT path FROM duckdb_databases() WHERE path IS NOT NULL").fetchall()
-        catalogs = {Path(str(path).rpartition(":")[2]).parent for (path,) in attached}  # a private copy lies elsewhere
         spill = engine.execute("SELECT current_setting('temp_directory')").fetchone()
-        folders = {home.lake, *catalogs, *([Path(str(spill[0]))] if spill else [])}
-        listed = ", ".join(sql_text(str(folder.resolve())) for folder in sorted(folders))
-        engine.execute(f"SET allowed_directories = [{listed}]")
+        folders = {Path(str(spill[0]))} if spill else set()
+        data = storage_of(home).address("")
+        is_remote = "://" in data
+        if not is_remote:  # a private copy of the catalog lies elsewhere
+            attached = engine.execute("SELECT path FROM duckdb_databases() WHERE path IS NOT NULL").fetchall()
+            folders |= {home.lake, *(Path(str(path).rpartition(":")[2]).parent for (path,) in attached)}
+        allowed = [str(folder.resolve()) for folder in sorted(folders)] + [data] * is_remote
+        engine.execute(f"SET allowed_directories = [{', '.join(map(sql_text, allowed))}]")
         engine.execute("SET enable_external_access = false")
         engine.execute("SET python_enable_replacements = false")
         engine.execute("SET lock_configuration = true")
