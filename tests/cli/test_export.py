@@ -38,6 +38,7 @@ def test_what_cannot_be_is_one_line_with_a_hint(pulled: Cli) -> None:
         (("proj", "--parquet", "b"), 3, "a project is ENTITY/PROJECT, not 'proj'", ""),
         (("team/other", "--parquet", "b"), 5, "the project team/other is not in", "wandb-mirror runs"),
         (("--iceberg", "b", "--key", "x"), 3, "--filter and --key are for --html", "filter them where"),
+        (("--parquet", "s3://bucket/b"), 3, "is no folder of this machine", "copy that"),
         (("--parquet", "."), 10, "holds other things than an export", "a folder that is empty"),
         (("--parquet", "mirror/mirror.toml"), 3, "is no folder", "name a folder"),
     ):

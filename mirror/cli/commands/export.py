@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -16,6 +17,8 @@ from mirror.errors import ConfigError
 from mirror.records.addresses import ProjectKey
 from mirror.store.parquet.manifest import MANIFEST, ExportKind
 from mirror.texts.amounts import plural
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]+:/")
 
 
 @click.command("export", epilog=exit_statuses(5, 10))
@@ -65,6 +68,11 @@ def command(
             "--filter and --key are for --html", hint="the tables are whole; filter them where they are read"
         )
     ((kind, target),) = tables
+    if _URL.match(str(target)):
+        raise ConfigError(
+            f"{target} is no folder of this machine",
+            hint="export to a folder, and copy that: docs/guides/spark.md says how",
+        )
     _tables(find_setting(home, config), named, target, kind)
 
 
