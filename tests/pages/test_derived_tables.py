@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 
 from mirror.layout import Home
 from mirror.store.parquet.exporting import export_tables
+from mirror.store.parquet.manifest import ExportedColumn, ExportedFile, ExportedTable, ExportManifest
 from tests.cluster.servers import need
 from tests.mirroring import ENGINE
 from tests.pages.blocks import ROOT, blocks
@@ -93,3 +95,15 @@ def test_spark_reads_the_folders(tables: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "run3" in done.stdout
+
+
+def test_the_guide_names_every_key_of_the_manifest_in_order() -> None:
+    text = (ROOT / "docs" / "guides" / "spark.md").read_text(encoding="utf-8").partition("## The manifest")[2]
+    rows = dict(re.findall(r"^\| `([\w\[\].]+)` \| (.*) \|$", text.partition("##")[0], re.MULTILINE))
+    assert [key for key in rows if "[" not in key] + ["tables"] == list(ExportManifest.__struct_fields__)
+    for key, kind in (
+        ("tables[]", ExportedTable),
+        ("tables[].columns[]", ExportedColumn),
+        ("tables[].files[]", ExportedFile),
+    ):
+        assert re.findall(r"`(\w+)`", rows[key]) == list(kind.__struct_fields__)
