@@ -93,7 +93,7 @@ def lake_of(home: Home, deployment: Deployment) -> contextlib.AbstractContextMan
 class Mirror:
     """A home and the server that it mirrors.
 
-    Questions share a reader until the next pull.
+    Questions share a reader, which sees each commit, as those of a daemon do.
     """
 
     url: str
@@ -106,8 +106,8 @@ class Mirror:
     policy: Mapping[str, Any] = field(default_factory=dict)  # of every source: what of a run is wanted
     now: Callable[[], dt.datetime] = field(default=utc_now)
     is_fresh: bool = False  # the first pull makes the tables
-    # By whether it has views.
-    _readers: dict[bool, duckdb.DuckDBPyConnection] = field(default_factory=dict, init=False, repr=False)
+    # By whether it has views, and by the catalog, which a test may put another one in place of.
+    _readers: dict[tuple[bool, int], duckdb.DuckDBPyConnection] = field(default_factory=dict, init=False, repr=False)
 
     def using(self, **settings: Any) -> Mirror:
         """The same mirror with other settings of the pull."""
@@ -139,7 +139,6 @@ class Mirror:
 
     async def pull_async(self, request: PullRequest, watcher: PullWatcher | None = None) -> PullReport:
         """The same inside an event loop."""
-        self._readers.clear()
         if not self.is_fresh:
             make_lake(self.home)
         deployment = deployment_of(self.url)
@@ -164,12 +163,13 @@ class Mirror:
             yield lambda query, *parameters: list(run_sql(engine, query, parameters).plain_rows())
 
     def reader(self, *, views: bool = False) -> duckdb.DuckDBPyConnection:
-        """A cursor of the connection that all questions share until the next pull."""
-        if views not in self._readers:
+        """A cursor of the connection that all questions share."""
+        wanted = views, self.home.catalog.stat().st_ino if self.home.catalog.exists() else 0
+        if wanted not in self._readers:
             engine = (connect if views else open_lake)(self.home, settings=ENGINE)
             plan_lightly(engine, is_small=True)
-            self._readers[views] = engine
-        return self._readers[views].cursor()
+            self._readers[wanted] = engine
+        return self._readers[wanted].cursor()
 
     def run(self, run_id: str) -> dict[str, Any]:
         """One run with everything that the lake holds of it."""
