@@ -8,6 +8,7 @@ import dataclasses
 import datetime as dt
 import functools
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -29,8 +30,10 @@ from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport, PullRequest, PullWatcher, SilentPull, pull
 from mirror.records.addresses import RunPath
 from mirror.sandbox import Sandbox
+from mirror.store.engine.catalog_seal import unsealed
 from mirror.store.engine.connection import plan_lightly
 from mirror.store.engine.lake import Lake
+from mirror.store.engine.meta import APP_URL, DEPLOYMENT
 from mirror.store.engine.reading import open_lake
 from mirror.store.sql.statements import connect, run_sql
 
@@ -49,15 +52,27 @@ def empty_home() -> Path:
     """A home whose lake has its tables and no row, made once for each process: for copying."""
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    with Lake(Home(folder / "home"), deployment="nobody", settings=ENGINE):
+    with Lake(Home(folder / "home"), deployment="nobody", app_url="nowhere", settings=ENGINE):
         pass
     return folder / "home"
 
 
-def make_lake(home: Home) -> None:
-    """Begin a home that has no lake yet with an empty one, as after a mistyped address: half the cost of its tables."""
-    if not home.catalog.parent.exists():
-        shutil.copytree(empty_home(), home.root, dirs_exist_ok=True)
+def make_lake(home: Home, deployment: Deployment | None = None) -> None:
+    """Begin a home that has no lake yet with an empty one of a server, which costs half as much as its tables.
+
+    None: of nobody, as after a mistyped address.
+    """
+    if home.catalog.parent.exists():
+        return
+    shutil.copytree(empty_home(), home.root, dirs_exist_ok=True)
+    if deployment is not None:
+        with unsealed(home), contextlib.closing(sqlite3.connect(home.catalog)) as catalog, catalog:
+            ((rows,),) = catalog.execute(
+                "SELECT i.table_name FROM ducklake_inlined_data_tables i JOIN ducklake_table t USING (table_id)"
+                " WHERE t.table_name = 'meta'"
+            )
+            says = [(deployment.id, DEPLOYMENT), (deployment.app_url, APP_URL)]
+            catalog.executemany(f"UPDATE {rows} SET value = ? WHERE key = ?", says)
 
 
 class _Kept:
@@ -139,9 +154,9 @@ class Mirror:
 
     async def pull_async(self, request: PullRequest, watcher: PullWatcher | None = None) -> PullReport:
         """The same inside an event loop."""
-        if not self.is_fresh:
-            make_lake(self.home)
         deployment = deployment_of(self.url)
+        if not self.is_fresh:
+            make_lake(self.home, deployment)
         config = Config(server=self.server, pull=self.settings, health=self.health)
         known = known_server(self.home, deployment)
         async with Client(deployment, ApiKey(self.api_key, "a test"), self.server, known=known) as client:

@@ -63,8 +63,8 @@ class Sender:
 
     async def replay_async(self, watcher: ReplayWatcher | None = None) -> Replayed:
         """The same inside an event loop."""
-        make_lake(self.home)
         deployment = deployment_of(self.url)
+        make_lake(self.home, deployment)
         known = known_server(self.home, deployment)
         async with Client(deployment, ApiKey(self.api_key, "a test"), self.server, known=known) as client:
             with lake_of(self.home, deployment) as lake:
