@@ -43,6 +43,7 @@ def pytest_collection_finish() -> None:
     """Thousands of tests and what they import stay to the end: no collection of garbage need look at them again."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000)  # what a test leaves is little, and to look through it each time is 4 % of a pull
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

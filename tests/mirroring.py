@@ -8,6 +8,7 @@ import dataclasses
 import datetime as dt
 import functools
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -29,8 +30,10 @@ from mirror.layout import Home
 from mirror.pull import ProjectReport, PullReport, PullRequest, PullWatcher, SilentPull, pull
 from mirror.records.addresses import RunPath
 from mirror.sandbox import Sandbox
+from mirror.store.engine.catalog_seal import unsealed
 from mirror.store.engine.connection import plan_lightly
 from mirror.store.engine.lake import Lake
+from mirror.store.engine.meta import APP_URL, DEPLOYMENT
 from mirror.store.engine.reading import open_lake
 from mirror.store.sql.statements import connect, run_sql
 from mirror.store_settings import StoreSettings
@@ -50,15 +53,27 @@ def empty_home() -> Path:
     """A home whose lake has its tables and no row, made once for each process: for copying."""
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    with Lake(Home(folder / "home"), deployment="nobody", settings=ENGINE):
+    with Lake(Home(folder / "home"), deployment="nobody", app_url="nowhere", settings=ENGINE):
         pass
     return folder / "home"
 
 
-def make_lake(home: Home) -> None:
-    """Begin a home that has no lake yet with an empty one, as after a mistyped address: half the cost of its tables."""
-    if not home.catalog.parent.exists():
-        shutil.copytree(empty_home(), home.root, dirs_exist_ok=True)
+def make_lake(home: Home, deployment: Deployment | None = None) -> None:
+    """Begin a home that has no lake yet with an empty one of a server, which costs half as much as its tables.
+
+    None: of nobody, as after a mistyped address.
+    """
+    if home.catalog.parent.exists():
+        return
+    shutil.copytree(empty_home(), home.root, dirs_exist_ok=True)
+    if deployment is not None:
+        with unsealed(home), contextlib.closing(sqlite3.connect(home.catalog)) as catalog, catalog:
+            ((rows,),) = catalog.execute(
+                "SELECT i.table_name FROM ducklake_inlined_data_tables i JOIN ducklake_table t USING (table_id)"
+                " WHERE t.table_name = 'meta'"
+            )
+            says = [(deployment.id, DEPLOYMENT), (deployment.app_url, APP_URL)]
+            catalog.executemany(f"UPDATE {rows} SET value = ? WHERE key = ?", says)
 
 
 class _Kept:
@@ -94,7 +109,7 @@ def lake_of(home: Home, deployment: Deployment) -> contextlib.AbstractContextMan
 class Mirror:
     """A home and the server that it mirrors.
 
-    Questions share a reader until the next pull.
+    Questions share a reader, which sees each commit, as those of a daemon do.
     """
 
     url: str
@@ -107,8 +122,8 @@ class Mirror:
     policy: Mapping[str, Any] = field(default_factory=dict)  # of every source: what of a run is wanted
     now: Callable[[], dt.datetime] = field(default=utc_now)
     is_fresh: bool = False  # the first pull makes the tables
-    # By whether it has views.
-    _readers: dict[bool, duckdb.DuckDBPyConnection] = field(default_factory=dict, init=False, repr=False)
+    # By whether it has views, and by the catalog, which a test may put another one in place of.
+    _readers: dict[tuple[bool, int], duckdb.DuckDBPyConnection] = field(default_factory=dict, init=False, repr=False)
 
     def using(self, **settings: Any) -> Mirror:
         """The same mirror with other settings of the pull."""
@@ -140,10 +155,9 @@ class Mirror:
 
     async def pull_async(self, request: PullRequest, watcher: PullWatcher | None = None) -> PullReport:
         """The same inside an event loop."""
-        self._readers.clear()
-        if not self.is_fresh:
-            make_lake(self.home)
         deployment = deployment_of(self.url)
+        if not self.is_fresh:
+            make_lake(self.home, deployment)
         config = Config(server=self.server, pull=self.settings, health=self.health)
         known = known_server(self.home, deployment)
         async with Client(deployment, ApiKey(self.api_key, "a test"), self.server, known=known) as client:
@@ -165,12 +179,13 @@ class Mirror:
             yield lambda query, *parameters: list(run_sql(engine, query, parameters).plain_rows())
 
     def reader(self, *, views: bool = False) -> duckdb.DuckDBPyConnection:
-        """A cursor of the connection that all questions share until the next pull."""
-        if views not in self._readers:
+        """A cursor of the connection that all questions share."""
+        wanted = views, self.home.catalog.stat().st_ino if self.home.catalog.exists() else 0
+        if wanted not in self._readers:
             engine = (connect if views else open_lake)(self.home, settings=ENGINE)
             plan_lightly(engine, is_small=True)
-            self._readers[views] = engine
-        return self._readers[views].cursor()
+            self._readers[wanted] = engine
+        return self._readers[wanted].cursor()
 
     def run(self, run_id: str) -> dict[str, Any]:
         """One run with everything that the lake holds of it."""

@@ -70,8 +70,8 @@ class Sender:
     @asynccontextmanager
     async def context(self) -> AsyncIterator[DeliveryContext]:
         """What a round is given, while the lake is open."""
-        make_lake(self.home)
         deployment = deployment_of(self.url)
+        make_lake(self.home, deployment)
         known = known_server(self.home, deployment)
         async with Client(deployment, ApiKey(self.api_key, "a test"), self.server, known=known) as client:
             with lake_of(self.home, deployment) as lake:

@@ -84,8 +84,8 @@ def digests(mirror: Mirror) -> list[dict[str, Any]]:
     return mirror.ask(f"{' UNION ALL '.join(parts)} ORDER BY t")
 
 
-def states(mirror: Mirror, since: int = 1) -> dict[int, list[list[dict[str, Any]]]]:
-    """What time travel shows of some tables at every snapshot from one on."""
+def states(mirror: Mirror, since: int = 2) -> dict[int, list[list[dict[str, Any]]]]:
+    """What time travel shows of some tables at every snapshot from one on; at first, from when all tables are there."""
     with mirror.open() as rows:
         numbers = [row["snapshot_id"] for row in rows("SELECT snapshot_id FROM ducklake_snapshots('lake')")]
         tables = ("runs", "files", "exports", "metrics", "sources", "completeness")

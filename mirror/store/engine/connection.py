@@ -107,9 +107,19 @@ def plan_lightly(engine: Engine, *, is_small: bool = False) -> None:
     engine.execute(f"SET GLOBAL disabled_optimizers = '{without}'")
 
 
-def attach_lake(engine: Engine, catalog: Path, data: Path, *, read_only: bool, name: str = LAKE) -> None:
-    """Attach the lake; its data folder is wherever the home is now, also when the home was moved."""
-    options = [f"DATA_PATH {sql_text(f'{data}{os.sep}')}", "OVERRIDE_DATA_PATH true", "DATA_INLINING_ROW_LIMIT 0"]
+def attach_lake(
+    engine: Engine, catalog: Path, data: Path, *, read_only: bool, inlined_rows: int = 0, name: str = LAKE
+) -> None:
+    """Attach the lake; its data folder is wherever the home is now, also when the home was moved.
+
+    Args:
+        inlined_rows: up to how many rows of a write stay in the catalog, of a table without an option of its own.
+    """
+    options = [
+        f"DATA_PATH {sql_text(f'{data}{os.sep}')}",
+        "OVERRIDE_DATA_PATH true",
+        f"DATA_INLINING_ROW_LIMIT {inlined_rows}",
+    ]
     if read_only:
         options.append("READ_ONLY")
     engine.execute(f"ATTACH {sql_text(f'ducklake:sqlite:{catalog}')} AS {name} ({', '.join(options)})")

@@ -102,11 +102,11 @@ class LocalStorage:
         break_seal(self._home)
         closing.callback(seal, self._home)
 
-    def attach_to_write(self, engine: Engine) -> None:
+    def attach_to_write(self, engine: Engine, *, inlined_rows: int = 0) -> None:
         """As `Storage.attach_to_write`."""
         if not _uses_wal(engine, self._home):
             _use_wal(self._home)
-        attach_lake(engine, self._home.catalog, self._home.lake_data, read_only=False)
+        attach_lake(engine, self._home.catalog, self._home.lake_data, read_only=False, inlined_rows=inlined_rows)
 
     def attached(self) -> None:
         """As `Storage.attached`."""

@@ -82,10 +82,11 @@ class SharedStorage:
         self.lease.acquire()
         closing.callback(self.lease.release)
 
-    def attach_to_write(self, engine: Engine) -> None:
+    def attach_to_write(self, engine: Engine, *, inlined_rows: int = 0) -> None:
         """As `Storage.attach_to_write`."""
         assert self.lease is not None
-        self._attach(engine, connection_text(self._place, self.lease.option), read_only=False)
+        option = self.lease.option
+        self._attach(engine, connection_text(self._place, option), read_only=False, inlined_rows=inlined_rows)
         self._engine = engine
 
     def attached(self) -> None:
@@ -160,7 +161,9 @@ class SharedStorage:
         row = engine.execute(f"FROM postgres_query('__ducklake_metadata_{LAKE}', {sql_text(query)})").fetchone()
         return row is None or int(row[0]) > 0
 
-    def _attach(self, engine: Engine, catalog: str, *, read_only: bool, name: str = LAKE) -> None:
+    def _attach(
+        self, engine: Engine, catalog: str, *, read_only: bool, inlined_rows: int = 0, name: str = LAKE
+    ) -> None:
         for package in EXTENSIONS:
             engine.execute(f"LOAD {sql_text(str(extension_file(package)))}")
         engine.execute("SET http_retries = 4; SET http_timeout = 30")
@@ -170,7 +173,7 @@ class SharedStorage:
             f"DATA_PATH {sql_text(self.bucket.address)}",
             "OVERRIDE_DATA_PATH true",
             f"METADATA_SCHEMA {sql_text(LAKE_SCHEMA)}",
-            "DATA_INLINING_ROW_LIMIT 0",
+            f"DATA_INLINING_ROW_LIMIT {inlined_rows}",
             *(["READ_ONLY"] if read_only else []),
         ]
         engine.execute(f"ATTACH {sql_text(f'ducklake:postgres:{catalog}')} AS {name} ({', '.join(options)})")

@@ -53,8 +53,12 @@ class Storage(Protocol):
             StoreError, OSError: it cannot be written.
         """
 
-    def attach_to_write(self, engine: Engine) -> None:
-        """Attach the lake, made where there is none."""
+    def attach_to_write(self, engine: Engine, *, inlined_rows: int = 0) -> None:
+        """Attach the lake, made where there is none.
+
+        Args:
+            inlined_rows: up to how many rows of a write stay in the catalog, of a table without an option of its own.
+        """
 
     def attached(self) -> None:
         """It was attached to be written, for the first time since it was opened."""

@@ -59,10 +59,10 @@ class Table:
                 yield f"ALTER TABLE lake.{self.name} ADD COLUMN {column.ddl}"
 
 
-def migrations(tables: Iterable[Table], versions: int) -> tuple[tuple[str, ...], ...]:
-    """The statements of each version, the first one first; each is applied in one commit."""
+def migrations(tables: Iterable[Table], versions: int) -> tuple[tuple[tuple[str, str], ...], ...]:
+    """The statements of each version, the first one first, each with the name of its table."""
     known = list(tables)
     return tuple(
-        tuple(statement for table in known for statement in table.migration(version))
+        tuple((table.name, statement) for table in known for statement in table.migration(version))
         for version in range(1, versions + 1)
     )

@@ -251,7 +251,7 @@ MIGRATIONS = migrations(TABLES, SCHEMA_VERSION)
 # Small tables that change on every pass live inside the catalog, so that a pass that finds nothing leaves no file.
 # DuckLake takes this option only for a table that is committed.
 INLINED_TABLES = (
-    "sources", "failures", "exports", "completeness", "receipts", "generations", "generation_exports", "earlier_forms",
-    "offline_logs",
+    "meta", "sources", "failures", "exports", "completeness", "receipts", "generations", "generation_exports",
+    "earlier_forms", "offline_logs",
 )  # fmt: skip
 INLINED_ROWS = 1000

@@ -74,7 +74,7 @@ class SqlGuard:
     def __init__(self, engine: duckdb.DuckDBPyConnection, home: Home, *, goes_on: bool = False) -> None:
         self._engine = engine
         self._goes_on = goes_on
-        self._refused = _refused_functions(engine)
+        self._refused = _refused_functions(engine) if goes_on else None  # else when a statement calls something
         spill = engine.execute("SELECT current_setting('temp_directory')").fetchone()
         folders = {Path(str(spill[0]))} if spill else set()
         data = storage_of(home).address("")
@@ -107,9 +107,12 @@ class SqlGuard:
         tokens = _tokens(text)
         if kinds and kinds not in ([_Kind.SELECT], _PIVOTED):
             self._check_kind(kinds, tokens, text, answers=answers)
-        for token, following in pairwise(tokens):
-            if following.word == "(" and token.word in self._refused:
-                raise _refused(token.word)
+        called = [token.word for token, following in pairwise(tokens) if following.word == "("]
+        if called and self._refused is None:
+            self._refused = _refused_functions(self._engine)
+        for name in called:
+            if name in (self._refused or ()):
+                raise _refused(name)
 
     def _check_kind(self, kinds: list[_Kind], tokens: list[_Token], text: str, *, answers: bool) -> None:
         """Refuse a statement other than a SELECT, unless later ones get by it what they name, and mean the same."""
