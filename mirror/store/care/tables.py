@@ -190,12 +190,14 @@ def _small_bytes(table: str) -> int:
 
 
 def _set_sizes(engine: Engine) -> None:
-    """Tell DuckLake once how large merged files may become."""
+    """Tell DuckLake once how large merged files may become, and how they are packed: as those of `metrics.files`."""
     known = engine.execute(
-        f"FROM ducklake_options('{LAKE}') WHERE option_name = 'parquet_row_group_size' AND scope = 'GLOBAL'"
+        f"FROM ducklake_options('{LAKE}') WHERE option_name = 'parquet_compression' AND scope = 'GLOBAL'"
     ).fetchone()
     if known:
         return
+    engine.execute("CALL lake.set_option('parquet_compression', 'zstd')")
+    engine.execute("CALL lake.set_option('parquet_version', '2')")
     for table, count in FILE_BYTES_OF.items():
         engine.execute(f"CALL lake.set_option('target_file_size', '{count}B', table_name => {sql_text(table)})")
     engine.execute(f"CALL lake.set_option('target_file_size', '{FILE_BYTES}B')")
