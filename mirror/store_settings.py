@@ -22,7 +22,8 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     memory_limit_mb: Annotated[int, msgspec.Meta(ge=128)] = 1024
     threads: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None  # None: as many as there are cores
     # The catalog of a lake that a group shares, as PostgreSQL's own clients take it: "postgresql://USER@HOST/DATABASE",
-    # "service=NAME". The password comes from ~/.pgpass, PGPASSFILE or `?passfile=…`. Empty: the lake is in the home.
+    # "service=NAME". The password comes from ~/.pgpass, PGPASSFILE, `?passfile=…`, or a credential `pgpass` that the
+    # service manager hands over. Empty: the lake is in the home.
     catalog: str = ""
     data: str = ""  # where its Parquet files lie: "s3://BUCKET/PREFIX"
     objects: str = ""  # where its objects lie; empty: below `data`

@@ -10,6 +10,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mirror.errors import ConfigError, HomeUnusable, LakeAway, StoreError
@@ -50,10 +51,19 @@ def connection_text(place: StoreSettings, *options: str) -> str:
             f"store.catalog cannot be read: {str(error).strip()}",
             hint='it is written as "postgresql://USER@HOST/DATABASE"',
         ) from error
+    if "passfile" not in said and "PGPASSFILE" not in os.environ and (passfile := _credential()) is not None:
+        said["passfile"] = passfile
     asked = " ".join(filter(None, [str(said.get("options") or ""), _SERVER_SIDE, *options]))
     return str(
         conninfo.make_conninfo("", **{**_ALIVE, **said, "application_name": name_of_connections(), "options": asked})
     )
+
+
+def _credential() -> str | None:
+    """A password file that a service manager hands over; None where there is none."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    path = Path(folder, "pgpass") if folder else None
+    return None if path is None or not path.exists() else str(path)
 
 
 def name_of_connections() -> str:

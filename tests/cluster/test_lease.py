@@ -206,6 +206,25 @@ def test_a_writer_whose_connections_are_cut_keeps_its_lease_and_goes_on(home: Ho
     assert written(home) == {"0", "1", "2", "3", "last"}
 
 
+@pytest.mark.parametrize("year", [1971, 2199])
+def test_a_clock_that_is_wrong_by_decades_costs_no_lease(
+    home: Home, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, year: int
+) -> None:
+    with monkeypatch.context() as wrong:
+        wrong.setattr(lease_module, "utc_now", lambda: dt.datetime(year, 1, 1, tzinfo=dt.UTC))
+        opened = lake(home).__enter__()
+    try:
+        write(opened, "one")
+        with pytest.raises(LeaseHeld, match=str(year)), lake(place.home(tmp_path / "other")):
+            pass
+        write(opened, "two")
+    finally:
+        opened.__exit__(None, None, None)
+    with lake(place.home(tmp_path / "other")) as opened:
+        write(opened, "three")
+    assert written(home) == {"one", "two", "three"}
+
+
 def test_a_writer_that_postgres_does_not_acknowledge_stops_by_itself(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

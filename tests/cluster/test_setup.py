@@ -9,8 +9,11 @@ import pytest
 
 from mirror.cluster.bucket import Bucket
 from mirror.cluster.place import place_of
+from mirror.cluster.postgres import connection_text
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
+from mirror.store.engine.lake import Lake
+from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects
 from tests.cli.conftest import Cli
 from tests.cluster.servers import KEY_ID, SECRET, Place
@@ -102,3 +105,32 @@ def test_maintain_removes_what_nothing_needs_and_spares_what_is_young_or_waits(c
     assert cli("verify", "--json", code=0).json["sound"]
     assert stray not in dict(shared.listed())
     assert cli("replay", "--json", code=0).json["applied"] == 1
+
+
+def test_the_password_comes_from_a_file_and_is_never_shown(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As PostgreSQL's own clients find it, or handed over by a service manager."""
+    settings = place_of(place.home(tmp_path / "home"))
+    assert settings is not None
+    (tmp_path / "pgpass").write_text("*:*:*:*:hunter2\n")
+    monkeypatch.delenv("PGPASSFILE", raising=False)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    said = connection_text(settings)
+    assert f"passfile={tmp_path / 'pgpass'}" in said
+    assert "hunter2" not in said
+    monkeypatch.setenv("PGPASSFILE", "/another")
+    assert "passfile" not in connection_text(settings)
+
+
+def test_a_service_of_postgresql_names_the_catalog(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = tmp_path / "services.conf"
+    services.write_text(f"[lake]\nhost=127.0.0.1\nport={place.servers.port}\nuser=mirror\ndbname={place.name}\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(services))
+    home = place.home(tmp_path / "home", catalog="service=lake")
+    with Lake(home, deployment="server"):
+        pass
+    with Reader(home) as lake:
+        assert lake.rows("SELECT count(*) FROM lake.runs") == [(0,)]
