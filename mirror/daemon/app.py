@@ -29,7 +29,7 @@ from mirror.cluster.place import place_of
 from mirror.config import Config
 from mirror.daemon.config_watch import stamp_of, watch_config
 from mirror.daemon.connection import Connection
-from mirror.daemon.context import DaemonContext
+from mirror.daemon.context import DaemonContext, StandbyContext
 from mirror.daemon.events import Event
 from mirror.daemon.gateway import GatewayBeside
 from mirror.daemon.group import GroupMember
@@ -41,8 +41,8 @@ from mirror.daemon.notify import Notifier
 from mirror.daemon.schedule.clock import Clock
 from mirror.daemon.schedule.scheduler import Scheduler
 from mirror.daemon.schedule.triggers import cron_trigger
-from mirror.daemon.session import DaemonSession
-from mirror.daemon.watch_folder.worker import check_watches
+from mirror.daemon.session import DaemonSession, cause_of
+from mirror.daemon.watch_folder.worker import WatchWorker, check_watches
 from mirror.daemon.workers.offline import check_offline
 from mirror.durable import make_folder
 from mirror.errors import ConfigError, MirrorError
@@ -53,8 +53,11 @@ from mirror.outbox.group import GroupOutbox, outbox_of
 from mirror.records.runs import RUN_STATES
 from mirror.server_facts import keep_server_facts, read_server_facts
 from mirror.store.engine.lake import Lake
+from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects
 from mirror.tasks import side_by_side
+
+WATCH_AGAIN_S = 10.0  # after a crash of what watches folders while another process has the lease
 
 
 class Daemon:
@@ -142,8 +145,29 @@ class Daemon:
                 raise ConfigError("the configuration says that the lake is elsewhere now", hint="restart the daemon")
             return self._lake(self._config)
 
-        member = GroupMember(outbox, self._log, self._clock, lake, self._heartbeat.leased)
+        member = GroupMember(
+            outbox, self._log, self._clock, lake, self._heartbeat.leased, partial(self._watch_folders, outbox)
+        )
         await member.run(partial(self._terms, outbox), lambda: self._stopping, self._stop)
+
+    async def _watch_folders(self, outbox: Outbox) -> None:
+        """Queue what is in watch folders, for whoever has the lease to deliver; anew with each configuration."""
+        with Reader(self._home) as reader:
+            while True:
+                self._turn = anyio.Event()
+                context = StandbyContext(lake=reader, config=self._config, log=self._log, clock=self._clock)
+                worker = self._heartbeat.watching = WatchWorker(context, outbox, lambda _: None)
+                try:
+                    async with side_by_side() as group:
+                        group.start_soon(worker.run)
+                        await self._turn.wait()
+                        group.cancel_scope.cancel()
+                except Exception as error:
+                    cause = cause_of(error)
+                    self._log.alarm(Event.WORKER_CRASHED, exc=error, worker="watch", reason=str(cause))
+                    await anyio.sleep(WATCH_AGAIN_S)
+                finally:
+                    self._heartbeat.watching = None
 
     async def _terms(self, outbox: Outbox, lake: Lake) -> None:
         objects = Objects(self._home)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import anyio
 
@@ -19,6 +20,7 @@ from mirror.daemon.schedule.triggers import Probing
 from mirror.daemon.status.counters import Counters
 from mirror.errors import MirrorError
 from mirror.store.engine.lake import Lake
+from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects
 from mirror.store.write.fresh_rows import FreshRows
 
@@ -58,6 +60,46 @@ class DaemonContext:
             self.log.alarm(Event.KEY_REFUSED, reason=error.message, hint=error.hint)
         else:
             self.log.warning(Event.OFFLINE, reason=error.message, hint=error.hint)
+
+
+class WatchContext(Protocol):
+    """What watching folders needs, of who has the lease of a shared lake and of who waits for it."""
+
+    @property
+    def lake(self) -> Lake | Reader:
+        """Of the home, to be read."""
+
+    @property
+    def config(self) -> Config:
+        """As it is now."""
+
+    @property
+    def log(self) -> Log:
+        """For what happens."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+
+    def utc(self) -> dt.datetime:
+        """The wall clock."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandbyContext:
+    """The same of a daemon that waits for the lease."""
+
+    lake: Reader
+    config: Config
+    log: Log
+    clock: Clock
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self.clock.now()
+
+    def utc(self) -> dt.datetime:
+        """The wall clock."""
+        return self.clock.utc()
 
 
 async def ask(client: Client) -> MirrorError | None:

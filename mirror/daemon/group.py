@@ -6,7 +6,8 @@ While it waits, what is queued here is handed over all the same, and what waits 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -40,6 +41,7 @@ class GroupMember:
         clock: the time.
         open_lake: gives the lake, to be entered.
         told: called with who has the lease, and the state that follows from it, for the status.
+        meanwhile: what needs no lease; cancelled once there is one.
     """
 
     def __init__(
@@ -49,9 +51,10 @@ class GroupMember:
         clock: Clock,
         open_lake: Callable[[], Lake],
         told: Callable[[str, State], None],
+        meanwhile: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
         self._outbox, self._log, self._clock = outbox, log, clock
-        self._open_lake, self._told = open_lake, told
+        self._open_lake, self._told, self._meanwhile = open_lake, told, meanwhile
         self._waits_for: str | None = None
         self._is_away = False
 
@@ -68,12 +71,9 @@ class GroupMember:
         """
         pause_s = LOOK_S
         while not is_stopping():
-            lake = await self._try()
+            lake = await self._try() or await self._stand_by(stopping)
             if lake is None:
-                await self._exchange(lambda: share_with_reader(self._outbox))
-                with anyio.move_on_after(LOOK_S):
-                    await stopping.wait()
-                continue
+                return
             try:
                 await self._work(lake, work)
             except Exception as error:
@@ -90,6 +90,19 @@ class GroupMember:
                     await anyio.to_thread.run_sync(lake.__exit__, None, None, None)
             with anyio.move_on_after(pause_s - LOOK_S):  # another may have what this one lacks
                 await stopping.wait()
+
+    async def _stand_by(self, stopping: anyio.Event) -> Lake | None:
+        """Do what needs no lease until there is one; None when it is told to stop."""
+        lake: Lake | None = None
+        async with side_by_side() as group:
+            group.start_soon(self._meanwhile)
+            while lake is None and not stopping.is_set():
+                await self._exchange(lambda: share_with_reader(self._outbox))
+                with anyio.move_on_after(LOOK_S):
+                    await stopping.wait()
+                lake = None if stopping.is_set() else await self._try()
+            group.cancel_scope.cancel()
+        return lake
 
     async def _try(self) -> Lake | None:
         """The lake, opened; None while another process has the lease, or nobody can be asked."""

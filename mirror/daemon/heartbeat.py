@@ -34,6 +34,7 @@ from mirror.daemon.status.report import (
     without_zone,
 )
 from mirror.daemon.status.status_file import DaemonStatus, State, write_status
+from mirror.daemon.watch_folder.worker import WatchWorker
 from mirror.errors import StoreError
 from mirror.layout import Home
 
@@ -64,6 +65,7 @@ class Heartbeat:
         self.session: DaemonSession | None = None
         self.config_error: str | None = None
         self.is_stopping = False
+        self.watching: WatchWorker | None = None  # while another process has the lease of a shared lake
         self._lease: tuple[str, State] | None = None  # who has that of a shared lake, and how it is without it
         self._home = home
         self._log = log
@@ -180,4 +182,5 @@ class Heartbeat:
             gateway_error=self._gateway_trouble(),
             ending=state or ("stopping" if self.is_stopping else None),
             lease=self._lease,
+            watching=self.watching,
         )

@@ -35,13 +35,13 @@ class Group:
         self.brisk = ""  # settings of the daemons
         self.ports: dict[str, tuple[int, int]] = {}  # by daemon: where it finds the database and the bucket
 
-    def start(self, name: str) -> Service:
-        """One more, or the same again."""
+    def start(self, name: str, watch: str = "") -> Service:
+        """One more, or the same again; with folders that it watches."""
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         keys = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_EC2_METADATA_DISABLED": "true"}
         cli = Cli(folder=folder, env=keys).at(self.sandbox)
-        source = '[[source]]\npath = "team/proj"\n'
+        source = f'[[source]]\npath = "team/proj"\n{watch}'
         server = "[server]\nretry_attempts = 2\nretry_wait_max_s = 0.01\ntimeout_s = 5.0\n"
         more: dict[str, object] = {}
         if name in self.ports:
@@ -93,9 +93,12 @@ def test_of_three_daemons_one_works_and_the_others_take_over_when_it_is_killed_o
     for number in range(3):
         sandbox.state.add_run("team", "proj", f"r{number}", state="finished")
     names = ("one", "two", "three")
-    for name in names:
-        group.start(name).wait_ready()
-    first = group.leader(*names)
+    (group.folder / "runs").mkdir()
+    watch = f'[[source.watch]]\nfolder = "{group.folder / "runs"}"\nrun = "r2"\nstable_s = 0.2\n'
+    group.start("one").wait_ready()
+    first = group.leader("one")
+    for name in names[1:]:
+        group.start(name, watch).wait_ready()
     group.services[first].wait_event("pull_done")
     assert sum(bool(group.services[name].events("pull_done")) for name in names) == 1
     waiting = [name for name in names if name != first]
@@ -107,6 +110,11 @@ def test_of_three_daemons_one_works_and_the_others_take_over_when_it_is_killed_o
     group.member(waiting[0]).note("r0", "queued where nobody delivers")
     wait_for("the note", lambda: sandbox.state.run("team", "proj", "r0").notes == "queued where nobody delivers")
     group.services[waiting[0]].wait_event("handed_over")
+
+    (group.folder / "runs" / "checkpoint.pt").write_bytes(b"of a node")
+    wait_for("the file", lambda: "checkpoint.pt" in sandbox.state.run("team", "proj", "r2").files)
+    status = group.services[waiting[0]].cli("status", "--json", code=0).json
+    assert status["daemon"]["watches"][0]["path"] == "team/proj/r2"
 
     group.services[first].process.kill()
     group.services[first].process.wait(30)

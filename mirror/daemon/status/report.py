@@ -20,6 +20,7 @@ from mirror.daemon.schedule.scheduler import pull_of
 from mirror.daemon.session import DaemonSession
 from mirror.daemon.status.counters import Counters
 from mirror.daemon.status.status_file import Backlog, DaemonStatus, OfflineStatus, SourceStatus, State, WorkerStatus
+from mirror.daemon.watch_folder.worker import WatchWorker
 from mirror.layout import Home
 from mirror.outbox import OutboxReader
 from mirror.store.engine.connection import store_errors
@@ -89,6 +90,7 @@ def status_now(
     gateway_error: str | None,
     ending: State | None,
     lease: tuple[str, State] | None = None,
+    watching: WatchWorker | None = None,
 ) -> DaemonStatus:
     """Everything in one value.
 
@@ -104,8 +106,10 @@ def status_now(
         gateway_error: why nobody is served though it is wanted.
         ending: `stopping` or `stopped`; None while it goes on.
         lease: who has that of a shared lake, and the state without it; None: the lake is the home's own.
+        watching: what watches folders without a session.
     """
     connection = None if session is None else session.context.connection
+    watch = watching if session is None else session.watch
     spent = past if session is None else together(past, session.spent)
     return DaemonStatus(
         pid=os.getpid(),
@@ -119,7 +123,7 @@ def status_now(
         gateway_error=gateway_error,
         workers=[] if session is None else _workers(session, stuck, now),
         sources=[] if session is None else _sources(session),
-        watches=[] if session is None else session.watch.statuses,
+        watches=[] if watch is None else watch.statuses,
         offline=OfflineStatus() if session is None else session.offline.status,
         waiting=seen.outbox.new + seen.outbox.claimed,
         needs_person=seen.outbox.conflict + seen.outbox.dead,

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
-from mirror.daemon.context import DaemonContext
+from mirror.daemon.context import WatchContext
 from mirror.daemon.events import Event
 from mirror.daemon.logs import Log
 from mirror.daemon.status.status_file import WatchStatus
@@ -53,7 +53,7 @@ class WatchedFolder:
 
     def __init__(
         self,
-        context: DaemonContext,
+        context: WatchContext,
         outbox: Outbox,
         key: ProjectKey,
         settings: WatchSettings,

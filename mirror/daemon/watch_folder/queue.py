@@ -22,6 +22,7 @@ from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.operations import Create, DeleteFile, Entry, UploadFile
 from mirror.records.passes import HeldRun
 from mirror.store.engine.lake import Lake
+from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects
 from mirror.store.objects.uploads import TakenIn
 from mirror.store.read.files import listed_files
@@ -74,12 +75,12 @@ class Queue:
     """Puts uploads for runs of one project into the outbox.
 
     Args:
-        lake: of the home.
+        lake: of the home, to be read.
         outbox: of the home.
         key: the project.
     """
 
-    def __init__(self, lake: Lake, outbox: Outbox, key: ProjectKey) -> None:
+    def __init__(self, lake: Lake | Reader, outbox: Outbox, key: ProjectKey) -> None:
         self.objects = Objects(lake.home)
         self._lake = lake
         self._outbox = outbox

@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 
 from mirror.config import Config, SourceSettings
-from mirror.daemon.context import DaemonContext
+from mirror.daemon.context import WatchContext
 from mirror.daemon.status.status_file import WatchStatus
 from mirror.daemon.watch_folder.look import WatchedFolder
 from mirror.daemon.workers.activity import Activity
@@ -42,7 +42,7 @@ class WatchWorker:
         hurry: called with the path of a source that is to be pulled soon, for files wait for a run of it.
     """
 
-    def __init__(self, context: DaemonContext, outbox: Outbox, hurry: Callable[[str], None]) -> None:
+    def __init__(self, context: WatchContext, outbox: Outbox, hurry: Callable[[str], None]) -> None:
         self._context = context
         self._hurry = hurry
         self._wake_up = WakeUp()
