@@ -76,7 +76,8 @@ class Bucket:
         """
         with self._errors():
             if isinstance(content, Path):
-                self._client.upload_file(str(content), self.name, self._prefix + name)
+                with content.open("rb") as file:  # `upload_file` has an error of its own in place of botocore's
+                    self._client.upload_fileobj(file, self.name, self._prefix + name)
             else:
                 self._client.put_object(Bucket=self.name, Key=self._prefix + name, Body=content)
 
@@ -219,6 +220,7 @@ class Bucket:
             ClientError,
             EndpointConnectionError,
             HTTPClientError,
+            IncompleteReadError,
             ResponseStreamingError,
         )
 
@@ -237,7 +239,7 @@ class Bucket:
             if str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")).startswith("5"):
                 raise LakeAway(f"{self.address} does not answer well: {code}") from error
             raise StoreError(f"{self.address} failed: {code}") from error
-        except (EndpointConnectionError, HTTPClientError, ResponseStreamingError) as error:
+        except (EndpointConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError) as error:
             raise LakeAway(f"{self.address} does not answer: {' '.join(str(error).split())}") from error
         except BotoCoreError as error:
             raise StoreError(f"{self.address} failed: {' '.join(str(error).split())}") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mirror.durable import file_names
-from mirror.errors import LakeAway, StoreError
+from mirror.errors import HomeUnusable, LakeAway, StoreError
 from mirror.layout import Home
 from mirror.store.objects import bucket_objects
 from mirror.store.objects.bucket_objects import BucketObjects
@@ -102,3 +102,12 @@ def test_an_upload_that_waits_is_this_machines_alone_until_it_is_handed_over(hom
     objects.take(file, digest)
     assert bucket(home).bucket.look(f"{digest[:2]}/{digest}") is None
     assert Objects(home).path(digest).read_bytes() == content
+
+
+def test_what_the_bucket_refuses_is_an_error_of_ours_for_a_file_as_for_bytes(place: Place, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(CONTENT[0])
+    nowhere = bucket(place.home(tmp_path / "home", data="s3://nowhere/lake")).bucket
+    for content in (file, CONTENT[0]):
+        with pytest.raises(HomeUnusable, match="there is no bucket nowhere"):
+            nowhere.put("name", content)
