@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,10 +30,10 @@ def cli(place: Place, sandbox: Sandbox, tmp_path: Path) -> Cli:
     return Cli(folder=tmp_path, env=keys).at(sandbox)
 
 
-def init(cli: Cli, place: Place) -> None:
-    cli(
+def init(cli: Cli, place: Place, code: int = 0) -> Any:
+    return cli(
         "init", "--source", "team/proj", "--catalog", place.catalog, "--data", place.data, "--s3-endpoint",
-        place.servers.endpoint, code=0,
+        place.servers.endpoint, code=code,
     )  # fmt: skip
 
 
@@ -48,6 +50,13 @@ def test_init_makes_it_doctor_examines_it_and_a_second_machine_joins(cli: Cli, p
     assert cli("runs", "--json", code=0).json == other("runs", "--json", code=0).json
     assert len(other("runs", "--json", code=0).json) == 4
     assert other("history", "team/proj/r1", "--json", code=0).json == cli("history", "team/proj/r1", "--json").json
+
+
+def test_a_place_that_is_mistyped_is_said_before_anything_is_written(cli: Cli, place: Place) -> None:
+    wrong = dataclasses.replace(place, name=f"{place.name}x")
+    assert f'database "{wrong.name}" does not exist' in init(cli, wrong, code=8).error
+    assert not cli.config.exists()
+    init(cli, place)
 
 
 def test_doctor_says_what_is_wrong_with_either_half(cli: Cli, place: Place) -> None:

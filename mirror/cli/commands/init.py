@@ -14,7 +14,7 @@ from mirror.api.transport.deployment import deployment_of
 from mirror.cli.asked_server import refuse_gateway
 from mirror.cli.clients import open_client
 from mirror.cli.config_text import add_sources, new_config_text
-from mirror.cli.first_steps.place import make_shared_lake, place_options, with_place
+from mirror.cli.first_steps.place import check_shared_place, make_shared_lake, place_options, with_place
 from mirror.cli.first_steps.questions import Offer, ask_key, ask_server, ask_sources
 from mirror.cli.setting import SOURCE_HINT, Setting, find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, on_terminal, say, write
@@ -78,6 +78,7 @@ def command(
     wanted = parse_config(text, origin=str(setting.config_path))
     with store_errors(setting.home):
         check_can_hold_lake(setting.home.root)
+    check_shared_place(wanted.store)
     answers = None if no_check else _check(wanted, sources)
     if answers is not None:
         host = deployment_of(wanted.server.base_url).host

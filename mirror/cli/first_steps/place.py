@@ -71,18 +71,27 @@ def place_in(settings: StoreSettings) -> dict[str, str]:
     return {name: value for name in PLACE if (value := getattr(settings, name))}
 
 
-def make_shared_lake(setting: Setting) -> None:
-    """Check database and bucket of a shared lake, and make it where there is none.
+def check_shared_place(settings: StoreSettings) -> None:
+    """Whether database and bucket can hold a shared lake; one in the home is not looked at.
 
     Raises:
-        LakeAway, HomeUnusable, StoreError: they cannot hold one.
+        LakeAway, HomeUnusable, StoreError: they cannot.
+    """
+    if settings.is_shared:
+        from mirror.cluster.inspection import check_place  # brings what only a shared lake needs
+
+        check_place(settings)
+
+
+def make_shared_lake(setting: Setting) -> None:
+    """Make a shared lake where there is none.
+
+    Raises:
+        LakeAway, StoreError: it cannot be made.
         OtherDeployment: it mirrors another server.
     """
     if not setting.config.store.is_shared:
         return
-    from mirror.cluster.inspection import check_place  # brings what only a shared lake needs
-
-    check_place(setting.config.store)
     try:
         with lake_to_write(setting):
             say(f"the shared lake is there: {setting.config.store.data}")
