@@ -17,7 +17,7 @@ from mirror.daemon.logs import Log
 from mirror.daemon.schedule.clock import Clock
 from mirror.daemon.session import cause_of
 from mirror.daemon.status.status_file import State
-from mirror.errors import HomeBusy, LakeAway, LeaseHeld, LeaseLost, MirrorError
+from mirror.errors import HomeBusy, LakeAway, LeaseLost, MirrorError
 from mirror.outbox.group import GroupOutbox
 from mirror.replay.wishes import fulfil_wishes
 from mirror.sharing import Shared, share, share_with_reader
@@ -105,16 +105,16 @@ class GroupMember:
         return lake
 
     async def _try(self) -> Lake | None:
-        """The lake, opened; None while another process has the lease, or nobody can be asked."""
+        """The lake, opened; None while another process has the lease or writes this home, or nobody can be asked."""
         lake = self._open_lake()
         try:
             await anyio.to_thread.run_sync(lake.__enter__)
-        except (LeaseHeld, LakeAway) as error:
+        except (HomeBusy, LakeAway) as error:
+            is_away = isinstance(error, LakeAway)
             if error.message != self._waits_for:
-                event = Event.STANDBY if isinstance(error, LeaseHeld) else Event.LAKE_AWAY
-                self._log.info(event, reason=error.message)
+                self._log.info(Event.LAKE_AWAY if is_away else Event.STANDBY, reason=error.message)
             self._waits_for = error.message
-            self._told(error.message, "standby" if isinstance(error, LeaseHeld) else "lake_away")
+            self._told(error.message, "lake_away" if is_away else "standby")
             return None
         self._waits_for = None
         self._told("this process", "standby")

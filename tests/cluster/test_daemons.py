@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 
 import mirror as wandb_mirror
+from mirror.daemon import group as group_module
+from mirror.daemon.group import GroupMember
+from mirror.daemon.logs import Log
+from mirror.daemon.schedule.clock import Clock
 from mirror.layout import Home
+from mirror.outbox.group import GroupOutbox, outbox_of
 from mirror.sandbox import Sandbox
+from mirror.store.engine.lake import Lake
+from mirror.store.engine.writer_lock import WriterLock
 from tests.cli.conftest import Cli
 from tests.cluster.group import Member
 from tests.cluster.servers import KEY_ID, SECRET, Place
@@ -77,6 +86,39 @@ class Group:
             one["event"] for one in self.services[name].all_events() if one["event"] in {"lease_taken", "lease_lost"}
         ]
         return events[-1:] == ["lease_taken"]
+
+
+def test_a_daemon_that_waits_waits_for_a_command_that_writes_its_home_too(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_module, "LOOK_S", 0.05)
+    home = place.home(tmp_path / "home")
+    outbox = outbox_of(home)
+    assert isinstance(outbox, GroupOutbox)
+    writing = WriterLock(home)
+    said: list[str] = []
+
+    def told(who: str, _: str) -> None:
+        said.append(who)
+        if len(said) == 2:  # it has tried again
+            writing.__exit__(None, None, None)
+
+    async def run() -> None:
+        stopping = anyio.Event()
+
+        async def work(_: Lake) -> None:
+            stopping.set()
+
+        member = GroupMember(
+            outbox, Log(io.StringIO()), Clock(), lambda: Lake(home, deployment="server"), told, anyio.sleep_forever
+        )
+        with anyio.fail_after(60):
+            await member.run(work, stopping.is_set, stopping)
+
+    writing.__enter__()
+    anyio.run(run)
+    assert f"writing {home.root}" in said[0]
+    assert said[-1] == "this process"
 
 
 @pytest.fixture
