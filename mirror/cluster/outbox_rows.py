@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import psycopg
 
 GONE_DAYS = 30
+STILL_S = 20.0  # for so long a transaction may say nothing while others wait for its number
 Wish = Literal["retry", "ours", "theirs", "drop"]
 
 
@@ -165,20 +166,25 @@ class HandOver:
 
     def add(self, entries: Iterable[tuple[EntryState, Entry]]) -> None:
         """Add those that the group does not know."""
+        rows = [(entry.id, entry.author, state, *entry.run_path, encode_entry(entry)) for state, entry in entries]
+        if not rows:
+            return
         number = _next(self._database)
-        rows = [
-            (entry.id, entry.author, state, *entry.run_path, encode_entry(entry), number) for state, entry in entries
-        ]
-        with self._database.cursor() as cursor:
-            cursor.executemany(
-                "INSERT INTO wandb_mirror.outbox (id, author, state, entity, project, run_id, content, number)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING",
-                rows,
-            )
+        # Many statements at once (`executemany`) would leave PostgreSQL without the timer that `_next` sets.
+        self._database.execute(
+            "INSERT INTO wandb_mirror.outbox (id, author, state, entity, project, run_id, content, number)"
+            " SELECT *, %s FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],"
+            " %s::bytea[]) ON CONFLICT (id) DO NOTHING",
+            [number, *map(list, zip(*rows, strict=True))],
+        )
 
 
 def _next(database: psycopg.Connection[Any]) -> int:
-    """The next number of a change; others wait for it until this one is committed."""
-    found = database.execute("UPDATE wandb_mirror.changes SET number = number + 1 RETURNING number").fetchone()
+    """The next number of a change; others wait for it until this one is committed, or its process stands still."""
+    found = database.execute(
+        "UPDATE wandb_mirror.changes SET number = number + 1"
+        " RETURNING number, set_config('idle_in_transaction_session_timeout', %s, true)",
+        [f"{STILL_S * 1000:.0f}"],
+    ).fetchone()
     assert found is not None
     return int(found[0])

@@ -105,7 +105,7 @@ def postgres_errors(place: StoreSettings) -> Iterator[None]:
     psycopg = _psycopg()
     try:
         yield
-    except psycopg.OperationalError as error:
+    except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout) as error:
         text = _one_line(error)
         if "authentication" in text or "no password" in text or "does not exist" in text:
             raise HomeUnusable(

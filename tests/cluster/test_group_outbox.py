@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import pytest
 
 import mirror as wandb_mirror
+from mirror.cluster import outbox_rows
+from mirror.errors import LakeAway
 from mirror.outbox.names import name_of
 from mirror.records.operations import UploadFile
 from mirror.sandbox import Sandbox
+from mirror.store.care.objects import remove_objects
+from mirror.store.objects import bucket_objects
 from mirror.store.objects.objects import Objects
 from mirror.store.objects.uploads import take_in
 from tests.cluster.group import Member, members
@@ -174,3 +179,37 @@ def test_a_bucket_that_is_away_costs_no_upload(
         assert (placed.state, placed.entry.attempts) == ("new", 0)
         lead.home.config.write_text(settings)
         assert leader.replay().applied == 1
+
+
+def test_who_stands_still_while_it_hands_over_stops_nobody_else(
+    group: list[Member], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lead, ann, ben = group
+    monkeypatch.setattr(outbox_rows, "STILL_S", 0.3)
+    monkeypatch.setattr(bucket_objects, "PATIENCE_S", 0.0)
+    objects = Objects(lead.home)
+    stray = objects.put_bytes(b"nobody's")
+    objects.sync([stray])
+    ann.note("one", "of ann")
+    ben.note("two", "of ben")
+    with pytest.raises(LakeAway):
+        _stand_still(ann, lead, ben, stray)
+    assert ann.share().handed_over == 1
+    assert collected(lead, stray) == 1
+
+
+def _stand_still(ann: Member, lead: Member, ben: Member, stray: str) -> None:
+    (placed,) = ann.outbox.entries()
+    signed = ann.outbox.sign(placed.entry, "ann@here")
+    assert signed is not None
+    with ann.outbox.rows.handing_over() as handing:
+        assert collected(lead, stray) == 0  # bytes are on their way, for as long as they take
+        handing.add([("new", signed)])
+        assert ben.share().handed_over == 1  # the number that is taken is not waited for
+
+
+def collected(lead: Member, digest: str) -> int:
+    """How many objects the leader removes of one that nobody needs."""
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
+    with lead.leading() as leader:
+        return remove_objects(lead.home, [digest], later, leader.lake.storage.option).files
