@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mirror.clock import utc_now
-from mirror.cluster.postgres import connect, name_of_connections, postgres_errors
+from mirror.cluster.postgres import connect, connected, name_of_connections, postgres_errors
 from mirror.cluster.schema import TOKEN, fence, make_tables
 from mirror.errors import LeaseHeld, LeaseLost, MirrorError
 from mirror.store_settings import StoreSettings
@@ -38,6 +38,8 @@ GRACE_S = 25.0
 STILL_S = 40.0
 _LOCK = "SELECT pg_try_advisory_lock(hashtext('wandb_mirror.lease'))"
 _LOOK_S = 0.5  # between two looks while the grace passes
+# A machine that slept has not held its lease meanwhile; Linux stops `time.monotonic` for that.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class LeaseHolder(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +51,7 @@ class LeaseHolder(msgspec.Struct, frozen=True, kw_only=True):
     home_id: str  # of the home, wherever it is mounted
     since: str  # ISO 8601, UTC
     name: str  # of its connections
+    waits: bool = False  # it lets the trust of the holder before pass: until then nothing is known to be its own
 
     def __str__(self) -> str:
         """For a person."""
@@ -99,7 +102,9 @@ class Lease:
             make_tables(self._connection)
             before = self._take_lock(self._connection)
             self._has_lock = True
-            self._wait_out(self._raise_token(self._connection, before))
+            if (before := self._raise_token(self._connection, before)) is not None:
+                self._wait_out(before)
+                self._set_holder(self._connection, self._me(waits=False))
             self._beat_once()
             opening.pop_all()
         self._beating = threading.Thread(target=self._beat, name="lease", daemon=True)
@@ -111,12 +116,8 @@ class Lease:
         Raises:
             StoreError: it cannot be.
         """
-        with postgres_errors(self._place):
-            connection = connect(self._place, self.option)
-            try:
-                fence(connection)
-            finally:
-                connection.close()
+        with connected(self._place, self.option) as connection:
+            fence(connection)
 
     @property
     def option(self) -> str:
@@ -129,7 +130,7 @@ class Lease:
         Raises:
             LeaseLost: it is lost, or PostgreSQL did not acknowledge it for too long.
         """
-        if self._lost or self._over.is_set() or time.monotonic() - self._beaten_at > TRUST_S:
+        if self._lost or self._over.is_set() or _now() - self._beaten_at > TRUST_S:
             raise LeaseLost("this process has lost the lease of the shared lake")
 
     def release(self) -> None:
@@ -140,7 +141,7 @@ class Lease:
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(Exception):  # it ends without it, too, only later
-                connection.execute("UPDATE wandb_mirror.lease SET holder = NULL WHERE token = %s", [self.token])
+                self._set_holder(connection, None)
             connection.close()
 
     def _take_lock(self, connection: psycopg.Connection[Any]) -> _Seen | None:
@@ -149,7 +150,7 @@ class Lease:
         seen = _note(self._place, token, beat)
         holder = _holder(text)
         got = _is_true(connection, _LOCK)
-        if not got and holder is not None and time.monotonic() - seen.at > STILL_S:
+        if not got and holder is not None and _now() - seen.at > STILL_S:
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE application_name = %s AND pid <> pg_backend_pid()",
@@ -163,29 +164,40 @@ class Lease:
                 f"the shared lake is written by {who}",
                 hint="reading and queueing work here meanwhile; a daemon that is started here takes over when it ends",
             )
-        if holder is None or (holder.home_id, holder.host) == (self._home_id, socket.gethostname()):
+        if holder is None:
+            return None
+        is_ours = (holder.home_id, holder.host) == (self._home_id, socket.gethostname())
+        if is_ours and not holder.waits:
             return None
         return seen
 
     def _raise_token(self, connection: psycopg.Connection[Any], before: _Seen | None) -> _Seen | None:
         """Shut everybody else out of the catalog; the last beat of the holder before, and since when it is known."""
-        me = LeaseHolder(
-            host=socket.gethostname(), pid=os.getpid(), home=self._home, home_id=self._home_id,
-            since=utc_now().isoformat(timespec="seconds"), name=name_of_connections(),
-        )  # fmt: skip
         found = connection.execute(
             "UPDATE wandb_mirror.lease SET token = token + 1, beat = beat + 1, holder = %s RETURNING token, beat",
-            [msgspec.json.encode(me).decode()],
+            [_text(self._me(waits=before is not None))],
         ).fetchone()
         assert found is not None
         self.token, beat = found
         if before is None or beat - 1 == before.beat:
             return before
-        return _Seen(self.token - 1, beat - 1, time.monotonic())  # it beat once more in between
+        return _Seen(self.token - 1, beat - 1, _now())  # it beat once more in between
 
-    def _wait_out(self, before: _Seen | None) -> None:
+    def _me(self, *, waits: bool) -> LeaseHolder:
+        return LeaseHolder(
+            host=socket.gethostname(), pid=os.getpid(), home=self._home, home_id=self._home_id,
+            since=utc_now().isoformat(timespec="seconds"), name=name_of_connections(), waits=waits,
+        )  # fmt: skip
+
+    def _set_holder(self, connection: psycopg.Connection[Any], holder: LeaseHolder | None) -> None:
+        connection.execute(
+            "UPDATE wandb_mirror.lease SET holder = %s WHERE token = %s",
+            [None if holder is None else _text(holder), self.token],
+        )
+
+    def _wait_out(self, before: _Seen) -> None:
         """Let the trust of one end that may be cut off from PostgreSQL, and not from W&B."""
-        while before is not None and (left := before.at + GRACE_S - time.monotonic()) > 0:
+        while (left := before.at + GRACE_S - _now()) > 0:
             time.sleep(min(left, _LOOK_S))
 
     def _beat(self) -> None:
@@ -206,7 +218,7 @@ class Lease:
 
     def _beat_once(self) -> None:
         assert self._connection is not None
-        began = time.monotonic()
+        began = _now()
         done = self._connection.execute("UPDATE wandb_mirror.lease SET beat = beat + 1 WHERE token = %s", [self.token])
         if done.rowcount != 1:
             raise LeaseLost("another process took the lease of the shared lake over")
@@ -230,10 +242,14 @@ def new_home_id() -> str:
     return secrets.token_hex(8)
 
 
+def _now() -> float:
+    return time.clock_gettime(_CLOCK)
+
+
 def _note(place: StoreSettings, token: int, beat: int) -> _Seen:
     seen = _seen.get(place.catalog)
     if seen is None or (seen.token, seen.beat) != (token, beat):
-        seen = _seen[place.catalog] = _Seen(token, beat, time.monotonic())
+        seen = _seen[place.catalog] = _Seen(token, beat, _now())
     return seen
 
 
@@ -241,6 +257,10 @@ def _row(connection: psycopg.Connection[Any]) -> tuple[int, int, str | None]:
     found = connection.execute("SELECT token, beat, holder FROM wandb_mirror.lease").fetchone()
     assert found is not None
     return found[0], found[1], found[2]
+
+
+def _text(holder: LeaseHolder) -> str:
+    return msgspec.json.encode(holder).decode()
 
 
 def _holder(text: str | None) -> LeaseHolder | None:

@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from mirror.cluster import lease as lease_module
-from mirror.errors import LeaseHeld, LeaseLost, StoreError
+from mirror.errors import LakeAway, LeaseHeld, LeaseLost, StoreError
 from mirror.layout import Home
 from mirror.store.care.objects import remove_objects
 from mirror.store.engine.connection import extension_file, new_engine
@@ -173,6 +173,34 @@ def test_the_same_home_goes_on_at_once_after_a_kill(holder: Holder, tmp_path: Pa
     opened = tried(Home(tmp_path / "holder"))
     opened.__exit__(None, None, None)
     assert time.monotonic() - began < SHORT["GRACE_S"] * 0.9
+
+
+def test_who_dies_while_it_waits_for_its_predecessor_waits_anew(
+    holder: Holder, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same home goes on at once after a lease of its own, and this one was none yet."""
+    other = place.home(tmp_path / "other")
+    holder.end()
+
+    def killed(*_: object) -> None:
+        raise LakeAway("the database restarts")
+
+    with monkeypatch.context() as dying:
+        dying.setattr(lease_module.Lease, "_wait_out", killed)
+        _until(lambda: _dies(other))
+    began = time.monotonic()
+    tried(other).__exit__(None, None, None)
+    assert time.monotonic() - began > SHORT["GRACE_S"] * 0.9
+
+
+def _dies(home: Home) -> bool:
+    try:
+        lake(home).__enter__()
+    except LeaseHeld:  # PostgreSQL has not noticed yet
+        return False
+    except LakeAway:
+        return True
+    raise AssertionError
 
 
 def test_a_stopped_writer_is_taken_over_from_and_commits_nothing_when_it_goes_on(
