@@ -11,6 +11,7 @@ from mirror.check.hashing import map_in_threads
 from mirror.durable import file_names
 from mirror.errors import StoreError
 from mirror.layout import Home
+from mirror.outbox.reading import OutboxReader
 from mirror.store.care.inspection import named_objects, tables_of
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.bucket_objects import BucketObjects
@@ -91,9 +92,15 @@ def objects_home(home: Home, new: Home, target: Lake) -> Carried:
 
 
 def keep_as_copies(home: Home) -> None:
-    """Let the objects of a home whose lake was moved up be its cache of the bucket."""
+    """Let the objects of a home whose lake was moved up be its cache of the bucket, but for what its outbox needs.
+
+    A copy may go at any time, and so may those in the bucket that no row names: nobody else knows of that work yet.
+    """
+    needed = frozenset(OutboxReader(home).needed_objects())
     for name in file_names(home.objects):
         path = Path(name)
+        if path.name in needed:
+            continue
         target = home.cache / path.parent.name / path.name
         target.parent.mkdir(0o700, parents=True, exist_ok=True)
         path.replace(target)

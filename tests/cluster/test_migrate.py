@@ -59,11 +59,17 @@ def up(cli: Cli, place: Place, code: int = 0) -> Any:
 def test_a_home_moves_up_and_back_and_says_the_same_everywhere(cli: Cli, place: Place, sandbox: Sandbox) -> None:
     home = Home(cli.home)
     before = state_of(home)
+    waits = cli.folder / "waits.bin"
+    waits.write_bytes(b"waits" * 100)
+    cli("upload", "team/proj/r0", str(waits), code=0)
     assert "copied" in up(cli, place).out
     assert '# [store] of "old" days' in cli.config.read_text()
     shutil.rmtree(home.lake)  # as the command says that one may
     assert state_of(home) == before
     shutil.rmtree(home.cache)
+    assert [path.read_bytes() for path in home.objects.rglob("*") if path.is_file()] == [waits.read_bytes()]
+    cli("replay", code=0)
+    assert sandbox.state.run("team", "proj", "r0").files["waits.bin"].size == 500
     target = cli.folder / "out"
     cli("checkout", "team/proj/r3", str(target), code=0)
     assert (target / "model.pt").read_bytes() == bytes([3]) * 5000
