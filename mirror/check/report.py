@@ -31,12 +31,12 @@ class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
         return not self.counts
 
 
-def told_doubled(doubled: dict[str, int]) -> list[Damage]:
+def told_doubled(doubled: dict[str, int], catalog: str) -> list[Damage]:
     """What is to be said about keys that come more than once, by table."""
     return [
         Damage(
             kind="rows_doubled",
-            path="lake/catalog.sqlite",
+            path=catalog,
             wrong=f"`{table}` has {count} keys more than once: a defect of wandb-mirror, or two writers",
             lost="nothing; answers over that table count some rows twice",
             hint="please report it; `wandb-mirror pull --reconcile` compares every run",

@@ -71,7 +71,7 @@ def verify_shared(
         files = lake_files(engine, home)
         lost = _check_files(engine, home, files, findings, meter, quick)
         tables = tables_of(engine) - lost
-        for damage in told_doubled(doubled_rows(engine, tables)):
+        for damage in told_doubled(doubled_rows(engine, tables), "catalog"):
             findings.add(damage)
         meter.phase = "objects"
         before = meter.files

@@ -125,7 +125,7 @@ def _check_lake(
             check_version(engine, home)
         doubled = doubled_rows(engine, tables)
         lake.missing, lake.damaged = missing_objects(home, named_objects(engine, tables), quick=quick)
-        for damage in told_doubled(doubled):
+        for damage in told_doubled(doubled, "lake/catalog.sqlite"):
             findings.add(damage)
         lake.opened = True
 

@@ -1,6 +1,6 @@
 """The writing side of the lake: one process, one lock, one commit at a time.
 
-What a crash leaves at each point is told where the lake stands: `local_storage`, `store.cluster.storage`.
+What a crash leaves at each point is told where the lake stands: `local_storage`, `shared_storage`.
 """
 
 from __future__ import annotations
