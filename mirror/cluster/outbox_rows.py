@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 GONE_DAYS = 30
 STILL_S = 20.0  # for so long a transaction may say nothing while others wait for its number
+PATIENCE_S = 10.0  # for those who hand work over; one of them may stand still
 Wish = Literal["retry", "ours", "theirs", "drop"]
 
 
@@ -177,6 +179,16 @@ class HandOver:
             " %s::bytea[]) ON CONFLICT (id) DO NOTHING",
             [number, *map(list, zip(*rows, strict=True))],
         )
+
+
+def keep_from_handing_over(database: psycopg.Connection[Any]) -> bool:
+    """Keep everybody from `handing_over` until the transaction ends; False where somebody is at it for too long."""
+    until = time.monotonic() + PATIENCE_S
+    while database.execute(f"SELECT pg_try_advisory_xact_lock({OBJECTS_LOCK})").fetchone() != (True,):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def _next(database: psycopg.Connection[Any]) -> int:

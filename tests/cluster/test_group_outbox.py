@@ -14,7 +14,6 @@ from mirror.outbox.names import name_of
 from mirror.records.operations import UploadFile
 from mirror.sandbox import Sandbox
 from mirror.store.care.objects import remove_objects
-from mirror.store.objects import bucket_objects
 from mirror.store.objects.objects import Objects
 from mirror.store.objects.uploads import take_in
 from tests.cluster.group import Member, members
@@ -186,7 +185,7 @@ def test_who_stands_still_while_it_hands_over_stops_nobody_else(
 ) -> None:
     lead, ann, ben = group
     monkeypatch.setattr(outbox_rows, "STILL_S", 0.3)
-    monkeypatch.setattr(bucket_objects, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(outbox_rows, "PATIENCE_S", 0.0)
     objects = Objects(lead.home)
     stray = objects.put_bytes(b"nobody's")
     objects.sync([stray])

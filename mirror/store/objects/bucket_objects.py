@@ -16,24 +16,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO
 
 from mirror.cluster.bucket import Bucket, Stored
+from mirror.cluster.outbox_rows import keep_from_handing_over
 from mirror.cluster.postgres import connected
-from mirror.cluster.schema import HOLD, OBJECTS_LOCK
+from mirror.cluster.schema import HOLD
 from mirror.durable import TMP_PREFIX, file_names
 from mirror.errors import LeaseLost, StoreError
 from mirror.layout import Home
 from mirror.store_settings import StoreSettings
 
-if TYPE_CHECKING:
-    import psycopg
-
 _WORKERS = 16
 _MOST_KNOWN = 100_000  # digests in memory
 IN_USE_S = 600.0  # for so long what was asked for stays
 _AT_ONCE = 100  # objects that are removed under one lock
-PATIENCE_S = 10.0  # for those who hand work over; one of them may stand still
 
 
 class BucketObjects:
@@ -181,7 +178,7 @@ class BucketObjects:
             with connected(self._place, option) as database, database.transaction():
                 if database.execute(HOLD).fetchone() is None:
                     raise LeaseLost("this process has lost the lease of the shared lake")
-                if not _alone(database):
+                if not keep_from_handing_over(database):
                     break
                 looked = [(digest, self.bucket.look(_name(digest))) for digest in digests[start : start + _AT_ONCE]]
                 old = {digest: found.size for digest, found in looked if found and found.written_at < before}
@@ -252,16 +249,6 @@ class _Hashed:
         self._total.update(chunk)
         self._read(len(chunk))
         return len(chunk) if self._file is None else self._file.write(chunk)
-
-
-def _alone(database: psycopg.Connection[Any]) -> bool:
-    """Keep others from handing work over until the transaction ends; False while somebody is at it."""
-    until = time.monotonic() + PATIENCE_S
-    while database.execute(f"SELECT pg_try_advisory_xact_lock({OBJECTS_LOCK})").fetchone() != (True,):
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.1)
-    return True
 
 
 def _name(digest: str) -> str:
