@@ -11,6 +11,7 @@ person decided about one (`wish`).
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 GONE_DAYS = 30
 Wish = Literal["retry", "ours", "theirs", "drop"]
+_NAMES_OBJECT = b'"object"'
+_DIGEST = re.compile(rb"\b[0-9a-f]{64}\b")
 
 
 class Row(NamedTuple):
@@ -111,6 +114,16 @@ class OutboxRows:
                 [number, most],
             ).fetchall()
         return [Row(name, state, None if content is None else bytes(content), at) for name, state, content, at in rows]
+
+    def needed_objects(self) -> Iterator[str]:
+        """Digests of all objects that operations need, and maybe some more; those of newer versions, too."""
+        with self._connected() as database:
+            rows = database.execute(
+                "SELECT content FROM wandb_mirror.outbox WHERE state <> 'gone' AND position(%s::bytea IN content) > 0",
+                [_NAMES_OBJECT],
+            ).fetchall()
+        for (content,) in rows:
+            yield from (digest.decode() for digest in _DIGEST.findall(bytes(content)))
 
     def wish(self, entry_id: str, wish: Wish, author: str) -> None:
         """Say what a person decided."""
