@@ -28,6 +28,7 @@ from mirror.store_settings import StoreSettings
 
 EXTENSIONS = ("duckdb_extension_postgres_scanner", "duckdb_extension_httpfs")
 _METRICS = f"{LAKE_SCHEMA}/metrics"
+_FROM_ENVIRONMENT = ("s3_access_key_id", "s3_secret_access_key", "s3_session_token")  # DuckDB takes them from there
 _KEYS_S = 60.0  # between two looks whether credentials were renewed
 
 
@@ -167,6 +168,8 @@ class SharedStorage:
         for package in EXTENSIONS:
             engine.execute(f"LOAD {sql_text(str(extension_file(package)))}")
         engine.execute("SET http_retries = 4; SET http_timeout = 30")
+        for setting in _FROM_ENVIRONMENT:  # where whoever asks in SQL can read them
+            engine.execute(f"SET GLOBAL {setting} = ''")
         self._keys = None
         self._use_keys(engine)
         options = [
