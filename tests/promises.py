@@ -557,6 +557,7 @@ PROMISES = (
             ),
             "cluster/test_care_of_a_group.py": (
                 "test_bytes_of_an_upload_that_waits_in_the_group_stay_though_the_leader_never_heard_of_it",
+                "test_a_prefix_of_a_bucket_is_that_of_one_lake",
             ),
             "cluster/test_setup.py": (
                 "test_verify_finds_what_is_gone_or_changed_and_repair_brings_it_back",

@@ -6,8 +6,12 @@ import datetime as dt
 from functools import partial
 from pathlib import Path
 
+import pytest
+
+import mirror as wandb_mirror
 from mirror.clock import utc_now
 from mirror.config import RetentionSettings
+from mirror.errors import HomeUnusable
 from mirror.outbox.group import needed_objects
 from mirror.records.operations import UploadFile
 from mirror.sandbox import Sandbox
@@ -51,3 +55,21 @@ def test_bytes_of_an_upload_that_waits_in_the_group_stay_though_the_leader_never
         leader.share()
         assert leader.replay().applied == 1
     assert sandbox.state.run("team", "proj", "one").files["model.pt"].size == 7
+
+
+def test_a_prefix_of_a_bucket_is_that_of_one_lake(place: Place, sandbox: Sandbox, tmp_path: Path) -> None:
+    """A second one would take the first one's files for rests of killed commits, and remove them."""
+    sandbox.state.add_run("team", "proj", "one", state="finished")
+    home = place.home(tmp_path / "home")
+    mirror = Mirror(url=sandbox.url, api_key=sandbox.api_key, home=home, is_fresh=True)
+    mirror.pull()
+    second = place.servers.place()
+    for more in ({"data": place.data}, {"objects": f"{place.data}/objects"}):
+        other = Member(home=second.home(tmp_path / "other", **more), sandbox=sandbox)
+        with pytest.raises(HomeUnusable, match="holds the files of another lake"), other.leading():
+            pass
+    apart = Member(home=second.home(tmp_path / "apart", data=f"{place.data}2"), sandbox=sandbox)
+    with apart.leading() as leader:
+        maintain_in_a_month(leader)
+    mirror.pull()
+    assert wandb_mirror.Api(home=str(home.root)).run("team/proj/one").state == "finished"

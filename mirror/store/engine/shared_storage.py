@@ -18,6 +18,7 @@ import duckdb
 
 from mirror.cluster.bucket import Bucket, Keys
 from mirror.cluster.lease import Lease, new_home_id
+from mirror.cluster.ownership import own
 from mirror.cluster.postgres import NAME, connection_text
 from mirror.cluster.schema import LAKE_SCHEMA
 from mirror.durable import make_folder, write_replace
@@ -82,6 +83,8 @@ class SharedStorage:
         self.lease = Lease(self._place, home=str(self._home.root), home_id=self._home_id())
         self.lease.acquire()
         closing.callback(self.lease.release)
+        own(self.bucket, self.lease.lake_id)
+        own(Bucket(self._place.objects_address, self._place), self.lease.lake_id)
 
     def attach_to_write(self, engine: Engine, *, inlined_rows: int = 0) -> None:
         """As `Storage.attach_to_write`."""
