@@ -91,9 +91,12 @@ def objects_home(home: Home, new: Home, target: Lake) -> Carried:
 
 
 def keep_as_copies(home: Home) -> None:
-    """Let the objects of a home whose lake was moved up be its cache of the bucket."""
+    """Let the objects of a home whose lake was moved up be its cache of the bucket, but for what came since."""
+    there = {digest for digest, _ in _bucket(home).listed()}
     for name in file_names(home.objects):
         path = Path(name)
+        if path.name not in there:  # an upload that was queued meanwhile: this machine alone has its bytes
+            continue
         target = home.cache / path.parent.name / path.name
         target.parent.mkdir(0o700, parents=True, exist_ok=True)
         path.replace(target)
