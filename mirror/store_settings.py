@@ -47,6 +47,11 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ValueError(f's3_endpoint is "https://HOST"; got {self.s3_endpoint!r}')
 
     @property
+    def objects_address(self) -> str:
+        """Where the objects of a shared lake lie."""
+        return self.objects or f"{self.data.rstrip('/')}/objects"
+
+    @property
     def is_shared(self) -> bool:
         """Whether the lake stands outside of the home."""
         return bool(self.catalog)

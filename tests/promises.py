@@ -554,6 +554,11 @@ PROMISES = (
             "cluster/test_migrate.py": (
                 "test_a_home_moves_up_and_back_and_says_the_same_everywhere",
                 "test_a_move_that_was_cut_off_goes_on_and_switches_nothing_before_its_end",
+                "test_a_move_replaces_nothing_that_a_group_has",
+            ),
+            "cluster/test_care_of_a_group.py": (
+                "test_bytes_of_an_upload_that_waits_in_the_group_stay_though_the_leader_never_heard_of_it",
+                "test_a_prefix_of_a_bucket_is_that_of_one_lake",
             ),
             "cluster/test_setup.py": (
                 "test_verify_finds_what_is_gone_or_changed_and_repair_brings_it_back",

@@ -97,9 +97,10 @@ def keep_as_copies(home: Home) -> None:
     A copy may go at any time, and so may those in the bucket that no row names: nobody else knows of that work yet.
     """
     needed = frozenset(OutboxReader(home).needed_objects())
+    there = {digest for digest, _ in _bucket(home).listed()} - needed
     for name in file_names(home.objects):
         path = Path(name)
-        if path.name in needed:
+        if path.name not in there:
             continue
         target = home.cache / path.parent.name / path.name
         target.parent.mkdir(0o700, parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from mirror.check.outbox import check_outbox, told_upload
 from mirror.check.report import VerifyReport, told_doubled
 from mirror.check.state_files import check_state_files
 from mirror.layout import Home
-from mirror.outbox.reading import OutboxReader
+from mirror.outbox.group import needed_objects
 from mirror.store.care.inspection import (
     LakeFile,
     check_version,
@@ -94,7 +94,7 @@ def verify_shared(
         check_state_files(home, findings)
         uploads = {one.upload.object for one in outbox.hurt}
         names = referrers(engine, tables, [*damaged, *missing, *uploads])
-        needed = frozenset(OutboxReader(home).needed_objects()) if damaged else frozenset()
+        needed = frozenset(needed_objects(home)) if damaged else frozenset()
         for one in outbox.hurt:
             held = names.get(one.upload.object)
             findings.add(told_upload(home, one, upstream=held is not None and bool(held.upstream)))

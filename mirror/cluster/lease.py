@@ -82,6 +82,7 @@ class Lease:
         self._place = place
         self._home, self._home_id = home, home_id
         self.token = 0
+        self.lake_id = ""  # the name of the lake, which no other has
         self._beaten_at = 0.0
         self._lost = False
         self._over = threading.Event()
@@ -100,6 +101,7 @@ class Lease:
             self._connection = connect(self._place)
             opening.callback(self._connection.close)
             make_tables(self._connection)
+            ((self.lake_id,),) = self._connection.execute("SELECT id FROM wandb_mirror.lake").fetchall()
             before = self._take_lock(self._connection)
             self._has_lock = True
             if (before := self._raise_token(self._connection, before)) is not None:
@@ -142,6 +144,7 @@ class Lease:
         if connection is not None:
             with contextlib.suppress(Exception):  # it ends without it, too, only later
                 self._set_holder(connection, None)
+                connection.execute("SELECT pg_advisory_unlock_all()")  # the server ends a connection when it gets to it
             connection.close()
 
     def _take_lock(self, connection: psycopg.Connection[Any]) -> _Seen | None:

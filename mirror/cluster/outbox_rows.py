@@ -11,6 +11,7 @@ person decided about one (`wish`).
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -28,6 +29,8 @@ GONE_DAYS = 30
 STILL_S = 20.0  # for so long a transaction may say nothing while others wait for its number
 PATIENCE_S = 10.0  # for those who hand work over; one of them may stand still
 Wish = Literal["retry", "ours", "theirs", "drop"]
+_NAMES_OBJECT = b'"object"'
+_DIGEST = re.compile(rb"\b[0-9a-f]{64}\b")
 
 
 class Row(NamedTuple):
@@ -114,6 +117,16 @@ class OutboxRows:
                 [number, most],
             ).fetchall()
         return [Row(name, state, None if content is None else bytes(content), at) for name, state, content, at in rows]
+
+    def needed_objects(self) -> Iterator[str]:
+        """Digests of all objects that operations need, and maybe some more; those of newer versions, too."""
+        with self._connected() as database:
+            rows = database.execute(
+                "SELECT content FROM wandb_mirror.outbox WHERE state <> 'gone' AND position(%s::bytea IN content) > 0",
+                [_NAMES_OBJECT],
+            ).fetchall()
+        for (content,) in rows:
+            yield from (digest.decode() for digest in _DIGEST.findall(bytes(content)))
 
     def wish(self, entry_id: str, wish: Wish, author: str) -> None:
         """Say what a person decided."""

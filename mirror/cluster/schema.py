@@ -30,6 +30,11 @@ CREATE TABLE IF NOT EXISTS wandb_mirror.lease (
     holder text
 );
 INSERT INTO wandb_mirror.lease (token, beat) VALUES (0, 0) ON CONFLICT DO NOTHING;
+CREATE TABLE IF NOT EXISTS wandb_mirror.lake (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    id text NOT NULL
+);
+INSERT INTO wandb_mirror.lake (id) VALUES (gen_random_uuid()::text) ON CONFLICT DO NOTHING;
 CREATE TABLE IF NOT EXISTS wandb_mirror.outbox (
     id text PRIMARY KEY,
     author text,
@@ -82,7 +87,7 @@ END $$;
 
 def make_tables(connection: psycopg.Connection[Any]) -> None:
     """Make what is not there; whoever is to hold the lease may call it, beside others."""
-    if connection.execute("SELECT to_regclass('wandb_mirror.lease')").fetchone() == (None,):
+    if connection.execute("SELECT to_regclass('wandb_mirror.lake')").fetchone() == (None,):
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(hashtext('wandb_mirror.make'))")
             connection.execute(_TABLES)

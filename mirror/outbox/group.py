@@ -15,7 +15,7 @@ from __future__ import annotations
 import datetime as dt
 import getpass
 import socket
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from typing import Literal
 
@@ -28,6 +28,7 @@ from mirror.durable import Unflushed, discard
 from mirror.layout import Home
 from mirror.outbox.folders import STATES, Aside, outbox_errors
 from mirror.outbox.names import name_of
+from mirror.outbox.reading import OutboxReader
 from mirror.outbox.spool import Outbox
 from mirror.records.operations import Entry, EntryState
 
@@ -38,6 +39,19 @@ def outbox_of(
     """The outbox of a home, whether its lake is its own or a group's."""
     place = place_of(home)
     return Outbox(home, told, now=now) if place is None else GroupOutbox(home, OutboxRows(place), told, now=now)
+
+
+def needed_objects(home: Home) -> Iterator[str]:
+    """Digests of all objects that entries need: those here, and where the home shares a lake, those of its group.
+
+    What is here may be behind, or nothing at all: a home that never exchanged may hold the lease, and collect.
+
+    Raises:
+        LakeAway, StoreError: the folders or the database cannot be read; nothing may be collected then.
+    """
+    yield from OutboxReader(home).needed_objects()
+    if (place := place_of(home)) is not None:
+        yield from OutboxRows(place).needed_objects()
 
 
 def author_here() -> str:

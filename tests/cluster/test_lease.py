@@ -23,7 +23,7 @@ from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects
 from tests.cluster.servers import KEY_ID, SECRET, Place
 
-SHORT = {"BEAT_S": 0.1, "TRUST_S": 0.6, "GRACE_S": 0.8, "STILL_S": 1.5}
+SHORT = {"BEAT_S": 0.1, "TRUST_S": 0.6, "GRACE_S": 1.6, "STILL_S": 2.5}
 HOLDER = """
 import sys, time
 from pathlib import Path

@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
+from mirror.check.moving import keep_as_copies
+from mirror.errors import Refused, StoreError
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
+from mirror.store.objects.objects import Objects
+from mirror.store.objects.uploads import take_in
 from mirror.store.sql.statements import connect, run_sql
 from tests.cli.conftest import Cli
 from tests.cluster.servers import KEY_ID, SECRET, Place
@@ -130,3 +134,47 @@ def test_a_lake_that_was_moved_up_holds_what_the_server_has_next_time(cli: Cli, 
     (project,) = report.projects
     assert project.written == 1
     assert len(state_of(Home(cli.home))["runs"]) == 5
+
+
+def test_a_move_replaces_nothing_that_a_group_has(cli: Cli, place: Place, sandbox: Sandbox, tmp_path: Path) -> None:
+    group = place.home(tmp_path / "group")
+    Mirror(url=sandbox.url, api_key=sandbox.api_key, home=group, is_fresh=True).pull()
+    sandbox.state.add_run("team", "proj", "of the group", state="finished")
+    Mirror(url=sandbox.url, api_key=sandbox.api_key, home=group, is_fresh=True).pull()
+    before, settings = state_of(group), cli.config.read_text()
+    outcome = up(cli, place, code=Refused.exit_code)
+    assert "holds other rows already" in outcome.error
+    assert "empty place" in outcome.hint
+    assert cli.config.read_text() == settings
+    assert state_of(group) == before
+
+
+def test_nobody_writes_a_lake_that_is_half_moved(cli: Cli, place: Place, sandbox: Sandbox, tmp_path: Path) -> None:
+    """What they wrote the rest of the move would replace."""
+    home = Home(cli.home)
+    damaged = next(path for path in sorted(home.objects.rglob("*")) if path.is_file())
+    content = damaged.read_bytes()
+    damaged.chmod(0o600)
+    damaged.write_bytes(b"x" + content[1:])
+    up(cli, place, code=8)
+    other = Mirror(url=sandbox.url, api_key=sandbox.api_key, home=place.home(tmp_path / "other"), is_fresh=True)
+    with pytest.raises(StoreError, match="is being moved here"):
+        other.pull()
+    damaged.write_bytes(content)
+    up(cli, place)
+    other.pull()
+    assert len(state_of(home)["runs"]) == 4
+
+
+def test_an_upload_that_is_queued_while_a_lake_moves_up_keeps_its_bytes(
+    cli: Cli, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in no bucket yet, so that they are no copy that may go."""
+    up(cli, place)
+    home = Home(cli.home)
+    file = tmp_path / "late.bin"
+    file.write_bytes(b"late")
+    taken = take_in(Objects(home), file)
+    keep_as_copies(home)
+    shutil.rmtree(home.cache)
+    assert Objects(home).path(taken.object).read_bytes() == b"late"

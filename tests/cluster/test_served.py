@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from mirror.sandbox import Sandbox
+from mirror.store.sql.statements import connect
 from tests.cluster.group import Member
 from tests.cluster.servers import KEY_ID, SECRET, Place
 from tests.gateway.served import environment, served
@@ -47,3 +49,17 @@ def names(answer: dict[str, object]) -> dict[str, object]:
     """Notes by run."""
     edges = answer["data"]["project"]["runs"]["edges"]  # type: ignore[index]
     return {edge["node"]["name"]: edge["node"]["notes"] or None for edge in edges}
+
+
+def test_no_sql_tells_the_keys_of_the_bucket(sandbox: Sandbox, mirror: Mirror) -> None:
+    """DuckDB takes them from the environment into settings, which whoever opens the page may ask for."""
+    sandbox.state.add_run("team", "proj", "one", state="finished")
+    mirror.pull()
+    engine = connect(mirror.home)
+    try:
+        for query in ("FROM duckdb_settings()", "FROM duckdb_secrets()", "FROM duckdb_databases()"):
+            assert SECRET not in repr(engine.execute(query).fetchall())
+        with pytest.raises(duckdb.Error):
+            engine.execute("FROM duckdb_secrets(redact => false)")
+    finally:
+        engine.close()

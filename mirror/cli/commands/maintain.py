@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import click
@@ -21,7 +21,7 @@ from mirror.daemon.requests.wire import AskMaintain, Maintained
 from mirror.errors import NotMirrored
 from mirror.offline.adding import OfflineRuns
 from mirror.outbox import Outbox
-from mirror.outbox.reading import OutboxReader
+from mirror.outbox.group import needed_objects
 from mirror.store.care.files import Removed
 from mirror.store.care.maintenance import Maintenance, maintain, plan_maintenance
 from mirror.store.engine.reading import open_lake
@@ -56,7 +56,9 @@ def maintenance_json(done: Maintenance) -> Any:
 
 def _plan(setting: Setting) -> Maintenance:
     with contextlib.closing(open_lake(setting.home, setting.config.store)) as engine:
-        return plan_maintenance(engine, setting.home, setting.config.retention, needed=_needed(setting), now=utc_now())
+        return plan_maintenance(
+            engine, setting.home, setting.config.retention, needed=partial(needed_objects, setting.home), now=utc_now()
+        )
 
 
 def _maintain(setting: Setting) -> Maintenance:
@@ -69,11 +71,8 @@ def _maintain(setting: Setting) -> Maintenance:
         return decode(done.done, Maintenance)
     with lake_to_write(setting) as lake:
         OfflineRuns(lake, Outbox(setting.home)).forget_delivered()
-        return maintain(lake, setting.config.retention, needed=_needed(setting), now=utc_now())
-
-
-def _needed(setting: Setting) -> Callable[[], Iterator[str]]:
-    return OutboxReader(setting.home).needed_objects
+        needed = partial(needed_objects, setting.home)
+        return maintain(lake, setting.config.retention, needed=needed, now=utc_now())
 
 
 def _print(done: Maintenance) -> None:

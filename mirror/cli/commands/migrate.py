@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 
 import click
 
@@ -21,7 +22,7 @@ from mirror.errors import ConfigError, HomeBusy, NotMirrored, Refused
 from mirror.layout import Home
 from mirror.outbox.group import GroupOutbox, outbox_of
 from mirror.sharing import share_with_reader
-from mirror.store.care.moving import Part, move_rows
+from mirror.store.care.moving import Part, end_move, move_rows
 from mirror.store.engine.connection import store_errors
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.storages import storage_of
@@ -60,8 +61,6 @@ def command(home: str | None, config: str | None, target: str, **place: str | No
     write(
         f"{plural(carried.objects, 'object')} ({size(carried.bytes)}) copied, {plural(carried.there, 'object')} there"
     )
-    with store_errors(setting.home):
-        write_replace(setting.config_path, text.encode())
     if said:
         keep_as_copies(setting.home)
         write(f"the lake is in {said['data']} now; {setting.home.lake} is what it was, and may be removed")
@@ -70,7 +69,7 @@ def command(home: str | None, config: str | None, target: str, **place: str | No
 
 
 def _move(setting: Setting, text: str) -> Carried:
-    """Copy and compare; the configuration of the new place is a file of its own until all is there."""
+    """Copy, compare and switch; the configuration of the new place is a file of its own until all is there."""
     new = Home(setting.home.root, setting.home.root / "migrating.toml")
     with store_errors(setting.home):
         write_replace(new.config, text.encode())
@@ -84,16 +83,21 @@ def _move(setting: Setting, text: str) -> Carried:
         if setting.config.store.is_shared:
             _refuse_what_waits(setting)
             source.open_to_write(held)  # nobody writes it meanwhile
-        target = held.enter_context(_opened(Setting(home=new, config=wanted, config_path=new.config)))
+        origin = setting.config.store.catalog or f"{socket.gethostname()}:{setting.home.root}"
+        target = held.enter_context(_opened(Setting(home=new, config=wanted, config_path=new.config), origin))
         moved = move_rows(target, source, _told)
         write(f"{plural(moved.rows, 'row')} are equal in {plural(moved.parts, 'part')}; {moved.copied} were copied")
         carry = objects_up if wanted.store.is_shared else objects_home
-        return carry(setting.home, new, target)
+        carried = carry(setting.home, new, target)
+        end_move(target)
+        with store_errors(setting.home):
+            write_replace(setting.config_path, text.encode())  # before anybody else may write the lake that was moved
+        return carried
 
 
-def _opened(setting: Setting) -> Lake:
+def _opened(setting: Setting, origin: str) -> Lake:
     lake = lake_to_write(setting)
-    lake.is_locked = True
+    lake.is_locked, lake.moving = True, origin
     return lake
 
 

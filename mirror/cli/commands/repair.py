@@ -24,7 +24,7 @@ from mirror.daemon.requests.client import daemon_listens
 from mirror.daemon.requests.wire import AskRepair, Repaired
 from mirror.errors import EXIT_PARTIAL, NotMirrored, Refused, StoreError
 from mirror.layout import Home
-from mirror.outbox.reading import OutboxReader
+from mirror.outbox.group import needed_objects
 from mirror.store.engine.reading import open_lake
 from mirror.texts.amounts import plural
 
@@ -48,7 +48,7 @@ def command(home: str | None, config: str | None, dry_run: bool, yes: bool, as_j
     with contextlib.nullcontext() if daemon_listens(setting.home, say) else lake_to_write(setting) as lake:
         with progress_bar(setting.home, meter) if on_terminal() and not as_json else contextlib.nullcontext():
             report = verify(setting.home, setting.config.store, meter=meter)
-        needed = list(OutboxReader(setting.home).needed_objects())
+        needed = list(needed_objects(setting.home))
         with contextlib.closing(open_lake(setting.home)) if lake is None else lake.reading() as engine:
             plan = plan_repair(engine, report, needed)
         if not as_json:

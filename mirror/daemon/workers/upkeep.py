@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 import anyio.to_thread
 
@@ -11,7 +12,7 @@ from mirror.daemon.events import Event
 from mirror.daemon.schedule.triggers import Every
 from mirror.daemon.workers.alone import Turns
 from mirror.errors import StoreError
-from mirror.outbox import OutboxReader
+from mirror.outbox.group import needed_objects
 from mirror.store.care.maintenance import Maintenance, maintain
 
 FIRST_AFTER_S = 3600.0  # a daemon that is started every day maintains its home all the same
@@ -56,7 +57,7 @@ class Upkeep:
         """
         context = self._context
         started = context.now()
-        needed = OutboxReader(context.lake.home).needed_objects
+        needed = partial(needed_objects, context.lake.home)
         try:
             done = await anyio.to_thread.run_sync(
                 lambda: maintain(context.lake, context.config.retention, needed=needed, now=context.clock.disk()),

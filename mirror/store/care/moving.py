@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mirror.errors import StoreError
+from mirror.errors import Refused, StoreError
 from mirror.store.care.tables import METRICS_ORDER
 from mirror.store.engine.connection import LAKE, Engine, sql_name, sql_text
 from mirror.store.engine.lake import Lake
+from mirror.store.engine.meta import MOVING, is_empty, lake_meta
+from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.storage import Storage
 
 SOURCE = "source"  # the name under which the other lake is attached
@@ -38,14 +40,15 @@ class Moved(NamedTuple):
 
 
 def move_rows(target: Lake, source: Storage, told: Callable[[Part, bool], None] = lambda *_: None) -> Moved:
-    """Make one lake hold what another holds.
+    """Make one lake hold what another holds. It says so until `end_move`, so that nobody else writes it.
 
     Args:
-        target: opened for writing.
+        target: opened for writing, with `moving` saying from where.
         source: whose rows; nobody writes it meanwhile.
         told: called with each part that is done, and whether it was copied.
 
     Raises:
+        Refused: it holds what the other does not hold, or holds otherwise, and that was not begun from there.
         StoreError: a disk, a database or a bucket failed, or a part is another after it was copied. What was copied
             stays, and doing it again goes on.
     """
@@ -53,12 +56,20 @@ def move_rows(target: Lake, source: Storage, told: Callable[[Part, bool], None] 
         source.attach_to_read(engine, SOURCE)
         parts = [part for table in _tables(engine, SOURCE) for part in _parts(engine, table)]
         _refuse_others(engine, parts)
+        snapshot = Snapshot(engine)
+        may_replace = is_empty(snapshot) or (lake_meta(snapshot) or {}).get(MOVING) == target.moving
     copied = rows = 0
     for part in parts:
         with target.reading() as engine:
             wanted, held = _digest(engine, SOURCE, part), _digest(engine, LAKE, part)
         if is_due := wanted != held:
+            if not may_replace:
+                raise Refused(
+                    f"the lake there holds other rows already ({part.said}), which the move would replace",
+                    hint="choose an empty place; a folder `lake` from before an earlier move may be moved away first",
+                )
             with target.transaction() as engine:
+                _mark(engine, target.moving)
                 _copy(engine, part)
             with target.reading() as engine:
                 held = _digest(engine, LAKE, part)
@@ -71,6 +82,22 @@ def move_rows(target: Lake, source: Storage, told: Callable[[Part, bool], None] 
         rows += wanted[0]
         told(part, is_due)
     return Moved(parts=len(parts), copied=copied, rows=rows)
+
+
+def end_move(target: Lake) -> None:
+    """Say that all is there, the objects as well.
+
+    Raises:
+        StoreError: it could not be said; doing the move again does.
+    """
+    with target.transaction() as engine:
+        engine.execute(f"DELETE FROM {LAKE}.meta WHERE key = {sql_text(MOVING)}")
+
+
+def _mark(engine: Engine, moving: str | None) -> None:
+    known = engine.execute(f"SELECT 1 FROM {LAKE}.meta WHERE key = {sql_text(MOVING)}").fetchone()
+    if known is None and moving is not None:
+        engine.execute(f"INSERT INTO {LAKE}.meta (key, value) VALUES ({sql_text(MOVING)}, {sql_text(moving)})")
 
 
 def _copy(engine: Engine, part: Part) -> None:
@@ -103,7 +130,7 @@ def _parts(engine: Engine, table: tuple[str, tuple[str, ...]]) -> list[Part]:
     """A table in parts: of each project that either lake has, and of what belongs to none."""
     name, columns = table
     if not _OF_PROJECT.issubset(columns):
-        return [Part(name, columns, "true", name)]
+        return [Part(name, columns, f"key <> {sql_text(MOVING)}" if name == "meta" else "true", name)]
     known = [lake for lake in (SOURCE, LAKE) if (name, columns) in _tables(engine, lake)]
     named = " UNION ".join(f"SELECT entity, project FROM {lake}.{name}" for lake in known)
     return [

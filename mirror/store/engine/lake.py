@@ -30,6 +30,7 @@ from mirror.store.engine.literals import inlined
 from mirror.store.engine.meta import (
     APP_URL,
     DEPLOYMENT,
+    MOVING,
     VERSION,
     has_table,
     is_empty,
@@ -78,6 +79,7 @@ class Lake:
     ) -> None:
         self.home, self._brief = home, brief
         self.is_locked = False  # by whoever opens it, who holds `writer.lock`
+        self.moving: str | None = None  # from where, by whoever moves another lake into it
         self._deployment = deployment
         self._known_as = known_as | {deployment}
         self._app_url = app_url
@@ -95,10 +97,10 @@ class Lake:
         with contextlib.ExitStack() as opening:
             opening.enter_context(store_errors(self.home))
             make_folder(self.home.root)
-            self.storage = storage_of(self.home)
             if not self.is_locked:
                 self._closing.enter_context(WriterLock(self.home, brief=self._brief))
             opening.callback(self._closing.close)
+            self.storage = storage_of(self.home)  # as it is now: a lake that was moved is written no more
             tighten(self.home)
             remove_stale_spills(self.home)
             self.storage.open_to_write(self._closing)
@@ -237,6 +239,11 @@ class Lake:
         if version > SCHEMA_VERSION:
             raise LakeTooNew(
                 f"the lake in {self.home.root} has schema version {version}; this wandb-mirror knows {SCHEMA_VERSION}"
+            )
+        if (moving := (meta or {}).get(MOVING)) not in (None, self.moving):
+            raise StoreError(
+                f"the lake of {moving} is being moved here, and is not whole yet",
+                hint="run the same `wandb-mirror migrate` there again; it goes on where it was",
             )
         held = (meta or {}).get(DEPLOYMENT)
         is_others = held is not None and held not in self._known_as

@@ -12,6 +12,7 @@ from mirror.store.engine.queries import Queryable
 
 VERSION: Final = "schema_version"
 DEPLOYMENT: Final = "deployment"  # id of the W&B server that is mirrored
+MOVING: Final = "moving_from"  # the lake that is moved into this one, which is not whole before it is gone
 APP_URL: Final = "app_url"  # the address of that server's pages
 
 

@@ -18,6 +18,7 @@ import duckdb
 
 from mirror.cluster.bucket import Bucket, Keys
 from mirror.cluster.lease import Lease, new_home_id
+from mirror.cluster.ownership import own
 from mirror.cluster.postgres import NAME, connection_text
 from mirror.cluster.schema import LAKE_SCHEMA
 from mirror.durable import make_folder, write_replace
@@ -28,6 +29,7 @@ from mirror.store_settings import StoreSettings
 
 EXTENSIONS = ("duckdb_extension_postgres_scanner", "duckdb_extension_httpfs")
 _METRICS = f"{LAKE_SCHEMA}/metrics"
+_FROM_ENVIRONMENT = ("s3_access_key_id", "s3_secret_access_key", "s3_session_token")  # DuckDB takes them from there
 _KEYS_S = 60.0  # between two looks whether credentials were renewed
 
 
@@ -81,6 +83,8 @@ class SharedStorage:
         self.lease = Lease(self._place, home=str(self._home.root), home_id=self._home_id())
         self.lease.acquire()
         closing.callback(self.lease.release)
+        own(self.bucket, self.lease.lake_id)
+        own(Bucket(self._place.objects_address, self._place), self.lease.lake_id)
 
     def attach_to_write(self, engine: Engine, *, inlined_rows: int = 0) -> None:
         """As `Storage.attach_to_write`."""
@@ -167,6 +171,8 @@ class SharedStorage:
         for package in EXTENSIONS:
             engine.execute(f"LOAD {sql_text(str(extension_file(package)))}")
         engine.execute("SET http_retries = 4; SET http_timeout = 30")
+        for setting in _FROM_ENVIRONMENT:  # where whoever asks in SQL can read them
+            engine.execute(f"SET GLOBAL {setting} = ''")
         self._keys = None
         self._use_keys(engine)
         options = [

@@ -44,7 +44,7 @@ class BucketObjects:
     def __init__(self, home: Home, place: StoreSettings) -> None:
         self._home, self._place = home, place
         self._most = place.cache_mb * 1_000_000
-        self.bucket = Bucket(place.objects or f"{place.data.rstrip('/')}/objects", place)
+        self.bucket = Bucket(place.objects_address, place)
         self._trimming = threading.Lock()
         self._written: float | None = None  # bytes since the cache was measured; None: never
         self._known: set[str] = set()  # digests that this process saw in the bucket

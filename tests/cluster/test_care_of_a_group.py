@@ -1,0 +1,75 @@
+"""Who holds the lease cares for all: nothing that another machine needs goes, whatever this one has heard of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import mirror as wandb_mirror
+from mirror.clock import utc_now
+from mirror.config import RetentionSettings
+from mirror.errors import HomeUnusable
+from mirror.outbox.group import needed_objects
+from mirror.records.operations import UploadFile
+from mirror.sandbox import Sandbox
+from mirror.store.care.maintenance import Maintenance, maintain
+from mirror.store.objects.objects import Objects
+from mirror.store.objects.uploads import take_in
+from tests.cluster.group import Leader, Member, members
+from tests.cluster.servers import Place
+from tests.mirroring import Mirror
+
+
+def put_upload(member: Member, folder: Path, content: bytes = b"weights") -> str:
+    """Queue a file; the digest of its bytes."""
+    file = folder / "model.pt"
+    file.write_bytes(content)
+    taken = take_in(Objects(member.home), file)
+    member.put(
+        "one",
+        UploadFile(name="model.pt", object=taken.object, size=taken.size, md5=taken.md5, mimetype=taken.mimetype),
+    )
+    return taken.object
+
+
+def maintain_in_a_month(leader: Leader) -> Maintenance:
+    home = leader.lake.home
+    now = utc_now() + dt.timedelta(days=30)
+    return maintain(leader.lake, RetentionSettings(), needed=partial(needed_objects, home), now=now)
+
+
+def test_bytes_of_an_upload_that_waits_in_the_group_stay_though_the_leader_never_heard_of_it(
+    place: Place, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.state.add_run("team", "proj", "one", state="finished")
+    lead, ann, ben = members(place, sandbox, tmp_path, "lead", "ann", "ben")
+    Mirror(url=sandbox.url, api_key=sandbox.api_key, home=lead.home, is_fresh=True).pull()
+    put_upload(ann, tmp_path)
+    ann.share()
+    with ben.leading() as leader:  # `maintain` on a machine that exchanged nothing yet
+        assert maintain_in_a_month(leader).objects.files == 0
+    with lead.leading() as leader:
+        leader.share()
+        assert leader.replay().applied == 1
+    assert sandbox.state.run("team", "proj", "one").files["model.pt"].size == 7
+
+
+def test_a_prefix_of_a_bucket_is_that_of_one_lake(place: Place, sandbox: Sandbox, tmp_path: Path) -> None:
+    """A second one would take the first one's files for rests of killed commits, and remove them."""
+    sandbox.state.add_run("team", "proj", "one", state="finished")
+    home = place.home(tmp_path / "home")
+    mirror = Mirror(url=sandbox.url, api_key=sandbox.api_key, home=home, is_fresh=True)
+    mirror.pull()
+    second = place.servers.place()
+    for more in ({"data": place.data}, {"objects": f"{place.data}/objects"}):
+        other = Member(home=second.home(tmp_path / "other", **more), sandbox=sandbox)
+        with pytest.raises(HomeUnusable, match="holds the files of another lake"), other.leading():
+            pass
+    apart = Member(home=second.home(tmp_path / "apart", data=f"{place.data}2"), sandbox=sandbox)
+    with apart.leading() as leader:
+        maintain_in_a_month(leader)
+    mirror.pull()
+    assert wandb_mirror.Api(home=str(home.root)).run("team/proj/one").state == "finished"
