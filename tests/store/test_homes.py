@@ -72,7 +72,7 @@ def test_an_opening_that_was_stopped_while_it_made_tables_is_ended_by_the_next(
             raise OSError("stopped")
         attach_lake(*_, **__)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("mirror.store.engine.lake.attach_lake", stop)
+    monkeypatch.setattr("mirror.store.engine.local_storage.attach_lake", stop)
     if older:
         monkeypatch.setattr("mirror.store.engine.lake.MIGRATIONS", MIGRATIONS[:1])
     with pytest.raises(StoreError, match="stopped"), Lake(home, deployment="d"):

@@ -22,6 +22,7 @@ from mirror.errors import ConfigError, HomeBusy, NotMirrored, Refused, StoreErro
 from mirror.layout import Home
 from mirror.records.addresses import ProjectKey
 from mirror.sandbox import Sandbox
+from mirror.store.care.tables import MERGE_FILES
 from mirror.store.engine.connection import plan_lightly
 from mirror.store.parquet import export, parquet_files
 from mirror.store.parquet.export import Exported
@@ -155,7 +156,13 @@ def test_what_is_unchanged_is_not_written_again(mirror: Mirror, server: Sandbox,
     assert len([path for path in new if path.parts[0] == "metrics"]) == 1
 
 
-def test_files_that_maintenance_made_anew_of_the_same_rows_are_no_change(mirror: Mirror, target: Path) -> None:
+def test_files_that_maintenance_made_anew_of_the_same_rows_are_no_change(
+    mirror: Mirror, server: Sandbox, target: Path
+) -> None:
+    for _ in range(MERGE_FILES):
+        server.state.add_run("team", "proj", f"small{next(NUMBERS)}", history=[{"_step": 0, "loss": 9.0}])
+        mirror.pull()
+    exported(mirror, target)
     lake_files = {path.name for path in mirror.home.lake_data.rglob("*.parquet")}
     tidy(mirror, days=30)
     assert {path.name for path in mirror.home.lake_data.rglob("*.parquet")} != lake_files
