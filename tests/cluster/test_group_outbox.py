@@ -108,6 +108,37 @@ def test_a_leader_that_dies_after_the_delivery_leaves_nothing_to_deliver_twice(
     assert ann.seen() == ben.seen() == []
 
 
+def test_a_leader_that_dies_before_the_group_is_told_takes_what_the_group_says_next_time(
+    group: list[Member], sandbox: Sandbox
+) -> None:
+    lead, ann, _ = group
+    ann.note("one", "mine")
+    ann.share()
+    sandbox.state.run("team", "proj", "one").notes = "theirs"
+    with lead.leading() as leader:
+        leader.outbox.rows.update = lambda entry, state: None  # type: ignore[method-assign]  # killed just before
+        assert leader.replay().held == 1
+    assert lead.seen() == [("conflict", "one")]
+    sandbox.state.run("team", "proj", "one").notes = ""
+    with lead.leading() as leader:
+        assert leader.replay().applied == 1
+    assert notes(sandbox, "one") == "mine"
+
+
+def test_a_home_that_was_away_for_longer_than_the_group_remembers_asks_the_receipts(
+    group: list[Member], place: Place
+) -> None:
+    lead, ann, _ = group
+    ann.note("one", "mine")
+    ann.share()
+    with lead.leading() as leader:
+        assert leader.replay().applied == 1
+    with place.connected() as database:
+        database.execute("DELETE FROM wandb_mirror.outbox WHERE state = 'gone'")
+    done = ann.share()
+    assert (done.handed_over, done.left, ann.seen()) == (0, 1, [])
+
+
 def test_what_is_in_conflict_is_settled_from_any_machine(group: list[Member], sandbox: Sandbox) -> None:
     lead, ann, ben = group
     entry = ann.note("one", "mine")
