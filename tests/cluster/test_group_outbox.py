@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from mirror.errors import LakeAway
 from mirror.outbox.names import name_of
 from mirror.records.operations import UploadFile
 from mirror.sandbox import Sandbox
+from mirror.sharing import share_with_reader
 from mirror.store.care.objects import remove_objects
 from mirror.store.objects.objects import Objects
 from mirror.store.objects.uploads import take_in
@@ -79,6 +82,31 @@ def test_an_edit_after_the_handing_over_is_an_operation_of_its_own(group: list[M
     ann.share()
     ann.note("one", "second", before="first")
     assert ann.seen() == [("new", "one")] * 2
+    ann.share()
+    with lead.leading() as leader:
+        leader.share()
+        assert leader.replay().applied == 2
+    assert notes(sandbox, "one") == "second"
+
+
+def test_an_edit_after_a_hand_over_whose_answer_was_lost_is_an_operation_of_its_own(
+    group: list[Member], sandbox: Sandbox
+) -> None:
+    lead, ann, _ = group
+    ann.note("one", "first")
+    outbox = ann.outbox
+    hand_over = outbox.rows.handing_over
+
+    @contextlib.contextmanager
+    def lost() -> Iterator[outbox_rows.HandOver]:
+        with hand_over() as handing:
+            yield handing
+        raise LakeAway("the answer was lost")
+
+    outbox.rows.handing_over = lost  # type: ignore[method-assign]
+    with pytest.raises(LakeAway):
+        share_with_reader(outbox)
+    ann.note("one", "second", before="first")
     ann.share()
     with lead.leading() as leader:
         leader.share()
