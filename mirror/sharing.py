@@ -79,6 +79,23 @@ def _share(outbox: GroupOutbox, objects: Objects, lake: Queryable, done: Shared,
     _copy(outbox, done, _Cursor(outbox.rows.catalog, 0) if anew else _read_cursor(outbox))
 
 
+def begin_to_deliver(outbox: GroupOutbox, objects: Objects, lake: Queryable) -> None:
+    """Take what the group says for what is so, and be the one that changes it from then on.
+
+    What lies here may be of an earlier lease, whose process ended before the group was told.
+
+    Args:
+        outbox: of a home that has the lease now.
+        objects: of the same.
+        lake: opened for writing.
+
+    Raises:
+        LakeAway, StoreError: as `share`.
+    """
+    share(outbox, objects, lake, anew=True)
+    outbox.delivers = True
+
+
 def share_now_and_then(outbox: Outbox) -> None:
     """The same where it is due, for who only reads; a group that is not there changes nothing of what is shown."""
     if not isinstance(outbox, GroupOutbox):

@@ -20,7 +20,6 @@ import msgspec
 from mirror.check.findings import Damage, FindingKind
 from mirror.check.report import VerifyReport
 from mirror.durable import make_folder, move
-from mirror.layout import Home
 from mirror.locks import locked
 from mirror.store.care.inspection import referrers, tables_of
 from mirror.store.care.objects import object_path
@@ -95,18 +94,20 @@ def repair(lake: Lake, plan: Plan, now: dt.datetime) -> int:
     Raises:
         StoreError: the disk failed; what was moved is in `damaged/`, and doing it again goes on.
     """
+    objects = Objects(lake.home)
     with store_errors(lake.home):
-        lost = [*plan.missing, *(digest for digest in plan.aside if _moved(lake.home, digest, now))]
+        lost = [*plan.missing, *(digest for digest in plan.aside if _moved(objects, digest, now))]
     if not lost:
         return 0
     with lake.transaction() as engine:
         return mark_lost(engine, lost, now)
 
 
-def _moved(home: Home, digest: str, now: dt.datetime) -> bool:
+def _moved(objects: Objects, digest: str, now: dt.datetime) -> bool:
     """Move an object that is still damaged; False when it is sound by now."""
     day = now.strftime("%Y-%m-%d")
-    if (shared := Objects(home).shared) is not None:
+    home = objects.home
+    if (shared := objects.shared) is not None:
         if shared.sha256(digest) in (None, digest):
             return False
         shared.set_aside(digest, f"{day}/{digest}")

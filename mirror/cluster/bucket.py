@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import os
+import threading
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -59,6 +61,8 @@ class Bucket:
 
     def __init__(self, address: str, place: StoreSettings) -> None:
         self._place = place
+        self._connecting = threading.Lock()
+        self._connected: tuple[int, Any] | None = None  # process and client
         self.name, _, prefix = address.removeprefix("s3://").partition("/")
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
@@ -193,8 +197,14 @@ class Bucket:
             raise StoreError("a shared lake needs the extra `cluster`", hint=NO_CLUSTER_HINT) from error
         return boto3.session.Session()
 
-    @cached_property
+    @property
     def _client(self) -> Any:
+        with self._connecting:  # a session is for one thread at a time; clients that it made are for all
+            if self._connected is None or self._connected[0] != os.getpid():  # connections are not for forked processes
+                self._connected = os.getpid(), self._connect()
+            return self._connected[1]
+
+    def _connect(self) -> Any:
         self.keys()
         from botocore.config import Config
 

@@ -20,7 +20,7 @@ from mirror.daemon.status.status_file import State
 from mirror.errors import HomeBusy, LakeAway, LeaseLost, MirrorError
 from mirror.outbox.group import GroupOutbox
 from mirror.replay.wishes import fulfil_wishes
-from mirror.sharing import Shared, share, share_with_reader
+from mirror.sharing import Shared, begin_to_deliver, share, share_with_reader
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.tasks import side_by_side
@@ -123,9 +123,7 @@ class GroupMember:
 
     async def _work(self, lake: Lake, work: Work) -> None:
         objects = Objects(lake.home)
-        # What lies here may be of an earlier lease; from then on what is here is so.
-        await anyio.to_thread.run_sync(lambda: share(self._outbox, objects, lake, anew=True))
-        self._outbox.delivers = True
+        await anyio.to_thread.run_sync(begin_to_deliver, self._outbox, objects, lake)
         async with side_by_side() as group:
             group.start_soon(self._watch, lake)
             group.start_soon(self._share, lake)

@@ -21,7 +21,7 @@ from mirror.records.operations import Change, Edit, Entry, Operation
 from mirror.replay import DeliveryContext, Replayed, replay
 from mirror.replay.wishes import fulfil_wishes
 from mirror.sandbox import Sandbox
-from mirror.sharing import Shared, share, share_with_reader
+from mirror.sharing import Shared, begin_to_deliver, share, share_with_reader
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from tests.cluster.servers import Place
@@ -63,7 +63,7 @@ class Member:
         """Have the lease."""
         with Lake(self.home, deployment=deployment_of(self.sandbox.url).id) as lake:
             outbox = self.outbox
-            outbox.delivers = True
+            begin_to_deliver(outbox, Objects(self.home), lake)
             yield Leader(member=self, lake=lake, outbox=outbox)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from mirror.errors import LakeAway
 from mirror.outbox.names import name_of
 from mirror.records.operations import UploadFile
 from mirror.sandbox import Sandbox
+from mirror.sharing import share_with_reader
 from mirror.store.care.objects import remove_objects
 from mirror.store.objects.objects import Objects
 from mirror.store.objects.uploads import take_in
@@ -86,6 +89,31 @@ def test_an_edit_after_the_handing_over_is_an_operation_of_its_own(group: list[M
     assert notes(sandbox, "one") == "second"
 
 
+def test_an_edit_after_a_hand_over_whose_answer_was_lost_is_an_operation_of_its_own(
+    group: list[Member], sandbox: Sandbox
+) -> None:
+    lead, ann, _ = group
+    ann.note("one", "first")
+    outbox = ann.outbox
+    hand_over = outbox.rows.handing_over
+
+    @contextlib.contextmanager
+    def lost() -> Iterator[outbox_rows.HandOver]:
+        with hand_over() as handing:
+            yield handing
+        raise LakeAway("the answer was lost")
+
+    outbox.rows.handing_over = lost  # type: ignore[method-assign]
+    with pytest.raises(LakeAway):
+        share_with_reader(outbox)
+    ann.note("one", "second", before="first")
+    ann.share()
+    with lead.leading() as leader:
+        leader.share()
+        assert leader.replay().applied == 2
+    assert notes(sandbox, "one") == "second"
+
+
 def test_a_leader_that_dies_after_the_delivery_leaves_nothing_to_deliver_twice(
     group: list[Member], sandbox: Sandbox
 ) -> None:
@@ -106,6 +134,37 @@ def test_a_leader_that_dies_after_the_delivery_leaves_nothing_to_deliver_twice(
     assert notes(sandbox, "one") == "changed since"
     ann.share()
     assert ann.seen() == ben.seen() == []
+
+
+def test_a_leader_that_dies_before_the_group_is_told_takes_what_the_group_says_next_time(
+    group: list[Member], sandbox: Sandbox
+) -> None:
+    lead, ann, _ = group
+    ann.note("one", "mine")
+    ann.share()
+    sandbox.state.run("team", "proj", "one").notes = "theirs"
+    with lead.leading() as leader:
+        leader.outbox.rows.update = lambda entry, state: None  # type: ignore[method-assign]  # killed just before
+        assert leader.replay().held == 1
+    assert lead.seen() == [("conflict", "one")]
+    sandbox.state.run("team", "proj", "one").notes = ""
+    with lead.leading() as leader:
+        assert leader.replay().applied == 1
+    assert notes(sandbox, "one") == "mine"
+
+
+def test_a_home_that_was_away_for_longer_than_the_group_remembers_asks_the_receipts(
+    group: list[Member], place: Place
+) -> None:
+    lead, ann, _ = group
+    ann.note("one", "mine")
+    ann.share()
+    with lead.leading() as leader:
+        assert leader.replay().applied == 1
+    with place.connected() as database:
+        database.execute("DELETE FROM wandb_mirror.outbox WHERE state = 'gone'")
+    done = ann.share()
+    assert (done.handed_over, done.left, ann.seen()) == (0, 1, [])
 
 
 def test_what_is_in_conflict_is_settled_from_any_machine(group: list[Member], sandbox: Sandbox) -> None:

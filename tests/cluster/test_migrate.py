@@ -13,6 +13,9 @@ from mirror.check.moving import keep_as_copies
 from mirror.errors import Refused, StoreError
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
+from mirror.store.care import moving
+from mirror.store.engine.lake import Lake
+from mirror.store.engine.storages import storage_of
 from mirror.store.objects.objects import Objects
 from mirror.store.objects.uploads import take_in
 from mirror.store.sql.statements import connect, run_sql
@@ -108,6 +111,21 @@ def test_a_move_that_was_cut_off_goes_on_and_switches_nothing_before_its_end(
     said = up(cli, place).out
     assert "; 0 were copied" in said
     assert state_of(home) == before
+
+
+def test_rows_that_are_others_after_they_were_copied_end_the_move(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = Home(tmp_path / "source"), Home(tmp_path / "target")
+    with Lake(source, deployment="server") as lake, lake.transaction() as engine:
+        engine.execute("INSERT INTO lake.meta VALUES ('one', 'x'), ('two', 'y')")
+    with Lake(target, deployment="server") as lake, monkeypatch.context() as losing:
+        losing.setattr(moving, "_copy", lambda engine, _: engine.execute("DELETE FROM lake.meta WHERE key = 'one'"))
+        with pytest.raises(StoreError, match="meta is another after it was copied"):
+            moving.move_rows(lake, storage_of(source))
+    with Lake(target, deployment="server") as lake:
+        assert moving.move_rows(lake, storage_of(source)).copied == 1
+        assert ("two", "y") in lake.rows("SELECT key, value FROM lake.meta")
 
 
 def test_what_cannot_be_moved_is_said_in_one_line(cli: Cli, place: Place) -> None:

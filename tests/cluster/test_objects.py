@@ -26,6 +26,12 @@ def bucket(home: Home) -> BucketObjects:
     return shared
 
 
+def connections_to(port: int) -> int:
+    """How many of this machine lead to a port of loopback now."""
+    remote = f"0100007F:{port:04X}"
+    return sum(line.split()[2] == remote for line in Path("/proc/net/tcp").read_text().splitlines())
+
+
 @pytest.fixture
 def digests(home: Home) -> list[str]:
     """Objects that another machine put there."""
@@ -91,6 +97,18 @@ def test_a_bucket_that_is_away_is_named_and_what_is_here_is_read(
     assert away.path(digests[0]).read_bytes() == CONTENT[0]
     with pytest.raises(LakeAway, match="does not answer"):
         away.path(digests[1])
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux")
+def test_a_forked_process_reads_by_connections_of_its_own(digests: list[str], place: Place, tmp_path: Path) -> None:
+    """Answers on a connection that two processes read are anybody's."""
+    other = bucket(place.home(tmp_path / "other"))
+    assert other.sha256(digests[0]) == digests[0]
+    before = connections_to(place.servers.s3_port)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if other.sha256(digests[1]) == digests[1] and connections_to(place.servers.s3_port) > before else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_an_upload_that_waits_is_this_machines_alone_until_it_is_handed_over(home: Home) -> None:

@@ -23,7 +23,7 @@ from mirror.outbox import Outbox
 from mirror.outbox.group import GroupOutbox, outbox_of
 from mirror.records.operations import Entry
 from mirror.replay import DeliveryContext, Replayed, Result, replay
-from mirror.sharing import share, share_with_reader
+from mirror.sharing import begin_to_deliver, share_with_reader
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.tasks import side_by_side
@@ -133,8 +133,7 @@ class Rounds:
 def delivering(outbox: Outbox, lake: Lake) -> Iterator[None]:
     """Inside, this process has the lease of a shared lake, and tells the group what becomes of operations."""
     if isinstance(outbox, GroupOutbox):
-        share(outbox, Objects(lake.home), lake, anew=True)
-        outbox.delivers = True
+        begin_to_deliver(outbox, Objects(lake.home), lake)
     try:
         yield
     finally:
