@@ -14,7 +14,7 @@ import contextlib
 import re
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from mirror.cluster.postgres import connect, postgres_errors
@@ -77,6 +77,14 @@ class OutboxRows:
             rows = database.execute("SELECT id, state FROM wandb_mirror.outbox WHERE id = ANY(%s)", [list(ids)])
             return dict(rows.fetchall())
 
+    def contents(self, ids: Collection[str]) -> dict[str, bytes]:
+        """What those hold that the group knows, and is not done with."""
+        with self._connected() as database:
+            rows = database.execute(
+                "SELECT id, content FROM wandb_mirror.outbox WHERE id = ANY(%s) AND content IS NOT NULL", [list(ids)]
+            ).fetchall()
+        return {name: bytes(content) for name, content in rows}
+
     @contextlib.contextmanager
     def handing_over(self) -> Iterator[HandOver]:
         """Add operations, whose bytes are put into the bucket inside: nobody collects those meanwhile."""
@@ -107,6 +115,12 @@ class OutboxRows:
                 " WHERE state = 'gone' AND changed_at < now() - make_interval(days => %s)",
                 [GONE_DAYS],
             )
+
+    def last_number(self) -> int:
+        """The number of the last change."""
+        with self._connected() as database:
+            ((found,),) = database.execute("SELECT number FROM wandb_mirror.changes").fetchall()
+        return int(found)
 
     def since(self, number: int, most: int) -> list[Row]:
         """The next changes after a number, oldest first."""
@@ -144,9 +158,12 @@ class OutboxRows:
         return [Wished(*row) for row in rows]
 
     def fulfilled(self, numbers: Sequence[int]) -> None:
-        """They are done."""
+        """They are done; so are those about operations that never came."""
         with self._connected() as database:
-            database.execute("DELETE FROM wandb_mirror.wishes WHERE number = ANY(%s)", [list(numbers)])
+            database.execute(
+                "DELETE FROM wandb_mirror.wishes WHERE number = ANY(%s) OR made_at < now() - make_interval(days => %s)",
+                [list(numbers), GONE_DAYS],
+            )
 
     @contextlib.contextmanager
     def session(self) -> Iterator[None]:
@@ -179,12 +196,21 @@ class HandOver:
     def __init__(self, database: psycopg.Connection[Any]) -> None:
         self._database = database
 
-    def add(self, entries: Iterable[tuple[EntryState, Entry]]) -> None:
-        """Add those that the group does not know."""
-        rows = [(entry.id, entry.author, state, *entry.run_path, encode_entry(entry)) for state, entry in entries]
-        if not rows:
-            return
+    def add(self, entries: Collection[tuple[EntryState, Entry]]) -> set[str]:
+        """Add those that the group does not know; the ids of the others."""
+        if not entries:
+            return set()
         number = _next(self._database)
+        ids = [entry.id for _, entry in entries]
+        found = self._database.execute("SELECT id FROM wandb_mirror.outbox WHERE id = ANY(%s)", [ids]).fetchall()
+        known = {name for (name,) in found}
+        rows = [
+            (entry.id, entry.author, state, *entry.run_path, encode_entry(entry))
+            for state, entry in entries
+            if entry.id not in known
+        ]
+        if not rows:
+            return known
         # Many statements at once (`executemany`) would leave PostgreSQL without the timer that `_next` sets.
         self._database.execute(
             "INSERT INTO wandb_mirror.outbox (id, author, state, entity, project, run_id, content, number)"
@@ -192,6 +218,7 @@ class HandOver:
             " %s::bytea[]) ON CONFLICT (id) DO NOTHING",
             [number, *map(list, zip(*rows, strict=True))],
         )
+        return known
 
 
 def keep_from_handing_over(database: psycopg.Connection[Any]) -> bool:
