@@ -18,7 +18,8 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from mirror.cluster.postgres import connect, postgres_errors
-from mirror.cluster.schema import OBJECTS_LOCK, make_tables
+from mirror.cluster.schema import HOLD, OBJECTS_LOCK, make_tables
+from mirror.errors import LeaseLost
 from mirror.records.operations import Entry, EntryState, encode_entry
 from mirror.store_settings import StoreSettings
 
@@ -63,6 +64,7 @@ class OutboxRows:
 
     def __init__(self, place: StoreSettings) -> None:
         self._place = place
+        self.option = ""  # with which a connection is that of the holder of the lease; set by who delivers
         self._turn = threading.RLock()
         self._connection: psycopg.Connection[Any] | None = None
 
@@ -93,8 +95,13 @@ class OutboxRows:
             yield HandOver(database)
 
     def update(self, entry: Entry, state: EntryState) -> None:
-        """Tell how an operation is now. One that is gone stays gone."""
+        """Tell how an operation is now. One that is gone stays gone.
+
+        Raises:
+            LeaseLost: another process delivers it now; nothing is told.
+        """
         with self._connected() as database, database.transaction():
+            self._hold(database)
             database.execute(
                 "UPDATE wandb_mirror.outbox SET state = %s, content = %s, number = %s"
                 " WHERE id = %s AND state <> 'gone'",
@@ -102,8 +109,13 @@ class OutboxRows:
             )
 
     def leave(self, ids: Collection[str]) -> None:
-        """Tell that operations are done with."""
+        """Tell that operations are done with.
+
+        Raises:
+            LeaseLost: another process delivers them now; nothing is told.
+        """
         with self._connected() as database, database.transaction():
+            self._hold(database)
             number = _next(database)
             database.execute(
                 "UPDATE wandb_mirror.outbox SET state = 'gone', content = NULL, number = %s, changed_at = now()"
@@ -171,13 +183,17 @@ class OutboxRows:
         with self._turn, self._connected():
             yield
 
+    def _hold(self, database: psycopg.Connection[Any]) -> None:
+        if self.option and database.execute(HOLD).fetchone() is None:
+            raise LeaseLost("this process has lost the lease of the shared lake")
+
     @contextlib.contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[Any]]:
         with self._turn, postgres_errors(self._place):
             if self._connection is not None:
                 yield self._connection
                 return
-            with contextlib.closing(connect(self._place)) as connection:
+            with contextlib.closing(connect(self._place, self.option)) as connection:
                 self._connection = connection
                 try:
                     make_tables(connection)

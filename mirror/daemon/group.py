@@ -86,6 +86,7 @@ class GroupMember:
                 pause_s = LOOK_S
             finally:
                 self._outbox.delivers = False
+                self._outbox.rows.option = ""
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(lake.__exit__, None, None, None)
             with anyio.move_on_after(pause_s - LOOK_S):  # another may have what this one lacks
@@ -125,6 +126,7 @@ class GroupMember:
         objects = Objects(lake.home)
         # What lies here may be of an earlier lease; from then on what is here is so.
         await anyio.to_thread.run_sync(lambda: share(self._outbox, objects, lake, anew=True))
+        self._outbox.rows.option = lake.storage.option
         self._outbox.delivers = True
         async with side_by_side() as group:
             group.start_soon(self._watch, lake)

@@ -63,6 +63,7 @@ class Member:
         """Have the lease."""
         with Lake(self.home, deployment=deployment_of(self.sandbox.url).id) as lake:
             outbox = self.outbox
+            outbox.rows.option = lake.storage.option
             outbox.delivers = True
             yield Leader(member=self, lake=lake, outbox=outbox)
 

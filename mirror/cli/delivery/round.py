@@ -134,12 +134,14 @@ def delivering(outbox: Outbox, lake: Lake) -> Iterator[None]:
     """Inside, this process has the lease of a shared lake, and tells the group what becomes of operations."""
     if isinstance(outbox, GroupOutbox):
         share(outbox, Objects(lake.home), lake, anew=True)
+        outbox.rows.option = lake.storage.option
         outbox.delivers = True
     try:
         yield
     finally:
         if isinstance(outbox, GroupOutbox):
             outbox.delivers = False
+            outbox.rows.option = ""
 
 
 @contextlib.asynccontextmanager
