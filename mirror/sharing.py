@@ -75,11 +75,9 @@ def share(outbox: GroupOutbox, objects: Objects, lake: Queryable, *, anew: bool 
 
 
 def _share(outbox: GroupOutbox, objects: Objects, lake: Queryable, done: Shared, anew: bool) -> None:
-    is_over = False
-    while not is_over:
-        is_over = True
-        for some in _chunks(outbox.entries()):
-            is_over &= not _hand_over(outbox, objects, lake, some, done)
+    for _ in range(2):  # what got another id in the first is handed over in the second
+        if not any([_hand_over(outbox, objects, lake, some, done) for some in _chunks(outbox.entries())]):
+            break
     cursor = _Cursor(outbox.rows.catalog, 0) if anew else _read_cursor(outbox)
     if cursor.number > outbox.rows.last_number():  # the database was set back to an earlier state
         cursor = _Cursor(outbox.rows.catalog, 0)
@@ -161,8 +159,8 @@ def _renew(outbox: GroupOutbox, lake: Queryable, entries: Iterable[Entry]) -> se
     renewed = set()
     for entry_id, (operation, folded) in known.items():
         if not set(grown[entry_id].folded).issubset(folded):
-            outbox.renew(grown[entry_id], operation, folded)
-            renewed.add(entry_id)
+            if outbox.renew(grown[entry_id], operation, folded):
+                renewed.add(entry_id)
     return renewed
 
 

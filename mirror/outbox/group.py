@@ -107,7 +107,7 @@ class GroupOutbox(Outbox):
             self._latest.forget()
             return signed
 
-    def renew(self, entry: Entry, done: Edit, folded: Collection[str]) -> None:
+    def renew(self, entry: Entry, done: Edit, folded: Collection[str]) -> bool:
         """Queue under a new id what a waiting edit asks beyond what the group has, or had, under its id.
 
         A home that was copied, or restored, has an entry that is known to the group, and folded later edits into it.
@@ -117,6 +117,9 @@ class GroupOutbox(Outbox):
             done: what the group has under its id.
             folded: ids of the edits that are in that.
 
+        Returns:
+            Whether it was one that waits.
+
         Raises:
             StoreError: the disk failed; it may be there under both ids.
         """
@@ -124,7 +127,7 @@ class GroupOutbox(Outbox):
             name = name_of(entry.id, entry.run_path)
             found = self._folders.try_load("new", name)
             if not isinstance(found, Entry) or not isinstance(found.operation, Edit):
-                return
+                return False
             rest = rest_of(found.operation, done)
             if rest.fields or rest.config or rest.summary:
                 later = tuple(one for one in found.folded if one not in folded)
@@ -135,6 +138,7 @@ class GroupOutbox(Outbox):
             with suppress(Unflushed):
                 discard([self._folders.path("new", name)], self._folders.tmp)
             self._latest.forget()
+            return True
 
     def copy(self, entry: Entry, state: EntryState) -> None:
         """Have an entry here as the group has it. What this process delivers is as it is here, and stays.
