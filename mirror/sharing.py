@@ -76,7 +76,7 @@ def share(outbox: GroupOutbox, objects: Objects, lake: Queryable, *, anew: bool 
 
 def _share(outbox: GroupOutbox, objects: Objects, lake: Queryable, done: Shared, anew: bool) -> None:
     for _ in range(2):  # what got another id in the first is handed over in the second
-        if not any([_hand_over(outbox, objects, lake, some, done) for some in _chunks(outbox.entries())]):
+        if not sum(_hand_over(outbox, objects, lake, some, done) for some in _chunks(outbox.entries())):
             break
     cursor = _Cursor(outbox.rows.catalog, 0) if anew else _read_cursor(outbox)
     if cursor.number > outbox.rows.last_number():  # the database was set back to an earlier state
@@ -158,9 +158,9 @@ def _renew(outbox: GroupOutbox, lake: Queryable, entries: Iterable[Entry]) -> se
                 known[entry_id] = entry.operation, entry.folded
     renewed = set()
     for entry_id, (operation, folded) in known.items():
-        if not set(grown[entry_id].folded).issubset(folded):
-            if outbox.renew(grown[entry_id], operation, folded):
-                renewed.add(entry_id)
+        entry = grown[entry_id]
+        if not set(entry.folded).issubset(folded) and outbox.renew(entry, operation, folded):
+            renewed.add(entry_id)
     return renewed
 
 
