@@ -161,7 +161,10 @@ class SharedStorage:
         """
         query = (
             f"SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '{NAME} %'"
-            " AND xact_start < (SELECT max(snapshot_time) FROM main.ducklake_snapshot) AND pid <> pg_backend_pid()"
+            " AND datname = current_database() AND pid <> pg_backend_pid()"
+            " AND (xact_start < (SELECT max(snapshot_time) FROM main.ducklake_snapshot)"
+            # Of another role's only its locks are told: whether it is within a transaction, not since when.
+            " OR (state IS NULL AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'relation')))"
         )
         row = engine.execute(f"FROM postgres_query('__ducklake_metadata_{LAKE}', {sql_text(query)})").fetchone()
         return row is None or int(row[0]) > 0
