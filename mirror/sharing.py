@@ -11,6 +11,7 @@ An entry that has an author and no row was either never handed over, or done wit
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -19,20 +20,21 @@ from functools import partial
 import msgspec
 
 from mirror.durable import write_replace
-from mirror.errors import MirrorError, NotMirrored
+from mirror.errors import HomeUnusable, LakeAway, MirrorError, NotMirrored, StoreError
 from mirror.layout import Home
 from mirror.locks import locked
 from mirror.outbox import Outbox
 from mirror.outbox.group import GroupOutbox, author_here
 from mirror.outbox.names import id_in
 from mirror.outbox.reading import Placed
-from mirror.records.operations import Entry, EntryState, UploadFile, entry_of_json
+from mirror.records.operations import Edit, Entry, EntryState, UploadFile, entry_of_json
 from mirror.store.engine.connection import store_errors
+from mirror.store.engine.lake import Lake
 from mirror.store.engine.queries import Queryable
 from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects
-from mirror.store.read.receipts import endings_of
-from mirror.typed import decode
+from mirror.store.read.receipts import asked_of, endings_of
+from mirror.typed import convert, decode
 
 AT_ONCE = 200
 EVERY_S = 5.0  # between two looks of a process that only reads
@@ -74,12 +76,16 @@ def share(outbox: GroupOutbox, objects: Objects, lake: Queryable, *, anew: bool 
 
 
 def _share(outbox: GroupOutbox, objects: Objects, lake: Queryable, done: Shared, anew: bool) -> None:
-    for some in _chunks(outbox.entries()):
-        _hand_over(outbox, objects, lake, some, done)
-    _copy(outbox, done, _Cursor(outbox.rows.catalog, 0) if anew else _read_cursor(outbox))
+    for _ in range(2):  # what got another id in the first is handed over in the second
+        if not sum(_hand_over(outbox, objects, lake, some, done) for some in _chunks(outbox.entries())):
+            break
+    cursor = _Cursor(outbox.rows.catalog, 0) if anew else _read_cursor(outbox)
+    if cursor.number > outbox.rows.last_number():  # the database was set back to an earlier state
+        cursor = _Cursor(outbox.rows.catalog, 0)
+    _copy(outbox, done, cursor)
 
 
-def begin_to_deliver(outbox: GroupOutbox, objects: Objects, lake: Queryable) -> None:
+def begin_to_deliver(outbox: GroupOutbox, objects: Objects, lake: Lake) -> None:
     """Take what the group says for what is so, and be the one that changes it from then on.
 
     What lies here may be of an earlier lease, whose process ended before the group was told.
@@ -93,6 +99,7 @@ def begin_to_deliver(outbox: GroupOutbox, objects: Objects, lake: Queryable) -> 
         LakeAway, StoreError: as `share`.
     """
     share(outbox, objects, lake, anew=True)
+    outbox.rows.option = lake.storage.option
     outbox.delivers = True
 
 
@@ -122,7 +129,10 @@ _turn = threading.Lock()
 _due: dict[Home, float] = {}  # monotonic
 
 
-def _hand_over(outbox: GroupOutbox, objects: Objects, lake: Queryable, some: list[Placed], done: Shared) -> None:
+def _hand_over(outbox: GroupOutbox, objects: Objects, lake: Queryable, some: list[Placed], done: Shared) -> bool:
+    """Hand some over; whether some are entries of another id now, which are to be handed over yet."""
+    grown = _renew(outbox, lake, [entry for _, entry in some if entry.author is None])
+    some = [one for one in some if one.entry.id not in grown]
     author = author_here()
     signed: list[tuple[EntryState, Entry]] = []
     for state, entry in some:
@@ -139,10 +149,38 @@ def _hand_over(outbox: GroupOutbox, objects: Objects, lake: Queryable, some: lis
         missing = [(_shown(state), entry) for state, entry in strange if entry.id not in ended]
         with outbox.rows.handing_over() as group:
             _bring_bytes(objects, [entry for _, entry in missing])
-            group.add(missing)
-        done.handed_over += len(missing)
+            known_since = group.add(missing)
+        done.handed_over += len(missing) - len(known_since)
+        grown |= _renew(outbox, lake, [entry for _, entry in missing if entry.id in known_since])
     outbox.forget(gone)
     done.left += len(gone)
+    return bool(grown)
+
+
+def _renew(outbox: GroupOutbox, lake: Queryable, entries: Iterable[Entry]) -> set[str]:
+    """Give edits another id that are known to the group, by a copy of this home, and to which something was added here.
+
+    Returns:
+        The ids that they had.
+    """
+    grown = {entry.id: entry for entry in entries if entry.folded and isinstance(entry.operation, Edit)}
+    if not grown:
+        return set()
+    known: dict[str, tuple[Edit, tuple[str, ...]]] = {}
+    with contextlib.suppress(NotMirrored):
+        for entry_id, (asked, folded) in asked_of(lake, [*grown]).items():
+            known[entry_id] = convert(json.loads(asked), Edit), folded
+    for entry_id, content in outbox.rows.contents([*grown]).items():
+        with contextlib.suppress(ValueError):  # a newer version's
+            entry = entry_of_json(content)
+            if isinstance(entry.operation, Edit):
+                known[entry_id] = entry.operation, entry.folded
+    renewed = set()
+    for entry_id, (operation, folded) in known.items():
+        entry = grown[entry_id]
+        if not set(entry.folded).issubset(folded) and outbox.renew(entry, operation, folded):
+            renewed.add(entry_id)
+    return renewed
 
 
 def _bring_bytes(objects: Objects, entries: Iterable[Entry]) -> None:
@@ -150,7 +188,13 @@ def _bring_bytes(objects: Objects, entries: Iterable[Entry]) -> None:
     assert objects.shared is not None
     for entry in entries:
         if isinstance(entry.operation, UploadFile):
-            objects.shared.put(entry.operation.object, objects.path(entry.operation.object))
+            try:
+                path = objects.path(entry.operation.object)
+            except (LakeAway, HomeUnusable):
+                raise
+            except StoreError:  # gone: whoever delivers it says so, and nothing else waits for it
+                continue
+            objects.shared.put(entry.operation.object, path)
 
 
 def _ended(lake: Queryable, entries: list[Entry]) -> set[str]:

@@ -12,8 +12,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-_PASSWORD = re.compile(r"(?:^|[\s?&])password\s*=", re.IGNORECASE)
+_PASSWORD = re.compile(r"(?:^|[\s?&])(?:ssl)?password\s*=", re.IGNORECASE)
 _BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s?#]*)?")
+
+
+def _without_keys(address: str) -> str:
+    """An address that may be shown: what stands before an `@` may be secret."""
+    return f"…@{address.rpartition('@')[2]}" if "@" in address else address
 
 
 class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,7 +47,9 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ValueError("catalog holds a password: leave it to ~/.pgpass, PGPASSFILE or passfile=…")
         for name, place in (("data", self.data), ("objects", self.objects)):
             if place and not _BUCKET.fullmatch(place):
-                raise ValueError(f'{name} is "s3://BUCKET/PREFIX"; got {place!r}')
+                raise ValueError(f'{name} is "s3://BUCKET/PREFIX"; got {_without_keys(place)!r}')
+        if "@" in self.s3_endpoint:
+            raise ValueError("s3_endpoint holds keys: leave them to AWS_ACCESS_KEY_ID and its like, or a profile")
         if self.s3_endpoint and urlsplit(self.s3_endpoint).scheme not in {"http", "https"}:
             raise ValueError(f's3_endpoint is "https://HOST"; got {self.s3_endpoint!r}')
 

@@ -560,6 +560,10 @@ PROMISES = (
                 "test_bytes_of_an_upload_that_waits_in_the_group_stay_though_the_leader_never_heard_of_it",
                 "test_a_prefix_of_a_bucket_is_that_of_one_lake",
             ),
+            "cluster/test_copied_homes.py": (
+                "test_what_was_added_in_a_copy_of_a_home_is_delivered_beside_what_the_first_one_handed_over",
+                "test_what_is_given_up_before_its_bytes_reach_the_bucket_is_never_delivered",
+            ),
             "cluster/test_setup.py": (
                 "test_verify_finds_what_is_gone_or_changed_and_repair_brings_it_back",
                 "test_maintain_removes_what_nothing_needs_and_spares_what_is_young_or_waits",

@@ -48,7 +48,7 @@ class LeaseHolder(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     pid: int
     home: str  # the folder, on that host
-    home_id: str  # of the home, wherever it is mounted
+    home_id: str  # of that very folder: a copy of the home has another
     since: str  # ISO 8601, UTC
     name: str  # of its connections
     waits: bool = False  # it lets the trust of the holder before pass: until then nothing is known to be its own

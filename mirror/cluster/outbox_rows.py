@@ -14,11 +14,12 @@ import contextlib
 import re
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from mirror.cluster.postgres import connect, postgres_errors
-from mirror.cluster.schema import OBJECTS_LOCK, make_tables
+from mirror.cluster.schema import HOLD, OBJECTS_LOCK, make_tables
+from mirror.errors import LeaseLost
 from mirror.records.operations import Entry, EntryState, encode_entry
 from mirror.store_settings import StoreSettings
 
@@ -63,6 +64,7 @@ class OutboxRows:
 
     def __init__(self, place: StoreSettings) -> None:
         self._place = place
+        self.option = ""  # with which a connection is that of the holder of the lease; set by who delivers
         self._turn = threading.RLock()
         self._connection: psycopg.Connection[Any] | None = None
 
@@ -77,6 +79,14 @@ class OutboxRows:
             rows = database.execute("SELECT id, state FROM wandb_mirror.outbox WHERE id = ANY(%s)", [list(ids)])
             return dict(rows.fetchall())
 
+    def contents(self, ids: Collection[str]) -> dict[str, bytes]:
+        """What those hold that the group knows, and is not done with."""
+        with self._connected() as database:
+            rows = database.execute(
+                "SELECT id, content FROM wandb_mirror.outbox WHERE id = ANY(%s) AND content IS NOT NULL", [list(ids)]
+            ).fetchall()
+        return {name: bytes(content) for name, content in rows}
+
     @contextlib.contextmanager
     def handing_over(self) -> Iterator[HandOver]:
         """Add operations, whose bytes are put into the bucket inside: nobody collects those meanwhile."""
@@ -85,8 +95,13 @@ class OutboxRows:
             yield HandOver(database)
 
     def update(self, entry: Entry, state: EntryState) -> None:
-        """Tell how an operation is now. One that is gone stays gone."""
+        """Tell how an operation is now. One that is gone stays gone.
+
+        Raises:
+            LeaseLost: another process delivers it now; nothing is told.
+        """
         with self._connected() as database, database.transaction():
+            self._hold(database)
             database.execute(
                 "UPDATE wandb_mirror.outbox SET state = %s, content = %s, number = %s"
                 " WHERE id = %s AND state <> 'gone'",
@@ -94,8 +109,13 @@ class OutboxRows:
             )
 
     def leave(self, ids: Collection[str]) -> None:
-        """Tell that operations are done with."""
+        """Tell that operations are done with.
+
+        Raises:
+            LeaseLost: another process delivers them now; nothing is told.
+        """
         with self._connected() as database, database.transaction():
+            self._hold(database)
             number = _next(database)
             database.execute(
                 "UPDATE wandb_mirror.outbox SET state = 'gone', content = NULL, number = %s, changed_at = now()"
@@ -107,6 +127,12 @@ class OutboxRows:
                 " WHERE state = 'gone' AND changed_at < now() - make_interval(days => %s)",
                 [GONE_DAYS],
             )
+
+    def last_number(self) -> int:
+        """The number of the last change."""
+        with self._connected() as database:
+            ((found,),) = database.execute("SELECT number FROM wandb_mirror.changes").fetchall()
+        return int(found)
 
     def since(self, number: int, most: int) -> list[Row]:
         """The next changes after a number, oldest first."""
@@ -144,9 +170,12 @@ class OutboxRows:
         return [Wished(*row) for row in rows]
 
     def fulfilled(self, numbers: Sequence[int]) -> None:
-        """They are done."""
+        """They are done; so are those about operations that never came."""
         with self._connected() as database:
-            database.execute("DELETE FROM wandb_mirror.wishes WHERE number = ANY(%s)", [list(numbers)])
+            database.execute(
+                "DELETE FROM wandb_mirror.wishes WHERE number = ANY(%s) OR made_at < now() - make_interval(days => %s)",
+                [list(numbers), GONE_DAYS],
+            )
 
     @contextlib.contextmanager
     def session(self) -> Iterator[None]:
@@ -154,13 +183,17 @@ class OutboxRows:
         with self._turn, self._connected():
             yield
 
+    def _hold(self, database: psycopg.Connection[Any]) -> None:
+        if self.option and database.execute(HOLD).fetchone() is None:
+            raise LeaseLost("this process has lost the lease of the shared lake")
+
     @contextlib.contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[Any]]:
         with self._turn, postgres_errors(self._place):
             if self._connection is not None:
                 yield self._connection
                 return
-            with contextlib.closing(connect(self._place)) as connection:
+            with contextlib.closing(connect(self._place, self.option)) as connection:
                 self._connection = connection
                 try:
                     make_tables(connection)
@@ -179,12 +212,21 @@ class HandOver:
     def __init__(self, database: psycopg.Connection[Any]) -> None:
         self._database = database
 
-    def add(self, entries: Iterable[tuple[EntryState, Entry]]) -> None:
-        """Add those that the group does not know."""
-        rows = [(entry.id, entry.author, state, *entry.run_path, encode_entry(entry)) for state, entry in entries]
-        if not rows:
-            return
+    def add(self, entries: Collection[tuple[EntryState, Entry]]) -> set[str]:
+        """Add those that the group does not know; the ids of the others."""
+        if not entries:
+            return set()
         number = _next(self._database)
+        ids = [entry.id for _, entry in entries]
+        found = self._database.execute("SELECT id FROM wandb_mirror.outbox WHERE id = ANY(%s)", [ids]).fetchall()
+        known = {name for (name,) in found}
+        rows = [
+            (entry.id, entry.author, state, *entry.run_path, encode_entry(entry))
+            for state, entry in entries
+            if entry.id not in known
+        ]
+        if not rows:
+            return known
         # Many statements at once (`executemany`) would leave PostgreSQL without the timer that `_next` sets.
         self._database.execute(
             "INSERT INTO wandb_mirror.outbox (id, author, state, entity, project, run_id, content, number)"
@@ -192,6 +234,7 @@ class HandOver:
             " %s::bytea[]) ON CONFLICT (id) DO NOTHING",
             [number, *map(list, zip(*rows, strict=True))],
         )
+        return known
 
 
 def keep_from_handing_over(database: psycopg.Connection[Any]) -> bool:

@@ -56,7 +56,8 @@ CREATE TABLE IF NOT EXISTS wandb_mirror.wishes (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     id text NOT NULL,
     wish text NOT NULL,
-    author text NOT NULL
+    author text NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE OR REPLACE FUNCTION wandb_mirror.fence() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

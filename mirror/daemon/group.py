@@ -86,6 +86,7 @@ class GroupMember:
                 pause_s = LOOK_S
             finally:
                 self._outbox.delivers = False
+                self._outbox.rows.option = ""
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(lake.__exit__, None, None, None)
             with anyio.move_on_after(pause_s - LOOK_S):  # another may have what this one lacks

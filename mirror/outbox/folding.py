@@ -71,6 +71,27 @@ def fold(entry: Entry, later_id: str, later: Edit) -> Entry:
     return msgspec.structs.replace(entry, operation=edit, folded=(*entry.folded, later_id))
 
 
+def rest_of(grown: Edit, done: Edit) -> Edit:
+    """What an edit asks beyond an earlier state of it, into which later edits were folded since."""
+    return Edit(
+        fields=_beyond(grown.fields, done.fields),
+        config=_beyond(grown.config, done.config),
+        summary=_beyond(grown.summary, done.summary),
+    )
+
+
+def _beyond(grown: Mapping[K, Change], done: Mapping[K, Change]) -> dict[K, Change]:
+    rest: dict[K, Change] = {}
+    for key, change in grown.items():
+        base = done[key].value if key in done else change.base
+        if not _same(base, change.value):
+            rest[key] = Change(base=base, value=change.value, numbers=change.numbers)
+    for key, change in done.items():
+        if key not in grown:  # it ended as it began
+            rest[key] = Change(base=change.value, value=change.base)
+    return rest
+
+
 def _chained(earlier: Mapping[K, Change], later: Mapping[K, Change]) -> dict[K, Change]:
     chained = dict(earlier)
     for key, change in later.items():

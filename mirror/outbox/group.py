@@ -27,10 +27,11 @@ from mirror.cluster.place import place_of
 from mirror.durable import Unflushed, discard
 from mirror.layout import Home
 from mirror.outbox.folders import STATES, Aside, outbox_errors
+from mirror.outbox.folding import rest_of
 from mirror.outbox.names import name_of
 from mirror.outbox.reading import OutboxReader
 from mirror.outbox.spool import Outbox
-from mirror.records.operations import Entry, EntryState
+from mirror.records.operations import Edit, Entry, EntryState
 
 
 def outbox_of(
@@ -105,6 +106,39 @@ class GroupOutbox(Outbox):
                 self._publish(signed, found, state)
             self._latest.forget()
             return signed
+
+    def renew(self, entry: Entry, done: Edit, folded: Collection[str]) -> bool:
+        """Queue under a new id what a waiting edit asks beyond what the group has, or had, under its id.
+
+        A home that was copied, or restored, has an entry that is known to the group, and folded later edits into it.
+
+        Args:
+            entry: of this home.
+            done: what the group has under its id.
+            folded: ids of the edits that are in that.
+
+        Returns:
+            Whether it was one that waits.
+
+        Raises:
+            StoreError: the disk failed; it may be there under both ids.
+        """
+        with outbox_errors(self.home), self._folders.changing() as lock:
+            name = name_of(entry.id, entry.run_path)
+            found = self._folders.try_load("new", name)
+            if not isinstance(found, Entry) or not isinstance(found.operation, Edit):
+                return False
+            rest = rest_of(found.operation, done)
+            if rest.fields or rest.config or rest.summary:
+                later = tuple(one for one in found.folded if one not in folded)
+                with suppress(Unflushed):
+                    self._publish(
+                        replace(found, id=self._next_id(lock), operation=rest, folded=later, author=None), None
+                    )
+            with suppress(Unflushed):
+                discard([self._folders.path("new", name)], self._folders.tmp)
+            self._latest.forget()
+            return True
 
     def copy(self, entry: Entry, state: EntryState) -> None:
         """Have an entry here as the group has it. What this process delivers is as it is here, and stays.

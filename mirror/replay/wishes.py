@@ -9,6 +9,7 @@ from mirror.errors import EntryMoved, NotFound
 from mirror.outbox.group import GroupOutbox
 from mirror.replay.ledger import give_up
 from mirror.store.engine.lake import Lake
+from mirror.store.read.receipts import endings_of
 
 
 def fulfil_wishes(lake: Lake, outbox: GroupOutbox, now: dt.datetime) -> int:
@@ -31,12 +32,18 @@ def fulfil_wishes(lake: Lake, outbox: GroupOutbox, now: dt.datetime) -> int:
             _fulfil(lake, outbox, wished, now)
         except EntryMoved:  # claimed now
             continue
-        except NotFound:  # done with
-            pass
+        except NotFound:
+            if not _is_done_with(lake, outbox, wished.id):
+                continue  # decided on a machine whose operation is on its way here
         done.append(wished.number)
     if done:
         outbox.rows.fulfilled(done)
     return len(done)
+
+
+def _is_done_with(lake: Lake, outbox: GroupOutbox, entry_id: str) -> bool:
+    state = outbox.rows.states([entry_id]).get(entry_id)
+    return state == "gone" or (state is None and bool(endings_of(lake, [entry_id])))
 
 
 def _fulfil(lake: Lake, outbox: GroupOutbox, wished: Wished, now: dt.datetime) -> None:

@@ -16,6 +16,7 @@ from mirror.outbox.group import needed_objects
 from mirror.records.operations import UploadFile
 from mirror.sandbox import Sandbox
 from mirror.store.care.maintenance import Maintenance, maintain
+from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects
 from mirror.store.objects.uploads import take_in
 from tests.cluster.group import Leader, Member, members
@@ -73,3 +74,26 @@ def test_a_prefix_of_a_bucket_is_that_of_one_lake(place: Place, sandbox: Sandbox
         maintain_in_a_month(leader)
     mirror.pull()
     assert wandb_mirror.Api(home=str(home.root)).run("team/proj/one").state == "finished"
+
+
+def test_a_reader_of_another_role_is_waited_for(place: Place, sandbox: Sandbox, tmp_path: Path) -> None:
+    """PostgreSQL tells an owner who is no superuser nothing of what others do, but for their locks."""
+    owner, role = f"{place.name}_owner", f"{place.name}_reader"
+    with place.connected() as database:
+        database.execute(f"CREATE ROLE {owner} LOGIN")
+        database.execute(f"CREATE ROLE {role} LOGIN")
+        database.execute(f"ALTER DATABASE {place.name} OWNER TO {owner}")
+    catalogs = {name: place.catalog.replace("mirror@", f"{name}@") for name in (owner, role)}
+    lead = Member(home=place.home(tmp_path / "lead", catalog=catalogs[owner]), sandbox=sandbox)
+    with lead.leading() as leader:
+        with place.connected() as database:
+            database.execute(f"GRANT USAGE ON SCHEMA main, wandb_mirror TO {role}")
+            database.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA main, wandb_mirror TO {role}")
+        reader = Reader(place.home(tmp_path / "reader", catalog=catalogs[role]))
+        with reader.snapshot() as snapshot:
+            snapshot.rows("SELECT count(*) FROM lake.runs")
+            with leader.lake.transaction() as engine:
+                engine.execute("INSERT INTO lake.meta VALUES ('a', 'b')")
+            assert maintain_in_a_month(leader).waits_for_readers
+        assert not maintain_in_a_month(leader).waits_for_readers
+        reader.close()

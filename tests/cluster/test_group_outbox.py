@@ -11,7 +11,7 @@ import pytest
 
 import mirror as wandb_mirror
 from mirror.cluster import outbox_rows
-from mirror.errors import LakeAway
+from mirror.errors import LakeAway, LeaseLost
 from mirror.outbox.names import name_of
 from mirror.records.operations import UploadFile
 from mirror.sandbox import Sandbox
@@ -271,3 +271,23 @@ def collected(lead: Member, digest: str) -> int:
     later = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
     with lead.leading() as leader:
         return remove_objects(lead.home, [digest], later, leader.lake.storage.option).files
+
+
+def test_a_leader_that_lost_the_lease_says_nothing_more_of_what_waits(group: list[Member], place: Place) -> None:
+    """What it knew is old: another one may have decided since."""
+    lead, ann, _ = group
+    entry = ann.note("one", "first")
+    ann.share()
+    with lead.leading() as leader:
+        leader.share()
+        claimed = leader.outbox.claim(leader.outbox.get(entry.id).entry)
+        assert claimed is not None
+        with place.connected() as database:
+            database.execute("UPDATE wandb_mirror.lease SET token = token + 1")
+        with pytest.raises(LeaseLost):
+            leader.outbox.mark_sent(claimed)
+        with pytest.raises(LeaseLost):
+            leader.outbox.hold(claimed, "theirs")
+        with pytest.raises(LeaseLost):
+            leader.outbox.rows.leave([entry.id])
+    assert ann.outbox.rows.states([entry.id]) == {entry.id: "new"}

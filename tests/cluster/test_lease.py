@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from mirror.store.objects.objects import Objects
 from tests.cluster.servers import KEY_ID, SECRET, Place
 
 SHORT = {"BEAT_S": 0.1, "TRUST_S": 0.6, "GRACE_S": 1.6, "STILL_S": 2.5}
-LONG_S = 4.0  # a grace that nobody takes for the time that it takes to open a lake
+LONG_S = 20.0  # a grace that nobody takes for the time that it takes to open a lake
 HOLDER = """
 import sys, time
 from pathlib import Path
@@ -182,6 +183,16 @@ def test_the_same_home_goes_on_at_once_after_a_kill(holder: Holder, tmp_path: Pa
     opened = tried(Home(tmp_path / "holder"))
     opened.__exit__(None, None, None)
     assert time.monotonic() - began < 0.9 * LONG_S
+
+
+def test_a_copy_of_a_home_waits_as_any_other_home_does(holder: Holder, tmp_path: Path) -> None:
+    """It has the name of the other one's home and of its machine, and not its lock."""
+    shutil.copytree(tmp_path / "holder", tmp_path / "copy")
+    holder.end()
+    began = time.monotonic()
+    opened = tried(Home(tmp_path / "copy"))
+    opened.__exit__(None, None, None)
+    assert time.monotonic() - began > SHORT["GRACE_S"] - SHORT["BEAT_S"] - 0.2
 
 
 @pytest.mark.usefixtures("long_grace")

@@ -128,11 +128,20 @@ def test_rows_that_are_others_after_they_were_copied_end_the_move(
         assert ("two", "y") in lake.rows("SELECT key, value FROM lake.meta")
 
 
+def options_with(place: Place, name: str, value: str) -> list[str]:
+    """The options of a place, one of them another."""
+    said = {"--data": place.data, "--s3-endpoint": place.servers.endpoint, name: value}
+    return [part for pair in said.items() for part in pair]
+
+
 def test_what_cannot_be_moved_is_said_in_one_line(cli: Cli, place: Place) -> None:
     assert "catalog and data go together" in cli("migrate", "--to", place.catalog, code=3).error
     wrong = ["--data", "s3://nowhere/lake", "--s3-endpoint", place.servers.endpoint]
     assert "there is no bucket nowhere" in cli("migrate", "--to", place.catalog, *wrong, code=8).error
     assert 'is "s3://BUCKET/PREFIX"' in cli("migrate", "--to", place.catalog, "--data", "/nfs", code=3).error
+    for name, given in (("--data", "s3://KEY:hunter2@bucket/lake"), ("--s3-endpoint", "https://KEY:hunter2@host")):
+        outcome = cli("migrate", "--to", place.catalog, *options_with(place, name, given), code=3)
+        assert "hunter2" not in outcome.err + outcome.out
     secret = place.catalog.replace("mirror@", "mirror:hunter2@")
     outcome = cli("migrate", "--to", secret, "--data", place.data, code=3)
     assert "holds a password" in outcome.error

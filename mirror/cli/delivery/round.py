@@ -139,6 +139,7 @@ def delivering(outbox: Outbox, lake: Lake) -> Iterator[None]:
     finally:
         if isinstance(outbox, GroupOutbox):
             outbox.delivers = False
+            outbox.rows.option = ""
 
 
 @contextlib.asynccontextmanager

@@ -30,6 +30,7 @@ from mirror.store_settings import StoreSettings
 EXTENSIONS = ("duckdb_extension_postgres_scanner", "duckdb_extension_httpfs")
 _METRICS = f"{LAKE_SCHEMA}/metrics"
 _FROM_ENVIRONMENT = ("s3_access_key_id", "s3_secret_access_key", "s3_session_token")  # DuckDB takes them from there
+_STARTED = Path("/proc/sys/kernel/random/boot_id")  # Linux: another one after each start
 _KEYS_S = 60.0  # between two looks whether credentials were renewed
 
 
@@ -160,7 +161,10 @@ class SharedStorage:
         """
         query = (
             f"SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '{NAME} %'"
-            " AND xact_start < (SELECT max(snapshot_time) FROM main.ducklake_snapshot) AND pid <> pg_backend_pid()"
+            " AND datname = current_database() AND pid <> pg_backend_pid()"
+            " AND (xact_start < (SELECT max(snapshot_time) FROM main.ducklake_snapshot)"
+            # Of another role's only its locks are told: whether it is within a transaction, not since when.
+            " OR (state IS NULL AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'relation')))"
         )
         row = engine.execute(f"FROM postgres_query('__ducklake_metadata_{LAKE}', {sql_text(query)})").fetchone()
         return row is None or int(row[0]) > 0
@@ -206,10 +210,15 @@ class SharedStorage:
         self._keys = keys
 
     def _home_id(self) -> str:
+        """Of this very folder on this machine since it was started: a copy of it, or of the machine, has another."""
         try:
-            return self._home.id.read_text().strip()
+            name = self._home.id.read_text().strip()
         except FileNotFoundError:
-            made = new_home_id()
+            name = new_home_id()
             make_folder(self._home.root)
-            write_replace(self._home.id, made.encode())
-            return made
+            write_replace(self._home.id, name.encode())
+        folder = self._home.root.stat()
+        started = ""
+        with contextlib.suppress(OSError):
+            started = _STARTED.read_text().strip()
+        return f"{name} {started} {folder.st_dev} {folder.st_ino}"

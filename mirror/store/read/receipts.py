@@ -29,6 +29,18 @@ def endings_of(lake: Queryable, entry_ids: Sequence[str]) -> dict[str, list[Endi
     return found
 
 
+def asked_of(lake: Queryable, entry_ids: Sequence[str]) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """What entries asked that have a receipt: the operation as JSON, and the ids of the edits that were folded in."""
+    if not has_table(lake, "receipts"):
+        return {}
+    rows = lake.rows(
+        "SELECT id, arg_max(operation, ended_at), arg_max(coalesce(folded, []), ended_at) FROM lake.receipts"
+        " WHERE id IN (SELECT unnest(?::VARCHAR[])) GROUP BY id",
+        [list(entry_ids)],
+    )
+    return {entry_id: (operation, tuple(folded)) for entry_id, operation, folded in rows}
+
+
 def given_up_creations(lake: Queryable) -> dict[RunPath, str]:
     """The runs whose last creation a person gave up, each with the id of that entry."""
     if not has_table(lake, "receipts"):
