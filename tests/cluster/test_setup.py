@@ -143,3 +143,20 @@ def test_a_service_of_postgresql_names_the_catalog(
         pass
     with Reader(home) as lake:
         assert lake.rows("SELECT count(*) FROM lake.runs") == [(0,)]
+
+
+def test_without_the_database_status_tells_what_is_here_and_an_upload_is_queued(cli: Cli, place: Place) -> None:
+    init(cli, place)
+    cli("pull", code=0)
+    settings = cli.config.read_text()
+    cli.config.write_text(settings.replace(f":{place.servers.port}/", ":1/"))
+    file = cli.folder / "weights.bin"
+    file.write_bytes(b"w" * 100)
+    cli("upload", "team/proj/r1", str(file), "--root", str(cli.folder), code=0)
+    said = cli("status", "--json", code=9).json
+    assert [finding["name"] for finding in said["findings"]] == ["lake_away"]
+    assert said["outbox"]["new"] == 1
+    assert "does not answer" in said["lease"]
+    assert "does not answer" in cli("edit", "team/proj/r1", "--add-tag", "x", code=8).error
+    cli.config.write_text(settings)
+    assert cli("replay", "--json", code=0).json["applied"] == 1

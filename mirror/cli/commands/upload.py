@@ -9,11 +9,17 @@ from pathlib import Path
 
 import click
 
-from mirror.cli.delivery.queueing import local_run, refusals_as_errors, tell_queued, telling_if_cut_short
+from mirror.cli.delivery.queueing import (
+    local_run,
+    refusals_as_errors,
+    tell_queued,
+    telling_if_cut_short,
+    uploads_unseen,
+)
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import UTF8
 from mirror.cli.terminal.statuses import exit_statuses
-from mirror.errors import ConfigError
+from mirror.errors import ConfigError, LakeAway
 
 
 @click.command("upload", epilog=exit_statuses(5))
@@ -28,10 +34,15 @@ def command(home: str | None, config: str | None, run: str, paths: tuple[str, ..
     A file's name in the run is its path below DIR. A file of that name that the run has is replaced.
     """
     _check(paths, root)
-    local, found = local_run(find_setting(home, config), run)
-    with refusals_as_errors(), telling_if_cut_short(local):
-        for path in paths:
-            found.upload_file(path, root)
+    setting = find_setting(home, config)
+    try:
+        local, found = local_run(setting, run)
+    except LakeAway:
+        local = uploads_unseen(setting, run, paths, root)
+    else:
+        with refusals_as_errors(), telling_if_cut_short(local):
+            for path in paths:
+                found.upload_file(path, root)
     tell_queued(local, as_json=as_json)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mirror.cli.delivery.entries import entry_json, wish
@@ -17,9 +18,10 @@ from mirror.errors import CommError, ConfigError, MirrorError, NotMirrored
 from mirror.layout import Home
 from mirror.outbox import Placed
 from mirror.records.addresses import RunPath
-from mirror.records.operations import Entry, Operation
+from mirror.records.operations import Entry, Operation, UploadFile
 from mirror.run.pending.local import LocalMirror
 from mirror.run.run import Run
+from mirror.store.objects.uploads import take_in
 
 
 class NotingMirror(LocalMirror):
@@ -69,6 +71,23 @@ def local_run(setting: Setting, path: str) -> tuple[NotingMirror, Run]:
         if not has_lake(setting.home):
             raise
         raise not_mirrored(run_path, setting.home) from error
+
+
+def uploads_unseen(setting: Setting, path: str, files: Sequence[str], root: str) -> NotingMirror:
+    """Queue uploads to a run that cannot be looked at, since the shared lake is away: its path is all that they need.
+
+    Raises:
+        ConfigError: the path is not a whole one.
+        StoreError: the disk failed; what was queued stays.
+    """
+    run_path, local = find_run(path, setting, whole=True), NotingMirror(setting.home)
+    with telling_if_cut_short(local):
+        for file in files:
+            taken = take_in(local.objects, file)
+            name = os.path.relpath(file, os.path.abspath(root)).replace(os.sep, "/")
+            upload = UploadFile(name=name, object=taken.object, size=taken.size, md5=taken.md5, mimetype=taken.mimetype)
+            local.enqueue(run_path, None, upload)
+    return local
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import shutil
 from typing import Any
@@ -17,10 +16,10 @@ from mirror.cli.terminal.output import size, with_zone
 from mirror.cli.terminal.times import reclocked
 from mirror.clock import utc_now
 from mirror.cluster.place import has_lake, place_of
-from mirror.daemon.status.health import Finding, Vitals, judge
+from mirror.daemon.status.health import Finding, Vitals, judge, lake_away
 from mirror.daemon.status.status_file import DaemonStatus, read_ended
 from mirror.daemon.status.status_file import read_daemon_status as read_daemon
-from mirror.errors import NotMirrored
+from mirror.errors import LakeAway, NotMirrored
 from mirror.pull.begun import was_stopped
 from mirror.records.capabilities import Lack, lacks
 from mirror.server_facts import read_server_facts
@@ -68,6 +67,7 @@ class LakeFigures(msgspec.Struct, frozen=True, kw_only=True):
     projects: list[ProjectOverview] = []
     failures: list[FailureOverview] = []
     deployment: str | None = None
+    away: str | None = None  # why a shared lake says nothing
 
 
 def read_held(setting: Setting) -> LakeFigures:
@@ -79,16 +79,17 @@ def read_held(setting: Setting) -> LakeFigures:
     """
     home = setting.home
     if has_lake(home):
-        with (
-            contextlib.suppress(NotMirrored),  # the first pull did not come to its first commit
-            Reader(home) as reader,
-            reader.snapshot() as lake,
-        ):
-            return LakeFigures(
-                projects=project_overviews(lake),
-                failures=failure_overviews(lake),
-                deployment=lake_deployment(lake),
-            )
+        try:
+            with Reader(home) as reader, reader.snapshot() as lake:
+                return LakeFigures(
+                    projects=project_overviews(lake),
+                    failures=failure_overviews(lake),
+                    deployment=lake_deployment(lake),
+                )
+        except NotMirrored:  # the first pull did not come to its first commit
+            pass
+        except LakeAway as error:  # what this machine knows by itself is told all the same
+            return LakeFigures(away=error.message)
     if not setting.config_path.exists():
         raise NotMirrored(
             f"{home.root} is not a mirror yet", hint="run `wandb-mirror init --source ENTITY/PROJECT` first"
@@ -131,6 +132,8 @@ def read_status(setting: Setting, *, held: LakeFigures | None = None, used: Disk
         unfinished=0 if writer is not None else sum(one.walk_under_way for one in projects) or was_stopped(home),
     )
     findings = judge(vitals, setting.config.health)
+    if held.away is not None and not any(finding.name == "lake_away" for finding in findings):
+        findings = [lake_away(held.away), *findings]
     facts = read_server_facts(home, setting.deployment.id)
     return Status(
         home=str(home.root),
@@ -154,7 +157,7 @@ def read_status(setting: Setting, *, held: LakeFigures | None = None, used: Disk
         disk_free=free,
         lacks=list(lacks(facts)) if facts is not None else [],
         shared_lake=place.data if (place := place_of(home)) is not None else None,
-        lease=None if place is None else _lease(place),
+        lease=None if place is None else held.away or _lease(place),
     )
 
 
@@ -162,8 +165,11 @@ def _lease(place: StoreSettings) -> str | None:
     from mirror.cluster.lease import holder_of_lease  # brings what only a shared lake needs
     from mirror.cluster.postgres import connected
 
-    with connected(place) as database:
-        holder = holder_of_lease(database)
+    try:
+        with connected(place) as database:
+            holder = holder_of_lease(database)
+    except LakeAway as error:
+        return error.message
     return None if holder is None else str(holder)
 
 

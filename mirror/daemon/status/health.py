@@ -131,13 +131,7 @@ def _of_daemon(vitals: Vitals) -> list[Finding]:
             )
         )
     if daemon.state == "lake_away":
-        found.append(
-            Finding(
-                name="lake_away",
-                sentence=f"the shared lake cannot be reached: {daemon.lease}",
-                hint="`wandb-mirror doctor` asks database and bucket; it is tried again, and what is queued here stays",
-            )
-        )
+        found.append(lake_away(daemon.lease or ""))
     if daemon.gateway_error is not None:
         found.append(
             Finding(
@@ -147,6 +141,15 @@ def _of_daemon(vitals: Vitals) -> list[Finding]:
             )
         )
     return [*found, *_of_workers(daemon), *_of_watches(daemon)]
+
+
+def lake_away(why: str) -> Finding:
+    """A shared lake that does not answer."""
+    return Finding(
+        name="lake_away",
+        sentence=f"the shared lake cannot be reached: {why}",
+        hint="`wandb-mirror doctor` asks database and bucket; it is tried again, and what is queued here stays",
+    )
 
 
 def _ended(last: DaemonStatus, now: dt.datetime) -> Finding:
