@@ -160,6 +160,22 @@ def locked(path: Path, *, shared: bool = False) -> Iterator[int]:
             os.close(descriptor)
 
 
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds a lock now, so that whoever need not have it does not wait for it."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError:  # nobody ever took it
+        return False
+    try:
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _acquired(path: Path, *, shared: bool) -> int:
     while True:
         descriptor = os.open(path, os.O_RDONLY if shared else os.O_RDWR | os.O_CREAT, 0o600)

@@ -22,7 +22,7 @@ import msgspec
 from mirror.durable import write_replace
 from mirror.errors import HomeUnusable, LakeAway, MirrorError, NotMirrored, StoreError
 from mirror.layout import Home
-from mirror.locks import locked
+from mirror.locks import is_locked, locked
 from mirror.outbox import Outbox
 from mirror.outbox.group import GroupOutbox, author_here
 from mirror.outbox.names import id_in
@@ -111,6 +111,8 @@ def share_now_and_then(outbox: Outbox) -> None:
         if time.monotonic() < _due.get(outbox.home, 0.0):
             return
         _due[outbox.home] = time.monotonic() + EVERY_S
+    if is_locked(outbox.home.sharing_lock):  # another process is at it, perhaps at gigabytes of bytes
+        return
     with contextlib.suppress(MirrorError):
         share_with_reader(outbox)
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
-from mirror.check.findings import Damage, Findings
-from mirror.check.hashing import THREADS, HashingProgress, map_in_threads, stopping
+from mirror.check.findings import Damage, Findings, below
+from mirror.check.hashing import THREADS, HashingProgress, map_in_threads, sha256_of, stopping
 from mirror.check.objects import told_object
 from mirror.check.outbox import check_outbox, told_upload
 from mirror.check.report import VerifyReport, told_doubled
@@ -85,6 +87,8 @@ def verify_shared(
                 meter.done()
                 if found not in (None, digest) and digest not in known:
                     damaged.append(digest)
+            for damage in _damaged_copies(home, objects, meter, threads):
+                findings.add(damage)
         else:
             for _ in there:
                 meter.done()
@@ -115,6 +119,26 @@ def verify_shared(
         counts=findings.counts,
         findings=findings.in_order(),
     )
+
+
+def _damaged_copies(home: Home, objects: BucketObjects, meter: HashingProgress, threads: int) -> Iterator[Damage]:
+    """What this machine keeps of the bucket and has other bytes by now."""
+
+    def look(path: Path) -> str:
+        try:
+            return sha256_of(path, meter)
+        except FileNotFoundError:  # let go of meanwhile
+            return path.name
+
+    for path, found in map_in_threads(objects.copies(), look, threads):
+        if found != path.name:
+            yield Damage(
+                kind="object_damaged",
+                path=below(home, path),
+                wrong="its bytes are not those that its name says",
+                lost="nothing: it is a copy of what the bucket has",
+                hint=f"remove {path}; it is fetched again when it is needed",
+            )
 
 
 def _check_files(

@@ -242,6 +242,9 @@ class Bucket:
                 raise HomeUnusable(
                     f"{self.address} refuses: {code}", hint="check the credentials and what they may do there"
                 ) from error
+            if code == "RequestTimeTooSkewed":
+                hint = "set the clock of this machine"
+                raise HomeUnusable(f"{self.address} refuses requests of another time", hint=hint) from error
             if code == "NoSuchBucket":
                 raise HomeUnusable(
                     f"there is no bucket {self.name}", hint="make it first, or correct store.data"

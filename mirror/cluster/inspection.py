@@ -79,19 +79,22 @@ def _clock(place: StoreSettings) -> Examined:
 
 
 def _bucket(place: StoreSettings) -> Examined:
-    said = []
+    said, hint = [], ""
     for address in dict.fromkeys((place.data, place.objects or place.data)):
         bucket = Bucket(address, place)
         name = f"doctor/{secrets.token_hex(8)}"
         bucket.put(name, b"wandb-mirror")
         try:
-            if bucket.look(name) is None or name not in dict(bucket.listed("doctor/")):
+            found, now = bucket.look(name), utc_now()
+            if found is None or name not in dict(bucket.listed("doctor/")):
                 raise StoreError(f"{bucket.address} does not show what was put there a moment ago")
             conditional = "no" if bucket.put_new(name, b"other") else "yes"
         finally:
             bucket.remove([name])
+        if (apart := abs((now - found.written_at).total_seconds())) > MAY_DIFFER_S:
+            hint = f"its clock is {apart:.0f} s apart: what nothing needs is removed by its times, earlier or later"
         said.append(f"{bucket.address} is written, listed and cleared; conditional writes: {conditional}")
-    return Examined("", "; ".join(said))
+    return Examined("", "; ".join(said), hint, is_warning=bool(hint))
 
 
 def _lease(place: StoreSettings) -> Examined:

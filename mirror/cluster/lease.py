@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 BEAT_S = 5.0
 TRUST_S = 20.0
+RELEASE_S = 10.0  # for which a beat that is under way is waited for
 GRACE_S = 25.0
 STILL_S = 40.0
 _LOCK = "SELECT pg_try_advisory_lock(hashtext('wandb_mirror.lease'))"
@@ -139,7 +140,9 @@ class Lease:
         """Give it back."""
         self._over.set()
         if self._beating is not None:
-            self._beating.join()
+            self._beating.join(RELEASE_S)
+            if self._beating.is_alive():  # the database keeps a beat waiting: it frees the lock when it comes to it
+                return
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(Exception):  # it ends without it, too, only later

@@ -12,6 +12,7 @@ import pytest
 import mirror as wandb_mirror
 from mirror.cluster import outbox_rows
 from mirror.errors import LakeAway, LeaseLost
+from mirror.locks import locked
 from mirror.outbox.names import name_of
 from mirror.records.operations import UploadFile
 from mirror.sandbox import Sandbox
@@ -291,3 +292,11 @@ def test_a_leader_that_lost_the_lease_says_nothing_more_of_what_waits(group: lis
         with pytest.raises(LeaseLost):
             leader.outbox.rows.leave([entry.id])
     assert ann.outbox.rows.states([entry.id]) == {entry.id: "new"}
+
+
+def test_who_only_reads_does_not_wait_for_who_hands_over(group: list[Member]) -> None:
+    """Whose bytes may take an hour."""
+    _, ann, _ = group
+    ann.note("one", "mine")
+    with locked(ann.home.sharing_lock):
+        assert wandb_mirror.Api(home=str(ann.home.root)).run("team/proj/one").notes == "mine"

@@ -86,6 +86,13 @@ def test_verify_finds_what_is_gone_or_changed_and_repair_brings_it_back(cli: Cli
     assert report["counts"] == {"object_damaged": 1, "object_missing": 1}
     cli("repair", "--yes", code=0)
     cli("pull", code=0)
+    copy = shared.copies()[0]
+    content = copy.read_bytes()
+    copy.chmod(0o600)
+    copy.write_bytes(b"rot" + content)
+    (finding,) = cli("verify", "--json", code=9).json["findings"]
+    assert finding["path"] == f"cache/{copy.parent.name}/{copy.name}"
+    copy.unlink()
     assert cli("verify", "--json", code=0).json["sound"]
 
 

@@ -30,7 +30,7 @@ from mirror.store_settings import StoreSettings
 _WORKERS = 16
 _MOST_KNOWN = 100_000  # digests in memory
 IN_USE_S = 600.0  # for so long what was asked for stays
-_AT_ONCE = 100  # objects that are removed under one lock
+_AT_ONCE = 20  # objects that are removed under one lock
 
 
 class BucketObjects:
@@ -192,6 +192,10 @@ class BucketObjects:
         self.bucket.remove([_name(digest) for digest in digests])
         for digest in digests:
             self._path(digest).unlink(missing_ok=True)
+
+    def copies(self) -> list[Path]:
+        """The files of the cache."""
+        return [path for path in map(Path, sorted(file_names(self._home.cache))) if path.parent.name == path.name[:2]]
 
     def _path(self, digest: str) -> Path:
         return self._home.cache / digest[:2] / digest
