@@ -129,3 +129,17 @@ def test_what_the_bucket_refuses_is_an_error_of_ours_for_a_file_as_for_bytes(pla
     for content in (file, CONTENT[0]):
         with pytest.raises(HomeUnusable, match="there is no bucket nowhere"):
             nowhere.put("name", content)
+
+
+def test_a_file_goes_up_whole_in_one_request_or_in_parts(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "large"
+    file.write_bytes(os.urandom(9 << 20))  # boto3 makes parts of 8 MiB
+    for most in (0, 16 << 20):
+        monkeypatch.setattr("mirror.cluster.bucket._WHOLE_BYTES", most)
+        bucket(home).bucket.put(f"large-{most}", file)
+        got = tmp_path / f"got-{most}"
+        with got.open("wb") as target:
+            assert bucket(home).bucket.get_into(f"large-{most}", target)
+        assert got.read_bytes() == file.read_bytes()
