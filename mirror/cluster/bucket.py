@@ -1,7 +1,7 @@
 """A bucket: whole objects are put, got, listed and removed. Credentials come as AWS's own tools find them.
 
-A put is durable when it returns, and whole or not there at all: S3 promises both, and compares the checksum that boto3
-sends with what arrived.
+A put is durable when it returns, and whole or not there at all: S3 promises both. The SHA-256 of its bytes is part of
+what is signed, over TLS too, so that the server takes no others.
 """
 
 from __future__ import annotations
@@ -221,7 +221,10 @@ class Bucket:
                 read_timeout=30,
                 retries={"mode": "standard", "max_attempts": 4},
                 max_pool_connections=32,
-                s3={"addressing_style": "path" if self._place.s3_endpoint else "auto"},
+                s3={
+                    "addressing_style": "path" if self._place.s3_endpoint else "auto",
+                    "payload_signing_enabled": True,
+                },
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),

@@ -61,13 +61,13 @@ CREATE TABLE IF NOT EXISTS wandb_mirror.wishes (
 );
 CREATE OR REPLACE FUNCTION wandb_mirror.fence() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM 1 FROM wandb_mirror.lease WHERE token::text = current_setting('wandb_mirror.token', true) FOR KEY SHARE;
+    PERFORM HELD;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'wandb-mirror: another process has the lease' USING ERRCODE = 'WM001';
     END IF;
     RETURN NULL;
 END $$;
-"""
+""".replace("HELD", HOLD.removeprefix("SELECT "))
 
 _FENCES = """
 DO $$

@@ -9,6 +9,7 @@ import pytest
 
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
+from tests.cluster.group import Member, members
 from tests.cluster.servers import KEY_ID, SECRET, Place, Servers, servers
 from tests.mirroring import Mirror
 
@@ -39,3 +40,13 @@ def home(place: Place, tmp_path: Path) -> Home:
 def mirror(sandbox: Sandbox, home: Home) -> Mirror:
     """A mirror of the sandbox; nothing is pulled yet."""
     return Mirror(url=sandbox.url, api_key=sandbox.api_key, home=home, is_fresh=True)
+
+
+@pytest.fixture
+def group(place: Place, sandbox: Sandbox, tmp_path: Path) -> list[Member]:
+    """Three machines, and a project of two runs that is mirrored."""
+    for run_id in ("one", "two"):
+        sandbox.state.add_run("team", "proj", run_id, state="finished")
+    found = members(place, sandbox, tmp_path, "lead", "ann", "ben")
+    Mirror(url=sandbox.url, api_key=sandbox.api_key, home=found[0].home, is_fresh=True).pull()
+    return found

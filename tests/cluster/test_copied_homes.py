@@ -10,20 +10,9 @@ import pytest
 import mirror as wandb_mirror
 from mirror.sandbox import Sandbox
 from mirror.store.objects.objects import Objects
-from tests.cluster.group import Member, members
+from tests.cluster.group import Member
 from tests.cluster.servers import Place
 from tests.cluster.test_care_of_a_group import put_upload
-from tests.mirroring import Mirror
-
-
-@pytest.fixture
-def group(place: Place, sandbox: Sandbox, tmp_path: Path) -> list[Member]:
-    """Three machines, and a project of two runs that is mirrored."""
-    for run_id in ("one", "two"):
-        sandbox.state.add_run("team", "proj", run_id, state="finished")
-    found = members(place, sandbox, tmp_path, "lead", "ann", "ben")
-    Mirror(url=sandbox.url, api_key=sandbox.api_key, home=found[0].home, is_fresh=True).pull()
-    return found
 
 
 def deliver(lead: Member) -> int:

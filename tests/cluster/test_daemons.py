@@ -6,6 +6,7 @@ import contextlib
 import io
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -144,7 +145,9 @@ def test_of_three_daemons_one_works_and_the_others_take_over_when_it_is_killed_o
     group.services[first].wait_event("pull_done")
     assert sum(bool(group.services[name].events("pull_done")) for name in names) == 1
     waiting = [name for name in names if name != first]
-    status = group.services[waiting[0]].cli("status", "--json", code=0).json
+    ask = partial(group.services[waiting[0]].cli, "status", "--json")
+    wait_for("its first word", lambda: ask().json["daemon"] is not None)
+    status = ask(code=0).json
     assert status["daemon"]["state"] == "standby"
     assert str(group.member(first).home.root) in status["daemon"]["lease"]
     assert status["runs"] == 3
@@ -155,8 +158,8 @@ def test_of_three_daemons_one_works_and_the_others_take_over_when_it_is_killed_o
 
     (group.folder / "runs" / "checkpoint.pt").write_bytes(b"of a node")
     wait_for("the file", lambda: "checkpoint.pt" in sandbox.state.run("team", "proj", "r2").files)
-    status = group.services[waiting[0]].cli("status", "--json", code=0).json
-    assert status["daemon"]["watches"][0]["path"] == "team/proj/r2"
+    wait_for("what it watches", lambda: bool(ask().json["daemon"]["watches"]))
+    assert ask(code=0).json["daemon"]["watches"][0]["path"] == "team/proj/r2"
 
     group.services[first].process.kill()
     group.services[first].process.wait(30)
