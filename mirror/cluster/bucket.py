@@ -11,7 +11,7 @@ import datetime as dt
 import os
 import threading
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -197,9 +197,12 @@ class Bucket:
     def _session(self) -> Any:
         try:
             import boto3
+            import botocore.session
         except ImportError as error:
             raise StoreError("a shared lake needs the extra `cluster`", hint=NO_CLUSTER_HINT) from error
-        return boto3.session.Session()
+        found = botocore.session.get_session()
+        found.register_component("data_loader", _descriptions())
+        return boto3.session.Session(botocore_session=found)
 
     @property
     def _client(self) -> Any:
@@ -263,6 +266,14 @@ class Bucket:
             raise LakeAway(f"{self.address} does not answer: {' '.join(str(error).split())}") from error
         except BotoCoreError as error:
             raise StoreError(f"{self.address} failed: {' '.join(str(error).split())}") from error
+
+
+@cache
+def _descriptions() -> Any:
+    """AWS's descriptions of S3, which each session would read anew: most of what a client costs."""
+    import botocore.session
+
+    return botocore.session.get_session().get_component("data_loader")
 
 
 def _code(error: Any) -> str:

@@ -32,12 +32,15 @@ from pathlib import Path
 from typing import IO, Any
 
 import duckdb
+import pytest
 
 import mirror.cli
 from mirror.api.transport import connection
+from mirror.cluster.bucket import Bucket
 from mirror.layout import Home
 from mirror.store.engine.lake import Lake
 from mirror.store.sql.statements import connect
+from mirror.store_settings import StoreSettings
 
 PATIENCE_S = 60.0
 # What commands import when they go on to pull, deliver or serve.
@@ -255,6 +258,10 @@ def _warm_up() -> None:
     for name in IMPORTED_LATE:
         importlib.import_module(name)
     connection._trust(None, None)
+    with pytest.MonkeyPatch.context() as environment:  # what AWS says of S3
+        environment.setenv("AWS_ACCESS_KEY_ID", "nobody")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+        assert Bucket("s3://nowhere", StoreSettings())._client
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder) / "home")
         with Lake(home, deployment="nobody"):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mirror.api.transport.deployment import deployment_of
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
 from tests.cluster.group import Member, members
@@ -22,12 +23,12 @@ def cluster() -> Iterator[Servers]:
 
 
 @pytest.fixture
-def place(cluster: Servers, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """An empty database and an empty bucket."""
+def place(cluster: Servers, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A database and an empty bucket; where a test has a mirror or a group, with an empty lake."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    return cluster.place()
+    return cluster.place(has_lake=not {"mirror", "group"}.isdisjoint(request.fixturenames))
 
 
 @pytest.fixture
@@ -37,8 +38,9 @@ def home(place: Place, tmp_path: Path) -> Home:
 
 
 @pytest.fixture
-def mirror(sandbox: Sandbox, home: Home) -> Mirror:
+def mirror(place: Place, sandbox: Sandbox, home: Home) -> Mirror:
     """A mirror of the sandbox; nothing is pulled yet."""
+    place.belong_to(deployment_of(sandbox.url))
     return Mirror(url=sandbox.url, api_key=sandbox.api_key, home=home, is_fresh=True)
 
 
@@ -47,6 +49,7 @@ def group(place: Place, sandbox: Sandbox, tmp_path: Path) -> list[Member]:
     """Three machines, and a project of two runs that is mirrored."""
     for run_id in ("one", "two"):
         sandbox.state.add_run("team", "proj", run_id, state="finished")
+    place.belong_to(deployment_of(sandbox.url))
     found = members(place, sandbox, tmp_path, "lead", "ann", "ben")
     Mirror(url=sandbox.url, api_key=sandbox.api_key, home=found[0].home, is_fresh=True).pull()
     return found

@@ -17,13 +17,17 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from mirror.api.transport.deployment import Deployment
 from mirror.layout import Home
+from mirror.store.engine.lake import Lake
+from mirror.store.engine.meta import APP_URL, DEPLOYMENT
 
 KEY_ID, SECRET = "mirror", "mirror-secret"
 BUCKET = "group"
@@ -68,12 +72,21 @@ class Servers:
         """Of the S3 server."""
         return f"http://127.0.0.1:{self.s3_port}"
 
-    def place(self) -> Place:
-        """A new database, and a new prefix of the bucket."""
-        name = f"lake{next(_numbers)}"
+    def place(self, *, has_lake: bool = False) -> Place:
+        """A new database, and a new prefix of the bucket; with an empty lake of nobody's, or with nothing."""
+        name, before = f"lake{next(_numbers)}", self._with_lake if has_lake else "template1"
         with self.connected("postgres") as database:
-            database.execute(f"CREATE DATABASE {name}")
+            database.execute(f"CREATE DATABASE {name} TEMPLATE {before}")
         return Place(servers=self, name=name)
+
+    @cached_property
+    def _with_lake(self) -> str:
+        """A database in which a lake has its tables and no row: to make them costs as much as ten small commits."""
+        place = self.place()
+        with tempfile.TemporaryDirectory() as folder:
+            with Lake(place.home(Path(folder) / "home"), deployment="nobody", app_url="nowhere"):
+                pass
+        return place.name
 
     @contextlib.contextmanager
     def connected(self, database: str) -> Iterator[psycopg.Connection]:
@@ -122,6 +135,18 @@ class Place:
     def connected(self) -> contextlib.AbstractContextManager[psycopg.Connection]:
         """A connection for the test itself."""
         return self.servers.connected(self.name)
+
+    def belong_to(self, deployment: Deployment) -> None:
+        """Let the empty lake that is there be one of a server, and like no other."""
+        with self.connected() as database:
+            database.execute("UPDATE wandb_mirror.lake SET id = gen_random_uuid()::text")
+            ((rows,),) = database.execute(
+                "SELECT i.table_name FROM main.ducklake_inlined_data_tables i"
+                " JOIN main.ducklake_table t USING (table_id) WHERE t.table_name = 'meta'"
+            ).fetchall()
+            for name, value in ((DEPLOYMENT, deployment.id), (APP_URL, deployment.app_url)):
+                done = database.execute(f"UPDATE main.{rows} SET value = %s WHERE key = %s", [value, name])
+                assert done.rowcount == 1
 
 
 @contextlib.contextmanager

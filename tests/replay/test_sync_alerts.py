@@ -7,11 +7,12 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from mirror.layout import Home
 from mirror.sandbox import Fault, Match, Sandbox
-from tests.mirroring import ENTITY, PROJECT
+from tests.mirroring import ENTITY, PROJECT, SERVER
 from tests.replay.trainings import Training, add
 from tests.replaying import Sender
 
@@ -85,6 +86,7 @@ def test_one_that_the_server_did_not_hear_of_is_sent_later(sandbox: Sandbox, sen
     alarming(tmp_path).finish()
     add(sender, tmp_path)
     sandbox.faults.add(Fault.status(429, match=ALERT))
+    sender.server = msgspec.structs.replace(SERVER, rate_limit_patience_minutes=0.2 / 60)
     assert (sender.replay().put_back, alerts(sandbox)) == (1, [])
     sandbox.faults.clear()
     assert sender.later(hours=1).replay().applied == 1
