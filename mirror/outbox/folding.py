@@ -38,7 +38,8 @@ def goes_on(earlier: Edit, later: Edit) -> bool:
     """Whether a later edit was made by somebody who saw the earlier one, as far as both change the same values.
 
     Else its author saw something else, and which of the two counts is for the replay to find out: it merges or holds.
-    Tags are sets, in which the additions and removals of both stand whoever saw what.
+    Tags are sets, in which the additions and removals of both stand whoever saw what; and who saw nothing meant
+    whatever was there.
     """
     pairs: tuple[tuple[Mapping[Any, Change], Mapping[Any, Change]], ...] = (
         (earlier.fields, later.fields),
@@ -49,7 +50,7 @@ def goes_on(earlier: Edit, later: Edit) -> bool:
         _same(before[key].value, change.base)
         for before, after in pairs
         for key, change in after.items()
-        if key in before and key != "tags"
+        if key in before and key != "tags" and change.unseen is UNSET
     )
 
 
@@ -83,9 +84,9 @@ def rest_of(grown: Edit, done: Edit) -> Edit:
 def _beyond(grown: Mapping[K, Change], done: Mapping[K, Change]) -> dict[K, Change]:
     rest: dict[K, Change] = {}
     for key, change in grown.items():
-        base = done[key].value if key in done else change.base
-        if not _same(base, change.value):
-            rest[key] = Change(base=base, value=change.value, numbers=change.numbers)
+        begun = Change(base=done[key].value) if key in done else change
+        if not _is_nothing(left := msgspec.structs.replace(change, base=begun.base, unseen=begun.unseen)):
+            rest[key] = left
     for key, change in done.items():
         if key not in grown:  # it ended as it began
             rest[key] = Change(base=change.value, value=change.base)
@@ -97,18 +98,24 @@ def _chained(earlier: Mapping[K, Change], later: Mapping[K, Change]) -> dict[K, 
     for key, change in later.items():
         first = chained.get(key)
         both = change if first is None else _both(key, first, change)
-        if _same(both.base, both.value):
+        if _is_nothing(both):
             chained.pop(key, None)
         else:
             chained[key] = both
     return chained
 
 
+def _is_nothing(change: Change) -> bool:
+    """Whether it ends as it began, as far as its author saw that."""
+    return change.unseen is UNSET and _same(change.base, change.value)
+
+
 def _both(key: str, first: Change, then: Change) -> Change:
     if key == "tags" and not _same(first.value, then.base):
-        wish = merged_tags(_listed(then.base), _listed(then.value), _listed(first.value))
-        return Change(base=first.base, value=wish)
-    return Change(base=first.base, value=then.value, numbers=then.numbers)
+        base, wish, seen, wanted = map(_listed, (first.base, first.value, then.base, then.value))
+        others = [tag for tag in seen if tag not in (*wanted, *wish, *base)]  # came from elsewhere, and are to go
+        return Change(base=[*base, *others], value=merged_tags(seen, wanted, wish))
+    return msgspec.structs.replace(then, base=first.base, unseen=first.unseen)
 
 
 def _listed(value: Any) -> list[str]:

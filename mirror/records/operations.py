@@ -43,6 +43,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     value: Any | UnsetType = UNSET
     # JSON pointers into `value`: texts there stand for NaN and infinities, which strict JSON lacks. Left out when none.
     numbers: tuple[str, ...] | UnsetType = UNSET
+    # Its author could not look at what is there, and so meant whatever that is. Left out when they could. Versions that
+    # do not know this take the value to have been absent, and hold the change where it is not.
+    unseen: Literal[True] | UnsetType = UNSET
 
     @property
     def wish(self) -> Any | UnsetType:
@@ -54,7 +57,7 @@ class UpdateState(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
     """Set the state of a run: `pending` or `failed`."""
 
     state: str
-    base: str | None  # the state that its user saw, the overlay included
+    base: str | None  # the state that its user saw, the overlay included; None: they saw none
 
 
 class Edit(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="edit"):

@@ -217,7 +217,7 @@ def _state(entry: Entry, operation: UpdateState, run: RunRecord, policy: Policy)
     if run.state == operation.state:
         return Decision(verdict="already_so")
     is_allowed = may_become(run.state, operation.state)
-    if run.state != operation.base and is_allowed and policy != "ours":
+    if operation.base not in (None, run.state) and is_allowed and policy != "ours":
         moved = f"the state was {operation.base}, is {run.state} upstream, should become {operation.state}"
         return _clash(moved, policy)
     if not run.storage_id:

@@ -360,7 +360,8 @@ def _edit_steps(edit: Edit, run: RunRecord, merged: Merged) -> tuple[Step, ...]:
     for item, change in items(edit):
         upstream, wish = now.get(item, UNSET), then.get(item, UNSET)
         action: Any = left.get(item) or ("already_so" if _same(upstream, wish) else "write")
-        steps.append(Step(item=item, base=change.base, upstream=upstream, wish=wish, action=action))
+        base = change.base if change.unseen is UNSET else upstream
+        steps.append(Step(item=item, base=base, upstream=upstream, wish=wish, action=action))
     return tuple(steps)
 
 

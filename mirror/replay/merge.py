@@ -119,7 +119,8 @@ def _was_seen(key: str, change: Change, prefix: str) -> bool:
 
     So an edit that is based on no name was made before there was one, and what nobody has seen is no base.
     """
-    return prefix != "" or key != "display_name" or change.base not in (UNSET, None, "")
+    is_named = prefix != "" or key != "display_name" or change.base not in (UNSET, None, "")
+    return is_named and change.unseen is UNSET
 
 
 def _with_config(remote: Mapping[str, Any], write: Mapping[str, Any]) -> dict[str, Any]:

@@ -83,9 +83,9 @@ class Servers:
     def _with_lake(self) -> str:
         """A database in which a lake has its tables and no row: to make them costs as much as ten small commits."""
         place = self.place()
-        with tempfile.TemporaryDirectory() as folder:
-            with Lake(place.home(Path(folder) / "home"), deployment="nobody", app_url="nowhere"):
-                pass
+        folder = Path(tempfile.mkdtemp(dir=self.buckets.parent))
+        with Lake(place.home(folder), deployment="nobody", app_url="nowhere"):
+            pass
         return place.name
 
     @contextlib.contextmanager

@@ -152,7 +152,9 @@ def test_a_service_of_postgresql_names_the_catalog(
         assert lake.rows("SELECT count(*) FROM lake.runs") == [(0,)]
 
 
-def test_without_the_database_status_tells_what_is_here_and_an_upload_is_queued(cli: Cli, place: Place) -> None:
+def test_without_the_database_status_tells_what_is_here_and_what_is_asked_is_queued(
+    cli: Cli, place: Place, sandbox: Sandbox
+) -> None:
     init(cli, place)
     cli("pull", code=0)
     settings = cli.config.read_text()
@@ -164,6 +166,11 @@ def test_without_the_database_status_tells_what_is_here_and_an_upload_is_queued(
     assert [finding["name"] for finding in said["findings"]] == ["lake_away"]
     assert said["outbox"]["new"] == 1
     assert "does not answer" in said["lease"]
-    assert "does not answer" in cli("edit", "team/proj/r1", "--add-tag", "x", code=8).error
+    sandbox.state.run("team", "proj", "r3").state = "running"
+    wishes = ("--add-tag", "x", "--remove-tag", "a", "--notes", "blind", "--remove-config", "lr", "--state", "failed")
+    assert "nobody has seen the run" in cli("edit", "team/proj/r3", *wishes, code=0).err
+    assert "finished" in cli("edit", "team/proj/r3", "--state", "finished", code=3).error
     cli.config.write_text(settings)
-    assert cli("replay", "--json", code=0).json["applied"] == 1
+    assert cli("replay", "--json", code=0).json["applied"] == 3
+    run = sandbox.state.run("team", "proj", "r3")
+    assert (run.notes, run.tags, run.state, "lr" in run.config) == ("blind", ["x"], "failed", False)

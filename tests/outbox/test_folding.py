@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from mirror.layout import Home
 from mirror.outbox import Outbox
-from mirror.outbox.folding import MOST_FOLDED, can_take, fold
-from mirror.records.operations import Change, Edit, Entry, Stop, encode_entry, entry_of_json
+from mirror.outbox.folding import MOST_FOLDED, can_take, fold, goes_on, rest_of
+from mirror.records.operations import Change, Edit, Entry, Stop, encode_entry, entry_of_json, merged_tags
 from tests.outbox.operations import RUNS, edit
 
 RUN = RUNS[0]
@@ -59,6 +59,37 @@ def test_parts_of_an_edit_do_not_mix() -> None:
         config={"notes": Change(value=1)},
         summary={"notes": Change(base=2, value=3)},
     )
+
+
+def test_a_tag_that_came_from_elsewhere_and_is_removed_later_goes() -> None:
+    """The later edit saw what was pulled after the earlier one."""
+    first = Edit(fields={"tags": Change(base=["a"], value=["a", "b"])})
+    second = Edit(fields={"tags": Change(base=["a", "b", "c"], value=["a", "b"])})
+    folded = fold(entry(first), "2", second).operation
+    assert isinstance(folded, Edit)
+    change = folded.fields["tags"]
+    base, wish = change.base, change.value
+    assert isinstance(base, list)
+    assert isinstance(wish, list)
+    assert merged_tags(base, wish, ["a", "c", "d"]) == ["a", "d", "b"]
+
+
+def test_what_was_asked_of_a_run_that_nobody_saw_is_never_nothing() -> None:
+    gone, notes = Change(unseen=True), Change(value="n", unseen=True)
+    first = Edit(config={"lr": gone}, fields={"notes": notes, "tags": Change(base=["a"], value=["b"])})
+    second = Edit(config={"lr": Change(value=1, unseen=True)}, fields={"tags": Change(base=["c"], value=[])})
+    third = Edit(config={"lr": gone}, fields={"notes": Change(base="n", value="m")})
+    folded = entry(first)
+    for later in (second, third):
+        assert isinstance(folded.operation, Edit)
+        assert goes_on(folded.operation, later)
+        folded = fold(folded, "later", later)
+    tags = Change(base=["a", "c"], value=["b"])
+    wanted = Edit(config={"lr": gone}, fields={"notes": replace(notes, value="m"), "tags": tags})
+    assert folded.operation == wanted
+    assert rest_of(wanted, first).config == {}
+    assert rest_of(wanted, Edit()).config == {"lr": gone}
+    assert entry_of_json(encode_entry(folded)) == folded
 
 
 def test_an_edit_taken_back_stays_as_an_entry_with_nothing_to_do(home: Home) -> None:

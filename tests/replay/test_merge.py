@@ -128,6 +128,15 @@ def test_a_value_that_both_changed_is_settled_by_the_policy(base: Any, wish: Any
     assert left.yielded == held.clashes
 
 
+@given(wish=VALUES | st.just(UNSET), theirs=VALUES | st.just(UNSET), policy=st.sampled_from(POLICIES))
+def test_what_nobody_saw_is_replaced_whatever_it_is(wish: Any, theirs: Any, policy: Policy) -> None:
+    change = Change(value=wish, unseen=True)
+    there, wished = ({} if value is UNSET else {"k": value} for value in (theirs, wish))
+    merged = merge_edit(Edit(summary={"k": change}, config={"k": change}), remote(there, there), policy)
+    assert not merged.clashes
+    assert strict(after(merged, remote(there, there)).summary) == strict(wished)
+
+
 @pytest.mark.parametrize("before", [UNSET, None, ""])
 @pytest.mark.parametrize("now", [UNSET, None, ""])
 def test_absent_null_and_empty_are_one_text(before: Any, now: Any) -> None:

@@ -12,19 +12,20 @@ from mirror.cli.delivery.queueing import (
     NotingMirror,
     local_run,
     next_step,
+    queued_unseen,
     refusals_as_errors,
     tell_queued,
     telling_how_many_if_cut_short,
     telling_if_cut_short,
 )
-from mirror.cli.delivery.wishes import Wishes, check_wishes, queue_wishes, values_of
+from mirror.cli.delivery.wishes import Wishes, check_wishes, queue_wishes, unseen_operations, values_of
 from mirror.cli.filter_text import parse_filter
 from mirror.cli.names import find_projects
 from mirror.cli.setting import Setting, find_setting
 from mirror.cli.terminal.asking import confirm
 from mirror.cli.terminal.output import UTF8, say
 from mirror.cli.terminal.statuses import exit_statuses
-from mirror.errors import EXIT_PARTIAL, Refused
+from mirror.errors import EXIT_PARTIAL, LakeAway, Refused
 from mirror.texts.amounts import plural
 
 BY_NAME = 20  # entries of a filter's runs that are printed one by one
@@ -95,9 +96,14 @@ def command(
     if filters is not None:
         project = find_projects(project, setting.home)
         return _edit_all(setting, parse_filter(filters), project, wishes, yes=yes, dry_run=dry_run, as_json=as_json)
-    local, found = local_run(setting, str(run))
-    with refusals_as_errors(), telling_if_cut_short(local):
-        queue_wishes(found, wishes, say)
+    try:
+        local, found = local_run(setting, str(run))
+    except LakeAway as error:
+        local = queued_unseen(setting, str(run), unseen_operations(wishes))
+        say(f"{error.message}; nobody has seen the run: what these values have become meanwhile is replaced")
+    else:
+        with refusals_as_errors(), telling_if_cut_short(local):
+            queue_wishes(found, wishes, say)
     tell_queued(local, as_json=as_json)
     return 0
 

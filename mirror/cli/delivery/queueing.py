@@ -90,6 +90,20 @@ def uploads_unseen(setting: Setting, path: str, files: Sequence[str], root: str)
     return local
 
 
+def queued_unseen(setting: Setting, path: str, operations: Sequence[Operation]) -> NotingMirror:
+    """Queue changes of a run that cannot be looked at, since the shared lake is away.
+
+    Raises:
+        ConfigError: the path is not a whole one.
+        StoreError: the disk failed; what was queued stays.
+    """
+    run_path, local = find_run(path, setting, whole=True), NotingMirror(setting.home)
+    with telling_if_cut_short(local):
+        for operation in operations:
+            local.enqueue(run_path, None, operation)
+    return local
+
+
 @contextlib.contextmanager
 def refusals_as_errors() -> Iterator[None]:
     """Let what a run refuses to queue be an error of the arguments, as it is on a command line.

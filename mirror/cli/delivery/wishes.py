@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from mirror.errors import ConfigError
+from mirror.records.operations import TRANSITIONS, Change, Edit, Operation, UpdateState
+from mirror.run.pending.changes import changed_keys
 from mirror.run.run import Run
 from mirror.texts.values import INTERNAL_CONFIG_KEYS
 
@@ -111,6 +113,28 @@ def queue_wishes(run: Run, wishes: Wishes, told: Callable[[str], object]) -> Non
             document.pop(key, None)
         document.update(values)
     run.update()
+
+
+def unseen_operations(wishes: Wishes) -> list[Operation]:
+    """What is asked of a run that nobody can look at: what is there is replaced, but that tags are added and removed.
+
+    Raises:
+        ConfigError: W&B lets nobody set such a state.
+    """
+    if wishes.state is not None and wishes.state not in TRANSITIONS:
+        raise ConfigError(f"no run can be set to {wishes.state!r}", hint=f"W&B takes {' and '.join(TRANSITIONS)}")
+
+    def changes(wanted: Mapping[str, Any], without: Sequence[str] = ()) -> dict[Any, Change]:
+        found = {**changed_keys({}, wanted), **dict.fromkeys(without, Change())}
+        return {key: msgspec.structs.replace(change, unseen=True) for key, change in found.items()}
+
+    fields = changes({("display_name" if name == "name" else name): text for name, text in wishes.texts.items()})
+    if wishes.added or wishes.removed:
+        fields["tags"] = Change(base=list(wishes.removed), value=list(dict.fromkeys(wishes.added)))
+    config, summary = changes(wishes.config, wishes.without), changes(wishes.summary, wishes.summary_without)
+    edit = Edit(fields=fields, config=config, summary=summary)
+    state = [] if wishes.state is None else [UpdateState(state=wishes.state, base=None)]
+    return [*state, *([] if edit.is_empty else [edit])]
 
 
 def wanted_text(wishes: Wishes, name: str) -> str:
