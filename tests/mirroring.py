@@ -105,6 +105,14 @@ def lake_of(home: Home, deployment: Deployment) -> contextlib.AbstractContextMan
     return contextlib.nullcontext(_Kept.lakes[home.root])
 
 
+def lake_for_questions(home: Home) -> duckdb.DuckDBPyConnection:
+    """The lake for one question after the other, without views: the one that stays open, or one of its own."""
+    if _Kept.closing is not None and home.root in _Kept.lakes:
+        with _Kept.lakes[home.root].reading() as engine:
+            return engine.cursor()
+    return open_lake(home, settings=ENGINE)
+
+
 @dataclass(kw_only=True)
 class Mirror:
     """A home and the server that it mirrors.
@@ -180,6 +188,8 @@ class Mirror:
 
     def reader(self, *, views: bool = False) -> duckdb.DuckDBPyConnection:
         """A cursor of the connection that all questions share."""
+        if not views and _Kept.closing is not None:
+            return lake_for_questions(self.home)
         wanted = views, self.home.catalog.stat().st_ino if self.home.catalog.exists() else 0
         if wanted not in self._readers:
             engine = (connect if views else open_lake)(self.home, settings=ENGINE)

@@ -29,8 +29,9 @@ from mirror.replay.look import Server
 from mirror.replay.merge import Policy
 from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects
-from mirror.store.sql.statements import connect, run_sql
-from tests.mirroring import ENGINE, ENTITY, PROJECT, SERVER, lake_of, make_lake
+from mirror.store.schema.views import VIEWS
+from mirror.store.sql.statements import run_sql
+from tests.mirroring import ENTITY, PROJECT, SERVER, lake_for_questions, lake_of, make_lake
 
 
 @dataclass(kw_only=True)
@@ -119,8 +120,9 @@ class Sender:
 
     def receipts(self) -> list[dict[str, Any]]:
         """All receipts, in the order of their entries."""
-        with connect(self.home, settings=ENGINE) as engine:
-            return list(run_sql(engine, "SELECT * FROM receipts ORDER BY id, ended_at", ()).plain_rows())
+        with lake_for_questions(self.home) as engine:
+            query = f"SELECT * FROM ({VIEWS['receipts']}) ORDER BY id, ended_at"
+            return list(run_sql(engine, query).plain_rows())
 
     def counts(self) -> dict[Any, int]:
         """Entries by state, without the empty ones."""
