@@ -23,14 +23,15 @@ from tests.offline.logs import line_record, offline_log, row_record, run_record,
 from tests.replay.trainings import add
 from tests.replaying import Sender
 
-ROWS = 40_000  # more than one request has
+ROWS = 10_000
+NOTE = "x" * 2_000  # of each row: together they are more than one request has
 LINES = Match(kind="file_stream")
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """What a run logged offline."""
-    rows = (row_record(step, {f"metric/{key}": (step * key) % 97 / 7 for key in range(10)}) for step in range(ROWS))
+    rows = (row_record(step, {"loss": step % 97 / 7, "note": NOTE}) for step in range(ROWS))
     printed = (line_record(f"line {number}\n") for number in range(20))
     measured = (stats_record(number) for number in range(20))
     records = [run_record("r1", config={"lr": 0.1}), *printed, *measured, *rows, end_record()]
