@@ -52,7 +52,7 @@ def assert_flat(story: Story, growth_mb: float) -> None:
 
 
 def test_a_day_of_random_life_ends_with_the_servers_truth(tmp_path: Path) -> None:
-    told = tell(tmp_path, seed=6, days=1, step_minutes=20, growth_mb=120)
+    told = tell(tmp_path, seed=6, days=1, step_minutes=30, growth_mb=120)
     assert told.events["pull_done"] > 2
     assert told.troubles["kill"] > 0
 
