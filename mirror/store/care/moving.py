@@ -1,8 +1,7 @@
 """The rows of one lake into another, in parts that are compared before and after: so it goes on where it was cut off.
 
-A part is a table, or what a table has of one project. Its digest is made of the values of its rows, whatever their
-order and whatever files they lie in: `count(*)` and the sum of DuckDB's hash of each row. One transaction copies a
-part; a crash leaves it as it was. Earlier states of the lake do not come along.
+A part is a table, or what a table has of one project; what is compared is a digest of its rows. One transaction copies
+a part; a crash leaves it as it was. Earlier states of the lake do not come along.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from mirror.store.engine.connection import LAKE, Engine, sql_name, sql_text
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.meta import MOVING, is_empty, lake_meta
 from mirror.store.engine.queries import Snapshot
+from mirror.store.engine.row_digest import RowDigest, digest_of_rows
 from mirror.store.engine.storage import Storage
 
 SOURCE = "source"  # the name under which the other lake is attached
@@ -26,7 +26,7 @@ class Part(NamedTuple):
     """What is copied and compared together."""
 
     table: str
-    columns: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...]  # name and type
     where: str  # SQL
     said: str  # for a person
 
@@ -75,11 +75,11 @@ def move_rows(target: Lake, source: Storage, told: Callable[[Part, bool], None] 
                 held = _digest(engine, LAKE, part)
             if wanted != held:
                 raise StoreError(
-                    f"{part.said} is another after it was copied: {held[0]} rows, and {wanted[0]} before",
+                    f"{part.said} is another after it was copied: {held.rows} rows, and {wanted.rows} before",
                     hint="nothing was switched; do it again, and report it if that does not help",
                 )
         copied += is_due
-        rows += wanted[0]
+        rows += wanted.rows
         told(part, is_due)
     return Moved(parts=len(parts), copied=copied, rows=rows)
 
@@ -101,7 +101,7 @@ def _mark(engine: Engine, moving: str | None) -> None:
 
 
 def _copy(engine: Engine, part: Part) -> None:
-    columns = ", ".join(map(sql_name, part.columns))
+    columns = ", ".join(sql_name(name) for name, _ in part.columns)
     order = f" ORDER BY {METRICS_ORDER}" if part.table == "metrics" else ""
     engine.execute(f"DELETE FROM {LAKE}.{part.table} WHERE {part.where}")
     engine.execute(
@@ -110,26 +110,22 @@ def _copy(engine: Engine, part: Part) -> None:
     )
 
 
-def _digest(engine: Engine, lake: str, part: Part) -> tuple[int, int]:
-    columns = ", ".join(map(sql_name, part.columns))
-    found = engine.execute(
-        f"SELECT count(*), sum(hash({columns})) FROM {lake}.{part.table} WHERE {part.where}"
-    ).fetchone()
-    return (0, 0) if found is None else (int(found[0]), int(found[1] or 0))
+def _digest(engine: Engine, lake: str, part: Part) -> RowDigest:
+    return digest_of_rows(engine, part.columns, f"FROM {lake}.{part.table} WHERE {part.where}")
 
 
-def _tables(engine: Engine, lake: str) -> list[tuple[str, tuple[str, ...]]]:
+def _tables(engine: Engine, lake: str) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
     rows = engine.execute(
-        "SELECT table_name, list(column_name ORDER BY column_name) FROM duckdb_columns()"
+        "SELECT table_name, list((column_name, data_type) ORDER BY column_name) FROM duckdb_columns()"
         f" WHERE database_name = {sql_text(lake)} AND schema_name = 'main' GROUP BY 1 ORDER BY 1"
     ).fetchall()
     return [(str(table), tuple(columns)) for table, columns in rows]
 
 
-def _parts(engine: Engine, table: tuple[str, tuple[str, ...]]) -> list[Part]:
+def _parts(engine: Engine, table: tuple[str, tuple[tuple[str, str], ...]]) -> list[Part]:
     """A table in parts: of each project that either lake has, and of what belongs to none."""
     name, columns = table
-    if not _OF_PROJECT.issubset(columns):
+    if not _OF_PROJECT.issubset(column for column, _ in columns):
         return [Part(name, columns, f"key <> {sql_text(MOVING)}" if name == "meta" else "true", name)]
     known = [lake for lake in (SOURCE, LAKE) if (name, columns) in _tables(engine, lake)]
     named = " UNION ".join(f"SELECT entity, project FROM {lake}.{name}" for lake in known)
@@ -156,7 +152,7 @@ def _refuse_others(engine: Engine, parts: list[Part]) -> None:
     """
     wanted, held = {(part.table, part.columns) for part in parts}, set(_tables(engine, LAKE))
     for table, columns in wanted - held:
-        missing = set(columns) - set(dict(held).get(table, ()))
+        missing = {name for name, _ in set(columns) - set(dict(held).get(table, ()))}
         raise StoreError(
             f"the other lake does not have {', '.join(sorted(missing)) or 'the same columns'} in `{table}`",
             hint="`wandb-mirror pull` brings the older one up to date; use one version of wandb-mirror for both",

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mirror.records.addresses import ProjectKey
-from mirror.store.engine.connection import CATALOG, Engine, sql_name
+from mirror.store.engine.connection import CATALOG, Engine
+from mirror.store.engine.row_digest import digest_of_rows
 from mirror.store.parquet.manifest import FORMAT
 from mirror.store.parquet.parts import Part, Relation
 
@@ -103,17 +104,9 @@ def content_of(engine: Engine, relation: Relation, rows: str) -> str:
         relation: whose columns the query has.
         rows: the query.
     """
-    hashed = ", ".join(
-        # `hash` takes the two zeros for one
-        f"{sql_name(column.name)}, signbit({sql_name(column.name)})"
-        if column.type == "DOUBLE"
-        else sql_name(column.name)
-        for column in relation.columns
-    )
-    row = engine.execute(f"SELECT count(*), sum(hash({hashed})) FROM ({rows})").fetchone()
-    assert row is not None
+    found = digest_of_rows(engine, ((column.name, column.type) for column in relation.columns), rows)
     types = [f"{column.name} {column.type}" for column in relation.columns]
-    return _digest([str(FORMAT), *types, str(row[0]), str(row[1])])
+    return _digest([str(FORMAT), *types, str(found.rows), str(found.hashes)])
 
 
 def _may_hold(file: _File, project: ProjectKey) -> bool:
