@@ -54,6 +54,7 @@ class _Cursor(msgspec.Struct, frozen=True):
 
     catalog: str
     number: int
+    incarnation: str = ""  # of the database that counts; "": an older version did not ask
 
 
 def share(outbox: GroupOutbox, objects: Objects, lake: Queryable, *, anew: bool = False) -> Shared:
@@ -79,9 +80,10 @@ def _share(outbox: GroupOutbox, objects: Objects, lake: Queryable, done: Shared,
     for _ in range(2):  # what got another id in the first is handed over in the second
         if not sum(_hand_over(outbox, objects, lake, some, done) for some in _chunks(outbox.entries())):
             break
-    cursor = _Cursor(outbox.rows.catalog, 0) if anew else _read_cursor(outbox)
-    if cursor.number > outbox.rows.last_number():  # the database was set back to an earlier state
-        cursor = _Cursor(outbox.rows.catalog, 0)
+    begin = _Cursor(outbox.rows.catalog, 0, outbox.rows.incarnation())
+    cursor = begin if anew else _read_cursor(outbox, begin)
+    if cursor.number > outbox.rows.last_number():  # a copy of the disk was put in its place
+        cursor = begin
     _copy(outbox, done, cursor)
 
 
@@ -222,7 +224,7 @@ def _copy(outbox: GroupOutbox, done: Shared, cursor: _Cursor) -> None:
             outbox.forget(left)
             done.left += len(left)
         done.came += len(rows)
-        cursor = _Cursor(cursor.catalog, rows[-1].number)
+        cursor = msgspec.structs.replace(cursor, number=rows[-1].number)
         write_replace(outbox.home.outbox_cursor, msgspec.json.encode(cursor))
 
 
@@ -230,13 +232,12 @@ def _is_of(ids: set[str], name: str) -> bool:
     return id_in(name) in ids
 
 
-def _read_cursor(outbox: GroupOutbox) -> _Cursor:
-    catalog = outbox.rows.catalog
+def _read_cursor(outbox: GroupOutbox, begin: _Cursor) -> _Cursor:
     with contextlib.suppress(OSError, msgspec.DecodeError):
         known = decode(outbox.home.outbox_cursor.read_bytes(), _Cursor)
-        if known.catalog == catalog:
+        if msgspec.structs.replace(known, number=0) == begin:
             return known
-    return _Cursor(catalog, 0)
+    return begin
 
 
 def _shown(state: EntryState) -> EntryState:

@@ -134,6 +134,15 @@ class OutboxRows:
             ((found,),) = database.execute("SELECT number FROM wandb_mirror.changes").fetchall()
         return int(found)
 
+    def incarnation(self) -> str:
+        """Another one once the database was restored, or set back: its numbers may have been others' before."""
+        with self._connected() as database:
+            ((found,),) = database.execute(
+                "SELECT concat(oid, ' ', (pg_control_checkpoint()).timeline_id)"
+                " FROM pg_database WHERE datname = current_database()"
+            ).fetchall()
+        return str(found)
+
     def since(self, number: int, most: int) -> list[Row]:
         """The next changes after a number, oldest first."""
         with self._connected() as database:

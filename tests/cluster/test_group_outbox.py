@@ -20,7 +20,7 @@ from mirror.sharing import share_with_reader
 from mirror.store.care.objects import remove_objects
 from mirror.store.objects.objects import Objects
 from mirror.store.objects.uploads import take_in
-from tests.cluster.group import Member
+from tests.cluster.group import Member, members
 from tests.cluster.servers import Place
 
 
@@ -203,6 +203,29 @@ def test_a_machine_without_the_database_queues_and_shows_its_own_and_hands_it_ov
     ben.share()
     assert ben.outbox.get(entry.id).entry.operation == entry.operation
     assert (ann.home.outbox / "new" / name_of(entry.id, entry.run_path)).exists()
+
+
+def test_of_a_database_that_was_set_back_and_went_on_nothing_is_missed(
+    group: list[Member], place: Place, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Its numbers come again, for other changes."""
+    _, ann, ben = group
+    with place.servers.connected("postgres") as database:
+        database.execute(f"CREATE DATABASE {place.name}_then TEMPLATE {place.name}")
+    for run_id in ("one", "two"):
+        ben.note(run_id, "of ben")
+        ben.share()
+    ann.share()
+    with place.servers.connected("postgres") as database:
+        database.execute(f"DROP DATABASE {place.name} WITH (FORCE)")
+        database.execute(f"CREATE DATABASE {place.name} TEMPLATE {place.name}_then")
+    (dan,) = members(place, sandbox, tmp_path, "dan")
+    queued = []
+    for text in ("a", "b", "c"):
+        queued.append(dan.note("one", text).id)
+        dan.share()
+    ann.share()
+    assert set(queued) <= {entry.id for _, entry in ann.outbox.entries()}
 
 
 def test_a_bucket_that_is_away_costs_no_upload(
