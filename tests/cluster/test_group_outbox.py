@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 import mirror as wandb_mirror
-from mirror.cluster import outbox_rows
+from mirror.cluster import outbox_rows, schema
+from mirror.cluster.outbox_rows import OutboxRows
+from mirror.cluster.place import place_of
 from mirror.errors import LakeAway, LeaseLost
 from mirror.locks import locked
 from mirror.outbox.names import name_of
@@ -226,6 +228,20 @@ def test_of_a_database_that_was_set_back_and_went_on_nothing_is_missed(
         dan.share()
     ann.share()
     assert set(queued) <= {entry.id for _, entry in ann.outbox.entries()}
+
+
+def test_who_may_not_ask_for_a_timeline_still_knows_one_database_from_another(place: Place, tmp_path: Path) -> None:
+    catalog = place.catalog.replace("mirror@", f"joe_{place.name}@")
+    settings = place_of(place.home(tmp_path / "home", catalog=catalog))
+    assert settings is not None
+    with place.connected() as database:
+        schema.make_tables(database)
+        database.execute(f"CREATE ROLE joe_{place.name} LOGIN")
+        database.execute(f"GRANT USAGE ON SCHEMA wandb_mirror TO joe_{place.name}")
+        ((number,),) = database.execute("SELECT oid FROM pg_database WHERE datname = current_database()").fetchall()
+        whole = OutboxRows(settings).incarnation()
+        database.execute("REVOKE EXECUTE ON FUNCTION pg_control_checkpoint() FROM PUBLIC")
+    assert (OutboxRows(settings).incarnation(), whole) == (f"{number}", f"{number} 1")
 
 
 def test_a_bucket_that_is_away_costs_no_upload(
