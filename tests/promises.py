@@ -536,7 +536,8 @@ PROMISES = (
     Promise(
         "one-lake-for-a-group",
         "A lake that a group shares is written by one process, which loses that right before another has it; what"
-        " anybody queues is seen by all and delivered once; a home moves there and back, compared before the switch.",
+        " anybody queues is seen by all and delivered once; a home moves there and back, compared before the switch;"
+        " nobody waits without an end for a database or a bucket that says nothing.",
         {
             "cluster/test_lease.py": (
                 "test_a_writer_that_lost_the_lease_commits_nothing_however_late_it_finds_out",
@@ -568,6 +569,7 @@ PROMISES = (
                 "test_verify_finds_what_is_gone_or_changed_and_repair_brings_it_back",
                 "test_maintain_removes_what_nothing_needs_and_spares_what_is_young_or_waits",
             ),
+            "cluster/test_silence.py": ("test_a_question_to_a_silent_database_ends_and_the_next_one_is_answered",),
             **files("cluster", "objects served shared_lake"),
             "cluster/test_restore.py": ("test_a_catalog_of_then_with_a_later_bucket_is_the_lake_of_then",),
             "pages/test_group_deployment.py": (

@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mirror.cluster.silence import watch
 from mirror.errors import ConfigError, HomeUnusable, LakeAway, StoreError
 from mirror.store_settings import StoreSettings
 
@@ -21,15 +23,18 @@ if TYPE_CHECKING:
 
 NO_CLUSTER_HINT = 'pip install "wandb-mirror[cluster]"'
 NAME = "wandb-mirror"  # of our connections, as pg_stat_activity shows them
+REMEMBER_S = 3.0  # for so long a database that was not reached is not tried again
 # A peer that went away without a word is noticed within 30 s, by both sides: the server takes these for its own end.
+# One that stays and says nothing is noticed by `silence`.
 _ALIVE = {
-    "connect_timeout": "10",
+    "connect_timeout": "5",
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
     "tcp_user_timeout": "25000",
 }
 _SERVER_SIDE = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+_away: dict[str, tuple[float, str]] = {}  # by catalog: until when that is remembered (monotonic), and what was said
 
 
 def connection_text(place: StoreSettings, *options: str) -> str:
@@ -88,9 +93,34 @@ def connected(place: StoreSettings, *options: str) -> Iterator[psycopg.Connectio
 
 
 def connect(place: StoreSettings, *options: str) -> psycopg.Connection[Any]:
-    """The same, to be closed by the caller, and with psycopg's own errors."""
-    made: psycopg.Connection[Any] = _psycopg().connect(connection_text(place, *options), autocommit=True)
+    """The same, to be closed by the caller."""
+    with reaching(place), postgres_errors(place):
+        made: psycopg.Connection[Any] = _psycopg().connect(connection_text(place, *options), autocommit=True)
     return made
+
+
+@contextlib.contextmanager
+def reaching(place: StoreSettings, user: object = None) -> Iterator[None]:
+    """Around a try to connect; the connections are watched (`silence`).
+
+    Of the tries that a command makes one after the other, only the first waits for a database that is away.
+
+    Args:
+        place: where the lake stands.
+        user: what may connect later, too, while it exists.
+
+    Raises:
+        LakeAway: another try failed a moment ago, or this one.
+    """
+    until, said = _away.get(place.catalog, (0.0, ""))
+    if time.monotonic() < until:
+        raise LakeAway(said)
+    watch(connection_text(place), user)
+    try:
+        yield
+    except LakeAway as error:
+        _away[place.catalog] = time.monotonic() + REMEMBER_S, error.message
+        raise
 
 
 @contextlib.contextmanager
@@ -106,13 +136,7 @@ def postgres_errors(place: StoreSettings) -> Iterator[None]:
     try:
         yield
     except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout) as error:
-        text = _one_line(error)
-        if "authentication" in text or "no password" in text or "does not exist" in text:
-            raise HomeUnusable(
-                f"PostgreSQL does not let this user in: {text}",
-                hint="check store.catalog, and that ~/.pgpass or PGPASSFILE has the password",
-            ) from error
-        raise LakeAway(f"PostgreSQL of {where(place)} does not answer: {text}") from error
+        raise not_reached(place, _one_line(error)) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise HomeUnusable(
             f"PostgreSQL of {where(place)} refuses: {_one_line(error)}",
@@ -120,6 +144,21 @@ def postgres_errors(place: StoreSettings) -> Iterator[None]:
         ) from error
     except psycopg.Error as error:
         raise StoreError(f"PostgreSQL of {where(place)} failed: {_one_line(error)}") from error
+
+
+def not_reached(place: StoreSettings, text: str) -> LakeAway | HomeUnusable:
+    """What it means that there is no connection, or none any more.
+
+    Args:
+        place: where the lake stands.
+        text: what libpq says.
+    """
+    if "authentication" in text or "no password" in text or "does not exist" in text:
+        return HomeUnusable(
+            f"PostgreSQL does not let this user in: {text}",
+            hint="check store.catalog, and that ~/.pgpass or PGPASSFILE has the password",
+        )
+    return LakeAway(f"PostgreSQL of {where(place)} does not answer: {text}")
 
 
 def where(place: StoreSettings) -> str:

@@ -125,6 +125,21 @@ def attach_lake(
     engine.execute(f"ATTACH {sql_text(f'ducklake:sqlite:{catalog}')} AS {name} ({', '.join(options)})")
 
 
+@contextlib.contextmanager
+def one_commit(engine: Engine) -> Iterator[None]:
+    """What is asked inside is answered from one commit.
+
+    The transaction ends whatever happens: DuckDB aborts the process where an engine is closed within one whose
+    connection to PostgreSQL is gone.
+    """
+    engine.execute("BEGIN")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(duckdb.Error):
+            engine.execute("ROLLBACK")
+
+
 def nothing_yet(home: Home) -> NotMirrored:
     """The error for a lake into which nothing was pulled."""
     return NotMirrored(
@@ -183,6 +198,7 @@ _MEANINGS: tuple[tuple[tuple[str, ...], type[StoreError], str, str], ...] = (
             "no connection to the server",
             "terminating connection",
             "ssl connection has been closed",
+            "eof detected",
             "could not receive data from server",
             "connection error for http",
             "could not establish connection",

@@ -21,6 +21,7 @@ from mirror.private import tighten
 from mirror.store.engine.connection import (
     LAKE,
     new_engine,
+    one_commit,
     plan_lightly,
     sql_text,
     store_errors,
@@ -228,13 +229,11 @@ class Lake:
 
     def _bring_up(self) -> None:
         """Bring schema, options and what the lake says of itself up to date: one look, and one commit if need be."""
-        with self.reading() as engine:
-            engine.execute("BEGIN")  # outside of a transaction DuckLake reads its catalog anew for each statement
+        with self.reading() as engine, one_commit(engine):  # outside DuckLake reads its catalog anew for each statement
             meta = lake_meta(Snapshot(engine))
             options = engine.execute(
                 "SELECT scope_entry FROM ducklake_options('lake') WHERE scope = 'TABLE'"
             ).fetchall()
-            engine.execute("COMMIT")
         version = version_in(meta)
         if version > SCHEMA_VERSION:
             raise LakeTooNew(

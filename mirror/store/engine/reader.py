@@ -15,7 +15,7 @@ from typing import Any
 
 from mirror.errors import NotMirrored
 from mirror.layout import Home
-from mirror.store.engine.connection import Engine, plan_lightly, store_errors
+from mirror.store.engine.connection import Engine, one_commit, plan_lightly, store_errors
 from mirror.store.engine.meta import lake_deployment
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.reading import open_lake
@@ -69,14 +69,12 @@ class Reader:
             with store_errors(self.home):
                 yield outer
             return
-        with self.engine() as engine:
-            engine.execute("BEGIN")
+        with self.engine() as engine, one_commit(engine):
             self._begun.snapshot = Snapshot(engine)
             try:
                 yield self._begun.snapshot
             finally:
                 self._begun.snapshot = None
-                engine.execute("ROLLBACK")
 
     def fresh_engine(self) -> Engine:
         """A connection of the caller's own, for an answer that is read while others are asked."""

@@ -9,6 +9,7 @@ COMMIT in the catalog (PostgreSQL)          crash before: the old snapshot; afte
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ import duckdb
 from mirror.cluster.bucket import Bucket, Keys
 from mirror.cluster.lease import Lease, new_home_id
 from mirror.cluster.ownership import own
-from mirror.cluster.postgres import NAME, connection_text
+from mirror.cluster.postgres import NAME, connection_text, not_reached, reaching
 from mirror.cluster.schema import LAKE_SCHEMA
 from mirror.durable import make_folder, write_replace
 from mirror.layout import Home
@@ -31,6 +32,7 @@ EXTENSIONS = ("duckdb_extension_postgres_scanner", "duckdb_extension_httpfs")
 _METRICS = f"{LAKE_SCHEMA}/metrics"
 _FROM_ENVIRONMENT = ("s3_access_key_id", "s3_secret_access_key", "s3_session_token")  # DuckDB takes them from there
 _STARTED = Path("/proc/sys/kernel/random/boot_id")  # Linux: another one after each start
+_UNREACHED = re.compile(r'Unable to connect to Postgres at ".*?": (.*)', re.DOTALL)  # what is between may be secret
 _KEYS_S = 60.0  # between two looks whether credentials were renewed
 
 
@@ -186,7 +188,13 @@ class SharedStorage:
             f"DATA_INLINING_ROW_LIMIT {inlined_rows}",
             *(["READ_ONLY"] if read_only else []),
         ]
-        engine.execute(f"ATTACH {sql_text(f'ducklake:postgres:{catalog}')} AS {name} ({', '.join(options)})")
+        with reaching(self._place, engine):
+            try:
+                engine.execute(f"ATTACH {sql_text(f'ducklake:postgres:{catalog}')} AS {name} ({', '.join(options)})")
+            except duckdb.Error as error:
+                if (said := _UNREACHED.search(str(error))) is None:
+                    raise
+                raise not_reached(self._place, " ".join(said[1].split())) from error
 
     def _use_keys(self, engine: Engine) -> None:
         """Tell DuckDB the credentials, anew once they were renewed."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from mirror.errors import NotMirrored
 from mirror.layout import Home
 from mirror.records.addresses import ProjectKey
-from mirror.store.engine.connection import Engine, store_errors
+from mirror.store.engine.connection import Engine, one_commit, store_errors
 from mirror.store.parquet.export import Export, Exported
 from mirror.store.parquet.folder import locked, make_folder, writing
 from mirror.store.parquet.iceberg import IcebergExport, load_iceberg
@@ -42,8 +42,7 @@ def export_tables(
         HomeBusy: another export into it is under way.
         StoreError: the lake cannot be read, or the folder not be written. It is as it was.
     """
-    with connect(home, settings=settings) as engine, store_errors(home):
-        engine.execute("BEGIN")
+    with connect(home, settings=settings) as engine, store_errors(home), one_commit(engine):
         wanted = _wanted(engine, home, projects)
         if kind == "iceberg":
             load_iceberg(engine)

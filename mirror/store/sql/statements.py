@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import decimal
 import errno
@@ -56,6 +57,8 @@ def connect(
                 engine.execute(f"CREATE MACRO {name} AS {expression}")
             engine.execute("COMMIT")
         except BaseException:
+            with contextlib.suppress(duckdb.Error):
+                engine.execute("ROLLBACK")
             engine.close()
             raise
     if tables is not None:

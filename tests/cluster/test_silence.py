@@ -1,0 +1,152 @@
+"""A database that takes what it is sent and answers nothing is noticed, and nobody waits for it without an end."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mirror.cluster import lease, postgres, silence
+from mirror.errors import LakeAway
+from mirror.layout import Home
+from mirror.store.engine.connection import CATALOG_DATABASE
+from mirror.store.engine.lake import Lake
+from mirror.store.engine.reader import Reader
+from tests.cluster.cable import Cable
+from tests.cluster.servers import Place
+
+QUESTION = "SELECT count(*) FROM lake.runs"
+SHORT_S = 0.3
+
+
+@pytest.fixture
+def cable(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cable]:
+    """Between the machine and its database; silence is noticed soon."""
+    monkeypatch.setattr(silence, "ASK_S", SHORT_S)
+    monkeypatch.setattr(silence, "ANSWER_S", SHORT_S)
+    monkeypatch.setattr(postgres, "REMEMBER_S", SHORT_S)
+    with Cable(place.servers.port) as found:
+        yield found
+
+
+@pytest.fixture
+def home(place: Place, cable: Cable, tmp_path: Path) -> Home:
+    """A machine behind the cable, and a lake."""
+    found = place.home(tmp_path / "home", catalog=place.catalog.replace(f":{place.servers.port}/", f":{cable.port}/"))
+    with Lake(found, deployment="server"):
+        pass
+    return found
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def asking(place: Place) -> int:
+    """Connections that asked whether the database answers, as it shows them."""
+    with place.connected() as database:
+        ((found,),) = database.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query = %s",
+            [silence.QUESTION.decode()],
+        ).fetchall()
+    return int(found)
+
+
+def works_again(reader: Reader) -> bool:
+    try:
+        return reader.rows(QUESTION) == [(0,)]
+    except LakeAway:
+        return False
+
+
+def test_a_question_to_a_silent_database_ends_and_the_next_one_is_answered(home: Home, cable: Cable) -> None:
+    with Reader(home) as reader:
+        reader.rows(QUESTION)
+        cable.hold()
+        with pytest.raises(LakeAway):
+            reader.rows(QUESTION)
+        cable.restore()
+        until(lambda: works_again(reader))
+
+
+def hold_in_a_snapshot(reader: Reader, cable: Cable) -> None:
+    with reader.snapshot() as snapshot:
+        snapshot.rows("SELECT count(*) FROM lake.meta")
+        cable.hold()
+        snapshot.rows(QUESTION)
+
+
+def test_a_snapshot_of_a_silent_database_ends_and_the_next_one_is_answered(home: Home, cable: Cable) -> None:
+    with Reader(home) as reader:
+        with pytest.raises(LakeAway):
+            hold_in_a_snapshot(reader, cable)
+        cable.restore()
+        until(lambda: works_again(reader))
+
+
+def test_a_writer_whose_database_is_silent_lets_go_of_the_lake(
+    home: Home, cable: Cable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "BEAT_S", 0.1)
+    with Lake(home, deployment="server") as lake:
+        lake.rows(QUESTION)  # its transaction is open
+        cable.hold()
+    cable.restore()
+    with Reader(home) as reader:
+        until(lambda: works_again(reader))
+
+
+def test_a_question_that_takes_long_is_not_cut(home: Home, place: Place) -> None:
+    with Reader(home) as reader:
+        slow = f"FROM postgres_query('{CATALOG_DATABASE}', 'SELECT 1 FROM pg_sleep({5 * SHORT_S})')"
+        assert reader.rows(slow) == [(1,)]
+        assert asking(place) == 1
+
+
+def test_nobody_is_watched_once_nobody_is_connected(home: Home, place: Place) -> None:
+    reader = Reader(home)
+    reader.rows(QUESTION)
+    until(lambda: asking(place) == 1)
+    reader.close()
+    until(lambda: asking(place) == 0)
+
+
+def test_a_forked_process_is_watched_too(home: Home, cable: Cable) -> None:
+    with Reader(home) as reader:
+        reader.rows(QUESTION)
+        is_ready, tell = os.pipe()
+        child = os.fork()
+        if child == 0:
+            said = 1
+            with Reader(home) as own:
+                own.rows(QUESTION)
+                os.write(tell, b"x")
+                time.sleep(0.1)
+                try:
+                    own.rows(QUESTION)
+                except LakeAway:
+                    said = 0
+            os._exit(said)
+        os.read(is_ready, 1)
+        cable.hold()
+        assert os.waitpid(child, 0)[1] == 0
+        os.close(is_ready)
+        os.close(tell)
+
+
+def test_a_database_that_was_not_reached_is_not_tried_again_at_once(home: Home, cable: Cable) -> None:
+    cable.pull_out()
+    with pytest.raises(LakeAway, match="does not answer"), Lake(home, deployment="server"):
+        pass
+    cable.restore()
+    with pytest.raises(LakeAway, match="does not answer"), Reader(home) as reader:
+        reader.rows(QUESTION)
+    time.sleep(SHORT_S)
+    with Reader(home) as reader:
+        assert reader.rows(QUESTION) == [(0,)]
