@@ -2,13 +2,16 @@
 
 PostgreSQL checks its own pages, and S3 the bytes that it keeps. What is left to be found is what somebody removed or
 changed: so sizes are compared, objects hashed, and tables decoded from their first value to their last.
+
+No transaction is open while files are read, which may take hours: PostgreSQL's vacuum and `maintain` would wait for it.
+What the catalog names is read before, and what seems to be wrong is looked up again after.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mirror.check.findings import Damage, Findings, below
@@ -29,13 +32,14 @@ from mirror.store.care.inspection import (
     referrers,
     tables_of,
 )
-from mirror.store.engine.connection import Engine, store_errors
+from mirror.store.engine.connection import Engine, one_commit, store_errors
 from mirror.store.engine.reading import open_lake
 from mirror.store.engine.storage import DataFile
 from mirror.store.engine.storages import storage_of
 from mirror.store.objects.bucket_objects import BucketObjects
 from mirror.store_settings import StoreSettings
 
+_ABSENT = "the catalog names it, but it is not in the bucket"
 _RESTORE = "restore the catalog and the bucket from backups, the bucket of the same moment or later"
 
 
@@ -48,7 +52,7 @@ def verify_shared(
     meter: HashingProgress | None = None,
     threads: int = THREADS,
 ) -> VerifyReport:
-    """Look at everything; what others commit meanwhile is of the next time.
+    """Look at everything; what others commit meanwhile may be of the next time.
 
     Args:
         home: that shares the lake.
@@ -67,26 +71,26 @@ def verify_shared(
     meter = meter or HashingProgress()
     findings = Findings()
     with store_errors(home), stopping(meter), contextlib.closing(open_lake(home, settings)) as engine:
-        engine.execute("BEGIN")  # one commit, however long it takes
-        check_version(engine, home)
         meter.phase = "tables"
-        files = lake_files(engine, home)
-        lost = _check_files(engine, home, files, findings, meter, quick)
-        tables = tables_of(engine) - lost
-        for damage in told_doubled(doubled_rows(engine, tables), "catalog"):
-            findings.add(damage)
+        with one_commit(engine):
+            check_version(engine, home)
+            files = lake_files(engine, home)
+        wrong = _wrong_files(engine, home, files, meter, quick)
+        with one_commit(engine):
+            bad = [file for file in lake_files(engine, home) if file.name in wrong]
+            tables = tables_of(engine) - {file.table for file in bad if file.is_current}
+            for damage in told_doubled(doubled_rows(engine, tables), "catalog"):
+                findings.add(damage)
+            named = dict(named_objects(engine, tables))
+        for file in bad:
+            findings.add(_told_file(home, file, wrong[file.name]))
         meter.phase = "objects"
         before = meter.files
-        named = dict(named_objects(engine, tables))
         there = {digest: stored.size for digest, stored in objects.listed()}
         missing = [digest for digest in named if digest not in there]
         damaged = [digest for digest, size in named.items() if size not in (None, there.get(digest, size))]
         if not quick:
-            known = set(damaged)
-            for digest, found in map_in_threads(there, lambda digest: objects.sha256(digest, meter.read), threads):
-                meter.done()
-                if found not in (None, digest) and digest not in known:
-                    damaged.append(digest)
+            damaged = list(dict.fromkeys([*damaged, *_damaged_objects(objects, there, meter, threads)]))
             for damage in _damaged_copies(home, objects, meter, threads):
                 findings.add(damage)
         else:
@@ -97,16 +101,21 @@ def verify_shared(
         outbox = check_outbox(home, findings, meter, damaged)
         check_state_files(home, findings)
         uploads = {one.upload.object for one in outbox.hurt}
-        names = referrers(engine, tables, [*damaged, *missing, *uploads])
+        with one_commit(engine):
+            names = referrers(engine, tables, [*damaged, *missing, *uploads])
         needed = frozenset(needed_objects(home)) if damaged else frozenset()
+        is_known = "runs" in tables
         for one in outbox.hurt:
             held = names.get(one.upload.object)
             findings.add(told_upload(home, one, upstream=held is not None and bool(held.upstream)))
         for digest in damaged:
             if digest not in uploads or digest in names:
-                findings.add(told_object(digest, names.get(digest), damaged=True, set_aside=digest in needed))
+                findings.add(
+                    told_object(digest, names.get(digest), damaged=True, known=is_known, set_aside=digest in needed)
+                )
         for digest in missing:
-            findings.add(told_object(digest, names.get(digest), damaged=False))
+            if digest in names or not is_known:  # else the row that named it is gone by now
+                findings.add(told_object(digest, names.get(digest), damaged=False, known=is_known))
     return VerifyReport(
         quick=quick,
         catalog="unsealed",
@@ -119,6 +128,16 @@ def verify_shared(
         counts=findings.counts,
         findings=findings.in_order(),
     )
+
+
+def _damaged_objects(
+    objects: BucketObjects, digests: Iterable[str], meter: HashingProgress, threads: int
+) -> Iterator[str]:
+    """Those whose bytes in the bucket are others."""
+    for digest, found in map_in_threads(digests, lambda digest: objects.sha256(digest, meter.read), threads):
+        meter.done()
+        if found not in (None, digest):  # None: removed meanwhile
+            yield digest
 
 
 def _damaged_copies(home: Home, objects: BucketObjects, meter: HashingProgress, threads: int) -> Iterator[Damage]:
@@ -141,37 +160,37 @@ def _damaged_copies(home: Home, objects: BucketObjects, meter: HashingProgress, 
             )
 
 
-def _check_files(
-    engine: Engine, home: Home, files: list[LakeFile], findings: Findings, meter: HashingProgress, quick: bool
-) -> set[str]:
-    """Compare the files of the tables with what the catalog says; the tables of which something is lost."""
+def _wrong_files(
+    engine: Engine, home: Home, files: list[LakeFile], meter: HashingProgress, quick: bool
+) -> dict[str, str]:
+    """Compare the files of the tables with what the catalog says; what is wrong, by name of the file."""
     storage = storage_of(home)
     there = storage.listed()
-    lost = set()
+    found = {}
     for file in files:
-        found = there.get(file.name)
-        wrong = _wrong(file, found)
+        wrong = _wrong(file, there.get(file.name))
         if wrong is None and not quick:
             wrong = damage_of_rows(engine, storage.address(file.name))
             meter.read(file.size)
         meter.done()
         if wrong is not None:
-            lost |= {file.table} if file.is_current else set()
-            findings.add(
-                Damage(
-                    kind="lake_file_missing" if found is None else "lake_file_damaged",
-                    path=storage.address(file.name),
-                    wrong=wrong,
-                    lost=f"rows of `{file.table}`; W&B has those of runs that it still lists",
-                    hint=_RESTORE,
-                )
-            )
-    return lost
+            found[file.name] = wrong
+    return found
+
+
+def _told_file(home: Home, file: LakeFile, wrong: str) -> Damage:
+    return Damage(
+        kind="lake_file_missing" if wrong == _ABSENT else "lake_file_damaged",
+        path=storage_of(home).address(file.name),
+        wrong=wrong,
+        lost=f"rows of `{file.table}`; W&B has those of runs that it still lists",
+        hint=_RESTORE,
+    )
 
 
 def _wrong(file: LakeFile, found: DataFile | None) -> str | None:
     if found is None:
-        return "the catalog names it, but it is not in the bucket"
+        return _ABSENT
     if found.size != file.size:
         return f"it has {found.size} bytes, the catalog says {file.size}"
     return None

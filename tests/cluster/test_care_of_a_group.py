@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import mirror as wandb_mirror
+from mirror.check.hashing import HashingProgress
+from mirror.check.verify import verify
 from mirror.clock import utc_now
 from mirror.config import RetentionSettings
 from mirror.errors import HomeUnusable
@@ -19,6 +21,7 @@ from mirror.store.care.maintenance import Maintenance, maintain
 from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects
 from mirror.store.objects.uploads import take_in
+from mirror.store_settings import StoreSettings
 from tests.cluster.group import Leader, Member, members
 from tests.cluster.servers import Place
 from tests.mirroring import Mirror
@@ -97,3 +100,31 @@ def test_a_reader_of_another_role_is_waited_for(place: Place, sandbox: Sandbox, 
             assert maintain_in_a_month(leader).waits_for_readers
         assert not maintain_in_a_month(leader).waits_for_readers
         reader.close()
+
+
+class Watched(HashingProgress):
+    """Looks at each file that a check reads which transactions of ours PostgreSQL has open."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self.place = place
+        self.transactions: list[int] = []
+
+    def read(self, count: int) -> None:
+        """Look."""
+        super().read(count)
+        with self.place.connected() as database:
+            ((found,),) = database.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'wandb-mirror %'"
+                " AND datname = current_database() AND xact_start IS NOT NULL"
+            ).fetchall()
+        self.transactions.append(found)
+
+
+def test_a_check_keeps_no_transaction_open_while_it_reads_files(group: list[Member], place: Place) -> None:
+    objects = Objects(group[0].home)
+    objects.sync([objects.put_bytes(b"one")])
+    watched = Watched(place)
+    assert verify(group[0].home, StoreSettings(), meter=watched).is_sound
+    assert len(watched.transactions) > 1
+    assert not any(watched.transactions)
