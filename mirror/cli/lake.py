@@ -8,12 +8,15 @@ from mirror.layout import Home
 from mirror.store.engine.lake import Lake
 
 
-def lake_to_write(setting: Setting, home: Home | None = None) -> Lake:
+def lake_to_write(
+    setting: Setting, home: Home | None = None, *, is_locked: bool = False, moving: str | None = None
+) -> Lake:
     """Open a home's lake; a context manager.
 
     Args:
         setting: names the server.
         home: another home than its own, for what is to leave no trace.
+        is_locked, moving: as `Lake`'s.
 
     Raises:
         ConfigError: the configured server is a gateway.
@@ -29,4 +32,6 @@ def lake_to_write(setting: Setting, home: Home | None = None) -> Lake:
         known_as=deployment.names,
         app_url=deployment.app_url,
         settings=setting.config.store,
+        is_locked=is_locked,
+        moving=moving,
     )

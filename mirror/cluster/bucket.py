@@ -21,6 +21,11 @@ from mirror.cluster.postgres import NO_CLUSTER_HINT
 from mirror.errors import HomeUnusable, LakeAway, StoreError
 from mirror.store_settings import StoreSettings
 
+# A bucket that says nothing is given up after three quarters of a minute, by DuckDB's client, too. Progress counts: a
+# file that is sent or read slowly is not cut.
+CONNECT_S = 5.0
+SILENT_S = 15.0
+TRIES = 3
 _REFUSED = frozenset(
     {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "403", "AllAccessDisabled"}
 )
@@ -220,9 +225,9 @@ class Bucket:
             endpoint_url=self._place.s3_endpoint or None,
             region_name=self._region,
             config=Config(
-                connect_timeout=10,
-                read_timeout=30,
-                retries={"mode": "standard", "max_attempts": 4},
+                connect_timeout=CONNECT_S,
+                read_timeout=SILENT_S,
+                retries={"mode": "standard", "total_max_attempts": TRIES},
                 max_pool_connections=32,
                 s3={
                     "addressing_style": "path" if self._place.s3_endpoint else "auto",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import psycopg
 
 GONE_DAYS = 30
+PAGE = 1000  # rows that are read at once
 STILL_S = 20.0  # for so long a transaction may say nothing while others wait for its number
 PATIENCE_S = 10.0  # for those who hand work over; one of them may stand still
 Wish = Literal["retry", "ours", "theirs", "drop"]
@@ -157,13 +158,19 @@ class OutboxRows:
 
     def needed_objects(self) -> Iterator[str]:
         """Digests of all objects that operations need, and maybe some more; those of newer versions, too."""
-        with self._connected() as database:
-            rows = database.execute(
-                "SELECT content FROM wandb_mirror.outbox WHERE state <> 'gone' AND position(%s::bytea IN content) > 0",
-                [_NAMES_OBJECT],
-            ).fetchall()
-        for (content,) in rows:
-            yield from (digest.decode() for digest in _DIGEST.findall(bytes(content)))
+        last = ""
+        while True:
+            with self._connected() as database:
+                rows = database.execute(
+                    "SELECT id, content FROM wandb_mirror.outbox"
+                    " WHERE id > %s AND state <> 'gone' AND position(%s::bytea IN content) > 0 ORDER BY id LIMIT %s",
+                    [last, _NAMES_OBJECT, PAGE],
+                ).fetchall()
+            for _, content in rows:
+                yield from (digest.decode() for digest in _DIGEST.findall(bytes(content)))
+            if len(rows) < PAGE:
+                return
+            last = rows[-1][0]
 
     def wish(self, entry_id: str, wish: Wish, author: str) -> None:
         """Say what a person decided."""

@@ -68,6 +68,15 @@ def test_bytes_of_an_upload_reach_the_leader_by_the_bucket(
     assert sent.size == 7000
 
 
+def test_what_uploads_need_is_told_in_pages(group: list[Member], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_rows, "PAGE", 2)
+    digests = {f"{number:064x}" for number in range(5)}
+    for digest in digests:
+        group[1].put("one", UploadFile(name=digest, object=digest, size=1, md5="0" * 32))
+    group[1].share()
+    assert set(group[0].outbox.rows.needed_objects()) == digests
+
+
 def test_an_edit_after_the_handing_over_is_an_operation_of_its_own(group: list[Member], sandbox: Sandbox) -> None:
     lead, ann, _ = group
     ann.note("one", "first")

@@ -24,7 +24,6 @@ from mirror.outbox.group import GroupOutbox, outbox_of
 from mirror.sharing import share_with_reader
 from mirror.store.care.moving import Part, end_move, move_rows
 from mirror.store.engine.connection import store_errors
-from mirror.store.engine.lake import Lake
 from mirror.store.engine.storages import storage_of
 from mirror.store.engine.writer_lock import WriterLock
 from mirror.texts.amounts import plural
@@ -84,7 +83,8 @@ def _move(setting: Setting, text: str) -> Carried:
             _refuse_what_waits(setting)
             source.open_to_write(held)  # nobody writes it meanwhile
         origin = setting.config.store.catalog or f"{socket.gethostname()}:{setting.home.root}"
-        target = held.enter_context(_opened(Setting(home=new, config=wanted, config_path=new.config), origin))
+        there = Setting(home=new, config=wanted, config_path=new.config)
+        target = held.enter_context(lake_to_write(there, is_locked=True, moving=origin))
         moved = move_rows(target, source, _told)
         write(f"{plural(moved.rows, 'row')} are equal in {plural(moved.parts, 'part')}; {moved.copied} were copied")
         carry = objects_up if wanted.store.is_shared else objects_home
@@ -93,12 +93,6 @@ def _move(setting: Setting, text: str) -> Carried:
         with store_errors(setting.home):
             write_replace(setting.config_path, text.encode())  # before anybody else may write the lake that was moved
         return carried
-
-
-def _opened(setting: Setting, origin: str) -> Lake:
-    lake = lake_to_write(setting)
-    lake.is_locked, lake.moving = True, origin
-    return lake
 
 
 def _refuse_what_waits(setting: Setting) -> None:

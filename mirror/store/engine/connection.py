@@ -200,7 +200,7 @@ _MEANINGS: tuple[tuple[tuple[str, ...], type[StoreError], str, str], ...] = (
             "ssl connection has been closed",
             "eof detected",
             "could not receive data from server",
-            "connection error for http",
+            "error for http",  # without an answer
             "could not establish connection",
             "http 5",
         ),

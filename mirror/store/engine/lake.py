@@ -60,6 +60,8 @@ class Lake:
         app_url: the address of that server's pages, recorded for those who read offline.
         settings: memory and threads of the engine.
         brief: whether it is opened for one change; other processes wait for that.
+        is_locked: whether `writer.lock` is held already, by whoever opens it.
+        moving: from where another lake is moved into it.
 
     Raises:
         HomeBusy: another process holds the lock; the message names it.
@@ -77,10 +79,11 @@ class Lake:
         app_url: str | None = None,
         settings: StoreSettings | None = None,
         brief: bool = False,
+        is_locked: bool = False,
+        moving: str | None = None,
     ) -> None:
-        self.home, self._brief = home, brief
-        self.is_locked = False  # by whoever opens it, who holds `writer.lock`
-        self.moving: str | None = None  # from where, by whoever moves another lake into it
+        self.home, self.moving = home, moving
+        self._brief, self._is_locked = brief, is_locked
         self._deployment = deployment
         self._known_as = known_as | {deployment}
         self._app_url = app_url
@@ -98,7 +101,7 @@ class Lake:
         with contextlib.ExitStack() as opening:
             opening.enter_context(store_errors(self.home))
             make_folder(self.home.root)
-            if not self.is_locked:
+            if not self._is_locked:
                 self._closing.enter_context(WriterLock(self.home, brief=self._brief))
             opening.callback(self._closing.close)
             self.storage = storage_of(self.home)  # as it is now: a lake that was moved is written no more

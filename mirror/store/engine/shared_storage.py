@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import duckdb
 
-from mirror.cluster.bucket import Bucket, Keys
+from mirror.cluster.bucket import SILENT_S, TRIES, Bucket, Keys
 from mirror.cluster.lease import Lease, new_home_id
 from mirror.cluster.ownership import own
 from mirror.cluster.postgres import NAME, connection_text, not_reached, reaching
@@ -105,11 +105,15 @@ class SharedStorage:
 
     @contextlib.contextmanager
     def committing(self) -> Iterator[None]:
-        """As `Storage.committing`."""
+        """As `Storage.committing`. What is written is tried twice by DuckDB itself."""
         self.may_write()
         if self._engine is not None and time.monotonic() >= self._keys_until:
             self._use_keys(self._engine)
-        yield
+        self._try(1)
+        try:
+            yield
+        finally:
+            self._try(TRIES)
 
     def flush(self) -> None:
         """A file that the bucket acknowledged lasts."""
@@ -176,7 +180,7 @@ class SharedStorage:
     ) -> None:
         for package in EXTENSIONS:
             engine.execute(f"LOAD {sql_text(str(extension_file(package)))}")
-        engine.execute("SET http_retries = 4; SET http_timeout = 30")
+        engine.execute(f"SET http_retries = {TRIES - 1}; SET http_timeout = {SILENT_S:.0f}")  # of silence
         for setting in _FROM_ENVIRONMENT:  # where whoever asks in SQL can read them
             engine.execute(f"SET GLOBAL {setting} = ''")
         self._keys = None
@@ -195,6 +199,10 @@ class SharedStorage:
                 if (said := _UNREACHED.search(str(error))) is None:
                     raise
                 raise not_reached(self._place, " ".join(said[1].split())) from error
+
+    def _try(self, times: int) -> None:
+        if self._engine is not None:
+            self._engine.execute(f"SET http_retries = {times - 1}")
 
     def _use_keys(self, engine: Engine) -> None:
         """Tell DuckDB the credentials, anew once they were renewed."""
