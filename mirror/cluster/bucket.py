@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from mirror.cluster.postgres import NO_CLUSTER_HINT
+from mirror.cluster.remembered import reached
 from mirror.errors import HomeUnusable, LakeAway, StoreError
 from mirror.store_settings import StoreSettings
 
@@ -240,17 +241,11 @@ class Bucket:
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
-        from botocore.exceptions import (
-            BotoCoreError,
-            ClientError,
-            EndpointConnectionError,
-            HTTPClientError,
-            IncompleteReadError,
-            ResponseStreamingError,
-        )
+        from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            yield
+            with reached(f"{self._place.s3_endpoint} {self.name}"), _answers(self.address):
+                yield
         except ClientError as error:
             code = _code(error)
             if code in _REFUSED:
@@ -267,8 +262,6 @@ class Bucket:
             if str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")).startswith("5"):
                 raise LakeAway(f"{self.address} does not answer well: {code}") from error
             raise StoreError(f"{self.address} failed: {code}") from error
-        except (EndpointConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError) as error:
-            raise LakeAway(f"{self.address} does not answer: {' '.join(str(error).split())}") from error
         except BotoCoreError as error:
             raise StoreError(f"{self.address} failed: {' '.join(str(error).split())}") from error
 
@@ -279,6 +272,22 @@ def _descriptions() -> Any:
     import botocore.session
 
     return botocore.session.get_session().get_component("data_loader")
+
+
+@contextlib.contextmanager
+def _answers(address: str) -> Iterator[None]:
+    """Raise LakeAway where a bucket does not answer."""
+    from botocore.exceptions import (
+        EndpointConnectionError,
+        HTTPClientError,
+        IncompleteReadError,
+        ResponseStreamingError,
+    )
+
+    try:
+        yield
+    except (EndpointConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError) as error:
+        raise LakeAway(f"{address} does not answer: {' '.join(str(error).split())}") from error
 
 
 def _code(error: Any) -> str:

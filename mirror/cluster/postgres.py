@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mirror.cluster.remembered import reached
 from mirror.cluster.silence import watch
 from mirror.errors import ConfigError, HomeUnusable, LakeAway, StoreError
 from mirror.store_settings import StoreSettings
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 NO_CLUSTER_HINT = 'pip install "wandb-mirror[cluster]"'
 NAME = "wandb-mirror"  # of our connections, as pg_stat_activity shows them
-REMEMBER_S = 3.0  # for so long a database that was not reached is not tried again
 # A peer that went away without a word is noticed within 30 s, by both sides: the server takes these for its own end.
 # One that stays and says nothing is noticed by `silence`.
 _ALIVE = {
@@ -34,7 +33,6 @@ _ALIVE = {
     "tcp_user_timeout": "25000",
 }
 _SERVER_SIDE = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
-_away: dict[str, tuple[float, str]] = {}  # by catalog: until when that is remembered (monotonic), and what was said
 
 
 def connection_text(place: StoreSettings, *options: str) -> str:
@@ -103,24 +101,16 @@ def connect(place: StoreSettings, *options: str) -> psycopg.Connection[Any]:
 def reaching(place: StoreSettings, user: object = None) -> Iterator[None]:
     """Around a try to connect; the connections are watched (`silence`).
 
-    Of the tries that a command makes one after the other, only the first waits for a database that is away.
-
     Args:
         place: where the lake stands.
         user: what may connect later, too, while it exists.
 
     Raises:
-        LakeAway: another try failed a moment ago, or this one.
+        LakeAway: it failed, or another one did a moment ago.
     """
-    until, said = _away.get(place.catalog, (0.0, ""))
-    if time.monotonic() < until:
-        raise LakeAway(said)
-    watch(connection_text(place), user)
-    try:
+    with reached(place.catalog):
+        watch(connection_text(place), user)
         yield
-    except LakeAway as error:
-        _away[place.catalog] = time.monotonic() + REMEMBER_S, error.message
-        raise
 
 
 @contextlib.contextmanager

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from mirror.cluster import lease, postgres, silence
+from mirror.cluster import bucket, lease, remembered, silence
 from mirror.errors import LakeAway
 from mirror.layout import Home
+from mirror.store.engine import shared_storage
 from mirror.store.engine.connection import CATALOG_DATABASE
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.reader import Reader
+from mirror.store.objects.objects import Objects
+from mirror.store.sql.statements import connect, run_sql
 from tests.cluster.cable import Cable
 from tests.cluster.servers import Place
 
@@ -27,7 +32,7 @@ def cable(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cable]:
     """Between the machine and its database; silence is noticed soon."""
     monkeypatch.setattr(silence, "ASK_S", SHORT_S)
     monkeypatch.setattr(silence, "ANSWER_S", SHORT_S)
-    monkeypatch.setattr(postgres, "REMEMBER_S", SHORT_S)
+    monkeypatch.setattr(remembered, "REMEMBER_S", SHORT_S)
     with Cable(place.servers.port) as found:
         yield found
 
@@ -150,3 +155,36 @@ def test_a_database_that_was_not_reached_is_not_tried_again_at_once(home: Home, 
     time.sleep(SHORT_S)
     with Reader(home) as reader:
         assert reader.rows(QUESTION) == [(0,)]
+
+
+def test_a_bucket_that_says_nothing_is_given_up_by_whoever_asks(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (bucket, shared_storage):
+        monkeypatch.setattr(module, "SILENT_S", 1.0)
+        monkeypatch.setattr(module, "TRIES", 1)
+    monkeypatch.setattr(remembered, "REMEMBER_S", SHORT_S)
+    with Cable(place.servers.s3_port) as cable:
+        home = place.home(tmp_path / "home", s3_endpoint=f"http://127.0.0.1:{cable.port}")
+        with Lake(home, deployment="server") as lake, lake.transaction() as engine:
+            engine.execute("CREATE TABLE lake.some AS FROM range(1000) t(i)")
+        objects = Objects(home)
+        digest = objects.put_bytes(b"content")
+        with Reader(home) as reader, contextlib.closing(connect(home)) as engine, ThreadPoolExecutor() as pool:
+            reader.rows("SELECT count(*) FROM lake.some")
+            cable.hold()
+            began = time.monotonic()
+            asked: list[Future[object]] = [
+                pool.submit(reader.rows, "SELECT sum(i) FROM lake.some"),
+                pool.submit(run_sql, engine, "SELECT sum(i) FROM lake.some"),
+                pool.submit(objects.sync, [digest]),
+            ]
+            assert all(isinstance(one.exception(), LakeAway) for one in asked)
+            assert time.monotonic() - began < 3.0
+            with pytest.raises(LakeAway):
+                objects.sync([digest])
+            assert time.monotonic() - began < 3.0  # it is not asked again at once
+            cable.restore()
+            assert reader.rows("SELECT sum(i) FROM lake.some") == [(499500,)]
+            time.sleep(SHORT_S)
+            objects.sync([digest])

@@ -158,6 +158,20 @@ def sql_name(value: str) -> str:
     return '"' + value.replace('"', '""') + '"'
 
 
+# Of a database or a bucket that does not answer.
+_AWAY = (
+    "unable to connect to postgres",
+    "server closed the connection",
+    "no connection to the server",
+    "terminating connection",
+    "ssl connection has been closed",
+    "eof detected",
+    "could not receive data from server",
+    "error for http",
+    "could not establish connection",
+    "http 5",
+)
+
 # What DuckDB and SQLite say, and what it means for a person. DuckDB gives no error codes for these.
 _MEANINGS: tuple[tuple[tuple[str, ...], type[StoreError], str, str], ...] = (
     (
@@ -192,18 +206,7 @@ _MEANINGS: tuple[tuple[tuple[str, ...], type[StoreError], str, str], ...] = (
         "",
     ),
     (
-        (
-            "unable to connect to postgres",
-            "server closed the connection",
-            "no connection to the server",
-            "terminating connection",
-            "ssl connection has been closed",
-            "eof detected",
-            "could not receive data from server",
-            "error for http",  # without an answer
-            "could not establish connection",
-            "http 5",
-        ),
+        _AWAY,
         LakeAway,
         "the database or the bucket of the lake that {home} shares does not answer",
         "",
@@ -239,6 +242,13 @@ _MEANINGS: tuple[tuple[tuple[str, ...], type[StoreError], str, str], ...] = (
         "keep the folder as it is and restore lake/catalog.sqlite from a backup; the Parquet files are intact",
     ),
 )
+
+
+def is_away(error: duckdb.Error) -> bool:
+    """Whether a question failed since the database or the bucket of a shared lake does not answer."""
+    if isinstance(error, duckdb.ProgrammingError | duckdb.DataError):  # they quote the question
+        return False
+    return any(needle in str(error).lower() for needle in _AWAY)
 
 
 @contextlib.contextmanager

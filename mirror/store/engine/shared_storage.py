@@ -109,11 +109,13 @@ class SharedStorage:
         self.may_write()
         if self._engine is not None and time.monotonic() >= self._keys_until:
             self._use_keys(self._engine)
-        self._try(1)
+        if self._engine is not None:
+            _try(self._engine, 1)
         try:
             yield
         finally:
-            self._try(TRIES)
+            if self._engine is not None:
+                _try(self._engine, TRIES)
 
     def flush(self) -> None:
         """A file that the bucket acknowledged lasts."""
@@ -180,7 +182,8 @@ class SharedStorage:
     ) -> None:
         for package in EXTENSIONS:
             engine.execute(f"LOAD {sql_text(str(extension_file(package)))}")
-        engine.execute(f"SET http_retries = {TRIES - 1}; SET http_timeout = {SILENT_S:.0f}")  # of silence
+        engine.execute(f"SET GLOBAL http_timeout = {SILENT_S:.0f}")  # of silence
+        _try(engine, TRIES)
         for setting in _FROM_ENVIRONMENT:  # where whoever asks in SQL can read them
             engine.execute(f"SET GLOBAL {setting} = ''")
         self._keys = None
@@ -199,10 +202,6 @@ class SharedStorage:
                 if (said := _UNREACHED.search(str(error))) is None:
                     raise
                 raise not_reached(self._place, " ".join(said[1].split())) from error
-
-    def _try(self, times: int) -> None:
-        if self._engine is not None:
-            self._engine.execute(f"SET http_retries = {times - 1}")
 
     def _use_keys(self, engine: Engine) -> None:
         """Tell DuckDB the credentials, anew once they were renewed."""
@@ -238,3 +237,8 @@ class SharedStorage:
         with contextlib.suppress(OSError):
             started = _STARTED.read_text().strip()
         return f"{name} {started} {folder.st_dev} {folder.st_ino}"
+
+
+def _try(engine: Engine, times: int) -> None:
+    """Have every request to the bucket tried so often; by its cursors, too."""
+    engine.execute(f"SET GLOBAL http_retries = {times - 1}")

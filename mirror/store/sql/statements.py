@@ -16,9 +16,9 @@ import duckdb
 import msgspec
 
 from mirror.durable import sync_file, sync_folder
-from mirror.errors import QueryError, StoreError
+from mirror.errors import LakeAway, QueryError, StoreError
 from mirror.layout import Home, find_home
-from mirror.store.engine.connection import sql_name, store_errors
+from mirror.store.engine.connection import is_away, sql_name, store_errors
 from mirror.store.engine.literals import inlined
 from mirror.store.engine.reading import open_version
 from mirror.store.read.queued_runs import Overlaid, overlaid_relation
@@ -196,6 +196,8 @@ def query_error(error: duckdb.Error) -> StoreError:
             f"a data file of the lake is missing or damaged: {str(error).splitlines()[0]}",
             hint="restore lake/data from a backup; the rows of the other files can still be read",
         )
+    if is_away(error):
+        return LakeAway("the database or the bucket of the shared lake does not answer")
     lines = [line for line in str(error).splitlines() if line.strip()]
     message = lines[0] if lines else type(error).__name__
     if "read-only mode" in message or "only delete from base table" in message or "only update base table" in message:
