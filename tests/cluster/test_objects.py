@@ -72,6 +72,13 @@ def test_the_cache_keeps_what_was_used_last_within_its_bound(
     assert {Path(name).name for name in file_names(other.home.cache)} >= {digests[-1]}
 
 
+def test_what_a_pull_brought_and_nobody_asked_for_is_within_the_bound_at_once(place: Place, tmp_path: Path) -> None:
+    writer = Objects(place.home(tmp_path / "writer", cache_mb=1))
+    for content in CONTENT:
+        writer.sync([writer.put_bytes(content)])
+    assert sum(Path(name).stat().st_size for name in file_names(writer.home.cache)) <= 1_000_000
+
+
 def test_what_is_used_now_is_not_let_go_of(digests: list[str], place: Place, tmp_path: Path) -> None:
     other = Objects(place.home(tmp_path / "other", cache_mb=1))
     paths = [other.path(digest) for digest in digests]

@@ -169,6 +169,7 @@ _AWAY = (
     "could not receive data from server",
     "error for http",
     "could not establish connection",
+    'failed to execute query "rollback"',  # of PostgreSQL; DuckDB says no more where a commit found no connection
     "http 5",
 )
 

@@ -29,7 +29,7 @@ from mirror.store_settings import StoreSettings
 
 _WORKERS = 16
 _MOST_KNOWN = 100_000  # digests in memory
-IN_USE_S = 600.0  # for so long what was asked for stays
+IN_USE_S = 600.0  # for so long what was asked for stays, beyond the bound, too: whoever asked opens it by its name
 _AT_ONCE = 20  # objects that are removed under one lock
 
 
@@ -110,7 +110,7 @@ class BucketObjects:
         def one(item: tuple[str, Path]) -> None:
             digest, path = item
             self.put(digest, path)
-            self._keep(path, digest)
+            self._keep(path, digest, asked_s=IN_USE_S)  # nobody asked for it yet
 
         if len(files) == 1:
             one(files[0])
@@ -204,13 +204,14 @@ class BucketObjects:
         self._home.cache.mkdir(0o700, parents=True, exist_ok=True)
         return self._home.cache / f"{TMP_PREFIX}{secrets.token_hex(8)}"
 
-    def _keep(self, path: Path, digest: str) -> Path:
-        """Move a whole file into the cache. It need not last: the bucket has it."""
+    def _keep(self, path: Path, digest: str, asked_s: float = 0.0) -> Path:
+        """Move a whole file into the cache, asked for so long ago. It need not last: the bucket has it."""
         target = self._path(digest)
         target.parent.mkdir(0o700, parents=True, exist_ok=True)
         size = path.stat().st_size
         path.chmod(0o400)
-        os.utime(path)
+        asked_at = time.time() - asked_s
+        os.utime(path, (asked_at, asked_at))
         path.replace(target)
         self._trim(size)
         return target
