@@ -128,3 +128,20 @@ def test_a_check_keeps_no_transaction_open_while_it_reads_files(group: list[Memb
     assert verify(group[0].home, StoreSettings(), meter=watched).is_sound
     assert len(watched.transactions) > 1
     assert not any(watched.transactions)
+
+
+def test_files_that_a_reader_needs_stay_until_it_is_done(group: list[Member]) -> None:
+    with group[0].leading() as leader:
+        for number in range(3):
+            with leader.lake.transaction() as engine:
+                engine.execute(f"CREATE TABLE lake.some{number} AS FROM range(1000) t(i)")
+        with Reader(group[1].home) as reader, reader.snapshot() as snapshot:
+            assert snapshot.rows("SELECT sum(i) FROM lake.some0") == [(499500,)]
+            for number in range(3):
+                with leader.lake.transaction() as engine:
+                    engine.execute(f"DROP TABLE lake.some{number}")
+            assert maintain_in_a_month(leader).waits_for_readers
+            assert snapshot.rows("SELECT sum(i) FROM lake.some1") == [(499500,)]
+        done = maintain_in_a_month(leader)
+        assert not done.waits_for_readers
+        assert done.lake_files.files >= 3
