@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from mirror.check.hashing import HashingProgress
+from mirror.check.verify import verify
 from mirror.cluster import bucket, lease, remembered, silence
 from mirror.errors import LakeAway
 from mirror.layout import Home
@@ -20,6 +22,7 @@ from mirror.store.engine.lake import Lake
 from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects
 from mirror.store.sql.statements import connect, run_sql
+from mirror.store_settings import StoreSettings
 from tests.cluster.cable import Cable
 from tests.cluster.servers import Place
 
@@ -105,6 +108,26 @@ def test_a_writer_whose_database_is_silent_lets_go_of_the_lake(
     cable.restore()
     with Reader(home) as reader:
         until(lambda: works_again(reader))
+
+
+class Holding(HashingProgress):
+    """Lets the database fall silent at the first file that is read."""
+
+    def __init__(self, cable: Cable) -> None:
+        super().__init__()
+        self.cable = cable
+
+    def read(self, count: int) -> None:
+        """Hold."""
+        super().read(count)
+        self.cable.hold()
+
+
+def test_a_check_needs_no_database_while_it_reads_files(home: Home, cable: Cable) -> None:
+    """In a transaction over a connection that is gone, the end of an engine is that of the process."""
+    objects = Objects(home)
+    objects.sync([objects.put_bytes(b"content")])
+    assert verify(home, StoreSettings(), meter=Holding(cable)).is_sound
 
 
 def test_a_question_that_takes_long_is_not_cut(home: Home, place: Place) -> None:
