@@ -87,7 +87,7 @@ class _Watch:
                     self._own.consume_input()
         except TimeoutError:
             return False
-        except psycopg.Error:
+        except (psycopg.Error, OSError):  # of this connection; others are told by the kernel
             self._close()
         return True
 
@@ -100,6 +100,7 @@ class _Watch:
             if state == PollingStatus.FAILED:
                 raise OperationalError(self._own.get_error_message())
             _wait(self._own, select.POLLIN if state == PollingStatus.READING else select.POLLOUT, until)
+        self._own.nonblocking = 1
 
     def _is_connected(self) -> bool:
         """Whether this process has connections to the database, beside that which asks."""
@@ -124,7 +125,11 @@ def _each_socket(own: PGconn | None, action: Callable[[socket.socket], object]) 
     """Do something with each socket of this process that leads where a connection leads, with its own too."""
     if own is None:
         return
-    for path in _OPEN_FILES.iterdir():
+    try:
+        paths = list(_OPEN_FILES.iterdir())
+    except OSError:  # no file can be opened now: the next time
+        return
+    for path in paths:
         with contextlib.suppress(OSError):  # no socket, or closed meanwhile
             found = socket.socket(fileno=int(path.name))  # no copy: to close one of a file would free its locks
             try:
