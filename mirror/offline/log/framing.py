@@ -26,6 +26,8 @@ from mirror.errors import MirrorError
 BLOCK = 32 * 1024
 HEADER = b":W&B\xe1\xbe\x00"  # identity, magic number 0xBEE1, version 0
 MOST = 512 * 1024 * 1024  # bytes of one record; W&B's own limit for a message is 2 GiB
+RECORDS_TOGETHER = 4_096  # that are taken together by whoever reads a log, and …
+BYTES_TOGETHER = 1024 * 1024  # … their bytes, about
 _CHUNK = struct.Struct("<IHB")
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 _KINDS = re.compile(b"[\1-\4]")
@@ -57,6 +59,13 @@ class _Chunk(msgspec.Struct, frozen=True):
     end: int
     kind: int
     content: bytes
+
+
+class _Whole(msgspec.Struct, frozen=True):
+    """Chunks that are records, one behind the other."""
+
+    start: int
+    frames: list[Frame]
 
 
 def framed(contents: Iterable[bytes], at: int) -> Iterator[bytes]:
@@ -112,19 +121,19 @@ def read_frames(file: BinaryIO, start: int = 0, *, is_whole: bool) -> Iterator[F
             yield Damage(chunk.end, begun, chunk.reason)
             parts, begun = [], chunk.end
             continue
-        if chunk.kind == _FULL and not parts:
-            begun = chunk.end
-            yield Frame(begun, chunk.content)
-            continue
-        if parts and chunk.kind in (_FULL, _FIRST):
+        if parts and (isinstance(chunk, _Whole) or chunk.kind == _FIRST):
             yield Damage(chunk.start, begun, "the end of a record is missing")
             parts, begun = [], chunk.start
+        if isinstance(chunk, _Whole):
+            yield from chunk.frames
+            begun = chunk.frames[-1].end
+            continue
         if not parts and chunk.kind in (_MIDDLE, _LAST):
             yield Damage(chunk.end, begun, "the beginning of a record is missing")
             begun = chunk.end
             continue
         parts.append(chunk.content)
-        if chunk.kind in (_FULL, _LAST):
+        if chunk.kind == _LAST:
             yield Frame(chunk.end, b"".join(parts))
             parts, begun = [], chunk.end
         elif chunk.end - begun > MOST:
@@ -134,7 +143,7 @@ def read_frames(file: BinaryIO, start: int = 0, *, is_whole: bool) -> Iterator[F
         yield Damage(file.seek(0, 2), begun, "the last record was cut")
 
 
-def _chunks(file: BinaryIO, start: int, *, is_whole: bool) -> Iterator[_Chunk | Damage]:
+def _chunks(file: BinaryIO, start: int, *, is_whole: bool) -> Iterator[_Whole | _Chunk | Damage]:
     """The chunks from an offset on; ends at what is not whole yet."""
     base = start - start % BLOCK
     file.seek(base)
@@ -146,6 +155,10 @@ def _chunks(file: BinaryIO, start: int, *, is_whole: bool) -> Iterator[_Chunk | 
             block_end = at - at % BLOCK + BLOCK
             if block_end - at < _CHUNK.size:
                 at = block_end
+                continue
+            if frames := _frames(window, base, at, min(block_end, end)):
+                yield _Whole(at, frames)
+                at = frames[-1].end
                 continue
             found = _chunk(window, base, at, min(block_end, end))
             if isinstance(found, _Chunk):
@@ -166,6 +179,23 @@ def _chunks(file: BinaryIO, start: int, *, is_whole: bool) -> Iterator[_Chunk | 
 
 
 _EMPTY = "a block is empty"
+
+
+def _frames(window: bytes, base: int, at: int, limit: int) -> list[Frame]:
+    """The sound chunks from an offset on that are records, up to something else; `limit` as for `_chunk`."""
+    frames: list[Frame] = []
+    place, limit = at - base, limit - base
+    unpack, size, seed, crc32 = _CHUNK.unpack_from, _CHUNK.size, _CHECKS[_FULL], zlib.crc32
+    while (begin := place + size) <= limit:
+        check, length, kind = unpack(window, place)
+        place = begin + length
+        if kind != _FULL or place > limit:
+            break
+        content = window[begin:place]
+        if crc32(content, seed) != check:
+            break
+        frames.append(Frame(base + place, content))
+    return frames
 
 
 def _chunk(window: bytes, base: int, at: int, limit: int) -> _Chunk | str:
