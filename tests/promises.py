@@ -465,6 +465,7 @@ PROMISES = (
                 "test_runs_are_found_followed_within_seconds_delivered_and_gone_on_with",
                 "test_add_beside_a_daemon_is_done_by_it_and_followed",
             ),
+            "offline/test_records_together.py": ("test_records_taken_together_come_to_what_each_comes_to_by_itself",),
             "offline/test_together.py": (
                 "test_keys_that_are_counted_together_are_those_that_are_counted_row_by_row",
                 "test_a_text_is_parsed_as_by_the_parser_of_python",

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from mirror.cli.left_out import leave_out
 from mirror.cli.terminal.near import NearNames
 from mirror.cli.terminal.output import say, say_hint, use_utf8
 from mirror.cli.terminal.statuses import MEANINGS, exit_statuses
 from mirror.durable import FULL
 from mirror.errors import MirrorError, StoreError
+from mirror.left_out import leave_out
 from mirror.private import UMASK
 from mirror.texts.visible import visible
 

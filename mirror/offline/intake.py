@@ -23,7 +23,7 @@ from mirror.clock import utc_now
 from mirror.offline.copies import bring_up, copy_of
 from mirror.offline.found import FoundLog
 from mirror.offline.held import NOTHING, HeldBefore, filled, held_before, merged
-from mirror.offline.log.framing import Damage, Frame, read_frames
+from mirror.offline.log.framing import BYTES_TOGETHER, RECORDS_TOGETHER, Damage, Frame, read_frames
 from mirror.offline.log.run_log import RunLog
 from mirror.offline.logged_artifacts import take_artifact
 from mirror.offline.rewinding import rewind
@@ -43,7 +43,6 @@ Turn = Callable[[], AbstractContextManager[None]]
 ROWS_AT_ONCE = 50_000  # of histories, and lines, in one commit; one takes as long as reading some 10,000 rows …
 CHARACTERS_AT_ONCE = 16_000_000  # … and of their texts, which bound its memory
 RUNS_AT_ONCE = 100  # in one commit
-TOLD_BYTES = 64 * 1024  # of a log, about, between two notes that they were read
 SILENT = dt.timedelta(minutes=10)  # a log without an end that nobody wrote for so long: W&B's SDK writes each 15 s
 
 # Fields of a run that a log never tells, or not always: what is held of them stays.
@@ -210,30 +209,45 @@ class FollowedLog:
         self._cut = None
         with copy_of(self.lake.home, self.row.log).open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            told = self._offset
+            told = end = self._offset
+            waiting: list[bytes] = []
             for frame in read_frames(file, self._offset, is_whole=is_whole):
                 if self._held and frame.end > self._held:
+                    waiting = self._take(waiting)
+                    self._offset = end
                     self._log.drain()
                     self._held = 0
                 if isinstance(frame, Frame):
-                    self._log.take(frame.content)
+                    waiting.append(frame.content)
                 elif frame.end == size:
                     self._cut = frame  # if its writer only slept, the rest is still to come
                     break
                 else:
                     self._note(frame)
-                self._offset = frame.end
-                if self._offset - told >= TOLD_BYTES:
-                    passed(self._offset - told)
-                    told = self._offset
+                end = frame.end
+                is_little = end - self._offset < BYTES_TOGETHER and len(waiting) < min(RECORDS_TOGETHER, ROWS_AT_ONCE)
+                if is_little and self._log.rows:  # the first row asks the lake, which may fail: it comes alone
+                    continue
+                waiting = self._take(waiting)
+                self._offset = end
+                if end - told >= BYTES_TOGETHER:
+                    passed(end - told)
+                    told = end
                 if self._log.waits(ROWS_AT_ONCE, CHARACTERS_AT_ONCE):
                     if self._held:
                         self._log.drain()
                     else:
                         yield
+            self._take(waiting)
+            self._offset = end
+            passed(end - told)
             if self._held:
                 self._log.drain()
-            passed(self._offset - told)
+
+    def _take(self, waiting: list[bytes]) -> list[bytes]:
+        """Take what waits; nothing does then."""
+        self._log.take_many(waiting)
+        return []
 
     def _note(self, damage: Damage) -> None:
         """One more stretch that is damaged, or more of the last one."""
@@ -272,6 +286,7 @@ class FollowedLog:
         log, before, files = self._log, *self._prepared()
         drained = log.drain()
         rows = [row for row in drained.history if row.step is None or row.step > self._told_through]
+        columns = drained.columns if len(rows) == len(drained.history) else ()
         lines = tuple(msgspec.structs.replace(line, number=line.number + before.lines) for line in drained.console)
         taken = [*files.due(log, ended=ended), *(files.made(log, log.last_at or changed_at) if ended else ())]
         artifacts = self._logged(changed_at)
@@ -288,19 +303,12 @@ class FollowedLog:
             run_id=self._path.run_id, files=tuple(taken), console=lines or None, console_partial=True,
             events=drained.events or None, events_from=before.events + log.event_rows - len(drained.events),
             artifacts=tuple(self._links) or None,
-            history=HistoryChange(tail=tuple(rows), last_step=last, missing=None if ended else STILL_ACTIVE),
+            history=HistoryChange(
+                tail=tuple(rows), tail_columns=columns, last_step=last, missing=None if ended else STILL_ACTIVE
+            ),
         )  # fmt: skip
         run = self._run(before, ended=ended, changed_at=changed_at)
-        batch.add(
-            Piece(
-                log=self,
-                run=run,
-                row=row,
-                contents=contents,
-                artifacts=tuple(artifacts),
-                is_new=self._is_new,
-            )
-        )
+        batch.add(Piece(log=self, run=run, row=row, contents=contents, artifacts=tuple(artifacts), is_new=self._is_new))
 
     def _prepared(self) -> tuple[HeldBefore, SavedFiles]:
         """What was there before, looked up once."""

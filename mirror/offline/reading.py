@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mirror.layout import Home
 from mirror.offline.copies import copy_of
-from mirror.offline.log.framing import Frame, read_frames
+from mirror.offline.log.framing import BYTES_TOGETHER, RECORDS_TOGETHER, Frame, read_frames
 from mirror.offline.log.run_log import NewRows, RunLog
 from mirror.records.offline import OfflineLog
 from mirror.store.engine.connection import store_errors
@@ -35,11 +35,18 @@ class LogReading:
             StoreError: the copy cannot be read.
         """
         with store_errors(self._home), copy_of(self._home, self._row.log).open("rb") as file:
+            waiting: list[bytes] = []
+            size = 0
             for frame in read_frames(file, is_whole=True):
                 if frame.end > self._row.bytes:
                     break
                 if isinstance(frame, Frame):
-                    self.log.take(frame.content)
-                if self.log.waits(rows, CHARACTERS_AT_ONCE):
-                    yield self.log.drain()
+                    waiting.append(frame.content)
+                    size += len(frame.content)
+                if size >= BYTES_TOGETHER or len(waiting) >= min(RECORDS_TOGETHER, rows):
+                    self.log.take_many(waiting)
+                    waiting, size = [], 0
+                    if self.log.waits(rows, CHARACTERS_AT_ONCE):
+                        yield self.log.drain()
+            self.log.take_many(waiting)
             yield self.log.drain()

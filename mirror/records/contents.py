@@ -52,11 +52,29 @@ class TailRow(msgspec.Struct, frozen=True, kw_only=True):
     row: str  # exact JSON text as the server sent it
 
 
+class KeyColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """The values of one key in rows that follow each other."""
+
+    key: str
+    numbers: bytes | None = None  # a double for each row, none of them an integer beyond 2^53; None: see `texts`
+    there: bytes | None = None  # a bit for each row, the lowest first, whether it has one of `numbers`; None: all have
+    texts: tuple[str | None, ...] = ()  # else: the values as JSON, as they were logged; None: the row has none
+
+
+class TailColumns(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of a tail that follow each other, key by key: what their texts say."""
+
+    first: int  # of the rows, among those of the tail
+    steps: bytes  # an int64 for each row
+    columns: tuple[KeyColumn, ...]  # without `_step`; each key once
+
+
 class HistoryChange(msgspec.Struct, frozen=True, kw_only=True):
     """What a pull learned about one run's history."""
 
     exports: tuple[ExportRow, ...] | None = None  # the whole set, in any order; None: as held
     tail: tuple[TailRow, ...] = ()
+    tail_columns: tuple[TailColumns, ...] = ()  # of those rows of `tail` that are known key by key, in their order
     replaces_tail: bool = False  # `tail` is the whole tail; else it comes on top of what is held
     is_partial: bool = False  # rows are missing from `tail`: held ones at steps that are not in it stay
     tail_from: int | None = None  # `tail` is all there is from this step on: what is held from there is replaced

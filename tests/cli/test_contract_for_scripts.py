@@ -137,7 +137,7 @@ def test_one_config_file_serves_several_homes(cli: Cli, server: Sandbox, tmp_pat
 
 def test_pyarrow_and_duckdb_do_without_pandas_and_numpy_which_most_commands_leave_out() -> None:
     asked = (
-        "import sys; from mirror.cli.left_out import leave_out; leave_out();"
+        "import sys; from mirror.left_out import leave_out; leave_out();"
         "import pyarrow as pa; assert pa.array(['a'], pa.string()).to_pylist() == ['a'];"
         "import duckdb; assert duckdb.execute('SELECT ?', [1]).fetchall() == [(1,)];"
         "assert not {'pandas', 'numpy'} & sys.modules.keys()"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from math import inf
 from operator import itemgetter, le
@@ -37,6 +37,26 @@ class HistoryKeys:
         if len(self._waiting) >= _AT_ONCE:
             self._count()
 
+    def see_numbers(self, key: str, count: int, first: float, last: float, spelled: str, *, rises: bool) -> None:
+        """Count numbers of a key in further rows, one or more, none of them NaN.
+
+        Args:
+            key: whose they are.
+            count: how many.
+            first: the first of them.
+            last: the last.
+            spelled: the last as JSON.
+            rises: whether none is below the one before it.
+        """
+        self._count()
+        self._facts.setdefault(key, _Key()).see_numbers(count, first, last, spelled, rises=rises)
+
+    def see_texts(self, key: str, texts: Iterable[str]) -> None:
+        """Count values of a key in further rows, as JSON."""
+        self._count()
+        for text in texts:
+            self._see(key, text)
+
     def _count(self) -> None:
         """Count key by key: the numbers of one are parsed together, in a tenth of the time."""
         rows, self._waiting = self._waiting, []
@@ -46,7 +66,10 @@ class HistoryKeys:
                 for value in values:
                     self._see(key, value)
             else:
-                self._facts.setdefault(key, _Key()).see_numbers(numbers, str(values[-1]))
+                rises = all(map(le, numbers, islice(numbers, 1, None)))
+                self._facts.setdefault(key, _Key()).see_numbers(
+                    len(numbers), numbers[0], numbers[-1], str(values[-1]), rises=rises
+                )
 
     def over(self, before: str | None, last_step: int) -> str:
         """The document, as JSON text.
@@ -102,13 +125,13 @@ class _Key:
         self.last = -inf
         self.spelled = "null"  # the last one
 
-    def see_numbers(self, numbers: list[float], spelled: str) -> None:
-        """Take some, none of them NaN; the last one as it is spelled."""
-        self.numbers += len(numbers)
-        self.rises = self.rises and numbers[0] >= self.last and all(map(le, numbers, islice(numbers, 1, None)))
-        self.last, self.spelled = numbers[-1], spelled
+    def see_numbers(self, count: int, first: float, last: float, spelled: str, *, rises: bool) -> None:
+        """Take some, one or more and none of them NaN; the last one as it is spelled."""
+        self.numbers += count
+        self.rises = self.rises and rises and first >= self.last
+        self.last, self.spelled = last, spelled
         if self.first is None:
-            self.first = numbers[0]
+            self.first = first
 
     def see_number(self, text: str) -> None:
         self.numbers += 1

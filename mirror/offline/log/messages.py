@@ -113,6 +113,7 @@ def _set_kind(field: descriptor_pb2.FieldDescriptorProto, kind: str) -> None:
 
 
 Record: Any = _described()  # the class of W&B's `Record`; made at import, its attributes are those above
+Item: Any = type(Record().history.item.add())
 
 
 def parse_record(content: bytes) -> Any:

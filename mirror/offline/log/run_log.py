@@ -6,26 +6,33 @@ import contextlib
 import datetime as dt
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
+from mirror.left_out import let_in
 from mirror.offline.log.config_document import merged_metric, new_environment, new_telemetry, spell_config
 from mirror.offline.log.console import Console
 from mirror.offline.log.history_keys import HistoryKeys
 from mirror.offline.log.messages import parse_record
+from mirror.offline.log.times import EPOCH, nanoseconds, seconds_text, time_of
 from mirror.offline.log.trees import Tree, path_of, put, put_within, remove, spell, tree_of
 from mirror.records.console import ConsoleLine
-from mirror.records.contents import TailRow
+from mirror.records.contents import TailColumns, TailRow
 from mirror.texts.values import parse_lenient
 
+if TYPE_CHECKING:
+    from mirror.offline.log.row_batch import RowBatch
+
 STEP = "_step"
+MANY = 64  # records that are taken faster together …
+LONG = 10_000  # … once so many were read in this process: then numpy, with which that is done, is worth loading
+SINGLE = 20  # times that it is not tried, once it was of little use
 _STDERR = 0
 _ABSENT: Any = "\0absent"  # no config has it
 _EARLIER = 100  # values of a key of the config that are remembered
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class BranchPoint(msgspec.Struct, frozen=True):
@@ -67,6 +74,7 @@ class NewRows(msgspec.Struct, frozen=True, kw_only=True):
     """What came since the last time."""
 
     history: tuple[TailRow, ...]
+    columns: tuple[TailColumns, ...]  # of those rows of `history` that are known key by key
     console: tuple[ConsoleLine, ...]
     events: tuple[str, ...]  # rows of system metrics
 
@@ -83,6 +91,8 @@ class RunLog:
         job_type: in place of the one that the log names.
         new_tags: what becomes of its tags; a tag that is to go becomes nothing.
     """
+
+    _read: ClassVar[int] = 0  # records that were taken together or might have been
 
     def __init__(
         self,
@@ -121,8 +131,10 @@ class RunLog:
         self._place, self._counts = place, counts
         self._job_type, self._new_tags = job_type, new_tags
         self._first_step: int | None = None
+        self._single = 0  # times that records are to be taken one by one
         self._started_ns: int | None = None
         self._history: list[TailRow] = []
+        self._columns: list[TailColumns] = []
         self._events: list[str] = []
         self._last_event: str | None = None
         self._characters = 0  # of what waits to be drained
@@ -134,7 +146,42 @@ class RunLog:
             record = parse_record(content)
         except ValueError:
             self.unreadable += 1
+        else:
+            self._take_record(record)
+
+    def take_many(self, contents: Sequence[bytes]) -> None:
+        """Take the bytes of records that follow each other; it comes to the same as taking each by itself."""
+        RunLog._read += len(contents)
+        at = 0
+        while at < len(contents) and self._first_step is None:  # the first row decides about all others
+            self.take(contents[at])
+            at += 1
+        if len(contents) - at < MANY or RunLog._read < LONG or self._first_step or self._single:
+            self._single -= self._single > 0
+            for content in contents[at:]:
+                self.take(content)
             return
+        let_in("numpy")
+        from mirror.offline.log.row_batch import RowBatch
+        from mirror.offline.log.together import Values, in_turn
+
+        alone = 0
+        for found in in_turn(contents[at:]):
+            if isinstance(found, RowBatch):
+                self._take_rows(found)
+            elif isinstance(found, Values):
+                for path, text in found.last:
+                    put(self.summary, path, text)
+            else:
+                alone += 1
+                if found is None:
+                    self.unreadable += 1
+                else:
+                    self._take_record(found)
+        if alone * 2 > len(contents) - at:
+            self._single = SINGLE
+
+    def _take_record(self, record: Any) -> None:
         kind = record.WhichOneof("kind")
         take = getattr(self, f"_take_{kind}", None) if kind else None
         if take is not None:
@@ -143,9 +190,10 @@ class RunLog:
     def drain(self) -> NewRows:
         """The rows and lines that came since the last call."""
         rows, self._history = tuple(self._history), []
+        columns, self._columns = tuple(self._columns), []
         events, self._events = tuple(self._events), []
         self._characters = 0
-        return NewRows(history=rows, console=self._console.drain(), events=events)
+        return NewRows(history=rows, columns=columns, console=self._console.drain(), events=events)
 
     def waits(self, rows: int, characters: int) -> bool:
         """Whether so many rows and lines, or characters of them, wait to be drained."""
@@ -207,7 +255,7 @@ class RunLog:
             return
         started = None
         if run.HasField("start_time"):
-            started, self._started_ns = time_of(run.start_time), _nanoseconds(run.start_time)
+            started, self._started_ns = time_of(run.start_time), nanoseconds(run.start_time)
         point = run.branch_point if run.HasField("branch_point") else None
         self.names = LogNames(
             entity=run.entity, project=run.project, run_id=run.run_id, started_at=started,
@@ -262,11 +310,27 @@ class RunLog:
         self._characters += len(text)
         self._history.append(TailRow(step=step, row=text))
 
+    def _take_rows(self, batch: RowBatch) -> None:
+        steps, texts = batch.steps.tolist(), batch.texts()
+        counted = [self._counts(step) for step in steps]
+        if any(counted):
+            columns = list((batch if all(counted) else batch.chosen_by(counted)).columns())
+            for column in columns:
+                column.counted(self.keys)
+            if all(counted):
+                self._columns.append(batch.as_tail(columns, first=len(self._history)))
+        for step in steps:
+            self.rows_back += step <= self.last_step
+            self.last_step = max(self.last_step, step)
+        self.rows, self.latest_step = self.rows + len(steps), steps[-1]
+        self._characters += sum(map(len, texts))
+        self._history += [TailRow(step=step, row=text) for step, text in zip(steps, texts, strict=True)]
+
     def _take_stats(self, stats: Any) -> None:
         self._saw(time_of(stats.timestamp))
-        at = _nanoseconds(stats.timestamp)
-        row = {"_wandb": "true", "_timestamp": _seconds(at)}
-        row["_runtime"] = _seconds(at - self._started_ns) if self._started_ns is not None else "0"
+        at = nanoseconds(stats.timestamp)
+        row = {"_wandb": "true", "_timestamp": seconds_text(at)}
+        row["_runtime"] = seconds_text(at - self._started_ns) if self._started_ns is not None else "0"
         event = spell(row | {f"system.{item.key}": item.value_json for item in stats.item if item.value_json})
         self._last_event = event
         self._events.append(event)
@@ -282,7 +346,7 @@ class RunLog:
     _take_output = _take_output_raw
 
     def _take_output_logger(self, output: Any) -> None:
-        at = self.last_at or _EPOCH
+        at = self.last_at or EPOCH
         self._characters += len(output.line)
         if output.numbered:
             with contextlib.suppress(ValueError):
@@ -329,23 +393,6 @@ class RunLog:
     def _saw(self, at: dt.datetime | None) -> None:
         if at is not None and (self.last_at is None or at > self.last_at):
             self.last_at = at
-
-
-def time_of(timestamp: Any) -> dt.datetime:
-    """A protobuf timestamp, UTC; what lies beyond the years of Python counts as the epoch."""
-    try:
-        return _EPOCH + dt.timedelta(seconds=timestamp.seconds, microseconds=timestamp.nanos // 1000)
-    except OverflowError:
-        return _EPOCH
-
-
-def _nanoseconds(timestamp: Any) -> int:
-    return int(timestamp.seconds) * 10**9 + int(timestamp.nanos)
-
-
-def _seconds(nanoseconds: int) -> str:
-    """Seconds as W&B's SDK comes to them: whole ones, and the rest as a part of one."""
-    return repr(nanoseconds // 10**9 + nanoseconds % 10**9 / 1e9)
 
 
 def _is_number(text: str) -> bool:

@@ -17,10 +17,12 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mirror.records.contents import TailColumns
 from mirror.store.history.cells import Cells, is_present
 from mirror.store.history.leaves import ExportLeaves
 from mirror.store.history.merge import Merge, in_order, last_of_each, last_values
 from mirror.store.history.parts import ExportPart, Part, RowsPart
+from mirror.store.history.tail_columns import tail_parts
 from mirror.texts.values import storable
 
 TIME_KEY = "_timestamp"
@@ -165,24 +167,26 @@ class Folded:
         return int(pc.sum(equal).as_py() or 0)
 
 
-def fold_exports(parts: Sequence[Path | ExportPart], rows: Sequence[str] = ()) -> Folded:
+def fold_exports(
+    parts: Sequence[Path | ExportPart], rows: Sequence[str] = (), columns: Sequence[TailColumns] = ()
+) -> Folded:
     """Fold a run's exports, in any order, and the rows of its tail.
 
     Args:
         parts: Parquet files as W&B served them.
         rows: rows of the tail as JSON texts.
+        columns: those of these rows that are known key by key.
 
     Raises:
         UnreadableExport: a part is damaged, or no Parquet.
     """
-    tail = [RowsPart(rows)] if rows else []
     exports = in_order([part if isinstance(part, ExportPart) else ExportPart(part) for part in parts])
-    return Folded([*map(ExportLeaves, exports), *tail])
+    return Folded([*map(ExportLeaves, exports), *tail_parts(rows, columns)])
 
 
-def fold_rows(rows: Sequence[str]) -> Folded:
-    """Fold rows of a tail: JSON texts, steps as integers or floats, bare NaN allowed."""
-    return Folded([RowsPart(rows)])
+def fold_rows(rows: Sequence[str], columns: Sequence[TailColumns] = ()) -> Folded:
+    """Fold rows of a tail: JSON texts, steps as integers or floats, bare NaN allowed; `columns` as `fold_exports`'."""
+    return Folded(tail_parts(rows, columns) or [RowsPart(rows)])
 
 
 def as_times(seconds: pa.Array) -> pa.Array:

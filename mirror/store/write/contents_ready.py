@@ -167,7 +167,7 @@ def _without_known(change: HistoryChange, ends: Sequence[str]) -> HistoryChange:
     if again != list(ends):
         return change
     later = tuple(row for row in change.tail if row.step != change.tail_from)
-    return msgspec.structs.replace(change, tail=later, tail_from=None)
+    return msgspec.structs.replace(change, tail=later, tail_columns=(), tail_from=None)
 
 
 def grows(change: HistoryChange, held: HeldHistory) -> bool:
@@ -188,7 +188,7 @@ def _rise(steps: Sequence[int | None]) -> bool:
 
 
 def _append(run_id: str, change: HistoryChange, held: HeldHistory) -> tuple[ReadyHistory, Folded]:
-    folded = fold_rows([row.row for row in change.tail])
+    folded = fold_rows([row.row for row in change.tail], change.tail_columns)
     before = held.completeness
     assert before is not None
     last = change.tail[-1].step if change.tail else held.last_step
@@ -235,7 +235,8 @@ def _rebuild(
         # live, though an export holds its step, was written later.
         covered = pa.concat_arrays([part.steps for part in parts.values()])
         tail = _not_in(tail, covered, frozenset(change.live_steps))
-    folded = fold_exports(list(parts.values()), [row.row for row in tail])
+    columns = change.tail_columns if tail == list(change.tail) else ()
+    folded = fold_exports(list(parts.values()), [row.row for row in tail], columns)
     facts = folded.facts
     completeness = judge_completeness(
         change,
