@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import random
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from mirror.layout import Home
+from mirror.offline.intake import CHARACTERS_AT_ONCE, ROWS_AT_ONCE
+from mirror.offline.log.framing import RECORDS_TOGETHER, Frame, read_frames
+from mirror.offline.log.messages import Record
+from mirror.offline.log.run_log import RunLog
 from mirror.sandbox import Sandbox
 from tests.bench.figures import Figure, at_least, at_most, figure
-from tests.bench.measuring import COMMAND_LINE, Context, in_turn, run, walls
+from tests.bench.measuring import COMMAND_LINE, Context, cpus, in_turn, run, walls
 from tests.mirroring import SOURCE
 from tests.offline.logs import STARTED, exit_record, offline_log, row_record, run_record, write_log
 
@@ -22,12 +27,22 @@ def bench(context: Context) -> Iterator[Figure]:
     """One run of many steps: whole processes."""
     steps = context.of(300, 100_000)
     folder = context.folder / "trained"
-    log = write_log(offline_log(folder, "long"), long_run("long", steps))
+    log = write_log(offline_log(folder, "long"), trained_run("long", steps))
     numbers = itertools.count()
 
     def add() -> None:
         home = new_home(context.folder / f"home{next(numbers)}", sandbox.url)
         run([sys.executable, "-c", COMMAND_LINE, "--home", home.root, "add", log])
+
+    def read() -> None:
+        run_log = RunLog()
+        with log.open("rb") as file:
+            frames = (frame.content for frame in read_frames(file, is_whole=True) if isinstance(frame, Frame))
+            while contents := list(itertools.islice(frames, RECORDS_TOGETHER)):
+                run_log.take_many(contents)
+                if run_log.waits(ROWS_AT_ONCE, CHARACTERS_AT_ONCE):
+                    run_log.drain()
+        assert run_log.rows == steps
 
     def sync() -> None:  # each time as if nobody had done it
         copy = context.folder / f"copy{next(numbers)}" / log.parent.name
@@ -37,9 +52,12 @@ def bench(context: Context) -> Iterator[Figure]:
 
     with Sandbox.start() as sandbox:
         env = environment(context, sandbox)
-        ours, theirs = in_turn(context.of(1, 2), add, sync)
+        reading, adding, theirs = in_turn(context.of(1, 3), read, add, sync)
     work = f"an offline log of {steps:,} steps × {KEYS} keys ({log.stat().st_size / 1e6:.0f} MB)"
-    yield figure(work, "`wandb sync` to the sandbox", walls(ours), walls(theirs), goal=at_least(10))
+    beside = "`wandb sync` to the sandbox"
+    yield figure(f"{work}, read into memory", beside, walls(reading), walls(theirs), goal=at_least(10))
+    yield figure(f"{work}, taken in by a whole process", beside, walls(adding), walls(theirs), goal=at_least(10))
+    yield figure(f"{work}, CPU of that", f"{beside}, CPU", cpus(adding), cpus(theirs), goal=at_least(10))
     yield from delivered(context, context.folder / "many")
 
 
@@ -86,6 +104,25 @@ def long_run(run_id: str, steps: int) -> Iterator[bytes]:
     yield run_record(run_id)
     for step in range(steps):
         yield row_record(step, {f"metric/{key}": (step * key) % 97 / 7 for key in range(KEYS)}, started=STARTED)
+    yield exit_record()
+
+
+def trained_run(run_id: str, steps: int) -> Iterator[bytes]:
+    """The same as W&B's SDK writes it: keys in another order in each row, and two records of a summary for each."""
+    order = random.Random(1)
+    yield run_record(run_id)
+    for step in range(steps):
+        told = {f"metric/{key}": (step * key) % 97 / 7 for key in range(KEYS)}
+        told |= {"_step": step, "_timestamp": STARTED + step / 3, "_runtime": step / 3}
+        runtime = Record(num=3 * step + 1)
+        runtime.summary.update.add(nested_key=["_wandb", "runtime"], value_json=str(step // 3))
+        runtime.summary.update.add(key="_runtime", value_json=str(step // 3))
+        summary, row = Record(num=3 * step + 2), Record(num=3 * step + 3)
+        row.history.step.num = step
+        for items in (summary.summary.update, row.history.item):
+            for key in order.sample(list(told), len(told)):
+                items.add(nested_key=[key], value_json=repr(told[key]))
+        yield from (bytes(record.SerializeToString()) for record in (runtime, summary, row))
     yield exit_record()
 
 
