@@ -166,6 +166,7 @@ def test_without_the_database_status_tells_what_is_here_and_what_is_asked_is_que
     assert [finding["name"] for finding in said["findings"]] == ["lake_away"]
     assert said["outbox"]["new"] == 1
     assert "does not answer" in said["lease"]
+    assert "nothing pulled yet" not in cli("status", code=9).out
     sandbox.state.run("team", "proj", "r3").state = "running"
     wishes = ("--add-tag", "x", "--remove-tag", "a", "--notes", "blind", "--remove-config", "lr", "--state", "failed")
     assert "nobody has seen the run" in cli("edit", "team/proj/r3", *wishes, code=0).err

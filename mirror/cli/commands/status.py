@@ -53,6 +53,8 @@ def _print(status: Status) -> None:
     now = utc_now().replace(tzinfo=None)
     for line in head_lines(status, now):
         write(line)
+    if not status.projects and any(finding.name == "lake_away" for finding in status.findings):
+        return  # nobody knows what was pulled
     if not status.projects:
         write(f"nothing pulled yet; configured: {', '.join(status.sources) or 'no source'}")
         write("next: wandb-mirror pull")
