@@ -74,10 +74,15 @@ class Servers:
 
     def place(self, *, has_lake: bool = False) -> Place:
         """A new database, and a new prefix of the bucket; with an empty lake of nobody's, or with nothing."""
-        name, before = f"lake{next(_numbers)}", self._with_lake if has_lake else "template1"
-        with self.connected("postgres") as database:
-            database.execute(f"CREATE DATABASE {name} TEMPLATE {before}")
+        name = f"lake{next(_numbers)}"
+        self.copy(self._with_lake if has_lake else "template1", name)
         return Place(servers=self, name=name)
+
+    def copy(self, source: str, name: str) -> None:
+        """Make a database like another one, to which nobody is connected then."""
+        with self.connected("postgres") as database:
+            database.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [source])
+            database.execute(f"CREATE DATABASE {name} TEMPLATE {source}")
 
     @cached_property
     def _with_lake(self) -> str:
@@ -86,7 +91,8 @@ class Servers:
         folder = Path(tempfile.mkdtemp(dir=self.buckets.parent))
         with Lake(place.home(folder), deployment="nobody", app_url="nowhere"):
             pass
-        return place.name
+        self.copy(place.name, "with_lake")  # to which nobody is connected, nor will be
+        return "with_lake"
 
     @contextlib.contextmanager
     def connected(self, database: str) -> Iterator[psycopg.Connection]:

@@ -221,15 +221,14 @@ def test_of_a_database_that_was_set_back_and_went_on_nothing_is_missed(
 ) -> None:
     """Its numbers come again, for other changes."""
     _, ann, ben = group
-    with place.servers.connected("postgres") as database:
-        database.execute(f"CREATE DATABASE {place.name}_then TEMPLATE {place.name}")
+    place.servers.copy(place.name, f"{place.name}_then")
     for run_id in ("one", "two"):
         ben.note(run_id, "of ben")
         ben.share()
     ann.share()
     with place.servers.connected("postgres") as database:
         database.execute(f"DROP DATABASE {place.name} WITH (FORCE)")
-        database.execute(f"CREATE DATABASE {place.name} TEMPLATE {place.name}_then")
+    place.servers.copy(f"{place.name}_then", place.name)
     (dan,) = members(place, sandbox, tmp_path, "dan")
     queued = []
     for text in ("a", "b", "c"):
