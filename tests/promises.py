@@ -576,6 +576,7 @@ PROMISES = (
             "pages/test_group_deployment.py": (
                 "test_every_setting_is_one_that_the_program_knows_and_the_lake_is_shared",
             ),
+            "cluster/test_many_files.py": ("test_many_small_files_become_few_and_the_others_go",),
             "cluster/test_two_hours.py": ("test_two_hours_of_a_group_in_minutes",),
         },
     ),
