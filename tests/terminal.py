@@ -12,10 +12,10 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 PATIENCE_S = 30.0
 # What draws and moves: control sequences, titles, single escapes.
@@ -25,45 +25,24 @@ _FORWARD = re.compile(r"\x1b\[(\d*)C")  # blanks are often passed over
 TAB, CTRL_C, CTRL_D = "\t", "\x03", "\x04"
 
 
-class Process(Protocol):
-    """What is asked of a process at a terminal."""
-
-    pid: int
-
-    def poll(self) -> int | None:
-        """Its exit status; None while it runs."""
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Its exit status at its end."""
-
-
 class Terminal:
     """A pseudo-terminal with a program in it; a context manager, at whose end the program is gone.
 
     Args:
-        command: program and arguments; or what begins one at a terminal of that name, whose session it leads.
+        command: program and arguments.
         env: its whole environment; `TERM` is added.
         cwd: its working directory.
         rows, columns: the size of the terminal.
     """
 
     def __init__(
-        self,
-        command: Sequence[str] | Callable[[str], Process],
-        *,
-        env: Mapping[str, str],
-        cwd: Path,
-        rows: int = 24,
-        columns: int = 80,
+        self, command: Sequence[str], *, env: Mapping[str, str], cwd: Path, rows: int = 24, columns: int = 80
     ) -> None:
         self._mine, theirs = os.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        self._process: Process
-        if callable(command):
-            self._process = command(os.ttyname(theirs))
-        else:  # who leads a session and opens a terminal is controlled by it: so Ctrl-C is a signal
-            take_it = ["/bin/sh", "-c", 'exec "$@" <>"$0" >&0 2>&0', os.ttyname(theirs), *command]
-            self._process = subprocess.Popen(take_it, env={**env, "TERM": "xterm"}, cwd=cwd, start_new_session=True)
+        # Who leads a session and opens a terminal is controlled by it: so Ctrl-C is a signal.
+        take_it = ["/bin/sh", "-c", 'exec "$@" <>"$0" >&0 2>&0', os.ttyname(theirs), *command]
+        self._process = subprocess.Popen(take_it, env={**env, "TERM": "xterm"}, cwd=cwd, start_new_session=True)
         self._theirs = theirs  # kept open, so that reading goes on to the end
         self.drawn = ""  # everything so far, as it came
         self._read = 0

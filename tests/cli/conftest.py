@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from mirror.sandbox import Fault, Match, Sandbox
-from tests.cli.warm import Started, can_serve, warm_program
+from tests.cli.warm import can_serve, warm_program
 from tests.terminal import Terminal
 
 COMMAND = (sys.executable, "-m", "mirror.cli")
@@ -101,24 +101,13 @@ class Cli:
         self.config.write_text(f"{IMPATIENT}{more}{named}", encoding="utf-8")
         return self
 
-    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes] | Started:
-        """A process that is left running; what it is given but its streams, a fork cannot have."""
-        env = self.environment()
-        if options.keys() <= {"stdin", "stdout", "stderr"} and can_serve(env):
-            return warm_program().start_with_pipes(arguments, env, self.folder, **options)
-        return subprocess.Popen([*COMMAND, *arguments], env=env, cwd=self.folder, **options)
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+        """A process that is left running."""
+        return subprocess.Popen([*COMMAND, *arguments], env=self.environment(), cwd=self.folder, **options)
 
     def at_terminal(self, *arguments: str, columns: int = 80, **env: str) -> Terminal:
         """A process at a terminal of its own."""
-        given = {**self.environment(), **env, "TERM": "xterm"}
-        if not can_serve(given):
-            return Terminal([*COMMAND, *arguments], env=given, cwd=self.folder, columns=columns)
-        return Terminal(
-            lambda name: warm_program().start(
-                arguments, given, self.folder, stdin=0, stdout=1, stderr=2, terminal=name
-            ),
-            env=given, cwd=self.folder, columns=columns,
-        )  # fmt: skip
+        return Terminal([*COMMAND, *arguments], env={**self.environment(), **env}, cwd=self.folder, columns=columns)
 
     def __call__(self, *arguments: str | bytes, stdin: str | bytes = b"", code: int | None = None) -> Outcome:
         """Run to the end. Whatever happens, nobody is shown a traceback, and `code`, when given, is the status."""

@@ -21,7 +21,6 @@ from mirror.outbox import OutboxReader
 from mirror.sandbox import Fault, Match
 from tests.cli.conftest import Editor
 from tests.cli.test_two_processes import wait_until
-from tests.cli.warm import Started
 from tests.terminal import plain
 
 FAST = Pace(rescan_s=0.02, probe_first_s=0.02, probe_longest_s=0.1)
@@ -106,7 +105,7 @@ def test_a_dry_run_tells_what_would_be_sent_and_changes_nothing(editor: Editor) 
     assert "exclude each other" in editor("replay", "--watch", "--dry-run", code=2).err
 
 
-def start(editor: Editor, *arguments: str) -> subprocess.Popen[bytes] | Started:
+def start(editor: Editor, *arguments: str) -> subprocess.Popen[bytes]:
     return editor.cli.start("replay", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 

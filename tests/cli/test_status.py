@@ -114,7 +114,7 @@ class Terminal:
         self._mine, theirs = pty.openpty()
         env = {**cli.env, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
         started = replace(cli, env=env).start("status", "--watch", stdin=theirs, stdout=theirs, stderr=theirs)
-        self.process = started
+        self.process: subprocess.Popen[bytes] = started
         os.close(theirs)
         self.came = b""
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import array
 import atexit
 import contextlib
-import ctypes
 import functools
 import gc
 import importlib
@@ -29,9 +28,8 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any
 
 import duckdb
 import pytest
@@ -45,7 +43,6 @@ from mirror.store.sql.statements import connect
 from mirror.store_settings import StoreSettings
 
 PATIENCE_S = 60.0
-PR_SET_PDEATHSIG = 1
 # What commands import when they go on to pull, deliver or serve.
 PACKAGES = ("mirror.api", "mirror.pull", "mirror.replay", "mirror.daemon", "mirror.gateway")
 # What the libraries import when they are first used.
@@ -94,50 +91,14 @@ class WarmProgram:
         stdout: int,
         stderr: int,
         script: str | None = None,
-        terminal: str | None = None,
     ) -> Started:
-        """Leave a command, or a script, running; it has the three descriptors as its standard streams.
-
-        Args:
-            arguments: of the command.
-            env: its whole environment.
-            cwd: its working directory.
-            stdin, stdout, stderr: descriptors; a pipe's reading end is the caller's, and so is the end of the others.
-            script: Python instead of the program.
-            terminal: its name; the command leads a session there.
-        """
-        asked: dict[str, object] = {"arguments": list(arguments), "env": dict(env), "cwd": str(cwd)}
-        asked |= {"script": script, "terminal": terminal}
+        """Leave a command, or a script, running; it has the three descriptors as its standard streams."""
+        asked = {"arguments": list(arguments), "env": dict(env), "cwd": str(cwd), "script": script}
         told, tells = os.pipe()
         with _file(json.dumps(asked).encode()) as request:
             socket.send_fds(self._mine, [b"."], [request.fileno(), stdin, stdout, stderr, tells])
         os.close(tells)
         return Started(os.fdopen(told, "rb", buffering=0))
-
-    def start_with_pipes(
-        self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path, **streams: int | None
-    ) -> Started:
-        """The same with what `subprocess.Popen` takes as `stdin`, `stdout` and `stderr`."""
-        files: dict[str, IO[bytes]] = {}
-        given: list[int] = []
-        with Path(os.devnull).open("r+b", buffering=0) as nothing, contextlib.ExitStack() as closing:
-            for number, name in enumerate(("stdin", "stdout", "stderr")):
-                match streams.get(name):
-                    case None:
-                        given.append(number)
-                    case subprocess.DEVNULL:
-                        given.append(nothing.fileno())
-                    case subprocess.PIPE:
-                        reads, writes = os.pipe()
-                        closing.callback(os.close, writes)
-                        files[name] = os.fdopen(reads, "rb")
-                        given.append(writes)
-                    case descriptor:
-                        given.append(descriptor)
-            stdin, stdout, stderr = given
-            started = self.start(arguments, env, cwd, stdin=stdin, stdout=stdout, stderr=stderr)
-        started.stdout, started.stderr = files.get("stdout"), files.get("stderr")
-        return started
 
     @property
     def descriptor(self) -> int:
@@ -160,8 +121,6 @@ class Started:
 
     def __init__(self, told: IO[bytes]) -> None:
         self.returncode: int | None = None
-        self.stdout: IO[bytes] | None = None
-        self.stderr: IO[bytes] | None = None
         self._told = told
         self._read = b""
         self.pid = self._next(PATIENCE_S) or 0
@@ -195,31 +154,6 @@ class Started:
     def kill(self) -> None:
         """End it."""
         self.send_signal(signal.SIGKILL)
-
-    def communicate(self, timeout: float = PATIENCE_S) -> tuple[bytes, bytes]:
-        """Read both streams to their ends, and wait for its own."""
-        with ThreadPoolExecutor() as threads:
-            reading = [threads.submit(stream.read if stream else bytes) for stream in (self.stdout, self.stderr)]
-            try:
-                out, err = (one.result(timeout) for one in reading)
-            except TimeoutError:
-                self.kill()
-                raise
-        for stream in filter(None, (self.stdout, self.stderr)):
-            stream.close()
-        self.wait(timeout)
-        return out, err
-
-    def __enter__(self) -> Self:
-        """Itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close its streams and wait for its end."""
-        for stream in (self.stdout, self.stderr):
-            if stream is not None:
-                stream.close()
-        self.wait(PATIENCE_S)
 
     def _next(self, timeout: float | None) -> int | None:
         """The next number that is told; None when none is told in time."""
@@ -280,9 +214,7 @@ def main() -> None:
                 _reap()
             else:
                 requests.sendall(f"{child}\n".encode())
-                if (status := _end_while_wanted(child, requests)) is None:
-                    return
-                requests.sendall(f"{status}\n".encode())
+                requests.sendall(f"{_end_of(child)}\n".encode())
         else:
             return
     if len(asked) > 4:
@@ -301,28 +233,7 @@ def main() -> None:
 def _fork() -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Python 3.12 on: the libraries' threads are not forked, as we know
-        child = os.fork()
-    if child == 0 and sys.platform == "linux":  # whoever is not there any more wants nothing of it
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    return child
-
-
-def _end_while_wanted(child: int, requests: socket.socket) -> int | None:
-    """The same; None, and the child is ended, when nobody waits for it any more."""
-    if sys.platform != "linux":
-        return _end_of(child)
-    ended = os.pidfd_open(child)
-    try:
-        poll = select.poll()
-        poll.register(ended, select.POLLIN)
-        poll.register(requests, 0)  # a hang-up is told whatever is asked for
-        if ended not in dict(poll.poll()):
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            return None
-    finally:
-        os.close(ended)
-    return _end_of(child)
+        return os.fork()
 
 
 def _end_of(child: int) -> int:
@@ -400,19 +311,8 @@ def _become(descriptors: Sequence[int]) -> str | None:
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
         os.close(descriptor)
-    if asked.get("terminal"):
-        os.setsid()
-        place = os.open(asked["terminal"], os.O_RDWR)  # who leads a session and opens a terminal is controlled by it
-        for number in range(3):
-            os.dup2(place, number)
-        os.close(place)
-    # The streams that there are were opened on files, in which one can seek.
-    if not stat.S_ISREG(os.fstat(0).st_mode):
-        sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
-    if not stat.S_ISREG(os.fstat(1).st_mode):
+    if not stat.S_ISREG(os.fstat(1).st_mode):  # the stream that there is was opened on a file, in which one can seek
         sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
-    if not stat.S_ISREG(os.fstat(2).st_mode):
-        sys.stderr = os.fdopen(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
     os.environ.clear()
     os.environ.update(asked["env"])
     os.chdir(asked["cwd"])
