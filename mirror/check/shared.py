@@ -170,7 +170,10 @@ def _wrong_files(
     for file in files:
         wrong = _wrong(file, there.get(file.name))
         if wrong is None and not quick:
-            wrong = damage_of_rows(engine, storage.address(file.name))
+            try:
+                wrong = damage_of_rows(engine, storage, file.name)
+            except FileNotFoundError:  # if nothing needs it any more, it is in the catalog no more either
+                wrong = _ABSENT
             meter.read(file.size)
         meter.done()
         if wrong is not None:

@@ -241,7 +241,7 @@ class Bucket:
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
-        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError, ResponseStreamingError
 
         try:
             with reached(f"{self._place.s3_endpoint} {self.name}"), _answers(self.address):
@@ -262,6 +262,8 @@ class Bucket:
             if str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")).startswith("5"):
                 raise LakeAway(f"{self.address} does not answer well: {code}") from error
             raise StoreError(f"{self.address} failed: {code}") from error
+        except (IncompleteReadError, ResponseStreamingError) as error:  # of one file: others are asked for
+            raise LakeAway(f"{self.address} broke an answer off: {' '.join(str(error).split())}") from error
         except BotoCoreError as error:
             raise StoreError(f"{self.address} failed: {' '.join(str(error).split())}") from error
 
@@ -277,16 +279,13 @@ def _descriptions() -> Any:
 @contextlib.contextmanager
 def _answers(address: str) -> Iterator[None]:
     """Raise LakeAway where a bucket does not answer."""
-    from botocore.exceptions import (
-        EndpointConnectionError,
-        HTTPClientError,
-        IncompleteReadError,
-        ResponseStreamingError,
-    )
+    from botocore.exceptions import EndpointConnectionError, HTTPClientError, ResponseStreamingError
 
     try:
         yield
-    except (EndpointConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError) as error:
+    except ResponseStreamingError:
+        raise
+    except (EndpointConnectionError, HTTPClientError) as error:
         raise LakeAway(f"{address} does not answer: {' '.join(str(error).split())}") from error
 
 

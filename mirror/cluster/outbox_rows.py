@@ -143,8 +143,9 @@ class OutboxRows:
             query = "SELECT oid FROM pg_database WHERE datname = current_database()"
             found = database.execute(query).fetchall()
             with contextlib.suppress(errors.InsufficientPrivilege, errors.FeatureNotSupported):  # of some who host it
-                found += database.execute("SELECT timeline_id FROM pg_control_checkpoint()").fetchall()
-        return " ".join(str(part) for (part,) in found)
+                query = "SELECT system_identifier, timeline_id FROM pg_control_system(), pg_control_checkpoint()"
+                found += database.execute(query).fetchall()
+        return " ".join(str(part) for row in found for part in row)
 
     def since(self, number: int, most: int) -> list[Row]:
         """The next changes after a number, oldest first."""

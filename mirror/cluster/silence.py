@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ASK_S = 10.0  # between two questions; who connects for a shorter time is not watched
 ANSWER_S = 15.0  # for an answer, or for a connection
+_LEAST_S = 1.0
 QUESTION = b"SELECT 'here'"
 _OPEN_FILES = Path("/proc/self/fd") if Path("/proc/self/fd").is_dir() else Path("/dev/fd")
 
@@ -39,8 +40,9 @@ def watch(conninfo: str, user: object = None) -> None:
     with _turn:
         found = _watches.get(conninfo)
         if found is None:
-            found = _watches[conninfo] = _Watch(conninfo)
+            found = _Watch(conninfo)
             threading.Thread(target=found.run, name="silence", daemon=True).start()
+            _watches[conninfo] = found
         found.needed_at = time.monotonic()
         if user is not None:
             found.users.add(user)
@@ -59,9 +61,10 @@ class _Watch:
         is_needed = True
         while is_needed:
             time.sleep(ASK_S)
-            if not self._answers():
-                _each_socket(self._own, lambda found: found.shutdown(socket.SHUT_RDWR))
-                self._close()
+            with contextlib.suppress(Exception):  # nothing of it may leave the database without its watch
+                if not self._answers():
+                    _each_socket(self._own, lambda found: found.shutdown(socket.SHUT_RDWR))
+                    self._close()
             with _turn:
                 is_needed = bool(self.users) or time.monotonic() - self.needed_at < ASK_S or self._is_connected()
                 if not is_needed and _watches.get(self._conninfo) is self:
@@ -72,11 +75,11 @@ class _Watch:
         """Whether the database says something within `ANSWER_S`. A refusal is an answer; so is that of a kernel."""
         import psycopg
 
-        until = time.monotonic() + ANSWER_S
         try:
             if self._own is None:
-                self._connect(until)
+                self._connect()
             assert self._own is not None
+            until = time.monotonic() + ANSWER_S
             self._own.send_query(QUESTION)
             while self._own.flush():
                 _wait(self._own, select.POLLIN | select.POLLOUT, until)
@@ -91,11 +94,12 @@ class _Watch:
             self._close()
         return True
 
-    def _connect(self, until: float) -> None:
+    def _connect(self) -> None:
         from psycopg import OperationalError
         from psycopg.pq import PGconn, PollingStatus
 
-        self._own = PGconn.connect_start(self._conninfo.encode())
+        self._own = PGconn.connect_start(_with_address(self._conninfo).encode())
+        until = time.monotonic() + ANSWER_S
         while (state := self._own.connect_poll()) != PollingStatus.OK:
             if state == PollingStatus.FAILED:
                 raise OperationalError(self._own.get_error_message())
@@ -117,8 +121,25 @@ class _Watch:
 def _wait(own: PGconn, event: int, until: float) -> None:
     poll = select.poll()
     poll.register(own.socket, event)
-    if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
+    left_s = max(_LEAST_S, until - time.monotonic())  # this process may be what stood still
+    if not poll.poll(left_s * 1000):
         raise TimeoutError
+
+
+def _with_address(conninfo: str) -> str:
+    """The same with the address of its host: libpq looks for that while it keeps all of Python waiting.
+
+    Raises:
+        OSError: nobody knows the host now; that says nothing of the database.
+    """
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    said = conninfo_to_dict(conninfo)
+    host = str(said.get("host") or "")
+    if not host or "hostaddr" in said or "," in host or host.startswith(("/", "@")):
+        return conninfo
+    found = socket.getaddrinfo(host, said.get("port") or 5432, type=socket.SOCK_STREAM)
+    return make_conninfo("", **{**said, "hostaddr": str(found[0][4][0])})
 
 
 def _each_socket(own: PGconn | None, action: Callable[[socket.socket], object]) -> None:

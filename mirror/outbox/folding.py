@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
-from mirror.records.operations import Change, Edit, Entry, merged_tags
+from mirror.records.operations import Change, Edit, Entry
 from mirror.texts.values import dump_strict
 
 MOST_FOLDED = 64  # edits in one entry: each fold writes all that was folded before once more
@@ -84,13 +84,17 @@ def rest_of(grown: Edit, done: Edit) -> Edit:
 def _beyond(grown: Mapping[K, Change], done: Mapping[K, Change]) -> dict[K, Change]:
     rest: dict[K, Change] = {}
     for key, change in grown.items():
-        begun = Change(base=done[key].value) if key in done else change
-        if not _is_nothing(left := msgspec.structs.replace(change, base=begun.base, unseen=begun.unseen)):
-            rest[key] = left
+        before = done.get(key)
+        if before is None:
+            rest[key] = change
+        elif key == "tags":
+            rest[key] = _tags(_Tags(change).beyond(_Tags(before)), change.unseen)
+        elif not _same(before.value, change.value):
+            rest[key] = msgspec.structs.replace(change, base=before.value)
     for key, change in done.items():
         if key not in grown:  # it ended as it began
             rest[key] = Change(base=change.value, value=change.base)
-    return rest
+    return {key: change for key, change in rest.items() if not _is_nothing(change)}
 
 
 def _chained(earlier: Mapping[K, Change], later: Mapping[K, Change]) -> dict[K, Change]:
@@ -111,11 +115,42 @@ def _is_nothing(change: Change) -> bool:
 
 
 def _both(key: str, first: Change, then: Change) -> Change:
-    if key == "tags" and not _same(first.value, then.base):
-        base, wish, seen, wanted = map(_listed, (first.base, first.value, then.base, then.value))
-        others = [tag for tag in seen if tag not in (*wanted, *wish, *base)]  # came from elsewhere, and are to go
-        return Change(base=[*base, *others], value=merged_tags(seen, wanted, wish))
-    return msgspec.structs.replace(then, base=first.base, unseen=first.unseen)
+    unseen = then.unseen if first.unseen is UNSET else first.unseen
+    if key == "tags" and (unseen is not UNSET or not _same(first.value, then.base)):
+        return _tags(_Tags(first).then(_Tags(then)), unseen)
+    return msgspec.structs.replace(then, base=first.base, unseen=unseen)
+
+
+class _Tags:
+    """What a change of tags does, whoever saw which.
+
+    Args:
+        change: of tags.
+    """
+
+    def __init__(self, change: Change) -> None:
+        base, value = _listed(change.base), _listed(change.value)
+        self.removed = [tag for tag in base if tag not in value]
+        self.added = [tag for tag in value if tag not in base]
+
+    def then(self, later: _Tags) -> tuple[list[str], list[str]]:
+        """What both do, one after the other: what is removed and what is added."""
+        removed = [tag for tag in self.removed if tag not in later.added] + later.removed
+        return removed, [tag for tag in self.added if tag not in later.removed] + later.added
+
+    def beyond(self, done: _Tags) -> tuple[list[str], list[str]]:
+        """What is left to do of it once another change is done."""
+        removed = _without(self.removed, done.removed) + _without(done.added, self.added)
+        return removed, _without(self.added, done.added) + _without(done.removed, self.removed)
+
+
+def _tags(changes: tuple[list[str], list[str]], unseen: Literal[True] | UnsetType) -> Change:
+    removed, added = (list(dict.fromkeys(tags)) for tags in changes)
+    return Change(base=removed, value=added, unseen=unseen)
+
+
+def _without(tags: list[str], others: list[str]) -> list[str]:
+    return [tag for tag in tags if tag not in others]
 
 
 def _listed(value: Any) -> list[str]:

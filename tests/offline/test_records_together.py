@@ -176,6 +176,23 @@ def test_records_taken_together_come_to_what_each_comes_to_by_itself(
     assert tables(fold_rows(texts, drained.columns)) == tables(fold_rows(texts))
 
 
+def test_rows_that_share_no_keys_are_not_kept_key_by_key() -> None:
+    """A cell for each key in each row would be many times what they are."""
+    contents = [run_record("r"), row_record(0, {"loss": 1})]
+    contents += [row_record(step, {f"own {step}": 1, f"other {step}": 2}) for step in range(1, 60)]
+    expected, _ = read([content] for content in contents)
+    found, drained = read([contents])
+    assert (found, drained.columns) == (expected, ())
+
+
+def test_a_long_record_is_not_laid_beside_the_others() -> None:
+    contents = [row_record(step, {"loss": 1}) for step in range(9)]
+    contents.insert(4, summary_record({"long": "x" * 2**21}))
+    expected, _ = read([content] for content in contents)
+    assert read([contents])[0] == expected
+    assert len(items_module.items_of(contents)[0].content) < 2**20
+
+
 def test_rows_as_the_sdk_writes_them_are_read_together_in_whatever_order_their_keys_come() -> None:
     order = random.Random(1)
     contents = [run_record("r")]

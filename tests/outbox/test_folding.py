@@ -67,29 +67,56 @@ def test_a_tag_that_came_from_elsewhere_and_is_removed_later_goes() -> None:
     second = Edit(fields={"tags": Change(base=["a", "b", "c"], value=["a", "b"])})
     folded = fold(entry(first), "2", second).operation
     assert isinstance(folded, Edit)
-    change = folded.fields["tags"]
-    base, wish = change.base, change.value
-    assert isinstance(base, list)
-    assert isinstance(wish, list)
-    assert merged_tags(base, wish, ["a", "c", "d"]) == ["a", "d", "b"]
+    assert _merged(folded, ["a", "c", "d"]) == ["a", "d", "b"]
 
 
 def test_what_was_asked_of_a_run_that_nobody_saw_is_never_nothing() -> None:
     gone, notes = Change(unseen=True), Change(value="n", unseen=True)
-    first = Edit(config={"lr": gone}, fields={"notes": notes, "tags": Change(base=["a"], value=["b"])})
-    second = Edit(config={"lr": Change(value=1, unseen=True)}, fields={"tags": Change(base=["c"], value=[])})
+    first = Edit(config={"lr": gone}, fields={"notes": notes, "tags": Change(base=["a"], value=["b"], unseen=True)})
+    second = Edit(config={"lr": Change(value=1, unseen=True)}, fields={"tags": Change(base=["c"], unseen=True)})
     third = Edit(config={"lr": gone}, fields={"notes": Change(base="n", value="m")})
     folded = entry(first)
     for later in (second, third):
         assert isinstance(folded.operation, Edit)
         assert goes_on(folded.operation, later)
         folded = fold(folded, "later", later)
-    tags = Change(base=["a", "c"], value=["b"])
+    tags = Change(base=["a", "c"], value=["b"], unseen=True)
     wanted = Edit(config={"lr": gone}, fields={"notes": replace(notes, value="m"), "tags": tags})
     assert folded.operation == wanted
     assert rest_of(wanted, first).config == {}
     assert rest_of(wanted, Edit()).config == {"lr": gone}
     assert entry_of_json(encode_entry(folded)) == folded
+
+
+def test_what_was_seen_and_is_wanted_unseen_is_written_whatever_is_there() -> None:
+    seen, back = Change(base="a", value="b"), Change(value="a", unseen=True)
+    folded = fold(entry(Edit(fields={"notes": seen})), "2", Edit(fields={"notes": back})).operation
+    assert folded == Edit(fields={"notes": Change(base="a", value="a", unseen=True)})
+
+
+TAGS = st.lists(st.sampled_from("abc"), unique=True)
+
+
+@given(first=st.tuples(TAGS, TAGS), then=st.tuples(TAGS, TAGS), there=TAGS)
+def test_tags_that_nobody_saw_end_as_one_change_after_the_other(
+    first: tuple[list[str], list[str]], then: tuple[list[str], list[str]], there: list[str]
+) -> None:
+    one, other = (Change(base=removed, value=added, unseen=True) for removed, added in (first, then))
+    folded = fold(entry(Edit(fields={"tags": one})), "2", Edit(fields={"tags": other})).operation
+    assert isinstance(folded, Edit)
+    in_turn = merged_tags(*then, merged_tags(*first, there))
+    assert set(_merged(folded, there)) == set(in_turn)
+    rest = rest_of(folded, Edit(fields={"tags": one}))
+    assert set(_merged(rest, merged_tags(*first, there))) == set(in_turn)
+
+
+def _merged(edit: Edit, there: list[str]) -> list[str]:
+    if "tags" not in edit.fields:
+        return there
+    base, wish = edit.fields["tags"].base, edit.fields["tags"].value
+    assert isinstance(base, list)
+    assert isinstance(wish, list)
+    return merged_tags(base, wish, there)
 
 
 def test_an_edit_taken_back_stays_as_an_entry_with_nothing_to_do(home: Home) -> None:

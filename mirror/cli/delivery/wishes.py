@@ -130,7 +130,7 @@ def unseen_operations(wishes: Wishes) -> list[Operation]:
 
     fields = changes({("display_name" if name == "name" else name): text for name, text in wishes.texts.items()})
     if wishes.added or wishes.removed:
-        fields["tags"] = Change(base=list(wishes.removed), value=list(dict.fromkeys(wishes.added)))
+        fields["tags"] = Change(base=list(wishes.removed), value=list(dict.fromkeys(wishes.added)), unseen=True)
     config, summary = changes(wishes.config, wishes.without), changes(wishes.summary, wishes.summary_without)
     edit = Edit(fields=fields, config=config, summary=summary)
     state = [] if wishes.state is None else [UpdateState(state=wishes.state, base=None)]

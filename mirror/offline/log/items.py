@@ -39,6 +39,7 @@ _NUM, _HISTORY, _SUMMARY = 0x08, 0x12, 0x1A  # tags of fields of a record
 _ITEM, _STEP, _STEP_NUM = 0x0A, 0x12, 0x08  # … of a history
 _KEY, _NESTED_KEY, _VALUE = 0x0A, 0x12, (0x82, 0x01)  # … of an item
 _LONGEST_NUM, _LONGEST_STEP = 5, 6  # bytes of a number of a record; of a history's step with its tag
+_LONG = 2**21  # bytes of a record that is left to protobuf: what is made of each byte here is many
 _MOST_ITEMS = 1_000  # of a record
 _DEEPEST = 4  # keys of an item beyond the first
 _LONGEST_KEYS = 128  # bytes of them, with tags and lengths, each of which is one byte then
@@ -98,9 +99,10 @@ def items_of(contents: Sequence[bytes]) -> tuple[Items, Items]:
     Args:
         contents: bytes of records, in order; one or more.
     """
-    content = b"".join((*contents, _BEYOND))
+    short = [content if len(content) < _LONG else b"" for content in contents]
+    content = b"".join((*short, _BEYOND))
     buffer = np.frombuffer(content, np.uint8)
-    lengths = np.fromiter(map(len, contents), np.int64, len(contents))
+    lengths = np.fromiter(map(len, short), np.int64, len(short))
     ends = np.cumsum(lengths)
     kinds, begins, is_whole = _headers(buffer, ends - lengths, ends)
     records = np.flatnonzero(is_whole)
@@ -255,7 +257,7 @@ def of_ascii(items: Items) -> Mask:
     """Which records have values of ASCII alone."""
     if joined(items.buffer, items.values, items.stops).isascii():
         return np.ones(len(items.records), np.bool_)
-    before = np.concatenate(([0], np.cumsum(items.buffer >= 0x80)))
+    before = np.concatenate((np.zeros(1, np.int32), np.cumsum(items.buffer >= 0x80, dtype=np.int32)))
     return ~items.any_of(np.greater(before[items.stops], before[items.values]))
 
 

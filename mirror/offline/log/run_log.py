@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 STEP = "_step"
 MANY = 64  # records that are taken faster together …
 LONG = 10_000  # … once so many were read in this process: then numpy, with which that is done, is worth loading
+SPARSE = 4  # cells for each value, beyond which rows are not kept key by key: most of them would be empty
 SINGLE = 20  # times that it is not tried, once it was of little use
 _STDERR = 0
 _ABSENT: Any = "\0absent"  # no config has it
@@ -317,7 +318,7 @@ class RunLog:
             columns = list((batch if all(counted) else batch.chosen_by(counted)).columns())
             for column in columns:
                 column.counted(self.keys)
-            if all(counted):
+            if all(counted) and len(columns) * len(steps) <= SPARSE * len(batch.items.keys):
                 self._columns.append(batch.as_tail(columns, first=len(self._history)))
         for step in steps:
             self.rows_back += step <= self.last_step

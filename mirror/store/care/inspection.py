@@ -19,6 +19,7 @@ from mirror.store.care.objects import REFERENCES
 from mirror.store.engine.connection import CATALOG, LAKE, Engine, attach_lake, new_engine, sql_text, store_errors
 from mirror.store.engine.meta import lake_version
 from mirror.store.engine.queries import Snapshot
+from mirror.store.engine.storage import Storage
 from mirror.store.schema.tables import SCHEMA_VERSION
 from mirror.store_settings import StoreSettings
 
@@ -203,15 +204,18 @@ def doubled_rows(engine: Engine, tables: Collection[str]) -> dict[str, int]:
     return found
 
 
-def damage_of_rows(engine: Engine, address: str) -> str | None:
+def damage_of_rows(engine: Engine, storage: Storage, name: str) -> str | None:
     """What is wrong with a data file, as far as decoding every value of it can tell.
 
     Raises:
+        FileNotFoundError: it was removed meanwhile.
         duckdb.Error: it cannot be reached.
     """
     try:
-        engine.execute(f"SELECT sum(hash(t)) FROM read_parquet({sql_text(address)}) t").fetchall()
-    except duckdb.IOException:
+        engine.execute(f"SELECT sum(hash(t)) FROM read_parquet({sql_text(storage.address(name))}) t").fetchall()
+    except duckdb.IOException as error:
+        if name not in storage.listed():
+            raise FileNotFoundError(name) from error
         raise
     except duckdb.Error as error:
         return " ".join(str(error).split())

@@ -245,11 +245,15 @@ _MEANINGS: tuple[tuple[tuple[str, ...], type[StoreError], str, str], ...] = (
 )
 
 
+_QUOTING = ("no files found", "cannot open file")  # … a path that somebody typed; other errors quote the question
+
+
 def is_away(error: duckdb.Error) -> bool:
     """Whether a question failed since the database or the bucket of a shared lake does not answer."""
-    if isinstance(error, duckdb.ProgrammingError | duckdb.DataError):  # they quote the question
+    text = str(error).lower()
+    if isinstance(error, duckdb.ProgrammingError | duckdb.DataError) or any(words in text for words in _QUOTING):
         return False
-    return any(needle in str(error).lower() for needle in _AWAY)
+    return any(needle in text for needle in _AWAY)
 
 
 @contextlib.contextmanager

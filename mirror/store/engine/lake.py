@@ -189,9 +189,9 @@ class Lake:
             begun.enter_context(self._turn)
             begun.enter_context(store_errors(self.home))
             self._end_reading()
-            begun.enter_context(self.storage.committing())
             if self._commits >= COMMITS_OF_AN_ENGINE and not self._readers:
                 self._renew_engine()
+            begun.enter_context(self.storage.committing())
             self._engine.execute("BEGIN")
             self._is_writing = True
             try:

@@ -115,7 +115,8 @@ class SharedStorage:
             yield
         finally:
             if self._engine is not None:
-                _try(self._engine, TRIES)
+                with contextlib.suppress(duckdb.Error):  # one that failed for good
+                    _try(self._engine, TRIES)
 
     def flush(self) -> None:
         """A file that the bucket acknowledged lasts."""
