@@ -279,13 +279,14 @@ def _descriptions() -> Any:
 @contextlib.contextmanager
 def _answers(address: str) -> Iterator[None]:
     """Raise LakeAway where a bucket does not answer."""
-    from botocore.exceptions import EndpointConnectionError, HTTPClientError, ResponseStreamingError
+    from botocore.exceptions import ConnectionError as NotReached
+    from botocore.exceptions import HTTPClientError, ResponseStreamingError
 
     try:
         yield
     except ResponseStreamingError:
         raise
-    except (EndpointConnectionError, HTTPClientError) as error:
+    except (NotReached, HTTPClientError) as error:
         raise LakeAway(f"{address} does not answer: {' '.join(str(error).split())}") from error
 
 
