@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,18 @@ def test_what_is_used_now_is_not_let_go_of(digests: list[str], place: Place, tmp
     other = Objects(place.home(tmp_path / "other", cache_mb=1))
     paths = [other.path(digest) for digest in digests]
     assert all(path.exists() for path in paths)
+
+
+def test_what_was_asked_for_stays_asked_for_when_equal_bytes_come(place: Place, tmp_path: Path) -> None:
+    objects = Objects(place.home(tmp_path / "home"))
+    digest = objects.put_bytes(CONTENT[0])
+    objects.sync([digest])
+    copy = objects.path(digest)
+    again = tmp_path / "again"
+    again.write_bytes(CONTENT[0])
+    assert objects.shared is not None
+    objects.shared.store([(digest, again)])
+    assert time.time() - copy.stat().st_mtime < bucket_objects.IN_USE_S / 2
 
 
 def test_many_threads_that_ask_for_the_same_get_it(digests: list[str], place: Place, tmp_path: Path) -> None:
