@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,3 +109,11 @@ class Leader:
 def members(place: Place, sandbox: Sandbox, folder: Path, *names: str) -> list[Member]:
     """Machines with a home each."""
     return [Member(home=place.home(folder / name), sandbox=sandbox) for name in names]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that comes."""
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)

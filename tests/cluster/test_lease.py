@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -22,6 +21,7 @@ from mirror.store.engine.connection import extension_file, new_engine
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects
+from tests.cluster.group import until
 from tests.cluster.servers import KEY_ID, SECRET, Place
 
 SHORT = {"BEAT_S": 0.1, "TRUST_S": 0.6, "GRACE_S": 1.6, "STILL_S": 2.5}
@@ -208,7 +208,7 @@ def test_who_dies_while_it_waits_for_its_predecessor_waits_anew(
 
     with monkeypatch.context() as dying:
         dying.setattr(lease_module.Lease, "_wait_out", killed)
-        _until(lambda: _dies(other))
+        until(lambda: _dies(other))
     began = time.monotonic()
     tried(other).__exit__(None, None, None)
     assert time.monotonic() - began > 0.9 * LONG_S
@@ -284,7 +284,7 @@ def test_a_writer_that_postgres_does_not_acknowledge_stops_by_itself(
             raise StoreError("away")
 
         monkeypatch.setattr(lease_module.Lease, "_beat_once", away)
-        _until(lambda: _is_lost(opened))
+        until(lambda: _is_lost(opened))
         with pytest.raises(LeaseLost):
             write(opened, "two")
     assert written(home) == {"one"}
@@ -319,10 +319,3 @@ def _is_lost(opened: Lake) -> bool:
     except LeaseLost:
         return True
     return False
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)

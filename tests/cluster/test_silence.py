@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from mirror.store.objects.objects import Objects
 from mirror.store.sql.statements import connect, run_sql
 from mirror.store_settings import StoreSettings
 from tests.cluster.cable import Cable
+from tests.cluster.group import until
 from tests.cluster.servers import Place
 
 QUESTION = "SELECT count(*) FROM lake.runs"
@@ -48,13 +49,6 @@ def home(place: Place, cable: Cable, tmp_path: Path) -> Home:
     with Lake(found, deployment="server"):
         pass
     return found
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def asking(place: Place) -> int:

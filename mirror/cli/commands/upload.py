@@ -11,10 +11,11 @@ import click
 
 from mirror.cli.delivery.queueing import (
     local_run,
+    queued_unseen,
     refusals_as_errors,
     tell_queued,
     telling_if_cut_short,
-    uploads_unseen,
+    unseen_uploads,
 )
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import UTF8
@@ -38,7 +39,7 @@ def command(home: str | None, config: str | None, run: str, paths: tuple[str, ..
     try:
         local, found = local_run(setting, run)
     except LakeAway:
-        local = uploads_unseen(setting, run, paths, root)
+        local = queued_unseen(setting, run, unseen_uploads(setting.home, paths, root))
     else:
         with refusals_as_errors(), telling_if_cut_short(local):
             for path in paths:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from mirror.cli.delivery.entries import entry_json, wish
@@ -21,6 +21,7 @@ from mirror.records.addresses import RunPath
 from mirror.records.operations import Entry, Operation, UploadFile
 from mirror.run.pending.local import LocalMirror
 from mirror.run.run import Run
+from mirror.store.objects.objects import Objects
 from mirror.store.objects.uploads import take_in
 
 
@@ -73,25 +74,21 @@ def local_run(setting: Setting, path: str) -> tuple[NotingMirror, Run]:
         raise not_mirrored(run_path, setting.home) from error
 
 
-def uploads_unseen(setting: Setting, path: str, files: Sequence[str], root: str) -> NotingMirror:
-    """Queue uploads to a run that cannot be looked at, since the shared lake is away: its path is all that they need.
+def unseen_uploads(home: Home, files: Sequence[str], root: str) -> Iterator[UploadFile]:
+    """Uploads to a run that cannot be looked at; the bytes of each are copied when it is asked for.
 
     Raises:
-        ConfigError: the path is not a whole one.
-        StoreError: the disk failed; what was queued stays.
+        StoreError: the disk failed.
     """
-    run_path, local = find_run(path, setting, whole=True), NotingMirror(setting.home)
-    with telling_if_cut_short(local):
-        for file in files:
-            taken = take_in(local.objects, file)
-            name = os.path.relpath(file, os.path.abspath(root)).replace(os.sep, "/")
-            upload = UploadFile(name=name, object=taken.object, size=taken.size, md5=taken.md5, mimetype=taken.mimetype)
-            local.enqueue(run_path, None, upload)
-    return local
+    objects = Objects(home)
+    for file in files:
+        taken = take_in(objects, file)
+        name = os.path.relpath(file, os.path.abspath(root)).replace(os.sep, "/")
+        yield UploadFile(name=name, object=taken.object, size=taken.size, md5=taken.md5, mimetype=taken.mimetype)
 
 
-def queued_unseen(setting: Setting, path: str, operations: Sequence[Operation]) -> NotingMirror:
-    """Queue changes of a run that cannot be looked at, since the shared lake is away.
+def queued_unseen(setting: Setting, path: str, operations: Iterable[Operation]) -> NotingMirror:
+    """Queue operations of a run that cannot be looked at, since the shared lake is away.
 
     Raises:
         ConfigError: the path is not a whole one.
