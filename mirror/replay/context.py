@@ -18,6 +18,7 @@ from mirror.records.receipts import Outcome
 from mirror.replay.look import Server
 from mirror.replay.merge import Policy
 from mirror.replay.sync.here import AT_ONCE, Here, LogOfRun, read_here
+from mirror.replay.sync.many import ManyRuns
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
 from mirror.store.write.fresh_rows import FreshRows
@@ -45,6 +46,11 @@ class DeliveryContext:
     def upstream(self) -> Server:
         """Where deliveries look."""
         return Server(self.client, self.lake, self.storing)
+
+    @cached_property
+    def many(self) -> ManyRuns:
+        """Where runs that are brought upstream ask together."""
+        return ManyRuns(self.client)
 
     @cached_property
     def here(self) -> Together[LogOfRun, Here | None]:

@@ -20,4 +20,6 @@ def every_document() -> tuple[str, ...]:
         streams_document(1),
         artifacts_document(1),
         sync_documents.runs_there_document(1),
+        sync_documents.synced_runs_document(1),
+        sync_documents.create_files_document(1),
     )

@@ -60,6 +60,38 @@ query MirrorRunsThere($entity: String!, $project: String!, {variables}) {{
 """
 
 
+@cache
+def synced_runs_document(count: int) -> str:
+    """`SYNCED_RUN_AND_FILES` for `count` runs: `$r0` is a run id, `$names0` names its files, the answer is `r0`, …"""
+    variables = " ".join(f"$r{n}: String! $names{n}: [String]" for n in range(count))
+    runs = " ".join(
+        f"r{n}: run(name: $r{n}) {{ ...SyncedRun files(names: $names{n}, first: $first) {{ ...FilePage }} }}"
+        for n in range(count)
+    )
+    return (
+        f"""
+query MirrorSyncedRuns($entity: String!, $project: String!, $first: Int!, {variables}) {{
+  project(name: $project, entityName: $entity) {{ id internalId {runs} }}
+}}
+
+fragment SyncedRun on Run {{ ...RunFields eventsLineCount logLineCount historyTail eventsTail }}
+"""
+        + RUN_FIELDS
+        + FILE_FIELDS
+    )
+
+
+@cache
+def create_files_document(count: int) -> str:
+    """`CREATE_FILES` for `count` runs: `$input0` is the input of the first, the answer is `r0`, …"""
+    variables = ", ".join(f"$input{n}: CreateRunFilesInput!" for n in range(count))
+    runs = " ".join(
+        f"r{n}: createRunFiles(input: $input{n}) {{ runID uploadHeaders files {{ name uploadUrl }} }}"
+        for n in range(count)
+    )
+    return f"mutation MirrorCreateFilesOfRuns({variables}) {{ {runs} }}"
+
+
 CREATE_VERSION = """
 mutation MirrorCreateVersion($input: CreateArtifactInput!) {
   createArtifact(input: $input) { artifact { id state } }

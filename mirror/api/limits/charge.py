@@ -32,10 +32,10 @@ def charge_of(operation: str, variables: Mapping[str, object]) -> Charge:
 
     Args:
         operation: name of the document's operation.
-        variables: by name; those of a mutation may lie in `input`.
+        variables: by name; those of a mutation may lie in an input, or in several of the same project.
     """
-    within = variables.get("input")
-    given = {**variables, **within} if isinstance(within, Mapping) else variables
+    within = next((value for value in variables.values() if isinstance(value, Mapping)), {})
+    given = {**variables, **within}
     entity, project = _text(given, _ENTITIES), _text(given, _PROJECTS)
     name = f"{operation} with contents" if "filesFirst" in variables else operation
     return Charge(

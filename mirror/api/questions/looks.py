@@ -6,6 +6,7 @@ what its answer is needed for; without that it has no answer. What else failed i
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -16,6 +17,7 @@ from mirror.api.documents import syncing as sync_documents
 from mirror.api.questions.artifacts import ARTIFACTS_PER_PAGE, Direction
 from mirror.api.questions.asking import Asking, says_missing
 from mirror.api.questions.contents import FILES_PER_PAGE, NAMES_PER_DOCUMENT
+from mirror.api.questions.fitted_asking import FEW_TRIES
 from mirror.api.questions.path import Path
 from mirror.api.rows.answers import Answer
 from mirror.api.rows.artifacts import artifacts_page
@@ -29,6 +31,8 @@ from mirror.errors import GraphQLError, NotOffered, ServerError
 from mirror.records.artifacts import ArtifactRef
 from mirror.records.runs import RunRecord
 
+RUNS_LOOKED_AT = 16  # together, with their files
+_SIZES = (2, 4, 8, RUNS_LOOKED_AT)  # of documents, so that few are fitted to a server
 _A_RUN = "Project.run"
 _A_FILE = ("Run.files", "FileConnection.edges", "FileEdge.node", "File.name")
 _FIELDS_OF_A_FILE = frozenset({"id", "name", "sizeBytes", "md5"})
@@ -114,6 +118,45 @@ class LookQuestions(Asking):
             if not fails.keys() - failed.keys():
                 raise self._reported(answer)
             failed |= fails  # one of them may not be null, and took the run along: it is asked for without
+
+    async def synced_runs(
+        self, entity: str, project: str, files: Mapping[str, Sequence[str]]
+    ) -> dict[str, UpstreamRun]:
+        """Runs with their state, how far their streams are, and some of their files; those that are told whole.
+
+        Each other one has to be looked at by itself.
+
+        Args:
+            entity: W&B entity.
+            project: W&B project.
+            files: names of files, one or more, by run id; `RUNS_LOOKED_AT` runs at most.
+        """
+        if not self._known.knows("Run.files(names)"):
+            return {}
+        asked = list(files.items())
+        asked += asked[-1:] * (next(size for size in _SIZES if size >= len(asked)) - len(asked))
+        first = max(map(len, files.values())) + 1
+        variables: dict[str, object] = {"entity": entity, "project": project, "first": first}
+        for number, (run_id, names) in enumerate(asked):
+            variables |= {f"r{number}": run_id, f"names{number}": list(names)}
+        document = sync_documents.synced_runs_document(len(asked))
+        try:
+            answer = await self._ask(document, variables, attempts=FEW_TRIES, partial=True, needs=["Run.state"])
+            failed = self._failed_aliases(answer)
+        except ServerError:
+            return {}
+        nodes = self._runs_in(answer)
+        found: dict[str, UpstreamRun] = {}
+        for number, run_id in enumerate(files):
+            node = nodes.get(f"r{number}", NULL)
+            if is_null(node) or f"r{number}" in failed:
+                continue
+            with contextlib.suppress(ServerError):  # in a shape that W&B does not use
+                seen, page = self._seen(node, entity, project, {}), self._files_in(node, first)
+                if isinstance(seen, UpstreamRun) and not page.unreadable:
+                    streams = to_status(self._decode(node, WireStatus))
+                    found[run_id] = msgspec.structs.replace(seen, streams=streams, files=page)
+        return found
 
     def _seen(self, node: msgspec.Raw, entity: str, project: str, failed: Mapping[str, str]) -> UpstreamRun | BadRun:
         run = to_run_or_bad(node, entity, project, failed={**self._untold(documents.RUN), **failed})

@@ -6,6 +6,7 @@ changes nothing.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,11 +25,12 @@ from mirror.api.rows.syncing import (
     WireStatus,
     to_status,
 )
-from mirror.api.rows.writes import Bucket, UploadSlot, headers_in
+from mirror.api.rows.writes import Bucket, Slots, UploadSlot, headers_in
 from mirror.errors import GraphQLError, ServerError
 from mirror.records.runs import RunRecord
 
 RUNS_PER_DOCUMENT = 32
+RUNS_GIVEN_SLOTS = 16  # together
 _SIZES = (1, 4, 16, RUNS_PER_DOCUMENT)  # of documents, so that few are fitted to a server
 
 
@@ -69,10 +71,44 @@ class SyncQuestions(WriteQuestions):
         except GraphQLError:
             return frozenset()
         project_there = self._read(answer, dict[str, msgspec.Raw]).get("project", NULL)
-        if answer.errors or is_null(project_there):
+        if answer.errors:
             return frozenset()
+        if is_null(project_there):
+            return frozenset(run_ids)
         there = self._decode(project_there, dict[str, msgspec.Raw])
         return frozenset(run_id for n, run_id in enumerate(run_ids) if f"r{n}" in there and is_null(there[f"r{n}"]))
+
+    async def upload_slots_of(
+        self, entity: str, project: str, names: Mapping[str, Sequence[str]]
+    ) -> dict[str, dict[str, UploadSlot]]:
+        """As `upload_slots`, for several runs; without those that have to be asked for by themselves.
+
+        Args:
+            entity: W&B entity.
+            project: W&B project.
+            names: of files, by run id; `RUNS_GIVEN_SLOTS` runs at most.
+        """
+        named = {"entityName": entity, "projectName": project}
+        inputs = {
+            f"input{number}": {**named, "runName": run_id, "files": list(wanted)}
+            for number, (run_id, wanted) in enumerate(names.items())
+        }
+        if self._known.takes("CreateRunFilesInput", inputs["input0"]):
+            return {}
+        document = documents.create_files_document(len(names))
+        try:
+            answer = await self._ask(document, inputs, attempts=1, partial=True)
+            payloads = self._read(answer, dict[str, msgspec.Raw])
+        except ServerError:  # that some addresses were made changes nothing
+            return {}
+        found: dict[str, dict[str, UploadSlot]] = {}
+        for number, (run_id, wanted) in enumerate(names.items()):
+            with contextlib.suppress(ServerError):
+                given = self._decode(payloads.get(f"r{number}", NULL), Slots)
+                slots = given.by_name()
+                if given.run_id and set(wanted) <= set(slots):
+                    found[run_id] = slots
+        return found
 
     async def make_run(
         self, entity: str, project: str, run_id: str, fields: Mapping[str, Any]

@@ -133,8 +133,7 @@ class WriteQuestions(Asking):
         except NotOffered:
             return await self._listed_slots(entity, project, run_id, names)
         found = self._decode(done.payload, Slots)
-        headers = headers_in(found.upload_headers)
-        slots = {slot.name: UploadSlot(url=slot.upload_url, headers=headers) for slot in found.files or () if slot}
+        slots = found.by_name()
         if done.errors and not set(names) <= set(slots):  # addresses change nothing: they are asked for again
             raise self._refused(done.errors)
         if not found.run_id and not done.errors and self._known.knows("CreateRunFilesPayload.runID"):

@@ -65,6 +65,11 @@ class Slots(msgspec.Struct, rename={"run_id": "runID", "upload_headers": "upload
     upload_headers: list[str | None] | None = None
     files: list[Slot | None] | None = None
 
+    def by_name(self) -> dict[str, UploadSlot]:
+        """Where the bytes of each file go."""
+        headers = headers_in(self.upload_headers)
+        return {slot.name: UploadSlot(url=slot.upload_url, headers=headers) for slot in self.files or () if slot}
+
 
 class AttachedArtifact(msgspec.Struct):
     """A version, after it was attached."""

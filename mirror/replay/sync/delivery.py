@@ -292,7 +292,7 @@ class RunDelivery:
             NotShown: the server does not show it.
         """
         try:
-            seen = await self._context.client.look(*self._path, needs=("state",), with_streams=True, files=names)
+            seen = await self._context.many.look(self._path, names)
         except NotOffered as error:
             raise NotShown(f"the run cannot be read after it was delivered: {error.message}") from error
         if seen is None or isinstance(seen, BadRun) or seen.streams is None:

@@ -70,7 +70,7 @@ def as_listed(files: Sequence[FileRow], listed: Mapping[str, FileRow]) -> list[F
 async def _put(context: DeliveryContext, path: RunPath, names: Sequence[str], files: Mapping[str, FileRow]) -> None:
     if not names:
         return
-    slots = await context.client.upload_slots(*path, names)
+    slots = await context.many.slots(path, names)
     for name in names:
         source = context.objects.path(files[name].object or "")
         await context.client.upload(slots[name], source, files[name].size or 0)
