@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import anyio
 import msgspec
 
 from mirror.api.rows.listed import FilesPage
@@ -12,8 +13,10 @@ from mirror.records.addresses import RunPath
 from mirror.records.contents import FileRow
 from mirror.replay.context import DeliveryContext
 from mirror.replay.look import listed_row
+from mirror.tasks import side_by_side
 
 NAMES_AT_ONCE = 50  # files that are asked about, and get addresses, together
+UPLOADS_AT_ONCE = 4  # of a run
 ADDRESSES = 3  # that are asked for before the storage's refusal is believed
 MARK_FEATURE = "MARK_RUN_FILES_UPLOADED"
 
@@ -71,9 +74,16 @@ async def _put(context: DeliveryContext, path: RunPath, names: Sequence[str], fi
     if not names:
         return
     slots = await context.many.slots(path, names)
-    for name in names:
-        source = context.objects.path(files[name].object or "")
-        await context.client.upload(slots[name], source, files[name].size or 0)
+    turns = anyio.Semaphore(UPLOADS_AT_ONCE)
+
+    async def upload(name: str) -> None:
+        async with turns:
+            source = context.objects.path(files[name].object or "")
+            await context.client.upload(slots[name], source, files[name].size or 0)
+
+    async with side_by_side() as uploads:
+        for name in names:
+            uploads.start_soon(upload, name)
 
 
 async def listed_files(context: DeliveryContext, path: RunPath, names: Sequence[str]) -> dict[str, FileRow]:
