@@ -11,7 +11,7 @@ from mirror.offline.log.run_log import NewRows, RunLog
 from mirror.records.offline import OfflineLog
 from mirror.store.engine.connection import store_errors
 
-CHARACTERS_AT_ONCE = 16_000_000  # of rows and lines, in memory
+CHARACTERS_AT_ONCE = 8_000_000  # of rows and lines, in memory, of each run that is delivered
 
 
 class LogReading:

@@ -37,7 +37,7 @@ from mirror.tasks import side_by_side
 
 AT_ONCE = 256  # entries in memory
 OF_A_RUN = 16  # of them at most: so many runs go side by side even when one has thousands of entries
-DELIVERED_AT_ONCE = 32
+DELIVERED_AT_ONCE = 32  # of them, those whose runs are in memory as well
 
 
 class Replayed(msgspec.Struct, kw_only=True):

@@ -25,6 +25,7 @@ from mirror.records.operations import (
     UpdateState,
     UseArtifact,
 )
+from mirror.replay import cycle
 from mirror.sandbox import Fault, Match, Sandbox
 from mirror.sandbox.state.core import DEFAULT_FEATURES
 from mirror.store.objects.objects import Objects
@@ -337,6 +338,8 @@ def test_a_run_whose_entry_backs_off_keeps_its_order_while_others_go_on(sandbox:
     ]
 
 
+RUNS = 3 * cycle.DELIVERED_AT_ONCE  # each that is under way may notice it by itself, with a try and a small question
+
 AWAY: dict[str, tuple[list[Fault], type[Exception]]] = {
     "connections are dropped": ([Fault.drop()], Unreachable),
     "503": ([Fault.status(503)], Unreachable),
@@ -348,7 +351,7 @@ AWAY: dict[str, tuple[list[Fault], type[Exception]]] = {
 
 
 def test_an_outage_ends_the_round_and_nothing_counts_as_refused(sandbox: Sandbox, sender: Sender) -> None:
-    for number in range(60):
+    for number in range(RUNS):
         sandbox.state.add_run(ENTITY, PROJECT, f"n{number}", notes="old")
         sender.put(f"n{number}", NOTES)
     for how, (faults, error) in AWAY.items():
@@ -357,11 +360,11 @@ def test_an_outage_ends_the_round_and_nothing_counts_as_refused(sandbox: Sandbox
         report = sender.replay()
         assert isinstance(report.outage, error), how
         assert (report.buried, report.held, report.applied) == (0, 0, 0)
-        assert sender.counts() == {"new": 60}
-        assert len(sandbox.requests) < 60, f"the round went on: {how}"
+        assert sender.counts() == {"new": RUNS}
+        assert len(sandbox.requests) < RUNS, f"the round went on: {how}"
         assert all(placed.entry.not_before is None for placed in sender.outbox.entries()), "they wait for nothing else"
         sandbox.faults.clear()
-    assert sender.replay().applied == 60
+    assert sender.replay().applied == RUNS
 
 
 def test_a_server_that_is_not_there_ends_the_round(sandbox: Sandbox, sender: Sender) -> None:

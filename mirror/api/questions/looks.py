@@ -122,7 +122,7 @@ class LookQuestions(Asking):
     async def synced_runs(
         self, entity: str, project: str, files: Mapping[str, Sequence[str]]
     ) -> dict[str, UpstreamRun]:
-        """Runs with their state, how far their streams are, and some of their files; those that are told whole.
+        """Runs with their state, how far their streams are, and some of their files; those of which all is told.
 
         Each other one has to be looked at by itself.
 
@@ -147,13 +147,13 @@ class LookQuestions(Asking):
             return {}
         nodes = self._runs_in(answer)
         found: dict[str, UpstreamRun] = {}
-        for number, run_id in enumerate(files):
+        for number, (run_id, names) in enumerate(files.items()):
             node = nodes.get(f"r{number}", NULL)
             if is_null(node) or f"r{number}" in failed:
                 continue
             with contextlib.suppress(ServerError):  # in a shape that W&B does not use
                 seen, page = self._seen(node, entity, project, {}), self._files_in(node, first)
-                if isinstance(seen, UpstreamRun) and not page.unreadable:
+                if isinstance(seen, UpstreamRun) and {file.name for file in page.files} >= set(names):
                     streams = to_status(self._decode(node, WireStatus))
                     found[run_id] = msgspec.structs.replace(seen, streams=streams, files=page)
         return found
