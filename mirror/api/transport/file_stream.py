@@ -13,9 +13,10 @@ import msgspec
 from mirror.api.limits.host import USER, Limits
 from mirror.api.limits.pace import Incoming
 from mirror.api.limits.spent import Meter
-from mirror.api.transport.connection import http_client, not_connected
+from mirror.api.transport.connection import not_connected
 from mirror.api.transport.credentials import ApiKey, authorization
 from mirror.api.transport.deployment import Deployment
+from mirror.api.transport.pools import Pools
 from mirror.config import ServerSettings
 from mirror.errors import AuthError, Forbidden, MirrorError, NotFound, RateLimited, RefusedByServer, Unreachable
 
@@ -48,7 +49,7 @@ class FileStreams:
         self._settings = settings
         self._meter = meter
         self._incoming = incoming
-        self._http = http_client(settings, deployment.base_url, transport)
+        self._pools = Pools(settings, deployment.base_url, transport)
         self._headers = {
             "Content-Type": "application/json",
             "Accept": "application/json",
@@ -58,7 +59,7 @@ class FileStreams:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._http.aclose()
+        await self._pools.aclose()
 
     async def send(self, entity: str, project: str, run_id: str, body: Mapping[str, Any], *, compressed: bool) -> None:
         """Send one request; see `Client.stream`."""
@@ -69,12 +70,12 @@ class FileStreams:
         if compressed:
             content, headers["Content-Encoding"] = gzip.compress(content, 1), "gzip"
         failed: MirrorError
-        async with self._gate.turn() as turn:
+        async with self._gate.turn() as turn, self._pools.client() as http:
             self._meter.transfer_requests += 1
             self._meter.bytes_up += len(content)
             try:
                 url = f"{self._deployment.base_url}/files/{place}/file_stream"
-                async with self._http.stream("POST", url, content=content, headers=headers) as response:
+                async with http.stream("POST", url, content=content, headers=headers) as response:
                     await self._incoming.start(response)
             except (httpx.HTTPError, TimeoutError) as error:
                 broke = Unreachable(f"the connection to {host} broke while lines were sent", answered=True)

@@ -11,8 +11,6 @@ elsewhere. Nothing here puts the query of an address into a message. W&B API not
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
-from functools import partial
 from types import TracebackType
 
 import anyio
@@ -22,9 +20,10 @@ from mirror.api.limits.host import TOO_MANY_REQUESTS, USER, Limits, Turn
 from mirror.api.limits.pace import Incoming
 from mirror.api.limits.spent import Meter
 from mirror.api.transport.body import Body
-from mirror.api.transport.connection import http_client, not_connected
+from mirror.api.transport.connection import not_connected
 from mirror.api.transport.credentials import ApiKey, authorization
 from mirror.api.transport.deployment import Deployment
+from mirror.api.transport.pools import Pools
 from mirror.api.transport.signed_url import SignedUrl
 from mirror.api.transport.transfer_answers import REDIRECTS, extent, host_of, refusal
 from mirror.backoff import jittered_backoff_s
@@ -32,7 +31,6 @@ from mirror.config import ServerSettings
 from mirror.errors import MirrorError, RangeRefused, RateLimited, ServerError, Unreachable, UrlExpired
 
 MOST_REDIRECTS = 5
-CONNECTIONS_IN_A_POOL = 4  # httpx looks at each pair of a pool's connections for each request: small pools are faster
 FIRST_WAIT_S = 1.0  # doubled for each further try
 HEAD_FACTOR = 3  # a head that trickles may take so many request timeouts in total
 _DEAD_S = 10.0  # an idle connection is given up before storage closes it under a request
@@ -97,18 +95,12 @@ class Transfers:
             max_keepalive_connections=4 * settings.concurrent_transfers,
             keepalive_expiry=_DEAD_S,
         )
-        count = max(1, settings.concurrent_transfers // CONNECTIONS_IN_A_POOL) if transport is None else 1
-        self._busy = [0] * count  # requests under way in each pool
-        self._pools: list[httpx.AsyncClient] = []  # as many as were needed so far
         # Ranges and lengths are about the stored bytes: compression is not asked for, though undone where it comes.
-        self._new_pool = partial(
-            http_client, settings, deployment.base_url, transport, encoding="identity", pool=pool
-        )  # fmt: skip
+        self._pools = Pools(settings, deployment.base_url, transport, encoding="identity", pool=pool)
 
     async def aclose(self) -> None:
         """Close all connections."""
-        for http in self._pools:
-            await http.aclose()
+        await self._pools.aclose()
 
     def download(self, url: SignedUrl | str, *, offset: int = 0, etag: str | None = None) -> Download:
         """One attempt; see `Client.download`."""
@@ -145,7 +137,7 @@ class Transfers:
                     headers["If-Range"] = etag
             limits = self._gate(target)
             self._check_refusals(limits, target)
-            async with limits.turn(patience_s=self._patience_s) as turn, self._pool() as http:
+            async with limits.turn(patience_s=self._patience_s) as turn, self._pools.client() as http:
                 response = await self._send(http, target, headers)
                 try:
                     status = response.status_code
@@ -206,18 +198,6 @@ class Transfers:
         if source.scheme == "https" and target.scheme == "http":
             raise ServerError(f"{host} redirects a file from https to http, where anybody could change it")
         return target
-
-    @asynccontextmanager
-    async def _pool(self) -> AsyncGenerator[httpx.AsyncClient, None]:
-        """The first of the least busy pools, so that requests one after the other use one connection."""
-        index = self._busy.index(min(self._busy))
-        if index == len(self._pools):
-            self._pools.append(self._new_pool())
-        self._busy[index] += 1
-        try:
-            yield self._pools[index]
-        finally:
-            self._busy[index] -= 1
 
     async def _send(self, http: httpx.AsyncClient, target: httpx.URL, headers: dict[str, str]) -> httpx.Response:
         """Send the request and read the answer's head.

@@ -16,9 +16,10 @@ import httpx
 from mirror.api.limits.host import USER, Limits
 from mirror.api.limits.pace import Incoming
 from mirror.api.limits.spent import Meter
-from mirror.api.transport.connection import http_client, not_connected
+from mirror.api.transport.connection import not_connected
 from mirror.api.transport.credentials import ApiKey, authorization
 from mirror.api.transport.deployment import Deployment
+from mirror.api.transport.pools import Pools
 from mirror.api.transport.transfer_answers import host_of
 from mirror.config import ServerSettings
 from mirror.errors import (
@@ -68,20 +69,12 @@ class Uploads:
         self._settings = settings
         self._meter = meter
         self._incoming = incoming
-        self._transport = transport
-        self._opened: httpx.AsyncClient | None = None  # most clients upload nothing
+        self._pools = Pools(settings, deployment.base_url, transport)
         self._limits: dict[str, Limits] = {}
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._opened is not None:
-            await self._opened.aclose()
-
-    @property
-    def _http(self) -> httpx.AsyncClient:
-        if self._opened is None:
-            self._opened = http_client(self._settings, self._deployment.base_url, self._transport)
-        return self._opened
+        await self._pools.aclose()
 
     async def put(self, url: str, headers: Mapping[str, str], source: Path, size: int) -> None:
         """Send a file; see `Client.upload`."""
@@ -90,10 +83,10 @@ class Uploads:
         sent = {**headers, "Content-Length": str(size), **authorization(self._deployment, self._key, target)}
         gate = self._limits.setdefault(host, Limits(concurrent=self._settings.concurrent_transfers, host=host))
         failed: MirrorError
-        async with gate.turn() as turn:
+        async with gate.turn() as turn, self._pools.client() as http:
             self._meter.transfer_requests += 1
             try:
-                response = await self._send(target, sent, source, size)
+                response = await self._send(http, target, sent, source, size)
             except (httpx.HTTPError, TimeoutError) as error:
                 broke = Unreachable(f"the connection to {host} broke during an upload", answered=True)
                 failed = not_connected(error, host) or broke
@@ -111,11 +104,13 @@ class Uploads:
                     gate.refused(USER, began=turn.began, asked_s=asked_wait_s, longest_s=longest_s)
         raise failed  # outside of the handler: the foreign error holds the request, and with it key and signature
 
-    async def _send(self, target: httpx.URL, headers: Mapping[str, str], source: Path, size: int) -> httpx.Response:
+    async def _send(
+        self, http: httpx.AsyncClient, target: httpx.URL, headers: Mapping[str, str], source: Path, size: int
+    ) -> httpx.Response:
         """Send the file and read the answer's head; its body says nothing more."""
         timeout_s = self._settings.timeout_s
         patience_s = timeout_s + min(size, _UNSENT_BYTES) / _SLOW_LINK_BYTES_PER_S
-        timeout = httpx.Timeout(patience_s, connect=self._http.timeout.connect, pool=None)
+        timeout = httpx.Timeout(patience_s, connect=http.timeout.connect, pool=None)
         with anyio.fail_after(math.inf) as answer:
 
             async def chunks() -> AsyncIterator[bytes]:
@@ -129,9 +124,7 @@ class Uploads:
                             self._meter.bytes_up += len(chunk)
                 answer.deadline = anyio.current_time() + patience_s + timeout_s
 
-            sending = self._http.stream(
-                "PUT", target, content=chunks(), headers=headers, auth=_NO_AUTH, timeout=timeout
-            )
+            sending = http.stream("PUT", target, content=chunks(), headers=headers, auth=_NO_AUTH, timeout=timeout)
             async with sending as response:
                 await self._incoming.start(response)
                 return response
