@@ -26,11 +26,6 @@ def until_ended(home: Home) -> Iterator[None]:
     forget(home)
 
 
-def was_stopped(home: Home) -> bool:
-    """Whether a pull was begun that has not ended."""
-    return home.pull_begun.exists()
-
-
 def forget(home: Home) -> None:
     """The next pull is somebody's business."""
     with store_errors(home):

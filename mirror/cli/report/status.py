@@ -20,7 +20,6 @@ from mirror.daemon.status.health import Finding, Vitals, judge, lake_away
 from mirror.daemon.status.status_file import DaemonStatus, read_ended
 from mirror.daemon.status.status_file import read_daemon_status as read_daemon
 from mirror.errors import LakeAway, NotMirrored
-from mirror.pull.begun import was_stopped
 from mirror.records.capabilities import Lack, lacks
 from mirror.server_facts import read_server_facts
 from mirror.store.engine.connection import store_errors
@@ -129,7 +128,7 @@ def read_status(setting: Setting, *, held: LakeFigures | None = None, used: Disk
         quarantined=sum(project.quarantined for project in projects),
         disk_free=free,
         left_behind=sum(project.failures - project.quarantined for project in projects),
-        unfinished=0 if writer is not None else sum(one.walk_under_way for one in projects) or was_stopped(home),
+        unfinished=0 if writer is not None else sum(one.walk_under_way for one in projects) or home.pull_begun.exists(),
     )
     findings = judge(vitals, setting.config.health)
     if held.away is not None and not any(finding.name == "lake_away" for finding in findings):
