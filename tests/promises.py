@@ -486,10 +486,7 @@ PROMISES = (
                 "test_what_is_delivered_is_what_wandb_sync_brings",
                 "test_the_mirror_shows_it_before",
             ),
-            "replay/test_sync_many.py": (
-                "test_of_what_an_answer_for_many_lacks_each_asks_alone",
-                "test_an_answer_for_many_that_is_lost_doubles_nothing",
-            ),
+            "replay/test_sync_many.py": ("test_of_what_an_answer_for_many_lacks_each_asks_alone",),
             "replay/test_sync_runs.py": (
                 "test_an_answer_that_is_lost_at_any_step_doubles_nothing",
                 "test_two_machines_deliver_the_same_log_with_one_effect",

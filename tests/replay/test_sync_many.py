@@ -76,6 +76,7 @@ def of_another_type(answer: Any) -> Any:
 HOW: dict[str, Callable[[Match], Sequence[Fault]]] = {
     "it refuses such documents": lambda match: [Fault.graphql_error(A_REFUSAL, status=400, match=match)],
     "it fails at them": lambda match: [Fault.status(500, match=match)],
+    "its answers are lost": lambda match: [Fault.lost_answer(match=match)],
     "one run lacks a part": lambda match: [Fault.lie(without_a_file, match=match)],
     "one run has another type, and one is null": lambda match: [Fault.lie(of_another_type, match=match)],
     "one run's state fails": lambda match: [Fault.field_error("Run.state", run="r4", times=1, match=match)],
@@ -93,16 +94,3 @@ def test_of_what_an_answer_for_many_lacks_each_asks_alone(
     assert sender.replay().applied == RUNS
     check_upstream(sandbox)
     assert count(sandbox, *ALONE) > 2, "some asked alone"
-
-
-@pytest.mark.parametrize("operation", [LOOKS, ADDRESSES])
-def test_an_answer_for_many_that_is_lost_doubles_nothing(
-    sandbox: Sandbox, sender: Sender, tmp_path: Path, operation: str
-) -> None:
-    train(sender, tmp_path)
-    sandbox.faults.add(Fault.latency(0.02, match=Match(kind="graphql")))
-    sandbox.faults.add(Fault.lost_answer(times=2, match=Match(operation=operation)))
-    applied = [sender.later(hours=hours).replay().applied for hours in range(3)]
-    assert (sum(applied), applied[0] < RUNS) == (RUNS, True)
-    check_upstream(sandbox)
-    assert sender.counts() == {}

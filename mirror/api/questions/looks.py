@@ -27,7 +27,7 @@ from mirror.api.rows.runs import to_run_or_bad
 from mirror.api.rows.scalars import NULL, is_null
 from mirror.api.rows.syncing import StreamStatus, WireStatus, to_status
 from mirror.api.rows.wire import ProjectData
-from mirror.errors import GraphQLError, NotOffered, ServerError
+from mirror.errors import GraphQLError, NotOffered, RateLimited, ServerError, Unreachable
 from mirror.records.artifacts import ArtifactRef
 from mirror.records.runs import RunRecord
 
@@ -143,7 +143,9 @@ class LookQuestions(Asking):
         try:
             answer = await self._ask(document, variables, attempts=FEW_TRIES, partial=True, needs=["Run.state"])
             failed = self._failed_aliases(answer)
-        except ServerError:
+        except RateLimited:
+            raise
+        except (ServerError, Unreachable):  # so many may take it too long
             return {}
         nodes = self._runs_in(answer)
         found: dict[str, UpstreamRun] = {}

@@ -26,7 +26,7 @@ from mirror.api.rows.syncing import (
     to_status,
 )
 from mirror.api.rows.writes import Bucket, Slots, UploadSlot, headers_in
-from mirror.errors import GraphQLError, ServerError
+from mirror.errors import GraphQLError, RateLimited, ServerError, Unreachable
 from mirror.records.runs import RunRecord
 
 RUNS_PER_DOCUMENT = 32
@@ -99,7 +99,9 @@ class SyncQuestions(WriteQuestions):
         try:
             answer = await self._ask(document, inputs, attempts=1, partial=True)
             payloads = self._read(answer, dict[str, msgspec.Raw])
-        except ServerError:  # that some addresses were made changes nothing
+        except RateLimited:
+            raise
+        except (ServerError, Unreachable):  # that some addresses were made changes nothing
             return {}
         found: dict[str, dict[str, UploadSlot]] = {}
         for number, (run_id, wanted) in enumerate(names.items()):
