@@ -33,7 +33,7 @@ def events_of(server: Sandbox, run_id: str) -> int:
     return len(run.events) if run is not None else 0
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # a worker may come back to it, and finds its runs there
 def logged(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> RunRecord:
     """One run that used everything, logged once for all the tests of this file."""
     folder = tmp_path_factory.mktemp("live")

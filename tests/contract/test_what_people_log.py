@@ -29,7 +29,7 @@ def table_of(step: int) -> wandb.Table:
     return table
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # a worker may come back to it, and finds its runs there
 def reached(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """A mirror, with the configuration that `init` writes, of a run that the SDK logged."""
     server.faults.clear()

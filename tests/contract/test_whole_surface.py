@@ -102,7 +102,7 @@ def test_the_constructor_is_the_sdks_and_takes_a_home_besides(tmp_path: Path) ->
         mirror.Api(tmp_path, {"entity": "e"})  # type: ignore[arg-type]  # as earlier versions took it
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # a worker may come back to it, and finds its runs there
 def mirrored(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Mirror:
     """Artifacts of two types and a sweep; and a table that the SDK logged."""
     server.faults.clear()

@@ -14,7 +14,7 @@ from tests.contract.conftest import ENTITY
 from tests.run.history_world import PROJECT, Histories, history_world, offline
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # a worker may come back to it, and finds its runs there
 def world(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Histories:
     """Histories of every kind; tests only read."""
     return history_world(server, tmp_path_factory)

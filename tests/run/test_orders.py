@@ -41,7 +41,7 @@ FILTERS: list[dict[str, Any]] = [
 PATTERNS = ["%.txt", "a%", "A.TXT", "c_D%", "", "%", "b.%", "\\%"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # a worker may come back to it, and finds its runs there
 def orders(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> World:
     server.faults.clear()
     state = server.state

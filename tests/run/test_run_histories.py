@@ -15,7 +15,7 @@ from tests.run.history_world import Histories, histories_of, once
 PROJECT = "run-histories"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # a worker may come back to it, and finds its runs there
 def world(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Histories:
     """Runs of equal columns, and two that nobody planned for."""
     return once(server, PROJECT, lambda: made(server, Home(tmp_path_factory.mktemp("many") / "home")))

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:no row of:UserWarning")
 Row = dict[str, Any]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # a worker may come back to it, and finds its runs there
 def world(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Histories:
     """Histories of every kind; tests only read."""
     return history_world(server, tmp_path_factory)

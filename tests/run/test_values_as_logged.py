@@ -28,7 +28,7 @@ PIECES: dict[str, list[tuple[Style, slice]]] = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # a worker may come back to it, and finds its runs there
 def world(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Histories:
     """A run for each form; tests only read."""
 
