@@ -100,11 +100,23 @@ def plan_lightly(engine: Engine, *, is_small: bool = False) -> None:
     of planning otherwise, and a lake has such tables as a rule.
 
     Args:
-        is_small: that of a lake which is read faster than it is pruned: every condition that DuckLake is given costs it
-            2 ms of planning, half of what a question about a run costs.
+        is_small: that of a lake which is read faster than it is planned for: every condition that DuckLake is given
+            costs it 2 ms, and it asks its catalog several small questions for each one, all of which are optimised.
     """
-    without = "join_order,statistics_propagation" + (",filter_pushdown" if is_small else "")
-    engine.execute(f"SET GLOBAL disabled_optimizers = '{without}'")
+    without = _all_but(engine, _WORTH_IT) if is_small else ("join_order", "statistics_propagation")
+    engine.execute(f"SET GLOBAL disabled_optimizers = '{','.join(without)}'")
+
+
+# Of a small lake: what reads less, what plans a nested question at all well, and what extensions bring.
+_WORTH_IT = frozenset({"unused_columns", "deliminator", "unnest_rewriter", "in_clause", "extension"})
+_optimizers: list[str] = []  # of this DuckDB
+
+
+def _all_but(engine: Engine, kept: Set[str]) -> list[str]:
+    """The optimizers of DuckDB that are not kept."""
+    if not _optimizers:
+        _optimizers.extend(name for (name,) in engine.execute("SELECT name FROM duckdb_optimizers()").fetchall())
+    return [name for name in _optimizers if name not in kept]
 
 
 def attach_lake(
