@@ -14,7 +14,7 @@ from mirror.offline.intake import CHARACTERS_AT_ONCE, ROWS_AT_ONCE
 from mirror.offline.log.framing import RECORDS_TOGETHER, Frame, read_frames
 from mirror.offline.log.messages import Record
 from mirror.offline.log.run_log import RunLog
-from mirror.sandbox import Sandbox
+from mirror.sandbox import Fault, Sandbox
 from tests.bench.figures import Figure, at_least, at_most, figure
 from tests.bench.measuring import COMMAND_LINE, Context, cpus, in_turn, run, walls
 from tests.mirroring import SOURCE
@@ -83,12 +83,15 @@ def delivered(context: Context, folder: Path) -> Iterator[Figure]:
         run([sys.executable, "-m", "wandb", "sync", *sorted(next(ready).iterdir())], env)
 
     rounds = context.of(1, 3)
-    ready = iter([made() for _ in range(2 * rounds)])
-    with Sandbox.start() as sandbox:
-        env = environment(context, sandbox)
-        ours, theirs = in_turn(rounds, deliver, sync)
-    work = f"{runs} offline runs of {steps:,} steps added and delivered"
-    yield figure(work, "`wandb sync` of them", walls(ours), walls(theirs), goal=at_most(0.5))
+    for distance_s in context.of((0.0,), (0.0, 0.1)):
+        ready = iter([made() for _ in range(2 * rounds)])
+        with Sandbox.start() as sandbox:
+            env = environment(context, sandbox)
+            if distance_s:
+                sandbox.faults.add(Fault.latency(distance_s))
+            ours, theirs = in_turn(rounds, deliver, sync)
+        work = f"{runs} offline runs of {steps:,} steps added and delivered to a server {distance_s * 1000:.0f} ms away"
+        yield figure(work, "`wandb sync` of them", walls(ours), walls(theirs), goal=at_most(0.5))
 
 
 def environment(context: Context, sandbox: Sandbox) -> dict[str, str]:
