@@ -316,7 +316,7 @@ PROMISES = (
             "pull/test_mirror_model.py": (),
             "pull/test_rewrites.py": (),
             "pull/test_contents_tails.py": (),
-            "daemon/soak/test_soak.py": ("test_a_day_of_random_life_ends_with_the_servers_truth",),
+            "daemon/soak/test_soak.py": ("test_half_a_day_with_each_trouble_ends_with_the_servers_truth",),
             **files("pull", "sweeps updates"),
             **files("api", "artifacts client contents streams"),
             **files("records", "sweeps"),

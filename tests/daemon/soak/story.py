@@ -114,9 +114,12 @@ class Story:
         seed: decides what happens; processes run as they please.
         days: of the story.
         step_minutes: a step takes so long on average.
+        each_once: each trouble comes once, and the story goes on until all have come; else by chance.
     """
 
-    def __init__(self, folder: Path, *, seed: int, days: float, step_minutes: float = 8.0) -> None:
+    def __init__(
+        self, folder: Path, *, seed: int, days: float, step_minutes: float = 8.0, each_once: bool = False
+    ) -> None:
         self._chance = random.Random(seed)
         self._days = days
         self._step_s = step_minutes * MINUTE
@@ -134,7 +137,10 @@ class Story:
         self._open.callback(self.lives.close)
         self._hands = {by: Hands(self.home.root, env, folder / by) for by in HANDS}
         self.local = LocalLife(self._hands, self.remote, random.Random(f"local {seed}"))
-        self.trouble = Trouble(self.sandbox, self.clock, self.lives, self.home.config, random.Random(f"trouble {seed}"))
+        self.trouble = Trouble(
+            self.sandbox, self.clock, self.lives, self.home.config, random.Random(f"trouble {seed}"),
+            each_once=each_once,
+        )  # fmt: skip
         self._env, self.folder = env, folder
         self.eyes: dict[str, Eyes] = {}
         self.requests, self.gauge, self.judge = Requests(), Gauge(), Judge(self.sandbox, self.home)
@@ -160,9 +166,9 @@ class Story:
         self._first_pull()
         start = self.clock.now()
         end = start + self._days * 86400
-        while (now := self.clock.now()) < end:
+        while (now := self.clock.now()) < end or self.trouble.is_to_come:
             share = (now - start) / (end - start)
-            self._step(deadly=share < CALM_FROM)
+            self._step(deadly=share < CALM_FROM or self.trouble.is_to_come)
             self._pace()
         self._settle()
         for name, eyes in self.eyes.items():

@@ -11,14 +11,17 @@ import pytest
 
 from tests.daemon.soak.gauge import grown_fds, grown_mb
 from tests.daemon.soak.story import Story, Told
+from tests.daemon.soak.trouble import CHANCES
 
 ALARMS = {"config_refused"}  # errors that the story explains: it writes bad configurations
 GROWTH_FDS = 40  # connections that are kept come and go
 
 
-def tell(folder: Path, *, seed: int, days: float, step_minutes: float, growth_mb: float) -> Told:
+def tell(
+    folder: Path, *, seed: int, days: float, step_minutes: float, growth_mb: float, each_once: bool = False
+) -> Told:
     """Tell a story, judge its end, and print what came to pass; a life may grow so much: its caches fill."""
-    story = Story(folder, seed=seed, days=days, step_minutes=step_minutes)
+    story = Story(folder, seed=seed, days=days, step_minutes=step_minutes, each_once=each_once)
     print(f"seed {seed}")
     try:
         told = story.tell()
@@ -28,8 +31,8 @@ def tell(folder: Path, *, seed: int, days: float, step_minutes: float, growth_mb
         assert_logs_are_as_they_should_be(story)
         assert_flat(story, growth_mb)
         assert story.requests.leaks == 0
-        assert told.looks["run"] > 3
-        assert told.looks["sql"] > 3
+        assert told.looks["run"] > 0
+        assert told.looks["sql"] > 0
     finally:
         story.close()
     return told
@@ -51,16 +54,20 @@ def assert_flat(story: Story, growth_mb: float) -> None:
         assert grown_fds(samples) < GROWTH_FDS
 
 
-def test_a_day_of_random_life_ends_with_the_servers_truth(tmp_path: Path) -> None:
-    told = tell(tmp_path, seed=6, days=1, step_minutes=30, growth_mb=120)
+def test_half_a_day_with_each_trouble_ends_with_the_servers_truth(tmp_path: Path) -> None:
+    told = tell(tmp_path, seed=8, days=0.5, step_minutes=30, growth_mb=120, each_once=True)
+    assert told.troubles == dict.fromkeys(CHANCES, 1)
+    assert told.lives > 2
     assert told.events["pull_done"] > 2
-    assert told.troubles["kill"] > 0
+    assert told.events["replay_done"] > 0
+    assert told.events["maintenance_done"] > 0
 
 
 @pytest.mark.soak
 def test_ten_days_of_random_life_end_with_the_servers_truth(tmp_path: Path) -> None:
     told = tell(tmp_path, seed=random.SystemRandom().randrange(10**6), days=10, step_minutes=16, growth_mb=80)
     assert told.longest_life > 200, "samples of the life that is long enough to tell whether anything grows"
+    assert min(told.looks.values()) > 100
     assert told.events["maintenance_done"] >= 7
     assert told.events["pull_done"] > 50
     assert {"kill", "term", "outage", "names", "too_many", "reload"} <= told.troubles.keys()

@@ -6,7 +6,7 @@ import contextlib
 import random
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mirror.sandbox import Fault, Match, Sandbox
@@ -15,6 +15,7 @@ from tests.daemon.soak.shared_clock import SharedClock
 
 MINUTE, HOUR = 60.0, 3600.0
 WRITES = [Match(operation=f"Mirror{name}") for name in ("UpsertRun", "UpdateState", "CreateFiles", "MarkFiles", "Run")]
+WAITS_S, SHORT_WAITS_S = (5, 60, 110, 1800), (1, 1800)  # that a server asks for; pulls wait in real time
 # Chances a step; a step is some eight minutes.
 CHANCES = {
     "outage": 0.008, "restart": 0.006, "names": 0.004, "rate_limit": 0.008, "too_many": 0.012, "broken": 0.012,
@@ -32,9 +33,19 @@ class Trouble:
         lives: of the daemon.
         config: its configuration file.
         chance: decides.
+        each_once: one trouble begins in each step until every one has; else as many as chance has it.
     """
 
-    def __init__(self, sandbox: Sandbox, clock: SharedClock, lives: Lives, config: Path, chance: random.Random) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        clock: SharedClock,
+        lives: Lives,
+        config: Path,
+        chance: random.Random,
+        *,
+        each_once: bool,
+    ) -> None:
         self._sandbox = sandbox
         self._clock = clock
         self._lives = lives
@@ -42,6 +53,8 @@ class Trouble:
         self._good = config.read_text()
         self._chance = chance
         self._ends: dict[str, tuple[float, Callable[[], object]]] = {}  # by name: when on the clock, and what then
+        self._to_come = chance.sample(list(CHANCES), len(CHANCES)) if each_once else None
+        self._waits_s = SHORT_WAITS_S if each_once else WAITS_S
         self.counts: Counter[str] = Counter()
         self._begin: dict[str, Callable[[], None]] = {
             "outage": self._outage, "restart": self._restart, "names": self._names, "rate_limit": self._rate_limit,
@@ -56,18 +69,33 @@ class Trouble:
             if at <= self._clock.now():
                 del self._ends[name]
                 end()
-        for name, chance in CHANCES.items():
-            if self._chance.random() < chance and name not in self._ends and self._may_begin(name, deadly=deadly):
-                self.counts[name] += 1
-                self._begin[name]()
+        for name in self._drawn(deadly=deadly):
+            self.counts[name] += 1
+            self._begin[name]()
+
+    def _drawn(self, *, deadly: bool) -> Iterator[str]:
+        """What begins now."""
+        if self._to_come is None:
+            drawn = (name for name, chance in CHANCES.items() if self._chance.random() < chance)
+            yield from (name for name in drawn if self._may_begin(name, deadly=deadly))
+        elif name := next((name for name in self._to_come if self._may_begin(name, deadly=deadly)), None):
+            self._to_come.remove(name)
+            yield name
 
     def _may_begin(self, name: str, *, deadly: bool) -> bool:
         lives = self._lives
+        if name in self._ends or {name, *self._ends} >= {"outage", "restart"}:
+            return False
         if name == "kill":  # at any instant, while it starts and while it stops too
             return deadly and lives.pid is not None
         if name in {"term", "reload", "bad_config"}:
             return (deadly or name != "term") and lives.is_ready() and not lives.is_stopping
         return True
+
+    @property
+    def is_to_come(self) -> bool:
+        """Whether a trouble that is to come once has not begun."""
+        return bool(self._to_come)
 
     @property
     def may_start(self) -> bool:
@@ -89,15 +117,13 @@ class Trouble:
         self._until(name, 10 * MINUTE, longest, lambda: self._sandbox.faults.remove(fault))
 
     def _outage(self) -> None:
-        if "restart" not in self._ends:
-            away = contextlib.ExitStack()
-            away.enter_context(self._sandbox.outage())
-            self._until("outage", 10 * MINUTE, 6 * HOUR, away.close)
+        away = contextlib.ExitStack()
+        away.enter_context(self._sandbox.outage())
+        self._until("outage", 10 * MINUTE, 6 * HOUR, away.close)
 
     def _restart(self) -> None:
-        if "outage" not in self._ends:
-            with self._sandbox.outage():
-                pass
+        with self._sandbox.outage():
+            pass
 
     def _names(self) -> None:
         self._clock.lose_names(True)
@@ -107,7 +133,7 @@ class Trouble:
         self._fault("rate_limit", Fault.rate_limit(self._chance.randrange(5, 30), 10 * MINUTE))
 
     def _too_many(self) -> None:
-        wait_s = self._chance.choice([5, 60, 110, 1800])
+        wait_s = self._chance.choice(self._waits_s)
         self._fault("too_many", Fault.status(429, retry_after=wait_s, times=self._chance.randrange(1, 8)))
 
     def _broken(self) -> None:
