@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -28,6 +31,18 @@ sys.dont_write_bytecode = False
 IN_MEMORY, ROOM = Path("/dev/shm"), 4 << 30
 if "PYTEST_DEBUG_TEMPROOT" not in os.environ and IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ROOM:
     os.environ["PYTEST_DEBUG_TEMPROOT"] = str(IN_MEMORY)
+
+
+def _with_one_thread(connect: Any) -> Any:
+    @functools.wraps(connect)
+    def connected(*arguments: Any, config: Mapping[str, Any] | None = None, **how: Any) -> Any:
+        return connect(*arguments, config={"threads": 1, **(config or {})}, **how)
+
+    return connected
+
+
+# Lakes of tests are small, and workers are as many as cores: a second thread of DuckDB's only spins.
+duckdb.connect = _with_one_thread(duckdb.connect)
 
 # A runner in the background may ignore Ctrl-C, and every program that a test starts would inherit that.
 with contextlib.suppress(ValueError):  # not in the main thread: nothing to do
