@@ -76,6 +76,12 @@ def make_lake(home: Home, deployment: Deployment | None = None) -> None:
             catalog.executemany(f"UPDATE {rows} SET value = ? WHERE key = ?", says)
 
 
+def empty_lake(home: Home) -> Lake:
+    """The lake of a home, which begins empty and of nobody, for a test that writes it without a server."""
+    make_lake(home)
+    return Lake(home, deployment="nobody", settings=ENGINE)
+
+
 class _Kept:
     """Lakes that stay open, where that was asked for."""
 

@@ -66,10 +66,17 @@ class WarmProgram:
         self._answers = self._mine.makefile("r")
 
     def run(
-        self, arguments: Sequence[str | bytes], env: Mapping[str, str], cwd: Path, stdin: bytes
+        self,
+        arguments: Sequence[str | bytes],
+        env: Mapping[str, str],
+        cwd: Path,
+        stdin: bytes,
+        *,
+        script: str | None = None,
     ) -> tuple[int, bytes, bytes]:
-        """Run a command to its end; its exit code, standard output and standard error."""
-        asked = {"arguments": [os.fsdecode(one) for one in arguments], "env": dict(env), "cwd": str(cwd)}
+        """Run a command, or a script, to its end; its exit code, standard output and standard error."""
+        named = [os.fsdecode(one) for one in arguments]
+        asked = {"arguments": named, "env": dict(env), "cwd": str(cwd), "script": script}
         with _file(json.dumps(asked).encode()) as request, _file(stdin) as given, _file() as out, _file() as err:
             socket.send_fds(self._mine, [b"."], [one.fileno() for one in (request, given, out, err)])
             child = int(self._answers.readline())
@@ -191,6 +198,12 @@ def warm_program() -> WarmProgram:
 
 def _path() -> dict[str, str]:
     return {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
+
+
+def run_script(script: str, *arguments: str) -> tuple[int, str, str]:
+    """Run Python past the program's imports; its exit code, or minus the signal, its output and its errors."""
+    status, out, err = warm_program().run(arguments, os.environ, Path.cwd(), b"", script=script)
+    return status, out.decode(), err.decode()
 
 
 def can_serve(env: Mapping[str, str]) -> bool:

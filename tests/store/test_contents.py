@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +41,8 @@ from mirror.store.schema.tables import MIGRATIONS, SCHEMA_VERSION
 from mirror.store.sql.statements import connect
 from mirror.store.write import contents_ready as ready_module
 from mirror.store.write.writer import commit
+from tests.cli.warm import run_script
+from tests.mirroring import empty_lake
 from tests.soaking import thin
 
 KEY = ProjectKey("e", "p")
@@ -56,7 +56,7 @@ TABLES = (
 @pytest.fixture
 def lake(home: Home) -> Iterator[Lake]:
     """A new lake, open for writing."""
-    with Lake(home, deployment="d") as lake:
+    with empty_lake(home) as lake:
         yield lake
 
 
@@ -337,12 +337,12 @@ import os, signal, sys
 from pathlib import Path
 from mirror.layout import Home
 from mirror.records.passes import Changes, SourceState
-from mirror.store.engine.lake import Lake
 from mirror.store.write import contents_ready
 from mirror.store.write import contents_writer
 from mirror.store.engine import local_storage as storage_module
 from mirror.store.write import writer
 from mirror.store.objects.objects import Objects
+from tests.mirroring import empty_lake
 from tests.store.test_contents import AT, KEY, HistoryChange, ContentChanges, row, whole_run
 home, step = Home(Path(sys.argv[1])), int(sys.argv[2])
 seen = 0
@@ -363,7 +363,7 @@ for name in ("merge", "insert", "register", "_delete"):
 count(contents_ready, "write_metrics")
 count(storage_module, "sync_new_files")
 objects = Objects(home)
-with Lake(home, deployment="d") as lake:
+with empty_lake(home) as lake:
     objects.recover()
     growing = ContentChanges(run_id="r", history=HistoryChange(tail=(row(3, a=4),)))
     contents = [growing, whole_run(objects, "q")]
@@ -379,21 +379,19 @@ def test_a_kill_between_any_two_steps_of_a_commit_leaves_the_old_or_the_new_cont
     home: Home, steps: tuple[int, ...]
 ) -> None:
     objects = Objects(home)
-    with Lake(home, deployment="d") as lake:
+    with empty_lake(home) as lake:
         commit(lake, Changes(key=KEY, at=AT), [whole_run(objects)], objects=objects)
         before = everything(lake)
     kills = 0
     for step in steps:
-        done = subprocess.run(
-            [sys.executable, "-c", KILLED, str(home.root), str(step)], capture_output=True, text=True, check=False
-        )
-        with Lake(home, deployment="d") as lake:
+        status, said, errors = run_script(KILLED, str(home.root), str(step))
+        with empty_lake(home) as lake:
             after, watermark = everything(lake), held(lake, "sources", "watermark")
-        if done.returncode == -9:
+        if status == -9:
             kills += 1
             assert (after, watermark) == (before, [])
         else:
-            assert done.stdout == "whole\n", done.stderr
+            assert said == "whole\n", errors
             break
     assert kills == len(steps) - 1
     assert watermark == [(AT.replace(tzinfo=None),)]

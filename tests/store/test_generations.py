@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,6 +25,8 @@ from mirror.store.schema.tables import MIGRATIONS
 from mirror.store.schema.views import VIEWS
 from mirror.store.sql.statements import connect
 from mirror.store.write.writer import commit
+from tests.cli.warm import run_script
+from tests.mirroring import empty_lake
 from tests.soaking import thin
 from tests.store.test_contents import AT, KEY, export, held, history, line, row, whole_run
 
@@ -36,7 +36,7 @@ LATER = AT + dt.timedelta(days=1)
 @pytest.fixture
 def lake(home: Home) -> Iterator[Lake]:
     """A new lake, open for writing."""
-    with Lake(home, deployment="d") as lake:
+    with empty_lake(home) as lake:
         yield lake
 
 
@@ -179,12 +179,12 @@ import os, signal, sys
 from pathlib import Path
 from mirror.layout import Home
 from mirror.records.passes import Changes
-from mirror.store.engine.lake import Lake
 from mirror.store.write import contents_ready
 from mirror.store.write import contents_writer
 from mirror.store.engine import local_storage as storage_module
 from mirror.store.write import writer
 from mirror.store.objects.objects import Objects
+from tests.mirroring import empty_lake
 from tests.store.test_generations import KEY, LATER, ContentChanges, HistoryChange, row, run
 home, step = Home(Path(sys.argv[1])), int(sys.argv[2])
 seen = 0
@@ -207,7 +207,7 @@ for name in ("supersede_runs", "put"):
 count(contents_ready, "write_metrics")
 count(storage_module, "sync_new_files")
 objects = Objects(home)
-with Lake(home, deployment="d") as lake:
+with empty_lake(home) as lake:
     objects.recover()
     seen = 0
     again = run(run_id="q", storage_id="s2")
@@ -228,21 +228,19 @@ def test_a_kill_at_any_step_leaves_the_old_state_or_the_new_one_with_its_generat
 ) -> None:
     objects = Objects(home)
     tables = ("runs", "metrics", "exports", "tails", "completeness", *(name for name in VIEWS if "generation" in name))
-    with Lake(home, deployment="d") as lake:
+    with empty_lake(home) as lake:
         runs = (run(), run(run_id="q"))
         contents = [whole_run(objects), whole_run(objects, "q")]
         commit(lake, Changes(key=KEY, at=AT, runs=runs, new=frozenset({"r", "q"})), contents, objects=objects)
         before = {table: held(lake, table) for table in tables}
     for step in steps:
-        done = subprocess.run(
-            [sys.executable, "-c", KILLED, str(home.root), str(step)], capture_output=True, text=True, check=False
-        )
-        with Lake(home, deployment="d") as lake:
+        status, said, errors = run_script(KILLED, str(home.root), str(step))
+        with empty_lake(home) as lake:
             after = {table: held(lake, table) for table in tables}
-            if done.returncode == -9:
+            if status == -9:
                 assert after == before
                 continue
-            assert done.stdout.startswith("whole"), done.stderr
+            assert said.startswith("whole"), errors
             assert generations(lake) == [("q", 1, "remade"), ("r", 1, "rewound")]
         assert step == 1000
 

@@ -22,6 +22,7 @@ from mirror.store.engine.lake import Lake
 from mirror.store.engine.reader import deployment_of_lake
 from mirror.store.schema.tables import INLINED_TABLES, MIGRATIONS
 from mirror.store.sql.statements import connect
+from tests.cli.warm import run_script
 from tests.mirroring import ENTITY, PROJECT, Mirror
 
 NOBODY = 65534
@@ -243,7 +244,7 @@ def test_a_disk_that_takes_not_even_the_files_of_a_reader_serves_readers(sandbox
 
 
 FILL = """
-import resource
+import resource, sys
 from pathlib import Path
 from mirror.errors import HomeUnusable
 from mirror.layout import Home
@@ -266,15 +267,8 @@ with Lake(home, deployment="d") as lake:
 def test_a_full_disk_is_one_clear_error_and_the_lake_stays_at_its_last_commit(home: Home, limit: int) -> None:
     with Lake(home, deployment="d"):
         pass
-    code = "import sys\n" + FILL
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(home.root), str(limit)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.stdout.startswith(f"full the disk that holds {home.root} is full"), done.stdout + done.stderr
+    _, said, errors = run_script(FILL, str(home.root), str(limit))
+    assert said.startswith(f"full the disk that holds {home.root} is full"), said + errors
     with connect(home) as engine:
         assert engine.execute("SELECT count(*) FROM lake.meta").fetchall() == [(2,)]
     with Lake(home, deployment="d") as lake, lake.transaction() as writer:

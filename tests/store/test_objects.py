@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from mirror.layout import Home
 from mirror.store.objects import objects as objects_module
 from mirror.store.objects.objects import Adopted, Objects
 from mirror.store.objects.partials import Mismatch, Partial, PartialKey
+from tests.cli.warm import run_script
 
 CONTENT = b"some bytes" * 1000
 MD5 = base64.b64encode(hashlib.md5(CONTENT).digest()).decode()
@@ -260,11 +259,9 @@ def test_a_kill_between_any_two_steps_leaves_no_wrong_object(home: Home) -> None
     step, finished = 0, False
     while not finished:
         step += 1
-        done = subprocess.run(
-            [sys.executable, "-c", KILLED, str(home.root), str(step)], capture_output=True, text=True, check=False
-        )
-        finished = done.stdout == "whole\n"
-        assert finished or done.returncode == -9, done.stderr
+        status, said, errors = run_script(KILLED, str(home.root), str(step))
+        finished = said == "whole\n"
+        assert finished or status == -9, errors
         for name in durable.file_names(home.objects):
             assert hashlib.sha256(Path(name).read_bytes()).hexdigest() == Path(name).name
         objects = Objects(home)
