@@ -77,9 +77,9 @@ def kill_and_go_on(sandbox: Sandbox, mirror: Mirror, forker: Forker, *, kills: i
 def test_a_pull_killed_anywhere_goes_on_and_ends_equal_to_the_server(
     sandbox: Sandbox, home: Home, forker: Forker
 ) -> None:
-    fill(sandbox, PROJECT, runs=5)
+    fill(sandbox, PROJECT, runs=4)
     mirror = mirror_of(sandbox, home, PROJECT)
-    assert kill_and_go_on(sandbox, mirror, forker, kills=12, seed=3, check_every=4) >= 5
+    assert kill_and_go_on(sandbox, mirror, forker, kills=6, seed=3, check_every=3) >= 3
 
 
 @pytest.mark.soak

@@ -28,7 +28,7 @@ def test_a_second_process_that_reads_in_a_loop_sees_no_error_and_only_whole_comm
 ) -> None:
     with Lake(mirror.home, deployment=mirror.url.removeprefix("http://")):
         pass
-    for number in range(100):
+    for number in range(6 * PAGE):
         when = f"2024-01-01T00:{number // 60:02}:{number % 60:02}"
         sandbox.state.add_run(ENTITY, PROJECT, f"r{number}", created_at=when)
     command = [sys.executable, "-m", "tests.store.reader", str(mirror.home.root), str(PAGE)]
