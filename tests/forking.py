@@ -6,13 +6,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
+import tempfile
 import threading
 from typing import Any
 
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
+from tests.cli.warm import WarmScript, module
 
 
 class Forker:
@@ -32,10 +32,8 @@ class Forker:
             "url": sandbox.url, "api_key": sandbox.api_key, "home": str(home.root), "source": source,
             "policy": policy or {}, "settings": settings or {},
         }  # fmt: skip
-        command = [sys.executable, "-m", "tests.forker", json.dumps(asked)]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
-        )
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 -- closed with the process
+        self._process = WarmScript(module("tests.forker"), json.dumps(asked), stderr=self._errors.fileno())
 
     def pull(self, *, kill_after_s: float | None = None, file_size: int = 0) -> int:
         """One pull; the exit code, or minus the signal."""
@@ -43,16 +41,13 @@ class Forker:
 
     def do(self, job: str, *, kill_after_s: float | None = None, file_size: int = 0) -> int:
         """One "pull", "maintain", "repair" or "add"; the exit code, or minus the signal."""
-        given, taken = self._process.stdin, self._process.stdout
-        assert given is not None
-        assert taken is not None
-        given.write(f"{job} {file_size}\n")
-        child = int(taken.readline())
+        self._process.say(f"{job} {file_size}")
+        child = int(self._process.hear())
         killer = None
         if kill_after_s is not None:
             killer = threading.Timer(kill_after_s, _kill, [child])
             killer.start()
-        status = int(taken.readline())
+        status = int(self._process.hear())
         if killer is not None:
             killer.cancel()
         return os.waitstatus_to_exitcode(status)
@@ -60,7 +55,10 @@ class Forker:
     def close(self) -> str:
         """End it; what it said of errors."""
         if self._said is None:
-            _, self._said = self._process.communicate()
+            self._process.close()
+            with self._errors:
+                self._errors.seek(0)
+                self._said = self._errors.read()
         return self._said
 
 

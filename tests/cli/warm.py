@@ -206,6 +206,52 @@ def run_script(script: str, *arguments: str) -> tuple[int, str, str]:
     return status, out.decode(), err.decode()
 
 
+def module(name: str) -> str:
+    """The script that does what `python -m NAME` does."""
+    return f"import runpy\nrunpy.run_module({name!r}, run_name='__main__', alter_sys=True)"
+
+
+class WarmScript:
+    """A script that runs past the program's imports, with pipes to it and from it.
+
+    Args:
+        script: Python.
+        arguments: its own.
+        stderr: the descriptor of its errors; as a rule they are this process's.
+    """
+
+    def __init__(self, script: str, *arguments: str, stderr: int = 2) -> None:
+        taken, given = os.pipe()
+        came, told = os.pipe()
+        self.process = warm_program().start(
+            arguments, os.environ, Path.cwd(), stdin=taken, stdout=told, stderr=stderr, script=script
+        )
+        os.close(taken)
+        os.close(told)
+        self._given, self._came = os.fdopen(given, "w", buffering=1), os.fdopen(came)
+
+    def say(self, line: object) -> None:
+        """Write a line to it."""
+        print(line, file=self._given)
+
+    def hear(self) -> str:
+        """The next line from it; empty at its end."""
+        return self._came.readline().strip()
+
+    def close(self, last: str = "") -> str:
+        """End its input, and wait for its end; what it still said.
+
+        Args:
+            last: what is written to it before.
+        """
+        with contextlib.suppress(BrokenPipeError), self._given:
+            self._given.write(last)
+        with self._came:
+            said = self._came.read()
+        self.process.wait(PATIENCE_S)
+        return said
+
+
 def can_serve(env: Mapping[str, str]) -> bool:
     """Whether a command in this environment may be forked; what the interpreter itself would notice may not."""
     return looked_at(env) == {"PYTHONWARNINGS": "error", **_path()}

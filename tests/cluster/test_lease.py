@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from mirror.store.engine.connection import extension_file, new_engine
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects
+from tests.cli.warm import WarmScript
 from tests.cluster.group import until
 from tests.cluster.servers import KEY_ID, SECRET, Place
 
@@ -93,26 +92,18 @@ class Holder:
     """A process that has the lease."""
 
     def __init__(self, home: Home) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER.format(short=SHORT), str(home.root)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert self.read() == "has it"
-
-    def read(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
+        self._script = WarmScript(HOLDER.format(short=SHORT), str(home.root))
+        self.process = self._script.process
+        assert self._script.hear() == "has it"
 
     def commit(self) -> str:
         """What a commit came to."""
-        assert self.process.stdin is not None
-        self.process.stdin.write("now\n")
-        self.process.stdin.flush()
-        return self.read()
+        self._script.say("now")
+        return self._script.hear()
 
     def end(self) -> None:
         self.process.kill()
-        self.process.communicate()
+        self._script.close()
 
 
 @pytest.fixture

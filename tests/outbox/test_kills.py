@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pytest
 
 from mirror.layout import Home
 from mirror.outbox import Aside, Outbox
+from tests.cli.warm import WarmScript, module
 from tests.outbox.forker import KILLS_A_ROUND
 from tests.outbox.operations import RUNS, marks
 
@@ -25,20 +24,12 @@ def test_what_a_killed_process_was_told_is_queued_is_there_once_and_in_order(
 ) -> None:
     folder: Path = request.getfixturevalue(where)
     home, log = Home(folder / "home"), folder / "acknowledged"
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.outbox.forker", str(home.root), str(log)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as forker:
-        assert forker.stdin is not None
-        assert forker.stdout is not None
-        kills = 0
-        for number in range(ROUNDS):
-            print(number, file=forker.stdin, flush=True)
-            kills += int(forker.stdout.readline())
-            check(home, log)
-        forker.stdin.close()
+    forker, kills = WarmScript(module("tests.outbox.forker"), str(home.root), str(log)), 0
+    for number in range(ROUNDS):
+        forker.say(number)
+        kills += int(forker.hear())
+        check(home, log)
+    forker.close()
     assert kills == ROUNDS * KILLS_A_ROUND > 50
 
 

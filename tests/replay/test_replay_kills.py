@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -12,6 +10,7 @@ import pytest
 
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
+from tests.cli.warm import WarmScript, module
 from tests.mirroring import ENTITY, PROJECT
 from tests.outbox.conftest import IN_MEMORY
 from tests.replay.forker import KILLS_A_ROUND, RUNS
@@ -41,23 +40,14 @@ def kill_and_check(sandbox: Sandbox, *, rounds: int, first: int) -> None:
         sender = Sender(url=sandbox.url, api_key=sandbox.api_key, home=Home(Path(folder) / "home"))
         sender.replay()  # makes the lake
         log = Path(folder) / "log"
-        command = [
-            sys.executable,
-            "-m",
-            "tests.replay.forker",
-            str(sender.home.root),
-            sandbox.url,
-            sandbox.api_key,
-            str(log),
-        ]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as forker:
-            assert forker.stdin is not None
-            assert forker.stdout is not None
-            kills = 0
-            for number in range(first, first + rounds):
-                print(number, file=forker.stdin, flush=True)
-                kills += int(forker.stdout.readline())
-            forker.stdin.close()
+        forker = WarmScript(
+            module("tests.replay.forker"), str(sender.home.root), sandbox.url, sandbox.api_key, str(log)
+        )
+        kills = 0
+        for number in range(first, first + rounds):
+            forker.say(number)
+            kills += int(forker.hear())
+        forker.close()
         assert kills == rounds * KILLS_A_ROUND
         for hours in range(0, 6, 2):
             sender.later(hours=hours).replay()

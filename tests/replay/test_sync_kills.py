@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pytest
 
 from mirror.layout import Home
 from mirror.sandbox import Sandbox
+from tests.cli.warm import WarmScript, module
 from tests.mirroring import ENTITY, PROJECT
 from tests.outbox.conftest import IN_MEMORY
 from tests.replay.sync_forker import GROWS
@@ -37,16 +36,14 @@ def kill_and_check(sandbox: Sandbox, *, rounds: int, first: int) -> None:
         sender = Sender(url=sandbox.url, api_key=sandbox.api_key, home=Home(Path(folder) / "home"))
         sender.replay()  # makes the lake
         trainings = Path(folder) / "wandb"
-        command = [sys.executable, "-m", "tests.replay.sync_forker", str(sender.home.root), sandbox.url]
-        command += [sandbox.api_key, str(trainings)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as forker:
-            assert forker.stdin is not None
-            assert forker.stdout is not None
-            kills = 0
-            for number in range(first, first + rounds):
-                print(number, file=forker.stdin, flush=True)
-                kills += int(forker.stdout.readline())
-            forker.stdin.close()
+        forker = WarmScript(
+            module("tests.replay.sync_forker"), str(sender.home.root), sandbox.url, sandbox.api_key, str(trainings)
+        )
+        kills = 0
+        for number in range(first, first + rounds):
+            forker.say(number)
+            kills += int(forker.hear())
+        forker.close()
         assert kills == rounds
         sender = sender.later(hours=2 * rounds + 2)
         add(sender, trainings)

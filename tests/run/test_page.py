@@ -183,7 +183,7 @@ def test_a_short_metric_keeps_every_value(points: list[tuple[int, float]]) -> No
         assert (stretch.nan, stretch.above, stretch.below) == (value != value, value == math.inf, value == -math.inf)
 
 
-@settings(max_examples=settings.default.max_examples // 4)
+@settings(max_examples=settings().max_examples // 4)
 @given(st.integers(EXACT_POINTS + 1, 4000), st.integers(1, 2**40), POINTS, st.integers(0, 2**32))
 def test_a_long_metric_keeps_its_extremes_and_its_ends_in_bounded_space(
     count: int, stride: int, odd: list[tuple[int, float]], seed: int

@@ -7,8 +7,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +22,7 @@ from mirror.store.care.tables import FLUSH_ROWS
 from mirror.store.engine.connection import CATALOG
 from mirror.store.engine.lake import Lake
 from mirror.store.sql.statements import connect
+from tests.cli.warm import WarmScript, module
 from tests.mirroring import ENGINE, ENTITY, PROJECT, Mirror
 from tests.soaking import thin
 from tests.store.maintained import (
@@ -245,21 +244,13 @@ class Reader:
     """A process that reads a home."""
 
     def __init__(self, home: Home) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.store.holding_reader", str(home.root)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
-        )  # fmt: skip
-        assert self._line() == "ready"
+        self.process = WarmScript(module("tests.store.holding_reader"), str(home.root))
+        assert self.process.hear() == "ready"
 
     def __call__(self, command: str) -> str:
         """One command, and what it saw."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{command}\n")
-        return self._line()
-
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
+        self.process.say(command)
+        return self.process.hear()
 
 
 @pytest.fixture
@@ -267,8 +258,8 @@ def reader(copied: Mirror) -> Iterator[Reader]:
     """A reader of the copy; it must end without an error."""
     made = Reader(copied.home)
     yield made
-    made.process.communicate(timeout=60)
-    assert made.process.returncode == 0
+    made.process.close()
+    assert made.process.process.returncode == 0
 
 
 def test_nothing_is_removed_while_another_process_reads_an_older_state(copied: Mirror, reader: Reader) -> None:
@@ -309,27 +300,21 @@ class Killer:
     """A process that maintains homes in children of its own."""
 
     def __init__(self, name: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.store.maintenance_forker", name],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
-        )  # fmt: skip
+        self._process = WarmScript(module("tests.store.maintenance_forker"), name)
 
     def maintain(self, home: Home, kill_after_s: float) -> int:
         """One maintenance; the exit code, or minus the signal."""
-        given, taken = self._process.stdin, self._process.stdout
-        assert given is not None
-        assert taken is not None
-        given.write(f"{home.root}\n")
-        child = int(taken.readline())
+        self._process.say(home.root)
+        child = int(self._process.hear())
         timer = threading.Timer(kill_after_s, os.kill, [child, signal.SIGKILL])
         timer.start()
-        status = int(taken.readline())
+        status = int(self._process.hear())
         timer.cancel()
         return os.waitstatus_to_exitcode(status)
 
     def close(self) -> None:
         """End it."""
-        self._process.communicate()
+        self._process.close()
 
 
 @pytest.mark.parametrize("kills", thin([4, 24], keep=[4]))

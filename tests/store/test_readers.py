@@ -18,6 +18,7 @@ from mirror.store.engine.meta import has_table
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.reader import Reader
 from mirror.store.sql.statements import connect
+from tests.cli.warm import WarmScript, module
 from tests.mirroring import ENTITY, PROJECT, Mirror
 
 PAGE = 10
@@ -31,20 +32,14 @@ def test_a_second_process_that_reads_in_a_loop_sees_no_error_and_only_whole_comm
     for number in range(6 * PAGE):
         when = f"2024-01-01T00:{number // 60:02}:{number % 60:02}"
         sandbox.state.add_run(ENTITY, PROJECT, f"r{number}", created_at=when)
-    command = [sys.executable, "-m", "tests.store.reader", str(mirror.home.root), str(PAGE)]
-    readers = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
+    readers = [WarmScript(module("tests.store.reader"), str(mirror.home.root), str(PAGE)) for _ in range(2)]
     for reader in readers:
-        assert reader.stdout is not None
-        assert reader.stdout.readline() == "ready\n"
+        assert reader.hear() == "ready"
     report = mirror.using(page_size_start=PAGE, page_size_max=PAGE).pull()
     assert report.errors == []
     for reader in readers:
-        output, trouble = reader.communicate("stop\n", timeout=60)
-        assert (reader.returncode, trouble) == (0, "")
-        story = json.loads(output)
+        story = json.loads(reader.close("stop\n"))
+        assert reader.process.returncode == 0
         assert len(story["seen"]) >= 3, story
 
 
