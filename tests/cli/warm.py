@@ -217,14 +217,21 @@ class WarmScript:
     Args:
         script: Python.
         arguments: its own.
+        env: its whole environment; None: that of this process.
         stderr: the descriptor of its errors; as a rule they are this process's.
     """
 
-    def __init__(self, script: str, *arguments: str, stderr: int = 2) -> None:
+    def __init__(self, script: str, *arguments: str, env: Mapping[str, str] | None = None, stderr: int = 2) -> None:
         taken, given = os.pipe()
         came, told = os.pipe()
         self.process = warm_program().start(
-            arguments, os.environ, Path.cwd(), stdin=taken, stdout=told, stderr=stderr, script=script
+            arguments,
+            os.environ if env is None else env,
+            Path.cwd(),
+            stdin=taken,
+            stdout=told,
+            stderr=stderr,
+            script=script,
         )
         os.close(taken)
         os.close(told)

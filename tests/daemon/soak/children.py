@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tests.cli.conftest import Cli
+from tests.cli.warm import Started, WarmScript, module, warm_program
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 60.0
@@ -24,9 +23,8 @@ def environment(folder: Path, api_key: str) -> dict[str, str]:
     return cli.environment()
 
 
-def _start(module: str, *arguments: str, env: Mapping[str, str], **how: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", f"tests.daemon.soak.{module}", *arguments]
-    return subprocess.Popen(command, env=dict(env), cwd=ROOT, text=True, **how)
+def _script(name: str) -> str:
+    return f"import time\ntime.tzset()\n{module(f'tests.daemon.soak.{name}')}"
 
 
 class Lives:
@@ -43,7 +41,7 @@ class Lives:
         self._arguments = str(clock), str(home)
         self._env = env
         self._folder = folder
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Started | None = None
         self._asked_to_stop = False
         self.count = 0
         self.ends: list[int] = []  # exit codes
@@ -62,8 +60,11 @@ class Lives:
         assert self._process is None
         self.count += 1
         self._asked_to_stop = False
-        with self.log_path(self.count).open("w") as log:
-            self._process = _start("daemon_process", *self._arguments, env=self._env, stderr=log, stdout=log)
+        with self.log_path(self.count).open("w") as log, Path(os.devnull).open("rb") as nothing:
+            self._process = warm_program().start(
+                self._arguments, self._env, ROOT, stdin=nothing.fileno(), stdout=log.fileno(), stderr=log.fileno(),
+                script=_script("daemon_process"),
+            )  # fmt: skip
 
     def look(self) -> None:
         """Note that a life ended, if it was asked to; others may not end."""
@@ -119,24 +120,19 @@ class Hands:
     def __init__(self, home: Path, env: Mapping[str, str], errors: Path) -> None:
         self._errors = errors
         with errors.open("w") as log:
-            self._process = _start(
-                "hands", str(home), env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, bufsize=1
-            )
+            self._script = WarmScript(_script("hands"), str(home), env=env, stderr=log.fileno())
 
     def do(self, command: Mapping[str, Any]) -> dict[str, Any]:
         """Have a command done; what was acknowledged."""
-        given, said = self._process.stdin, self._process.stdout
-        assert given is not None
-        assert said is not None
-        given.write(json.dumps(command) + "\n")
-        line = said.readline()
+        self._script.say(json.dumps(command))
+        line = self._script.hear()
         assert line, f"{command}\n{self._errors.read_text()}"
         answer: dict[str, Any] = json.loads(line)
         return answer
 
     def close(self) -> None:
         """End it."""
-        self._process.communicate(timeout=PATIENCE_S)
+        self._script.close()
 
 
 class Eyes:
@@ -153,9 +149,8 @@ class Eyes:
     def __init__(self, home: Path, what: str, seed: int, env: Mapping[str, str], errors: Path) -> None:
         self._errors = errors
         with errors.open("w") as log:
-            self._process = _start(
-                "eyes", str(home), what, str(seed), env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
-            )
+            self._script = WarmScript(_script("eyes"), str(home), what, str(seed), env=env, stderr=log.fileno())
+        self._process = self._script.process
 
     def look(self) -> None:
         """It must live."""
@@ -163,12 +158,12 @@ class Eyes:
 
     def close(self) -> int:
         """End it; how often it looked."""
-        said, _ = self._process.communicate(timeout=PATIENCE_S)
+        said = self._script.close()
         assert self._process.returncode == 0, self._errors.read_text()
         return int(said)
 
     def kill(self) -> None:
         """End it however it is."""
         if self._process.poll() is None:
-            os.kill(self._process.pid, signal.SIGKILL)
-            self._process.communicate(timeout=PATIENCE_S)
+            self._process.kill()
+            self._script.close()
