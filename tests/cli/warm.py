@@ -336,6 +336,7 @@ def _warm_up() -> None:
     duckdb.close()  # the library's own connection has a thread, for which a child would wait in vain
     gc.collect()
     gc.freeze()  # children share these pages
+    gc.set_threshold(20_000)  # what a command leaves is little
 
 
 def _receive(requests: socket.socket) -> list[int]:

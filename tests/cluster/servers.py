@@ -178,6 +178,7 @@ def servers() -> Iterator[Servers]:
         settings = {
             "port": port, "unix_socket_directories": "", "listen_addresses": "127.0.0.1", "fsync": "off",
             "synchronous_commit": "off", "full_page_writes": "off", "max_connections": 200, "shared_buffers": "16MB",
+            "autovacuum": "off", "wal_level": "minimal", "max_wal_senders": 0, "jit": "off",
         }  # fmt: skip
         given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         database = subprocess.Popen([programs / "postgres", "-D", data, *given], **quiet)  # type: ignore[call-overload]
