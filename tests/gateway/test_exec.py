@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mirror.layout import Home
+from tests.cli.warm import warm_program
 from tests.gateway.conftest import RUNS
 from tests.gateway.served import COMMAND, environment, served
 from tests.mirroring import Mirror
@@ -91,16 +92,15 @@ def test_a_home_that_is_no_mirror_is_not_served(command: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("command", ["init", "pull --source team/proj", "daemon", "maintain"])
 def test_what_needs_the_server_asks_no_gateway(command: str, mirrored: Mirror) -> None:
-    words = [*COMMAND, *command.split()]
-    within = typed(mirrored.home, "--", *words)
+    within = typed(mirrored.home, "--", *COMMAND, *command.split())
     with served(mirrored.home) as gateway:
         gateway.ask("{ __typename }")  # it answers
         env = environment(mirrored.home) | {"WANDB_BASE_URL": gateway.url, "WANDB_API_KEY": gateway.key}
-        beside = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60, check=False)
-    for done in (within, beside):
-        assert done.returncode == 3
-        assert "WANDB_BASE_URL leads to a gateway of a mirror" in done.stderr
-        assert "alias" not in done.stderr
+        beside, _, errors = warm_program().run(command.split(), env, Path.cwd(), b"")
+    for status, said in ((within.returncode, within.stderr), (beside, errors.decode())):
+        assert status == 3
+        assert "WANDB_BASE_URL leads to a gateway of a mirror" in said
+        assert "alias" not in said
 
 
 def test_what_needs_no_server_goes_on_beside_a_gateway(mirrored: Mirror) -> None:

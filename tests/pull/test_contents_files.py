@@ -130,7 +130,7 @@ def test_a_hundred_and_twenty_files_with_names_from_hell_are_held_and_no_name_be
 def test_a_mirror_that_has_everything_asks_little_and_moves_nothing(  # also of runs that are running
     server: Sandbox, home: Home, project: str
 ) -> None:
-    fill(server, project, runs=12)
+    fill(server, project, runs=6)
     mirror = mirror_of(server, home, project)
     assert mirror.pull().failures == 0
     assert_equal(server, mirror, project)
@@ -140,7 +140,7 @@ def test_a_mirror_that_has_everything_asks_little_and_moves_nothing(  # also of 
     before = {name: mirror.ask(tables.replace("?", f"'{name}'")) for name in names}
     for force_walk in (False, False, True):
         report = mirror.pull(force_walk=force_walk)
-        assert report.requests <= 3, "four of the twelve runs are running, and nothing of them moved"
+        assert report.requests <= 3, "two of the six runs are running, and nothing of them moved"
         assert (report.transfers, report.errors, report.failures) == (0, [], 0)
         assert [project.written for project in report.projects] == [0]
     assert {name: mirror.ask(tables.replace("?", f"'{name}'")) for name in names} == before
