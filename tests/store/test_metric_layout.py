@@ -18,6 +18,7 @@ from mirror.store.objects.objects import Objects
 from mirror.store.schema.tables import METRICS
 from mirror.store.sql.statements import connect
 from mirror.store.write.writer import commit
+from mirror.store_settings import StoreSettings
 from tests.store.test_contents import AT, KEY, export
 
 RUNS, STEPS, KEYS = 12, 4_000, 8  # in each of several commits
@@ -108,7 +109,7 @@ def test_a_file_of_metrics_says_which_columns_are_never_null(home: Home) -> None
 
 def test_merged_files_are_written_in_parts_that_do_not_grow_with_the_lake(home: Home) -> None:
     """A row group is in memory before it is written, and a row of some tables has tens of kilobytes."""
-    with Lake(home, deployment="d") as lake:
+    with Lake(home, deployment="d", settings=StoreSettings(threads=2)) as lake:
         for number in range(4):
             with lake.transaction() as engine:
                 engine.execute(
