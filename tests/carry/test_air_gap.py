@@ -213,7 +213,7 @@ def _refusal(path: Path) -> str | None:
 
 @pytest.mark.parametrize("forged", ["id", "log", "file", "object"])
 def test_a_forged_archive_writes_nothing_outside_of_the_home(gap: Gap, outside: Cli, forged: str) -> None:
-    path, evil = outside.folder / "forged.zip", "../../../evil"
+    path, evil = outside.folder / "forged.zip", "../../../climbed-out"
     with reading(gap.archive) as archive, writing(path) as writer:
         manifest = archive.manifest
         runs = [run for run in manifest.runs if run.row.run_id == "first"]
@@ -235,7 +235,7 @@ def test_a_forged_archive_writes_nothing_outside_of_the_home(gap: Gap, outside: 
             writer.add_bytes(name, content)
         finish(writer, msgspec.structs.replace(manifest, runs=tuple(runs), members=dict(writer.members)))
     assert "the archive " in outside.fails(3, "outbox", "import", str(path)).error
-    assert not list(outside.folder.parent.rglob("*evil*"))
+    assert not list(outside.folder.parent.rglob("*climbed-out*"))
 
 
 def test_an_archive_for_another_server_is_refused(gap: Gap, outside: Cli) -> None:
