@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,9 @@ def of_another_type(answer: Any) -> Any:
 
 HOW: dict[str, Callable[[Match], Sequence[Fault]]] = {
     "it refuses such documents": lambda match: [Fault.graphql_error(A_REFUSAL, status=400, match=match)],
+    "they are too complex for it": lambda match: [
+        Fault.status(400, match=replace(match, query="summaryMetrics"))  # in words that tell nothing
+    ],
     "it fails at them": lambda match: [Fault.status(500, match=match)],
     "its answers are lost": lambda match: [Fault.lost_answer(match=match)],
     "one run lacks a part": lambda match: [Fault.lie(without_a_file, match=match)],
@@ -94,3 +98,5 @@ def test_of_what_an_answer_for_many_lacks_each_asks_alone(
     assert sender.replay().applied == RUNS
     check_upstream(sandbox)
     assert count(sandbox, *ALONE) > 2, "some asked alone"
+    asked = sandbox.requests.select(ALONE[0])[-1].query or ""
+    assert all(field in asked for field in ("config", "summaryMetrics", "eventsLineCount", "files")), asked

@@ -66,6 +66,7 @@ class FittedAsking:
         needs: Sequence[str] = (),
         without: Iterable[str] = (),
         one: OneThing | None = None,
+        tried: bool = True,
     ) -> Answer:
         """Ask what of a document this server knows.
 
@@ -77,6 +78,8 @@ class FittedAsking:
             without: what the server cannot serve this time: `Type.field`, or a field of runs by its name in answers.
             needs: `Type.field` and `Type.field(argument)` without which the document is no use.
             one: the one thing that it is about, so that what the server fails at can be found out; None: about several.
+            tried: whether smaller documents are tried where its words do not tell what is wrong; not where the caller
+                asks in another way then.
 
         Raises:
             NotOffered: the server knows nothing of it, or lacks what it needs.
@@ -91,7 +94,7 @@ class FittedAsking:
             if fitted.text is None or missing:
                 raise self._not_offered(frozenset(missing) or fitted.left_out)
             sent = fitted.values(variables or {})
-            search = _Search(document=document, hidden=hidden, fitted=fitted, sent=sent, one=one)
+            search = _Search(document=document, hidden=hidden, fitted=fitted, sent=sent, one=one, tried=tried)
             try:
                 answer = await self._session.graphql(fitted.text, sent, attempts=attempts, partial=partial)
             except (Forbidden, ServerError, Unreachable) as error:
@@ -122,7 +125,8 @@ class FittedAsking:
             taught = self._known.learn_from(fitted, error)
             if taught and self._known.fit(search.document, search.hidden).text != fitted.text:
                 return True
-        if fitted.text is None or changed_by(fitted.text) is not None:  # what changes something is not tried out
+        # What changes something is not tried out.
+        if fitted.text is None or not search.tried or changed_by(fitted.text) is not None:
             return False
         may_be_form = isinstance(error, Forbidden | GraphQLError) and not self._known.was_taken(fitted)
         if isinstance(error, GraphQLError) and not isinstance(error, DocumentRefused):
@@ -268,6 +272,7 @@ class _Search:
     fitted: Fitted
     sent: Mapping[str, object]
     one: OneThing | None
+    tried: bool
 
 
 def _field_of(name: str) -> str:

@@ -141,7 +141,9 @@ class LookQuestions(Asking):
             variables |= {f"r{number}": run_id, f"names{number}": list(names)}
         document = sync_documents.synced_runs_document(len(asked))
         try:
-            answer = await self._ask(document, variables, attempts=FEW_TRIES, partial=True, needs=["Run.state"])
+            answer = await self._ask(
+                document, variables, attempts=FEW_TRIES, partial=True, needs=["Run.state"], tried=False
+            )
             failed = self._failed_aliases(answer)
         except RateLimited:
             raise
