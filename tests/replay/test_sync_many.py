@@ -15,9 +15,9 @@ from tests.replay.trainings import Training, add
 from tests.replaying import Sender
 
 RUNS = 6
-LOOKS, ADDRESSES = "MirrorSyncedRuns", "MirrorCreateFilesOfRuns"
+THERE, LOOKS, ADDRESSES = "MirrorRunsThere", "MirrorSyncedRuns", "MirrorCreateFilesOfRuns"
 ALONE = "MirrorSyncedRunAndFiles", "MirrorCreateFiles"
-A_REFUSAL = 'Cannot query field "run" on type "Project".'
+A_REFUSAL = "aliases are not allowed here"
 
 
 def train(sender: Sender, folder: Path) -> None:
@@ -74,6 +74,11 @@ def of_another_type(answer: Any) -> Any:
     return answer
 
 
+def of_no_shape(answer: Any) -> Any:
+    """The answer, in which nothing is where it should be."""
+    return answer | {"data": {"project": 7, "r0": []}}
+
+
 HOW: dict[str, Callable[[Match], Sequence[Fault]]] = {
     "it refuses such documents": lambda match: [Fault.graphql_error(A_REFUSAL, status=400, match=match)],
     "they are too complex for it": lambda match: [
@@ -81,6 +86,7 @@ HOW: dict[str, Callable[[Match], Sequence[Fault]]] = {
     ],
     "it fails at them": lambda match: [Fault.status(500, match=match)],
     "its answers are lost": lambda match: [Fault.lost_answer(match=match)],
+    "its answers have no shape": lambda match: [Fault.lie(of_no_shape, match=match)],
     "one run lacks a part": lambda match: [Fault.lie(without_a_file, match=match)],
     "one run has another type, and one is null": lambda match: [Fault.lie(of_another_type, match=match)],
     "one run's state fails": lambda match: [Fault.field_error("Run.state", run="r4", times=1, match=match)],
@@ -93,7 +99,7 @@ def test_of_what_an_answer_for_many_lacks_each_asks_alone(
 ) -> None:
     train(sender, tmp_path)
     sandbox.faults.add(Fault.latency(0.02, match=Match(kind="graphql")))
-    for operation in (LOOKS, ADDRESSES):
+    for operation in (THERE, LOOKS, ADDRESSES):
         sandbox.faults.add(*HOW[how](Match(kind="graphql", operation=operation)))
     assert sender.replay().applied == RUNS
     check_upstream(sandbox)

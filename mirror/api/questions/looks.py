@@ -144,12 +144,11 @@ class LookQuestions(Asking):
             answer = await self._ask(
                 document, variables, attempts=FEW_TRIES, partial=True, needs=["Run.state"], tried=False
             )
-            failed = self._failed_aliases(answer)
+            failed, nodes = self._failed_aliases(answer), self._runs_in(answer)
         except RateLimited:
             raise
         except (ServerError, Unreachable):  # so many may take it too long
             return {}
-        nodes = self._runs_in(answer)
         found: dict[str, UpstreamRun] = {}
         for number, (run_id, names) in enumerate(files.items()):
             node = nodes.get(f"r{number}", NULL)

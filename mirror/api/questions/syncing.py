@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from mirror.api.documents import syncing as documents
+from mirror.api.questions.fitted_asking import FEW_TRIES
 from mirror.api.questions.writes import WriteQuestions
 from mirror.api.rows.pages import BadRun
 from mirror.api.rows.scalars import NULL, is_null
@@ -26,7 +27,7 @@ from mirror.api.rows.syncing import (
     to_status,
 )
 from mirror.api.rows.writes import Bucket, Slots, UploadSlot, headers_in
-from mirror.errors import GraphQLError, RateLimited, ServerError, Unreachable
+from mirror.errors import RateLimited, ServerError, Unreachable
 from mirror.records.runs import RunRecord
 
 RUNS_PER_DOCUMENT = 32
@@ -67,15 +68,17 @@ class SyncQuestions(WriteQuestions):
         asked = [*run_ids, *[run_ids[-1]] * (count - len(run_ids))]
         variables = {"entity": entity, "project": project, **{f"r{n}": run_id for n, run_id in enumerate(asked)}}
         try:
-            answer = await self._ask(documents.runs_there_document(count), variables, partial=True)
-        except GraphQLError:
+            answer = await self._ask(documents.runs_there_document(count), variables, attempts=FEW_TRIES, partial=True)
+            project_there = self._read(answer, dict[str, msgspec.Raw]).get("project")
+            if answer.errors or project_there is None:
+                return frozenset()
+            if is_null(project_there):
+                return frozenset(run_ids)
+            there = self._decode(project_there, dict[str, msgspec.Raw])
+        except RateLimited:
+            raise
+        except (ServerError, Unreachable):  # so many may take it too long
             return frozenset()
-        project_there = self._read(answer, dict[str, msgspec.Raw]).get("project", NULL)
-        if answer.errors:
-            return frozenset()
-        if is_null(project_there):
-            return frozenset(run_ids)
-        there = self._decode(project_there, dict[str, msgspec.Raw])
         return frozenset(run_id for n, run_id in enumerate(run_ids) if f"r{n}" in there and is_null(there[f"r{n}"]))
 
     async def upload_slots_of(
