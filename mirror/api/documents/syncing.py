@@ -20,15 +20,22 @@ query MirrorStreamStatus($entity: String!, $project: String!, $run: String!) {
 """
 
 # A run with how far its streams are: what a delivery has come to.
+_SYNCED_RUN_FIELDS = (
+    """
+fragment SyncedRun on Run { ...RunFields eventsLineCount logLineCount historyTail eventsTail }
+"""
+    + RUN_FIELDS
+)
+
 SYNCED_RUN = (
     """
 query MirrorSyncedRun($entity: String!, $project: String!, $run: String!) {
   project(name: $project, entityName: $entity) {
-    id internalId run(name: $run) { ...RunFields eventsLineCount logLineCount historyTail eventsTail }
+    id internalId run(name: $run) { ...SyncedRun }
   }
 }
 """
-    + RUN_FIELDS
+    + _SYNCED_RUN_FIELDS
 )
 
 # The same with some of its files.
@@ -37,13 +44,13 @@ SYNCED_RUN_AND_FILES = (
 query MirrorSyncedRunAndFiles($entity: String!, $project: String!, $run: String!, $names: [String], $first: Int!) {
   project(name: $project, entityName: $entity) {
     id internalId run(name: $run) {
-      ...RunFields eventsLineCount logLineCount historyTail eventsTail
+      ...SyncedRun
       files(names: $names, first: $first) { ...FilePage }
     }
   }
 }
 """
-    + RUN_FIELDS
+    + _SYNCED_RUN_FIELDS
     + FILE_FIELDS
 )
 
@@ -73,10 +80,8 @@ def synced_runs_document(count: int) -> str:
 query MirrorSyncedRuns($entity: String!, $project: String!, $first: Int!, {variables}) {{
   project(name: $project, entityName: $entity) {{ id internalId {runs} }}
 }}
-
-fragment SyncedRun on Run {{ ...RunFields eventsLineCount logLineCount historyTail eventsTail }}
 """
-        + RUN_FIELDS
+        + _SYNCED_RUN_FIELDS
         + FILE_FIELDS
     )
 
