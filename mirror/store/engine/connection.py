@@ -107,6 +107,14 @@ def plan_lightly(engine: Engine, *, is_small: bool = False) -> None:
     engine.execute(f"SET GLOBAL disabled_optimizers = '{','.join(without)}'")
 
 
+@contextlib.contextmanager
+def planned_lightly(engine: Engine) -> Iterator[None]:
+    """What is asked inside is planned as for a small lake; behind it an engine plans as DuckDB does."""
+    plan_lightly(engine, is_small=True)
+    yield
+    engine.execute("RESET GLOBAL disabled_optimizers")
+
+
 # Of a small lake: what reads less, what plans a nested question at all well, and what extensions bring.
 _WORTH_IT = frozenset({"unused_columns", "deliminator", "unnest_rewriter", "in_clause", "extension"})
 _optimizers: list[str] = []  # of this DuckDB

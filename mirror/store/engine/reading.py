@@ -6,7 +6,7 @@ import duckdb
 
 from mirror.errors import LakeTooNew, StoreError
 from mirror.layout import Home
-from mirror.store.engine.connection import new_engine, nothing_yet, store_errors
+from mirror.store.engine.connection import new_engine, nothing_yet, planned_lightly, store_errors
 from mirror.store.engine.meta import lake_version
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.storage import Storage
@@ -35,8 +35,9 @@ def open_version(
     with store_errors(home):
         engine = new_engine(settings, home)
         try:
-            (storage or storage_of(home)).attach_to_read(engine)
-            version = lake_version(Snapshot(engine))
+            with planned_lightly(engine):  # the catalog is read now, by a dozen small questions of DuckLake's
+                (storage or storage_of(home)).attach_to_read(engine)
+                version = lake_version(Snapshot(engine))
             _check_version(version, home)
         except BaseException:
             engine.close()
