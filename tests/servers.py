@@ -50,8 +50,8 @@ The names are those of W&B's GraphQL schema. Where one of them is missing, or re
 
 _REST = """
 Any other field that a server lacks stays empty. A field that a server has and cannot serve for one run (it answers an
-error, or a value of another type) costs that field of that run: it is named in `failures` and tried again, and what was
-mirrored of it before stays.
+error, a value of another type, or no JSON, or no time, where a sound one was mirrored) costs that field of that run: it
+is named in `failures` and tried again, and what was mirrored of it before stays.
 
 What a server forbids, or fails at for every run, costs that alone as well: it is found part by part, left out for an
 hour, named by `status` and `doctor`, and then asked for again. An outage is not taken for it.

@@ -18,6 +18,7 @@ from mirror.pull.contents.plan import MB
 from mirror.pull.context import PullContext
 from mirror.pull.listing.walk import ListedPage
 from mirror.pull.report import ProjectReport
+from mirror.pull.soundness import doubted, settled
 from mirror.records.addresses import ProjectKey
 from mirror.records.contents import HeldHistory
 from mirror.records.passes import CONTENTS, Failure, HeldRun, OpenFailure, SourceState
@@ -123,17 +124,18 @@ class PageTaker:
         return {run_id: before.get(run_id) for run_id in changed}
 
     async def _with_held(self, listing: Sequence[RunRecord], before: Mapping[str, HeldRun]) -> Sequence[RunRecord]:
-        """The runs, with what is held in place of the fields that the server did not tell.
+        """The runs, with what is held in place of the fields that the server did not tell, or not soundly.
 
         A field that it lacks altogether is empty in the lake as a rule: then the run is as it is held, and not asked
         for.
         """
         moved = {run.run_id for run in plan.changed_runs(listing, before)}
-        lacking = [run for run in listing if run.run_id in before and (run.flaws or run.run_id in moved)]
-        if not any(run.flaws or run.untold for run in lacking):
+        known = [run for run in listing if run.run_id in before and (run.flaws or run.run_id in moved)]
+        lacking = [run for run in map(doubted, known) if run.flaws or run.untold]
+        if not lacking:
             return listing
         filled = await self.context.stored(held_runs.with_held, self.context.lake, self.key, lacking)
-        return [with_fingerprint(filled[run.run_id]) if run.run_id in filled else run for run in listing]
+        return [with_fingerprint(settled(filled[run.run_id], run)) if run.run_id in filled else run for run in listing]
 
     def _unplanned(self, runs: Sequence[RunRecord]) -> Sequence[RunRecord]:
         """Those runs of a page that were not counted before."""

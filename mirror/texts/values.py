@@ -45,15 +45,18 @@ def is_malformed(text: str | None) -> bool:
     return _parse(text) is _UNPARSED
 
 
-def is_object(text: str) -> bool:
-    """Whether a wire text is a JSON object; most are found so without building it."""
-    if not text.lstrip().startswith("{"):
-        return False
+def is_json(text: str) -> bool:
+    """Whether a wire text is JSON, however deep; most are found so without building what they are."""
     try:
         decode(text.encode(), msgspec.Raw)
     except (ValueError, RecursionError):
-        return isinstance(parse_lenient(text), dict)
+        return not is_malformed(text)
     return True
+
+
+def is_object(text: str) -> bool:
+    """Whether a wire text is a JSON object."""
+    return text.lstrip().startswith("{") and is_json(text)
 
 
 def config_json(text: str | None) -> str | None:

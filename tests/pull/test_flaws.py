@@ -75,6 +75,50 @@ def test_what_was_held_of_a_field_stays_when_the_server_cannot_serve_it_any_more
     assert failures(mirror) == {}
 
 
+@pytest.mark.parametrize("cut", thin(['{"best": ', "nonsense", "[" * 100_000], keep=['{"best": ']))
+def test_a_document_that_is_no_json_replaces_none_that_is_held(server: Sandbox, home: Home, cut: str) -> None:
+    server.state.edit_run(ENTITY, "p", "r000", summary={"best": 1}, config={"lr": 2})
+    mirror = mirror_of(server, home, "p")
+    assert mirror.pull().failures == 0
+    run, new = server.state.run(ENTITY, "p", "r000"), server.state.add_run(ENTITY, "p", "new", summary={"best": 3})
+    texts = run.summary_text, run.config_text, new.summary_text
+    run.summary_text = run.config_text = new.summary_text = cut
+    server.state.edit_run(ENTITY, "p", "r000", notes="moved", touch_heartbeat=True)
+    server.clock.advance(60)
+    for _ in range(2):
+        mirror.pull()
+        held = mirror.run("r000")
+        assert (held["notes"], held["summary"], held["config"]) == ("moved", {"best": 1}, {"lr": 2})
+        assert mirror.ask("SELECT summary_wire FROM lake.runs WHERE run_id = 'new'") == [{"summary_wire": cut}]
+        reasons = {key: failure["reason"] for key, failure in failures(mirror).items()}
+        assert reasons == dict.fromkeys(
+            [("r000", "field summary_text"), ("r000", "field config_text")], "it is no JSON"
+        )
+    run.summary_text, run.config_text, new.summary_text = texts
+    for name in ("r000", "new"):
+        server.state.edit_run(ENTITY, "p", name, touch_heartbeat=True)
+    server.clock.advance(60)
+    mirror.pull()
+    assert (mirror.run("r000")["summary"], mirror.run("new")["summary"]) == ({"best": 1}, {"best": 3})
+    assert failures(mirror) == {}
+
+
+def test_a_time_that_is_none_replaces_none_that_is_held(server: Sandbox, home: Home) -> None:
+    mirror = mirror_of(server, home, "p")
+    assert mirror.pull().failures == 0
+    run, held = server.state.run(ENTITY, "p", "r000"), mirror.run("r000")
+    right, run.created_at = run.created_at, "2026-13-45T99:00:00"
+    server.state.edit_run(ENTITY, "p", "r000", notes="moved", touch_heartbeat=True)
+    server.clock.advance(60)
+    mirror.pull()
+    assert mirror.run("r000")["notes"] == "moved"
+    assert mirror.run("r000")["created_at"] == held["created_at"]
+    assert {failure["reason"] for failure in failures(mirror).values()} == {"it is no time"}
+    run.created_at = right
+    mirror.pull(force_walk=True)
+    assert failures(mirror) == {}
+
+
 def test_places_without_anything_are_skipped_and_counted_and_nothing_is_gone(server: Sandbox, home: Home) -> None:
     mirror = mirror_of(server, home, "p")
     assert mirror.pull().failures == 0
