@@ -97,6 +97,7 @@ PROMISES = (
             "replay/test_merge.py": (),
             "replay/test_marking.py": ("test_what_others_did_meanwhile_stays",),
             "replay/test_two_writers.py": (),
+            "replay/test_another_run.py": (),
             "replay/test_what_is_not_told.py": (
                 "test_null_where_this_mirror_holds_something_is_not_taken_for_nothing",
             ),

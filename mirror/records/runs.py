@@ -73,6 +73,14 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         return field not in (self.flaws or ()) and field not in (self.untold or ())
 
 
+class KnownRun(msgspec.Struct, frozen=True, kw_only=True):
+    """Which run the mirror holds under an id."""
+
+    storage_id: str | None
+    created_at: dt.datetime | None  # by the server, UTC
+    remade_at: dt.datetime | None  # UTC; when the mirror found it in place of another one that had its id
+
+
 def is_same_run(run: RunRecord, *, storage_id: str | None, created_at: dt.datetime | None) -> bool:
     """Whether a run that is held is the one listed, and not one that was deleted and made again under its id.
 

@@ -45,7 +45,7 @@ from mirror.records.operations import (
     may_become,
 )
 from mirror.records.receipts import Outcome
-from mirror.records.runs import ENDED_STATES, RunRecord
+from mirror.records.runs import ENDED_STATES, KnownRun, RunRecord, is_same_run
 from mirror.replay.merge import Merged, Policy, Remote, merge_edit
 from mirror.texts.values import is_malformed
 
@@ -83,6 +83,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     run: RunRecord | BadRun | None = None  # None: the server shows none
     has_project: bool = True  # asked where there is no run: W&B shows neither to a key that may not read them
     not_offered: str | None = None  # why this server cannot tell what is needed of the run
+    known: KnownRun | None = None  # which run the mirror holds under its id
     lost: tuple[str, ...] = ()  # the server's names of what is null upstream, while the mirror holds some of it
     file: FileRow | None = None  # of the operation's name, as listed; None: the run has none
     source: Source = "whole"  # the bytes of an upload, in this mirror
@@ -131,9 +132,13 @@ def decide(entry: Entry, seen: Seen, policy: Policy) -> Decision:
         seen: what the server has now.
         policy: for what both sides changed.
     """
+    if isinstance(entry.operation, EditArtifact):  # the run that its entry names has no part in it
+        return _marks(entry.operation, seen.marks)
+    return _of_another_run(entry, seen, policy) or _of_the_run(entry, seen, policy)
+
+
+def _of_the_run(entry: Entry, seen: Seen, policy: Policy) -> Decision:
     operation, run = entry.operation, seen.run
-    if isinstance(operation, EditArtifact):  # the run that its entry names has no part in it
-        return _marks(operation, seen.marks)
     if isinstance(operation, Create | Delete) and seen.not_offered is None:
         return _creation(entry, seen, policy) if isinstance(operation, Create) else _deletion(entry, seen)
     if isinstance(operation, SyncRun) and run is None and seen.not_offered is None:
@@ -157,6 +162,27 @@ def decide(entry: Entry, seen: Seen, policy: Policy) -> Decision:
     if run.state in ENDED_STATES:
         return Decision(verdict="already_so", words=f"the run is {run.state}")
     return Decision(verdict="send") if run.storage_id else _buried(NO_STORAGE_ID)
+
+
+def _of_another_run(entry: Entry, seen: Seen, policy: Policy) -> Decision | None:
+    """What becomes of an entry whose run somebody deleted, and made another one under its id: a person may want it all
+    the same, and no policy does."""
+    if not isinstance(entry.operation, Create | SyncRun) and entry.resolved != "ours" and _is_another(entry, seen):
+        others = "the run that this was asked of was deleted upstream, and another one has its id now"
+        return _clash(others, "hold" if policy == "ours" else policy)
+    return None
+
+
+def _is_another(entry: Entry, seen: Seen) -> bool:
+    run, known = seen.run, seen.known
+    if not isinstance(run, RunRecord):
+        return False
+    if known is not None and not is_same_run(run, storage_id=known.storage_id, created_at=known.created_at):
+        return True
+    if entry.storage_id is None:  # of a run that is being made
+        return False
+    was_remade = known is not None and known.remade_at is not None and entry.created_at < known.remade_at
+    return was_remade or not is_same_run(run, storage_id=entry.storage_id, created_at=None)
 
 
 def undecidable(entry: Entry, seen: Seen) -> Decision | None:

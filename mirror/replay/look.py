@@ -27,16 +27,16 @@ from mirror.records.operations import (
     UploadFile,
     UseArtifact,
 )
-from mirror.records.runs import RunRecord
+from mirror.records.runs import KnownRun, RunRecord
 from mirror.replay.decide import FIELD_OF, WHOLE, Marks, Seen, Source, aliases_of, is_refusal, is_settled, needs_of
 from mirror.store.engine.queries import Queryable
 from mirror.store.objects.objects import Objects, hash_file
 from mirror.store.read.artifacts import read_versions, run_version_ids
 from mirror.store.read.files import read_files
-from mirror.store.read.held_runs import with_held
+from mirror.store.read.held_runs import known_runs, with_held
 from mirror.store.read.runs import read_run
 from mirror.tasks import Together
-from mirror.texts.values import parse_lenient
+from mirror.texts.values import parse_lenient, storable
 
 
 class Upstream(Protocol):
@@ -146,6 +146,7 @@ class Server:
         self._lake = lake
         self._reading = reading
         self._absent = Together(self._which_absent, RUNS_PER_DOCUMENT)
+        self._known = Together(self._which_known, RUNS_PER_DOCUMENT)
 
     async def run(self, path: RunPath, needs: Sequence[str], wants: Sequence[str]) -> Seen:
         """A run, as far as the server can tell of it."""
@@ -156,7 +157,7 @@ class Server:
         if found is None or isinstance(found, BadRun):
             return Seen(run=found)
         nulls = [name for name in needs if name in found.nulls and name in WHOLE]
-        return Seen(run=found.run, lost=await self._lost(found.run, nulls))
+        return Seen(run=found.run, known=await self._known.of(path), lost=await self._lost(found.run, nulls))
 
     async def is_absent(self, path: RunPath) -> bool:
         """Whether a run is plainly not there; those that are asked about at the same time are asked about together."""
@@ -178,6 +179,12 @@ class Server:
         for key, run_ids in by_project.items():
             absent |= {RunPath(*key, run_id) for run_id in await self._client.absent_runs(*key, run_ids)}
         return {path: path in absent for path in paths}
+
+    async def _which_known(self, paths: Sequence[RunPath]) -> Mapping[RunPath, KnownRun | None]:
+        """Which runs the mirror holds under their ids."""
+        if self._lake is None:
+            return dict.fromkeys(paths)
+        return await anyio.to_thread.run_sync(_known, self._lake, paths, limiter=self._reading)
 
     async def _lost(self, run: RunRecord, nulls: Sequence[str]) -> tuple[str, ...]:
         """What is null upstream, and of which some is held of the same run."""
@@ -257,7 +264,8 @@ class Mirror:
         return Seen(
             run=run_of(
                 path, **known, tags=tuple(light.tags), config_text=documents.config, summary_text=documents.summary
-            )
+            ),
+            known=_known(self._reader, [path])[path],
         )
 
     async def is_absent(self, path: RunPath) -> bool:  # noqa: ARG002
@@ -317,6 +325,14 @@ def run_of(path: RunPath, **known: Any) -> RunRecord:
     }
     unknown |= {"entity": entity, "project": project, "run_id": run_id, "flaws": {}, "untold": frozenset()}
     return RunRecord(**(unknown | known))
+
+
+def _known(lake: Queryable, paths: Sequence[RunPath]) -> dict[RunPath, KnownRun | None]:
+    by_project: dict[ProjectKey, list[str]] = {}
+    for path in paths:
+        by_project.setdefault(path.key, []).append(path.run_id)
+    held = {key: known_runs(lake, key, run_ids) for key, run_ids in by_project.items()}
+    return {path: held[path.key].get(storable(path.run_id)) for path in paths}
 
 
 def listed_row(file: ListedFile) -> FileRow:

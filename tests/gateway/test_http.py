@@ -89,7 +89,7 @@ def test_a_document_that_is_none_and_a_field_that_is_not_mirrored_are_one_senten
 
 
 def test_what_is_no_request_for_a_document_is_told_so_in_json(gateway: Served) -> None:
-    deep = "[" * 5000 + "]" * 5000
+    deep = "[" * 100_000 + "]" * 100_000
     runs = """query Q($f: JSONString) { project(name: "local proj", entityName: "contract-team") {
       runs(filters: $f) { totalCount } } }"""
     assert "nest too deeply" in gateway.ask(runs, f=f'{{"$or": {deep}}}')["errors"][0]["message"]

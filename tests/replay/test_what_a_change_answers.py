@@ -58,7 +58,25 @@ def in_place(payload: Any, *errors: dict[str, Any]) -> Callable[[Any], None]:
     return lie
 
 
+def without_a_word(payload: Any) -> Callable[[Any], None]:
+    """Another payload, and no errors."""
+
+    def lie(answer: Any) -> None:
+        answer["data"] = dict.fromkeys(answer["data"], payload)
+
+    return lie
+
+
+def of_another_run(answer: Any) -> None:
+    """The payload shows another run than was changed."""
+    answer["data"]["upsertBucket"]["bucket"] |= {"name": "other", "id": "another id"}
+
+
 ANSWERS = {
+    "no run, and no word": (NOTES, "MirrorUpsertRun", without_a_word({"bucket": None})),
+    "nothing, and no word": (NOTES, "MirrorUpsertRun", without_a_word(None)),
+    "nothing of a creation, and no word": (Create(state="running"), "MirrorUpsertRun", without_a_word(None)),
+    "another run": (NOTES, "MirrorUpsertRun", of_another_run),
     "a field of the run failed": (NOTES, "MirrorUpsertRun", beside(error("upsertBucket", "bucket", "host"))),
     "words about form, of nothing": (NOTES, "MirrorUpsertRun", beside(error())),
     "the run failed": (NOTES, "MirrorUpsertRun", in_place({"bucket": None}, error("upsertBucket", "bucket", "id"))),
@@ -94,6 +112,7 @@ def test_a_change_with_a_payload_was_made_whatever_stands_beside(
 
 
 LOST = {
+    "nothing, and no word": (PENDING, "MirrorUpdateState", without_a_word(None)),
     "the payload fell with the run": (NOTES, "MirrorUpsertRun", in_place(None, error("upsertBucket", "bucket", "id"))),
     "the payload fell with a field": (
         PENDING, "MirrorUpdateState", in_place(None, error("updateRunState", "success", message="it broke")),

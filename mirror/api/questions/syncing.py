@@ -121,8 +121,8 @@ class SyncQuestions(WriteQuestions):
         """As `upsert_run`, of a run that is not there; whether it was none of somebody else's, as far as is told."""
         given = self._given(entity, project, run_id, fields)
         done, bucket = await self._upserted(given)
-        is_ours = self._decode(done.payload, Bucket).inserted is not False
-        return self._run_in(entity, project, done, bucket), is_ours
+        is_ours = is_null(done.payload) or self._decode(done.payload, Bucket).inserted is not False
+        return self._run_in(entity, project, run_id, done, bucket), is_ours
 
     async def upsert_run(self, entity: str, project: str, run_id: str, fields: Mapping[str, Any]) -> RunRecord | BadRun:
         """Make a run, or change one, under its id.
@@ -133,7 +133,7 @@ class SyncQuestions(WriteQuestions):
             run_id: the run.
             fields: of `UpsertBucketInput`; those that this server does not take are left out.
         """
-        return await self._upsert(entity, project, self._given(entity, project, run_id, fields))
+        return await self._upsert(entity, project, run_id, self._given(entity, project, run_id, fields))
 
     def _given(self, entity: str, project: str, run_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         named = {"entityName": entity, "modelName": project, "name": run_id}

@@ -82,7 +82,7 @@ class WriteQuestions(Asking):
             The run as the server has it afterwards.
         """
         named = {"entityName": entity, "modelName": project, "name": run_id}
-        return await self._upsert(entity, project, {**({"id": storage_id} if storage_id else named), **fields})
+        return await self._upsert(entity, project, run_id, {**({"id": storage_id} if storage_id else named), **fields})
 
     async def create_run(
         self, entity: str, project: str, run_id: str, *, state: str, display_name: str | None
@@ -91,7 +91,7 @@ class WriteQuestions(Asking):
         fields = {"entityName": entity, "modelName": project, "name": run_id, "state": state}
         if display_name is not None:
             fields["displayName"] = display_name
-        return await self._upsert(entity, project, fields)
+        return await self._upsert(entity, project, run_id, fields)
 
     async def update_state(self, storage_id: str, state: str) -> None:
         """Set the state of a run; on a server that has no mutation for it, along with the run's other fields.
@@ -246,30 +246,32 @@ class WriteQuestions(Asking):
         }
         await self._mutate(documents.UPDATE_ARTIFACT, "updateArtifact", fields)
 
-    async def _upsert(self, entity: str, project: str, fields: Mapping[str, Any]) -> RunRecord | BadRun:
+    async def _upsert(self, entity: str, project: str, run_id: str, fields: Mapping[str, Any]) -> RunRecord | BadRun:
         done, bucket = await self._upserted(fields)
-        return self._run_in(entity, project, done, bucket)
+        return self._run_in(entity, project, run_id, done, bucket)
 
-    def _run_in(self, entity: str, project: str, done: Done, bucket: msgspec.Raw) -> RunRecord | BadRun:
-        """A run as a mutation shows it."""
+    def _run_in(self, entity: str, project: str, run_id: str, done: Done, bucket: msgspec.Raw) -> RunRecord | BadRun:
+        """A run as a mutation shows it; what is shown of another one tells nothing."""
         if is_null(bucket):
             return BadRun(run_id=None, storage_id=None, reason=done.words or "the server shows no run that it changed")
         failed = {**self._untold(documents.UPSERT_RUN), **done.failed("bucket")}
-        return to_run_or_bad(bucket, entity, project, failed=failed)
+        run = to_run_or_bad(bucket, entity, project, failed=failed)
+        if isinstance(run, RunRecord) and run.run_id != run_id:
+            return BadRun(run_id=None, storage_id=None, reason="the server shows another run than was changed")
+        return run
 
     async def _upserted(self, fields: Mapping[str, Any]) -> tuple[Done, msgspec.Raw]:
-        """Change a run's fields; also the run as it is afterwards, null where the server cannot show it."""
-        done = await self._mutate(documents.UPSERT_RUN, "upsertBucket", fields)
-        bucket = self._decode(done.payload, Bucket).bucket
-        if is_null(bucket) and not done.is_unread:
-            if done.errors:
-                raise self._refused(done.errors)
-            if self._known.knows("UpsertBucketPayload.bucket"):
-                raise RefusedByServer(f"{self._host} changed no run and did not say why")
+        """Change a run's fields; also the run as it is afterwards, null where it is not shown, changed or not."""
+        done = await self._mutate(documents.UPSERT_RUN, "upsertBucket", fields, is_looked_for=True)
+        bucket = self._decode(done.payload, Bucket).bucket if not is_null(done.payload) else NULL
+        if is_null(bucket) and not done.is_unread and done.errors:
+            raise self._refused(done.errors)
         return done, bucket
 
     async def _succeeds(self, document: str, name: str, fields: Mapping[str, Any]) -> None:
-        done = await self._mutate(document, name, fields)
+        done = await self._mutate(document, name, fields, is_looked_for=True)
+        if is_null(done.payload):
+            raise Unreachable(f"{self._host} may have done it, but answered {name} with nothing", answered=True)
         found = self._decode(done.payload, Success)
         if found.success or not self._known.knows(f"{composite_of('Mutation', name)}.success"):
             return
@@ -279,8 +281,16 @@ class WriteQuestions(Asking):
             raise self._refused(done.errors)
         raise RefusedByServer(f"{self._host} answered {name} without success")
 
-    async def _mutate(self, document: str, name: str, fields: Mapping[str, Any]) -> Done:
+    async def _mutate(
+        self, document: str, name: str, fields: Mapping[str, Any], *, is_looked_for: bool = False
+    ) -> Done:
         """Send one mutation, with what its input has on this server.
+
+        Args:
+            document: of the mutation.
+            name: its name.
+            fields: of its input.
+            is_looked_for: whether an answer without a payload and without errors, which tells nothing, is returned.
 
         Raises:
             NotOffered: the server does not have the mutation, or its input lacks a field that counts.
@@ -305,7 +315,7 @@ class WriteQuestions(Asking):
                     raise RefusedByServer(error.message, hint=error.hint, status=error.status) from None
                 raise
             payload = self._read(answer, dict[str, msgspec.Raw]).get(name, NULL)
-            if is_null(payload):
+            if is_null(payload) and not is_looked_for:
                 raise RefusedByServer(f"{self._host} answered {name} with nothing")
             return Done(name=name, payload=payload, errors=answer.errors)
 

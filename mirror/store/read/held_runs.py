@@ -10,7 +10,7 @@ import msgspec
 
 from mirror.records.addresses import ProjectKey
 from mirror.records.passes import HeldRun
-from mirror.records.runs import ACTIVE_STATES, OFFLINE, RunRecord, is_same_run
+from mirror.records.runs import ACTIVE_STATES, OFFLINE, KnownRun, RunRecord, is_same_run
 from mirror.store.engine.connection import sql_name
 from mirror.store.engine.queries import Queryable, aware, aware_structs, columns_of
 from mirror.store.schema.keys import IN_PROJECT
@@ -44,6 +44,21 @@ def remade_runs(lake: Queryable, key: ProjectKey, runs: Iterable[RunRecord]) -> 
         for run_id, storage_id, created_at in _ask(lake, query, key, list(listed))
         if not is_same_run(listed[run_id], storage_id=storage_id, created_at=aware(created_at))
     )
+
+
+def known_runs(lake: Queryable, key: ProjectKey, run_ids: Iterable[str]) -> dict[str, KnownRun]:
+    """Which runs those are that are held under some ids."""
+    ids = sorted({storable(run_id) for run_id in run_ids})
+    query = f"SELECT run_id, storage_id, {_CREATED} {_FROM_PROJECT} AND {_NAMED}"
+    remade = (
+        f"SELECT run_id, max(superseded_at) FROM lake.generations WHERE {IN_PROJECT} AND {_NAMED}"
+        " AND reason = 'remade' GROUP BY run_id"
+    )
+    remade_at = {run_id: aware(at) for run_id, at in _ask(lake, remade, key, ids)}
+    return {
+        run_id: KnownRun(storage_id=storage_id, created_at=aware(created_at), remade_at=remade_at.get(run_id))
+        for run_id, storage_id, created_at in _ask(lake, query, key, ids)
+    }
 
 
 def runs_created_between(
