@@ -45,9 +45,10 @@ from mirror.records.operations import (
     may_become,
 )
 from mirror.records.receipts import Outcome
-from mirror.records.runs import ENDED_STATES, KnownRun, RunRecord, is_same_run
+from mirror.records.runs import ENDED_STATES, KnownRun, RunRecord
+from mirror.replay.identity import ANOTHER_RUN, is_another_run
 from mirror.replay.merge import Merged, Policy, Remote, merge_edit
-from mirror.texts.values import is_malformed
+from mirror.texts.values import finite_float, is_malformed
 
 MOST_UNCONFIRMED = 5  # looks at a server that took a change and does not show it
 NO_STORAGE_ID = "the server names no id for the run"
@@ -134,7 +135,9 @@ def decide(entry: Entry, seen: Seen, policy: Policy) -> Decision:
     """
     if isinstance(entry.operation, EditArtifact):  # the run that its entry names has no part in it
         return _marks(entry.operation, seen.marks)
-    return _of_another_run(entry, seen, policy) or _of_the_run(entry, seen, policy)
+    if is_another_run(entry, seen.run, seen.known):
+        return _clash(ANOTHER_RUN, "hold" if policy == "ours" else policy)  # no policy is about another run
+    return _of_the_run(entry, seen, policy)
 
 
 def _of_the_run(entry: Entry, seen: Seen, policy: Policy) -> Decision:
@@ -162,27 +165,6 @@ def _of_the_run(entry: Entry, seen: Seen, policy: Policy) -> Decision:
     if run.state in ENDED_STATES:
         return Decision(verdict="already_so", words=f"the run is {run.state}")
     return Decision(verdict="send") if run.storage_id else _buried(NO_STORAGE_ID)
-
-
-def _of_another_run(entry: Entry, seen: Seen, policy: Policy) -> Decision | None:
-    """What becomes of an entry whose run somebody deleted, and made another one under its id: a person may want it all
-    the same, and no policy does."""
-    if not isinstance(entry.operation, Create | SyncRun) and entry.resolved != "ours" and _is_another(entry, seen):
-        others = "the run that this was asked of was deleted upstream, and another one has its id now"
-        return _clash(others, "hold" if policy == "ours" else policy)
-    return None
-
-
-def _is_another(entry: Entry, seen: Seen) -> bool:
-    run, known = seen.run, seen.known
-    if not isinstance(run, RunRecord):
-        return False
-    if known is not None and not is_same_run(run, storage_id=known.storage_id, created_at=known.created_at):
-        return True
-    if entry.storage_id is None:  # of a run that is being made
-        return False
-    was_remade = known is not None and known.remade_at is not None and entry.created_at < known.remade_at
-    return was_remade or not is_same_run(run, storage_id=entry.storage_id, created_at=None)
 
 
 def undecidable(entry: Entry, seen: Seen) -> Decision | None:
@@ -408,9 +390,9 @@ def _object(text: str | None, what: str) -> dict[str, Any]:
     value: Any = UNSET
     if not is_malformed(text):
         with contextlib.suppress(ValueError, RecursionError):  # integers beyond what Python converts
-            value = json.loads(text, strict=False)
+            value = json.loads(text, strict=False, parse_float=finite_float)
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ValueError(f"the {what} upstream is no JSON object; writing a key would lose all of it")  # noqa: TRY004 - a value from the server
+        raise ValueError(f"the {what} upstream is no JSON object, or not whole; writing a key would lose of it")  # noqa: TRY004 - a value from the server
     return value

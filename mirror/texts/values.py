@@ -10,6 +10,7 @@ parsers, databases and people give up on one at depths of their own, so one dept
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,6 +44,17 @@ def parse_lenient(text: str | None, otherwise: Any = None) -> Any:
 def is_malformed(text: str | None) -> bool:
     """Whether a wire text is there but is not JSON even to a lenient parser."""
     return _parse(text) is _UNPARSED
+
+
+def finite_float(text: str) -> float:
+    """A number of a JSON text that has a fraction or an exponent.
+
+    Raises:
+        ValueError: it is beyond what a double holds.
+    """
+    if math.isinf(number := float(text)):
+        raise ValueError(f"{text} is too large a number")
+    return number
 
 
 def is_json(text: str) -> bool:

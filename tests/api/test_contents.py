@@ -16,7 +16,7 @@ from mirror.api.rows.contents import to_contents_or_bad
 from mirror.api.rows.lenient import sound_json
 from mirror.api.rows.listed import ListedContents
 from mirror.api.rows.pages import BadRun
-from mirror.errors import NotFound, ServerError
+from mirror.errors import Forbidden, NotFound, ServerError
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.api.clients import TEAM, client_on, contents_of, page_of
 
@@ -270,7 +270,43 @@ async def test_an_error_that_is_about_no_run_is_an_error(client: Client, sandbox
     sandbox.faults.add(Fault.status(404))
     with pytest.raises(NotFound):
         await client.run_contents(TEAM, "p", ["r0", "r1"])
-    assert len(sandbox.requests) == 1
+    assert len(sandbox.requests) == 2  # one of them the smallest question there is
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_run_that_is_refused_is_found_and_the_others_are_served(
+    client: Client, sandbox: Sandbox, status: int
+) -> None:
+    names = [f"r{number}" for number in range(9)]
+    for name in names:
+        add_run(sandbox, name)
+    sandbox.faults.add(Fault.status(status, match=Match(variables=lambda given: "r4" in given.values())))
+    found = await client.run_contents(TEAM, "p", names)
+    assert isinstance(found["r4"], BadRun)
+    assert [name for name in names if isinstance(found[name], ListedContents)] == [n for n in names if n != "r4"]
+    assert isinstance((await client.run_contents(TEAM, "p", ["r4"]))["r4"], BadRun)
+
+
+async def test_what_is_refused_whatever_the_run_is_an_error_soon(client: Client, sandbox: Sandbox) -> None:
+    for number in range(50):
+        add_run(sandbox, f"r{number}")
+    sandbox.faults.add(Fault.status(403, match=Match(operation="MirrorRunContents")))
+    with pytest.raises(Forbidden):
+        await client.run_contents(TEAM, "p", [f"r{number}" for number in range(50)])
+    assert len(sandbox.requests) < 100
+
+
+async def test_what_is_answered_of_another_run_is_held_under_none(client: Client, sandbox: Sandbox) -> None:
+    for name in ("r0", "r1", "r2"):
+        add_run(sandbox, name)
+
+    def swapped(answer: Any) -> None:
+        runs = answer["data"]["project"]
+        runs["r0"], runs["r1"] = runs["r1"], runs["r0"]
+
+    sandbox.faults.add(Fault.lie(swapped, match=Match(operation="MirrorRunContents")))
+    found = await client.run_contents(TEAM, "p", ["r0", "r1", "r2"])
+    assert [isinstance(run, BadRun) for run in found.values()] == [True, True, False]
 
 
 async def test_an_old_server_tells_what_runs_contain() -> None:

@@ -7,11 +7,11 @@ import pytest
 from mirror import Api
 from mirror.outbox import OutboxReader
 from mirror.records.operations import Change, Create, Edit
+from mirror.replay.identity import ANOTHER_RUN
 from mirror.sandbox import Sandbox
 from tests.mirroring import ENTITY, PROJECT, SOURCE, Mirror
 from tests.replaying import Sender
 
-WHY = "the run that this was asked of was deleted upstream, and another one has its id now"
 CASES = {
     f"{'the same id' if same else 'another id'}, {'pulled since' if pulled else 'not pulled since'}": (same, pulled)
     for same in (False, True)
@@ -52,7 +52,7 @@ def test_it_is_held_and_a_person_may_want_it_all_the_same(
     assert [forecast.outcome for forecast in sender.foresee()] == ["held"] * 3
     replayed = sender.replay()
     assert (replayed.held, replayed.applied, replayed.buried) == (3, 0, 0)
-    assert {placed.entry.reason for placed in OutboxReader(mirror.home).entries("conflict")} == {WHY}
+    assert {placed.entry.reason for placed in OutboxReader(mirror.home).entries("conflict")} == {ANOTHER_RUN}
     for name in names:
         run = sandbox.state.run(ENTITY, PROJECT, name)
         assert (run.notes, [*run.files]) == ("of somebody else", [])

@@ -16,6 +16,7 @@ from mirror.api.rows.flaws import Flaws, failed_fields, inside
 from mirror.api.rows.frames import decode_frame
 from mirror.api.rows.listed import FilesPage
 from mirror.api.rows.lists import NO_FLAWS
+from mirror.api.rows.runs import names_of
 from mirror.api.rows.scalars import ABSENT, is_null
 from mirror.api.rows.wire import AliasedData, ProjectData, WireServer
 from mirror.errors import (
@@ -201,7 +202,8 @@ class Asking(FittedAsking):
     ) -> dict[str, _V]:
         """Ask about several things in documents of at most `most`, so that one of them never spoils the others.
 
-        A document that fails is asked again in halves, down to the one thing that the server cannot serve.
+        A document that fails, or is refused, is asked again in halves, down to the one thing that the server cannot
+        serve, or will not.
 
         Args:
             names: run ids or artifact ids; each is asked once.
@@ -211,6 +213,7 @@ class Asking(FittedAsking):
         """
         asked = list(dict.fromkeys(names))
         found: dict[str, _V] = {}
+        refused: dict[str, MirrorError] = {}  # things that the key may not read, or that the server does not find
         pending = [asked[start : start + most] for start in range(0, len(asked), most)]
         while pending:
             some = pending.pop(0)
@@ -223,13 +226,29 @@ class Asking(FittedAsking):
                     found[some[0]] = bad(some[0], error.message)
                 else:
                     raise
-        return found
+            except (Forbidden, NotFound) as error:
+                is_of_all = not found and (len(refused) == SAMPLES or not (refused or await self._answers()))
+                if is_of_all:
+                    raise
+                if len(some) > 1:
+                    pending[:0] = [some[: len(some) // 2], some[len(some) // 2 :]]
+                else:
+                    refused[some[0]] = error
+        return found | {name: bad(name, error.message) for name, error in refused.items()}
 
     async def _is_to_blame(self, error: ServerError | Unreachable) -> bool:
         """Whether the one thing that was asked about is to blame for an error, and not the server."""
         if isinstance(error, GraphQLError):
             return not isinstance(error, DocumentRefused)
         return is_failure(error) and await self._answers()
+
+
+ANOTHER_RUN = "the server answered with another run than was asked about"
+
+
+def is_another_run(node: msgspec.Raw, run_id: str) -> bool:
+    """Whether what stands in the place of one run names another one; what names none is taken for the one."""
+    return names_of(node)[0] not in (None, run_id)
 
 
 def one_run(some: Sequence[str], run_ids: Iterable[str]) -> OneThing | None:

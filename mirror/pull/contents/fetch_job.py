@@ -14,7 +14,7 @@ from mirror.api.rows.listed import ListedContents
 from mirror.api.rows.pages import BadRun
 from mirror.api.transport.signed_url import SignedUrl
 from mirror.config import SourceSettings
-from mirror.errors import AuthError, MirrorError, StoreError, Unreachable, UnreadableExport
+from mirror.errors import AuthError, Forbidden, MirrorError, StoreError, Unreachable, UnreadableExport
 from mirror.pull.contents.fetch import Resign, UnderWay, Wanted, fetch
 from mirror.pull.report import ProjectReport
 from mirror.records.addresses import ProjectKey
@@ -164,8 +164,11 @@ class FetchJob:
 
 
 def stops_everything(error: MirrorError) -> bool:
-    """Whether other items would meet the same: a full disk, a refused key, a server that is away."""
-    if isinstance(error, UnreadableExport):
+    """Whether other items would meet the same: a full disk, a refused key, a server that is away.
+
+    What a key may not read is that item alone.
+    """
+    if isinstance(error, UnreadableExport | Forbidden):
         return False
     return isinstance(error, StoreError | AuthError) or (isinstance(error, Unreachable) and not error.answered)
 
