@@ -135,15 +135,15 @@ async def _edit(sending: Sending, operation: Edit) -> Delivered:
     context, entry, merged = sending.context, sending.entry, sending.decision.merged or Merged()
     (needs, _), policy = needs_of(operation), context.policy(entry)
     sent = edit_input(merged)
-    after = await context.client.edit_run(*sending.path, sending.run.storage_id, sent)
-    # What a mutation answers may show less than a look does, or what was so before.
-    if isinstance(after, BadRun) or flaws_in(after, needs) or not is_done(operation, after, policy):
-        after = await sending.look()
-        if not is_done(operation, after, policy):
-            raise Unconfirmed("the server took the edit but shows other values")
+    told = await context.client.edit_run(*sending.path, sending.run.storage_id, sent)
+    after = await sending.look()  # a server may answer with what was asked of it, and keep something else
+    if not is_done(operation, after, policy):
+        raise Unconfirmed("the server took the edit but shows other values")
+    if isinstance(told, RunRecord) and not flaws_in(told, needs) and is_done(operation, told, policy):
+        after = told
     keys = {"config": merged.config_keys, "summaryMetrics": merged.summary_keys}  # of whole documents what changed
-    told = {name: keys.get(name, value) for name, value in sent.items()}
-    return Delivered(outcome="applied", run=after, sent=told, answer=sending.decision.words)
+    changed = {name: keys.get(name, value) for name, value in sent.items()}
+    return Delivered(outcome="applied", run=after, sent=changed, answer=sending.decision.words)
 
 
 def edit_input(merged: Merged) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def fill(home: Home, count: int, *, mark: str, of_each: int = 1) -> None:
             last = next_id(1_900_000_000_000 + number, last)
             path = RunPath(ENTITY, PROJECT, run_id(number // of_each))
             entry = Entry(
-                id=last, entity=path[0], project=path[1], run_id=path[2], storage_id="known",
+                id=last, entity=path[0], project=path[1], run_id=path[2], storage_id=path[2],
                 operation=Edit(fields={"notes": Change(base=None, value=mark)}), created_at=utc_now(),
             )  # fmt: skip
             (home.outbox / "new" / name_of(last, path)).write_bytes(encode_entry(entry))

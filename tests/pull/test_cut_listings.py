@@ -117,3 +117,17 @@ def test_projects_that_came_without_a_place_to_go_on_are_pulled(home: Home) -> N
         assert "projects but gives no place to continue from" in error.message
         assert_equal(sandbox, mirror, "p")
         assert_equal(sandbox, mirror, "q")
+
+
+def test_a_page_that_comes_empty_once_ends_no_listing(home: Home) -> None:
+    with Sandbox.start(page_limit=4) as sandbox:
+        for number in range(11):
+            sandbox.state.add_run(ENTITY, PROJECT, f"r{number:02}", created_at=f"2024-01-01T00:{number:02}:00")
+
+        def empty(answer: Any) -> None:
+            answer["data"]["project"]["runs"] |= {"edges": [], "pageInfo": {"hasNextPage": False, "endCursor": None}}
+
+        behind = Match(operation="MirrorRuns", variables=lambda given: bool(given.get("after")))
+        sandbox.faults.add(Fault.lie(empty, times=1, match=behind))
+        mirror = Mirror(url=sandbox.url, api_key=sandbox.api_key, home=home)
+        assert (mirror.pull().errors, len(mirror.run_ids())) == ([], 11)

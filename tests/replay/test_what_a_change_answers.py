@@ -134,6 +134,18 @@ def test_a_change_whose_payload_was_lost_is_looked_for_before_it_is_sent_again(
     assert sent(sandbox, document) == 1
 
 
+def test_an_edit_that_is_answered_and_not_kept_is_sent_again(sandbox: Sandbox, sender: Sender) -> None:
+    put(sandbox, sender, NOTES)
+
+    def forgotten(_: Any) -> None:
+        sandbox.state.run(ENTITY, PROJECT, "r").notes = "old"
+
+    sandbox.faults.add(Fault.lie(forgotten, times=1, match=Match(operation="MirrorUpsertRun")))
+    assert (sender.replay().put_back, dead(sender.home)) == (1, [])
+    assert sender.later(hours=2).replay().applied == 1
+    assert sandbox.state.run(ENTITY, PROJECT, "r").notes == "new"
+
+
 def test_an_answer_that_is_too_long_may_be_that_of_a_change_that_was_made(sandbox: Sandbox, sender: Sender) -> None:
     put(sandbox, sender, NOTES)
 

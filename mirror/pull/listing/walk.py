@@ -123,7 +123,7 @@ async def _list_runs(client: Client, listing: Listing) -> AsyncGenerator[ListedP
     total, listed, first_names = None, 0, frozenset[str]()
     while True:
         try:
-            page = await _ask(client, listing, ask)
+            page = await _ask_whole(client, listing, ask, listed=listed, total=total)
         except (ServerError, Unreachable) as error:
             if not may_be_the_size(error):
                 raise
@@ -172,6 +172,18 @@ async def _list_runs(client: Client, listing: Listing) -> AsyncGenerator[ListedP
         if ask.why is not None or ask.without:
             size = size.after_stepping_over()
         ask, probed = _Question(size=size, after=page.after, extras=False), False
+
+
+async def _ask_whole(
+    client: Client, listing: Listing, ask: _Question, *, listed: int, total: int | None
+) -> RunsPage | None:
+    """A page; a later one that has nothing, though the server counts more and shows a run there, is asked for again."""
+    page = await _ask(client, listing, ask)
+    if page is None or page.runs or page.bad or page.empty or page.has_next or page.is_cut:
+        return page
+    if ask.after is None or listing.filters is not None or total is None or listed >= total:
+        return page
+    return page if await _run_behind(client, listing, ask.after) is None else await _ask(client, listing, ask)
 
 
 async def _has_more(client: Client, listing: Listing, page: RunsPage, names: Set[str]) -> bool:
