@@ -146,6 +146,18 @@ def test_an_edit_that_is_answered_and_not_kept_is_sent_again(sandbox: Sandbox, s
     assert sandbox.state.run(ENTITY, PROJECT, "r").notes == "new"
 
 
+def test_an_answer_that_names_another_run_changes_nothing_of_that_one(
+    sandbox: Sandbox, mirror: Mirror, sender: Sender
+) -> None:
+    sandbox.state.add_run(ENTITY, PROJECT, "other", notes="its own")
+    sandbox.state.add_run(ENTITY, PROJECT, "r", notes="old")
+    mirror.pull()
+    sender.put("r", NOTES)
+    sandbox.faults.add(Fault.lie(of_another_run, match=Match(operation="MirrorUpsertRun")))
+    assert sender.replay().applied == 1
+    assert (mirror.run("other")["notes"], mirror.run("r")["notes"]) == ("its own", "new")
+
+
 def test_an_answer_that_is_too_long_may_be_that_of_a_change_that_was_made(sandbox: Sandbox, sender: Sender) -> None:
     put(sandbox, sender, NOTES)
 
