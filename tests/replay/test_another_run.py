@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from mirror import Api
 from mirror.outbox import OutboxReader
 from mirror.records.operations import Change, Create, Edit
 from mirror.replay.identity import ANOTHER_RUN
-from mirror.sandbox import Sandbox
+from mirror.sandbox import Fault, Match, Sandbox
 from tests.mirroring import ENTITY, PROJECT, SOURCE, Mirror
 from tests.replaying import Sender
 
@@ -75,3 +77,21 @@ def test_a_run_that_was_made_and_changed_here_is_its_own(sandbox: Sandbox, mirro
     sender.put("again", Edit(fields={"notes": Change(base=None, value="new")}))
     assert sender.replay().applied == 2
     assert sandbox.state.run(ENTITY, PROJECT, "again").notes == "new"
+
+
+def test_a_look_that_is_answered_with_another_run_changes_neither(
+    sandbox: Sandbox, mirror: Mirror, sender: Sender
+) -> None:
+    for name in ("asked", "other"):
+        sandbox.state.add_run(ENTITY, PROJECT, name, notes="old")
+    mirror.pull()
+    other = sandbox.state.run(ENTITY, PROJECT, "other")
+
+    def swapped(answer: Any) -> None:
+        answer["data"]["project"]["run"] |= {"name": "other", "id": other.id}
+
+    sandbox.faults.add(Fault.lie(swapped, match=Match(operation="MirrorRun")))
+    sender.put("asked", Edit(fields={"notes": Change(base="old", value="new")}))
+    replayed = sender.replay()
+    assert (replayed.applied, replayed.buried) == (0, 1)
+    assert [sandbox.state.run(ENTITY, PROJECT, name).notes for name in ("asked", "other")] == ["old", "old"]

@@ -243,10 +243,10 @@ class Asking(FittedAsking):
         return is_failure(error) and await self._answers()
 
 
-ANOTHER_RUN = "the server answered with another run than was asked about"
+OF_ANOTHER = "the server answered with another run than was asked about"
 
 
-def is_another_run(node: msgspec.Raw, run_id: str) -> bool:
+def names_another(node: msgspec.Raw, run_id: str) -> bool:
     """Whether what stands in the place of one run names another one; what names none is taken for the one."""
     return names_of(node)[0] not in (None, run_id)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from mirror.api.documents.contents import FILES, FILES_BY_NAME, contents_document
-from mirror.api.questions.asking import ANOTHER_RUN, Asking, is_another_run, one_run
+from mirror.api.questions.asking import OF_ANOTHER, Asking, names_another, one_run
 from mirror.api.questions.listings import ARTIFACTS_FIRST, FILES_FIRST
 from mirror.api.rows.contents import to_contents_or_bad
 from mirror.api.rows.flaws import fields_of, lost_with
@@ -64,8 +64,8 @@ class ContentQuestions(Asking):
             found: dict[str, ListedContents | BadRun | None] = {}
             for n, run_id in enumerate(some):
                 node, fields = runs.get(f"r{n}", NULL), failed.get(f"r{n}", {})
-                if is_another_run(node, run_id):
-                    found[run_id] = bad(run_id, ANOTHER_RUN)
+                if names_another(node, run_id):
+                    found[run_id] = bad(run_id, OF_ANOTHER)
                 elif not is_null(node):
                     found[run_id] = to_contents_or_bad(
                         node,

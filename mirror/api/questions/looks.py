@@ -15,7 +15,7 @@ from mirror.api.documents import contents as content_documents
 from mirror.api.documents import queries as documents
 from mirror.api.documents import syncing as sync_documents
 from mirror.api.questions.artifacts import ARTIFACTS_PER_PAGE, Direction
-from mirror.api.questions.asking import Asking, says_missing
+from mirror.api.questions.asking import OF_ANOTHER, Asking, names_another, says_missing
 from mirror.api.questions.contents import FILES_PER_PAGE, NAMES_PER_DOCUMENT
 from mirror.api.questions.fitted_asking import FEW_TRIES
 from mirror.api.questions.path import Path
@@ -106,7 +106,7 @@ class LookQuestions(Asking):
                 raise self._reported(answer)
             found = self._read(answer, ProjectData).project
             if found is not None and not is_null(found.run):
-                seen = self._seen(found.run, entity, project, {**failed, **fails})
+                seen = self._seen(found.run, entity, project, run_id, {**failed, **fails})
                 if with_streams and isinstance(seen, UpstreamRun):
                     seen = msgspec.structs.replace(seen, streams=to_status(self._decode(found.run, WireStatus)))
                 if with_files and isinstance(seen, UpstreamRun) and not answer.errors:
@@ -155,13 +155,17 @@ class LookQuestions(Asking):
             if is_null(node) or f"r{number}" in failed:
                 continue
             with contextlib.suppress(ServerError):  # in a shape that W&B does not use
-                seen, page = self._seen(node, entity, project, {}), self._files_in(node, first)
+                seen, page = self._seen(node, entity, project, run_id, {}), self._files_in(node, first)
                 if isinstance(seen, UpstreamRun) and {file.name for file in page.files} >= set(names):
                     streams = to_status(self._decode(node, WireStatus))
                     found[run_id] = msgspec.structs.replace(seen, streams=streams, files=page)
         return found
 
-    def _seen(self, node: msgspec.Raw, entity: str, project: str, failed: Mapping[str, str]) -> UpstreamRun | BadRun:
+    def _seen(
+        self, node: msgspec.Raw, entity: str, project: str, run_id: str, failed: Mapping[str, str]
+    ) -> UpstreamRun | BadRun:
+        if names_another(node, run_id):
+            return BadRun(run_id=run_id, storage_id=None, reason=OF_ANOTHER)
         run = to_run_or_bad(node, entity, project, failed={**self._untold(documents.RUN), **failed})
         if isinstance(run, BadRun):
             return run

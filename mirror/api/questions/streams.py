@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from mirror.api.documents.contents import EVENTS, HISTORY, LOG_LINES, LOG_TAIL, streams_document
-from mirror.api.questions.asking import ANOTHER_RUN, Asking, is_another_run, one_run
+from mirror.api.questions.asking import OF_ANOTHER, Asking, names_another, one_run
 from mirror.api.questions.fitted_asking import OneThing
 from mirror.api.rows.answers import Answer, one_line
 from mirror.api.rows.contents import to_streams_or_bad
@@ -173,8 +173,8 @@ class StreamQuestions(Asking):
         found: dict[str, RunStreams | BadRun | None] = {}
         for n, ask in enumerate(asks):
             node, fields = runs.get(f"r{n}", NULL), failed.get(f"r{n}", {})
-            if is_another_run(node, ask.run_id):
-                found[ask.run_id] = BadRun(run_id=ask.run_id, storage_id=None, reason=ANOTHER_RUN)
+            if names_another(node, ask.run_id):
+                found[ask.run_id] = BadRun(run_id=ask.run_id, storage_id=None, reason=OF_ANOTHER)
             elif not is_null(node):
                 is_tail = not modern or ask.log_last is not None
                 found[ask.run_id] = to_streams_or_bad(

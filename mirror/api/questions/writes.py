@@ -17,7 +17,7 @@ import msgspec
 from mirror.api.documents import writes as documents
 from mirror.api.fitting.expected_types import INPUTS, composite_of
 from mirror.api.fitting.passing import is_passing
-from mirror.api.questions.asking import Asking
+from mirror.api.questions.asking import OF_ANOTHER, Asking, names_another
 from mirror.api.rows.answers import TOO_LARGE
 from mirror.api.rows.pages import BadRun
 from mirror.api.rows.runs import to_run_or_bad
@@ -254,11 +254,10 @@ class WriteQuestions(Asking):
         """A run as a mutation shows it; what is shown of another one tells nothing."""
         if is_null(bucket):
             return BadRun(run_id=None, storage_id=None, reason=done.words or "the server shows no run that it changed")
+        if names_another(bucket, run_id):
+            return BadRun(run_id=run_id, storage_id=None, reason=OF_ANOTHER)
         failed = {**self._untold(documents.UPSERT_RUN), **done.failed("bucket")}
-        run = to_run_or_bad(bucket, entity, project, failed=failed)
-        if isinstance(run, RunRecord) and run.run_id != run_id:
-            return BadRun(run_id=None, storage_id=None, reason="the server shows another run than was changed")
-        return run
+        return to_run_or_bad(bucket, entity, project, failed=failed)
 
     async def _upserted(self, fields: Mapping[str, Any]) -> tuple[Done, msgspec.Raw]:
         """Change a run's fields; also the run as it is afterwards, null where it is not shown, changed or not."""

@@ -14,6 +14,7 @@ from mirror.records.runs import ACTIVE_STATES, OFFLINE, KnownRun, RunRecord, is_
 from mirror.store.engine.connection import sql_name
 from mirror.store.engine.queries import Queryable, aware, aware_structs, columns_of
 from mirror.store.schema.keys import IN_PROJECT
+from mirror.store.schema.tables import REMADE
 from mirror.texts.values import storable
 
 _FROM_PROJECT = f"FROM lake.runs WHERE {IN_PROJECT}"
@@ -52,7 +53,7 @@ def known_runs(lake: Queryable, key: ProjectKey, run_ids: Iterable[str]) -> dict
     query = f"SELECT run_id, storage_id, {_CREATED} {_FROM_PROJECT} AND {_NAMED}"
     remade = (
         f"SELECT run_id, max(superseded_at) FROM lake.generations WHERE {IN_PROJECT} AND {_NAMED}"
-        " AND reason = 'remade' GROUP BY run_id"
+        f" AND reason = '{REMADE}' GROUP BY run_id"
     )
     remade_at = {run_id: aware(at) for run_id, at in _ask(lake, remade, key, ids)}
     return {

@@ -198,6 +198,7 @@ RECEIPTS = Table(
 # One row a superseded generation of a run's history, or of the whole run where it was deleted and made again under its
 # id. What it held is in the four tables below; `superseded_at` is when the mirror replaced it.
 _OF_GENERATION = (*_OF_RUN, integer("generation", required=True))
+REMADE = "remade"  # why a generation was superseded: the run was deleted upstream, and made again
 GENERATIONS = Table(
     "generations",
     4,

@@ -20,12 +20,12 @@ from mirror.store.engine.meta import has_table
 from mirror.store.engine.queries import Snapshot
 from mirror.store.metrics.files import MetricFile
 from mirror.store.schema.keys import OF_RUNS
-from mirror.store.schema.tables import OF_GENERATIONS
+from mirror.store.schema.tables import OF_GENERATIONS, REMADE
 from mirror.store.write.rows import TEXT
 from mirror.store.write.values import naive
 from mirror.texts.values import storable
 
-REMADE, REWOUND, OVERWRITTEN = "remade", "rewound", "overwritten"  # reasons
+REWOUND, OVERWRITTEN = "rewound", "overwritten"  # reasons, beside `REMADE`
 
 _MINE = "t.entity = $1 AND t.project = $2"
 _INT = pa.int64()
