@@ -19,12 +19,15 @@ def step_of_row(row: str) -> int | None:
 
 
 def step_of(value: Any) -> int | None:
-    """A step as W&B spells it: an integer, a float such as `12.0`, or a text with one of them."""
+    """A step as W&B spells it: an integer, a float such as `12.0`, or a text with one of them.
+
+    A row between two steps, at 1.5, has none: it takes the place of neither.
+    """
     if isinstance(value, str):
         value = _number(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if isinstance(value, float) and not LEAST <= value < MOST:  # NaN is neither
+    if isinstance(value, float) and not (LEAST <= value < MOST and value.is_integer()):  # NaN is neither
         return None
     whole = int(value)
     return whole if LEAST <= whole < MOST else None

@@ -16,7 +16,7 @@ from mirror.api.rows.contents import to_contents_or_bad
 from mirror.api.rows.lenient import sound_json
 from mirror.api.rows.listed import ListedContents
 from mirror.api.rows.pages import BadRun
-from mirror.errors import Forbidden, NotFound, ServerError
+from mirror.errors import AuthError, Forbidden, NotFound, ServerError
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.api.clients import TEAM, client_on, contents_of, page_of
 
@@ -273,7 +273,7 @@ async def test_an_error_that_is_about_no_run_is_an_error(client: Client, sandbox
     assert len(sandbox.requests) == 2  # one of them the smallest question there is
 
 
-@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("status", [401, 403, 404])
 async def test_a_run_that_is_refused_is_found_and_the_others_are_served(
     client: Client, sandbox: Sandbox, status: int
 ) -> None:
@@ -294,6 +294,41 @@ async def test_what_is_refused_whatever_the_run_is_an_error_soon(client: Client,
     with pytest.raises(Forbidden):
         await client.run_contents(TEAM, "p", [f"r{number}" for number in range(50)])
     assert len(sandbox.requests) < 100
+
+
+async def test_a_key_that_is_refused_from_now_on_is_an_error_soon(client: Client, sandbox: Sandbox) -> None:
+    names = [f"r{number}" for number in range(200)]
+    for name in names:
+        add_run(sandbox, name)
+    await client.run_contents(TEAM, "p", names[:1])
+    before = len(sandbox.requests)
+    sandbox.faults.add(Fault.status(401, match=Match(variables=lambda given: names[-1] in given.values())))
+    sandbox.faults.add(Fault.status(401, match=Match(operation="MirrorPing")))
+    with pytest.raises(AuthError):
+        await client.run_contents(TEAM, "p", names)
+    assert len(sandbox.requests) < before + 8
+
+
+@pytest.mark.parametrize(
+    "path", [None, ["run"], ["project"], ["project", "r1"], ["project", "other", "files"]], ids=str
+)
+async def test_an_error_that_names_nothing_lacking_costs_no_run_and_a_null_beside_it_is_named(
+    client: Client, sandbox: Sandbox, path: list[str] | None
+) -> None:
+    for name in ("r0", "r1", "r2"):
+        add_run(sandbox, name, files={"a.txt": b"a"})
+
+    def reports(answer: Any) -> None:
+        answer["errors"] = [{"message": "some shard is slow", **({} if path is None else {"path": path})}]
+        answer["data"]["project"]["r2"]["files"] = None
+
+    sandbox.faults.add(Fault.lie(reports, match=Match(operation="MirrorRunContents")))
+    found = await client.run_contents(TEAM, "p", ["r0", "r1", "r2"])
+    assert [isinstance(run, ListedContents) and run.failed for run in found.values()] == [
+        {},
+        {},
+        {"files": "some shard is slow"},
+    ]
 
 
 async def test_what_is_answered_of_another_run_is_held_under_none(client: Client, sandbox: Sandbox) -> None:

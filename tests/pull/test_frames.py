@@ -110,6 +110,9 @@ LIES: Mapping[str, Lie] = {
     "features texts": features(["A"]),
     "features with numbers": features([{"name": "A", "isEnabled": 1}]),
     "an error without a path": with_error(None),
+    "an error at no run": with_error(["project", "runs", "edges", "x"]),
+    "an error behind the last run": with_error(["project", "runs", "edges", 99, "node", "config"]),
+    "an error at a run that is there": with_error(["project", "runs", "edges", 0, "node"]),
     "pageInfo fails": with_error(["project", "runs", "pageInfo"], lambda p: p["runs"].update(pageInfo=None)),
     "a cursor fails": with_error(
         ["project", "runs", "edges", 0, "cursor"], lambda p: p["runs"]["edges"][0].update(cursor=None)
@@ -124,6 +127,7 @@ LIES: Mapping[str, Lie] = {
         keep=[
             "cursors that are numbers",
             "an error without a path",
+            "an error at no run",
         ],
     ),
 )
@@ -135,6 +139,44 @@ def test_a_lie_around_the_runs_costs_none_of_them(server: Sandbox, project: str,
     assert [failure for failure in report.failed if failure.run_id != "(sweeps)"] == []
     server.faults.clear()
     assert_equal(server, mirror, project)
+
+
+def test_what_is_null_beside_an_error_that_names_no_field_replaces_nothing_that_is_held(
+    server: Sandbox, project: str, home: Home
+) -> None:
+    def forget(edge: dict[str, Any]) -> None:
+        edge["node"] |= {"config": None, "summaryMetrics": None, "displayName": None, "state": "crashed"}
+
+    mirror = mirror_of(server, home, project)
+    mirror.pull()
+    held = "SELECT run_id, config_wire, summary_wire, display_name FROM lake.runs ORDER BY run_id"
+    before = mirror.ask(held)
+    fault = Fault.lie(lambda body: (of_edges(forget)(body), with_error(None)(body))[0], match=RUNS)
+    server.faults.add(fault)
+    (report,) = mirror.pull(force_walk=True).projects
+    assert report.error is None
+    assert mirror.ask(held) == before
+    assert {row["state"] for row in mirror.ask("SELECT state FROM lake.runs")} == {"crashed"}
+    server.faults.clear()
+    mirror.pull(force_walk=True)
+    assert_equal(server, mirror, project)
+
+
+def test_a_run_that_may_not_be_shown_costs_no_other_run_of_its_page(server: Sandbox, project: str, home: Home) -> None:
+    def forbid(body: dict[str, Any]) -> None:
+        edges = ((body.get("data") or {}).get("project") or {}).get("runs", {}).get("edges") or []
+        for place, edge in enumerate(edges):
+            if (edge["node"] or {}).get("name") == "r001" and "state" in edge["node"]:
+                edge["node"] = None
+                path = ["project", "runs", "edges", place, "node"]
+                body["errors"] = [{"message": "permission denied", "path": path, "extensions": {"code": "FORBIDDEN"}}]
+
+    server.faults.add(Fault.lie(forbid, match=RUNS))
+    mirror = mirror_of(server, home, project)
+    (report,) = mirror.pull().projects
+    assert report.error is None
+    assert {failure.run_id for failure in report.failed} == {"r001"}
+    assert mirror.run_ids() == ["r000", "r002"]
 
 
 def test_sweeps_whose_second_page_fails_are_named_and_the_runs_are_taken(

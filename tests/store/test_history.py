@@ -22,6 +22,7 @@ from mirror.store.history.history import wide_history
 from mirror.store.history.wide_columns import JSON_MARK
 from mirror.store.objects.objects import Objects
 from mirror.store.write.writer import commit
+from mirror.texts.steps import step_of_row
 from tests.store.test_contents import AT, KEY, export, row
 
 RUN = RunPath("e", "p", "r")
@@ -106,6 +107,13 @@ def test_equal_steps_are_merged_key_by_key_and_rows_without_one_are_left_out(rea
         {"_step": 0, "a": 2}, {"_step": 1, "a": 10, "b": "x"}, {"_step": 2, "a": 1, "b": "later"},
         {"_step": 3, "a": 30, "b": "tail"},
     ]  # fmt: skip
+
+
+def test_a_row_between_two_steps_takes_the_place_of_neither(reading: Reading) -> None:
+    between = '{"_step": 3.5, "a": 35}'
+    tail = (row(3, a=3), TailRow(step=step_of_row(between), row=between), row(4, a=4))
+    reading.commit(reading.export(_step=[1.0, 1.5, 2.0], a=[1, 15, 2]), tail=tail)
+    assert reading.rows() == [{"_step": step, "a": step} for step in (1, 2, 3, 4)]
 
 
 def test_types_that_do_not_meet_become_json_and_say_so(reading: Reading) -> None:

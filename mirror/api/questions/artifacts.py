@@ -19,9 +19,10 @@ from mirror.api.documents.contents import (
 from mirror.api.questions.asking import Asking, one_of, says_missing
 from mirror.api.rows.answers import Answer, one_line
 from mirror.api.rows.artifacts import artifacts_page, to_artifact
-from mirror.api.rows.flaws import Flaws, failed_fields, fields_of, inside, lost_with
+from mirror.api.rows.flaws import Flaws, fields_of, inside, lost_with
 from mirror.api.rows.listed import ArtifactsPage, FilesPage, ListedFile, ManifestFile
 from mirror.api.rows.lists import NO_FLAWS
+from mirror.api.rows.misplaced import failed_of_aliases
 from mirror.api.rows.pages import BadArtifact
 from mirror.api.rows.scalars import ABSENT, NULL, Int64, int_or_none, is_null, is_told
 from mirror.api.transport.signed_url import SignedUrl
@@ -141,7 +142,7 @@ class ArtifactQuestions(Asking):
                 if not lost.keys() - without.keys() - {"id"}:
                     raise
                 return await ask(some, attempts, {**without, **lost})
-            failed = failed_fields(answer.errors, ())
+            failed = failed_of_aliases(answer.data, answer.errors, ())
             if failed is None:
                 raise self._reported(answer)
             nodes = self._read(answer, dict[str, msgspec.Raw])

@@ -12,10 +12,11 @@ from mirror.api.fitting.learning import mark
 from mirror.api.questions.fitted_asking import FEW_TRIES, FittedAsking, OneThing
 from mirror.api.rows.answers import TOO_LARGE, Answer, one_line
 from mirror.api.rows.files import files_page
-from mirror.api.rows.flaws import Flaws, failed_fields, inside
+from mirror.api.rows.flaws import Flaws, inside
 from mirror.api.rows.frames import decode_frame
 from mirror.api.rows.listed import FilesPage
 from mirror.api.rows.lists import NO_FLAWS
+from mirror.api.rows.misplaced import failed_of_aliases
 from mirror.api.rows.runs import names_of
 from mirror.api.rows.scalars import ABSENT, is_null
 from mirror.api.rows.wire import AliasedData, ProjectData, WireServer
@@ -80,7 +81,7 @@ class Asking(FittedAsking):
         Raises:
             GraphQLError: a run failed as a whole, or something else did.
         """
-        failed = failed_fields(answer.errors, ("project",))
+        failed = failed_of_aliases(answer.data, answer.errors, ("project",))
         if failed is None:
             raise self._reported(answer)
         return failed
@@ -95,7 +96,7 @@ class Asking(FittedAsking):
         Raises:
             GraphQLError: something else failed.
         """
-        found = failed_fields(answer.errors, prefix[:-1])
+        found = failed_of_aliases(answer.data, answer.errors, prefix[:-1])
         if found is None:
             raise self._reported(answer)
         return found.get(prefix[-1], NO_FLAWS)
@@ -226,9 +227,10 @@ class Asking(FittedAsking):
                     found[some[0]] = bad(some[0], error.message)
                 else:
                     raise
-            except (Forbidden, NotFound) as error:
+            except (AuthError, NotFound) as error:
+                is_about_key = not isinstance(error, Forbidden | NotFound)
                 is_of_all = not found and (len(refused) == SAMPLES or not (refused or await self._answers()))
-                if is_of_all:
+                if is_of_all or (is_about_key and not await self._answers()):
                     raise
                 if len(some) > 1:
                     pending[:0] = [some[: len(some) // 2], some[len(some) // 2 :]]

@@ -15,6 +15,7 @@ from mirror.api.rows.answers import Answer, one_line
 from mirror.api.rows.contents import to_contents_or_bad
 from mirror.api.rows.flaws import failed_fields
 from mirror.api.rows.frames import decode_frame
+from mirror.api.rows.misplaced import that_lead
 from mirror.api.rows.pages import BadRun, RunCursor, RunsPage, SweepsPage
 from mirror.api.rows.runs import to_run_or_bad, to_sweep
 from mirror.api.rows.scalars import int_or_none, is_null
@@ -39,6 +40,7 @@ ARTIFACTS_FIRST = 20  # artifacts of a run, each way, in a page of runs
 ALL_RUNS = 1_000_000  # to ask for of a server that does not page
 _PAGING = "Project.runs(after)"
 _TO_LIST_RUNS = ("Query.project", "Project.runs", "RunConnection.edges", "RunEdge.node", "Run.name")
+_DEPTH_OF_A_RUN = 5  # steps of the path to a run of a page
 SAMPLED_FROM = 20  # of a project's runs, the newest
 _NEWEST_FIRST = "-created_at"
 OLDEST_FIRST = "+created_at"  # stable for old runs (W&B API notes, section 5)
@@ -126,7 +128,7 @@ class ListingQuestions(Asking):
         answer, found, beside = await self._listed_runs(document, variables, attempts, without)
         if found is None:
             return None
-        failed = self._failed_runs(answer)
+        failed, is_doubtful = self._failed_runs(answer)
         self._note_server(self._read(answer, ServerData).server_info)
         listing = self._listed(found.runs, "runs", after, first)
         places = [
@@ -137,7 +139,7 @@ class ListingQuestions(Asking):
         if any(fields and is_null(node) for fields, node in places):  # likewise, one of them
             raise self._reported(answer)
         is_cut = listing.goes_on(first) and listing.last_cursor is None
-        rows = [to_run_or_bad(node, entity, project, failed=fields) for fields, node in places]
+        rows = [to_run_or_bad(node, entity, project, failed=fields, is_doubtful=is_doubtful) for fields, node in places]
         return RunsPage(
             project=found.record(entity, project),
             runs=tuple(row for row in rows if isinstance(row, RunRecord)),
@@ -206,17 +208,24 @@ class ListingQuestions(Asking):
 
         return OneThing(path=("project", "runs", "edges", 0, "node"), type="Run", others=others)
 
-    def _failed_runs(self, answer: Answer) -> Mapping[str | int, Mapping[str, str]]:
+    def _failed_runs(self, answer: Answer) -> tuple[Mapping[str | int, Mapping[str, str]], bool]:
         """What failed of single runs of a page, by place. What failed beside them is not told, and no more.
+
+        Returns:
+            That, and whether an error is about nothing that can be told: then what is null may have failed.
 
         Raises:
             GraphQLError: a run failed as a whole.
         """
-        errors = [error for error in answer.errors if _is_about_a_run(error)]
+        if not answer.errors:
+            return {}, False
+        leading = that_lead(answer.data, answer.errors, _DEPTH_OF_A_RUN)
+        errors = [error for error in leading if _is_about_a_run(error)]
         failed = failed_fields(errors, ("project", "runs", "edges"), ("node",))
         if failed is None:
             raise self._reported(answer, errors)
-        return failed
+        is_beside = [error for error in answer.errors if error.path[:2] in _BESIDE or error.path[:1] == ("serverInfo",)]
+        return failed, any(error not in leading and error not in is_beside for error in answer.errors)
 
     async def run(self, entity: str, project: str, run_id: str) -> RunRecord | BadRun | None:
         """One run; None when it or its project does not exist or the key may not read it."""

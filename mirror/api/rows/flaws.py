@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from mirror.api.rows.answers import one_line
+from mirror.api.rows.scalars import is_null
 from mirror.errors import GraphQLError, Reported
 from mirror.typed import decode
 
@@ -98,6 +99,15 @@ def names_in(node: msgspec.Raw | bytes) -> frozenset[str]:
         ValueError: it is no object.
     """
     return frozenset(decode(node, dict[str, msgspec.Raw]))
+
+
+def names_told(node: msgspec.Raw | bytes) -> frozenset[str]:
+    """The names of a JSON object that have a value.
+
+    Raises:
+        ValueError: it is no object.
+    """
+    return frozenset(name for name, value in decode(node, dict[str, msgspec.Raw]).items() if not is_null(value))
 
 
 def _by_field(node: msgspec.Raw | bytes, shape: type[T]) -> tuple[T, Flaws]:

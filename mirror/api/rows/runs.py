@@ -13,7 +13,7 @@ from types import MappingProxyType
 import msgspec
 
 from mirror.api.rows.answers import one_line
-from mirror.api.rows.flaws import asked_by, decode_flawed, names_in
+from mirror.api.rows.flaws import asked_by, decode_flawed, names_in, names_told
 from mirror.api.rows.pages import BadRun
 from mirror.api.rows.scalars import NULL, Int64, NonEmpty, int_or_none, is_null, json_text, to_int
 from mirror.api.rows.times import time_or_none
@@ -115,7 +115,12 @@ _FINGERPRINTED = tuple(
 
 
 def to_run(
-    node: msgspec.Raw | bytes, entity: str, project: str, *, failed: Mapping[str, str] = MappingProxyType({})
+    node: msgspec.Raw | bytes,
+    entity: str,
+    project: str,
+    *,
+    failed: Mapping[str, str] = MappingProxyType({}),
+    is_doubtful: bool = False,
 ) -> RunRecord:
     """A run as a value.
 
@@ -124,13 +129,14 @@ def to_run(
         entity: the entity it was asked under.
         project: the project it was asked under.
         failed: fields that the server could not serve, with its words.
+        is_doubtful: something failed of which the server does not say what: a field that is null was not told.
 
     Raises:
         ValueError: the node is not a run, or its names cannot be read.
     """
     wire, decode_flaws = decode_flawed(node, _Run)
     flaws = {**decode_flaws, **{name: reason for name, reason in failed.items() if name.partition(".")[0] in _asked}}
-    untold = _asked - names_in(node)
+    untold = _asked - (names_told(node) if is_doubtful else names_in(node))
     user = _User()
     if not is_null(wire.user):
         user, user_flaws, user_untold = _user(wire.user)
@@ -191,11 +197,16 @@ def _user(node: msgspec.Raw) -> tuple[_User, Mapping[str, str], frozenset[str]]:
 
 
 def to_run_or_bad(
-    node: msgspec.Raw | bytes, entity: str, project: str, *, failed: Mapping[str, str] = MappingProxyType({})
+    node: msgspec.Raw | bytes,
+    entity: str,
+    project: str,
+    *,
+    failed: Mapping[str, str] = MappingProxyType({}),
+    is_doubtful: bool = False,
 ) -> RunRecord | BadRun:
     """`to_run`, with a named reason in place of an exception."""
     try:
-        return to_run(node, entity, project, failed=failed)
+        return to_run(node, entity, project, failed=failed, is_doubtful=is_doubtful)
     except (ValueError, RecursionError) as error:
         run_id, storage_id = names_of(node)
         return BadRun(

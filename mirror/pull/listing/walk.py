@@ -18,6 +18,7 @@ from mirror.api.rows.pages import RunCursor, RunsPage
 from mirror.errors import (
     DocumentRefused,
     FailsForAll,
+    Forbidden,
     GraphQLError,
     MirrorError,
     NotFound,
@@ -109,8 +110,8 @@ async def _fails_at_the_other_end(client: Client, listing: Listing) -> bool:
     other_end = replace(listing, order=f"{direction}{listing.order[1:]}")
     try:
         await _ask(client, other_end, _Question(size=PageSize.starting(1, 1), extras=False))
-    except (ServerError, Unreachable) as error:
-        if not may_be_the_size(error):
+    except MirrorError as error:
+        if not _may_be_one_run(error):
             raise
         return True
     return False
@@ -124,8 +125,8 @@ async def _list_runs(client: Client, listing: Listing) -> AsyncGenerator[ListedP
     while True:
         try:
             page = await _ask_whole(client, listing, ask, listed=listed, total=total)
-        except (ServerError, Unreachable) as error:
-            if not may_be_the_size(error):
+        except MirrorError as error:
+            if not _may_be_one_run(error):
                 raise
             if not probed:  # a server that cannot even list one cursor is in trouble: no smaller page will help
                 await _step_over(client, listing, ask.after, error)
@@ -317,6 +318,11 @@ def may_be_the_size(error: MirrorError) -> bool:
     if isinstance(error, Unreachable):
         return error.answered
     return isinstance(error, ServerError)
+
+
+def _may_be_one_run(error: MirrorError) -> bool:
+    """Whether a run of a page may be to blame: it may be one that the key may not read, too."""
+    return isinstance(error, Forbidden | NotFound) or may_be_the_size(error)
 
 
 def project_not_found(key: ProjectKey) -> NotFound:

@@ -242,6 +242,7 @@ def as_steps(column: pa.ChunkedArray) -> pa.Int64Array:
     elif pa.types.is_floating(array.type):
         double = array.cast(pa.float64())
         fits = pc.and_(pc.greater_equal(double, float(LEAST)), pc.less(double, float(MOST)))
+        fits = pc.and_(fits, pc.equal(pc.floor(double), double))
         array = pc.if_else(fits, double, pa.scalar(None, pa.float64()))
     elif not pa.types.is_integer(array.type):
         return pa.nulls(len(array), pa.int64())
