@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import gc
 import os
 import shutil
 import signal
 import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import duckdb
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -34,19 +31,6 @@ if "PYTEST_DEBUG_TEMPROOT" not in os.environ and IN_MEMORY.is_dir() and shutil.d
     os.environ["PYTEST_DEBUG_TEMPROOT"] = str(IN_MEMORY)
 
 
-_limits: dict[str, Any] = {}
-
-
-def _with_limits(connect: Any) -> Any:
-    @functools.wraps(connect)
-    def connected(*arguments: Any, config: Mapping[str, Any] | None = None, **how: Any) -> Any:
-        return connect(*arguments, config={**_limits, **(config or {})}, **how)
-
-    return connected
-
-
-duckdb.connect = _with_limits(duckdb.connect)
-
 # A runner in the background may ignore Ctrl-C, and every program that a test starts would inherit that.
 with contextlib.suppress(ValueError):  # not in the main thread: nothing to do
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -55,6 +39,17 @@ with contextlib.suppress(ValueError):  # not in the main thread: nothing to do
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40)
 settings.register_profile("long", settings.get_profile("shared"), max_examples=400)  # --hypothesis-profile=long
 settings.load_profile("shared")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have each worker begin to collect at another folder: who comes first to a file rewrites its assertions for all."""
+    if not hasattr(config, "workerinput") or config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return
+    number, workers = int(config.workerinput["workerid"].removeprefix("gw")), config.workerinput["workercount"]
+    found = [path for path in Path(__file__).parent.iterdir() if path.is_dir() or path.match("test_*.py")]
+    places = sorted(os.path.relpath(path) for path in found)
+    begin = len(places) * number // workers
+    config.args[:] = [*places[begin:], *places[:begin]]
 
 
 def pytest_collection_finish() -> None:
@@ -74,17 +69,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.contract)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: zlib.crc32(item.location[0].encode()))
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Give DuckDB one thread: lakes of tests are small, and workers are as many as cores.
-
-    Where the SDK is the judge, and in long runs, it has as many as there are cores: rows without an order show.
-    """
-    _limits.clear()
-    if "contract" not in item.path.parts and not {"soak", "bench"} & {mark.name for mark in item.iter_markers()}:
-        _limits["threads"] = 1
 
 
 @pytest.fixture(autouse=True)

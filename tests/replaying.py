@@ -6,7 +6,7 @@ import base64
 import dataclasses
 import datetime as dt
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,11 +27,24 @@ from mirror.replay import DeliveryContext, Replayed, ReplayWatcher, replay
 from mirror.replay.forecast import Forecast, ForecastContext, foresee
 from mirror.replay.look import Server
 from mirror.replay.merge import Policy
+from mirror.sandbox import Fault, Match
 from mirror.store.engine.reader import Reader
 from mirror.store.objects.objects import Objects
 from mirror.store.schema.views import VIEWS
 from mirror.store.sql.statements import run_sql
 from tests.mirroring import ENTITY, PROJECT, SERVER, lake_for_questions, lake_of, make_lake
+
+
+def _with_nothing(answer: Any) -> None:
+    answer["data"] = dict.fromkeys(answer["data"])
+
+
+# Ways in which a change has no answer that says whether it was made; by the last one it was not.
+LOSSES: Mapping[str, Callable[[Match], Fault]] = {
+    "lost": lambda match: Fault.lost_answer(times=1, match=match),
+    "nothing, without a word": lambda match: Fault.lie(_with_nothing, times=1, match=match),
+    "answered 500": lambda match: Fault.status(500, times=1, match=match),
+}
 
 
 @dataclass(kw_only=True)

@@ -10,10 +10,10 @@ import pytest
 from mirror.layout import Home
 from mirror.outbox import OutboxReader
 from mirror.records.operations import EditArtifact, LogArtifact, encode_entry, entry_of_json
-from mirror.sandbox import Fault, Match, Sandbox
+from mirror.sandbox import Match, Sandbox
 from mirror.sandbox.state.records import ArtifactRecord
 from tests.mirroring import ENTITY, PROJECT, Mirror
-from tests.replaying import Sender
+from tests.replaying import LOSSES, Sender
 
 ADD = {"add_aliases": ("best", "prod"), "add_tags": ("good",)}
 TAKE = {"remove_aliases": ("old",), "remove_tags": ("bad",)}
@@ -85,13 +85,13 @@ def test_a_change_is_delivered_once_and_the_mirror_shows_it_at_once(
     assert (held(mirror, version), held(mirror, other)) == before
 
 
-@pytest.mark.parametrize("how", ["lost_answer", "answered_500"])
+@pytest.mark.parametrize("how", LOSSES)
 @pytest.mark.parametrize("mutation", MUTATIONS)
 def test_a_lost_answer_leads_to_a_look_and_not_to_a_second_effect(
     sandbox: Sandbox, sender: Sender, versions: list[ArtifactRecord], mutation: str, how: str
 ) -> None:
-    match, is_lost = Match(operation=mutation), how == "lost_answer"
-    sandbox.faults.add(Fault.lost_answer(times=1, match=match) if is_lost else Fault.status(500, times=1, match=match))
+    is_lost = how != "answered 500"
+    sandbox.faults.add(LOSSES[how](Match(operation=mutation)))
     sender.put("maker", edit(versions[1], **ADD, **TAKE))
     assert sender.replay().put_back == 1
     before = {name: sandbox.requests.count(name) for name in MUTATIONS}

@@ -113,6 +113,9 @@ def test_a_change_with_a_payload_was_made_whatever_stands_beside(
 
 LOST = {
     "nothing, and no word": (PENDING, "MirrorUpdateState", without_a_word(None)),
+    "nothing of a deletion, and no word": (
+        Delete(delete_artifacts=False), "MirrorDeleteRun", without_a_word(None),
+    ),
     "the payload fell with the run": (NOTES, "MirrorUpsertRun", in_place(None, error("upsertBucket", "bucket", "id"))),
     "the payload fell with a field": (
         PENDING, "MirrorUpdateState", in_place(None, error("updateRunState", "success", message="it broke")),

@@ -61,7 +61,7 @@ def test_where_no_other_engine_is_to_be_had_the_old_one_goes_on(home: Home, monk
     """As after an upgrade under a running daemon, or with no memory left."""
     monkeypatch.setattr(engine_of_lake, "COMMITS_OF_AN_ENGINE", 1)
 
-    def refused(settings: StoreSettings | None = None, of: Home | None = None) -> object:
+    def refused(settings: StoreSettings | None = None, of: Home | None = None, **_: object) -> object:
         raise StoreError("it was built for another DuckDB")
 
     with Lake(home, deployment="d", settings=ENGINE) as lake:

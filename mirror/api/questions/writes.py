@@ -268,9 +268,7 @@ class WriteQuestions(Asking):
         return done, bucket
 
     async def _succeeds(self, document: str, name: str, fields: Mapping[str, Any]) -> None:
-        done = await self._mutate(document, name, fields, is_looked_for=True)
-        if is_null(done.payload):
-            raise Unreachable(f"{self._host} may have done it, but answered {name} with nothing", answered=True)
+        done = await self._mutate(document, name, fields)
         found = self._decode(done.payload, Success)
         if found.success or not self._known.knows(f"{composite_of('Mutation', name)}.success"):
             return
@@ -294,8 +292,8 @@ class WriteQuestions(Asking):
         Raises:
             NotOffered: the server does not have the mutation, or its input lacks a field that counts.
             ChangeRefused: it says no; an error of the moment is a plain `GraphQLError`.
-            RefusedByServer: it says no without words, or takes nothing of this size.
-            Unreachable: it may have been done, and the answer is lost.
+            RefusedByServer: it takes nothing of this size.
+            Unreachable: it may have been done, and the answer is lost, or nothing.
         """
         while True:
             given = self._input(name, fields)
@@ -315,7 +313,7 @@ class WriteQuestions(Asking):
                 raise
             payload = self._read(answer, dict[str, msgspec.Raw]).get(name, NULL)
             if is_null(payload) and not is_looked_for:
-                raise RefusedByServer(f"{self._host} answered {name} with nothing")
+                raise Unreachable(f"{self._host} may have done it, but answered {name} with nothing", answered=True)
             return Done(name=name, payload=payload, errors=answer.errors)
 
     def _refused(self, reported: Sequence[Reported], *, status: int = 200) -> GraphQLError:

@@ -49,12 +49,15 @@ def extension_file(package: str) -> Path:
     return found[0]
 
 
-def new_engine(settings: StoreSettings | None = None, home: Home | None = None) -> duckdb.DuckDBPyConnection:
+def new_engine(
+    settings: StoreSettings | None = None, home: Home | None = None, *, with_one_thread: bool = False
+) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB with the extensions loaded and every download forbidden.
 
     Args:
         settings: memory and threads; without them DuckDB takes what the machine has.
         home: whose data it is about.
+        with_one_thread: until `use_threads` gives it others.
     """
     spill, is_made = spill_folder(home)
     limits: dict[str, str | bool | int | float | list[str]] = {
@@ -70,12 +73,23 @@ def new_engine(settings: StoreSettings | None = None, home: Home | None = None) 
         limits["preserve_insertion_order"] = False
         if settings.threads is not None:
             limits["threads"] = settings.threads
+    if with_one_thread:
+        limits["threads"] = 1
     engine = duckdb.connect(config=limits)
     if is_made:
         weakref.finalize(engine, shutil.rmtree, spill, ignore_errors=True)
     for package in EXTENSION_PACKAGES:
         engine.execute(f"LOAD {sql_text(str(extension_file(package)))}")
     return engine
+
+
+def use_threads(engine: Engine, settings: StoreSettings | None, *, is_small: bool = False) -> None:
+    """Give an engine the threads that the settings say; without, as many as there are cores, or one for little.
+
+    Small questions are answered no sooner by several threads, which cost a quarter more on two cores.
+    """
+    count = settings.threads if settings is not None and settings.threads is not None else 1 if is_small else None
+    engine.execute("RESET GLOBAL threads" if count is None else f"SET GLOBAL threads = {count}")
 
 
 def is_small_lake(files: Set[str]) -> bool:

@@ -25,6 +25,7 @@ from mirror.store.engine.connection import (
     plan_lightly,
     sql_text,
     store_errors,
+    use_threads,
 )
 from mirror.store.engine.freed_memory import give_back
 from mirror.store.engine.literals import inlined
@@ -108,7 +109,7 @@ class Lake:
             tighten(self.home)
             remove_stale_spills(self.home)
             self.storage.open_to_write(self._closing)
-            self._engine = new_engine(self._settings, self.home)
+            self._engine = new_engine(self._settings, self.home, with_one_thread=True)
             self._closing.callback(lambda: self._engine.close())
             self._closing.callback(self._end_reading)
             self._attach()
@@ -212,17 +213,21 @@ class Lake:
         """Plan as the lake's size asks for, which changes when it has grown or was tidied."""
         is_small = self.storage.is_small
         if is_small != self._is_small:
-            plan_lightly(self._engine, is_small=is_small)
+            self._suit(self._engine, is_small=is_small)
             self._is_small = is_small
+
+    def _suit(self, engine: duckdb.DuckDBPyConnection, *, is_small: bool) -> None:
+        plan_lightly(engine, is_small=is_small)
+        use_threads(engine, self._settings, is_small=is_small)
 
     def _renew_engine(self) -> None:
         """Take another engine in place of one that has grown; when there is none to be had, this one does a while."""
         self._commits = 0
         with contextlib.suppress(StoreError, duckdb.Error, OSError):
-            engine = new_engine(self._settings, self.home)
+            engine = new_engine(self._settings, self.home, with_one_thread=True)
             try:
                 self.storage.attach_to_write(engine)
-                plan_lightly(engine, is_small=bool(self._is_small))
+                self._suit(engine, is_small=bool(self._is_small))
             except BaseException:
                 engine.close()
                 raise

@@ -6,7 +6,7 @@ import duckdb
 
 from mirror.errors import LakeTooNew, StoreError
 from mirror.layout import Home
-from mirror.store.engine.connection import new_engine, nothing_yet, planned_lightly, store_errors
+from mirror.store.engine.connection import new_engine, nothing_yet, planned_lightly, store_errors, use_threads
 from mirror.store.engine.meta import lake_version
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.storage import Storage
@@ -25,15 +25,16 @@ def open_lake(
         NotMirrored, LakeTooNew, StoreError: as `mirror.connect`.
     """
     engine, _ = open_version(home, settings, storage)
+    use_threads(engine, settings)
     return engine
 
 
 def open_version(
     home: Home, settings: StoreSettings | None = None, storage: Storage | None = None
 ) -> tuple[duckdb.DuckDBPyConnection, int]:
-    """The same, with the version of the lake's schema."""
+    """The same, with the version of the lake's schema; the engine still has one thread, which is best to open it."""
     with store_errors(home):
-        engine = new_engine(settings, home)
+        engine = new_engine(settings, home, with_one_thread=True)
         try:
             with planned_lightly(engine):  # the catalog is read now, by a dozen small questions of DuckLake's
                 (storage or storage_of(home)).attach_to_read(engine)

@@ -18,7 +18,7 @@ import msgspec
 from mirror.durable import sync_file, sync_folder
 from mirror.errors import LakeAway, QueryError, StoreError
 from mirror.layout import Home, find_home
-from mirror.store.engine.connection import is_away, sql_name, store_errors
+from mirror.store.engine.connection import is_away, sql_name, store_errors, use_threads
 from mirror.store.engine.literals import inlined
 from mirror.store.engine.reading import open_version
 from mirror.store.read.queued_runs import Overlaid, overlaid_relation
@@ -56,6 +56,7 @@ def connect(
             for name, expression in macros().items():
                 engine.execute(f"CREATE MACRO {name} AS {expression}")
             engine.execute("COMMIT")
+            use_threads(engine, settings)
         except BaseException:
             with contextlib.suppress(duckdb.Error):
                 engine.execute("ROLLBACK")
