@@ -42,7 +42,7 @@ settings.load_profile("shared")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have each worker begin to collect at another folder: who comes first to a file rewrites its assertions for all."""
+    """Have each worker begin to collect at another folder: the first one at a file rewrites its assertions for all."""
     if not hasattr(config, "workerinput") or config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return
     number, workers = int(config.workerinput["workerid"].removeprefix("gw")), config.workerinput["workercount"]

@@ -41,7 +41,7 @@ base_url = {base_url}
 
 [store]
 # memory_limit_mb = 1024       # memory of the local database
-# threads = 2                  # default: all cores
+# threads = 2                  # default: all cores; for what is small, one
 # A lake that a group shares has its catalog in PostgreSQL and its files in a bucket; by default it is in this folder.
 # catalog = ""                 # "postgresql://USER@HOST/DATABASE"; the password comes from ~/.pgpass or PGPASSFILE
 # data = ""                    # "s3://BUCKET/PREFIX"; the keys come as AWS's own tools find them
