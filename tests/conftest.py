@@ -68,7 +68,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if "contract" in item.path.parts:
             item.add_marker(pytest.mark.contract)
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: zlib.crc32(item.location[0].encode()))
+        items.sort(key=lambda item: zlib.crc32(item.nodeid.partition("::")[0].encode()))
 
 
 @pytest.fixture(autouse=True)
