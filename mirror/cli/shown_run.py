@@ -15,6 +15,7 @@ from mirror.outbox import Placed
 from mirror.records.addresses import RunPath
 from mirror.records.operations import Create, Entry
 from mirror.run.pending.overlay import created_run, overlaid_row
+from mirror.store.engine.reader import ONE_THREAD
 from mirror.store.sql.statements import connect, run_sql
 
 NOT_YET = ("history_keys", "system_metrics", "gone_at", "synced_at")  # columns that a run has once it is mirrored
@@ -43,7 +44,7 @@ def shown_run(home: Home, path: RunPath) -> tuple[dict[str, Any], list[Placed]]:
 
 
 def _mirrored(home: Home, path: RunPath) -> dict[str, Any] | None:
-    with contextlib.closing(connect(home)) as engine:
+    with contextlib.closing(connect(home, settings=ONE_THREAD)) as engine:
         rows = run_sql(
             engine,
             "SELECT * FROM runs WHERE entity = ? AND project = ? AND run_id = ?",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 import signal
 import subprocess
@@ -33,6 +34,18 @@ def test_csv_holds_exact_values(filled: Cli) -> None:
         ["d", "t", "n", "nothing"],
         ["0.1234567890123456", "a\nb", "NaN", ""],
     ]
+
+
+def test_it_keeps_within_the_memory_and_threads_of_the_configuration(filled: Cli, tmp_path: Path) -> None:
+    names = ("memory_limit", "threads", "preserve_insertion_order")
+    query = "SELECT " + ", ".join(f"current_setting('{name}') AS {name}" for name in names)
+    small = tmp_path / "small.toml"
+    small.write_text("[store]\nmemory_limit_mb = 300\nthreads = 3\n")
+    (said,) = filled("sql", query, "--json", "--config", str(small), code=0).json
+    assert said == {"memory_limit": "286.1 MiB", "threads": 3, "preserve_insertion_order": True}
+    small.write_text("")
+    (said,) = filled("sql", query, "--json", "--config", str(small), code=0).json
+    assert said == {"memory_limit": "976.5 MiB", "threads": os.cpu_count(), "preserve_insertion_order": True}
 
 
 def test_a_query_is_read_from_standard_input(filled: Cli) -> None:

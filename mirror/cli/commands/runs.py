@@ -88,7 +88,7 @@ def command(
         with_gone=gone,
     )
     text, parameters = run_list_sql(query) if group_by is None else run_groups_sql(query, _names(group_by))
-    engine = connect(setting.home)
+    engine = connect(setting.home, settings=setting.config.store)
     try:
         show(run_sql(engine, text, parameters), form or "table", by_the_clock=True)
     finally:

@@ -41,8 +41,9 @@ def command(
     SELECT * FROM logged_table('RUN', 'KEY'). Without QUERY it is read from standard input; on a terminal a prompt
     opens, with completion and a history. Nothing is written but by --output, and no file is read but the mirror's.
     """
-    place = find_setting(home, config).home
-    engine = connect(place)
+    setting = find_setting(home, config)
+    place = setting.home
+    engine = connect(place, settings=setting.config.store)
 
     try:
         at_prompt = query is None and sys.stdin.isatty()

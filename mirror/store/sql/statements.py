@@ -57,6 +57,7 @@ def connect(
                 engine.execute(f"CREATE MACRO {name} AS {expression}")
             engine.execute("COMMIT")
             use_threads(engine, settings)
+            engine.execute("RESET GLOBAL preserve_insertion_order")  # a person sees rows in the order that is asked for
         except BaseException:
             with contextlib.suppress(duckdb.Error):
                 engine.execute("ROLLBACK")
