@@ -102,7 +102,8 @@ def quickest(lake: Lake) -> float:
 
     def one() -> float:
         began = time.process_time()
-        assert lake.rows("SELECT * FROM lake.sweeps") == []
+        with lake.snapshot() as snapshot:
+            assert snapshot.rows("SELECT * FROM lake.sweeps") == []
         return time.process_time() - began
 
     return min(one() for _ in range(5))
@@ -118,11 +119,14 @@ def test_whether_a_lake_has_a_table_is_known_without_looking_at_any(home: Home) 
 
 def test_the_writer_sees_its_commits_at_once_and_asks_on_after_a_question_that_fails(home: Home) -> None:
     def count(lake: Lake) -> int:
-        return len(lake.rows("SELECT value FROM lake.meta WHERE key = ?", ["told"]))
+        rows = lake.rows("SELECT value FROM lake.meta WHERE key = ?", ["told"])
+        found = len(rows)
+        rows.clear()  # an answer that is remembered up to the next commit is nobody's to change
+        return found
 
     with Lake(home, deployment="nobody") as lake:
         for number in range(3):
-            assert count(lake) == number
+            assert count(lake) == count(lake) == number
             with lake.transaction() as engine:
                 engine.execute("INSERT INTO lake.meta VALUES ('told', 'x')")
                 assert count(lake) == number + 1
