@@ -18,12 +18,12 @@ from mirror.pull.contents.plan import MB
 from mirror.pull.context import PullContext
 from mirror.pull.listing.walk import ListedPage
 from mirror.pull.report import ProjectReport
-from mirror.pull.soundness import doubted, settled
 from mirror.records.addresses import ProjectKey
 from mirror.records.contents import HeldHistory
 from mirror.records.passes import CONTENTS, Failure, HeldRun, OpenFailure, SourceState
 from mirror.records.projects import ProjectRecord
 from mirror.records.runs import OFFLINE, RunRecord
+from mirror.records.soundness import doubted, settled
 from mirror.store.read import artifacts, files, held_runs, histories
 from mirror.store.read.failures import open_failures
 

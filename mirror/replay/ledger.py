@@ -35,6 +35,7 @@ from mirror.records.operations import EditArtifact, Entry, SyncRun
 from mirror.records.passes import Changes
 from mirror.records.receipts import Ending, Receipt, receipt_of
 from mirror.records.runs import RunRecord
+from mirror.records.soundness import doubted, settled
 from mirror.replay.context import DeliveryContext
 from mirror.replay.sending import Delivered
 from mirror.store.engine.lake import Lake
@@ -249,7 +250,8 @@ def _commit(context: DeliveryContext, key: ProjectKey, ended: Sequence[Ended]) -
         logs += one.delivered.logs
         versions += one.delivered.versions
         marked += one.delivered.marked
-    runs |= {run_id: with_fingerprint(run) for run_id, run in with_held(context.lake, key, runs.values()).items()}
+    sound = with_held(context.lake, key, map(doubted, runs.values()))
+    runs |= {run_id: with_fingerprint(settled(run, runs[run_id])) for run_id, run in sound.items()}
     commit(
         context.lake,
         Changes(key=key, at=context.now(), runs=tuple(runs.values()), gone=tuple(gone), logs=tuple(logs)),

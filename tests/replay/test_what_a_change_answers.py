@@ -161,6 +161,25 @@ def test_an_answer_that_names_another_run_changes_nothing_of_that_one(
     assert (mirror.run("other")["notes"], mirror.run("r")["notes"]) == ("its own", "new")
 
 
+def test_a_document_that_comes_garbled_behind_an_edit_replaces_none_that_is_held(
+    sandbox: Sandbox, mirror: Mirror, sender: Sender
+) -> None:
+    sandbox.state.add_run(ENTITY, PROJECT, "r", notes="old", config={"lr": 0.1}, summary={"loss": 1})
+    mirror.pull()
+
+    def cut(answer: Any) -> None:
+        run = answer["data"]["upsertBucket"]["bucket"]
+        run |= {"config": run["config"][:-1], "heartbeatAt": "soon"}
+
+    sandbox.faults.add(Fault.lie(cut, match=Match(operation="MirrorUpsertRun")))
+    sender.put("r", NOTES)
+    held = mirror.run("r")
+    assert sender.replay().applied == 1
+    moved = {"notes", "fingerprint", "synced_at", "updated_at", "updated_at_text"}
+    assert mirror.run("r") == held | {name: mirror.run("r")[name] for name in moved}
+    assert mirror.run("r")["notes"] == "new"
+
+
 def test_an_answer_that_is_too_long_may_be_that_of_a_change_that_was_made(sandbox: Sandbox, sender: Sender) -> None:
     put(sandbox, sender, NOTES)
 
