@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
+from mirror.offline.log.run_log import BranchPoint
+from mirror.offline.same_rows import CLOCKS_S, TIME, is_same_at_its_step, numbers_of
 from mirror.records.addresses import ProjectKey
 from mirror.records.contents import Direction, HeldFile
 from mirror.records.offline import OfflineLog
@@ -15,7 +18,14 @@ from mirror.store.read.artifacts import held_links
 from mirror.store.read.files import held_files
 from mirror.store.read.held_runs import held_runs, with_held
 from mirror.store.read.histories import held_histories
-from mirror.store.read.offline import events_held, history_keys_held, last_step, rows_held
+from mirror.store.read.offline import (
+    events_held,
+    history_keys_held,
+    last_step,
+    numbers_at_step,
+    offline_logs,
+    rows_held,
+)
 from mirror.store.read.runs import read_documents
 from mirror.texts.values import dump_strict, parse_lenient
 
@@ -68,6 +78,36 @@ def held_before(lake: Lake, row: OfflineLog, *, is_same: bool) -> HeldBefore:
         files=held_files(lake, key, [path.run_id]).get(path.run_id, {}),
         links=tuple(held_links(lake, key, [path.run_id]).get(path.run_id, ())),
     )  # fmt: skip
+
+
+Beginning = Literal["held", "rewound", "behind"]
+
+
+def beginning(lake: Lake, log: OfflineLog, branch: BranchPoint | None, step: int, row: str, last: int) -> Beginning:
+    """How a log begins that has a step of the history that is held.
+
+    Args:
+        lake: to ask.
+        log: that is taken.
+        branch: where its run begins, as the log says.
+        step: of its first row.
+        row: that row, JSON.
+        last: step that is held.
+
+    Returns:
+        "held": its rows came upstream some other way, or they are another run's, which whoever delivers it will see;
+        "rewound": it begins anew behind an earlier step; "behind": it goes on from what is held.
+    """
+    first, there = numbers_of(row), numbers_at_step(lake, log.run_path, step)
+    if is_same_at_its_step({key: there[key] for key in first if key in there}, first):
+        return "held"
+    if branch is not None and branch.run == log.run_id:
+        return "rewound"
+    at, until = first.get(TIME), numbers_at_step(lake, log.run_path, last).get(TIME)
+    if at is None or until is None or at > until - CLOCKS_S:
+        return "behind"
+    # It is older than what is held. Folders of one run are added in any order; what the server has comes of no other.
+    return "behind" if any(other.log != log.log for other in offline_logs(lake, log.run_path)) else "held"
 
 
 def merged(before: str | None, text: str) -> str:

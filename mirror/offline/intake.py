@@ -22,7 +22,7 @@ import msgspec
 from mirror.clock import utc_now
 from mirror.offline.copies import bring_up, copy_of
 from mirror.offline.found import FoundLog
-from mirror.offline.held import NOTHING, HeldBefore, filled, held_before, merged
+from mirror.offline.held import NOTHING, HeldBefore, beginning, filled, held_before, merged
 from mirror.offline.log.framing import BYTES_TOGETHER, RECORDS_TOGETHER, Damage, Frame, read_frames
 from mirror.offline.log.run_log import RunLog
 from mirror.offline.logged_artifacts import take_artifact
@@ -35,7 +35,7 @@ from mirror.records.passes import Changes
 from mirror.records.runs import OFFLINE, RunRecord
 from mirror.store.engine.lake import Lake
 from mirror.store.objects.objects import Objects
-from mirror.store.read.offline import last_step, time_at_step, versions_of
+from mirror.store.read.offline import last_step, versions_of
 from mirror.store.write.writer import commit
 
 Turn = Callable[[], AbstractContextManager[None]]
@@ -256,19 +256,19 @@ class FollowedLog:
             damage = Damage(damage.end, first.start, first.reason)
         self._damages.append(damage)
 
-    def _place(self, step: int, at: str | None) -> int:
+    def _place(self, step: int, row: str) -> int:
         """What is added to the steps of this log: nothing, unless the run's history has that step of something else."""
         if self.row.rows or self._is_known_new:
             return self.row.first_step
         last = last_step(self.lake, self._path)
         if last is None or step > last:
             return 0
-        told = time_at_step(self.lake, self._path, step)
-        if at is not None and told == float(at):  # the very same row: the run came upstream some other way
+        branch = self._log.names.branch if self._log.names is not None else None
+        begins = beginning(self.lake, self.row, branch, step, row, last)
+        if begins == "held":
             self._told_through = last
             return 0
-        branch = self._log.names.branch if self._log.names is not None else None
-        if branch is not None and branch.run == self._path.run_id:
+        if branch is not None and begins == "rewound":
             with self._turn():
                 rewind(self.lake, self._objects, self._path, int(branch.value), self._now())
             self._before = None

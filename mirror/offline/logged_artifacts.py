@@ -14,13 +14,11 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mirror.records.artifacts import COMMITTED, MANIFEST_MD5, ArtifactRecord, ManifestEntry
+from mirror.records.artifacts import COMMITTED, LOCAL, MANIFEST_MD5, ArtifactRecord, ManifestEntry
 from mirror.records.contents import ArtifactChange, ArtifactFileRow
 from mirror.store.objects.objects import Objects
 from mirror.store.objects.uploads import open_regular, take_in
 from mirror.texts.values import dump_strict, parse_lenient
-
-LOCAL = "offline:"  # how the id of a version begins that no server knows
 
 
 def local_id(artifact: Any) -> str:

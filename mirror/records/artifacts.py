@@ -21,6 +21,8 @@ from mirror.texts.values import dump_strict, parse_lenient
 from mirror.typed import convert, decode
 
 COMMITTED = "COMMITTED"  # the one state of a version that can be read; PENDING and DELETED cannot
+DELETED = "DELETED"
+LOCAL = "offline:"  # how the id of a version begins that no server knows yet
 MANIFEST_MD5 = "MANIFEST_MD5"
 MANIFEST_XXH128 = "MANIFEST_XXH128"
 _DIGEST_HEAD = b"wandb-artifact-manifest-v1\n"

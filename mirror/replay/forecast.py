@@ -51,6 +51,7 @@ from mirror.texts.values import dump_strict
 
 MOST_RUNS = 512  # that are remembered while entries are gone through
 _IS_SET = "set"  # what an alias or a tag is that a version has
+NOT_COMPARED = "the run is upstream; a delivery compares its rows, and holds those that are others"
 A_NAME = "(a name that the server makes up)"
 
 Expected = Outcome | Literal["held", "waiting"]
@@ -146,6 +147,8 @@ class _Story:
             return _forecast(placed, stop)
         seen, decision = await self._decision(entry, entry.resolved or self._context.source_policy(entry))
         self._note(entry, decision)
+        if isinstance(entry.operation, SyncRun) and decision.verdict == "send" and seen.run is not None:
+            decision = msgspec.structs.replace(decision, words=NOT_COMPARED)
         steps = _steps(entry, seen, decision)
         self._is_refreshed |= decision.verdict in ("send", "already_so", "theirs")
         if decision.verdict == "send" and not decision.is_hopeless:

@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from mirror.records.addresses import RunPath
 from mirror.records.operations import Change, Edit
 from mirror.replay import replay
 from mirror.replay.context import DeliveryContext
+from mirror.replay.forecast import NOT_COMPARED
 from mirror.replay.sync import delivery, lines
 from mirror.sandbox import Fault, Match, Sandbox
 from tests.mirroring import ENTITY, PROJECT, Mirror
@@ -302,6 +304,48 @@ def test_a_mirrored_run_goes_on_offline(sandbox: Sandbox, mirror: Mirror, sender
     assert mirror.ask("SELECT count(*) AS n FROM generations") == [{"n": 0}]
 
 
+TELLS: dict[str, Callable[[float], dict[str, Any]]] = {
+    "to the millisecond": lambda at: {"_timestamp": at + 0.0004},
+    "in seconds": lambda at: {"_timestamp": int(at)},
+    "without times": lambda _: {},
+}
+
+
+@pytest.mark.parametrize("is_pulled", [True, False], ids=["pulled before", "not pulled"])
+@pytest.mark.parametrize("tells", TELLS)
+def test_rows_that_the_server_tells_in_another_form_are_not_sent_again(
+    sandbox: Sandbox, mirror: Mirror, sender: Sender, tmp_path: Path, tells: str, is_pulled: bool
+) -> None:
+    sandbox.state.add_run(ENTITY, PROJECT, "r1", state="crashed")
+    rows = [{"_step": step, "loss": 1 / (step + 1), **TELLS[tells](BEGAN + step + 0.25)} for step in range(6)]
+    sandbox.state.log_rows(ENTITY, PROJECT, "r1", rows)
+    if is_pulled:
+        mirror.pull()
+    training = Training(tmp_path)
+    training.log(10)
+    training.finish()
+    add(sender, tmp_path)
+    assert mirror.ask("SELECT count(*) AS n FROM metrics WHERE key = 'loss'") == [{"n": 10}]
+    assert sender.replay().applied == 1
+    assert steps_upstream(sandbox) == list(range(10))
+
+
+def test_a_log_that_is_older_than_the_run_that_was_mirrored_does_not_go_on_from_it(
+    sandbox: Sandbox, mirror: Mirror, sender: Sender, tmp_path: Path
+) -> None:
+    sandbox.state.add_run(ENTITY, PROJECT, "r1", state="finished")
+    rows = [{"_step": step, "loss": 5.0, "_timestamp": BEGAN + 10_000.5 + step} for step in range(5)]
+    sandbox.state.log_rows(ENTITY, PROJECT, "r1", rows)
+    mirror.pull()
+    training = Training(tmp_path)
+    training.log(10)
+    training.finish()
+    add(sender, tmp_path)
+    assert (sender.replay().held, steps_upstream(sandbox)) == (1, list(range(5)))
+    (placed,) = sender.outbox.entries("conflict")
+    assert "the server's last row is of step 4" in (placed.entry.reason or "")
+
+
 LOSSES = {
     "upsert": Match(operation="MirrorUpsertRun"),
     "lines": Match(kind="file_stream"),
@@ -339,6 +383,7 @@ def test_other_rows_upstream_are_a_conflict(sandbox: Sandbox, sender: Sender, tm
     )
     trained(tmp_path).finish()
     add(sender, tmp_path)
+    assert [one.answer for one in sender.foresee()] == [NOT_COMPARED]
     report = sender.replay()
     assert (report.held, steps_upstream(sandbox)) == (1, [0, 1, 2, 3])
     (placed,) = sender.outbox.of_run(RunPath(ENTITY, PROJECT, "r1"))

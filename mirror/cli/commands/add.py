@@ -207,8 +207,9 @@ def _told(found: list[Candidate], *, as_json: bool, dry_run: bool) -> int:
 
 def _line(row: OfflineLog) -> str:
     state = ("ended" if row.exit_code is not None else "broke off") if row.ended else "goes on"
+    behind = f", behind step {row.first_step - 1:,} of the run" if row.first_step else ""
     damage = f", {plural(row.damaged, 'damaged place')}: {row.damage}" if row.damaged else ""
-    return f"{visible(str(row.run_path))}  {plural(row.rows, 'row')}, {size(row.bytes)}, {state}{damage}"
+    return f"{visible(str(row.run_path))}  {plural(row.rows, 'row')}, {size(row.bytes)}, {state}{behind}{damage}"
 
 
 def _lost(candidate: Candidate) -> str:

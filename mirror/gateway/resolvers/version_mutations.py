@@ -9,8 +9,8 @@ from mirror.gateway.context import RequestContext
 from mirror.gateway.mutations import mutation
 from mirror.gateway.new_versions import MANIFEST, NewVersion
 from mirror.gateway.resolvers.files import FileNode
-from mirror.offline.logged_artifacts import LOCAL
 from mirror.records.addresses import RunPath
+from mirror.records.artifacts import LOCAL
 from mirror.run.downloads import Content
 from mirror.store.read.artifacts import VersionRow
 from mirror.wandb_protocol.errors import RequestRefused

@@ -86,8 +86,8 @@ class RunLog:
     Rows and lines are held until they are drained; of everything else there is the latest.
 
     Args:
-        place: asked once, with the step and the time (seconds, as JSON) of the first row: what is to be added to the
-            steps of all rows, since a run that goes on without a server begins to count anew.
+        place: asked once, with the step and the JSON text of the first row: what is to be added to the steps of all
+            rows, since a run that goes on without a server begins to count anew.
         counts: asked with the step of each row, whether `keys` is to count it.
         job_type: in place of the one that the log names.
         new_tags: what becomes of its tags; a tag that is to go becomes nothing.
@@ -97,7 +97,7 @@ class RunLog:
 
     def __init__(
         self,
-        place: Callable[[int, str | None], int] = lambda _, __: 0,
+        place: Callable[[int, str], int] = lambda _, __: 0,
         counts: Callable[[int], bool] = lambda _: True,
         *,
         job_type: str | None = None,
@@ -298,8 +298,7 @@ class RunLog:
         if step is None:
             step = history.step.num if history.HasField("step") else self.last_step + 1 - (self._first_step or 0)
         if self._first_step is None:
-            at = row.get("_timestamp")
-            self._first_step = self._place(step, at if isinstance(at, str) else None)
+            self._first_step = self._place(step, spell(row))
         step += self._first_step
         row[STEP] = str(step)
         if self._counts(step):

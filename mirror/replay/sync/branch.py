@@ -13,7 +13,8 @@ import datetime as dt
 from mirror.api.rows.syncing import StreamStatus
 from mirror.errors import RefusedByServer
 from mirror.offline.log.run_log import BranchPoint
-from mirror.replay.sync.place import TIME, Place
+from mirror.offline.same_rows import TIME
+from mirror.replay.sync.place import Place
 from mirror.texts.steps import STEP
 from mirror.texts.values import parse_lenient
 

@@ -25,6 +25,7 @@ from mirror.api.rows.syncing import StreamStatus
 from mirror.errors import NotOffered, RefusedByServer
 from mirror.offline.log.run_log import BranchPoint, NewRows, RunLog
 from mirror.offline.reading import LogReading
+from mirror.offline.same_rows import is_same_at_its_step
 from mirror.records.addresses import RunPath
 from mirror.records.contents import FileRow, TailRow
 from mirror.records.offline import OfflineLog
@@ -39,7 +40,7 @@ from mirror.replay.sync.files import MARK_FEATURE, as_listed, listed_files, mark
 from mirror.replay.sync.here import Here, whole
 from mirror.replay.sync.lines import EVENTS, HISTORY, LineSender
 from mirror.replay.sync.outcomes import Behind, Clash, GoesOn, NotShown
-from mirror.replay.sync.place import Place, is_same, place_of_events, place_of_rows
+from mirror.replay.sync.place import Place, place_of_events, place_of_rows
 from mirror.replay.sync.versions import deliver_versions
 from mirror.texts.values import parse_lenient
 
@@ -208,7 +209,9 @@ class RunDelivery:
             return False
         rows = await self._context.client.history_rows(*self._path, last.step, last.step + 1)
         return any(
-            is_same(theirs, parse_lenient(last.row)) for row in rows if isinstance(theirs := parse_lenient(row), dict)
+            is_same_at_its_step(theirs, parse_lenient(last.row))
+            for row in rows
+            if isinstance(theirs := parse_lenient(row), dict)
         )
 
     async def _upserted(self, here: Here, seen: RunRecord | None, *, is_begun: bool) -> RunRecord:

@@ -11,12 +11,10 @@ from typing import Any
 
 import msgspec
 
+from mirror.offline.same_rows import TIME, is_same, is_same_at_its_step, number
 from mirror.records.contents import TailRow
 from mirror.texts.steps import STEP
 from mirror.texts.values import parse_lenient
-
-TIME = "_timestamp"
-_SAME_S = 1e-3  # times that differ by less are one: servers and clients spell floats as they like
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,10 +43,10 @@ def place_of_rows(
         return Place()
     last = parse_lenient(last_row)
     if count is None:
-        known = _number(last.get(STEP)) if isinstance(last, dict) else last_step
+        known = number(last.get(STEP)) if isinstance(last, dict) else last_step
         there = sum(1 for row in rows if row.step is not None and row.step <= known) if known is not None else 0
         return Place(base=before, begin=there)
-    if not isinstance(last, dict) or _number(last.get(STEP)) is None:  # counts alone: what came before, and of its own
+    if not isinstance(last, dict) or number(last.get(STEP)) is None:  # counts alone: what came before, and of its own
         return Place(base=before, begin=count - before) if count >= before else Place(clash=_fewer(count, before))
     return _behind(rows, last, count, before)
 
@@ -76,7 +74,7 @@ def _behind(rows: Iterable[TailRow], last: dict[str, Any], count: int, before: i
             above = number if above < 0 else above
             if number == 0 and _is_later(row, last):
                 break
-        elif is_same(last, parse_lenient(row.row)):
+        elif is_same_at_its_step(last, parse_lenient(row.row)):
             found, back_found = number, back
         else:
             is_other = True
@@ -96,7 +94,7 @@ def _behind(rows: Iterable[TailRow], last: dict[str, Any], count: int, before: i
 def _is_later(row: TailRow, last: dict[str, Any]) -> bool:
     """Whether a row was logged after another one."""
     told = parse_lenient(row.row)
-    at, before = _number(told.get(TIME)) if isinstance(told, dict) else None, _number(last.get(TIME))
+    at, before = number(told.get(TIME)) if isinstance(told, dict) else None, number(last.get(TIME))
     return at is not None and before is not None and at > before
 
 
@@ -121,17 +119,3 @@ def _begun(count: int, begin: int, back: int) -> Place:
 
 def _fewer(count: int, before: int) -> str:
     return f"the server counts {count} rows, fewer than the {before} that were there before the log"
-
-
-def is_same(left: dict[str, Any], right: Any) -> bool:
-    """Whether two rows of a step are one: they were logged at one time."""
-    if not isinstance(right, dict):
-        return False
-    at, also = _number(left.get(TIME)), _number(right.get(TIME))
-    if at is None or also is None:
-        return left == right
-    return abs(at - also) < _SAME_S
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

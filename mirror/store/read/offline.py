@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mirror.records.addresses import ProjectKey, RunPath
+from mirror.records.artifacts import LOCAL
 from mirror.records.offline import OfflineLog
 from mirror.records.runs import OFFLINE
 from mirror.store.engine.meta import lake_version
@@ -53,13 +54,13 @@ def offline_runs(lake: Queryable, key: ProjectKey) -> frozenset[str]:
     return frozenset(run_id for (run_id,) in rows)
 
 
-def time_at_step(lake: Queryable, run: RunPath, step: int) -> float | None:
-    """When the row at a step of a run's history was logged, seconds since the epoch; None: there is none."""
+def numbers_at_step(lake: Queryable, run: RunPath, step: int) -> dict[str, float]:
+    """The numbers of the row at a step of a run's history, by key; none where there is no such row."""
     rows = lake.rows(
-        f"SELECT value FROM lake.metrics WHERE {IN_PROJECT} AND run_id = ? AND key = '_timestamp' AND step = ?",
+        f"SELECT key, value FROM lake.metrics WHERE {IN_PROJECT} AND run_id = ? AND step = ? AND isfinite(value)",
         [*run, step],
     )
-    return rows[0][0] if rows else None
+    return dict(rows)
 
 
 def versions_of(lake: Queryable, entity: str, project: str, sequence: str) -> list[tuple[str, int | None, str]]:
@@ -111,7 +112,7 @@ def lost_files(lake: Queryable, runs: Sequence[RunPath]) -> dict[RunPath, tuple[
         " UNION SELECT r.entity, r.project, r.run_id, a.sequence || '/' || e.path"
         " FROM lake.run_artifacts r JOIN lake.artifacts a USING (artifact_id)"
         " JOIN lake.artifact_files e USING (artifact_id)"
-        " WHERE starts_with(artifact_id, 'offline:') AND e.status = 'failed'"
+        f" WHERE starts_with(artifact_id, '{LOCAL}') AND e.status = 'failed'"
         " AND r.run_id IN (SELECT unnest(?::VARCHAR[])) ORDER BY ALL",
         [[run.run_id for run in runs]] * 2,
     )
