@@ -318,7 +318,7 @@ PROMISES = (
             "pull/test_rewrites.py": (),
             "pull/test_contents_tails.py": (),
             "daemon/soak/test_soak.py": ("test_half_a_day_with_each_trouble_ends_with_the_servers_truth",),
-            **files("pull", "sweeps updates"),
+            **files("pull", "aliases sweeps updates"),
             **files("api", "artifacts client contents streams"),
             **files("records", "sweeps"),
             **files("pull", "updates_plan"),

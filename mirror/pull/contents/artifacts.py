@@ -18,6 +18,9 @@ from mirror.errors import MirrorError, NotFound, NotOffered, ServerError, WrongC
 from mirror.pull.contents.fetch_job import FetchJob, stops_everything
 from mirror.pull.contents.plan import MB, shortage
 from mirror.records.artifacts import (
+    COMMITTED,
+    DELETED,
+    LOCAL,
     ArtifactRecord,
     ArtifactRef,
     ManifestEntry,
@@ -102,8 +105,9 @@ async def take_artifacts(
         for artifact_id, record in records.items():
             if isinstance(record, BadArtifact):
                 job.fail(listed.run_id, f"artifact {new[artifact_id].name}", record.reason)
-            elif record is not None and record.state == "COMMITTED":
+            elif record is not None and record.state == COMMITTED:
                 await _take(job, listed.run_id, record)
+    await _look_at_missing(job, logged, used, links)
     for item in failing:
         wanted = any(item == f"{_PREFIX}{ref.name}" or item.startswith(f"{_PREFIX}{ref.name} ") for ref in new.values())
         if item.startswith(_PREFIX) and not wanted and job.is_due(listed.run_id, item):
@@ -113,6 +117,25 @@ async def take_artifacts(
     unsure = {"logged": not logged.whole, "used": not used.whole}
     pairs += [(artifact_id, direction) for artifact_id, direction in links if unsure[direction]]
     return TakenArtifacts(links=tuple(dict.fromkeys(pairs)), flaw=logged.flaw or used.flaw)
+
+
+async def _look_at_missing(job: FetchJob, logged: _Refs, used: _Refs, links: Sequence[tuple[str, Direction]]) -> None:
+    """See what became of versions that are no longer listed; one that was deleted says so and has no alias any more."""
+    listed = {"logged": logged, "used": used}
+    there = {ref.artifact_id for refs in listed.values() for ref in refs.refs}
+    missing = [artifact_id for artifact_id, direction in dict(links).items() if listed[direction].whole]
+    missing = [name for name in missing if name not in there | job.outcome.claimed and not name.startswith(LOCAL)]
+    if not missing:
+        return
+    try:
+        records = await job.client.artifacts(missing)
+    except MirrorError as error:  # what is held of them stays as it is
+        if stops_everything(error):
+            raise
+        return
+    for artifact_id, record in records.items():
+        if isinstance(record, ArtifactRecord) and record.state == DELETED:
+            job.outcome.artifacts[artifact_id] = ArtifactChange(record=record)
 
 
 async def _records(job: FetchJob, refs: Mapping[str, ArtifactRef]) -> Mapping[str, ArtifactRecord | BadArtifact | None]:
