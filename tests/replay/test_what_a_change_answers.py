@@ -265,6 +265,7 @@ PASSING = [
     ("pq: could not serialize access due to concurrent update", None),
     ("it broke", "SERVICE_UNAVAILABLE"),
     ("Lock wait timeout exceeded", None),
+    ("internal system error", None),
 ]
 FINAL = [
     ("invalid state transition from pending to pending", None),

@@ -25,7 +25,7 @@ _WORDS = re.compile(
     r"|retry (?:later|the|your)|restart(?:ing)? (?:the )?transaction|could not serialize|serialization failure"
     r"|lock wait|(?:temporarily|service|server|currently) (?:is )?(?:unavailable|overloaded|busy)|temporary failure"
     r"|too many (?:connections|clients|requests)|connection (?:was )?(?:refused|reset|closed|lost)|bad connection"
-    r"|broken pipe|server has gone away|rate limit|internal server error",
+    r"|broken pipe|server has gone away|rate limit|internal (?:\w+ )?error",
     re.IGNORECASE,
 )
 
