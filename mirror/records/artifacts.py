@@ -100,6 +100,17 @@ def record_of(ref: ArtifactRef) -> ArtifactRecord:
     )  # fmt: skip
 
 
+def deleted_version(artifact_id: str) -> ArtifactRecord:
+    """A version that is held and no longer upstream: no alias names it any more, and all else stays as it is held."""
+    return ArtifactRecord(
+        artifact_id=artifact_id, entity=None, project=None, sequence="", type="", version_index=None, state=DELETED,
+        digest="", digest_algorithm=None, aliases=(), tags=(), metadata_text=None, description=None, size=None,
+        file_count=None, commit_hash=None, history_step=None, created_at=None, created_at_text=None, updated_at=None,
+        updated_at_text=None,
+        untold=frozenset(ArtifactRecord.__struct_fields__) - {"artifact_id", "state", "aliases", "untold", "flaw"},
+    )  # fmt: skip
+
+
 # What the list of a run does not tell of a version.
 _NOT_LISTED = frozenset(ArtifactRecord.__struct_fields__) - frozenset(ArtifactRef.__struct_fields__) - {"state", "flaw"}
 

@@ -147,6 +147,7 @@ class HeldFile(msgspec.Struct, frozen=True, kw_only=True):
 class HeldArtifact(msgspec.Struct, frozen=True, kw_only=True):
     """What the lake holds of one version, as far as a plan needs it."""
 
+    state: str  # COMMITTED; DELETED of one that was no longer upstream
     digest: str
     updated_at_text: str | None
     aliases: tuple[str, ...]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from mirror.sandbox import Sandbox
+from mirror import Api
+from mirror.errors import CommError
+from mirror.sandbox import Fault, Match, Sandbox
 from mirror.sandbox.state.records import ArtifactRecord
 from tests.mirroring import ENTITY, PROJECT, Mirror
+
+WHOLE = "SELECT version_index, type, sequence, digest, size, file_count, manifest, created_at FROM artifacts ORDER BY 1"
 
 
 @pytest.fixture
@@ -41,14 +47,29 @@ def test_one_that_moves_leaves_a_version_that_no_run_lists_any_more(
     assert held(mirror) == {"v0": ["best"], "v1": ["latest"]}
 
 
-def test_a_version_that_was_deleted_has_none_and_cannot_be_read(
-    sandbox: Sandbox, mirror: Mirror, versions: list[ArtifactRecord]
+def nowhere(answer: Any) -> None:
+    """A version that was deleted is null."""
+    for name, version in answer["data"].items():
+        if isinstance(version, dict) and version.get("state") == "DELETED":
+            answer["data"][name] = None
+
+
+@pytest.mark.parametrize("is_null", [False, True], ids=["says so", "null"])
+def test_a_version_that_was_deleted_has_none_and_stays_by_its_number(
+    sandbox: Sandbox, mirror: Mirror, versions: list[ArtifactRecord], is_null: bool
 ) -> None:
+    if is_null:
+        sandbox.faults.add(Fault.lie(nowhere, match=Match(operation="MirrorArtifacts")))
+    before = mirror.ask(WHOLE)
     sandbox.state.delete_artifact(versions[1])
     assert mirror.pull(force_walk=True).errors == []
     assert held(mirror) == {"v0": ["latest"]}
-    ((deleted,),) = [mirror.ask("SELECT aliases, manifest FROM artifacts WHERE state = 'DELETED'")]
-    assert (deleted["aliases"], deleted["manifest"] is not None) == ([], True)
+    assert mirror.ask(WHOLE) == before
+    api = Api(mirror.home)
+    assert api.artifact(f"{ENTITY}/{PROJECT}/model:latest").version == "v0"
+    assert api.artifact(f"{ENTITY}/{PROJECT}/model:v1").state == "DELETED"
+    with pytest.raises(CommError):
+        api.artifact(f"{ENTITY}/{PROJECT}/model:best")
     requests = len(sandbox.requests)
     mirror.pull(force_walk=True)
     assert len(sandbox.requests) - requests <= 2, "it is not looked at again"

@@ -24,6 +24,7 @@ from mirror.records.artifacts import (
     ArtifactRecord,
     ArtifactRef,
     ManifestEntry,
+    deleted_version,
     manifest_digest,
     parse_manifest,
     record_of,
@@ -107,7 +108,7 @@ async def take_artifacts(
                 job.fail(listed.run_id, f"artifact {new[artifact_id].name}", record.reason)
             elif record is not None and record.state == COMMITTED:
                 await _take(job, listed.run_id, record)
-    await _look_at_missing(job, logged, used, links)
+    await _look_at_missing(job, logged, used, held, links)
     for item in failing:
         wanted = any(item == f"{_PREFIX}{ref.name}" or item.startswith(f"{_PREFIX}{ref.name} ") for ref in new.values())
         if item.startswith(_PREFIX) and not wanted and job.is_due(listed.run_id, item):
@@ -119,23 +120,31 @@ async def take_artifacts(
     return TakenArtifacts(links=tuple(dict.fromkeys(pairs)), flaw=logged.flaw or used.flaw)
 
 
-async def _look_at_missing(job: FetchJob, logged: _Refs, used: _Refs, links: Sequence[tuple[str, Direction]]) -> None:
-    """See what became of versions that are no longer listed; one that was deleted says so and has no alias any more."""
+async def _look_at_missing(
+    job: FetchJob,
+    logged: _Refs,
+    used: _Refs,
+    held: Mapping[str, HeldArtifact],
+    links: Sequence[tuple[str, Direction]],
+) -> None:
+    """See what became of versions that are no longer listed; what is not upstream any more stays, without aliases."""
     listed = {"logged": logged, "used": used}
-    there = {ref.artifact_id for refs in listed.values() for ref in refs.refs}
-    missing = [artifact_id for artifact_id, direction in dict(links).items() if listed[direction].whole]
-    missing = [name for name in missing if name not in there | job.outcome.claimed and not name.startswith(LOCAL)]
+    there = {ref.artifact_id for refs in listed.values() for ref in refs.refs} | job.outcome.claimed
+    missing = {artifact_id for artifact_id, direction in links if listed[direction].whole} - there
+    missing = {
+        name for name in missing if name in held and held[name].state == COMMITTED and not name.startswith(LOCAL)
+    }
     if not missing:
         return
     try:
-        records = await job.client.artifacts(missing)
+        records = await job.client.artifacts(sorted(missing))
     except MirrorError as error:  # what is held of them stays as it is
         if stops_everything(error):
             raise
         return
     for artifact_id, record in records.items():
-        if isinstance(record, ArtifactRecord) and record.state == DELETED:
-            job.outcome.artifacts[artifact_id] = ArtifactChange(record=record)
+        if record is None or (isinstance(record, ArtifactRecord) and record.state == DELETED):
+            job.outcome.artifacts[artifact_id] = ArtifactChange(record=deleted_version(artifact_id))
 
 
 async def _records(job: FetchJob, refs: Mapping[str, ArtifactRef]) -> Mapping[str, ArtifactRecord | BadArtifact | None]:
@@ -154,7 +163,7 @@ def _is_new(
     if not job.is_due(run_id, f"{_PREFIX}{ref.name}"):
         return False
     before = held.get(ref.artifact_id)
-    if before is None:
+    if before is None or before.state != COMMITTED:
         return True
     if job.lacks_part(run_id, f"{_PREFIX}{ref.name}"):
         return True

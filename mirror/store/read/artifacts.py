@@ -68,10 +68,13 @@ _ENTRY = columns_of(EntryRow, extra="extra::VARCHAR")
 
 
 def find_version(lake: Queryable, entity: str, project: str, sequence: str, version: str) -> VersionRow | None:
-    """The version `vN` of a collection, or the one that an alias points to; None when it is not held."""
+    """The version `vN` of a collection, or the one that an alias points to; None when it is not held.
+
+    One that was deleted upstream is still there by its number.
+    """
     rows = lake.rows(
         f"SELECT {_VERSION} FROM lake.artifacts WHERE {IN_PROJECT} AND sequence = ?"
-        " AND state = 'COMMITTED' AND ('v' || version_index::VARCHAR = ? OR list_contains(aliases, ?))"
+        " AND state IN ('COMMITTED', 'DELETED') AND ('v' || version_index::VARCHAR = ? OR list_contains(aliases, ?))"
         " ORDER BY 'v' || version_index::VARCHAR = ? DESC, version_index DESC LIMIT 1",
         [entity, project, sequence, version, version, version],
     )
