@@ -67,7 +67,7 @@ def test_what_is_framed_is_read() -> None:
     assert len(LOG) > 7 * BLOCK
 
 
-@pytest.mark.parametrize("bit", thin(range(8), {0, 7}))
+@pytest.mark.parametrize("bit", thin(range(8), {0, 3, 7}))
 def test_a_flipped_bit_at_any_boundary_costs_the_record_that_it_hit(bit: int) -> None:
     for at in BOUNDARIES:
         damaged = bytearray(LOG)

@@ -218,11 +218,14 @@ def _chunk(window: bytes, base: int, at: int, limit: int) -> _Chunk | str:
 
 
 def _behind(window: bytes, base: int, at: int, limit: int) -> int:
-    """Where to go on behind damage: with the chunk that its length leads to, if it is sound; else, since the length may
-    be what is damaged, with the next place of the block where a sound one begins; else with the next block.
+    """Where to go on behind damage: behind the chunk, if it is sound but for a bit of its length; with the chunk that
+    its length leads to, if that is sound; else, since the length may be what is damaged, with the next place of the
+    block where a sound one begins; else with the next block.
     """
     if at + _CHUNK.size > limit:
         return limit
+    if (end := _end_by_checksum(window, base, at, limit)) is not None:
+        return end
     place = at - base
     following = at + _CHUNK.size + int.from_bytes(window[place + 4 : place + 6], "little")
     if following <= limit < following + _CHUNK.size and not any(window[following - base : limit - base]):
@@ -234,3 +237,14 @@ def _behind(window: bytes, base: int, at: int, limit: int) -> int:
         if begin > at and isinstance(_chunk(window, base, begin, limit), _Chunk):
             return begin
     return limit
+
+
+def _end_by_checksum(window: bytes, base: int, at: int, limit: int) -> int | None:
+    """Where a chunk ends of whose length one bit was flipped; such a length may lead to another sound chunk."""
+    place = at - base
+    check, length, kind = _CHUNK.unpack_from(window, place)
+    for bit in range(16):
+        end: int = place + _CHUNK.size + (length ^ 1 << bit)
+        if end + base <= limit and zlib.crc32(window[place + _CHUNK.size : end], _CHECKS[kind]) == check:
+            return base + end
+    return None
