@@ -46,11 +46,12 @@ def failed_of_aliases(
     """
     if not errors:
         return {}
-    placed = that_lead(data, errors, len(prefix) + 1)
+    root = _plain(data)
+    placed = [error for error in errors if _leads(root, error.path, len(prefix) + 1)]
     failed, lost = failed_fields(placed, prefix), [error for error in errors if error not in placed]
     if failed is None or not lost:
         return failed
-    rows = _at(_plain(data), prefix)
+    rows = _at(root, prefix)
     if not isinstance(rows, Mapping) or None in rows.values():
         return None
     words = one_line("; ".join(dict.fromkeys(error.message for error in lost)))

@@ -67,15 +67,20 @@ _VERSION = columns_of(
 _ENTRY = columns_of(EntryRow, extra="extra::VARCHAR")
 
 
+_LISTS_IT = "l.artifact_id = artifacts.artifact_id AND r.gone_at IS NULL"
+
+
 def find_version(lake: Queryable, entity: str, project: str, sequence: str, version: str) -> VersionRow | None:
     """The version `vN` of a collection, or the one that an alias points to; None when it is not held.
 
-    One that was deleted upstream is still there by its number.
+    One that was deleted upstream is still there by its number. Aliases of a version that only deleted runs list are
+    those of when it was listed last: where another one has the alias, too, it has moved there.
     """
+    listed = f"EXISTS (FROM lake.run_artifacts l JOIN lake.runs r USING (entity, project, run_id) WHERE {_LISTS_IT})"
     rows = lake.rows(
         f"SELECT {_VERSION} FROM lake.artifacts WHERE {IN_PROJECT} AND sequence = ?"
         " AND state IN ('COMMITTED', 'DELETED') AND ('v' || version_index::VARCHAR = ? OR list_contains(aliases, ?))"
-        " ORDER BY 'v' || version_index::VARCHAR = ? DESC, version_index DESC LIMIT 1",
+        f" ORDER BY 'v' || version_index::VARCHAR = ? DESC, {listed} DESC, version_index DESC LIMIT 1",
         [entity, project, sequence, version, version, version],
     )
     return structs(VersionRow, rows)[0] if rows else None

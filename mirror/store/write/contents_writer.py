@@ -25,7 +25,6 @@ import msgspec
 import pyarrow as pa
 
 from mirror.records.addresses import ProjectKey, RunPath
-from mirror.records.artifacts import LOCAL
 from mirror.records.console import ConsoleLine
 from mirror.records.contents import ArtifactChange, ContentChanges
 from mirror.store.engine.connection import Engine
@@ -45,7 +44,6 @@ from mirror.store.schema.tables import (
     SYSTEM_METRICS,
     TAILS,
 )
-from mirror.store.write.aliases import take_from_others
 from mirror.store.write.contents_ready import ReadyContents, ReadyHistory
 from mirror.store.write.generations import keep_histories
 from mirror.store.write.rows import TEXT, arrow_table, insert, insert_arrow, merge, put
@@ -203,8 +201,6 @@ def _write_artifacts(engine: Engine, changes: Sequence[ArtifactChange], at: dt.d
     manifests = {change.record.artifact_id: change.manifest for change in changes}
     held = [manifests[artifact_id] or known.get(artifact_id) for artifact_id in records]
     merge(engine, ARTIFACTS, list(records.values()), manifest=held, synced_at=at)
-    upstream = [name for name, one in records.items() if not name.startswith(LOCAL) and "aliases" not in one.untold]
-    take_from_others(engine, upstream)
     listed = {change.record.artifact_id: change for change in changes if change.files is not None}
     if not listed:
         return

@@ -10,7 +10,6 @@ from mirror.records.operations import EditArtifact, with_names
 from mirror.records.receipts import Receipt
 from mirror.store.engine.connection import Engine
 from mirror.store.schema.tables import RECEIPTS
-from mirror.store.write.aliases import take_from_others
 from mirror.store.write.contents_writer import run_artifacts
 from mirror.store.write.rows import insert
 
@@ -54,12 +53,20 @@ def _rename(engine: Engine, local: str, upstream: str) -> None:
 
 
 def _mark(engine: Engine, edit: EditArtifact) -> None:
-    """Change what a version is called."""
-    query = "SELECT coalesce(aliases, []), coalesce(tags, []) FROM lake.artifacts WHERE artifact_id = ?"
-    for aliases, tags in engine.execute(query, [edit.artifact_id]).fetchall():
-        kept = with_names(aliases, edit.add_aliases, edit.remove_aliases)
-        tagged = with_names(tags, edit.add_tags, edit.remove_tags)
+    """Change what versions are called; an alias that one was given has left the others of its collection."""
+    query = (
+        "SELECT artifact_id, coalesce(aliases, []), coalesce(tags, []) FROM lake.artifacts v WHERE artifact_id = ? OR"
+        " (list_has_any(coalesce(aliases, []), ?::VARCHAR[]) AND EXISTS (FROM lake.artifacts o WHERE o.artifact_id = ?"
+        " AND o.entity = v.entity AND o.project = v.project AND o.sequence = v.sequence AND o.type = v.type))"
+    )
+    added = list(edit.add_aliases)
+    for artifact_id, aliases, tags in engine.execute(query, [edit.artifact_id, added, edit.artifact_id]).fetchall():
+        if artifact_id == edit.artifact_id:
+            kept = with_names(aliases, edit.add_aliases, edit.remove_aliases)
+            tagged = with_names(tags, edit.add_tags, edit.remove_tags)
+        else:
+            kept, tagged = with_names(aliases, (), edit.add_aliases), tags
         if (kept, tagged) != (aliases, tags):
-            query = "UPDATE lake.artifacts SET aliases = ?, tags = ? WHERE artifact_id = ?"
-            engine.execute(query, [kept, tagged, edit.artifact_id])
-    take_from_others(engine, [edit.artifact_id])
+            engine.execute(
+                "UPDATE lake.artifacts SET aliases = ?, tags = ? WHERE artifact_id = ?", [kept, tagged, artifact_id]
+            )
