@@ -27,10 +27,12 @@ def bucket(home: Home) -> BucketObjects:
     return shared
 
 
-def connections_to(port: int) -> int:
-    """How many of this machine lead to a port of loopback now."""
+def connections_to(port: int) -> set[str]:
+    """Sockets of this process that lead to a port of loopback, by their inodes."""
     remote = f"0100007F:{port:04X}"
-    return sum(line.split()[2] == remote for line in Path("/proc/net/tcp").read_text().splitlines())
+    lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines())
+    leading = {f"socket:[{line[9]}]" for line in lines if line[2] == remote}
+    return leading & {os.readlink(entry) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()}
 
 
 @pytest.fixture
@@ -127,7 +129,8 @@ def test_a_forked_process_reads_by_connections_of_its_own(digests: list[str], pl
     before = connections_to(place.servers.s3_port)
     child = os.fork()
     if child == 0:
-        os._exit(0 if other.sha256(digests[1]) == digests[1] and connections_to(place.servers.s3_port) > before else 1)
+        right = other.sha256(digests[1]) == digests[1]
+        os._exit(0 if right and connections_to(place.servers.s3_port) - before else 1)
     assert os.waitpid(child, 0)[1] == 0
 
 
