@@ -182,6 +182,11 @@ class Home:
         return self.root / "gateway.lock"
 
     @property
+    def documents(self) -> Path:
+        """GraphQL documents as they were fitted to the server: JSON; made anew when it is lost."""
+        return self.root / "documents.json"
+
+    @property
     def server_facts(self) -> Path:
         """What is known of the server: JSON; made anew by asking it."""
         return self.root / "server.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import os
 import shutil
@@ -12,6 +13,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
+import httpx._transports.default as httpx_transports
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -30,6 +33,9 @@ IN_MEMORY, ROOM = Path("/dev/shm"), 4 << 30
 if "PYTEST_DEBUG_TEMPROOT" not in os.environ and IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ROOM:
     os.environ["PYTEST_DEBUG_TEMPROOT"] = str(IN_MEMORY)
 
+
+# Whoever asks a server something by `httpx.get` makes a client, and each would read all certificates anew: 20 ms.
+httpx_transports.create_ssl_context = functools.cache(httpx.create_ssl_context)  # type: ignore[attr-defined]
 
 # A runner in the background may ignore Ctrl-C, and every program that a test starts would inherit that.
 with contextlib.suppress(ValueError):  # not in the main thread: nothing to do
@@ -52,9 +58,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.args[:] = [*places[begin:], *places[:begin]]
 
 
-def pytest_collection_finish() -> None:
-    """Thousands of tests and what they import stay to the end: no collection of garbage need look at them again."""
-    gc.collect()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Thousands of tests and what they import stay to the end: no collection of garbage need look at them."""
+    gc.disable()
+    yield
+    gc.enable()
     gc.freeze()
     gc.set_threshold(20_000)  # what a test leaves is little, and to look through it each time is 4 % of a pull
 

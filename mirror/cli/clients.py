@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 
 from mirror.api.client import Client
+from mirror.api.fitting.kept import KeptDocuments
 from mirror.api.fitting.known_server import KnownServer
 from mirror.api.transport.credentials import ApiKey, find_api_key
 from mirror.api.transport.deployment import Deployment, deployment_of
@@ -50,20 +51,21 @@ async def open_client(
     """
     refuse_gateway(config, home)
     deployment = deployment_of(config.server.base_url, config.server.aliases)
+    known = known_server(home, deployment, keeps=keeps) if home is not None else KnownServer()
     async with Client(
-        deployment,
-        known_key(config),
-        config.server,
-        on_retry=on_retry or tell_retry,
-        known=known_server(home, deployment, keeps=keeps) if home is not None else None,
+        deployment, known_key(config), config.server, on_retry=on_retry or tell_retry, known=known
     ) as client:
-        yield client
+        try:
+            yield client
+        finally:
+            if keeps:
+                known.keep()
 
 
 def known_server(home: Home, deployment: Deployment, *, keeps: bool = True) -> KnownServer:
     """What a home knows of its server; what is learnt is kept there, unless nothing is to be changed."""
     on_learnt = partial(keep_server_facts, home) if keeps else None
-    return KnownServer(read_server_facts(home, deployment.id), on_learnt=on_learnt)
+    return KnownServer(read_server_facts(home, deployment.id), on_learnt, KeptDocuments(home.documents))
 
 
 def tell_retry(reason: str, wait_s: float) -> None:

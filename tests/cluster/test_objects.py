@@ -32,7 +32,7 @@ def connections_to(port: int) -> set[str]:
     remote = f"0100007F:{port:04X}"
     lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines())
     leading = {f"socket:[{line[9]}]" for line in lines if line[2] == remote}
-    return leading & {os.readlink(entry) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()}
+    return leading & {str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()}
 
 
 @pytest.fixture

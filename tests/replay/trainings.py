@@ -16,7 +16,7 @@ from mirror.offline.log.framing import BLOCK, HEADER
 from mirror.offline.log.messages import Record
 from mirror.offline.wanted import Wanted
 from mirror.records.offline import OfflineLog
-from tests.mirroring import ENTITY, PROJECT, lake_of
+from tests.mirroring import ENTITY, PROJECT, lake_of, make_lake
 from tests.replaying import Sender
 
 BEGAN = 1_790_000_000  # seconds since the epoch
@@ -181,7 +181,9 @@ def add(sender: Sender, *places: Path, **wanted: Any) -> list[OfflineLog]:
     """Take in what is below some folders, as `wandb-mirror add` does."""
     from mirror.api.transport.deployment import deployment_of
 
-    with lake_of(sender.home, deployment_of(sender.url)) as lake:
+    deployment = deployment_of(sender.url)
+    make_lake(sender.home, deployment)
+    with lake_of(sender.home, deployment) as lake:
         runs = OfflineRuns(lake, sender.outbox, now=sender.now)
         found = runs.candidates(Wanted(paths=tuple(map(str, places)), **wanted))
         return [runs.take(candidate) for candidate in found if candidate.row is not None]

@@ -11,12 +11,12 @@ import msgspec
 from mirror.api.fitting.expected_types import INPUTS
 from mirror.api.fitting.failing import ANSWERED_AS
 from mirror.api.fitting.fitted import Fitted, family, named_type
+from mirror.api.fitting.kept import MOST_FITTED, KeptDocuments, fitted_to, form_of
 from mirror.api.fitting.refusals import Refusal, refusal_of
 from mirror.clock import utc_now
 from mirror.errors import DocumentRefused, Reported
 from mirror.records.server import ServerFacts, Viewer
 
-MOST_FITTED = 300  # documents that are kept; a document for several things has one text for each number of them
 MOST_SEARCHES = 20  # in a pass: for what a server fails at, in texts, and again about single things
 
 OnLearnt = Callable[[ServerFacts], None]
@@ -33,10 +33,18 @@ class KnownServer:
     Args:
         facts: as they were kept; None: nothing is known, and the server is taken to be a current one.
         on_learnt: told about new facts.
+        kept: documents as they were fitted before.
     """
 
-    def __init__(self, facts: ServerFacts | None = None, on_learnt: OnLearnt | None = None) -> None:
+    def __init__(
+        self,
+        facts: ServerFacts | None = None,
+        on_learnt: OnLearnt | None = None,
+        kept: KeptDocuments | None = None,
+    ) -> None:
         self.facts = facts or ServerFacts()
+        self._form = form_of(self.facts)
+        self._kept = kept
         self.is_stale = False  # it was upgraded since
         self.at: dt.datetime | None = None  # UTC, as far as was told; None: the time of this machine
         self._on_learnt = on_learnt
@@ -54,17 +62,19 @@ class KnownServer:
             without: `Type.field` that is not to be asked this time.
         """
         if without:
-            from mirror.api.fitting.fit import fit
-
-            return fit(document, self.without(without))
+            return fitted_to(form_of(self.without(without)), document)
         fitted = self._fitted.get(document)
         if fitted is None:
             if len(self._fitted) >= MOST_FITTED:
                 self._fitted.clear()
-            from mirror.api.fitting.fit import fit  # takes a quarter of a second, and most commands ask nothing
-
-            fitted = self._fitted[document] = fit(document, self.facts)
+            fitted = self._kept.find(self._form, document) if self._kept is not None else None
+            fitted = self._fitted[document] = fitted or fitted_to(self._form, document)
         return fitted
+
+    def keep(self) -> None:
+        """Keep the documents that were fitted."""
+        if self._kept is not None:
+            self._kept.keep(self._form, self._fitted)
 
     def without(self, names: Sequence[str]) -> ServerFacts:
         """The facts of a server that lacks some names more."""
@@ -110,8 +120,9 @@ class KnownServer:
 
     def _change(self, facts: ServerFacts) -> None:
         """Take facts over; the documents are fitted anew where these depend on them."""
-        before, self.facts = self.facts, facts
-        if (before.lacking, before.types, before.retyped) != (facts.lacking, facts.types, facts.retyped):
+        self.facts = facts
+        if (form := form_of(facts)) != self._form:
+            self._form = form
             self._fitted.clear()
             self._taken.clear()
         if self._on_learnt is not None:

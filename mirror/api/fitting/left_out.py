@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-import msgspec
-
 from mirror.api.documents.every_document import every_document
 from mirror.api.fitting.fitted import Fitted
-from mirror.records.server import ServerFacts, TypeFacts
+from mirror.api.fitting.kept import fitted_to, form_of
+from mirror.records.server import ServerFacts
 
 
 def fitted_documents(facts: ServerFacts) -> tuple[Fitted, ...]:
-    """Every document, as a server can be asked; the same facts are not gone through twice."""
-    return _fitted(msgspec.msgpack.encode((facts.types, facts.lacking, facts.retyped)))
-
-
-@lru_cache(maxsize=8)
-def _fitted(known: bytes) -> tuple[Fitted, ...]:
-    from mirror.api.fitting.fit import fit  # takes a quarter of a second, and most commands ask nothing
-
-    types, lacking, retyped = msgspec.msgpack.decode(known, type=_Known)
-    facts = ServerFacts(types=types, lacking=lacking, retyped=retyped)
-    return tuple(fit(document, facts) for document in every_document())
-
-
-_Known = tuple[dict[str, TypeFacts], tuple[str, ...], dict[str, str]]
+    """Every document, as a server can be asked."""
+    form = form_of(facts)
+    return tuple(fitted_to(form, document) for document in every_document())
 
 
 def left_out_by(facts: ServerFacts) -> tuple[str, ...]:
