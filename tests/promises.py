@@ -351,7 +351,7 @@ PROMISES = (
             "pull/test_refused_words.py": ("test_a_refusal_in_any_words_costs_what_the_server_lacks",),
             "pull/test_server_failures.py": ("test_a_failure_of_one_field_costs_what_that_tells_and_nothing_else",),
             "replay/test_older_servers.py": (),
-            **files("api", "documents fitting refusals"),
+            **files("api", "documents fitting kept_documents refusals"),
             **files("contract", "server_ages openwandb"),
         },
     ),
