@@ -18,6 +18,7 @@ class AppServer:
     def __init__(self, app: ASGIApp) -> None:
         config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, lifespan="off")
         self._socket = config.bind_socket()
+        self._socket.listen()  # who comes before the thread serves waits
         self._server = uvicorn.Server(config)
         self.port = int(self._socket.getsockname()[1])
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
