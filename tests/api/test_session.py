@@ -185,7 +185,7 @@ async def test_a_retry_after_replaces_the_wait(sandbox: Sandbox) -> None:
 
 async def test_a_retry_after_holds_the_requests_of_every_session(sandbox: Sandbox) -> None:
     limits = Limits(concurrent=4, host="w")
-    refused = Fault.status(429, retry_after=0.15, times=1, match=Match(operation="MirrorViewer"))
+    refused = Fault.status(429, retry_after=0.6, times=1, match=Match(operation="MirrorViewer"))
     sandbox.faults.add(refused)
     async with (
         session_on(sandbox, limits=limits, patience_s=0.0) as one,
@@ -194,9 +194,9 @@ async def test_a_retry_after_holds_the_requests_of_every_session(sandbox: Sandbo
         begun = time.monotonic()
         with pytest.raises(RateLimited):
             await one.graphql(VIEWER)
-        assert time.monotonic() - begun < 0.1
+        assert time.monotonic() - begun < 0.5
         await other.graphql(FEATURES)
-        assert time.monotonic() - begun >= 0.15
+        assert time.monotonic() - begun >= 0.6
 
 
 async def test_a_wait_of_an_hour_is_reported_at_once(sandbox: Sandbox) -> None:
