@@ -303,7 +303,7 @@ PROMISES = (
                 "test_a_deeper_document_is_kept_as_its_wire_text",
             ),
             "store/test_metrics.py": ("test_a_fold_equals_a_slow_reading_of_the_same_rows",),
-            **files("store", "history literals metric_layout older_lakes values"),
+            **files("store", "answers history literals metric_layout older_lakes values"),
             **files("run", "history_values values_as_logged"),
             **files("api", "rows times"),
             **files("cli", "history"),

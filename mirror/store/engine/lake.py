@@ -18,6 +18,7 @@ from mirror.durable import make_folder
 from mirror.errors import LakeTooNew, StoreError
 from mirror.layout import Home
 from mirror.private import tighten
+from mirror.store.engine.answers import Answers
 from mirror.store.engine.connection import (
     LAKE,
     new_engine,
@@ -49,9 +50,6 @@ from mirror.store_settings import StoreSettings
 
 # DuckLake remembers the statistics of all tables for each snapshot that it saw, and forgets none: 10 to 100 KB each.
 COMMITS_OF_AN_ENGINE = 100
-# Passes ask what they need where they need it, some of it twice, and DuckLake needs 2 ms for whatever it is asked. So
-# much is remembered up to the next commit: characters of a question, rows of an answer, answers.
-SHORT_QUESTION, SHORT_ANSWER, MOST_ANSWERS = 4_000, 1_000, 64
 
 
 class Lake:
@@ -99,7 +97,7 @@ class Lake:
         self._readers = 0  # that use this engine now, in the thread that has the turn
         self._is_writing = False
         self._is_reading = False  # in a transaction that questions share
-        self._answers: dict[str, list[tuple[Any, ...]]] = {}  # of that transaction, by question
+        self._answers = Answers()  # of that transaction, and those of earlier ones that are still true
 
     def __enter__(self) -> Lake:
         """Take the lock, open or create the catalog, bring the schema to this version."""
@@ -131,16 +129,14 @@ class Lake:
         self._closing.close()
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """As `Queryable.rows`; other threads wait. A short question is asked once between two commits."""
+        """As `Queryable.rows`; other threads wait. A small answer is asked for once, until a commit may change it."""
         text = inlined(query, parameters)
         with self._turn:
-            if (known := self._answers.get(text)) is None:
+            if self._is_writing or (known := self._answers.get(text)) is None:
                 with self.snapshot() as snapshot:
                     known = snapshot.rows(text)
-                if self._is_reading and len(text) <= SHORT_QUESTION and len(known) <= SHORT_ANSWER:
-                    if len(self._answers) == MOST_ANSWERS:
-                        self._answers.clear()
-                    self._answers[text] = known
+                if self._is_reading:
+                    self._answers.put(text, known)
             return [*known]
 
     @contextlib.contextmanager
@@ -174,10 +170,11 @@ class Lake:
             finally:
                 self._turn.release()
 
-    def _end_reading(self) -> None:
+    def _end_reading(self, *, forgets: bool = True) -> None:
+        if forgets:
+            self._answers.clear()
         if self._is_reading:
             self._is_reading = False
-            self._answers.clear()
             with contextlib.suppress(duckdb.Error):
                 self._engine.execute("ROLLBACK")
 
@@ -193,8 +190,11 @@ class Lake:
                 self._readers -= 1
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def transaction(self, *, only: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """All statements inside become visible together and durably, or not at all.
+
+        Args:
+            only: the table that is written, if it is but one: what was answered about others stays true.
 
         Raises:
             StoreError: nothing of the transaction is visible.
@@ -202,7 +202,7 @@ class Lake:
         with contextlib.ExitStack() as begun:
             begun.enter_context(self._turn)
             begun.enter_context(store_errors(self.home))
-            self._end_reading()
+            self._end_reading(forgets=only is None)
             if self._commits >= COMMITS_OF_AN_ENGINE and not self._readers:
                 self._renew_engine()
             begun.enter_context(self.storage.committing())
@@ -214,11 +214,14 @@ class Lake:
                 self._engine.execute("COMMIT")
                 self._commits += 1
             except BaseException:
+                self._answers.clear()
                 with contextlib.suppress(duckdb.Error):
                     self._engine.execute("ROLLBACK")
                 raise
             finally:
                 self._is_writing = False
+            if only is not None:
+                self._answers.forget(only)
             self.storage.committed()
             self._plan_for_size()
 

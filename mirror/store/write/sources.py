@@ -17,7 +17,7 @@ def commit_source(lake: Lake, key: ProjectKey, state: SourceState) -> None:
     Raises:
         StoreError: the lake stays at its last commit.
     """
-    with lake.transaction() as engine:
+    with lake.transaction(only=SOURCES.name) as engine:
         write_source(engine, key, state)
 
 
