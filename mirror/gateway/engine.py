@@ -30,6 +30,7 @@ from mirror.gateway.addresses import Addresses
 from mirror.gateway.context import RequestContext, Shared
 from mirror.gateway.cost import DEAR, cost_of, too_dear
 from mirror.gateway.memory import CommitMemory, NewestCommit, Queue
+from mirror.gateway.promised import keep_promises
 from mirror.gateway.seen import SeenRuns
 from mirror.gateway.training import TrainingRefused, Trainings
 from mirror.gateway.watch import Ended, Watch, watch_all
@@ -55,6 +56,7 @@ def schema() -> GraphQLSchema:
 
     built = executable_schema(TABLES, {"Initiator": _type_of, "ArtifactCollection": _type_of})
     refuse_the_rest(built)
+    keep_promises(built)
     watch_all(built)
     return built
 

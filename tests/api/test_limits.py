@@ -32,8 +32,8 @@ async def test_nothing_known_means_no_wait() -> None:
 async def test_a_retry_after_holds_every_request_of_the_process() -> None:
     clock = Clock()
     limits = limits_on(clock)
-    assert limits.learn({"retry-after": "7.5"}) == 7.5
-    limits.learn({"retry-after": "1"})  # a shorter one does not shorten the hold
+    assert limits.learn({"retry-after": "7.5"}, status=503) == 7.5
+    limits.learn({"retry-after": "1"}, status=503)  # a shorter one does not shorten the hold
     begun: list[float] = []
 
     async def request() -> None:
@@ -64,7 +64,7 @@ async def test_a_hold_that_grows_meanwhile_is_waited_out() -> None:
 async def test_a_wait_that_is_too_long_is_an_error_that_names_it() -> None:
     clock = Clock()
     limits = limits_on(clock)
-    limits.learn({"retry-after": "3600"})
+    limits.learn({"retry-after": "3600"}, status=503)
     with pytest.raises(RateLimited, match=r"w\.example\.com asks to wait 60 min"):
         await starts(limits, clock, 1)
     assert clock.now_s == 1000.0
@@ -135,6 +135,8 @@ async def test_no_more_requests_than_allowed_are_under_way() -> None:
         ({"retry-after": "nan"}, None),
         ({"retry-after": "inf"}, None),
         ({"retry-after": "Mon, 06 Nov 2023 10:00:30 GMT", "date": "Mon, 06 Nov 2023 10:00:00 GMT"}, 30.0),
+        ({"retry-after": "31536000"}, 3600.0),
+        ({"retry-after": "Sun, 06 Nov 2033 10:00:00 GMT", "date": "Mon, 06 Nov 2023 10:00:00 GMT"}, 3600.0),
         ({"retry-after": "Mon, 06 Nov 2023 09:00:00 GMT", "date": "Mon, 06 Nov 2023 10:00:00 GMT"}, 0.0),
         ({"retry-after": "Mon, 06 Nov 2023 09:00:00 GMT"}, 0.0),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import time
@@ -15,6 +16,7 @@ import pytest
 
 from mirror.api.documents.queries import FEATURES, VIEWER
 from mirror.api.limits.host import Limits
+from mirror.api.rows.answers import Reply
 from mirror.api.transport.credentials import ApiKey, authorization
 from mirror.api.transport.deployment import deployment_of
 from mirror.api.transport.session import OnRetry, Session
@@ -207,6 +209,28 @@ async def test_a_wait_of_an_hour_is_reported_at_once(sandbox: Sandbox) -> None:
     assert "60 min" in error.message
     assert len(sandbox.requests) == 1
     assert told == []
+
+
+async def test_what_a_server_asks_for_beside_an_answer_holds_nobody(sandbox: Sandbox) -> None:
+    sandbox.faults.add(answered(200, b'{"data": {"viewer": null}}', Retry_After="31536000"))
+    async with session_on(sandbox) as session:
+        for _ in range(2):
+            assert await session.graphql(VIEWER)
+
+
+@pytest.mark.parametrize("garbled", [b'{"data": {"viewer": "' + b"x" * 5_000_000, b"[" * 5_000_000])
+async def test_an_answer_that_cannot_be_read_is_let_go_of(sandbox: Sandbox, garbled: bytes) -> None:
+    sandbox.faults.add(answered(200, garbled))
+    gc.collect()
+    gc.disable()
+    try:
+        async with session_on(sandbox, retry_attempts=2) as session:
+            for _ in range(3):
+                with pytest.raises(MirrorError):
+                    await session.graphql(VIEWER)
+        assert not [held for held in gc.get_objects() if isinstance(held, Reply)], "held by an error's frames"
+    finally:
+        gc.enable()
 
 
 async def test_a_429_without_a_time_holds_every_request_too(sandbox: Sandbox) -> None:

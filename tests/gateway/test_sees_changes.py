@@ -12,7 +12,7 @@ import pytest
 
 import mirror
 from mirror.layout import Home
-from mirror.sandbox import Sandbox
+from mirror.sandbox import Fault, Match, Sandbox
 from tests.gateway.served import Served, served
 from tests.mirroring import Mirror
 
@@ -271,3 +271,27 @@ def test_an_entity_of_which_nothing_is_mirrored_is_an_error(gateway: Served) -> 
     ):
         (error,) = gateway.ask(f"{{ {asked} }}")["errors"]
         assert error["message"].startswith("no project of nobody is in this mirror; `wandb-mirror pull --source")
+
+
+def without_creation(answer: Any) -> Any:
+    """One run of a page that does not tell when it was made, and one that tells next to nothing."""
+    edges = answer["data"]["project"]["runs"]["edges"]
+    for node in (edge["node"] for edge in edges):
+        lacking = {"r1": ("createdAt",), "r2": ("createdAt", "heartbeatAt", "displayName", "state", "tags", "user")}
+        node |= dict.fromkeys(lacking.get(node["name"], ()))
+    return answer
+
+
+def test_what_the_server_never_told_of_one_run_costs_no_list(server: Sandbox, tmp_path: Path) -> None:
+    server.faults.add(Fault.lie(without_creation, match=Match(kind="graphql", operation="MirrorRuns")))
+    place = Mirror(url=server.url, api_key=server.api_key, home=Home(tmp_path / "home"))
+    place.pull()
+    server.faults.clear()
+    query = """{ project(name: "proj", entityName: "team") { runs { edges { node {
+      id name createdAt heartbeatAt displayName state tags user { name } } } } } }"""
+    with served(place.home) as gateway:
+        answer = gateway.ask(query)
+    nodes = {edge["node"]["name"]: edge["node"] for edge in answer["data"]["project"]["runs"]["edges"]}
+    assert set(nodes) >= {f"r{number}" for number in range(5)}
+    assert nodes["r1"]["createdAt"] == nodes["r1"]["heartbeatAt"]
+    assert nodes["r2"]["createdAt"].startswith("1970-01-01")

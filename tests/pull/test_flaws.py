@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mirror.layout import Home
-from mirror.sandbox import Fault, Sandbox
+from mirror.sandbox import Fault, Match, Sandbox
 from tests.mirroring import ENTITY
 from tests.pull.contents import assert_equal, failures, fill, mirror_of
 from tests.soaking import thin
@@ -147,3 +147,32 @@ def test_a_refusal_of_the_form_is_no_size_problem_and_no_bad_run(server: Sandbox
     assert len(server.requests) <= 6  # not in halves, and not run by run; some look for what is to blame
     assert failures(mirror) == {}
     assert json.loads(home.server_facts.read_text()).get("lacking", []) == []
+
+
+def null_inside_of_the_tags(answer: Any) -> Any:
+    """What a GraphQL engine answers where one tag of a list of tags that are never null is null."""
+    for place, edge in enumerate(answer["data"]["project"]["runs"]["edges"]):
+        if edge["node"]["name"] == "r001":
+            edge["node"]["tags"] = None
+            path = ["project", "runs", "edges", place, "node", "tags", 1]
+            words = "Cannot return null for non-nullable field Run.tags."
+            answer = answer | {"errors": [{"message": words, "path": path}]}
+    return answer
+
+
+def test_an_error_at_a_place_inside_of_a_field_costs_that_field_alone(server: Sandbox, home: Home) -> None:
+    server.state.edit_run(ENTITY, "p", "r001", tags=["a"])
+    mirror = mirror_of(server, home, "p")
+    assert mirror.pull().failures == 0
+    server.faults.add(Fault.lie(null_inside_of_the_tags, match=Match(kind="graphql", operation="MirrorRuns")))
+    for number in range(2):
+        server.state.edit_run(ENTITY, "p", "r001", notes=f"note {number}")
+        server.state.edit_run(ENTITY, "p", "r002", notes=f"note {number}")
+        assert mirror.pull().errors == []
+        assert set(failures(mirror)) == {("r001", "field tags")}
+        held = mirror.ask("SELECT run_id, notes, tags FROM runs WHERE run_id IN ('r001', 'r002') ORDER BY 1")
+        assert [run["notes"] for run in held] == [f"note {number}"] * 2
+        assert held[0]["tags"] == ["a"], "as they were held"
+    server.faults.clear()
+    assert mirror.pull().failures == 0
+    assert_equal(server, mirror, "p")

@@ -27,6 +27,8 @@ LEAST_HOLD_S = 0.01  # after a first refusal, whatever the server asks for
 QUIET_S = 60.0  # without a refusal for so long after the last wait, the next one is a first one again
 LOOK_AGAIN_S = 5.0  # longest sleep for the budget's sake: an answer may have brought better news
 
+LONGEST_ASKED_S = 3600.0  # of a server that asks for more: it is asked again after an hour, for clocks may be wrong
+
 TOO_MANY_REQUESTS = 429
 
 USER = Charge()
@@ -180,7 +182,7 @@ class Limits:
         if status == TOO_MANY_REQUESTS:
             return wait_s
         scope.refusals = 0
-        if wait_s is not None:
+        if wait_s is not None and status >= 300:  # beside what was asked for it concerns nobody
             self.hold(wait_s)
         return wait_s
 
@@ -247,19 +249,19 @@ class Limits:
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Seconds that `Retry-After` asks for: a number, possibly fractional, or an RFC 1123 date; None without sense.
 
-    A date is read against the answer's own Date, so that a wrong local clock does not matter.
+    A date is read against the answer's own Date, so that a wrong local clock does not matter. No more than
+    `LONGEST_ASKED_S`.
     """
     text = headers.get("retry-after")
     if text is None:
         return None
     seconds = header_number(text)
-    if seconds is not None:
-        return seconds
-    until = http_date(text)
-    if until is None:
-        return None
-    at = http_date(headers.get("date"))
-    return max(0.0, until.timestamp() - (time.time() if at is None else at.timestamp()))
+    if seconds is None:
+        until, at = http_date(text), http_date(headers.get("date"))
+        if until is None:
+            return None
+        seconds = max(0.0, until.timestamp() - (time.time() if at is None else at.timestamp()))
+    return min(seconds, LONGEST_ASKED_S)
 
 
 def http_date(text: str | None) -> dt.datetime | None:

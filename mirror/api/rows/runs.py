@@ -135,7 +135,8 @@ def to_run(
         ValueError: the node is not a run, or its names cannot be read.
     """
     wire, decode_flaws = decode_flawed(node, _Run)
-    flaws = {**decode_flaws, **{name: reason for name, reason in failed.items() if name.partition(".")[0] in _asked}}
+    flaws = {_field_of(path): why for path, why in failed.items() if path.partition(".")[0] in _asked}
+    flaws = {**decode_flaws, **flaws}
     untold = _asked - (names_told(node) if is_doubtful else names_in(node))
     user = _User()
     if not is_null(wire.user):
@@ -183,6 +184,12 @@ def to_run(
         untold=frozenset(made for name in untold - flaws.keys() for made in made_of(name)),
     )
     return with_fingerprint(run)
+
+
+def _field_of(path: str) -> str:
+    """The field that failed, where a path leads to a place in its value: `tags` of `tags.1`."""
+    field, _, inner = path.partition(".")
+    return path if field == "user" and inner in _asked_of_user else field
 
 
 def _user(node: msgspec.Raw) -> tuple[_User, Mapping[str, str], frozenset[str]]:

@@ -49,14 +49,13 @@ CHANGE_PATIENCE_S = 120.0
 DEADLINE_FACTOR = 10  # a body that trickles may take so many request timeouts in total
 
 
-class _FailedTryError(Exception):
-    """One try that failed. `error` is what it comes to when it was the last; after a 429 a `RateLimited`."""
+@dataclass(frozen=True, kw_only=True)
+class _FailedTry:
+    """One try that failed."""
 
-    def __init__(self, error: MirrorError, *, attempts: int, first_wait_s: float) -> None:
-        super().__init__(error.message)
-        self.error = error
-        self.attempts = attempts  # tries that this kind of failure is worth
-        self.first_wait_s = first_wait_s
+    error: MirrorError  # what it comes to when it was the last; after a 429 a `RateLimited`
+    attempts: int  # tries that this kind of failure is worth
+    first_wait_s: float
 
 
 @dataclass(kw_only=True)
@@ -177,15 +176,20 @@ class Session:
         while wait_s is not None:
             await anyio.sleep(wait_s)
             try:
-                return self._without_key(await self._once(body, tries, partial=partial, changes=changes))
-            except _FailedTryError as failed:
-                wait_s, failure = self._wait_before_next(failed, tries), failed.error
+                came = await self._once(body, tries, partial=partial, changes=changes)
             except MirrorError as error:
-                wait_s, failure = None, error
+                wait_s, failure = None, _bare(error)
+                continue
+            if isinstance(came, Answer):
+                return self._without_key(came)
+            wait_s, failure = self._wait_before_next(came, tries), _bare(came.error)
         # Raised out here, so that no httpx exception hangs on it as context: its request holds the key.
-        raise self._redacted(failure or Unreachable(f"{self._deployment.host} was not asked"))
+        try:
+            raise self._redacted(failure or Unreachable(f"{self._deployment.host} was not asked"))
+        finally:
+            failure = None  # else it and this frame hold each other
 
-    def _wait_before_next(self, failed: _FailedTryError, tries: _Tries) -> float | None:
+    def _wait_before_next(self, failed: _FailedTry, tries: _Tries) -> float | None:
         """Seconds until the next try; None when there is none."""
         if isinstance(failed.error, RateLimited):
             return self._wait_refusal(failed, tries)
@@ -194,7 +198,7 @@ class Session:
             return None
         return self._announce(failed, tries)
 
-    def _wait_refusal(self, refused: _FailedTryError, tries: _Tries) -> float | None:
+    def _wait_refusal(self, refused: _FailedTry, tries: _Tries) -> float | None:
         """Whether a 429 is waited for; the wait itself is in `Limits`, by every request of the same budget."""
         now = self._limits.now()
         if tries.refused_at is None:
@@ -205,7 +209,7 @@ class Session:
         self._tell(refused.error, held_s)
         return 0.0
 
-    def _announce(self, failed: _FailedTryError, tries: _Tries) -> float:
+    def _announce(self, failed: _FailedTry, tries: _Tries) -> float:
         """Tell about the next try and return the wait before it, seconds.
 
         Ours is exponential with jitter. What the server asks for replaces it, and is waited for in `Limits`, by every
@@ -226,11 +230,10 @@ class Session:
         if self._on_retry is not None:
             self._on_retry(f"{self._deployment.host} says that its rate limit is nearly used up", wait_s)
 
-    async def _once(self, body: bytes, tries: _Tries, *, partial: bool, changes: str | None) -> Answer:
+    async def _once(self, body: bytes, tries: _Tries, *, partial: bool, changes: str | None) -> Answer | _FailedTry:
         """One try: wait for a turn, send, read, classify."""
         host, limits, charge = self._deployment.host, self._limits, tries.charge
         patience_s = tries.patience_left_s(limits.now())
-        failed: _FailedTryError
         async with limits.turn(charge, patience_s=patience_s, on_wait=self._tell_budget) as turn:
             self._meter.graphql_requests += 1
             self._meter.bytes_up += len(body)
@@ -238,9 +241,9 @@ class Session:
                 with anyio.fail_after(self._settings.timeout_s * DEADLINE_FACTOR):
                     reply = await self._post(body)
             except TooSlow as error:
-                failed = self._retryable(error, None)
+                return self._retryable(error, None)
             except (httpx.HTTPError, Undecodable, TimeoutError) as error:
-                failed = self._no_answer(error)
+                return self._no_answer(error)
             except ServerError as error:  # longer than anybody can be made to hold
                 if changes is None:
                     raise
@@ -260,7 +263,7 @@ class Session:
                     limits.refused(charge, began=turn.began, asked_s=asked_wait_s, longest_s=longest_s)
                 if asked_wait_s is not None:
                     limits.check(charge, patience_s=patience_s)
-        raise failed
+                return failed
 
     async def _post(self, body: bytes) -> Reply:
         """Send the request and read the whole body, bounded in the form that it has when it is decoded."""
@@ -285,13 +288,13 @@ class Session:
             status=TOO_LARGE,
         )
 
-    def _retryable(self, error: MirrorError, asked_wait_s: float | None) -> _FailedTryError:
+    def _retryable(self, error: MirrorError, asked_wait_s: float | None) -> _FailedTry:
         """A status that may pass; `error` is what it comes to when it does not."""
         # A wait that the server asked for replaces ours; `Limits` holds every request until then.
         first_wait_s = FIRST_WAIT_S if asked_wait_s is None else 0.0
-        return _FailedTryError(error, attempts=self._settings.retry_attempts, first_wait_s=first_wait_s)
+        return _FailedTry(error=error, attempts=self._settings.retry_attempts, first_wait_s=first_wait_s)
 
-    def _no_answer(self, error: httpx.HTTPError | Undecodable | TimeoutError) -> _FailedTryError:
+    def _no_answer(self, error: httpx.HTTPError | Undecodable | TimeoutError) -> _FailedTry:
         """What a failed connection or a broken answer means, in words that hold no URL."""
         host = self._deployment.host
         attempts, first_wait_s = self._settings.retry_attempts, FIRST_WAIT_S
@@ -299,11 +302,11 @@ class Session:
         if (unreachable := not_connected(error, host)) is not None:
             if tls_error(error) is None:
                 attempts = min(attempts, CONNECT_ATTEMPTS)
-                return _FailedTryError(unreachable, attempts=attempts, first_wait_s=FIRST_CONNECT_WAIT_S)
+                return _FailedTry(error=unreachable, attempts=attempts, first_wait_s=FIRST_CONNECT_WAIT_S)
             unreachable.hint = (
                 "check the scheme and port of server.base_url; for a private certificate authority set SSL_CERT_FILE"
             )
-            return _FailedTryError(unreachable, attempts=1, first_wait_s=0.0)
+            return _FailedTry(error=unreachable, attempts=1, first_wait_s=0.0)
         if isinstance(error, TimeoutError):
             seconds = self._settings.timeout_s * DEADLINE_FACTOR
             what, answered = f"{host} did not finish its answer within {seconds:g} s", True
@@ -313,7 +316,7 @@ class Session:
             what, answered = f"the answer of {host} is compressed in a way that cannot be read", True
         else:
             what, answered = f"the connection to {host} broke before the answer was whole", True
-        return _FailedTryError(Unreachable(what, answered=answered), attempts=attempts, first_wait_s=first_wait_s)
+        return _FailedTry(error=Unreachable(what, answered=answered), attempts=attempts, first_wait_s=first_wait_s)
 
     def _redacted(self, error: MirrorError) -> MirrorError:
         """`error` without the key, should the server have repeated it in its words."""
@@ -331,6 +334,12 @@ class Session:
     def _redacted_words(self, reported: tuple[Reported, ...]) -> tuple[Reported, ...]:
         secret = self._key.reveal()
         return tuple(replace(error, message=error.message.replace(secret, "[key]")) for error in reported)
+
+
+def _bare(error: MirrorError) -> MirrorError:
+    """An error without the frames that it came through, and what it came of: they hold the whole answer."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 def changed_by(document: str) -> str | None:

@@ -42,6 +42,11 @@ def _project_id(run: RunNode, _info: Info) -> str:
     return number or NO_NUMBER
 
 
+def _created_at(run: RunNode, _info: Info) -> str | None:
+    """When it was made; of a run whose server does not tell that, its last sign of life."""
+    return run.light.created_at or run.light.heartbeat_at
+
+
 def _user(run: RunNode, _info: Info) -> dict[str, Any] | None:
     if run.light.user is not None:
         return {"name": run.light.user_name, "username": run.light.user}
@@ -117,7 +122,7 @@ RESOLVERS: Resolvers = {
     "Run.commit": _light("commit"),
     "Run.sweepName": _light("sweep"),
     "Run.readOnly": _light("read_only"),
-    "Run.createdAt": _light("created_at"),
+    "Run.createdAt": _created_at,
     "Run.heartbeatAt": _light("heartbeat_at"),
     "Run.updatedAt": _later("updated_at"),
     "Run.host": _later("host"),

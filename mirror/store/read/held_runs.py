@@ -118,6 +118,7 @@ def awaiting_export(lake: Queryable, key: ProjectKey) -> dict[str, dt.datetime]:
     return {run_id: aware(at) for run_id, at in _ask(lake, query, key, _ACTIVE) if at is not None}
 
 
+_FIELDS = frozenset(RunRecord.__struct_fields__)
 # Columns of `runs` that hold a field of a record under another name.
 _COLUMNS = {
     "history_keys_text": "history_keys",
@@ -141,9 +142,9 @@ def with_held(lake: Queryable, key: ProjectKey, runs: Iterable[RunRecord]) -> di
         By run id; runs of which everything was told, or nothing is held, are left out.
     """
     lacking = {run.run_id: run for run in runs if run.flaws or run.untold}
-    if not lacking:
+    names = sorted({name for run in lacking.values() for name in [*run.flaws, *run.untold]} & _FIELDS)
+    if not names:
         return {}
-    names = sorted({name for run in lacking.values() for name in [*run.flaws, *run.untold]})
     columns = ", ".join(sql_name(_COLUMNS.get(name, name)) for name in names)
     query = f"SELECT run_id, storage_id, {_CREATED}, {columns} {_FROM_PROJECT} AND {_NAMED}"
     found: dict[str, RunRecord] = {}
