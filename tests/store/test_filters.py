@@ -323,6 +323,8 @@ def test_a_dotted_key_goes_before_the_path(engine: duckdb.DuckDBPyConnection) ->
     assert keep(engine, {"config.a.b": 1}) == ["dotted"]
     assert keep(engine, {"config.a.b": 2}) == ["nested"]
     assert keep(engine, {"config.a.b.value": {"$in": [2, 3]}}) == ["nested", "value"]
+    assert keep(engine, {"config.a.value.b": {"$in": [1, 2, 3]}}) == ["dotted", "nested"], "the envelope spelled out"
+    assert keep(engine, {"config.a.value.b": 1}) == []
 
 
 def test_tags_match_by_element_and_null_means_none(engine: duckdb.DuckDBPyConnection) -> None:

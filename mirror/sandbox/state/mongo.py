@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mirror.sandbox.histories.keys import key_table
@@ -58,5 +59,9 @@ def _config_value(run: RunRecord, path: str) -> Any:
         key: item["value"] if isinstance(item, dict) and "value" in item else item for key, item in run.config.items()
     }
     found = lookup(plain, path)
-    # Some callers spell the envelope out: config.lr.value.
-    return lookup(plain, path.removesuffix(".value")) if found is None and path.endswith(".value") else found
+    # Some callers spell the envelope out: config.lr.value, config.optimizer.value.lr.
+    if found is None and path.endswith(".value"):
+        found = lookup(plain, path.removesuffix(".value"))
+    key, envelope, inner = path.partition(".value.")
+    held = plain.get(key)
+    return lookup(held, inner) if found is None and envelope and isinstance(held, Mapping) else found

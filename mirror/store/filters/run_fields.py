@@ -153,6 +153,9 @@ def _document(name: str, documents: dict[str, tuple[str, str]]) -> RunField | No
     if column == "config" and keys[0].removesuffix(".value") not in ("", keys[0]):
         keys.append(keys[0].removesuffix(".value"))  # some callers spell W&B's envelope out: config.lr.value
     places = [root + pointer(*parts) for key in keys for parts in ([key], key.split("."))]
+    key, envelope, inner = keys[0].partition(".value.")
+    if column == "config" and key and envelope:  # config.optimizer.value.lr
+        places += [root + pointer(*parts, *inner.split(".")) for parts in ([key], key.split("."))]
     # One parse of the document for all places; the first that exists counts.
     sql = f"list_filter(json_extract({sql_name(column)}, ?::VARCHAR[]), lambda x: x IS NOT NULL)[1]"
     return RunField(name=name, kind="json", value=Fragment(sql, (list(dict.fromkeys(places)),)))
