@@ -18,7 +18,7 @@ CASES = [
     (Fault.status(302), 7, "redirects instead of answering (HTTP 302)"),
     (Fault.status(403), 4, "does not allow this to the API key (HTTP 403)"),
     (Fault.status(404), 5, "does not find it (HTTP 404)"),
-    (Fault.status(429, retry_after=9999), 6, "asks to wait 2.8 h"),
+    (Fault.status(429, retry_after=9999), 6, "asks to wait 60 min"),
     (Fault.graphql_error("boom"), 7, "reports: boom"),
     (Fault.drop(), 6, "broke before the answer was whole"),
     (Fault.lie(lambda answer: []), 7, "instead of W&B's JSON"),
