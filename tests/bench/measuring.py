@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from tests.mirroring import SOURCE
 Some = TypeVar("Some")
 CORES = os.cpu_count() or 1
 
-COMMAND_LINE = "from mirror.cli import main\nmain()\n"
+COMMAND_LINE = "from mirror.start import main\nmain()\n"
 
 # Says on standard error, last, how much memory a program had at most, in MB. `ru_maxrss` counts its parent's along.
 _PEAK = """
@@ -90,10 +91,16 @@ def measured(work: Callable[[], object], servers: Sequence[Server] = ()) -> Cost
     """What a call takes, with the processes that it runs."""
     gc.collect()
     served = sum(server.cpu_s() for server in servers)
-    cpu, wall = sum(os.times()[:4]), time.perf_counter()
+    cpu, wall = _cpu_s(), time.perf_counter()
     work()
-    wall_s, cpu_s = time.perf_counter() - wall, sum(os.times()[:4]) - cpu
+    wall_s, cpu_s = time.perf_counter() - wall, _cpu_s() - cpu
     return Cost(wall_s, cpu_s, sum(server.cpu_s() for server in servers) - served)
+
+
+def _cpu_s() -> float:
+    """What this process and those that it waited for have used, in microseconds where `os.times` counts hundredths."""
+    used = (resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def in_turn(rounds: int, *works: Callable[[], object], servers: Sequence[Server] = ()) -> list[list[Cost]]:

@@ -88,7 +88,10 @@ class FileStreams:
                 if isinstance(failed, RateLimited):
                     longest_s = self._settings.retry_wait_max_s
                     self._gate.refused(USER, began=turn.began, asked_s=asked_wait_s, longest_s=longest_s)
-        raise failed  # outside of the handler: the foreign error holds the request, and with it the key
+        try:
+            raise failed  # outside of the handler: the foreign error holds the request, and with it the key
+        finally:
+            del failed  # else it and this frame hold each other, and what was sent
 
 
 def _refusal(status: int, host: str) -> MirrorError:
