@@ -101,7 +101,8 @@ def test_a_pass_that_finds_what_the_one_before_found_asks_the_lake_next_to_nothi
 def test_what_is_remembered_is_bounded_and_the_oldest_goes_first() -> None:
     answers = Answers()
     answers.put("all of it", [("x" * (MOST_CHARACTERS // SHARE),)])
-    assert answers.get("all of it") is None, "too large"
+    answers.put("lists of it", [(["x" * 1000] * (MOST_CHARACTERS // SHARE // 1000),)])
+    assert answers.get("all of it") is answers.get("lists of it") is None, "too large"
     many = 2 * SHARE * 10
     for number in range(many):
         answers.put(f"question {number}", [("x" * (MOST_CHARACTERS // SHARE // 10 - 100),)])

@@ -2,7 +2,7 @@
 
 Four rules: so many requests at once; never faster than the configured ceiling; the budget of the user and of each
 project is spread over its window (`rate_budget`); and when the server says "later", everyone whom it concerns waits.
-A 429 concerns its budget, a Retry-After of any other answer concerns the host. W&B API notes, section 2.
+A 429 concerns its budget, a Retry-After of any other refusal concerns the host. W&B API notes, section 2.
 """
 
 from __future__ import annotations
@@ -189,7 +189,8 @@ class Limits:
     def refused(self, charge: Charge, *, began: float, asked_s: float | None, longest_s: float) -> float:
         """Hold a budget after a 429; returns for how long, seconds.
 
-        What the server asks for is kept. Without that, the wait doubles with each refusal in a row, and gets jitter.
+        What the server asks for is kept, up to an hour. Without that, the wait doubles with each refusal in a row, and
+        gets jitter.
 
         Args:
             charge: what the request was counted as.

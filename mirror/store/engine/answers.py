@@ -7,7 +7,7 @@ what a daemon's pass asks of a project in which nothing moved, the pass before a
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from mirror.store.engine.connection import LAKE
@@ -17,9 +17,9 @@ Rows = list[tuple[Any, ...]]
 
 MOST_CHARACTERS = 4_000_000  # of what is remembered, about
 SHARE = 50  # one answer is at most so small a part of that
-_VALUE = 40  # characters that a value counts for which is no text
+_VALUE = 40  # characters that a value counts for beside its text
 _NAMES = frozenset(table.name for table in TABLES)
-_NAMED = re.compile(rf"\b{LAKE}\.(\w+)")
+_NAMED = re.compile(rf"\b{LAKE}\.(\w*)")  # a name in quotes is none of these: such an answer is not kept
 
 
 class Answers:
@@ -36,7 +36,7 @@ class Answers:
 
     def put(self, question: str, rows: Rows) -> None:
         """Remember an answer, if it is small."""
-        size = len(question) + sum(_characters(row) for row in rows)
+        size = len(question) + _characters(rows)
         if size * SHARE > MOST_CHARACTERS or question in self._known:
             return
         self._known[question] = rows, size
@@ -64,5 +64,9 @@ def _is_without(table: str, question: str) -> bool:
     return bool(named) and table not in named and _NAMES.issuperset(named) and "ducklake" not in question
 
 
-def _characters(row: Sequence[Any]) -> int:
-    return sum(len(value) if isinstance(value, str | bytes) else _VALUE for value in row)
+def _characters(value: Any) -> int:
+    if isinstance(value, str | bytes):
+        return _VALUE + len(value)
+    if isinstance(value, Mapping):
+        return _characters([*value, *value.values()])
+    return _VALUE + sum(map(_characters, value)) if isinstance(value, list | tuple) else _VALUE
