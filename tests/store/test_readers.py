@@ -12,14 +12,15 @@ import pytest
 
 from mirror.errors import StoreError
 from mirror.layout import Home
-from mirror.sandbox import Sandbox
+from mirror.sandbox import Fault, Match, Sandbox
+from mirror.store.engine import connection
 from mirror.store.engine.lake import Lake
 from mirror.store.engine.meta import has_table
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.reader import Reader
 from mirror.store.sql.statements import connect
 from tests.cli.warm import WarmScript, module
-from tests.mirroring import ENTITY, PROJECT, Mirror
+from tests.mirroring import ENTITY, PROJECT, Mirror, make_lake
 
 PAGE = 10
 
@@ -35,6 +36,8 @@ def test_a_second_process_that_reads_in_a_loop_sees_no_error_and_only_whole_comm
     readers = [WarmScript(module("tests.store.reader"), str(mirror.home.root), str(PAGE)) for _ in range(2)]
     for reader in readers:
         assert reader.hear() == "ready"
+    # DuckDB's SQLite waits in whole seconds where two processes open a catalog at the same moment.
+    sandbox.faults.add(Fault.latency(0.5, match=Match(operation="MirrorRuns")))
     report = mirror.using(page_size_start=PAGE, page_size_max=PAGE).pull()
     assert report.errors == []
     for reader in readers:
@@ -107,6 +110,24 @@ def quickest(lake: Lake) -> float:
         return time.process_time() - began
 
     return min(one() for _ in range(5))
+
+
+def test_what_somebody_asks_of_a_small_lake_is_planned_so_too_and_of_a_large_one_as_duckdb_does(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_lake(home)
+    few = questions_for(home, "SELECT s.sweep_id FROM sweeps s JOIN runs USING (entity, project)")
+    monkeypatch.setattr(connection, "SMALL_FILES", -1)
+    many = questions_for(home, "SELECT s.sweep_id FROM sweeps s JOIN runs USING (entity, project)")
+    assert few * 2 < many
+
+
+def questions_for(home: Home, query: str) -> int:
+    """How many questions come of one, with those that DuckLake asks its catalog."""
+    with connect(home) as engine:
+        engine.execute("CALL enable_logging('QueryLog', storage='memory')")
+        assert engine.execute(query).fetchall() == []
+        return len(engine.execute("SELECT message FROM duckdb_logs").fetchall())
 
 
 def test_whether_a_lake_has_a_table_is_known_without_looking_at_any(home: Home) -> None:

@@ -15,6 +15,7 @@ import pytest
 import mirror
 from mirror.layout import Home
 from mirror.web.responses import encoded
+from tests.cli.warm import run_script
 from tests.mirroring import ENTITY, PROJECT, SOURCE
 from tests.web.site import HOSTILE_ID, LONG, RUNS, TABLE, Site, run_of
 
@@ -154,6 +155,21 @@ def test_notes_are_markdown_and_nothing_else(site: Site) -> None:
     assert '<a href="https://example.org">link</a>' in html
     assert "<script" not in html
     assert "<img" not in html
+
+
+def test_readers_at_once_meet_no_half_made_table_of_a_library() -> None:
+    script = """if True:
+        import sys
+        assert "markdown_it" not in sys.modules
+        from mdurl import _decode, _encode
+        from mirror.web.answers import one_run
+        tables = _encode.encode_cache, _decode.decode_cache
+        before = [set(table) for table in tables]
+        notes = "[a](http://b.c/d%20e) <http://f.g/h?i#j> <k@l.m> [n](/o) [p]\\n\\n[p]: //[::1]/q"
+        assert one_run._markdown.render(notes).count("<a ") == 5
+        print(all(before), [set(table) for table in tables] == before)
+    """
+    assert run_script(script) == (0, "True True\n", "")
 
 
 def test_a_run_that_is_not_here_is_said_with_what_fetches_it(site: Site) -> None:

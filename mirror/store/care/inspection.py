@@ -16,7 +16,16 @@ from mirror.errors import LakeTooNew
 from mirror.layout import Home
 from mirror.store.care.catalog import FOLDERS
 from mirror.store.care.objects import REFERENCES
-from mirror.store.engine.connection import CATALOG, LAKE, Engine, attach_lake, new_engine, sql_text, store_errors
+from mirror.store.engine.connection import (
+    CATALOG,
+    LAKE,
+    Engine,
+    attach_lake,
+    new_engine,
+    plan_lightly,
+    sql_text,
+    store_errors,
+)
 from mirror.store.engine.meta import lake_version
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.storage import Storage
@@ -106,6 +115,7 @@ def inspected(home: Home, copy: Path, settings: StoreSettings) -> Iterator[Engin
     """
     with store_errors(home), contextlib.closing(new_engine(settings, home)) as engine:
         attach_lake(engine, copy, home.lake_data, read_only=True)
+        plan_lightly(engine)
         yield engine
 
 

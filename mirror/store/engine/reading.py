@@ -6,7 +6,14 @@ import duckdb
 
 from mirror.errors import LakeTooNew, StoreError
 from mirror.layout import Home
-from mirror.store.engine.connection import new_engine, nothing_yet, planned_lightly, store_errors, use_threads
+from mirror.store.engine.connection import (
+    new_engine,
+    nothing_yet,
+    plan_lightly,
+    planned_lightly,
+    store_errors,
+    use_threads,
+)
 from mirror.store.engine.meta import lake_version
 from mirror.store.engine.queries import Snapshot
 from mirror.store.engine.storage import Storage
@@ -19,13 +26,14 @@ from mirror.store_settings import StoreSettings
 def open_lake(
     home: Home, settings: StoreSettings | None = None, storage: Storage | None = None
 ) -> duckdb.DuckDBPyConnection:
-    """Attach the lake read-only as `lake`, without the views.
+    """Attach the lake read-only as `lake`, without the views, for questions of our own, which are planned lightly.
 
     Raises:
         NotMirrored, LakeTooNew, StoreError: as `mirror.connect`.
     """
     engine, _ = open_version(home, settings, storage)
     use_threads(engine, settings)
+    plan_lightly(engine)
     return engine
 
 

@@ -18,9 +18,10 @@ import msgspec
 from mirror.durable import sync_file, sync_folder
 from mirror.errors import LakeAway, QueryError, StoreError
 from mirror.layout import Home, find_home
-from mirror.store.engine.connection import is_away, sql_name, store_errors, use_threads
+from mirror.store.engine.connection import is_away, plan_lightly, sql_name, store_errors, use_threads
 from mirror.store.engine.literals import inlined
 from mirror.store.engine.reading import open_version
+from mirror.store.engine.storages import storage_of
 from mirror.store.read.queued_runs import Overlaid, overlaid_relation
 from mirror.store.schema.views import macros, made_views, views
 from mirror.store.sql.guard import UNSAFE, SqlGuard, is_one, several, without_end
@@ -44,7 +45,8 @@ def connect(
         tables: gives the tables that `run_sql` and `write_parquet` find called for as `logged_table('run', 'key')`.
     """
     place = home if isinstance(home, Home) else find_home(home)
-    engine, version = open_version(place, settings)
+    storage = storage_of(place)
+    engine, version = open_version(place, settings, storage)
     with store_errors(place):
         try:
             engine.execute("BEGIN")  # outside of a transaction DuckLake reads its catalog anew for each statement
@@ -57,6 +59,8 @@ def connect(
                 engine.execute(f"CREATE MACRO {name} AS {expression}")
             engine.execute("COMMIT")
             use_threads(engine, settings)
+            if storage.is_small:  # else what somebody asks deserves to be planned
+                plan_lightly(engine)
             engine.execute("RESET GLOBAL preserve_insertion_order")  # a person sees rows in the order that is asked for
         except BaseException:
             with contextlib.suppress(duckdb.Error):
