@@ -184,6 +184,7 @@ PROMISES = (
         " alone; a home is its owner's.",
         {
             "api/test_credentials.py": (),
+            "api/test_trust.py": (),
             "api/test_deployment.py": (),
             "api/test_signed_url.py": (),
             "cli/test_contract_for_scripts.py": ("test_the_key_is_printed_and_written_nowhere",),

@@ -56,6 +56,12 @@ is named in `failures` and tried again, and what was mirrored of it before stays
 What a server forbids, or fails at for every run, costs that alone as well: it is found part by part, left out for an
 hour, named by `status` and `doctor`, and then asked for again. An outage is not taken for it.
 
+## Proxies and certificates
+
+`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` are followed, but on the way to this machine itself. Trusted are
+certifi's authorities and the system's; a private one is named by `SSL_CERT_FILE`, `SSL_CERT_DIR` or, as W&B's
+documentation has it, `REQUESTS_CA_BUNDLE` (a file or a folder, beside the others).
+
 ## Servers of others
 
 A server that nobody here wrote is pulled from in `tests/contract/test_openwandb.py` (opt in with `-m soak`): openwandb

@@ -323,7 +323,7 @@ def _warm_up() -> None:
             importlib.import_module(module.name)
     for name in IMPORTED_LATE:
         importlib.import_module(name)
-    connection._trust(None, None)
+    connection._trust(None, None, None)
     with pytest.MonkeyPatch.context() as environment:  # what AWS says of S3
         environment.setenv("AWS_ACCESS_KEY_ID", "nobody")
         environment.setenv("AWS_SECRET_ACCESS_KEY", "nothing")

@@ -305,6 +305,7 @@ class Session:
                 return _FailedTry(error=unreachable, attempts=attempts, first_wait_s=FIRST_CONNECT_WAIT_S)
             unreachable.hint = (
                 "check the scheme and port of server.base_url; for a private certificate authority set SSL_CERT_FILE"
+                " or REQUESTS_CA_BUNDLE"
             )
             return _FailedTry(error=unreachable, attempts=1, first_wait_s=0.0)
         if isinstance(error, TimeoutError):
