@@ -14,6 +14,7 @@ from mirror.records.runs import RunRecord
 
 # Items that may fail, by which what failed of a run is known; beside them a file, a console, …
 HISTORY = "history"
+FILES = "files"  # the list of them
 CONTENTS = "contents"  # all that a run contains
 SWEEPS = "sweeps"  # of the project, under `SWEEPS_OF`
 SWEEPS_OF = "(sweeps)"  # stands for a run where failures name one

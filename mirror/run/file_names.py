@@ -7,6 +7,7 @@ from functools import partial
 
 from mirror.errors import NotMirrored
 from mirror.records.operations import DeleteFile, UploadFile
+from mirror.records.passes import FILES
 from mirror.run.facts import RunFacts
 from mirror.run.not_held import not_held
 from mirror.run.pending.local import Pending
@@ -45,7 +46,7 @@ def selected_names(
 
 def files_not_held(run: RunFacts) -> NotMirrored | None:
     """What to say of a run of which no file is known; None when it has none."""
-    return not_held(run, "files of {} are", "files", "files")
+    return not_held(run, "files of {} are", FILES, "files")
 
 
 def chosen_names(

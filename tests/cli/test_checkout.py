@@ -9,7 +9,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from mirror.sandbox import Sandbox
+from mirror.errors import EXIT_PARTIAL
+from mirror.sandbox import Fault, Sandbox
 from tests.cli.conftest import Cli
 
 PLAIN = {
@@ -174,6 +175,25 @@ def test_what_is_not_mirrored_is_named_with_its_reason(held: Cli, tmp_path: Path
     assert said.out == "kept\n"
     assert "not mirrored 'left.tmp': files_exclude has '*.tmp'" in said.err
     assert "pull team/proj/nope" in held.fails(5, "checkout", "nope").hint
+
+
+def test_what_could_not_be_listed_is_no_run_without_files(sandbox: Sandbox, cli: Cli, tmp_path: Path) -> None:
+    sandbox.state.add_run("team", "proj", "r", files={"a": b"1"})
+    sandbox.state.add_run("team", "proj", "s", files={"a": b"1"})
+    sandbox.state.add_artifact("team", "proj", "model", type="model", files={"w": b"one"}, run="r")
+    cli = cli.at(sandbox).configure("team/proj")
+    cli.config.write_text(cli.config.read_text() + 'artifacts_include = ["*"]\n')
+    sandbox.faults.add(
+        Fault.field_error("Run.files", run="r"),
+        Fault.field_error("ArtifactManifest.file"),
+    )
+    cli("pull", code=EXIT_PARTIAL)
+    said = cli("checkout", "r", str(tmp_path / "r"), code=EXIT_PARTIAL)
+    assert "the list of its files was not mirrored" in said.err
+    assert "no files" not in said.err
+    refused = cli.fails(5, "checkout", "r", str(tmp_path / "r"), "--artifact", "model:v0")
+    assert "the manifest of model:v0 is not in this mirror" in refused.error
+    assert "wandb-mirror pull" in refused.hint
 
 
 def test_a_damaged_object_is_never_written(held: Cli, tmp_path: Path) -> None:

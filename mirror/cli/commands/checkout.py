@@ -15,10 +15,12 @@ from mirror.cli.terminal.statuses import exit_statuses
 from mirror.errors import EXIT_PARTIAL, ConfigError
 from mirror.layout import Home
 from mirror.records.addresses import RunPath
+from mirror.records.passes import FILES, in_part
 from mirror.store.engine.reader import Reader
 from mirror.store.objects.checkout import HeldBytes, Written, check_out
 from mirror.store.objects.objects import Objects
 from mirror.store.read.artifacts import files_of_artifact, version_names
+from mirror.store.read.failures import why_failed
 from mirror.store.read.files import ListedBytes, files_of_run
 from mirror.store.read.runs import is_held
 from mirror.texts.amounts import plural
@@ -55,7 +57,7 @@ def command(
     setting = find_setting(home, config)
     path = find_run(run, setting)
     target = folder if folder is not None else _default_folder(path.run_id, artifact)
-    listed = _listed(setting.home, path, artifact, gone=gone)
+    listed, unlisted = _listed(setting.home, path, artifact, gone=gone)
     held = [HeldBytes(name=file.name, object=file.object) for file in listed if file.object is not None]
     absent = [file for file in listed if file.object is None or file.status == "failed"]
     done: list[Written] = []
@@ -67,9 +69,13 @@ def command(
                 write(name if name.isprintable() else repr(name))
     if as_json:
         print_json(_as_json(path, target, done, absent))
-    _conclude(done, absent, target, path.run_id, quiet=as_json)
-    partial = any(file.outcome == "skipped" for file in done) or any(file.status == "failed" for file in absent)
-    return EXIT_PARTIAL if partial else 0
+    if unlisted is not None:
+        say(f"the list of its files was not mirrored, or not whole: {unlisted}")
+    if not (unlisted and not listed):
+        _conclude(done, absent, target, path.run_id, quiet=as_json)
+    skipped = any(file.outcome == "skipped" for file in done)
+    is_partial = skipped or unlisted is not None or any(file.status == "failed" for file in absent)
+    return EXIT_PARTIAL if is_partial else 0
 
 
 def _default_folder(run_id: str, artifact: str | None) -> Path:
@@ -84,19 +90,20 @@ def _default_folder(run_id: str, artifact: str | None) -> Path:
     return Path(name)
 
 
-def _listed(home: Home, path: RunPath, artifact: str | None, *, gone: bool) -> list[ListedBytes]:
+def _listed(home: Home, path: RunPath, artifact: str | None, *, gone: bool) -> tuple[list[ListedBytes], str | None]:
+    """The files, and why there may be others: the list of a run's files could not be taken."""
     with Reader(home) as lake:
         if not is_held(lake, path):
             raise not_mirrored(path, home)
         if artifact is None:
-            return files_of_run(lake, path, gone=gone)
+            return files_of_run(lake, path, gone=gone), why_failed(lake, path, [FILES, in_part(FILES)])
         found = files_of_artifact(lake, path, artifact)
         if found is None:
             hint = f"`wandb-mirror status {in_shell(*path)}` lists those it logged and used"
             name = the_one(artifact, version_names(lake, path), what=f"artifact of {path}", hint=hint)
             found = files_of_artifact(lake, path, name)
             say(f"{artifact!r} is taken for {name!r}")
-    return found or []
+    return found or [], None
 
 
 def _conclude(done: list[Written], absent: list[ListedBytes], target: Path, run_id: str, *, quiet: bool) -> None:

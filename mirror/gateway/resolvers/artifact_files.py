@@ -10,8 +10,7 @@ from mirror.gateway.artifacts import VersionNode
 from mirror.gateway.resolvers.files import FileNode
 from mirror.run.artifacts.manifest import content_of
 from mirror.run.downloads import Content
-from mirror.store.read.artifacts import EntryRow
-from mirror.texts.typed_paths import in_shell
+from mirror.store.read.artifacts import EntryRow, no_manifest
 from mirror.texts.values import storable
 from mirror.wandb_protocol.paging import connection, edges_by_place, place_after
 from mirror.wandb_protocol.resolvers import Info, Resolvers
@@ -20,12 +19,8 @@ from mirror.wandb_protocol.wire import typed_id
 
 def _manifest(version: VersionNode, _info: Info) -> dict[str, Any]:
     row, of = version.row, version.facts
-    content = Content(
-        name="wandb_manifest.json",
-        object=row.manifest,
-        missing=f"the manifest of {of.source_qualified_name} is not in this mirror",
-        hint=f"`wandb-mirror pull --source {in_shell(of.entity, of.project)}` tries to fetch it",
-    )
+    lacking = no_manifest(of.source_qualified_name, of.entity, of.project)
+    content = Content(name="wandb_manifest.json", object=row.manifest, missing=lacking.message, hint=lacking.hint)
     file = FileNode(
         context=version.context,
         id=typed_id("MirroredManifestFile", row.artifact_id),

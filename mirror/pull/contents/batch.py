@@ -19,11 +19,9 @@ from mirror.pull.contents import streams as run_streams
 from mirror.pull.contents.fetch_job import FetchJob
 from mirror.pull.contents.plan import HistoryPlan, plan_history, shortage
 from mirror.records.contents import ContentChanges, Direction, HeldArtifact, HeldFile, HeldHistory
-from mirror.records.passes import CONTENTS, HISTORY, in_part
+from mirror.records.passes import CONTENTS, FILES, HISTORY, in_part
 from mirror.records.runs import RunRecord
 from mirror.tasks import side_by_side
-
-FILES = "files"  # the name of the list of files, as an item that may fail
 
 
 class HeldContents(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from mirror.run.downloads import check_name, write_out
 from mirror.run.pending.local import LocalMirror
 from mirror.run.sdk.absent import only_server_knows, unmirrored_field
 from mirror.run.sdk.pages import check_start
-from mirror.store.read.artifacts import read_entries, runs_of_version
+from mirror.store.read.artifacts import no_manifest, read_entries, runs_of_version
 from mirror.store.read.projects import is_mirrored
 from mirror.texts.typed_paths import in_shell
 from mirror.texts.values import storable
@@ -98,10 +98,7 @@ class Artifact(ArtifactChanges):
         """
         rows = read_entries(self._local.reader, self.id)
         if not rows and self._row.manifest is None:
-            raise NotMirrored(
-                f"the manifest of {self.source_qualified_name} is not in this mirror",
-                hint=f"`wandb-mirror pull --source {in_shell(self.entity, self.project)}` tries to fetch it",
-            )
+            raise no_manifest(self.source_qualified_name, self.entity, self.project)
         entries = {row.path: ArtifactManifestEntry(self, row) for row in rows}
         return ArtifactManifest(entries, self.digest_algorithm)
 

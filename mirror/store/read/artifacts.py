@@ -6,12 +6,14 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from mirror.errors import NotMirrored
 from mirror.records.addresses import ProjectKey, RunPath
 from mirror.records.contents import Direction, FileStatus, HeldArtifact
 from mirror.store.engine.queries import Queryable, columns_of, structs
 from mirror.store.read.files import ListedBytes
 from mirror.store.read.projects import ISO
 from mirror.store.schema.keys import IN_PROJECT, OF_RUN, OF_RUNS
+from mirror.texts.typed_paths import in_shell
 from mirror.typed import struct_of
 
 _BY_ID = "artifact_id IN (SELECT unnest(?::VARCHAR[]))"
@@ -164,10 +166,13 @@ def files_of_artifact(lake: Queryable, run: RunPath, name: str) -> list[ListedBy
 
     Returns:
         None when the run has no such version.
+
+    Raises:
+        NotMirrored: what is in it is not known here.
     """
     sequence, _, version = name.rpartition(":")
     found = lake.rows(
-        "SELECT artifact_id FROM lake.artifacts WHERE sequence = ?"
+        "SELECT artifact_id, manifest IS NOT NULL FROM lake.artifacts WHERE sequence = ?"
         " AND ('v' || version_index::VARCHAR = ? OR list_contains(aliases, ?))"
         f" AND artifact_id IN (SELECT artifact_id FROM lake.run_artifacts WHERE {OF_RUN})",
         [sequence, version, version, *run],
@@ -177,7 +182,19 @@ def files_of_artifact(lake: Queryable, run: RunPath, name: str) -> list[ListedBy
     query = (
         f"SELECT {columns_of(ListedBytes, name='path')} FROM lake.artifact_files WHERE artifact_id = ? ORDER BY path"
     )
-    return structs(ListedBytes, lake.rows(query, found[0]))
+    ((artifact_id, has_manifest), *_) = found
+    files = structs(ListedBytes, lake.rows(query, [artifact_id]))
+    if not files and not has_manifest:
+        raise no_manifest(name, run.entity, run.project)
+    return files
+
+
+def no_manifest(name: str, entity: str, project: str) -> NotMirrored:
+    """The error for a version of which the entries are not known."""
+    return NotMirrored(
+        f"the manifest of {name} is not in this mirror",
+        hint=f"`wandb-mirror pull --source {in_shell(entity, project)}` tries to fetch it",
+    )
 
 
 def held_artifacts(lake: Queryable, artifact_ids: Iterable[str]) -> dict[str, HeldArtifact]:
