@@ -74,6 +74,25 @@ def find_run(text: str, setting: Setting, *, whole: bool = False) -> RunPath:
     raise NotMirrored(f"{text!r} does not name a run of this mirror", hint=hint)
 
 
+def refuse_unlisted(home: Home, path: RunPath) -> None:
+    """Do not say of a run that it has no files where a pull could not list them.
+
+    Raises:
+        NotMirrored: with the reason.
+    """
+    from mirror.run.file_names import files_not_held
+    from mirror.run.pending.local import LocalMirror
+    from mirror.run.run import Run  # here: few runs have no files
+
+    local = LocalMirror(home)
+    try:
+        error = files_not_held(Run(local, path))
+    finally:
+        local.reader.close()
+    if error is not None:
+        raise error
+
+
 def _is_pattern(name: str) -> bool:
     return bool(set("*?") & set(name))
 

@@ -188,12 +188,26 @@ def test_what_could_not_be_listed_is_no_run_without_files(sandbox: Sandbox, cli:
         Fault.field_error("ArtifactManifest.file"),
     )
     cli("pull", code=EXIT_PARTIAL)
-    said = cli("checkout", "r", str(tmp_path / "r"), code=EXIT_PARTIAL)
-    assert "the list of its files was not mirrored" in said.err
-    assert "no files" not in said.err
+    for asked in (("checkout", "r", str(tmp_path / "r")), ("code", "r", "--list"), ("code", "r")):
+        refused = cli.fails(5, *asked)
+        assert "the files of team/proj/r are not in this mirror: " in refused.error
+        assert "wandb-mirror pull team/proj/r" in refused.hint
     refused = cli.fails(5, "checkout", "r", str(tmp_path / "r"), "--artifact", "model:v0")
     assert "the manifest of model:v0 is not in this mirror" in refused.error
     assert "wandb-mirror pull" in refused.hint
+
+
+def test_what_was_listed_before_is_written_and_there_may_be_more(sandbox: Sandbox, cli: Cli, tmp_path: Path) -> None:
+    for run_id in ("r", "s"):
+        sandbox.state.add_run("team", "proj", run_id, files={"a": b"1"}, state="running")
+    cli = cli.at(sandbox).configure("team/proj")
+    cli("pull", code=0)
+    sandbox.state.add_file("team", "proj", "r", "b", b"2")
+    sandbox.faults.add(Fault.field_error("Run.files", run="r"))
+    cli("pull", code=EXIT_PARTIAL)
+    said = cli("checkout", "r", str(tmp_path / "r"), code=EXIT_PARTIAL)
+    assert tree(tmp_path / "r") == {"a": b"1"}
+    assert "there may be more files: " in said.err
 
 
 def test_a_damaged_object_is_never_written(held: Cli, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from mirror.cli.names import the_one
-from mirror.cli.run_paths import find_run, not_mirrored
+from mirror.cli.run_paths import find_run, not_mirrored, refuse_unlisted
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, print_json, say, size, write
 from mirror.cli.terminal.statuses import exit_statuses
@@ -58,6 +58,8 @@ def command(
     path = find_run(run, setting)
     target = folder if folder is not None else _default_folder(path.run_id, artifact)
     listed, unlisted = _listed(setting.home, path, artifact, gone=gone)
+    if not listed and artifact is None:
+        refuse_unlisted(setting.home, path)
     held = [HeldBytes(name=file.name, object=file.object) for file in listed if file.object is not None]
     absent = [file for file in listed if file.object is None or file.status == "failed"]
     done: list[Written] = []
@@ -69,10 +71,7 @@ def command(
                 write(name if name.isprintable() else repr(name))
     if as_json:
         print_json(_as_json(path, target, done, absent))
-    if unlisted is not None:
-        say(f"the list of its files was not mirrored, or not whole: {unlisted}")
-    if not (unlisted and not listed):
-        _conclude(done, absent, target, path.run_id, quiet=as_json)
+    _conclude(done, absent, unlisted, target, path.run_id, quiet=as_json)
     skipped = any(file.outcome == "skipped" for file in done)
     is_partial = skipped or unlisted is not None or any(file.status == "failed" for file in absent)
     return EXIT_PARTIAL if is_partial else 0
@@ -91,7 +90,7 @@ def _default_folder(run_id: str, artifact: str | None) -> Path:
 
 
 def _listed(home: Home, path: RunPath, artifact: str | None, *, gone: bool) -> tuple[list[ListedBytes], str | None]:
-    """The files, and why there may be others: the list of a run's files could not be taken."""
+    """The files, and why there may be more of them: the list of a run's files could not be taken, or not whole."""
     with Reader(home) as lake:
         if not is_held(lake, path):
             raise not_mirrored(path, home)
@@ -106,7 +105,9 @@ def _listed(home: Home, path: RunPath, artifact: str | None, *, gone: bool) -> t
     return found or [], None
 
 
-def _conclude(done: list[Written], absent: list[ListedBytes], target: Path, run_id: str, *, quiet: bool) -> None:
+def _conclude(
+    done: list[Written], absent: list[ListedBytes], unlisted: str | None, target: Path, run_id: str, *, quiet: bool
+) -> None:
     for file in done:
         if file.outcome == "skipped":
             say(f"skipped {file.name!r}: {file.reason}")
@@ -118,12 +119,14 @@ def _conclude(done: list[Written], absent: list[ListedBytes], target: Path, run_
     for listed in absent:
         older = " (an older version was written)" if listed.object is not None else ""
         say(f"not mirrored {listed.name!r}: {listed.reason or listed.status}{older}")
+    if unlisted is not None:
+        say(f"there may be more files: {unlisted}")
     if quiet:
         return
     new = [file for file in done if file.outcome in {"written", "linked"}]
     equal = sum(file.outcome == "equal" for file in done)
     same = f", {plural(equal, 'file')} there already" if equal else ""
-    if not done and not absent:
+    if not done and not absent and unlisted is None:
         say(f"{run_id} has no files")
     else:
         say(f"{plural(len(new), 'file')} ({size(sum(file.size for file in new))}) written to {target}{same}")

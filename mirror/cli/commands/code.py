@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from mirror.cli.run_paths import find_run, not_mirrored
+from mirror.cli.run_paths import find_run, not_mirrored, refuse_unlisted
 from mirror.cli.setting import find_setting, setting_options
 from mirror.cli.terminal.output import UTF8, print_json, say, size, write
 from mirror.cli.terminal.statuses import exit_statuses
@@ -53,6 +53,8 @@ def command(home: str | None, config: str | None, run: str, file: str | None, ke
         if not is_held(lake, path):
             raise not_mirrored(path, setting.home)
         files = code_of_run(lake, path)
+    if not files:
+        refuse_unlisted(setting.home, path)
     objects = Objects(setting.home)
     facts = _facts(objects, files)
     if kept == "json":

@@ -45,7 +45,8 @@ def connect(
         tables: gives the tables that `run_sql` and `write_parquet` find called for as `logged_table('run', 'key')`.
     """
     place = home if isinstance(home, Home) else find_home(home)
-    storage = storage_of(place)
+    with store_errors(place):
+        storage = storage_of(place)
     engine, version = open_version(place, settings, storage)
     with store_errors(place):
         try:
